@@ -1,0 +1,1 @@
+//! What the kernel says about sockets: names, options, addresses, TCP_INFO, sock_diag, rtnetlink. Safe code; asks through `wallsocket-sys`.

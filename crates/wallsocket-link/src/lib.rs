@@ -1,0 +1,1 @@
+//! A link between two lab hosts: forwards frames and impairs them, seeded.

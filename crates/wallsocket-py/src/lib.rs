@@ -1,0 +1,36 @@
+//! The compiled module `wallsocket._core`: conversions between Python and the crates, and nothing else.
+//!
+//! One file per submodule; each has `register(module)`.
+
+use pyo3::prelude::*;
+
+mod framing;
+mod kernel;
+mod lab;
+mod sys;
+mod trace;
+mod wire;
+
+/// Makes the submodule `name`, fills it with `fill`, and adds it to `parent`.
+fn submodule(
+    parent: &Bound<'_, PyModule>,
+    name: &str,
+    fill: fn(&Bound<'_, PyModule>) -> PyResult<()>,
+) -> PyResult<()> {
+    let module = PyModule::new(parent.py(), name)?;
+    fill(&module)?;
+    parent.add_submodule(&module)
+}
+
+/// The compiled part of Wallsocket.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    submodule(module, "framing", framing::register)?;
+    submodule(module, "kernel", kernel::register)?;
+    submodule(module, "lab", lab::register)?;
+    submodule(module, "sys", sys::register)?;
+    submodule(module, "trace", trace::register)?;
+    submodule(module, "wire", wire::register)?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! `wallsocket._core.trace`.
+
+use pyo3::prelude::*;
+
+/// Adds the submodule's classes and functions.
+pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}

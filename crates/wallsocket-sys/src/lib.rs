@@ -1,0 +1,1 @@
+//! The system calls that need unsafe code, each behind a safe function, and nothing else.

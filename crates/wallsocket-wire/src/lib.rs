@@ -1,0 +1,1 @@
+//! Frames: decoding, capture, capture files.
