@@ -1,1 +1,4 @@
 //! What the kernel says about sockets: names, options, addresses, TCP_INFO, sock_diag, rtnetlink. Safe code; asks through `wallsocket-sys`.
+
+pub mod address;
+pub mod names;
