@@ -540,7 +540,8 @@ fn is_printable(character: char) -> bool {
     !character.is_control() && !hides
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+/// Undoes [`escape`]; `None` where a backslash begins neither `\\` nor `\xNN`.
+pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -4,4 +4,5 @@ pub mod address;
 pub mod control;
 pub mod memory;
 pub mod names;
+pub mod options;
 pub mod tcp_info;

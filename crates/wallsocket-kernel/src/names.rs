@@ -12,7 +12,7 @@ pub struct Table {
 }
 
 impl Table {
-    const fn new(entries: &'static [(i64, &'static str)]) -> Self {
+    pub(crate) const fn new(entries: &'static [(i64, &'static str)]) -> Self {
         Self { entries }
     }
 
@@ -50,7 +50,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    const fn new(bits: &'static [(i64, &'static str)]) -> Self {
+    pub(crate) const fn new(bits: &'static [(i64, &'static str)]) -> Self {
         Self { bits }
     }
 
