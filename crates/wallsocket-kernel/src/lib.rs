@@ -1,1 +1,8 @@
 //! What the kernel says about sockets: names, options, addresses, TCP_INFO, sock_diag, rtnetlink. Safe code; asks through `wallsocket-sys`.
+
+pub mod address;
+pub mod control;
+pub mod memory;
+pub mod names;
+pub mod options;
+pub mod tcp_info;
