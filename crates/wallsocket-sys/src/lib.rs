@@ -3,6 +3,7 @@
 //! What `nix` already offers safely (ptrace, `process_vm_readv`, waiting) is used from there and not wrapped again.
 
 pub mod descriptor;
+pub mod memory;
 pub mod ptrace;
 pub mod seccomp;
 pub mod socket;
