@@ -655,9 +655,8 @@ class Recording:
             ours = kind == "table" and (name in _shape() or name == "sqlite_sequence")
             automatic = kind == "index" and statement is None
             if not (ours or automatic):
-                raise RecordingError(
-                    f"{self.name}: damaged or hostile: it holds the {_one_line(str(kind))} {name!r}, as no recording does"
-                )
+                what = f"{_one_line(str(kind))} {name!r}"
+                raise RecordingError(f"{self.name}: damaged or hostile: it holds the {what}, as no recording does")
             if ours and not str(statement).upper().startswith("CREATE TABLE"):
                 raise RecordingError(f"{self.name}: damaged or hostile: {name!r} is no plain table")
         found = self._guard(lambda: _tables(connection))
