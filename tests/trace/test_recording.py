@@ -229,11 +229,16 @@ def test_a_full_file_system_is_one_clear_line(path: Path) -> None:
     writer = Writer(path, meta=META)
     writer._open().execute("PRAGMA max_page_count = 40")
     written = 0
-    with pytest.raises(RecordingError, match="the disk is full; what was recorded before is kept"):
+
+    def fill() -> None:
+        nonlocal written
         while written < 10_000:
             writer.write("call", [call(written + 1, 1, payload=bytes(500))])
             writer.commit()
             written += 1
+
+    with pytest.raises(RecordingError, match="the disk is full; what was recorded before is kept"):
+        fill()
     writer.finish({"ended_ns": "1"})
     with Recording.open(path) as recording:
         assert sum(1 for _ in recording.calls()) == written > 0
