@@ -34,3 +34,55 @@ class NotAvailable(WallsocketError):
 
 class RecordingError(WallsocketError):
     """A recording cannot be read or written."""
+
+
+class FramingError(WallsocketError):
+    """The peer's bytes are not messages of the framing in use.
+
+    Attributes:
+        at: offset in the stream, in bytes, where the message at fault begins.
+    """
+
+    def __init__(self, text: str, at: int) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+class MalformedMessage(FramingError):
+    """Bytes that the framing does not allow."""
+
+
+class MessageTooLong(FramingError):
+    """A message longer than ``max_message``.
+
+    Attributes:
+        length: its length in bytes: announced when ``exact``, else that much has come without an end.
+        exact: whether ``length`` is the whole length.
+        limit: ``max_message`` in bytes.
+    """
+
+    def __init__(self, text: str, at: int, length: int, exact: bool, limit: int) -> None:
+        super().__init__(text, at)
+        self.length = length
+        self.exact = exact
+        self.limit = limit
+
+
+class CutMessage(FramingError):
+    """The stream ended inside a message.
+
+    Attributes:
+        received: bytes of the unfinished message that came, framing included.
+        missing: bytes that did not come: exactly when ``exact``, else at least so many.
+        exact: whether the message's length was known.
+    """
+
+    def __init__(self, text: str, at: int, received: int, missing: int, exact: bool) -> None:
+        super().__init__(text, at)
+        self.received = received
+        self.missing = missing
+        self.exact = exact
+
+
+class UnsendableMessage(UsageError):
+    """A message that the framing in use cannot carry."""
