@@ -4,5 +4,7 @@ pub mod address;
 pub mod control;
 pub mod memory;
 pub mod names;
+pub mod netlink;
 pub mod options;
+pub mod route;
 pub mod tcp_info;
