@@ -2,6 +2,8 @@
 
 pub mod address;
 pub mod control;
+pub mod counters;
+pub mod diag;
 pub mod memory;
 pub mod names;
 pub mod netlink;

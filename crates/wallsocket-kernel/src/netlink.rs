@@ -248,6 +248,16 @@ impl Netlink {
         self.socket.as_fd()
     }
 
+    /// Takes a port number of the kernel's choice; sending does that too, listening does not.
+    pub fn bind(&self) -> io::Result<()> {
+        let any = crate::address::Address::Netlink { port: 0, groups: 0 };
+        match socket::bind(self.socket.as_fd(), &any.encode()) {
+            // It has one already.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+            result => result,
+        }
+    }
+
     /// Joins a multicast group by number.
     pub fn join(&self, group: u32) -> io::Result<()> {
         socket::set_option(
