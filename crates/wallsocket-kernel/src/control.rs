@@ -229,8 +229,7 @@ fn decode_known(level: i32, kind: i32, data: &[u8]) -> Option<ControlValue> {
                 stamp(32)?,
             ]))
         }
-        (libc::SOL_SOCKET, SO_RXQ_OVFL | SO_MARK | SO_PRIORITY | SCM_TS_OPT_ID)
-        | (libc::IPPROTO_IP, IP_CHECKSUM) => unsigned(),
+        (libc::SOL_SOCKET, SO_RXQ_OVFL | SO_MARK | SO_PRIORITY | SCM_TS_OPT_ID) => unsigned(),
         (libc::SOL_SOCKET, SCM_PIDFD | SCM_INQ)
         | (libc::IPPROTO_IP, libc::IP_TTL | IP_RECVFRAGSIZE | IP_PROTOCOL)
         | (
@@ -246,6 +245,7 @@ fn decode_known(level: i32, kind: i32, data: &[u8]) -> Option<ControlValue> {
         (libc::IPPROTO_IPV6, libc::IPV6_FLOWINFO) => array(data, 0)
             .map(u32::from_be_bytes)
             .map(|flow| ControlValue::Number(i64::from(flow))),
+        (libc::IPPROTO_IP, IP_CHECKSUM) => unsigned(),
         // The kernel delivers one byte, programs may send an int.
         (libc::IPPROTO_IP, libc::IP_TOS) => match data.len() {
             1 => Some(ControlValue::Number(i64::from(data[0]))),

@@ -2,11 +2,7 @@
 
 pub mod address;
 pub mod control;
-pub mod counters;
-pub mod diag;
 pub mod memory;
 pub mod names;
-pub mod netlink;
 pub mod options;
-pub mod route;
 pub mod tcp_info;

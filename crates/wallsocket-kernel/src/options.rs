@@ -361,18 +361,17 @@ impl SocketOption {
     /// Bytes to offer to getsockopt.
     pub fn read_size(&self) -> usize {
         match self.kind {
-            // The kernel returns as many bytes as fit, and this rate needs all eight to say "no limit".
-            Kind::Uint if self.number == SO_MAX_PACING_RATE && self.level == libc::SOL_SOCKET => 8,
             Kind::Bool
             | Kind::Int
-            | Kind::Uint
             | Kind::Named(_)
             | Kind::Flags(_)
             | Kind::Error
             | Kind::Descriptor
-            | Kind::Ipv4
-            | Kind::InterfaceBigEndian
-            | Kind::PortRange => 4,
+            | Kind::Ipv4 => 4,
+            Kind::InterfaceBigEndian | Kind::PortRange => 4,
+            // The kernel returns as many bytes as fit, and this rate needs all eight to say "no limit".
+            Kind::Uint if self.number == SO_MAX_PACING_RATE && self.level == libc::SOL_SOCKET => 8,
+            Kind::Uint => 4,
             Kind::Uint64 | Kind::Linger => 8,
             Kind::Timeout => 16,
             Kind::Text => 64,
@@ -480,9 +479,8 @@ impl SocketOption {
             (Kind::Flags(flags), Value::Int(bits)) => {
                 flags.render(bits.cast_unsigned() & 0xffff_ffff)
             }
-            (Kind::Uint, Value::Uint(u64::MAX)) | (Kind::Timeout, Value::Microseconds(0)) => {
-                "no limit".to_owned()
-            }
+            (Kind::Uint, Value::Uint(u64::MAX)) => "no limit".to_owned(),
+            (Kind::Timeout, Value::Microseconds(0)) => "no limit".to_owned(),
             (Kind::Struct(fields), Value::Fields(members)) => {
                 let mut text = String::from("{");
                 for (position, (name, member)) in members.iter().enumerate() {
@@ -871,16 +869,16 @@ fn encode_struct(fields: &'static [Field], value: &Value) -> Result<Vec<u8>, &'s
                 (FieldKind::U8, _) => bytes.push(narrow(0xff)? as u8),
                 (FieldKind::U16, _) => bytes.extend((narrow(0xffff)? as u16).to_ne_bytes()),
                 (FieldKind::U16BigEndian, _) => {
-                    bytes.extend((narrow(0xffff)? as u16).to_be_bytes());
+                    bytes.extend((narrow(0xffff)? as u16).to_be_bytes())
                 }
                 (FieldKind::I32, _) => {
-                    bytes.extend(value.int32().ok_or("numbers for its members")?);
+                    bytes.extend(value.int32().ok_or("numbers for its members")?)
                 }
                 (FieldKind::U32 | FieldKind::Flags(_), _) => {
-                    bytes.extend((narrow(0xffff_ffff)? as u32).to_ne_bytes());
+                    bytes.extend((narrow(0xffff_ffff)? as u32).to_ne_bytes())
                 }
                 (FieldKind::U32BigEndian, _) => {
-                    bytes.extend((narrow(0xffff_ffff)? as u32).to_be_bytes());
+                    bytes.extend((narrow(0xffff_ffff)? as u32).to_be_bytes())
                 }
                 (FieldKind::I64, Value::Int(number)) => bytes.extend(number.to_ne_bytes()),
                 (FieldKind::I64 | FieldKind::U64, _) => bytes.extend(number()?.to_ne_bytes()),
@@ -907,7 +905,7 @@ fn encode_struct(fields: &'static [Field], value: &Value) -> Result<Vec<u8>, &'s
                     );
                 }
                 (FieldKind::Bytes(length), Value::Bytes(part)) if part.len() <= length => {
-                    bytes.extend(part);
+                    bytes.extend(part)
                 }
                 _ => return Err("members of the kinds that its struct has"),
             }
