@@ -10,6 +10,7 @@ use super::code::{Code, CodeCache, Target};
 use super::layout::{CurrentFrame, Gil, Layout, version_text};
 use super::locate::{Anchors, locate};
 use super::memory::{ProcessMemory, ReadMemory, Window, word_in};
+use super::objects::{self, Objects};
 
 /// Interpreters, threads and frames followed at most, so that a torn list ends.
 const INTERPRETERS_MAX: usize = 256;
@@ -17,6 +18,8 @@ const THREADS_MAX: usize = 65_536;
 const FRAMES_MAX: usize = 1_000_000;
 /// How often a thread that runs on is read again.
 const SAMPLE_TRIES: usize = 8;
+/// How often the interpreter is asked where its library is, before it has said it.
+const QUESTIONS_MAX: u8 = 100;
 /// Threads whose stacks are remembered for speed.
 const WINDOWS_MAX: usize = 4096;
 
@@ -84,6 +87,8 @@ pub struct Interpreter<M = ProcessMemory> {
     pub(crate) codes: CodeCache,
     pub(crate) classifier: Classifier,
     threads: HashMap<i32, Remembered>,
+    /// How often the interpreter may still be asked where its standard library is.
+    questions: u8,
 }
 
 impl Interpreter {
@@ -115,6 +120,8 @@ impl<M: ReadMemory> Interpreter<M> {
             classifier.add_library(&directory);
         }
         let codes = CodeCache::default();
+        let threads = HashMap::new();
+        let questions = QUESTIONS_MAX;
         Ok(Self {
             memory,
             pid,
@@ -122,7 +129,8 @@ impl<M: ReadMemory> Interpreter<M> {
             layout,
             codes,
             classifier,
-            threads: HashMap::new(),
+            threads,
+            questions,
         })
     }
 
@@ -352,8 +360,60 @@ impl<M: ReadMemory> Interpreter<M> {
         Ok((thread.state, interpreter, thread.native_id))
     }
 
+    pub(crate) fn minor(&self) -> u32 {
+        self.anchors.version >> 16 & 0xff
+    }
+
+    pub(crate) fn objects(&self) -> Objects<'_, M> {
+        Objects {
+            memory: &self.memory,
+            layout: &self.layout,
+            minor: self.minor(),
+        }
+    }
+
+    /// Address of the main interpreter.
+    pub(crate) fn main_interpreter(&self) -> Result<u64, Unknown> {
+        let mut interpreter = self
+            .memory
+            .word(self.anchors.runtime + self.layout.runtime_interpreters)?;
+        for _ in 0..INTERPRETERS_MAX {
+            if interpreter == 0 {
+                return Err(Unknown::NotRunning);
+            }
+            match self
+                .memory
+                .word(interpreter.wrapping_add(self.layout.interpreter_next))?
+            {
+                0 => return Ok(interpreter),
+                next => interpreter = next,
+            }
+        }
+        Err(Unknown::Inconsistent("the list of interpreters has no end"))
+    }
+
+    /// Learns the place of the standard library from the interpreter itself, once it has worked it out.
+    pub(crate) fn learn_libraries(&mut self) {
+        if self.questions == 0 {
+            return;
+        }
+        self.questions -= 1;
+        let Ok(interpreter) = self.main_interpreter() else {
+            return;
+        };
+        let Ok(directories) = objects::library_directories(self.objects(), interpreter) else {
+            return;
+        };
+        self.questions = 0;
+        for directory in directories {
+            self.classifier.add_library(&directory);
+        }
+        self.codes.clear();
+    }
+
     /// Calls `visit` with each frame of thread `tid`, innermost first, until it returns false.
     fn walk(&mut self, tid: i32, visit: impl FnMut(Frame) -> bool) -> Result<(), Unknown> {
+        self.learn_libraries();
         let mut thread = self.threads.remove(&tid).unwrap_or_default();
         let result = self.walk_thread(tid, &mut thread, visit);
         thread.window.finish();
