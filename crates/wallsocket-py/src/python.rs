@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyProcessLookupError;
 use pyo3::prelude::*;
-use wallsocket_trace::python::{self, Interpreter, Kind, Place, Sample, TaskState, Unknown};
+use wallsocket_trace::python::{
+    self, Interpreter, Kind, Place, Sample, TaskState, TopFrame, Unknown,
+};
 
 /// One call on a stack, or one coroutine of a chain.
 #[pyclass(
@@ -75,6 +77,11 @@ struct Stack {
     waiting: bool,
     /// Innermost first.
     frames: Vec<Frame>,
+    /// The frame a call is attributed to; None when none of `frames` can be.
+    top: Option<Frame>,
+    /// Whose code `top` is: `user`; `library`, when no frame is the user's; `loop`, when an event loop made the call on
+    /// its own account.
+    place: Option<&'static str>,
 }
 
 /// A thread that runs Python code.
@@ -181,15 +188,25 @@ fn threads(py: Python<'_>, pid: i32) -> PyResult<Vec<Thread>> {
 #[pyfunction]
 fn frames(py: Python<'_>, pid: i32, tid: i32) -> PyResult<Option<Stack>> {
     let sample = ask(py, pid, |interpreter| interpreter.sample(tid))?;
-    Ok(sample.map(|sample| match sample {
-        Sample::Waiting(frames) => Stack {
-            waiting: true,
+    Ok(sample.map(|sample| {
+        let (waiting, frames) = match sample {
+            Sample::Waiting(frames) => (true, frames),
+            Sample::Running(frame) => (false, frame.into_iter().collect()),
+        };
+        let (top, place) = match TopFrame::of(frames.iter().cloned()) {
+            TopFrame::User(frame) => (Some(frame), Some("user")),
+            // What called it is not known, so neither is whether that is the user's own code.
+            TopFrame::Library(_) | TopFrame::Loop(_) if !waiting => (None, None),
+            TopFrame::Library(frame) => (Some(frame), Some("library")),
+            TopFrame::Loop(frame) => (Some(frame), Some("loop")),
+            TopFrame::None => (None, None),
+        };
+        Stack {
+            waiting,
             frames: frames.iter().map(Frame::from).collect(),
-        },
-        Sample::Running(frame) => Stack {
-            waiting: false,
-            frames: frame.iter().map(Frame::from).collect(),
-        },
+            top: top.as_ref().map(Frame::from),
+            place,
+        }
     }))
 }
 
