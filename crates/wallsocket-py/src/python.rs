@@ -9,13 +9,7 @@ use wallsocket_trace::python::{
 };
 
 /// One call on a stack, or one coroutine of a chain.
-#[pyclass(
-    frozen,
-    get_all,
-    eq,
-    skip_from_py_object,
-    module = "wallsocket._core.python"
-)]
+#[pyclass(frozen, get_all, eq, module = "wallsocket._core.python")]
 #[derive(Clone, PartialEq)]
 struct Frame {
     /// `co_filename`: a path, or a name such as `<string>`.
@@ -65,12 +59,7 @@ impl From<&python::Frame> for Frame {
 }
 
 /// The stack of a thread.
-#[pyclass(
-    frozen,
-    get_all,
-    skip_from_py_object,
-    module = "wallsocket._core.python"
-)]
+#[pyclass(frozen, get_all, module = "wallsocket._core.python")]
 #[derive(Clone)]
 struct Stack {
     /// Whether the thread waited in the kernel while it was read. If not, `frames` holds the innermost frame only.
@@ -85,12 +74,7 @@ struct Stack {
 }
 
 /// A thread that runs Python code.
-#[pyclass(
-    frozen,
-    get_all,
-    skip_from_py_object,
-    module = "wallsocket._core.python"
-)]
+#[pyclass(frozen, get_all, module = "wallsocket._core.python")]
 #[derive(Clone)]
 struct Thread {
     /// Its id, as `gettid()` gives it inside the process's pid namespace.
@@ -102,12 +86,7 @@ struct Thread {
 }
 
 /// An asyncio task that is not done.
-#[pyclass(
-    frozen,
-    get_all,
-    skip_from_py_object,
-    module = "wallsocket._core.python"
-)]
+#[pyclass(frozen, get_all, module = "wallsocket._core.python")]
 #[derive(Clone)]
 struct Task {
     name: String,
@@ -122,12 +101,7 @@ struct Task {
 }
 
 /// What is known of the interpreter.
-#[pyclass(
-    frozen,
-    get_all,
-    skip_from_py_object,
-    module = "wallsocket._core.python"
-)]
+#[pyclass(frozen, get_all, module = "wallsocket._core.python")]
 #[derive(Clone)]
 struct Description {
     /// As `3.11.7`.
