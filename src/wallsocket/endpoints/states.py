@@ -3,7 +3,7 @@
 Two graphs say what a program may call when: `UDP` and `TCP`; every endpoint checks its calls against them. `TCP_KERNEL`
 has the states of RFC 9293 as Linux names them, which go on where no program has a descriptor any more.
 
-What each call does in each state was tried on Linux 6.18, non-blocking, over a veth pair; ``outcomes`` holds the result.
+What each call does in each state was tried on Linux 6.18, non-blocking, over a veth pair; ``outcomes`` has the results.
 """
 
 from __future__ import annotations
