@@ -151,10 +151,12 @@ class DatagramTooLong(EndpointError, OSError):
     Attributes:
         length: bytes of the datagram.
         limit: bytes that would be possible; ``None`` when unknown.
+        reporter: the router that said so of an earlier datagram; ``None`` when this host knew.
     """
 
-    length: int
-    limit: int | None
+    length: int = 0
+    limit: int | None = None
+    reporter: str | None = None
 
 
 class IcmpError(EndpointError, OSError):

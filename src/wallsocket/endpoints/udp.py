@@ -367,14 +367,16 @@ class EndpointSteps(Base):
                     return Datagram(data, peer)
                 return self._receive_message(max_bytes, flags)
             except BlockingIOError:
-                if waited and self._icmp and (error := self._icmp_error()) is not None:
-                    raise error from None
-                yield READABLE
-                waited = True
+                pass
             except InterruptedError:
                 continue
             except OSError as error:
                 raise self._network_error(error, "receive") from None
+            # poll() also wakes for an entry in the error queue, which recv() does not always report.
+            if waited and self._icmp and (told := self._icmp_error()) is not None:
+                raise told
+            yield READABLE
+            waited = True
 
     def _receive_message(self, max_bytes: int, flags: int) -> Datagram:
         """Receive with control messages; raises what recvmsg() raises, and `TruncatedDatagram`."""
@@ -465,7 +467,7 @@ class EndpointSteps(Base):
                 else:
                     self._sendto(data, flags, sockaddr)
             except BlockingIOError:
-                yield WRITABLE
+                pass
             except InterruptedError:
                 continue
             except TypeError:
@@ -477,6 +479,7 @@ class EndpointSteps(Base):
                 if self._state == "created":
                     self._state = "bound"
                 return
+            yield WRITABLE
 
     def _source(self, source: str | None, interface: int) -> tuple[int, int, bytes]:
         text = source if source is not None else ("::" if self._v6 else "0.0.0.0")  # noqa: S104  "any", not a bind
@@ -514,7 +517,7 @@ class EndpointSteps(Base):
             try:
                 self._socket.sendmsg(run_of, ancillary, flags, sockaddr)
             except BlockingIOError:
-                yield WRITABLE
+                pass
             except InterruptedError:
                 continue
             except OSError as error:
@@ -523,12 +526,16 @@ class EndpointSteps(Base):
                 raise self._network_error(error, "send", sockaddr) from None
             else:
                 return True
+            yield WRITABLE
 
     # Errors
 
     def _network_error(self, error: OSError, doing: str, sockaddr: Any = None, data: Any = None) -> Exception:
-        if self._icmp and error.errno in _FROM_ICMP and (told := self._icmp_error()) is not None:
-            return told
+        if self._icmp and error.errno in _FROM_ICMP:
+            told = self._icmp_error()
+            # A send that is too long itself leaves an entry, too, but it says less than we know.
+            if told is not None and not (isinstance(told, DatagramTooLong) and told.reporter is None):
+                return told
         if error.errno == errno.EMSGSIZE and data is not None:
             return self._too_long(len(byte_view(data)), sockaddr, error)
         if error.errno == errno.ECONNREFUSED and doing in ("send", "receive"):
@@ -579,10 +586,10 @@ class EndpointSteps(Base):
             if number == errno.EMSGSIZE:
                 limit = info - (48 if self._v6 else 28)
                 text = f"a datagram of {len(data)} bytes is too long for the path to {addresses.shown(destination)}"
-                long = DatagramTooLong(
-                    number, f"{text}; the limit is {limit} bytes (a router reported its MTU of {info})"
-                )
-                long.length, long.limit = len(data), limit
+                reporter = None if origin == _ORIGIN_LOCAL else _offender(value[16:])
+                text = f"{text}; the limit is {limit} bytes ({reporter or 'this host'} knows an MTU of {info})"
+                long = DatagramTooLong(number, text)
+                long.length, long.limit, long.reporter = len(data), limit, reporter
                 return long
             reporter = _offender(value[16:])
             icmp = None if origin == _ORIGIN_LOCAL else (icmp_type, code)
