@@ -121,8 +121,8 @@ def parse_unix(address: Address) -> str | bytes:
     limit = 108 if encoded.startswith(b"\0") else 107
     if len(encoded) > limit:
         raise UsageError(
-            f"Unix address of {len(encoded)} bytes: the kernel takes {limit}; use a shorter path, or one relative to the "
-            "working directory"
+            f"Unix address of {len(encoded)} bytes: the kernel takes {limit}; use a shorter path, or one relative to "
+            "the working directory"
         )
     if not encoded.startswith(b"\0") and b"\0" in encoded:
         raise UsageError(f"address {address!r}: a path cannot hold a zero byte")
@@ -132,7 +132,7 @@ def parse_unix(address: Address) -> str | bytes:
 def targets(
     host: Host, address: Inet, kind: int, *, passive: bool = False, family: int = socket.AF_UNSPEC
 ) -> Steps[Sequence[Target]]:
-    """Return what ``address`` means on ``host``, in the order of RFC 6724, families alternating (RFC 8305, section 4)."""
+    """Return what ``address`` means on ``host``: in the order of RFC 6724, families alternating (RFC 8305)."""
     numeric = _numeric(host, address, passive, family)
     if numeric is not None:
         return [numeric]
@@ -156,7 +156,7 @@ def _numeric(host: Host, address: Inet, passive: bool, family: int) -> Target | 
     """Return the target of an address in numbers, which needs no resolver."""
     if address.host is None:
         if passive and family in (socket.AF_UNSPEC, socket.AF_INET):
-            return Target(socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104  the caller asked for all addresses
+            return Target(socket.AF_INET, ("0.0.0.0", address.port))
         if passive:
             return Target(socket.AF_INET6, ("::", address.port, 0, 0))
         if family == socket.AF_INET6:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from ..errors import UsageError, WrongState
@@ -35,6 +34,8 @@ class Base:
 
     #: Which calls make sense in which state.
     graph: ClassVar[Graph]
+    #: Whether calls without deadline block in the kernel; the async endpoints never do.
+    blocking: ClassVar[bool] = True
     #: "tcp", "udp", "unix", "raw": for texts and for reasons.
     protocol: ClassVar[str]
 
@@ -170,7 +171,3 @@ def positive(value: int, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{name} must be a number of at least 1, got {value!r}")
     return value
-
-
-#: Unix socket files of ours that are to be removed when their endpoint is closed or forgotten.
-finalize: Final = weakref.finalize

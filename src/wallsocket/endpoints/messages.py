@@ -14,34 +14,30 @@ from ..framing.protocol import MessageT
 from .steps import Steps, run
 from .stream import RECEIVE_SIZE, Progress
 
-__all__ = ["MessageStream", "MessageSteps", "StreamOfBytes"]
+__all__ = ["MessageSteps", "MessageStream", "StreamOfBytes"]
 
 
 class StreamOfBytes(Protocol):
-    """What messages need of a stream, as steps; `StreamSteps` has it."""
+    """What messages need of a stream of bytes, as steps."""
 
     def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]: ...
 
     def _send(self, data: bytes | memoryview, flags: int) -> Steps[int]: ...
 
-    def finish_sending(self) -> None:
-        """Say that no more bytes will come."""
-        ...
+    def _finish_sending(self) -> Steps[None]: ...
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
         ...
 
-    def close(self) -> object:
-        """Close the stream."""
-        ...
+    def _close(self) -> object: ...
 
 
 class MessageSteps(Generic[MessageT]):
     """The operations of a message stream, as steps.
 
-    Nothing is lost by a cancellation: messages that came stay queued, and the rest of a message that went out in part is
-    kept and sent before the next one.
+    Nothing is lost by a cancellation: messages that came stay queued, and the rest of a message that went out in part
+    is kept and sent before the next one.
     """
 
     def __init__(self, stream: StreamOfBytes, framing: Framing[MessageT]) -> None:
@@ -120,23 +116,18 @@ class MessageSteps(Generic[MessageT]):
             self._unsent = data[sent:]
         if self._framing.ends_with_stream:
             self._finished = True
-            self._stream.finish_sending()
+            yield from self._stream._finish_sending()
 
     def _flush(self, flags: int) -> Steps[None]:
         if self._unsent:
             yield from self._send_encoded(b"", flags)
 
-    def finish_sending(self) -> None:
-        """Say that no more messages will come.
-
-        Raises:
-            UsageError: a message went out in part; `flush` it first, or close.
-        """
+    def _finish(self) -> Steps[None]:
         if self._unsent:
             raise UsageError(f"{len(self._unsent)} bytes of a message are unsent; flush() first")
         if not self._finished:
             self._finished = True
-            self._stream.finish_sending()
+            yield from self._stream._finish_sending()
 
 
 class MessageStream(MessageSteps[MessageT]):
@@ -185,9 +176,17 @@ class MessageStream(MessageSteps[MessageT]):
         flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
         run(self._flush(flags), self._stream, timeout_s, "send")
 
+    def finish_sending(self) -> None:
+        """Say that no more messages will come.
+
+        Raises:
+            UsageError: a message went out in part; `flush` it first, or close.
+        """
+        run(self._finish(), self._stream, None, "finish_sending")
+
     def close(self) -> None:
         """Close the connection."""
-        self._stream.close()
+        self._stream._close()
 
     def __iter__(self) -> Iterator[MessageT]:
         while True:
@@ -202,4 +201,4 @@ class MessageStream(MessageSteps[MessageT]):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        self._stream._close()

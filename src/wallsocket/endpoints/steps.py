@@ -16,13 +16,13 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from ..errors import DeadlinePassed, WouldBlock
 
-__all__ = ["READABLE", "WRITABLE", "AnyReady", "Call", "Pause", "Steps", "Wait", "run"]
+__all__ = ["READABLE", "WRITABLE", "AnyReady", "Await", "Call", "Pause", "Steps", "Wait", "run"]
 
 READABLE: Final = select.POLLIN
 WRITABLE: Final = select.POLLOUT
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AnyReady:
-    """Wait until one of ``sockets`` is ready or ``timeout_s`` is over; the operation gets the list of the ready ones."""
+    """Wait until one of ``sockets`` is ready or ``timeout_s`` is over; the operation gets the ready ones."""
 
     sockets: Sequence[socket.socket]
     events: int
@@ -53,8 +53,15 @@ class Call:
     function: Callable[[], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Await what ``function`` returns (a stream of asyncio, anyio or trio); only async drivers can."""
+
+    function: Callable[[], Awaitable[Any]]
+
+
 #: What an operation may wait for: its own socket (a poll mask), or one of the classes above.
-Wait: TypeAlias = int | AnyReady | Pause | Call
+Wait: TypeAlias = int | AnyReady | Pause | Call | Await
 Steps: TypeAlias = Generator[Wait, Any, T]
 
 
@@ -106,7 +113,7 @@ def run(steps: Steps[T], holder: HasDescriptor | None, timeout_s: float | None, 
         steps.close()
 
 
-class _TooLate(Exception):  # noqa: N818
+class _TooLate(Exception):
     """The deadline came first."""
 
 
@@ -132,6 +139,8 @@ def _wait(wait: Wait, fileno: int, left_s: float | None) -> object:
     if isinstance(wait, Pause):
         time.sleep(wait.seconds if left_s is None else min(wait.seconds, left_s))
         return None
+    if isinstance(wait, Await):
+        raise TypeError("an async stream needs the async driver")
     return wait.function() if left_s is None else _call_within(wait.function, left_s)
 
 

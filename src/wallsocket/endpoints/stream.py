@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 from ..errors import DeadlinePassed, EndOfStream, UsageError, WouldBlock
 from .base import Base, byte_view, positive
 from .states import TCP
-from .steps import READABLE, WRITABLE, Pause, Steps
+from .steps import READABLE, WRITABLE, Steps
 
 if TYPE_CHECKING:
     from ..kernel import Host
@@ -244,6 +244,10 @@ class StreamSteps(Base):
             raise self._broken(error, "finish_sending") from None
         self._state = _AFTER_OWN_END.get(self._state, self._state)
 
+    def _finish_sending(self) -> Steps[None]:
+        self.finish_sending()
+        yield from ()
+
     def _close_gracefully(self) -> Steps[int]:
         """Finish, wait until the peer has finished too, close; return how many bytes were thrown away.
 
@@ -274,13 +278,6 @@ class StreamSteps(Base):
         if error.errno in _FATAL and self._state != "closed":
             self._state = "reset"
         return self._failed(error, doing)
-
-    def _wait_sent(self, pending: Callable[[], int]) -> Steps[None]:
-        """Wait until ``pending`` bytes are 0, looking ever more rarely: the kernel has no event for it."""
-        pause_s = 0.0005
-        while pending():
-            yield Pause(pause_s)
-            pause_s = min(pause_s * 2, 0.02)
 
 
 def check_size(max_bytes: int) -> int:

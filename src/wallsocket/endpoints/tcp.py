@@ -1,8 +1,8 @@
 """TCP: connections and listeners.
 
 Three modes, chosen at each call by ``timeout_s``: ``None`` (the default) waits for ever, a number is a deadline for the
-whole operation (`DeadlinePassed`), 0 never waits (`WouldBlock`). `wallsocket.aio.tcp` has the same for asyncio and trio,
-where cancel scopes take the place of ``timeout_s``.
+whole operation (`DeadlinePassed`), 0 never waits (`WouldBlock`). `wallsocket.aio.tcp` has the same for asyncio and
+trio, where cancel scopes take the place of ``timeout_s``.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ STAGGER_S: Final = 0.25
 
 #: Numbers of include/net/tcp_states.h.
 KERNEL_STATES: Final = (
-    "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK",
-    "LISTEN", "CLOSING", "NEW_SYN_RECV",
+    "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
+    "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
 )  # fmt: skip
 
 #: Errors of accept() that belong to one lost connection, not to the listener (accept(2), "Error handling").
@@ -346,7 +346,9 @@ class ListenerSteps(Base):
                 yield READABLE
                 continue
             if self._starved == 1:
-                text = f"{self!r}: accept() failed: {starving}; connections wait in the backlog until something is closed"
+                text = (
+                    f"{self!r}: accept() failed: {starving}; connections wait in the backlog until something is closed"
+                )
                 warnings.warn(text, ResourceWarning, stacklevel=2)
             yield Pause(pause_s)
             pause_s = min(pause_s * 2, 1.0)
@@ -521,7 +523,8 @@ class Connection(ConnectionSteps):
             max_bytes: at least 1.
             timeout_s: see the module.
             peek: leave the bytes where they are (MSG_PEEK).
-            urgent: take the out-of-band byte (MSG_OOB). Discouraged (RFC 6093): it is one byte, and middleboxes drop it.
+            urgent: take the out-of-band byte (MSG_OOB). Discouraged (RFC 6093): it is one byte, and middleboxes drop
+            it.
         """
         if max_bytes < 1:
             check_size(max_bytes)
@@ -538,7 +541,8 @@ class Connection(ConnectionSteps):
         Args:
             buffer: bytearray or the like.
             timeout_s: see the module.
-            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts it
+            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
+            it
                 short all the same: the count says so.
         """
         flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
@@ -607,8 +611,8 @@ class Connection(ConnectionSteps):
         """Close. Harmless when repeated.
 
         Unread bytes make the kernel send RST, which can destroy our last answer before the peer has read it: the kernel
-        calls that a close, too. ``graceful`` cannot reset: it finishes sending, reads what still comes until the peer has
-        finished, and closes then.
+        calls that a close, too. ``graceful`` cannot reset: it finishes sending, reads what still comes until the peer
+        has finished, and closes then.
 
         Args:
             graceful: as above.

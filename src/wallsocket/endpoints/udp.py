@@ -1,7 +1,7 @@
 """UDP: datagrams, complete.
 
-A datagram arrives whole or not at all, or too long for the receiver's buffer: then `TruncatedDatagram` says so, with the
-true length. ``timeout_s`` is ``None`` (wait), a number of seconds, or 0 (never wait), as for TCP.
+A datagram arrives whole or not at all, or too long for the receiver's buffer: then `TruncatedDatagram` says so, with
+the true length. ``timeout_s`` is ``None`` (wait), a number of seconds, or 0 (never wait), as for TCP.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class EndpointSteps(Base):
 
     @property
     def kernel_state(self) -> str:
-        """``"unhashed"`` without a port, ``"CLOSE"`` with one, ``"ESTABLISHED"`` with a peer; ``"none"`` when closed."""
+        """``"unhashed"`` without a port, ``"CLOSE"`` with one, ``"ESTABLISHED"`` with a peer, ``"none"`` closed."""
         if self._state == "closed":
             return "none"
         if self.peer is not None:
@@ -482,7 +482,7 @@ class EndpointSteps(Base):
             yield WRITABLE
 
     def _source(self, source: str | None, interface: int) -> tuple[int, int, bytes]:
-        text = source if source is not None else ("::" if self._v6 else "0.0.0.0")  # noqa: S104  "any", not a bind
+        text = source if source is not None else ("::" if self._v6 else "0.0.0.0")
         try:
             packed = socket.inet_pton(socket.AF_INET6 if self._v6 else socket.AF_INET, text)
         except OSError:
@@ -697,7 +697,7 @@ def connect_steps(
         else:
             endpoint._state = "connected"
             return endpoint
-    assert failure is not None  # noqa: S101  there was a target, and it failed
+    assert failure is not None  # there was a target, and it failed
     raise failure
 
 
