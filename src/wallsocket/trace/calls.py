@@ -127,8 +127,10 @@ class CallText:
                 return naming.shutdown(call.a or 0).removeprefix("SHUT_")
             case "setsockopt" | "getsockopt":
                 return ", ".join(part for part in _option(call, with_level=False, setting=name == "setsockopt") if part)
-            case "socket" | "socketpair" | "fcntl" | "ioctl" | "poll" | "ppoll" | "dup" | "dup2" | "dup3":
-                return self._arguments(name, call).partition(", ")[2] if call.fd is not None else _socket(self, call)
+            case "fcntl" | "ioctl" | "dup" | "dup2" | "dup3":
+                return self._arguments(name, call).partition(", ")[2]
+            case "poll" | "ppoll" | "select" | "pselect6" | "epoll_ctl":
+                return self._arguments(name, call)
         return ""
 
     def _short_result(self, name: str, call: Call) -> str:

@@ -139,6 +139,7 @@ class _Line:
     at_ns: int
     rails: list[list[tuple[str, Style]]] = field(default_factory=lambda: [[], []])
     arrow: str = ""
+    payload: Segment | None = None  #: whose first bytes stand behind the arrow's words where there is room
     side: int = 0
     style: Style = Style.PLAIN
     times: int = 1
@@ -176,12 +177,14 @@ class Ladder:
         if two or wire:
             cells.append(heads[1])
         yield self._paint("  ".join(cells).rstrip(), Style.DIM)
-        for line in self._lines(conversation):
-            yield from self._text(line, rail, middle if wire else 0)
+        for drawn in self._lines(conversation):
+            yield from self._text(drawn, rail, middle if wire else 0)
         for socket in (conversation.left, conversation.right):
             if socket is not None:
                 track = timeline.tracks[socket]
-                yield f"{'':{self._time_width}}  {socket_label(timeline, socket)}: {verdict(timeline, track)}"
+                words = f"{socket_label(timeline, socket)}: {verdict(timeline, track)}".split(" ")
+                for line in wrap(words, self._width - self._time_width - 2, "  "):
+                    yield f"{'':{self._time_width}}  {line}"
 
     def summary(self, conversation: Conversation) -> Iterator[str]:
         """A conversation in one line per socket."""
@@ -269,6 +272,7 @@ class Ladder:
             queue.travel(row)
             line.side = row.side
             line.arrow, line.style = self._label(row, first, count, moved)
+            line.payload = first if count == 1 and not row.again else None
             for side, transition in row.transitions:
                 line.rails[side].append(self._state(conversation, side, transition))
             waiting = queue.waiting(1 - row.side)
@@ -306,7 +310,7 @@ class Ladder:
     def _timing(self, call: Call) -> list[tuple[str, Style]]:
         if call.took_ns is None:
             waited = max(0, self._timeline.recording.ended_ns - call.entry_ns)
-            return [(f"has not returned, {duration(waited)}", Style.WARNING)]
+            return [(f"has not returned for {duration(waited)}", Style.WARNING)]
         if call.took_ns >= _SLOW_NS:
             waits = self._calls.role(call) in (Role.RECEIVE, Role.ACCEPT, Role.WAIT)
             return [(f"{'after' if waits else 'took'} {duration(call.took_ns)}", Style.DIM)]
@@ -354,6 +358,8 @@ class Ladder:
     def _label(self, row: Row, first: Segment, count: int, moved: int) -> tuple[str, Style]:
         segment = row.segment
         assert segment is not None
+        if segment.protocol == 1:
+            return escape(segment.label or "ICMP"), Style.ERROR
         names = [name for bit, name in ((SYN, "SYN"), (FIN, "FIN"), (RST, "RST")) if segment.flags & bit]
         if segment.flags & SYN and segment.flags & ACK:
             names = ["SYN ACK"]
@@ -366,10 +372,8 @@ class Ladder:
         if segment.protocol == 6 and not segment.window and not segment.flags & (RST | SYN):
             names.append("window 0")
         label = " + ".join(names) or "ACK"
-        if segment.length and count == 1 and first.payload and not row.again:
-            snippet = printable_payload(first.payload, limit=24, total=first.length)
-            if "\\x" not in snippet:
-                label = f"{label} {snippet}"
+        if first.label and not row.again:
+            label = f"{label} {escape(first.label)}"
         style = Style.SEND if row.side == 0 else Style.RECEIVE
         if segment.flags & RST:
             style = Style.ERROR
@@ -395,8 +399,8 @@ class Ladder:
             time = f"{line.at_ns / 1_000_000:{self._time_width}.3f}" if first else margin
             parts = [time, left[number] if number < len(left) else " " * rail]
             if middle:
-                arrow = self._paint(_arrow(line.arrow, line.side, middle), line.style) if line.arrow and first else ""
-                parts.append(arrow or " " * middle)
+                shown = line.arrow and first
+                parts.append(self._paint(_arrow(line, middle), line.style) if shown else " " * middle)
             parts.append(right[number] if number < len(right) else "")
             yield "  ".join(parts).rstrip()
 
@@ -483,15 +487,22 @@ def _continues(row: Row, following: Row) -> bool:
     )
 
 
-def _arrow(label: str, side: int, width: int) -> str:
-    label = fit(label, width - 6)
+def _arrow(line: _Line, width: int) -> str:
+    room = width - 6
+    label = fit(line.arrow, room)
+    segment = line.payload
+    if segment is not None and segment.payload and segment.label is None:
+        # Bytes that are no text say nothing here; --calls and --packets show them.
+        room -= column_width(label) + 1
+        kept = next((n for n in range(min(len(segment.payload), room), 5, -1) if len(_snippet(segment, n)) <= room), 0)
+        snippet = _snippet(segment, kept) if kept else ""
+        if snippet and "\\x" not in snippet:
+            label = f"{label} {snippet}"
     dashes = width - column_width(label) - 3
     left = dashes // 2
-    line = f"{'─' * left} {label} {'─' * (dashes - left)}"
-    return f"{line}▶" if side == 0 else f"◀{line}"
+    drawn = f"{'─' * left} {label} {'─' * (dashes - left)}"
+    return f"{drawn}▶" if line.side == 0 else f"◀{drawn}"
 
 
-def states_of(track: Track) -> Iterator[tuple[int, Transition, bool]]:
-    """The path of a socket: index, transition, whether it was inferred."""
-    for index, transition in enumerate(track.path):
-        yield index, transition, track.is_inferred(index)
+def _snippet(segment: Segment, kept: int) -> str:
+    return printable_payload(segment.payload, limit=kept, total=segment.length)

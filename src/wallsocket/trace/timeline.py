@@ -42,6 +42,7 @@ _AF_INET6: Final = 10
 _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
 _SOCK_SEQPACKET: Final = 5
+_ICMP: Final = 1
 _TCP: Final = 6
 _UDP: Final = 17
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # IPv4-mapped IPv6, RFC 4291, 2.5.5.2
@@ -116,11 +117,11 @@ def endpoint(sockaddr: bytes | None) -> Endpoint | None:
 
 
 class Segment(NamedTuple):
-    """A TCP segment or a UDP datagram that travelled."""
+    """A TCP segment or a UDP datagram that travelled; or an ICMP error, with the ends of the packet that it is about."""
 
     packet: int  #: packet.id
     at_ns: int
-    protocol: int
+    protocol: int  #: 6, 17, or 1 for an ICMP error
     source: Endpoint
     destination: Endpoint
     length: int  #: bytes of payload on the wire
@@ -129,6 +130,7 @@ class Segment(NamedTuple):
     sequence: int = 0
     acknowledgement: int = 0
     window: int = 0
+    label: str | None = None  #: what the payload is, where it is recognised; what an ICMP error says
 
     @property
     def size(self) -> int:
@@ -242,7 +244,7 @@ class Row:
     def notable(self) -> bool:
         """Whether it is kept when a long conversation is shortened."""
         if self.segment is not None:
-            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again
+            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.segment.protocol == _ICMP
         if self.call is not None:
             failed = self.call.errno is not None and self.call.errno not in (_EAGAIN, 4)
             return failed or self.call.took_ns is None or bool(self.transitions)
@@ -811,11 +813,18 @@ class Timeline:
     # -- the wire
 
     def _travel(self, segment: Segment) -> None:
-        found = self._flows.get((segment.protocol, segment.source, segment.destination))
+        ends = (segment.source, segment.destination)
+        if segment.protocol == _ICMP:
+            found = self._flows.get((_UDP, *ends)) or self._flows.get((_TCP, *ends))
+        else:
+            found = self._flows.get((segment.protocol, *ends))
         if not found:
             self.stray_segments += 1
             return
         conversation, side = min(found, key=lambda candidate: self._distance(candidate[0], segment.at_ns))
+        if segment.protocol == _ICMP:
+            # It quotes a packet of one side, and so comes from where that packet was going.
+            side = 1 - side
         conversation.segments += 1
         row = self._row(segment.at_ns, side)
         row.segment = segment

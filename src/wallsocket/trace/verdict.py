@@ -33,10 +33,7 @@ def verdict(timeline: Timeline, track: Track) -> str:
     """How the socket ended and what it moved, in one line without a full stop."""
     if track.listening:
         return _listener(track)
-    if track.tcp:
-        parts = [_tcp_end(timeline, track)]
-    else:
-        parts = [_other_end(timeline, track)]
+    parts = [_tcp_end(timeline, track) if track.tcp else _other_end(timeline, track)]
     if track.sent or track.received:
         parts.append(f"{_sent(track)}, {_received(track)}")
     if track.drops:
