@@ -204,6 +204,7 @@ def lost_letter(path: Path, *, wire: bool = True, **meta: str) -> Recording:
     )
     closed = script.call("close", 1260, 5, fd=4, socket=3, line=("/srv/upper.py", 8, "serve"))
     script.state(3, 1260.5, 0, closed, 1, receive_queue=1976, send_queue=0)
+    script.call("accept4", 1270, None, fd=3, socket=1, a=0, line=main)
     failed = script.call("shutdown", 1280, 1, -107, fd=3, socket=2, a=1, process=2)
     script.state(2, 1281.5, 1, failed, 7)
     script.call("close", 1299, 1, fd=3, socket=2, process=2)
@@ -216,7 +217,6 @@ def lost_letter(path: Path, *, wire: bool = True, **meta: str) -> Recording:
         script.frame(1232, tcp_frame(server, client, "PA", seq=9001, ack=4001, payload=letter.upper().ljust(1024)))
         script.frame(1233, tcp_frame(client, server, "A", seq=4001, ack=10025))
         script.frame(1262, tcp_frame(server, client, "RA", seq=10025, ack=4001))
-    script.call("accept4", 1270, None, fd=3, socket=1, a=0, line=main)
     return script.done(1400, exit_status="0", end="exit")
 
 

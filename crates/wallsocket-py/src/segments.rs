@@ -74,9 +74,11 @@ fn segment(
     let frame = decode(LinkType(link_type), frame, wire_length, Hints::default());
     if let Some(about) = frame.quoted() {
         let summary = frame.summary();
-        let label = summary
-            .find("ICMP")
-            .map(|start| summary[start..].to_owned());
+        // Without the addresses before and the length behind: the timeline has both.
+        let label = summary.find("ICMP").map(|start| {
+            let said = &summary[start..];
+            said.split(", length ").next().unwrap_or(said).to_owned()
+        });
         return Ok(ends(py, &about)?.map(|ends| Segment {
             protocol: ICMP,
             label,
