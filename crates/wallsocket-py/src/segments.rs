@@ -74,10 +74,15 @@ fn segment(
     let frame = decode(LinkType(link_type), frame, wire_length, Hints::default());
     if let Some(about) = frame.quoted() {
         let summary = frame.summary();
-        // Without the addresses before and the length behind: the timeline has both.
+        // Without the addresses and the length: the timeline has them.
+        let destination = about
+            .addresses()
+            .map(|(_, destination)| format!("{destination} "))
+            .unwrap_or_default();
         let label = summary.find("ICMP").map(|start| {
             let said = &summary[start..];
-            said.split(", length ").next().unwrap_or(said).to_owned()
+            let said = said.split(", length ").next().unwrap_or(said);
+            said.replacen(&destination, "", 1)
         });
         return Ok(ends(py, &about)?.map(|ends| Segment {
             protocol: ICMP,

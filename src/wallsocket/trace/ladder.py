@@ -26,7 +26,9 @@ _IDLE_NS: Final = 100_000_000
 #: A call that took this long says so.
 _SLOW_NS: Final = 1_000_000
 #: Narrowest and widest column for the wire.
-_WIRE_COLUMNS: Final = (18, 34)
+_WIRE_COLUMNS: Final = (20, 38)
+#: Columns for the name of an end that was not traced: an address and what it is.
+_NAME_COLUMNS: Final = 28
 #: Programs whose first argument says more than their own name.
 _INTERPRETERS: Final = ("python", "pypy", "node", "ruby", "perl", "php", "sh", "bash", "dash", "java", "deno", "bun")
 
@@ -111,7 +113,7 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
         (
             "1 process" if len(timeline.processes) == 1 else f"{len(timeline.processes)} processes",
             amount(len(timeline.tracks), "socket"),
-            amount(sum(track.calls for track in timeline.tracks.values()), "call"),
+            amount(timeline.calls, "call"),
         )
     )
     shown = paint(escape(command), Style.BOLD, colour=colour) if command else "an attached program"
@@ -202,6 +204,9 @@ class Ladder:
         if not wire:
             return ((rest - 2) // 2 if two else rest), 0
         middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // 4))
+        if not two:
+            # The other end has nothing to say but its name.
+            return max(16, rest - middle - 4 - _NAME_COLUMNS), middle
         return max(16, (rest - middle - 4) // 2), middle
 
     def _rail_head(self, conversation: Conversation, side: int) -> str:
@@ -364,14 +369,12 @@ class Ladder:
         if segment.flags & SYN and segment.flags & ACK:
             names = ["SYN ACK"]
         if count > 1:
-            names.insert(0, f"{count} segments, {amount(moved, 'byte')}")
+            names.insert(0, f"{amount(moved, 'byte')}, {count} segments")
         elif segment.length or (not names and segment.protocol != 6):
             names.insert(0, amount(segment.length, "byte"))
-        if row.again:
-            names.append("again")
         if segment.protocol == 6 and not segment.window and not segment.flags & (RST | SYN):
             names.append("window 0")
-        label = " + ".join(names) or "ACK"
+        label = ("again " if row.again else "") + (" + ".join(names) or "ACK")
         if first.label and not row.again:
             label = f"{label} {escape(first.label)}"
         style = Style.SEND if row.side == 0 else Style.RECEIVE
@@ -494,7 +497,10 @@ def _arrow(line: _Line, width: int) -> str:
     if segment is not None and segment.payload and segment.label is None:
         # Bytes that are no text say nothing here; --calls and --packets show them.
         room -= column_width(label) + 1
-        kept = next((n for n in range(min(len(segment.payload), room), 5, -1) if len(_snippet(segment, n)) <= room), 0)
+        whole = min(len(segment.payload), room)
+        kept = next((n for n in range(whole, 0, -1) if len(_snippet(segment, n)) <= room), 0)
+        if kept < min(6, segment.length):
+            kept = 0
         snippet = _snippet(segment, kept) if kept else ""
         if snippet and "\\x" not in snippet:
             label = f"{label} {snippet}"

@@ -116,6 +116,13 @@ def endpoint(sockaddr: bytes | None) -> Endpoint | None:
     return None
 
 
+class _Contact(NamedTuple):
+    """How a datagram socket met a correspondent; the lesser one of two began."""
+
+    answers: bool  #: it heard before it spoke
+    at_ns: int
+
+
 class Segment(NamedTuple):
     """A TCP segment or a UDP datagram that travelled; or an ICMP error, with the ends of the packet that it is about."""
 
@@ -181,6 +188,7 @@ class Track:
     unread: int | None = None  #: bytes in the receive queue when it was closed
     reset_sent: bool = False
     reset_received: bool = False
+    died: bool = False  #: the kernel reported it closed though this side had ended nothing
     receive_queue: int | None = None  #: the last one known
     send_queue: int | None = None
     drops: int | None = None
@@ -351,6 +359,7 @@ class Timeline:
         self.conversations: list[Conversation] = []
         self.tracks: dict[int, Track] = {}
         self.marks: list[Mark] = []
+        self.calls = 0  #: all that were recorded
         self.stray_segments = 0  #: frames of conversations that no traced socket took part in
         self._names = names(self.machine)
         self._limit = limit
@@ -411,14 +420,14 @@ class Timeline:
 
     # -- the joins
 
-    def _correspondents(self) -> dict[int, dict[Endpoint, int]]:
-        """First look at the calls: who listens, and with whom each datagram socket talks, since when."""
+    def _correspondents(self) -> dict[int, dict[Endpoint, _Contact]]:
+        """First look at the calls: who listens, and with whom each datagram socket talks."""
         datagram = {
             item.id
             for item in self.recording.sockets.values()
             if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6)
         }
-        peers: dict[int, dict[Endpoint, int]] = defaultdict(dict)
+        peers: dict[int, dict[Endpoint, _Contact]] = defaultdict(dict)
         self._unix_connects: dict[bytes, list[int]] = defaultdict(list)
         self._unix_accepts: dict[int, list[int]] = defaultdict(list)
         for call in self.recording.calls():
@@ -436,7 +445,9 @@ class Timeline:
                 assert call.socket is not None
                 peer = endpoint(call.address)
                 if peer is not None and len(peers[call.socket]) < _MAX_PEERS:
-                    peers[call.socket].setdefault(peer, call.entry_ns)
+                    # Who speaks first asks; who is spoken to answers.
+                    asks = self.role(call) is not Role.RECEIVE
+                    peers[call.socket].setdefault(peer, _Contact(not asks, call.entry_ns))
         return peers
 
     def _add(self, conversation: Conversation) -> Conversation:
@@ -450,7 +461,7 @@ class Timeline:
         self.conversations.append(conversation)
         return conversation
 
-    def _join(self, peers: dict[int, dict[Endpoint, int]]) -> None:
+    def _join(self, peers: dict[int, dict[Endpoint, _Contact]]) -> None:
         self._of_socket: dict[int, Conversation] = {}
         self._of_peer: dict[tuple[int, Endpoint], Conversation] = {}
         paired = self._stream_pairs()
@@ -528,7 +539,7 @@ class Timeline:
                     pairs[made] = connecting
         return pairs
 
-    def _join_datagrams(self, peers: dict[int, dict[Endpoint, int]]) -> None:
+    def _join_datagrams(self, peers: dict[int, dict[Endpoint, _Contact]]) -> None:
         bound: dict[int, list[Socket]] = defaultdict(list)
         datagram: list[Socket] = []
         for item in self.recording.sockets.values():
@@ -556,7 +567,7 @@ class Timeline:
             remote = endpoint(item.remote)
             talks = dict(peers.get(item.id, {}))
             if remote is not None and remote.port:
-                talks.setdefault(remote, item.created_ns)
+                talks.setdefault(remote, _Contact(False, item.created_ns))
             for place in talks:
                 other = at(place, item)
                 if other is None:
@@ -566,9 +577,8 @@ class Timeline:
                     continue
                 existing = self._of_peer.get((other.id, own)) if own is not None else None
                 if existing is None:
-                    # Who sends to a known place stands left; who answered whom first comes first.
-                    first, second = (item.id, other.id)
-                    if own is not None and peers[other.id][own] < talks[place] and self._sent_first(other.id, own):
+                    first, second = item.id, other.id
+                    if own is not None and peers[other.id][own] < talks[place]:
                         first, second = second, first
                     existing = self._add(Conversation(0, "udp", first, second))
                 self._of_peer[item.id, place] = existing
@@ -589,12 +599,6 @@ class Timeline:
                 self._of_socket[item.id] = by_number[next(iter(own_numbers))]
             else:
                 self._of_socket[item.id] = self._add(Conversation(0, "udp", item.id))
-
-    def _sent_first(self, socket: int, peer: Endpoint) -> bool:
-        for call in self.recording.calls(socket=socket):
-            if endpoint(call.address) == peer:
-                return role(self._names.get(call.number, "")) is Role.SEND
-        return False
 
     def _flow_index(self) -> dict[tuple[int, Endpoint, Endpoint], list[tuple[Conversation, int]]]:
         """(protocol, source, destination) of a segment -> conversations and the side that sends it."""
@@ -636,6 +640,7 @@ class Timeline:
         for event in self.recording.events():
             if isinstance(event, Call):
                 leave(event.entry_ns)
+                self.calls += 1
                 placed = self._enter(event)
                 at = event.exit_ns if event.exit_ns is not None else 1 << 62
                 heapq.heappush(pending, (at, event.id, event, placed))
@@ -799,6 +804,8 @@ class Timeline:
             track.unread = state.receive_queue if track.state is not TcpState.LISTEN else None
         if not track.tcp or state.state not in _STATES:
             return
+        if state.state == TcpState.CLOSE and track.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
+            track.died = not track.closed
         transition = track.enter(TcpState(state.state), state.at_ns, "kernel", call=state.call)
         if transition is None:
             return

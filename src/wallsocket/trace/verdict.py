@@ -61,17 +61,20 @@ def _listener(track: Track) -> str:
 
 def _tcp_end(timeline: Timeline, track: Track) -> str:
     failed = track.failed
-    if failed is not None and timeline.role(failed) is Role.CONNECT and not track.connected:
+    connected = track.connected or bool(track.sent or track.received)
+    if failed is not None and timeline.role(failed) is Role.CONNECT and not connected:
         assert failed.errno is not None
         return f"could not connect: {naming.error(failed.errno)}"
-    if not track.connected and track.state in (None, TcpState.CLOSE):
+    if not connected and track.state in (None, TcpState.CLOSE):
         return "never connected"
-    if not track.connected and track.state is TcpState.SYN_SENT:
+    if not connected and track.state is TcpState.SYN_SENT:
         return "still connecting when the recording ended" if not track.closed else "closed while connecting"
     if track.reset_received:
         return "reset by the peer"
     if track.unread and track.closed:
         return f"closed with {amount(track.unread, 'byte')} unread, which resets the peer"
+    if track.died:
+        return "gone before this side closed it: reset, or timed out"
     if track.reset_sent:
         return "reset by this side"
     if failed is not None and timeline.role(failed) in (Role.SEND, Role.RECEIVE):
