@@ -56,11 +56,10 @@ def command(
     if follow and not as_json:
         raise click.UsageError("--follow needs --json")
     with options.open_recording(recording) as opened:
-        lines = _lines(opened, view, socket, _ns(from_s), _ns(to_s), everything=everything)
         if as_json:
             _write_json(opened, follow=follow)
         else:
-            _write(lines)
+            _write(_lines(opened, view, socket, _ns(from_s), _ns(to_s), everything=everything))
 
 
 def _ns(time_s: float | None) -> int | None:
@@ -93,6 +92,7 @@ def _lines(
             socket=socket,
             since_ns=since_ns,
             until_ns=until_ns,
+            every_mark=everything,
         )
         return
     if view == "packets":

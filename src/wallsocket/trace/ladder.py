@@ -21,6 +21,7 @@ from .verdict import amount, duration, verdict
 
 __all__ = ["Ladder", "conversation_title", "header", "process_label", "socket_label", "source_text"]
 
+_AF_UNIX: Final = 1
 #: A pause this long between two rows is drawn as a pause.
 _IDLE_NS: Final = 100_000_000
 #: A call that took this long says so.
@@ -80,18 +81,17 @@ def socket_label(timeline: Timeline, socket: int) -> str:
 def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
     """``tcp 127.0.0.1:51822 → 127.0.0.1:4567``."""
     item = timeline.tracks[conversation.left].socket
-    local = address(item.local) if item.local else ""
+    local = _end(conversation, item.local)
     match conversation.kind:
         case "listener":
-            kind = "unix" if item.family == 1 else "tcp"
+            kind = "unix" if item.family == _AF_UNIX else "tcp"
             return f"{kind} listener {local or 'without address'}"
         case "socket":
             words = (naming.family(item.family), naming.socket_type(item.type))
             return " ".join((*words, naming.protocol(item.family, item.protocol), local)).strip()
-    remote = address(item.remote) if item.remote else ""
+    remote = _end(conversation, item.remote)
     if not remote and conversation.right is not None:
-        other = timeline.tracks[conversation.right].socket
-        remote = address(other.local) if other.local else ""
+        remote = _end(conversation, timeline.tracks[conversation.right].socket.local)
     if item.origin == "socketpair":
         return f"{conversation.kind} pair"
     arrow = "←" if item.origin == "accept" else "→"
@@ -99,6 +99,12 @@ def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
     if not ends:
         return f"{conversation.kind} without address"
     return f"{conversation.kind} {f' {arrow} '.join(ends) if local else f'{arrow} {remote}'}"
+
+
+def _end(conversation: Conversation, sockaddr: bytes | None) -> str:
+    """One end of a conversation; its kind, which stands before, is not said again."""
+    text = address(sockaddr) if sockaddr else ""
+    return text.removeprefix("unix:") if conversation.kind in ("unix", "listener") else text
 
 
 def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
@@ -109,13 +115,12 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
         command = " ".join(words) if isinstance(words, list) and all(isinstance(word, str) for word in words) else ""
     except ValueError:
         command = ""
-    counts = ", ".join(
-        (
-            "1 process" if len(timeline.processes) == 1 else f"{len(timeline.processes)} processes",
-            amount(len(timeline.tracks), "socket"),
-            amount(timeline.calls, "call"),
-        )
-    )
+    users = {track.socket.process for track in timeline.tracks.values()}
+    others = len(timeline.processes.keys() - users)
+    processes = f"{len(users)} processes" if len(users) != 1 else "1 process"
+    if others:
+        processes += f" (and {others} without sockets)"
+    counts = f"{processes}, {amount(len(timeline.tracks), 'socket')}, {amount(timeline.calls, 'call')}"
     shown = paint(escape(command), Style.BOLD, colour=colour) if command else "an attached program"
     yield f"{shown}   {duration(timeline.recording.ended_ns)}, {counts}"
     missing = [

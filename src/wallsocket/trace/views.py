@@ -19,6 +19,8 @@ from .verdict import duration, verdict
 __all__ = ["call_lines", "json_lines", "packet_lines", "state_lines"]
 
 _KNOWN: Final = {known.value: known.name.lower() for known in Known}
+#: Signals that say nothing about sockets; a mark's text is the signal's name.
+_DULL_SIGNALS: Final = frozenset({"SIGCHLD", "SIGWINCH", "SIGCONT"})
 _MOMENTS: Final = {0: "entry", 1: "exit", 2: "sample", 3: "destroyed"}
 
 
@@ -34,11 +36,21 @@ def call_lines(
     socket: int | None = None,
     since_ns: int | None = None,
     until_ns: int | None = None,
+    every_mark: bool = False,
 ) -> Iterator[str]:
-    """A line per call in the order of entry: time in ms, process, call and result, time it took, line of code."""
+    """A line per call in the order of entry: time in ms, process, call and result, time it took, line of code.
+
+    What else happened (exec, signals) stands between, of processes that have sockets; ``every_mark`` shows it of all,
+    and child-has-ended signals too.
+    """
     text = CallText(recording.meta.get("machine", ""), payload_bytes=payload_bytes)
-    several = len(recording.processes) > 1
-    marks = iter(sorted(recording.marks(), key=lambda mark: mark.at_ns)) if socket is None else iter(())
+    users = {item.process for item in recording.sockets.values()}
+    several = len(users) > 1 or every_mark
+    marks = (
+        mark
+        for mark in sorted(recording.marks(), key=lambda mark: mark.at_ns)
+        if every_mark or (socket is None and mark.process in users and mark.text not in _DULL_SIGNALS)
+    )
     mark = next(marks, None)
 
     def marks_until(at_ns: int) -> Iterator[str]:
@@ -75,11 +87,10 @@ def call_line(recording: Recording, text: CallText, call: Call, *, several: bool
 
 def _who(recording: Recording, process: int | None, tid: int | None, several: bool) -> str:
     found = recording.processes.get(process) if process is not None else None
-    if found is None:
-        return f"{tid or '?':<7} " if several else ""
-    if tid is not None and tid != found.pid:
-        return f"{found.pid}/{tid} "
-    return f"{found.pid:<7} " if several else ""
+    pid = str(found.pid) if found is not None else "?"
+    if tid is not None and found is not None and tid != found.pid:
+        return f"{pid}/{tid} "
+    return f"{pid:<7} " if several else ""
 
 
 def packet_lines(
