@@ -1,5 +1,6 @@
 from . import framing as framing
 from . import python as python
 from . import kernel as kernel
+from . import segments as segments
 
 __version__: str
