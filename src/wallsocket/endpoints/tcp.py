@@ -523,8 +523,8 @@ class Connection(ConnectionSteps):
             max_bytes: at least 1.
             timeout_s: see the module.
             peek: leave the bytes where they are (MSG_PEEK).
-            urgent: take the out-of-band byte (MSG_OOB). Discouraged (RFC 6093): it is one byte, and middleboxes drop
-            it.
+            urgent: take the out-of-band byte (MSG_OOB). Discouraged (RFC 6093): it is one byte, and middleboxes
+                drop it.
         """
         if max_bytes < 1:
             check_size(max_bytes)
@@ -541,8 +541,7 @@ class Connection(ConnectionSteps):
         Args:
             buffer: bytearray or the like.
             timeout_s: see the module.
-            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
-            it
+            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts it
                 short all the same: the count says so.
         """
         flags = 0 if timeout_s is None else socket.MSG_DONTWAIT

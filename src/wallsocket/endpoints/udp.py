@@ -482,7 +482,7 @@ class EndpointSteps(Base):
             yield WRITABLE
 
     def _source(self, source: str | None, interface: int) -> tuple[int, int, bytes]:
-        text = source if source is not None else ("::" if self._v6 else "0.0.0.0")
+        text = source if source is not None else ("::" if self._v6 else "0.0.0.0")  # noqa: S104  "any", not a bind
         try:
             packed = socket.inet_pton(socket.AF_INET6 if self._v6 else socket.AF_INET, text)
         except OSError:
