@@ -6,6 +6,7 @@
     ├── UsageError             the caller asked for something that cannot be: wrong argument, wrong order
     ├── NotPermitted           the kernel or a policy refused; says which permission and the way without it
     ├── NotAvailable           this kernel, machine or installation lacks what is needed
+    ├── NotStarted             a command could not be run at all
     └── RecordingError         a recording cannot be read or written
 
 ``OSError`` is never renamed away: where one is the reason, it is the ``__cause__``.
@@ -13,7 +14,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NotAvailable", "NotPermitted", "RecordingError", "UsageError", "WallsocketError"]
+__all__ = ["NotAvailable", "NotPermitted", "NotStarted", "RecordingError", "UsageError", "WallsocketError"]
 
 
 class WallsocketError(Exception):
@@ -30,6 +31,18 @@ class NotPermitted(WallsocketError):
 
 class NotAvailable(WallsocketError):
     """This kernel, machine or installation lacks what is needed."""
+
+
+class NotStarted(WallsocketError):
+    """A command could not be run at all.
+
+    Attributes:
+        exit_status: 127 when there is no such program, 126 when it cannot be run, as a shell has it.
+    """
+
+    def __init__(self, text: str, exit_status: int) -> None:
+        super().__init__(text)
+        self.exit_status = exit_status
 
 
 class RecordingError(WallsocketError):
