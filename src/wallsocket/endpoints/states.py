@@ -260,6 +260,7 @@ TCP: Final = Graph(
         refused > connecting                     | call   | omitted | connect() again
          > established                           | call   | lecture | accept() returned it
         established > established                | call   | lecture | send(), recv()
+        established > bound                      | call   | omitted | connect(AF_UNSPEC): the peer is reset, the port is kept
         established > sending finished           | call   | omitted | shutdown(SHUT_WR)
         established > receiving finished         | peer   | lecture | FIN comes: recv() gives b''
         sending finished > both finished         | peer   | omitted | FIN comes

@@ -143,7 +143,7 @@ class ConnectionSteps(StreamSteps):
         self._require_open("disconnect")
         disconnect(self._socket)
         self._kept = b""
-        self._state = "created"
+        self._state = "bound" if self._socket.getsockname()[1] else "created"
 
     def abort(self) -> None:
         """Close by RST: whatever is unsent or unread is thrown away, on both sides, and no TIME_WAIT is left."""
@@ -193,7 +193,7 @@ class ConnectionSteps(StreamSteps):
                 if self._state == "connecting":
                     # Cancelled or out of time: the kernel goes on trying unless told to stop.
                     disconnect(self._socket)
-                    self._state = "created"
+                    self._state = "bound" if self._socket.getsockname()[1] else "created"
                 self._socket.setblocking(blocking)
 
 
