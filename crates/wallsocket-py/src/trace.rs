@@ -1,8 +1,226 @@
-//! `wallsocket._core.trace`.
+//! `wallsocket._core.trace`: the guardian's rows as tuples for `sqlite3`.
 
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use wallsocket_trace::rows::{End, Row};
+
+/// Turns the guardian's stream of bytes into rows.
+///
+/// Ids of tables that the guardian does not number are given here, in the order of arrival.
+#[pyclass(module = "wallsocket._core.trace")]
+#[derive(Default)]
+struct Rows {
+    rest: Vec<u8>,
+    states: u64,
+    packets: u64,
+    facts: u64,
+    marks: u64,
+}
+
+/// Longest row that can be meant: a call with all of its payload. A longer one means that the stream is not the guardian's.
+const LONGEST: usize = 1 << 30;
+
+type Bytes = Option<serde_bytes::ByteBuf>;
+
+fn bytes<'py>(py: Python<'py>, value: &Bytes) -> Option<Bound<'py, PyBytes>> {
+    value.as_ref().map(|value| PyBytes::new(py, value))
+}
+
+macro_rules! tuple {
+    ($py:expr, $($value:expr),+ $(,)?) => {
+        PyTuple::new($py, [$($value.into_bound_py_any($py)?),+])?
+    };
+}
+
+#[pymethods]
+impl Rows {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the stream; returns the complete rows in them: a list per table, a tuple per row.
+    ///
+    /// Key `end` holds what the guardian says of the run: `("not started", step, errno)`, `("main", status, left)`, `("all",)`.
+    fn feed<'py>(&mut self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+        self.rest.extend_from_slice(data);
+        let tables = PyDict::new(py);
+        let mut used = 0;
+        while used < self.rest.len() {
+            match postcard::take_from_bytes::<Row>(&self.rest[used..]) {
+                Ok((row, remaining)) => {
+                    used = self.rest.len() - remaining.len();
+                    self.add(py, &tables, row)?;
+                }
+                Err(postcard::Error::DeserializeUnexpectedEnd)
+                    if self.rest.len() - used < LONGEST =>
+                {
+                    break;
+                }
+                Err(error) => {
+                    return Err(PyValueError::new_err(format!(
+                        "not a stream of rows: {error}"
+                    )));
+                }
+            }
+        }
+        self.rest.drain(..used);
+        Ok(tables)
+    }
+}
+
+impl Rows {
+    fn add<'py>(&mut self, py: Python<'py>, tables: &Bound<'py, PyDict>, row: Row) -> PyResult<()> {
+        let (table, tuple) = match row {
+            Row::Call(c) => (
+                "call",
+                tuple!(
+                    py,
+                    c.id,
+                    c.process,
+                    c.tid,
+                    c.number,
+                    c.entry_ns,
+                    c.took_ns,
+                    c.result,
+                    c.fd,
+                    c.socket,
+                    c.made,
+                    c.a,
+                    c.b,
+                    c.c,
+                    bytes(py, &c.address),
+                    bytes(py, &c.value),
+                    c.length,
+                    c.offset,
+                    bytes(py, &c.payload),
+                    c.flags,
+                    c.source,
+                    c.known
+                ),
+            ),
+            Row::State(s) => {
+                self.states += 1;
+                (
+                    "state",
+                    tuple!(
+                        py,
+                        self.states,
+                        s.socket,
+                        s.at_ns,
+                        s.moment,
+                        s.call,
+                        s.state,
+                        s.receive_queue,
+                        s.send_queue,
+                        s.drops,
+                        bytes(py, &s.local),
+                        bytes(py, &s.remote),
+                        bytes(py, &s.tcp_info),
+                        bytes(py, &s.memory),
+                        bytes(py, &s.options)
+                    ),
+                )
+            }
+            Row::Packet(p) => {
+                self.packets += 1;
+                (
+                    "packet",
+                    tuple!(
+                        py,
+                        self.packets,
+                        p.at_ns,
+                        p.interface,
+                        p.link_type,
+                        p.length,
+                        PyBytes::new(py, &p.frame)
+                    ),
+                )
+            }
+            Row::Process(p) => (
+                "process",
+                tuple!(
+                    py,
+                    p.id,
+                    p.pid,
+                    p.parent,
+                    p.command,
+                    p.executable,
+                    p.language,
+                    p.started_ns,
+                    p.ended_ns,
+                    p.exit_code,
+                    p.signal
+                ),
+            ),
+            Row::Socket(s) => (
+                "socket",
+                tuple!(
+                    py,
+                    s.id,
+                    s.process,
+                    s.family,
+                    s.kind,
+                    s.protocol,
+                    s.cookie.map(|c| c as i64),
+                    s.inode,
+                    s.origin,
+                    s.call,
+                    s.parent,
+                    bytes(py, &s.local),
+                    bytes(py, &s.remote),
+                    s.created_ns,
+                    s.ended_ns,
+                    s.source
+                ),
+            ),
+            Row::Descriptor(d) => (
+                "descriptor",
+                tuple!(
+                    py,
+                    d.id,
+                    d.process,
+                    d.number,
+                    d.socket,
+                    d.origin,
+                    d.opened_ns,
+                    d.closed_ns,
+                    d.cloexec.map(u8::from)
+                ),
+            ),
+            Row::Source(s) => ("source", tuple!(py, s.id, s.file, s.line, s.function)),
+            Row::Counter(c) => ("counter", tuple!(py, c.at_ns, c.name, c.value)),
+            Row::Fact(f) => {
+                self.facts += 1;
+                (
+                    "fact",
+                    tuple!(py, self.facts, f.at_ns, f.call, f.kind, f.value),
+                )
+            }
+            Row::Mark(m) => {
+                self.marks += 1;
+                (
+                    "mark",
+                    tuple!(py, self.marks, m.at_ns, m.process, m.tid, m.kind, m.text),
+                )
+            }
+            Row::Meta(m) => ("meta", tuple!(py, m.key, m.value)),
+            Row::End(End::NotStarted { step, errno }) => {
+                ("end", tuple!(py, "not started", step, errno))
+            }
+            Row::End(End::Main { status, left }) => ("end", tuple!(py, "main", status, left)),
+            Row::End(End::All) => ("end", tuple!(py, "all")),
+        };
+        match tables.get_item(table)? {
+            Some(list) => list.cast_into::<PyList>()?.append(tuple),
+            None => tables.set_item(table, PyList::new(py, [tuple])?),
+        }
+    }
+}
 
 /// Adds the submodule's classes and functions.
-pub(crate) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Rows>()
 }

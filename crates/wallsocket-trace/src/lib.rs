@@ -1,1 +1,19 @@
-//! The tracer: runs or attaches to a program, follows its sockets, and writes what it saw as rows.
+//! The tracer: runs a program, follows its sockets, and sends what it saw as rows.
+//!
+//! [`guardian`] is the program that does it; `wallsocket._core` only decodes the [`rows`].
+
+pub mod calls;
+pub mod clock;
+pub mod descriptors;
+pub mod facts;
+pub mod filter;
+pub mod guardian;
+pub mod inject;
+pub mod lines;
+pub mod memory;
+pub mod rows;
+pub mod sample;
+pub mod sampler;
+pub mod sink;
+pub mod syscalls;
+pub mod tracer;

@@ -1,0 +1,238 @@
+//! `ptrace(2)` and `waitpid(2)` as a tracer needs them.
+//!
+//! `nix` has both, but its signal type knows no real-time signals: a status that names one is an error there and lost.
+
+use std::io;
+
+use libc::{c_long, c_void};
+
+/// What a wait reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The thread ended with this exit status.
+    Exited(i32),
+    /// The thread was ended by this signal.
+    Killed(i32),
+    /// A system call begins or ends (`PTRACE_O_TRACESYSGOOD`).
+    Syscall,
+    /// A `PTRACE_EVENT_*` stop: event and signal.
+    Event(i32, i32),
+    /// A signal is about to be delivered.
+    Signal(i32),
+}
+
+/// The registers of a stopped thread, `struct user_regs_struct`.
+pub type Registers = libc::user_regs_struct;
+
+/// Options for a traced program: all its descendants, exec, exit, seccomp, and death of the targets with the tracer.
+pub const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
+    | libc::PTRACE_O_TRACEFORK
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACECLONE
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEEXIT
+    | libc::PTRACE_O_TRACESECCOMP
+    | libc::PTRACE_O_EXITKILL;
+
+/// Waits for a change of any child (`tid` -1) or of one thread. `Ok(None)`: with `poll`, nothing has happened.
+///
+/// Errors with `EINTR` when a signal handler ran, `ECHILD` when there is nothing left to wait for.
+pub fn wait(tid: i32, poll: bool) -> io::Result<Option<(i32, Event)>> {
+    let mut status = 0;
+    let flags = libc::__WALL | if poll { libc::WNOHANG } else { 0 };
+    // SAFETY: the kernel writes one int through the pointer, which is valid for the call.
+    let pid = unsafe { libc::waitpid(tid, &raw mut status, flags) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if pid == 0 {
+        return Ok(None);
+    }
+    let event = if libc::WIFEXITED(status) {
+        Event::Exited(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Event::Killed(libc::WTERMSIG(status))
+    } else {
+        let signal = libc::WSTOPSIG(status);
+        match (status >> 16, signal) {
+            (0, signal) if signal == libc::SIGTRAP | 0x80 => Event::Syscall,
+            (0, signal) => Event::Signal(signal),
+            (event, signal) => Event::Event(event, signal & 0x7F),
+        }
+    };
+    Ok(Some((pid, event)))
+}
+
+fn request(request: libc::c_uint, tid: i32, address: usize, data: usize) -> io::Result<c_long> {
+    // SAFETY: only called below with requests whose pointers, if any, point to live memory of the right size.
+    let result = unsafe { libc::ptrace(request, tid, address as *mut c_void, data as *mut c_void) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+/// Begins to trace `tid` without stopping it.
+pub fn seize(tid: i32, options: i32) -> io::Result<()> {
+    request(libc::PTRACE_SEIZE, tid, 0, options as usize).map(drop)
+}
+
+/// Lets a stopped thread run on, delivering `signal` (0: none).
+pub fn resume(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_CONT, tid, 0, signal as usize).map(drop)
+}
+
+/// Like [`resume`], but stops it at the next beginning or end of a system call.
+pub fn resume_to_syscall(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_SYSCALL, tid, 0, signal as usize).map(drop)
+}
+
+/// Leaves a thread in its group-stop, and reports when that ends.
+pub fn listen(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_LISTEN, tid, 0, 0).map(drop)
+}
+
+/// Stops a running thread.
+pub fn interrupt(tid: i32) -> io::Result<()> {
+    request(libc::PTRACE_INTERRUPT, tid, 0, 0).map(drop)
+}
+
+/// Ends the tracing of a stopped thread.
+pub fn detach(tid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_DETACH, tid, 0, signal as usize).map(drop)
+}
+
+/// The message of the event that the thread is stopped at: the new thread's id, the exit status, the former thread id.
+pub fn event_message(tid: i32) -> io::Result<u64> {
+    let mut message: libc::c_ulong = 0;
+    request(libc::PTRACE_GETEVENTMSG, tid, 0, &raw mut message as usize)?;
+    Ok(message)
+}
+
+/// Reads all registers of a stopped thread.
+pub fn registers(tid: i32) -> io::Result<Registers> {
+    // SAFETY: user_regs_struct is plain integers, for which zero is a value.
+    let mut registers: Registers = unsafe { std::mem::zeroed() };
+    request(libc::PTRACE_GETREGS, tid, 0, &raw mut registers as usize)?;
+    Ok(registers)
+}
+
+/// Writes all registers of a stopped thread.
+pub fn set_registers(tid: i32, registers: &Registers) -> io::Result<()> {
+    request(libc::PTRACE_SETREGS, tid, 0, &raw const *registers as usize).map(drop)
+}
+
+/// The register that holds a system call's result, alone: cheaper than [`registers`].
+pub fn result(tid: i32) -> io::Result<i64> {
+    let offset = std::mem::offset_of!(Registers, rax);
+    // The raw call returns the word through a pointer; the libc function returns it, with errno to tell -1 from an error.
+    let mut word: c_long = 0;
+    // SAFETY: the kernel writes one word through the last argument, which is valid for the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_ptrace,
+            libc::PTRACE_PEEKUSER,
+            tid,
+            offset,
+            &raw mut word,
+        )
+    };
+    if status < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(word)
+}
+
+/// Makes `signal` interrupt a blocking [`wait`] of this process instead of ending it.
+pub fn interruptible_by(signal: i32) -> io::Result<()> {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    // SAFETY: the handler does nothing, so it may run anywhere; the structure is zero but for its address.
+    let result = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut())
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Which signals this process inherited as ignored, and its signal mask.
+pub fn inherited_signals() -> io::Result<(Vec<nix::sys::signal::Signal>, nix::sys::signal::SigSet)>
+{
+    let mut ignored = Vec::new();
+    for signal in nix::sys::signal::Signal::iterator() {
+        // SAFETY: a null new action only asks; the kernel fills the old one, which is valid for the call.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal as i32, std::ptr::null(), &raw mut action) < 0 {
+                continue;
+            }
+            action.sa_sigaction
+        };
+        if action == libc::SIG_IGN {
+            ignored.push(signal);
+        }
+    }
+    Ok((ignored, nix::sys::signal::SigSet::thread_get_mask()?))
+}
+
+/// Ignores `signal` in this process.
+pub fn ignore(signal: nix::sys::signal::Signal) -> io::Result<()> {
+    // SAFETY: no handler of ours is installed.
+    unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) }?;
+    Ok(())
+}
+
+/// The thread that calls this, so that others can interrupt its [`wait`].
+#[derive(Clone, Copy, Debug)]
+pub struct Waiter(libc::pthread_t);
+
+impl Waiter {
+    /// The calling thread.
+    pub fn current() -> Self {
+        // SAFETY: pthread_self has no conditions.
+        Self(unsafe { libc::pthread_self() })
+    }
+
+    /// Sends `signal` (see [`interruptible_by`]) to that thread, which must not have ended.
+    pub fn interrupt(self, signal: i32) {
+        // SAFETY: the tracing thread lives as long as the process.
+        unsafe { libc::pthread_kill(self.0, signal) };
+    }
+}
+
+/// Sends `signal` to one thread, with the information of a signal that was held back.
+pub fn redeliver(process: i32, tid: i32, signal: i32, information: &[u8; 128]) -> io::Result<()> {
+    // SAFETY: the kernel reads 128 bytes of siginfo_t through the pointer, which is valid for the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_tgsigqueueinfo,
+            process,
+            tid,
+            signal,
+            information.as_ptr(),
+        )
+    };
+    if result < 0 {
+        // The kernel forbids forging some origins: send it plain then.
+        // SAFETY: integers only.
+        if unsafe { libc::syscall(libc::SYS_tgkill, process, tid, signal) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// What is known of the signal that a thread is stopped at, `siginfo_t` raw.
+pub fn signal_information(tid: i32) -> io::Result<[u8; 128]> {
+    let mut information = [0u8; 128];
+    request(
+        libc::PTRACE_GETSIGINFO,
+        tid,
+        0,
+        information.as_mut_ptr() as usize,
+    )?;
+    Ok(information)
+}

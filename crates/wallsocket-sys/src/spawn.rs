@@ -1,0 +1,190 @@
+//! Starting the program that is to be traced: fork, wait until the tracer holds the child, install the filter, exec.
+
+use std::ffi::CString;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
+use nix::unistd::{ForkResult, Gid, Pid, Uid};
+
+use crate::seccomp::{self, Instruction};
+
+/// Whom a program shall run as, when the caller is root.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Path of the program file.
+    pub path: CString,
+    /// Argument vector, the program's name included.
+    pub arguments: Vec<CString>,
+    /// Environment, `NAME=value`.
+    pub environment: Vec<CString>,
+    /// User to become, or `None` to stay.
+    pub credentials: Option<Credentials>,
+    /// Filter to install just before exec.
+    pub filter: Vec<Instruction>,
+    /// Signals that the program shall ignore, as its parent's parent did; all others get their default action.
+    pub ignored: Vec<Signal>,
+    /// Signal mask to give it.
+    pub mask: SigSet,
+    /// Descriptors to put at 0, 1 and 2.
+    pub streams: [i32; 3],
+}
+
+/// A child that waits, before exec, for [`Waiting::go`].
+#[derive(Debug)]
+pub struct Waiting {
+    /// Its process id.
+    pub pid: Pid,
+    go: std::fs::File,
+    failure: std::fs::File,
+}
+
+/// Which step before exec failed, and why.
+#[derive(Debug)]
+pub struct Failure {
+    /// `filter`, `user` or `exec`.
+    pub step: &'static str,
+    /// The error.
+    pub error: io::Error,
+}
+
+const STEPS: [&str; 3] = ["filter", "user", "exec"];
+
+/// Forks a child that will run `program`. The calling process must have one thread only.
+pub fn prepare(program: &Program) -> io::Result<Waiting> {
+    let (go_read, go_write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let (failure_read, failure_write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    // SAFETY: this process has one thread (the caller's promise), so the child may run any code.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => {
+            drop((go_read, failure_write));
+            Ok(Waiting {
+                pid: child,
+                go: go_write.into(),
+                failure: failure_read.into(),
+            })
+        }
+        ForkResult::Child => {
+            drop((go_write, failure_read));
+            let (step, error) = match run(program, go_read) {
+                Ok(never) => match never {},
+                Err(failed) => failed,
+            };
+            let mut message = [0u8; 5];
+            message[0] = step;
+            message[1..].copy_from_slice(&error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes());
+            let _ = std::fs::File::from(failure_write).write_all(&message);
+            // SAFETY: _exit ends the child at once, without running the parent's exit handlers.
+            unsafe { libc::_exit(127) }
+        }
+    }
+}
+
+/// The child's side: returns only on failure.
+fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, io::Error)> {
+    let mut byte = [0u8; 1];
+    // The parent closes its end when it gives up.
+    if std::fs::File::from(go)
+        .read(&mut byte)
+        .map_err(|error| (2, error))?
+        == 0
+    {
+        return Err((2, io::Error::from_raw_os_error(libc::ECANCELED)));
+    }
+    for number in 1..=64 {
+        let Ok(signal) = Signal::try_from(number) else {
+            continue;
+        };
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            continue;
+        }
+        let action = if program.ignored.contains(&signal) {
+            SigHandler::SigIgn
+        } else {
+            SigHandler::SigDfl
+        };
+        // SAFETY: installs no handler of ours, only the default action or "ignore".
+        let _ = unsafe { nix::sys::signal::signal(signal, action) };
+    }
+    for (target, source) in program.streams.iter().enumerate() {
+        let target = target as i32;
+        // SAFETY: dup2 and fcntl on plain numbers; a bad number gives an error and no harm.
+        unsafe {
+            if *source == target {
+                libc::fcntl(target, libc::F_SETFD, 0);
+            } else {
+                libc::dup2(*source, target);
+            }
+        }
+    }
+    if let Some(credentials) = &program.credentials {
+        let groups: Vec<Gid> = credentials
+            .groups
+            .iter()
+            .copied()
+            .map(Gid::from_raw)
+            .collect();
+        let gid = Gid::from_raw(credentials.gid);
+        let uid = Uid::from_raw(credentials.uid);
+        nix::unistd::setgroups(&groups).map_err(|error| (1, error.into()))?;
+        nix::unistd::setresgid(gid, gid, gid).map_err(|error| (1, error.into()))?;
+        nix::unistd::setresuid(uid, uid, uid).map_err(|error| (1, error.into()))?;
+    }
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&program.mask), None)
+        .map_err(|error| (2, error.into()))?;
+    if !program.filter.is_empty() {
+        seccomp::no_new_privileges().map_err(|error| (0, error))?;
+        seccomp::install(&program.filter).map_err(|error| (0, error))?;
+    }
+    match nix::unistd::execve(&program.path, &program.arguments, &program.environment) {
+        Ok(never) => Ok(never),
+        Err(nix::errno::Errno::ENOEXEC) => {
+            // A script without an interpreter line: the shell runs it, as execvp(3) does.
+            let shell = CString::new("/bin/sh").map_err(|error| (2, error.into()))?;
+            let mut arguments = vec![shell.clone(), program.path.clone()];
+            arguments.extend(program.arguments.iter().skip(1).cloned());
+            nix::unistd::execve(&shell, &arguments, &program.environment)
+                .map_err(|error| (2, error.into()))
+        }
+        Err(error) => Err((2, error.into())),
+    }
+}
+
+impl Waiting {
+    /// Lets the child go on to exec. Does not wait for it.
+    pub fn go(&mut self) -> io::Result<()> {
+        self.go.write_all(b"g")
+    }
+
+    /// After the child has run exec or ended: why it could not run the program, if it could not.
+    ///
+    /// Blocks until one of the two has happened.
+    pub fn failure(&mut self) -> Option<Failure> {
+        let mut message = [0u8; 5];
+        self.failure.read_exact(&mut message).ok()?;
+        let errno = i32::from_le_bytes([message[1], message[2], message[3], message[4]]);
+        Some(Failure {
+            step: STEPS
+                .get(usize::from(message[0]))
+                .copied()
+                .unwrap_or("exec"),
+            error: io::Error::from_raw_os_error(errno),
+        })
+    }
+
+    /// The descriptor that becomes readable when exec failed and reaches end of file when it worked.
+    pub fn failure_fd(&self) -> i32 {
+        self.failure.as_raw_fd()
+    }
+}

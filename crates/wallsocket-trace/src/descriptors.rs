@@ -1,0 +1,142 @@
+//! Which descriptor of which process names which socket.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use crate::rows;
+
+/// A socket that at least one followed descriptor names.
+#[derive(Debug)]
+pub struct Known {
+    /// Its row, as last sent.
+    pub row: rows::Socket,
+    /// Descriptors of followed processes that name it.
+    pub references: u32,
+    /// Bytes sent so far, for stream offsets.
+    pub sent: u64,
+    /// Bytes received so far.
+    pub received: u64,
+    /// How often it was looked at, and when last.
+    pub samples: u32,
+    /// See `samples`.
+    pub sampled_ns: i64,
+}
+
+impl Known {
+    /// Whether bytes have positions: a stream.
+    pub fn is_stream(&self) -> bool {
+        self.row.kind == libc::SOCK_STREAM
+    }
+}
+
+/// A descriptor number that names a socket.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Socket id.
+    pub socket: u32,
+    /// Its row, as last sent.
+    pub row: rows::Descriptor,
+}
+
+/// The sockets among one process's descriptors; threads and `CLONE_FILES` share it.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// By number.
+    pub sockets: BTreeMap<i32, Entry>,
+    /// Epoll descriptors that watch sockets.
+    pub epolls: HashSet<i32>,
+}
+
+/// A table that several processes or threads may hold.
+pub type SharedTable = Rc<RefCell<Table>>;
+
+/// All sockets that live, and the next ids.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// By id.
+    pub sockets: HashMap<u32, Known>,
+    by_inode: HashMap<u64, u32>,
+    last_socket: u32,
+    last_descriptor: u32,
+}
+
+impl Registry {
+    /// Registers a socket and gives it an id.
+    pub fn add(&mut self, mut row: rows::Socket) -> u32 {
+        self.last_socket += 1;
+        row.id = self.last_socket;
+        if let Some(inode) = row.inode {
+            self.by_inode.insert(inode, row.id);
+        }
+        self.sockets.insert(
+            row.id,
+            Known {
+                row,
+                references: 0,
+                sent: 0,
+                received: 0,
+                samples: 0,
+                sampled_ns: i64::MIN / 2,
+            },
+        );
+        self.last_socket
+    }
+
+    /// The living socket with this inode number.
+    pub fn by_inode(&self, inode: u64) -> Option<u32> {
+        self.by_inode.get(&inode).copied()
+    }
+
+    /// The id for a new descriptor row.
+    pub fn next_descriptor(&mut self) -> u32 {
+        self.last_descriptor += 1;
+        self.last_descriptor
+    }
+
+    /// Forgets a socket that no descriptor names any more.
+    pub fn remove(&mut self, socket: u32) -> Option<Known> {
+        let known = self.sockets.remove(&socket)?;
+        if let Some(inode) = known.row.inode
+            && self.by_inode.get(&inode) == Some(&socket)
+        {
+            self.by_inode.remove(&inode);
+        }
+        Some(known)
+    }
+}
+
+/// The socket inode that descriptor `fd` of process `pid` names, by `/proc/PID/fd` (proc(5)); `None` when it is no socket.
+pub fn inode_of(pid: i32, fd: i32) -> Option<u64> {
+    let target = std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
+    target
+        .to_str()?
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+/// Every socket among the descriptors of a process: number and inode.
+pub fn all_of(pid: i32) -> Vec<(i32, u64)> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
+    let mut found: Vec<(i32, u64)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let fd = entry.file_name().to_str()?.parse().ok()?;
+            Some((fd, inode_of(pid, fd)?))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Whether a descriptor is closed on exec, by `/proc/PID/fdinfo`.
+pub fn is_close_on_exec(pid: i32, fd: i32) -> Option<bool> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
+    Some(flags & libc::O_CLOEXEC != 0)
+}

@@ -1,0 +1,301 @@
+//! The guardian: the process that traces, and outlives a dead recorder or terminal.
+//!
+//! A seccomp filter whose tracer is gone answers ENOSYS for ever, so this process stays until the last followed process
+//! has ended, recorder or not. If it is itself killed, the kernel kills the targets with it (`PTRACE_O_EXITKILL`).
+//!
+//! It is started as `wallsocket-guardian SETTINGS PROGRAM ARGUMENTS…`; `SETTINGS` is a JSON object ([`Order`]).
+
+use std::ffi::CString;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde::Deserialize;
+use wallsocket_sys::ptrace::{self, Waiter};
+use wallsocket_sys::{descriptor, spawn};
+
+use crate::clock::Clock;
+use crate::facts::Facts;
+use crate::rows::{self, End, Row};
+use crate::sampler::Watched;
+use crate::sink::Sink;
+use crate::tracer::{Control, Settings, Tracer};
+
+/// How often the tracing loop is asked to look at calls that take long.
+const TICK: Duration = Duration::from_millis(50);
+/// Interrupts the loop's wait. Not used by anything else in this process.
+const ATTENTION: i32 = libc::SIGUSR1;
+
+/// What the recorder orders.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Descriptor to send rows to.
+    rows_fd: i32,
+    /// Descriptor that commands come from; its end means that the recorder is gone.
+    control_fd: i32,
+    /// CLOCK_MONOTONIC at the start of the recording.
+    origin_ns: i64,
+    /// Payload bytes to keep of each call.
+    payload: usize,
+    /// Look at sockets at calls.
+    samples: bool,
+    /// Read source lines.
+    lines: bool,
+    /// `io_uring_setup` fails with ENOSYS.
+    deny_io_uring: bool,
+    /// Confine the program and this process to one core.
+    one_core: bool,
+    /// Path of the program file.
+    program: String,
+    /// Run as another user (root only): uid, gid, groups.
+    user: Option<(u32, u32, Vec<u32>)>,
+}
+
+/// A step that failed before the program ran.
+struct Failed {
+    step: &'static str,
+    error: std::io::Error,
+}
+
+fn at(step: &'static str) -> impl Fn(std::io::Error) -> Failed {
+    move |error| Failed { step, error }
+}
+
+/// The program's entry.
+pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(order) = arguments
+        .next()
+        .and_then(|order| serde_json::from_slice::<Order>(&order.into_vec()).ok())
+    else {
+        eprintln!("wallsocket-guardian is started by `wallsocket trace`, not by hand");
+        return ExitCode::from(2);
+    };
+    let arguments: Vec<CString> = arguments
+        .filter_map(|argument| CString::new(argument.into_vec()).ok())
+        .collect();
+    let Ok(rows) = descriptor::inherited(order.rows_fd) else {
+        return ExitCode::from(2);
+    };
+    let Ok(control) = descriptor::inherited(order.control_fd) else {
+        return ExitCode::from(2);
+    };
+    match run(&order, arguments, rows.try_clone(), control) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            // No writer thread runs yet: the row goes out directly.
+            let row = Row::End(End::NotStarted {
+                step: failed.step.into(),
+                errno: failed.error.raw_os_error().unwrap_or(libc::EIO),
+            });
+            if let Ok(bytes) = postcard::to_stdvec(&row) {
+                let _ = std::io::Write::write_all(&mut std::fs::File::from(rows), &bytes);
+            }
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(
+    order: &Order,
+    arguments: Vec<CString>,
+    rows: std::io::Result<std::os::fd::OwnedFd>,
+    control_fd: std::os::fd::OwnedFd,
+) -> Result<(), Failed> {
+    let rows = rows.map_err(at("trace"))?;
+    let recorder = nix::unistd::getppid().as_raw();
+    let (ignored, mask) = ptrace::inherited_signals().map_err(at("trace"))?;
+    // The terminal's signals are for the target; SIGTERM reaches it through the recorder.
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+        Signal::SIGHUP,
+        Signal::SIGTERM,
+        Signal::SIGPIPE,
+    ] {
+        ptrace::ignore(signal).map_err(at("trace"))?;
+    }
+    ptrace::interruptible_by(ATTENTION).map_err(at("trace"))?;
+    if order.one_core {
+        confine().map_err(at("trace"))?;
+    }
+    let environment = std::env::vars_os().filter_map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        CString::new(name.into_vec()).ok()
+    });
+    let program = spawn::Program {
+        path: CString::new(order.program.as_bytes()).map_err(|error| Failed {
+            step: "exec",
+            error: error.into(),
+        })?,
+        arguments,
+        environment: environment.collect(),
+        credentials: order
+            .user
+            .as_ref()
+            .map(|(uid, gid, groups)| spawn::Credentials {
+                uid: *uid,
+                gid: *gid,
+                groups: groups.clone(),
+            }),
+        filter: crate::filter::first(order.deny_io_uring),
+        ignored,
+        mask,
+        streams: [0, 1, 2],
+    };
+    let mut waiting = spawn::prepare(&program).map_err(at("trace"))?;
+    let pid = waiting.pid.as_raw();
+    ptrace::seize(pid, ptrace::OPTIONS).map_err(at("trace"))?;
+    release_streams();
+
+    let clock = Clock::new(order.origin_ns);
+    let (sink, writer) = Sink::new(rows).map_err(at("trace"))?;
+    let control = Arc::new(Control::default());
+    let watched = Arc::new(Watched::default());
+    let settings = Settings {
+        payload: order.payload,
+        samples: order.samples,
+        lines: order.lines,
+        deny_io_uring: order.deny_io_uring,
+    };
+    listen(control_fd, Arc::clone(&control), Waiter::current()).map_err(at("trace"))?;
+
+    let mut tracer = Tracer::new(
+        settings,
+        sink.clone(),
+        clock,
+        Arc::clone(&control),
+        Arc::clone(&watched),
+        Facts::default(),
+        recorder,
+    );
+    tracer.adopt(pid);
+    waiting.go().map_err(at("exec"))?;
+    tracer.run().map_err(at("trace"))?;
+
+    if let Some(failure) = waiting.failure() {
+        sink.send(&Row::End(End::NotStarted {
+            step: failure.step.into(),
+            errno: failure.error.raw_os_error().unwrap_or(libc::EIO),
+        }));
+    }
+    for (key, value) in totals(&control, &sink) {
+        sink.send(&Row::Meta(rows::Meta {
+            key: key.into(),
+            value,
+        }));
+    }
+    sink.send(&Row::End(End::All));
+    sink.close();
+    let _ = writer.join();
+    Ok(())
+}
+
+/// Figures about the run itself.
+fn totals(control: &Control, sink: &Sink) -> Vec<(&'static str, String)> {
+    let calls = control.calls.load(Ordering::Relaxed);
+    let busy = control.busy_ns.load(Ordering::Relaxed);
+    vec![
+        ("stops", control.stops.load(Ordering::Relaxed).to_string()),
+        ("lost", sink.lost().to_string()),
+        (
+            "busy_ns_per_call",
+            busy.checked_div(calls).unwrap_or(0).to_string(),
+        ),
+    ]
+}
+
+/// One core for this process and the program: switching between them is then cheaper.
+fn confine() -> std::io::Result<()> {
+    let allowed = nix::sched::sched_getaffinity(Pid::from_raw(0))?;
+    let mut one = nix::sched::CpuSet::new();
+    let last = (0..nix::sched::CpuSet::count())
+        .rev()
+        .find(|cpu| allowed.is_set(*cpu).unwrap_or(false))
+        .unwrap_or(0);
+    one.set(last)?;
+    nix::sched::sched_setaffinity(Pid::from_raw(0), &one)?;
+    Ok(())
+}
+
+/// The program has its streams; holding them here would keep its pipes open after its end.
+fn release_streams() {
+    if let Ok(null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    {
+        let _ = nix::unistd::dup2_stdin(null.as_fd());
+        let _ = nix::unistd::dup2_stdout(null.as_fd());
+        let _ = nix::unistd::dup2_stderr(null.as_fd());
+    }
+}
+
+/// Starts the thread that reads the recorder's commands and asks the loop for attention now and then.
+///
+/// Commands: `u` stop recording · `k` kill the first process · `s` and a byte: send it that signal.
+fn listen(
+    descriptor: std::os::fd::OwnedFd,
+    control: Arc<Control>,
+    waiter: Waiter,
+) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            let mut input = std::fs::File::from(descriptor);
+            let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::MAX);
+            loop {
+                let ready = poll(
+                    &mut [PollFd::new(input.as_fd(), PollFlags::POLLIN)],
+                    timeout,
+                )
+                .unwrap_or(0);
+                if ready > 0 {
+                    let mut command = [0; 1];
+                    if !matches!(input.read(&mut command), Ok(1)) {
+                        control.unrecord.store(true, Ordering::Relaxed);
+                        call(&control, waiter);
+                        return;
+                    }
+                    match command[0] {
+                        b'u' => control.unrecord.store(true, Ordering::Relaxed),
+                        b'k' => signal_main(&control, libc::SIGKILL),
+                        b's' => {
+                            if input.read_exact(&mut command).is_ok() {
+                                signal_main(&control, i32::from(command[0]));
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+                call(&control, waiter);
+            }
+        })?;
+    Ok(())
+}
+
+fn call(control: &Control, waiter: Waiter) {
+    control.attention.store(true, Ordering::Relaxed);
+    waiter.interrupt(ATTENTION);
+}
+
+fn signal_main(control: &Control, signal: i32) {
+    let pid = control.main_pid.load(Ordering::Relaxed).abs();
+    if pid != 0
+        && let Ok(signal) = Signal::try_from(signal)
+    {
+        let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
+    }
+}

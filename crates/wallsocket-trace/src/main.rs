@@ -1,0 +1,5 @@
+//! `wallsocket-guardian`: started by `wallsocket trace`, not by hand.
+
+fn main() -> std::process::ExitCode {
+    wallsocket_trace::guardian::main()
+}

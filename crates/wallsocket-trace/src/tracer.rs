@@ -1,0 +1,1614 @@
+//! The tracing loop: follows every thread of a program and its descendants, stop by stop, and sends rows.
+//!
+//! A thread stops at the entry of a followed call (the seccomp filter's doing), is looked at, and is let run to the
+//! call's exit only when the call concerns a socket. Everything here runs in one thread, because ptrace obeys only the
+//! thread that attached; therefore, while it holds one target in a stop, no other target can get past a `close`.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use nix::unistd::Pid;
+use serde_bytes::ByteBuf;
+use wallsocket_sys::descriptor;
+use wallsocket_sys::ptrace::{self, Event, Registers};
+
+use crate::calls::{self, Entry, Moved};
+use crate::clock::Clock;
+use crate::descriptors::{self, Registry, SharedTable, Table};
+use crate::facts::Facts;
+use crate::filter;
+use crate::lines::{Lines, Site};
+use crate::rows::{self, End, Row};
+use crate::sample::{self, Depth};
+use crate::sampler::Watched;
+use crate::sink::Sink;
+use crate::syscalls::{self, Subject};
+
+/// Data calls that are followed by a look at the socket: the first so many of each socket, later one per interval.
+const SAMPLED_CALLS: u32 = 32;
+/// See [`SAMPLED_CALLS`].
+const SAMPLE_INTERVAL_NS: i64 = 5_000_000;
+/// A call that has not returned after this time is recorded as it stands.
+const UNFINISHED_NS: i64 = 100_000_000;
+
+/// Kernel-internal results of interrupted calls (linux/errno.h): the call begins again or becomes EINTR.
+const ERESTARTSYS: i64 = -512;
+const ERESTART_RESTARTBLOCK: i64 = -516;
+
+/// What to record.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Payload bytes to keep of each call.
+    pub payload: usize,
+    /// Look at sockets at calls.
+    pub samples: bool,
+    /// Read source lines.
+    pub lines: bool,
+    /// `io_uring_setup` fails with ENOSYS.
+    pub deny_io_uring: bool,
+}
+
+/// What other threads may ask of the loop.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// Stop recording; targets run on.
+    pub unrecord: AtomicBool,
+    /// The loop must look at its flags, or at long-running calls.
+    pub attention: AtomicBool,
+    /// Process id of the first process, 0 before it runs.
+    pub main_pid: AtomicI32,
+    /// Stops that the targets made at system calls.
+    pub stops: AtomicU64,
+    /// Calls recorded.
+    pub calls: AtomicU64,
+    /// Nanoseconds that the loop spent on the stops of recorded calls.
+    pub busy_ns: AtomicU64,
+}
+
+/// A call between its entry and its exit.
+#[derive(Debug)]
+struct Pending {
+    call: rows::Call,
+    entry: Entry,
+    stack_pointer: u64,
+    watch: Vec<(i32, u16)>,
+    reported: bool,
+}
+
+#[derive(Debug)]
+struct Thread {
+    process: u32,
+    table: SharedTable,
+    pending: Option<Pending>,
+    /// Calls that a signal interrupted; they go on when the same call is seen again.
+    interrupted: Vec<Pending>,
+    /// Between entry and exit of a call under `PTRACE_SYSCALL`.
+    in_call: bool,
+}
+
+struct Process {
+    row: rows::Process,
+    pidfd: Option<OwnedFd>,
+    threads: HashSet<i32>,
+    /// The filter for sockets is installed.
+    follows_sockets: bool,
+    /// The filter for descriptors 0–2 is installed.
+    follows_streams: bool,
+    /// A filter could not be installed: every call stops.
+    every_call: bool,
+    /// It has a filter of its own that forbids ours.
+    refuses_filters: bool,
+    io_uring_seen: bool,
+    /// Exit status word as PTRACE_EVENT_EXIT gave it.
+    status: Option<i32>,
+}
+
+/// The loop's state.
+pub struct Tracer {
+    settings: Settings,
+    sink: Sink,
+    clock: Clock,
+    control: Arc<Control>,
+    watched: Arc<Watched>,
+    lines: Lines,
+    facts: Facts,
+    threads: HashMap<i32, Thread>,
+    processes: HashMap<u32, Process>,
+    by_pid: HashMap<i32, u32>,
+    registry: Registry,
+    /// New threads that stopped before their parent's event told of them.
+    early: HashSet<i32>,
+    /// Ends of threads that were seen while something was injected into them.
+    postponed: Vec<(i32, Event)>,
+    last_process: u32,
+    last_call: u64,
+    main_pid: i32,
+    recorder_pid: i32,
+    recording: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Run on; stop at followed calls.
+    Run,
+    /// Stop at the exit of this call.
+    ToExit,
+    /// The call was held back and begins again.
+    Again,
+}
+
+impl Tracer {
+    /// A loop that sends to `sink`. `recorder_pid` is stopped and continued together with the first process (job control).
+    pub fn new(
+        settings: Settings,
+        sink: Sink,
+        clock: Clock,
+        control: Arc<Control>,
+        watched: Arc<Watched>,
+        facts: Facts,
+        recorder_pid: i32,
+    ) -> Self {
+        Self {
+            lines: Lines::new(settings.lines),
+            settings,
+            sink,
+            clock,
+            control,
+            watched,
+            facts,
+            threads: HashMap::new(),
+            processes: HashMap::new(),
+            by_pid: HashMap::new(),
+            registry: Registry::default(),
+            early: HashSet::new(),
+            postponed: Vec::new(),
+            last_process: 0,
+            last_call: 0,
+            main_pid: 0,
+            recorder_pid,
+            recording: true,
+        }
+    }
+
+    /// Takes the first process, which is seized already and has not run its program yet.
+    pub fn adopt(&mut self, pid: i32) {
+        self.main_pid = pid;
+        self.control.main_pid.store(pid, Ordering::Relaxed);
+        self.new_process(pid, None, Rc::new(RefCell::new(Table::default())), pid);
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    fn mark(&self, process: Option<u32>, tid: Option<i32>, kind: &str, text: impl Into<String>) {
+        self.sink.send(&Row::Mark(rows::Mark {
+            at_ns: self.now(),
+            process,
+            tid,
+            kind: kind.into(),
+            text: text.into(),
+        }));
+    }
+
+    fn new_process(&mut self, pid: i32, parent: Option<u32>, table: SharedTable, tid: i32) -> u32 {
+        self.last_process += 1;
+        let id = self.last_process;
+        let (mut command, mut executable, mut language, mut filters) =
+            (None, None, None, (false, false, false, false));
+        if let Some(parent) = parent.and_then(|parent| self.processes.get(&parent)) {
+            command.clone_from(&parent.row.command);
+            executable.clone_from(&parent.row.executable);
+            language.clone_from(&parent.row.language);
+            filters = (
+                parent.follows_sockets,
+                parent.follows_streams,
+                parent.every_call,
+                parent.refuses_filters,
+            );
+        }
+        let process = Process {
+            row: rows::Process {
+                id,
+                pid,
+                parent,
+                command,
+                executable,
+                language,
+                started_ns: self.now(),
+                ended_ns: None,
+                exit_code: None,
+                signal: None,
+            },
+            pidfd: descriptor::pidfd_open(pid).ok(),
+            threads: HashSet::from([tid]),
+            follows_sockets: filters.0,
+            follows_streams: filters.1,
+            every_call: filters.2,
+            refuses_filters: filters.3,
+            io_uring_seen: false,
+            status: None,
+        };
+        self.sink.send(&Row::Process(process.row.clone()));
+        self.processes.insert(id, process);
+        self.by_pid.insert(pid, id);
+        self.threads.insert(
+            tid,
+            Thread {
+                process: id,
+                table,
+                pending: None,
+                interrupted: Vec::new(),
+                in_call: false,
+            },
+        );
+        id
+    }
+
+    /// Runs until every followed process has ended.
+    pub fn run(&mut self) -> io::Result<()> {
+        loop {
+            match ptrace::wait(-1, false) {
+                Ok(Some((tid, event))) => {
+                    self.handle(tid, event);
+                    while let Some((tid, event)) = self.postponed.pop() {
+                        self.handle(tid, event);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if self.control.attention.swap(false, Ordering::Relaxed) {
+                self.attend();
+            }
+        }
+    }
+
+    /// What is due now and then: the end of recording, and calls that take long.
+    fn attend(&mut self) {
+        if self.recording && (self.control.unrecord.load(Ordering::Relaxed) || self.sink.is_gone())
+        {
+            self.end_recording();
+        }
+        if self.recording {
+            self.report_unfinished(UNFINISHED_NS);
+        }
+    }
+
+    /// Sends the calls that have not returned after `age_ns`, as they stand.
+    fn report_unfinished(&mut self, age_ns: i64) {
+        let now = self.now();
+        for (tid, thread) in &mut self.threads {
+            let pending = thread.pending.as_mut().or(thread.interrupted.last_mut());
+            if let Some(pending) = pending
+                && !pending.reported
+                && now - pending.call.entry_ns >= age_ns
+            {
+                pending.reported = true;
+                let mut call = pending.call.clone();
+                if call.value.is_none() && !pending.watch.is_empty() {
+                    let value: Vec<u8> = pending
+                        .watch
+                        .iter()
+                        .flat_map(|(fd, events)| calls::poll_entry(*fd, *events, 0))
+                        .collect();
+                    call.value = Some(ByteBuf::from(value));
+                }
+                let _ = tid;
+                self.sink.send(&Row::Call(call));
+            }
+        }
+    }
+
+    /// From here on targets only run; nothing is recorded.
+    fn end_recording(&mut self) {
+        self.report_unfinished(0);
+        for process in self.processes.values() {
+            self.sink.send(&Row::Process(process.row.clone()));
+        }
+        self.recording = false;
+        for thread in self.threads.values_mut() {
+            thread.pending = None;
+            thread.interrupted.clear();
+        }
+    }
+
+    fn handle(&mut self, tid: i32, event: Event) {
+        match event {
+            Event::Exited(code) => self.ended(tid, Some(code), None),
+            Event::Killed(signal) => self.ended(tid, None, Some(signal)),
+            Event::Event(libc::PTRACE_EVENT_SECCOMP, _) => {
+                let began = self.now();
+                self.control.stops.fetch_add(1, Ordering::Relaxed);
+                // Where every call stops, this one was seen at its entry already.
+                if self.threads.get(&tid).is_some_and(|thread| thread.in_call) {
+                    self.go(tid, Next::ToExit, 0);
+                    return;
+                }
+                let next = self.at_entry(tid, began);
+                if let Some(thread) = self.threads.get_mut(&tid) {
+                    thread.in_call = next == Next::ToExit;
+                }
+                self.go(tid, next, 0);
+                self.control
+                    .busy_ns
+                    .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
+            }
+            Event::Syscall => {
+                let began = self.now();
+                self.control.stops.fetch_add(1, Ordering::Relaxed);
+                let in_call = self
+                    .threads
+                    .get_mut(&tid)
+                    .is_some_and(|thread| std::mem::take(&mut thread.in_call));
+                let next = if in_call {
+                    self.at_exit(tid, began);
+                    Next::Run
+                } else {
+                    // Only where every call stops: the entry of one.
+                    let next = self.at_entry(tid, began);
+                    if let Some(thread) = self.threads.get_mut(&tid) {
+                        thread.in_call = next != Next::Again;
+                    }
+                    next
+                };
+                self.go(tid, next, 0);
+                self.control
+                    .busy_ns
+                    .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
+            }
+            Event::Event(
+                libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE,
+                _,
+            ) => {
+                self.forked(tid, event);
+                self.go(tid, Next::Run, 0);
+            }
+            Event::Event(libc::PTRACE_EVENT_EXEC, _) => {
+                self.executed(tid);
+                self.go(tid, Next::Run, 0);
+            }
+            Event::Event(libc::PTRACE_EVENT_EXIT, _) => {
+                self.exiting(tid);
+                self.go(tid, Next::Run, 0);
+            }
+            Event::Event(libc::PTRACE_EVENT_STOP, signal) => {
+                if !self.threads.contains_key(&tid) {
+                    // A child whose parent's event is still to come.
+                    self.early.insert(tid);
+                    return;
+                }
+                if matches!(
+                    signal,
+                    libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
+                ) {
+                    self.group_stopped(tid, signal);
+                    let _ = ptrace::listen(tid);
+                } else {
+                    if tid == self.main_pid && self.main_was_stopped() {
+                        self.group_continued(tid);
+                    }
+                    self.go(tid, Next::Run, 0);
+                }
+            }
+            Event::Event(..) => self.go(tid, Next::Run, 0),
+            Event::Signal(signal) => {
+                if self.recording {
+                    let process = self.threads.get(&tid).map(|thread| thread.process);
+                    self.mark(process, Some(tid), "signal", signal_name(signal));
+                }
+                self.go(tid, Next::Run, signal);
+            }
+        }
+    }
+
+    /// Lets a stopped thread run on.
+    fn go(&self, tid: i32, next: Next, signal: i32) {
+        let every_call = self
+            .threads
+            .get(&tid)
+            .and_then(|thread| self.processes.get(&thread.process))
+            .is_some_and(|process| process.every_call);
+        // An error means that the thread was killed in the meantime; its end is reported next.
+        let _ = match next {
+            Next::Run | Next::Again if !(every_call && self.recording) => {
+                ptrace::resume(tid, signal)
+            }
+            _ => ptrace::resume_to_syscall(tid, signal),
+        };
+    }
+
+    // ── processes and threads ──
+
+    fn forked(&mut self, tid: i32, event: Event) {
+        let Ok(message) = ptrace::event_message(tid) else {
+            return;
+        };
+        let child = message as i32;
+        let Some((parent_process, parent_table)) = self
+            .threads
+            .get(&tid)
+            .map(|thread| (thread.process, Rc::clone(&thread.table)))
+        else {
+            return;
+        };
+        let flags = if matches!(event, Event::Event(libc::PTRACE_EVENT_CLONE, _)) {
+            clone_flags(tid)
+        } else {
+            0
+        };
+        if flags & libc::CLONE_THREAD as u64 != 0 {
+            if let Some(process) = self.processes.get_mut(&parent_process) {
+                process.threads.insert(child);
+            }
+            let table = if flags & libc::CLONE_FILES as u64 != 0 {
+                parent_table
+            } else {
+                Rc::new(RefCell::new(Table::default()))
+            };
+            self.threads.insert(
+                child,
+                Thread {
+                    process: parent_process,
+                    table,
+                    pending: None,
+                    interrupted: Vec::new(),
+                    in_call: false,
+                },
+            );
+        } else if flags & libc::CLONE_FILES as u64 != 0 {
+            self.new_process(child, Some(parent_process), parent_table, child);
+        } else {
+            let table = Rc::new(RefCell::new(Table::default()));
+            let id = self.new_process(child, Some(parent_process), Rc::clone(&table), child);
+            self.copy_table(id, &parent_table, &table);
+        }
+        if self.early.remove(&child) {
+            self.go(child, Next::Run, 0);
+        }
+    }
+
+    fn copy_table(&mut self, process: u32, from: &SharedTable, to: &SharedTable) {
+        let from = from.borrow();
+        let mut to = to.borrow_mut();
+        to.epolls.clone_from(&from.epolls);
+        for (number, entry) in &from.sockets {
+            let mut row = entry.row.clone();
+            row.id = self.registry.next_descriptor();
+            row.process = process;
+            row.origin = "fork".into();
+            row.opened_ns = self.now();
+            row.closed_ns = None;
+            if self.recording {
+                self.sink.send(&Row::Descriptor(row.clone()));
+            }
+            if let Some(known) = self.registry.sockets.get_mut(&entry.socket) {
+                known.references += 1;
+            }
+            to.sockets.insert(
+                *number,
+                descriptors::Entry {
+                    socket: entry.socket,
+                    row,
+                },
+            );
+        }
+    }
+
+    fn executed(&mut self, tid: i32) {
+        // exec from a thread: that thread takes the leader's id, the others are gone.
+        let former = ptrace::event_message(tid).map_or(tid, |message| message as i32);
+        let Some(id) = self
+            .by_pid
+            .get(&tid)
+            .copied()
+            .or_else(|| self.threads.get(&former).map(|t| t.process))
+        else {
+            return;
+        };
+        let table = self
+            .threads
+            .get(&former)
+            .map(|thread| Rc::clone(&thread.table));
+        let others: Vec<i32> = self
+            .processes
+            .get(&id)
+            .map(|p| p.threads.iter().copied().collect())
+            .unwrap_or_default();
+        for other in others {
+            self.threads.remove(&other);
+        }
+        // exec gives the process a table of its own.
+        let own = Rc::new(RefCell::new(Table::default()));
+        if let Some(table) = table {
+            if Rc::strong_count(&table) > 1 {
+                self.copy_table(id, &table, &own);
+            } else {
+                *own.borrow_mut() = table.take();
+            }
+        }
+        let pid = tid;
+        let gone: Vec<i32> = own
+            .borrow()
+            .sockets
+            .iter()
+            .filter(|(number, entry)| {
+                let inode = self
+                    .registry
+                    .sockets
+                    .get(&entry.socket)
+                    .and_then(|known| known.row.inode);
+                descriptors::inode_of(pid, **number) != inode
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        for number in gone {
+            self.drop_descriptor(&own, number);
+        }
+        own.borrow_mut()
+            .epolls
+            .retain(|fd| std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).is_ok());
+        let first = self
+            .processes
+            .get(&id)
+            .is_some_and(|process| process.row.command.is_none());
+        self.threads.insert(
+            tid,
+            Thread {
+                process: id,
+                table: Rc::clone(&own),
+                pending: None,
+                interrupted: Vec::new(),
+                in_call: false,
+            },
+        );
+        self.lines.forget(pid);
+        let executable = std::fs::read_link(format!("/proc/{pid}/exe"))
+            .ok()
+            .map(|path| path.display().to_string());
+        let command = arguments_of(pid);
+        let language = if self.recording {
+            self.lines.language(pid)
+        } else {
+            None
+        };
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.threads = HashSet::from([tid]);
+            process.row.command = command.clone();
+            process.row.executable.clone_from(&executable);
+            process.row.language = language;
+            self.sink.send(&Row::Process(process.row.clone()));
+        }
+        if !self.recording {
+            return;
+        }
+        self.mark(Some(id), Some(tid), "exec", command.unwrap_or_default());
+        if is_32_bit(pid) {
+            self.mark(
+                Some(id),
+                Some(tid),
+                "32-bit",
+                format!(
+                    "{} is a 32-bit program: its calls are not seen",
+                    executable.unwrap_or_default()
+                ),
+            );
+        }
+        if first {
+            for (fd, inode) in descriptors::all_of(pid) {
+                self.found_socket(id, &own, fd, inode, "inherited", None);
+            }
+            if !own.borrow().sockets.is_empty() {
+                self.follow_sockets_soon(id);
+            }
+        }
+    }
+
+    /// Inherited sockets need the later filters before the program's first call; they are installed at this exec stop.
+    fn follow_sockets_soon(&mut self, process: u32) {
+        let Some(pid) = self.processes.get(&process).map(|process| process.row.pid) else {
+            return;
+        };
+        // At an exec stop the thread is inside execve, where nothing can be injected: the next call's entry is the place.
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.every_call = true;
+        }
+        if let Some(thread) = self.threads.get_mut(&pid) {
+            thread.in_call = true;
+        }
+    }
+
+    fn exiting(&mut self, tid: i32) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        let (id, table) = (thread.process, Rc::clone(&thread.table));
+        if let Some(mut pending) = thread.pending.take().or_else(|| thread.interrupted.pop()) {
+            // It never returns: result and duration stay unknown.
+            if self.recording && !pending.reported {
+                pending.call.took_ns = None;
+                self.sink.send(&Row::Call(pending.call));
+            }
+        }
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        if let Ok(status) = ptrace::event_message(tid) {
+            process.status = Some(status as i32);
+        }
+        let last = process.threads.len() <= 1;
+        if last && self.recording && self.settings.samples {
+            // The descriptors are still open at this stop.
+            let open: Vec<(i32, u32)> = table
+                .borrow()
+                .sockets
+                .iter()
+                .map(|(number, entry)| (*number, entry.socket))
+                .collect();
+            for (number, socket) in open {
+                self.take_sample(id, number, socket, 0, None, Depth::Addresses);
+            }
+        }
+    }
+
+    fn ended(&mut self, tid: i32, code: Option<i32>, signal: Option<i32>) {
+        self.early.remove(&tid);
+        let Some(thread) = self.threads.remove(&tid) else {
+            return;
+        };
+        self.lines.forget_thread(tid);
+        let Some(process) = self.processes.get_mut(&thread.process) else {
+            return;
+        };
+        process.threads.remove(&tid);
+        if tid != process.row.pid {
+            return;
+        }
+        // The leader is reported last, after every other thread of its process.
+        let id = thread.process;
+        process.row.ended_ns = Some(self.clock.now());
+        process.row.exit_code = code;
+        process.row.signal = signal;
+        let row = process.row.clone();
+        if self.recording {
+            self.sink.send(&Row::Process(row));
+        }
+        let rest: Vec<i32> = process.threads.drain().collect();
+        for other in rest {
+            self.threads.remove(&other);
+        }
+        self.processes.remove(&id);
+        self.by_pid.remove(&tid);
+        self.lines.forget(tid);
+        if Rc::strong_count(&thread.table) == 1 {
+            let numbers: Vec<i32> = thread.table.borrow().sockets.keys().copied().collect();
+            for number in numbers {
+                self.drop_descriptor(&thread.table, number);
+            }
+        }
+        if tid == self.main_pid {
+            let status = code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
+            self.sink.send(&Row::End(End::Main {
+                status,
+                left: self.processes.len() as u32,
+            }));
+        }
+    }
+
+    // ── job control ──
+
+    fn main_was_stopped(&self) -> bool {
+        self.control.main_pid.load(Ordering::Relaxed) < 0
+    }
+
+    fn group_stopped(&mut self, tid: i32, signal: i32) {
+        let process = self.threads.get(&tid).map(|thread| thread.process);
+        if self.recording && self.by_pid.contains_key(&tid) {
+            self.mark(process, Some(tid), "stopped", signal_name(signal));
+        }
+        if tid == self.main_pid && self.recording && !self.main_was_stopped() {
+            self.control.main_pid.store(-tid, Ordering::Relaxed);
+            // The shell waits for the recorder: it must see it stop, as it would see the program stop.
+            let _ = nix::sys::signal::kill(
+                Pid::from_raw(self.recorder_pid),
+                nix::sys::signal::Signal::SIGSTOP,
+            );
+        }
+    }
+
+    fn group_continued(&mut self, tid: i32) {
+        self.control.main_pid.store(tid, Ordering::Relaxed);
+        let process = self.threads.get(&tid).map(|thread| thread.process);
+        if self.recording {
+            self.mark(process, Some(tid), "continued", "SIGCONT");
+            let _ = nix::sys::signal::kill(
+                Pid::from_raw(self.recorder_pid),
+                nix::sys::signal::Signal::SIGCONT,
+            );
+        }
+    }
+
+    // ── calls ──
+
+    fn at_entry(&mut self, tid: i32, began: i64) -> Next {
+        if !self.recording {
+            return Next::Run;
+        }
+        let Ok(registers) = ptrace::registers(tid) else {
+            return Next::Run;
+        };
+        let entry = Entry {
+            number: registers.orig_rax as i64,
+            arguments: [
+                registers.rdi,
+                registers.rsi,
+                registers.rdx,
+                registers.r10,
+                registers.r8,
+                registers.r9,
+            ],
+        };
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return Next::Run;
+        };
+        // Does an interrupted call go on?
+        if let Some(top) = thread.interrupted.last() {
+            let restarted = entry.number == libc::SYS_restart_syscall
+                || (entry == top.entry && registers.rsp == top.stack_pointer);
+            if restarted {
+                thread.pending = thread.interrupted.pop();
+                return Next::ToExit;
+            }
+            if registers.rsp >= top.stack_pointer {
+                // The stack was unwound past it: it ended with EINTR.
+                while let Some(mut over) = thread
+                    .interrupted
+                    .pop_if(|top| registers.rsp >= top.stack_pointer)
+                {
+                    over.call.result = Some(-i64::from(libc::EINTR));
+                    self.sink.send(&Row::Call(over.call));
+                }
+            }
+        }
+        let id = thread.process;
+        let table = Rc::clone(&thread.table);
+        let number = entry.number as u64;
+        let subject = syscalls::subject(number);
+        if !self.follow(tid, id, &entry, &registers, subject, &table) {
+            return Next::Again;
+        }
+        let Some(subject) = subject else {
+            return Next::Run;
+        };
+        let first = entry.arguments[0] as i32;
+        let (fd, socket, watch) = match subject {
+            Subject::None => {
+                if entry.number == libc::SYS_io_uring_setup {
+                    self.saw_io_uring(id, tid);
+                    return Next::Run;
+                }
+                (None, None, Vec::new())
+            }
+            Subject::Socket => {
+                let socket = self
+                    .socket_of(&table, first)
+                    .or_else(|| self.unknown_descriptor(id, &table, first));
+                (Some(first), socket, Vec::new())
+            }
+            Subject::Any => match self.subject_of(&entry, &table) {
+                Some((fd, socket)) => (Some(fd), Some(socket), Vec::new()),
+                None => return Next::Run,
+            },
+            Subject::Set => match self.set_of(tid, &entry, &table) {
+                Some(found) => found,
+                None => return Next::Run,
+            },
+        };
+        self.last_call += 1;
+        let mut call = rows::Call {
+            id: self.last_call,
+            process: id,
+            tid,
+            number: number as u32,
+            entry_ns: began,
+            fd,
+            socket,
+            ..rows::Call::default()
+        };
+        let target = Pid::from_raw(tid);
+        calls::begin(target, &entry, &mut call);
+        self.find_line(tid, id, socket, &mut call);
+        if self.settings.samples
+            && let (Some(fd), Some(socket)) = (fd, socket)
+        {
+            self.sample_at_entry(&entry, id, fd, socket, call.id);
+        }
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.pending = Some(Pending {
+                call,
+                entry,
+                stack_pointer: registers.rsp,
+                watch,
+                reported: false,
+            });
+        }
+        Next::ToExit
+    }
+
+    /// Makes sure that the filters for sockets are in place. False: the call begins again and will stop again.
+    fn follow(
+        &mut self,
+        tid: i32,
+        id: u32,
+        entry: &Entry,
+        registers: &Registers,
+        subject: Option<Subject>,
+        table: &SharedTable,
+    ) -> bool {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return true;
+        };
+        if process.refuses_filters || entry.number == libc::SYS_io_uring_setup {
+            return true;
+        }
+        let sockets =
+            !process.follows_sockets && (process.every_call || subject == Some(Subject::None));
+        let streams_are_sockets = || table.borrow().sockets.range(0..3).next().is_some();
+        let streams_will_be = matches!(entry.number, libc::SYS_dup2 | libc::SYS_dup3)
+            && entry.arguments[1] < 3
+            && table
+                .borrow()
+                .sockets
+                .contains_key(&(entry.arguments[0] as i32));
+        let streams = !process.follows_streams && (streams_will_be || streams_are_sockets());
+        let mut wanted = Vec::new();
+        if sockets {
+            wanted.push(filter::later(self.settings.deny_io_uring));
+        }
+        if streams {
+            wanted.push(filter::streams());
+        }
+        if wanted.is_empty() {
+            return true;
+        }
+        let outcome = crate::inject::install(tid, process.row.pid, registers, &wanted);
+        process.follows_sockets |= sockets;
+        process.follows_streams |= streams;
+        match outcome {
+            Ok(()) => {
+                process.every_call = false;
+                false
+            }
+            Err(crate::inject::Failed::Ended(event)) => {
+                self.postponed.push((tid, event));
+                false
+            }
+            Err(crate::inject::Failed::Refused(reason)) => {
+                process.every_call = true;
+                process.refuses_filters = true;
+                self.mark(
+                    Some(id),
+                    Some(tid),
+                    "blind",
+                    format!("the program refuses a further filter ({reason}): every call of it stops, which is slow"),
+                );
+                false
+            }
+        }
+    }
+
+    fn saw_io_uring(&mut self, id: u32, tid: i32) {
+        if let Some(process) = self.processes.get_mut(&id)
+            && !process.io_uring_seen
+        {
+            process.io_uring_seen = true;
+            self.mark(
+                Some(id),
+                Some(tid),
+                "io_uring",
+                "the program uses io_uring: operations that it submits there are not seen (--deny-io-uring makes programs fall back)",
+            );
+        }
+    }
+
+    fn socket_of(&self, table: &SharedTable, fd: i32) -> Option<u32> {
+        table.borrow().sockets.get(&fd).map(|entry| entry.socket)
+    }
+
+    /// A socket call on a descriptor that we have not seen become a socket.
+    fn unknown_descriptor(&mut self, process: u32, table: &SharedTable, fd: i32) -> Option<u32> {
+        let pid = self.processes.get(&process)?.row.pid;
+        let inode = descriptors::inode_of(pid, fd)?;
+        Some(self.found_socket(process, table, fd, inode, "seen", None))
+    }
+
+    /// The socket that a call on any descriptor concerns.
+    fn subject_of(&mut self, entry: &Entry, table: &SharedTable) -> Option<(i32, u32)> {
+        let [first, second, third, ..] = entry.arguments.map(|argument| argument as i32);
+        let candidates: &[i32] = match entry.number {
+            libc::SYS_sendfile => &[first],
+            libc::SYS_splice => &[third, first],
+            // dup2 onto a socket closes it, whatever the source is.
+            libc::SYS_dup2 | libc::SYS_dup3 => &[first, second],
+            _ => &[first],
+        };
+        let mut table = table.borrow_mut();
+        if entry.number == libc::SYS_close {
+            table.epolls.remove(&first);
+        }
+        candidates
+            .iter()
+            .find_map(|fd| table.sockets.get(fd).map(|found| (*fd, found.socket)))
+    }
+
+    /// The sockets that a call on many descriptors concerns: descriptor, socket when it is one, and the poll set.
+    #[allow(clippy::type_complexity, reason = "used once")]
+    fn set_of(
+        &mut self,
+        tid: i32,
+        entry: &Entry,
+        table: &SharedTable,
+    ) -> Option<(Option<i32>, Option<u32>, Vec<(i32, u16)>)> {
+        let [first, _, third, ..] = entry.arguments.map(|argument| argument as i32);
+        match entry.number {
+            libc::SYS_poll | libc::SYS_ppoll | libc::SYS_select | libc::SYS_pselect6 => {
+                let watched = calls::watched(Pid::from_raw(tid), entry);
+                let table = table.borrow();
+                let sockets: Vec<(i32, u16)> = watched
+                    .iter()
+                    .copied()
+                    .filter(|(fd, _)| table.sockets.contains_key(fd))
+                    .collect();
+                if sockets.is_empty() {
+                    return None;
+                }
+                let single = (sockets.len() == 1)
+                    .then(|| table.sockets.get(&sockets[0].0).map(|e| e.socket))
+                    .flatten();
+                let fd = (sockets.len() == 1).then_some(sockets[0].0);
+                Some((
+                    fd,
+                    single,
+                    if matches!(entry.number, libc::SYS_poll | libc::SYS_ppoll) {
+                        watched
+                    } else {
+                        sockets
+                    },
+                ))
+            }
+            libc::SYS_epoll_ctl => {
+                let socket = table.borrow().sockets.get(&third).map(|found| found.socket);
+                socket?;
+                table.borrow_mut().epolls.insert(first);
+                Some((Some(first), socket, Vec::new()))
+            }
+            libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => table
+                .borrow()
+                .epolls
+                .contains(&first)
+                .then(|| (Some(first), None, Vec::new())),
+            libc::SYS_close_range => {
+                let (low, high) = (entry.arguments[0] as u32, entry.arguments[1] as u32);
+                let any = table
+                    .borrow()
+                    .sockets
+                    .keys()
+                    .any(|fd| (low..=high).contains(&(*fd as u32)));
+                any.then_some((Some(first), None, Vec::new()))
+            }
+            _ => None,
+        }
+    }
+
+    fn find_line(&mut self, tid: i32, process: u32, socket: Option<u32>, call: &mut rows::Call) {
+        let Some(pid) = self.processes.get(&process).map(|process| process.row.pid) else {
+            return;
+        };
+        let creator = || {
+            socket
+                .and_then(|socket| self.registry.sockets.get(&socket))
+                .and_then(|known| known.row.source)
+        };
+        match self.lines.at(pid, tid) {
+            Site::Direct(frame) => {
+                call.source = Some(self.lines.source(&self.sink, frame));
+                call.known = 1;
+            }
+            Site::Library(frame) => {
+                if let Some(source) = creator() {
+                    call.source = Some(source);
+                    call.known = 2;
+                } else {
+                    call.source = Some(self.lines.source(&self.sink, frame));
+                    call.known = 4;
+                }
+            }
+            Site::Loop => {
+                call.source = creator();
+                call.known = if call.source.is_some() { 2 } else { 0 };
+            }
+            Site::Unknown => {}
+        }
+    }
+
+    fn sample_at_entry(&mut self, entry: &Entry, process: u32, fd: i32, socket: u32, call: u64) {
+        let Some(known) = self.registry.sockets.get(&socket) else {
+            return;
+        };
+        match entry.number {
+            libc::SYS_close | libc::SYS_dup2 | libc::SYS_dup3 => {
+                self.take_sample(process, fd, socket, 0, Some(call), Depth::Everything);
+            }
+            libc::SYS_shutdown => {
+                self.take_sample(process, fd, socket, 0, Some(call), Depth::Queues)
+            }
+            // The next datagram's length, which a receive may cut.
+            libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_read | libc::SYS_readv
+                if known.row.kind == libc::SOCK_DGRAM && self.sample_is_due(socket) =>
+            {
+                self.take_sample(process, fd, socket, 0, Some(call), Depth::Queues);
+            }
+            _ => {}
+        }
+    }
+
+    fn sample_is_due(&self, socket: u32) -> bool {
+        self.registry.sockets.get(&socket).is_some_and(|known| {
+            known.samples < SAMPLED_CALLS || self.now() - known.sampled_ns >= SAMPLE_INTERVAL_NS
+        })
+    }
+
+    /// Looks at a socket and sends what it is. `moment`: 0 entry, 1 exit.
+    fn take_sample(
+        &mut self,
+        process: u32,
+        fd: i32,
+        socket: u32,
+        moment: u8,
+        call: Option<u64>,
+        depth: Depth,
+    ) {
+        let Some(pidfd) = self
+            .processes
+            .get(&process)
+            .and_then(|process| process.pidfd.as_ref())
+        else {
+            return;
+        };
+        let Some(known) = self.registry.sockets.get_mut(&socket) else {
+            return;
+        };
+        let Some(copy) = sample::duplicate(pidfd, fd) else {
+            return;
+        };
+        let mut state = sample::look(copy.as_fd(), known.row.family, known.row.kind, depth);
+        drop(copy);
+        state.socket = socket;
+        state.at_ns = self.clock.now();
+        state.moment = moment;
+        state.call = call;
+        known.samples += 1;
+        known.sampled_ns = state.at_ns;
+        if depth != Depth::Queues
+            && (state.local != known.row.local || state.remote != known.row.remote)
+        {
+            // An address that can no longer be asked (the peer is gone) is not forgotten.
+            if state.local.is_some() {
+                known.row.local.clone_from(&state.local);
+            }
+            if state.remote.is_some() {
+                known.row.remote.clone_from(&state.remote);
+            }
+            self.sink.send(&Row::Socket(known.row.clone()));
+        }
+        self.sink.send(&Row::State(state));
+    }
+
+    fn at_exit(&mut self, tid: i32, began: i64) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        let Some(mut pending) = thread.pending.take() else {
+            return;
+        };
+        let Ok(result) = ptrace::result(tid) else {
+            thread.pending = Some(pending);
+            return;
+        };
+        if (ERESTART_RESTARTBLOCK..=ERESTARTSYS).contains(&result) {
+            thread.interrupted.push(pending);
+            return;
+        }
+        let (id, table) = (thread.process, Rc::clone(&thread.table));
+        let call = &mut pending.call;
+        call.took_ns = Some((began - call.entry_ns).max(0));
+        call.result = Some(result);
+        let target = Pid::from_raw(tid);
+        let moved = calls::finish(
+            target,
+            &pending.entry,
+            result,
+            self.settings.payload,
+            &pending.watch,
+            call,
+        );
+        if let Some(known) = call
+            .socket
+            .and_then(|socket| self.registry.sockets.get_mut(&socket))
+            && known.is_stream()
+        {
+            match moved {
+                Moved::Sent(bytes) => {
+                    call.offset = Some(known.sent as i64);
+                    known.sent += bytes;
+                }
+                Moved::Received(bytes) => {
+                    call.offset = Some(known.received as i64);
+                    known.received += bytes;
+                }
+                Moved::No => {}
+            }
+        }
+        let number = pending.entry.number;
+        self.descriptors_after(id, &table, &pending.entry, result, &mut pending.call);
+        let call = pending.call;
+        let (call_id, fd, socket) = (call.id, call.fd, call.socket);
+        let failed = (-4095..0).contains(&result);
+        let pending_error = (number == libc::SYS_getsockopt
+            && call.a == Some(i64::from(libc::SOL_SOCKET))
+            && call.b == Some(i64::from(libc::SO_ERROR)))
+        .then(|| {
+            call.value
+                .as_ref()
+                .and_then(|value| value.get(..4))
+                .map(|v| i32::from_ne_bytes([v[0], v[1], v[2], v[3]]))
+        })
+        .flatten();
+        let asked = call.address.clone();
+        self.control.calls.fetch_add(1, Ordering::Relaxed);
+        self.sink.send(&Row::Call(call));
+        if self.settings.samples
+            && let (Some(fd), Some(socket)) = (fd, socket)
+        {
+            self.sample_at_exit(number, result, id, fd, socket, call_id);
+        }
+        let error = if failed {
+            (-result) as i32
+        } else {
+            pending_error.unwrap_or(0)
+        };
+        if error != 0 {
+            let known = socket.and_then(|socket| self.registry.sockets.get(&socket));
+            let (family, local, remote) = known.map_or((0, None, None), |known| {
+                (
+                    known.row.family,
+                    known.row.local.clone(),
+                    known.row.remote.clone(),
+                )
+            });
+            self.facts.after_error(
+                &self.sink,
+                self.clock.now(),
+                call_id,
+                number,
+                error,
+                family,
+                asked.or(remote),
+                local,
+            );
+        }
+    }
+
+    fn sample_at_exit(
+        &mut self,
+        number: i64,
+        result: i64,
+        process: u32,
+        fd: i32,
+        socket: u32,
+        call: u64,
+    ) {
+        let depth = match number {
+            libc::SYS_connect => {
+                // The address asked for is worth keeping even when nobody answers.
+                Depth::Everything
+            }
+            libc::SYS_bind | libc::SYS_listen if result == 0 => Depth::Everything,
+            libc::SYS_setsockopt | libc::SYS_shutdown if result == 0 => Depth::Queues,
+            libc::SYS_getsockopt => Depth::Addresses,
+            libc::SYS_accept | libc::SYS_accept4 => Depth::Queues,
+            libc::SYS_read
+            | libc::SYS_write
+            | libc::SYS_readv
+            | libc::SYS_writev
+            | libc::SYS_sendto
+            | libc::SYS_recvfrom
+            | libc::SYS_sendmsg
+            | libc::SYS_recvmsg
+            | libc::SYS_sendmmsg
+            | libc::SYS_recvmmsg
+            | libc::SYS_sendfile
+            | libc::SYS_splice
+                if self.sample_is_due(socket)
+                    || (result < 0 && result != -i64::from(libc::EAGAIN)) =>
+            {
+                let known = self.registry.sockets.get(&socket);
+                if known.is_some_and(|known| known.row.local.is_none()) {
+                    Depth::Addresses
+                } else {
+                    Depth::Queues
+                }
+            }
+            _ => return,
+        };
+        self.take_sample(process, fd, socket, 1, Some(call), depth);
+    }
+
+    // ── descriptors ──
+
+    /// Updates descriptors and sockets after a call.
+    fn descriptors_after(
+        &mut self,
+        id: u32,
+        table: &SharedTable,
+        entry: &Entry,
+        result: i64,
+        call: &mut rows::Call,
+    ) {
+        let [first, second, third, ..] = entry.arguments.map(|argument| argument as i32);
+        match entry.number {
+            libc::SYS_socket if result >= 0 => {
+                let made = self.made_socket(id, table, result as i32, "socket", call, None);
+                call.made = Some(made);
+            }
+            libc::SYS_socketpair if result == 0 => {
+                let pair: Option<(i32, i32)> = call.value.as_ref().and_then(|value| {
+                    Some((
+                        i32::from_ne_bytes(value.get(..4)?.try_into().ok()?),
+                        i32::from_ne_bytes(value.get(4..8)?.try_into().ok()?),
+                    ))
+                });
+                if let Some((one, other)) = pair {
+                    let first = self.made_socket(id, table, one, "socketpair", call, None);
+                    self.made_socket(id, table, other, "socketpair", call, Some(first));
+                    call.made = Some(first);
+                }
+            }
+            libc::SYS_accept | libc::SYS_accept4 if result >= 0 => {
+                let made = self.made_socket(id, table, result as i32, "accept", call, call.socket);
+                call.made = Some(made);
+            }
+            libc::SYS_pidfd_getfd if result >= 0 => {
+                let pid = self.processes.get(&id).map_or(0, |process| process.row.pid);
+                if let Some(inode) = descriptors::inode_of(pid, result as i32) {
+                    call.made = Some(self.found_socket(
+                        id,
+                        table,
+                        result as i32,
+                        inode,
+                        "pidfd",
+                        Some(call.id),
+                    ));
+                }
+            }
+            libc::SYS_recvmsg if result >= 0 => {
+                let Some(control) = &call.value else { return };
+                let passed = calls::passed_descriptors(control);
+                let pid = self.processes.get(&id).map_or(0, |process| process.row.pid);
+                for fd in passed {
+                    if let Some(inode) = descriptors::inode_of(pid, fd) {
+                        self.found_socket(id, table, fd, inode, "received", Some(call.id));
+                    }
+                }
+            }
+            // Linux frees the number even when close reports an error (close(2)).
+            libc::SYS_close => self.drop_descriptor(table, first),
+            libc::SYS_dup if result >= 0 => self.duplicated(id, table, first, result as i32, false),
+            libc::SYS_dup2 | libc::SYS_dup3 if result >= 0 && first != second => {
+                self.drop_descriptor(table, second);
+                let cloexec = entry.number == libc::SYS_dup3 && third & libc::O_CLOEXEC != 0;
+                self.duplicated(id, table, first, second, cloexec);
+            }
+            libc::SYS_fcntl if result >= 0 => match second {
+                libc::F_DUPFD => self.duplicated(id, table, first, result as i32, false),
+                libc::F_DUPFD_CLOEXEC => self.duplicated(id, table, first, result as i32, true),
+                libc::F_SETFD => {
+                    self.set_close_on_exec(table, first, third & libc::FD_CLOEXEC != 0)
+                }
+                _ => {}
+            },
+            libc::SYS_ioctl if result >= 0 => match entry.arguments[1] {
+                libc::FIOCLEX => self.set_close_on_exec(table, first, true),
+                libc::FIONCLEX => self.set_close_on_exec(table, first, false),
+                _ => {}
+            },
+            libc::SYS_close_range if result == 0 => {
+                let (low, high, flags) = (first as u32, second as u32, third as u32);
+                let numbers: Vec<i32> = table
+                    .borrow()
+                    .sockets
+                    .keys()
+                    .copied()
+                    .filter(|fd| (low..=high).contains(&(*fd as u32)))
+                    .collect();
+                for number in numbers {
+                    if flags & libc::CLOSE_RANGE_CLOEXEC != 0 {
+                        self.set_close_on_exec(table, number, true);
+                    } else {
+                        self.drop_descriptor(table, number);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn set_close_on_exec(&mut self, table: &SharedTable, number: i32, on: bool) {
+        if let Some(entry) = table.borrow_mut().sockets.get_mut(&number)
+            && entry.row.cloexec != Some(on)
+        {
+            entry.row.cloexec = Some(on);
+            self.sink.send(&Row::Descriptor(entry.row.clone()));
+        }
+    }
+
+    /// A new descriptor for a known socket.
+    fn name_socket(
+        &mut self,
+        process: u32,
+        table: &SharedTable,
+        number: i32,
+        socket: u32,
+        origin: &str,
+        cloexec: Option<bool>,
+    ) {
+        // A number that we believe open was closed unseen.
+        if table.borrow().sockets.contains_key(&number) {
+            self.drop_descriptor(table, number);
+        }
+        let row = rows::Descriptor {
+            id: self.registry.next_descriptor(),
+            process,
+            number,
+            socket,
+            origin: origin.into(),
+            opened_ns: self.now(),
+            closed_ns: None,
+            cloexec,
+        };
+        if let Some(known) = self.registry.sockets.get_mut(&socket) {
+            known.references += 1;
+        }
+        self.sink.send(&Row::Descriptor(row.clone()));
+        table
+            .borrow_mut()
+            .sockets
+            .insert(number, descriptors::Entry { socket, row });
+    }
+
+    fn duplicated(&mut self, process: u32, table: &SharedTable, from: i32, to: i32, cloexec: bool) {
+        if let Some(socket) = self.socket_of(table, from) {
+            self.name_socket(process, table, to, socket, "dup", Some(cloexec));
+        }
+    }
+
+    /// A socket that a call has just made.
+    fn made_socket(
+        &mut self,
+        process: u32,
+        table: &SharedTable,
+        number: i32,
+        origin: &str,
+        call: &rows::Call,
+        parent: Option<u32>,
+    ) -> u32 {
+        let pid = self
+            .processes
+            .get(&process)
+            .map_or(0, |process| process.row.pid);
+        let inode = descriptors::inode_of(pid, number);
+        let (family, kind_bits, protocol) = match (
+            origin,
+            parent.and_then(|parent| self.registry.sockets.get(&parent)),
+        ) {
+            ("accept", Some(listener)) => (
+                listener.row.family,
+                listener.row.kind,
+                listener.row.protocol,
+            ),
+            _ => (
+                call.a.unwrap_or(-1) as i32,
+                call.b.unwrap_or(-1) as i32,
+                call.c.unwrap_or(0) as i32,
+            ),
+        };
+        let cloexec = match origin {
+            "accept" => call.a.unwrap_or(0) as i32 & libc::SOCK_CLOEXEC != 0,
+            _ => kind_bits & libc::SOCK_CLOEXEC != 0,
+        };
+        let kind = if kind_bits < 0 {
+            -1
+        } else {
+            kind_bits & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
+        };
+        let depth = if origin == "accept" {
+            Depth::Everything
+        } else {
+            Depth::Queues
+        };
+        let socket = self.registry.add(rows::Socket {
+            process,
+            family,
+            kind,
+            protocol,
+            inode,
+            origin: origin.into(),
+            call: Some(call.id),
+            parent,
+            created_ns: call.entry_ns + call.took_ns.unwrap_or(0),
+            source: call.source,
+            ..rows::Socket::default()
+        });
+        self.introduce(process, number, socket, depth, Some(call.id));
+        self.name_socket(process, table, number, socket, "call", Some(cloexec));
+        socket
+    }
+
+    /// A socket that we meet under a descriptor without having seen it made; or a known one under a new number.
+    fn found_socket(
+        &mut self,
+        process: u32,
+        table: &SharedTable,
+        number: i32,
+        inode: u64,
+        origin: &str,
+        call: Option<u64>,
+    ) -> u32 {
+        let pid = self
+            .processes
+            .get(&process)
+            .map_or(0, |process| process.row.pid);
+        let cloexec = descriptors::is_close_on_exec(pid, number);
+        let socket = if let Some(known) = self.registry.by_inode(inode) {
+            known
+        } else {
+            let socket = self.registry.add(rows::Socket {
+                process,
+                family: -1,
+                kind: -1,
+                protocol: -1,
+                inode: Some(inode),
+                origin: origin.into(),
+                call,
+                created_ns: self.now(),
+                ..rows::Socket::default()
+            });
+            self.introduce(process, number, socket, Depth::Everything, call);
+            socket
+        };
+        self.name_socket(process, table, number, socket, origin, cloexec);
+        socket
+    }
+
+    /// Asks a new socket who it is, and sends its row and first state.
+    fn introduce(
+        &mut self,
+        process: u32,
+        number: i32,
+        socket: u32,
+        depth: Depth,
+        call: Option<u64>,
+    ) {
+        let pidfd = self
+            .processes
+            .get(&process)
+            .and_then(|process| process.pidfd.as_ref());
+        let Some(known) = self.registry.sockets.get_mut(&socket) else {
+            return;
+        };
+        if let Some(copy) = pidfd.and_then(|pidfd| sample::duplicate(pidfd, number)) {
+            let identity = sample::identify(copy.as_fd());
+            known.row.cookie = identity.cookie;
+            known.row.family = identity.family.unwrap_or(known.row.family);
+            known.row.kind = identity.kind.unwrap_or(known.row.kind);
+            known.row.protocol = identity.protocol.unwrap_or(known.row.protocol);
+            if let Some(cookie) = identity.cookie {
+                self.watched.add(cookie, socket);
+            }
+            if self.settings.samples || depth == Depth::Everything {
+                let mut state = sample::look(copy.as_fd(), known.row.family, known.row.kind, depth);
+                state.socket = socket;
+                state.at_ns = self.clock.now();
+                state.moment = 1;
+                state.call = call;
+                if depth != Depth::Queues {
+                    known.row.local.clone_from(&state.local);
+                    known.row.remote.clone_from(&state.remote);
+                }
+                self.sink.send(&Row::Socket(known.row.clone()));
+                self.sink.send(&Row::State(state));
+                return;
+            }
+        }
+        self.sink.send(&Row::Socket(known.row.clone()));
+    }
+
+    /// A descriptor was closed; with the last one the socket has no owner among the followed processes.
+    fn drop_descriptor(&mut self, table: &SharedTable, number: i32) {
+        let Some(mut entry) = table.borrow_mut().sockets.remove(&number) else {
+            return;
+        };
+        let now = self.now();
+        entry.row.closed_ns = Some(now);
+        if self.recording {
+            self.sink.send(&Row::Descriptor(entry.row));
+        }
+        let Some(known) = self.registry.sockets.get_mut(&entry.socket) else {
+            return;
+        };
+        known.references = known.references.saturating_sub(1);
+        if known.references == 0
+            && let Some(mut known) = self.registry.remove(entry.socket)
+        {
+            known.row.ended_ns = Some(now);
+            if self.recording {
+                self.sink.send(&Row::Socket(known.row));
+            }
+        }
+    }
+}
+
+/// The flags that a clone was called with, at its event stop.
+fn clone_flags(tid: i32) -> u64 {
+    let Ok(registers) = ptrace::registers(tid) else {
+        return 0;
+    };
+    if registers.orig_rax as i64 == libc::SYS_clone3 {
+        // struct clone_args begins with the flags (clone(2)).
+        crate::memory::long(Pid::from_raw(tid), registers.rdi).unwrap_or(0)
+    } else {
+        registers.rdi
+    }
+}
+
+/// The argument vector as a JSON array.
+fn arguments_of(pid: i32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+    let arguments: Vec<String> = bytes
+        .split(|byte| *byte == 0)
+        .map(|argument| String::from_utf8_lossy(argument).into_owned())
+        .collect();
+    serde_json::to_string(&arguments).ok()
+}
+
+/// Whether the program is a 32-bit ELF file: byte 4 of the file is its class (elf(5)).
+fn is_32_bit(pid: i32) -> bool {
+    use std::io::Read;
+    let mut head = [0; 5];
+    std::fs::File::open(format!("/proc/{pid}/exe"))
+        .and_then(|mut file| file.read_exact(&mut head))
+        .is_ok()
+        && head == [0x7F, b'E', b'L', b'F', 1]
+}
+
+/// `SIGTERM`, or `SIGRTMIN+n` / the number for others.
+pub fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal).map_or_else(
+        |_| {
+            if signal >= 34 {
+                format!("SIGRTMIN+{}", signal - 34)
+            } else {
+                format!("signal {signal}")
+            }
+        },
+        |signal| signal.as_str().to_owned(),
+    )
+}
