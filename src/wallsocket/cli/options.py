@@ -1,0 +1,102 @@
+"""Options that mean the same in every command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+__all__ = [
+    "DURATION",
+    "Duration",
+    "duration",
+    "json",
+    "lab",
+    "open_recording",
+    "output",
+    "overwrite",
+    "pid",
+    "quiet",
+    "recording",
+    "user",
+]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Decorator = Callable[[_Command], _Command]
+
+_UNITS_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[float]  # generic to the type checker only, before click 8.5
+else:
+    _ParamType = click.ParamType
+
+
+class Duration(_ParamType):
+    """A span of time with its unit, such as ``30s``, ``250ms`` or ``1.5m``; the value is in seconds."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The seconds; fails on a number without a unit, which would be a guess."""
+        if isinstance(value, float):
+            return value
+        matched = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)", str(value).strip())
+        if matched is None:
+            self.fail(f"{value!r} is no time; write for example 30s or 250ms", parameter, context)
+        number, unit = matched.groups()
+        if float(number) == 0 and not unit:
+            return 0.0
+        if unit not in _UNITS_S:
+            self.fail(f"{value!r} lacks a unit: ns, us, ms, s, m or h", parameter, context)
+        return float(number) * _UNITS_S[unit]
+
+
+DURATION: Final = Duration()
+
+
+def output(help: str = "Write to this file.", *aliases: str) -> _Decorator[Any]:  # noqa: A002 (click's name)
+    """``-o FILE``, given to the command as ``output: Path | None``."""
+    return click.option("-o", "--output", *aliases, type=click.Path(path_type=Path), metavar="FILE", help=help)
+
+
+def pid(help: str = "The running process.", *, multiple: bool = False) -> _Decorator[Any]:  # noqa: A002
+    """``-p PID``, given as ``pid: int | None`` (or a tuple)."""
+    return click.option(
+        "-p", "--pid", type=click.IntRange(min=1, max=2**22), metavar="PID", multiple=multiple, help=help
+    )
+
+
+user: _Decorator[Any] = click.option(
+    "-u", "--user", metavar="USER", help="Run the command as this user (only root can)."
+)
+json: _Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
+quiet: _Decorator[Any] = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+duration: _Decorator[Any] = click.option(
+    "--for", "for_s", type=DURATION, metavar="TIME", help="Stop after this time, such as 30s."
+)
+lab: _Decorator[Any] = click.option(
+    "--lab", is_flag=True, help="In a private network with only a loopback: records the wire, needs no root."
+)
+overwrite: _Decorator[Any] = click.option(
+    "--overwrite", is_flag=True, help="Replace the recording that stands at FILE."
+)
+recording: _Decorator[Any] = click.argument(
+    "recording", required=False, type=click.Path(path_type=Path), metavar="[RECORDING]"
+)
+
+
+def open_recording(path: Path | None) -> Any:
+    """The recording that was named, or the newest one.
+
+    Raises:
+        RecordingError: it cannot be read, or there is none.
+    """
+    from ..trace import places
+    from ..trace.recording import Recording
+
+    return Recording.open(places.newest() if path is None else path)

@@ -1,0 +1,113 @@
+"""Where recordings are kept: the state folder of the XDG base directory specification, private to the user."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..errors import RecordingError
+from .recording import is_being_written
+
+__all__ = ["KEPT_BYTES", "KEPT_RECORDINGS", "SUFFIX", "Pruned", "folder", "new_path", "newest", "prune", "recordings"]
+
+SUFFIX: Final = ".wsrec"
+#: Recordings that stay when old ones are removed: a day's work of traces, without filling a home folder.
+KEPT_RECORDINGS: Final = 20
+KEPT_BYTES: Final = 2_000_000_000
+
+
+class Pruned(NamedTuple):
+    """A recording that was removed; tell the user."""
+
+    path: Path
+    size_bytes: int
+
+
+def folder() -> Path:
+    """The state folder, made with mode 0700 where it was missing.
+
+    Raises:
+        RecordingError: it cannot be made, or belongs to somebody else.
+    """
+    base = os.environ.get("XDG_STATE_HOME", "")
+    # "All paths set in these environment variables must be absolute", else they are ignored (the specification).
+    parent = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    place = parent / "wallsocket"
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = place.stat()
+    except OSError as error:
+        raise RecordingError(f"{place}: cannot be made: {error.strerror}; choose a file with -o") from error
+    if found.st_uid != os.geteuid():
+        raise RecordingError(f"{place}: belongs to another user; choose a file with -o")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        place.chmod(0o700)
+    return place
+
+
+def new_path(command: str = "") -> Path:
+    """A free name for a recording of ``command`` (its first word), for example ``nginx-20260131-154500.wsrec``."""
+    word = re.sub(r"[^A-Za-z0-9._+-]+", "-", os.path.basename(command)).strip("-.")[:40] or "trace"
+    stem = f"{word}-{time.strftime('%Y%m%d-%H%M%S')}"
+    place = folder()
+    path = place / f"{stem}{SUFFIX}"
+    number = 1
+    while os.path.lexists(path):
+        number += 1
+        path = place / f"{stem}-{number}{SUFFIX}"
+    return path
+
+
+def recordings() -> list[Path]:
+    """The recordings in the state folder, newest first."""
+    return [path for _, path in sorted(_dated(), reverse=True)]
+
+
+def newest() -> Path:
+    """The newest recording in the state folder.
+
+    Raises:
+        RecordingError: there is none.
+    """
+    found = recordings()
+    if not found:
+        raise RecordingError(f"no recording in {folder()}; make one: wallsocket trace -- COMMAND")
+    return found[0]
+
+
+def prune() -> list[Pruned]:
+    """Remove recordings beyond the newest 20, or beyond 2 GB together; one that is being written always stays."""
+    removed: list[Pruned] = []
+    total = 0
+    for number, path in enumerate(recordings(), 1):
+        files = [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
+        size = sum(file.stat().st_size for file in files if file.exists())
+        total += size
+        # The newest stays whatever its size: it is what the user is about to look at.
+        if number == 1 or (number <= KEPT_RECORDINGS and total <= KEPT_BYTES) or is_being_written(path):
+            continue
+        for file in files:
+            file.unlink(missing_ok=True)
+        total -= size
+        removed.append(Pruned(path, size))
+    return removed
+
+
+def _dated() -> Iterator[tuple[int, Path]]:
+    for path in folder().iterdir():
+        if path.name.endswith(SUFFIX):
+            try:
+                found = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(found.st_mode):
+                log = path.with_name(path.name + "-wal")
+                changed = [found.st_mtime_ns]
+                if log.exists():
+                    changed.append(log.stat().st_mtime_ns)
+                yield max(changed), path

@@ -1,0 +1,929 @@
+"""The recording: one SQLite file that a trace writes and everything else reads.
+
+Only this file imports ``sqlite3``. ``schema.sql`` is the definition, ``wallsocket.events`` holds one class per table.
+:class:`Writer` is used by the recorder and by :func:`write_findings`; :class:`Recording` reads, and treats what it
+reads as hostile: the file may come from anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import heapq
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+from ..errors import RecordingError
+from ..events import Call, Counter, Descriptor, Fact, Mark, Packet, Process, Socket, Source, State
+
+__all__ = [
+    "APPLICATION_ID",
+    "SCHEMA_VERSION",
+    "Event",
+    "Evidence",
+    "Recording",
+    "StoredFinding",
+    "Writer",
+    "event_time_ns",
+    "is_being_written",
+    "write_findings",
+]
+
+#: "WSKT" in the file's header, as in schema.sql.
+APPLICATION_ID: Final = 0x57534B54
+#: The newest schema that this version reads, as in schema.sql.
+SCHEMA_VERSION: Final = 1
+
+#: Longest text or blob that is written or read. A call moves at most 2 GiB (read(2)); nobody looks at more than this.
+_MAX_VALUE_BYTES: Final = 64 << 20
+#: Rows of a table that is held in memory as a whole (processes, sockets, descriptors, source lines).
+_MAX_HELD_ROWS: Final = 1_000_000
+#: Rows fetched at once: large enough to hide the cost of a call, small enough for bounded memory.
+_BATCH: Final = 512
+#: Rows that :meth:`Recording.events` looks ahead in one table to mend small disorder between sources of time.
+_REORDER_ROWS: Final = 1024
+#: How long a clean end waits for readers to let go, so that one file remains.
+_END_PATIENCE_MS: Final = 2000
+
+Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+_EVENT_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
+    "process": Process,
+    "socket": Socket,
+    "descriptor": Descriptor,
+    "source": Source,
+    "call": Call,
+    "state": State,
+    "packet": Packet,
+    "counter": Counter,
+    "fact": Fact,
+    "mark": Mark,
+}
+
+#: Rows of these tables may be written again when more is known of the same thing.
+_REPLACED: Final = frozenset({"process", "socket", "descriptor", "call"})
+
+
+class Evidence(NamedTuple):
+    """A row of the recording that a finding rests on."""
+
+    layer: str  #: ``calls``, ``kernel`` or ``wire``
+    table: str
+    row: int
+    text: str
+
+
+class StoredFinding(NamedTuple):
+    """A finding as ``explain`` left it; ``value`` is JSON in the form of ``explain --json``."""
+
+    rule: str
+    value: str
+    evidence: tuple[Evidence, ...]
+
+
+@cache
+def _schema() -> str:
+    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+@cache
+def _shape() -> dict[str, tuple[tuple[object, ...], ...]]:
+    """Name of each table -> its columns as ``PRAGMA table_xinfo`` tells them."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_schema())
+        return _tables(connection)
+
+
+def _tables(connection: sqlite3.Connection) -> dict[str, tuple[tuple[object, ...], ...]]:
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {
+        name: tuple(connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,)).fetchall())
+        for name in names
+        if not name.startswith("sqlite_")
+    }
+
+
+@cache
+def _columns(table: str) -> tuple[str, ...]:
+    return tuple(str(column[1]) for column in _shape()[table])
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def event_time_ns(event: Event) -> int:
+    """When an event happened (a call: when it was entered), in nanoseconds since the start of the recording."""
+    return event.entry_ns if isinstance(event, Call) else event.at_ns
+
+
+class Writer:
+    """Writes a recording. One writer per file, one thread at a time.
+
+    The file is created with mode 0600. What :meth:`commit` has returned from survives the death of this process by any
+    signal, and a full disk; it is forced to the device only by :meth:`finish`, so a power failure during a trace may
+    cost the recording.
+
+    Raises:
+        RecordingError: the file exists, cannot be made, is being written, or the disk is full. After a failed write
+            nothing more is accepted, and :meth:`finish` only closes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, meta: Mapping[str, str], replace: bool = False) -> None:
+        """Create ``path``. With ``replace`` an older recording may stand there and is removed; nothing else ever is."""
+        self.path: Path | None = Path(path)
+        self._failure: RecordingError | None = None
+        self._statements: dict[str, str] = {}
+        self._lock: int | None = _create(self.path, replace=replace)
+        try:
+            with self._guarded():
+                self._start(sqlite3.connect(self.path, isolation_level=None, check_same_thread=False), meta)
+        except BaseException:
+            self._release()
+            # Nothing was recorded yet; what was made here a moment ago is of no use to anybody.
+            for name in (self.path, *_companions(self.path)):
+                name.unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def in_memory(cls, *, meta: Mapping[str, str]) -> Self:
+        """A writer without a file, for facts that are looked at once; see :meth:`recording`."""
+        writer = cls.__new__(cls)
+        writer.path = None
+        writer._failure = None
+        writer._statements = {}
+        writer._lock = None
+        writer._start(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), meta)
+        return writer
+
+    def _start(self, connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
+        self._connection: sqlite3.Connection | None = connection
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+        # The tables are made before the log is: the file alone says what it is even when its log is lost.
+        connection.executescript(f"BEGIN;\n{_schema()}\nCOMMIT;")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # A commit must not wait for the device while a target waits for its tracer.
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN")
+        self._put_meta(meta)
+        connection.execute("COMMIT")
+        self._checkpoint("PASSIVE")
+        connection.execute("BEGIN")
+
+    def write(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows, all columns in the order of the schema.
+
+        A row of ``process``, ``socket``, ``descriptor`` or ``call`` replaces an earlier row of the same id.
+        """
+        if not rows:
+            return
+        connection = self._open()
+        statement = self._statements.get(table)
+        if statement is None:
+            verb = "INSERT OR REPLACE" if table in _REPLACED else "INSERT"
+            marks = ", ".join("?" * len(_columns(table)))
+            statement = self._statements[table] = f'{verb} INTO "{table}" VALUES ({marks})'
+        with self._guarded():
+            try:
+                connection.executemany(statement, rows)
+            except UnicodeEncodeError:
+                connection.executemany(statement, [tuple(_encodable(value) for value in row) for row in rows])
+
+    def update(self, table: str, id: int, **columns: Any) -> None:  # noqa: A002 (the column's name)
+        """Set some columns of one row."""
+        unknown = columns.keys() - set(_columns(table))
+        if unknown:
+            raise ValueError(f"table {table} has no column {', '.join(sorted(unknown))}")
+        assignments = ", ".join(f'"{name}" = ?' for name in columns)
+        with self._guarded():
+            self._open().execute(
+                f'UPDATE "{table}" SET {assignments} WHERE "id" = ?',  # noqa: S608 (names checked above)
+                (*(_encodable(value) for value in columns.values()), id),
+            )
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Add or change values of ``meta``."""
+        with self._guarded():
+            self._put_meta(values)
+
+    def commit(self) -> None:
+        """Make everything written so far readable by others and safe from the death of this process."""
+        connection = self._open()
+        with self._guarded():
+            connection.execute("COMMIT")
+            self._checkpoint("PASSIVE")
+            connection.execute("BEGIN")
+
+    def finish(self, meta: Mapping[str, str]) -> None:
+        """Write the last values and leave one file; closes also when that fails. May be called twice."""
+        if self._connection is None:
+            return
+        try:
+            if self._failure is None:
+                with self._guarded():
+                    self._put_meta(meta)
+                    self._connection.execute("COMMIT")
+                    if self.path is not None:
+                        self._connection.execute("PRAGMA synchronous = FULL")
+                        self._connection.execute(f"PRAGMA busy_timeout = {_END_PATIENCE_MS}")
+                        self._checkpoint("TRUNCATE")
+                        # Refused while somebody reads; the recording is then whole with its log beside it.
+                        with contextlib.suppress(sqlite3.OperationalError):
+                            self._connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            if self.path is not None:
+                self._release()
+
+    def recording(self) -> Recording:
+        """What was written, to read: for :meth:`in_memory` the very tables, else the committed part of the file."""
+        if self.path is not None:
+            return Recording.open(self.path)
+        connection = self._open()
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("COMMIT")
+        return Recording(connection, name="(memory)", path=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish({})
+        else:
+            with contextlib.suppress(RecordingError):
+                self.finish({})
+
+    # -- inside
+
+    def _open(self) -> sqlite3.Connection:
+        if self._failure is not None:
+            raise self._failure
+        if self._connection is None:
+            raise ValueError("the recording is finished")
+        return self._connection
+
+    def _put_meta(self, values: Mapping[str, str]) -> None:
+        self._open().executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, _encodable(value)) for key, value in values.items()]
+        )
+
+    def _checkpoint(self, how: Literal["PASSIVE", "TRUNCATE"]) -> None:
+        # The row says how far it came; a reader may hold it back, which costs nothing but the size of the log.
+        self._open().execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.DataError, OverflowError) as error:
+            if isinstance(error, sqlite3.OperationalError):
+                reason = _write_failure(error)
+            else:
+                reason = "a value is larger than a recording can hold"
+            self._failure = RecordingError(f"{self.path or '(memory)'}: {reason}; what was recorded before is kept")
+            if self._connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+            raise self._failure from error
+
+    def _release(self) -> None:
+        connection: sqlite3.Connection | None = getattr(self, "_connection", None)
+        self._connection = None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+        # Only now: closing any descriptor of the file drops the locks that SQLite holds on it (fcntl(2)).
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _encodable(value: Any) -> Any:
+    """``value``, or where it is text that UTF-8 cannot hold (a file name of odd bytes) its escaped form."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
+
+
+def _companions(path: Path) -> tuple[Path, Path]:
+    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+
+
+def _create(path: Path, *, replace: bool) -> int:
+    """Make an empty file, locked against other writers; return its descriptor."""
+    if path.is_symlink():
+        raise RecordingError(f"{path}: is a symbolic link; a recording is written to a plain file")
+    if path.is_file() and path.stat().st_size > 0:
+        if not replace:
+            raise RecordingError(f"{path}: exists already; choose another name or remove it first")
+        _remove_recording(path)
+    elif path.exists() and not path.is_file():
+        what = "directory" if path.is_dir() else "special file"
+        raise RecordingError(f"{path}: is a {what}; a recording is written to a plain file")
+    for companion in _companions(path):
+        if companion.exists():
+            raise RecordingError(f"{companion}: is in the way of a new recording; remove it first")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be created: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno == errno.EWOULDBLOCK:
+            raise RecordingError(f"{path}: another trace is writing it") from error
+        raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
+    return descriptor
+
+
+def _remove_recording(path: Path) -> None:
+    """Remove an older recording of ours that nobody writes; anything else is refused."""
+    with Recording.open(path):
+        pass
+    if is_being_written(path):
+        raise RecordingError(f"{path}: another trace is writing it")
+    try:
+        for name in (path, *_companions(path)):
+            name.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be replaced: {error.strerror}") from error
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a writer holds its lock, asked without opening the file: a close would drop SQLite's locks on it."""
+    try:
+        inode = path.stat().st_ino
+        with open("/proc/locks", encoding="ascii", errors="replace") as locks:
+            for line in locks:
+                # "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF" (proc_locks(5)); the device number differs from
+                # stat's on some file systems, the inode does not.
+                words = line.split()
+                if words[1:4] == ["FLOCK", "ADVISORY", "WRITE"] and words[5].rpartition(":")[2] == str(inode):
+                    return True
+    except (OSError, IndexError):
+        pass
+    return False
+
+
+def _write_failure(error: sqlite3.OperationalError) -> str:
+    code = error.sqlite_errorcode & 0xFF if error.sqlite_errorcode is not None else 0
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return "cannot be written (no permission)"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program holds it"
+    if code == sqlite3.SQLITE_IOERR:
+        return "the disk refused a write (full, over quota, or failing)"
+    return f"cannot be written ({error})"
+
+
+class Recording:
+    """Reads a recording, also one that still grows: what is seen is the state at the time of opening.
+
+    All names, texts and bytes in it are untrusted: escape them for where they go.
+
+    Raises:
+        RecordingError: from any method, with one line that says what is wrong with the file.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, name: str, path: Path | None) -> None:
+        """Use :meth:`open`, or :meth:`Writer.recording`."""
+        self.name = name
+        self.path = path
+        self._connection = connection
+        self._owned = path is not None
+        self._operations = 0
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a file for reading; nothing in it is believed before it was checked."""
+        path = Path(path)
+        connection = _connect(path)
+        recording = cls(connection, name=str(path), path=path)
+        try:
+            recording._check()
+        except BaseException:
+            connection.close()
+            raise
+        return recording
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._owned:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # -- whole tables
+
+    @cached_property
+    def meta(self) -> dict[str, str]:
+        """The values of ``meta``; keys in ``docs/recording.md``."""
+        rows = self._rows("SELECT key, value FROM meta LIMIT 1000")
+        return {key: value for key, value in rows if isinstance(key, str) and isinstance(value, str)}
+
+    def meta_int(self, key: str) -> int | None:
+        """A number of ``meta``; ``None`` when it is absent or no number."""
+        try:
+            return int(self.meta[key])
+        except (KeyError, ValueError):
+            return None
+
+    @cached_property
+    def processes(self) -> dict[int, Process]:
+        """By id, in the order met."""
+        return self._held(Process)
+
+    @cached_property
+    def sockets(self) -> dict[int, Socket]:
+        """By id, in the order met."""
+        return self._held(Socket)
+
+    @cached_property
+    def descriptors(self) -> dict[int, Descriptor]:
+        """By id, in the order met."""
+        return self._held(Descriptor)
+
+    @cached_property
+    def sources(self) -> dict[int, Source]:
+        """By id, in the order met."""
+        return self._held(Source)
+
+    # -- iterators, each in the order of its ids
+
+    def calls(
+        self,
+        *,
+        process: int | None = None,
+        socket: int | None = None,
+        numbers: Sequence[int] | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> Iterator[Call]:
+        """Calls in the order of entry.
+
+        Args:
+            process: only of this process (its id).
+            socket: only on this socket, or that made it (its id).
+            numbers: only these system-call numbers.
+            since_ns: only calls that had not returned before this time.
+            until_ns: only calls entered at or before this time.
+        """
+        conditions: list[str] = []
+        values: list[int] = []
+        if process is not None:
+            conditions.append("process = ?")
+            values.append(process)
+        if socket is not None:
+            conditions.append("(socket = ? OR made = ?)")
+            values += [socket, socket]
+        if numbers is not None:
+            conditions.append(f"number IN ({', '.join('?' * len(numbers))})")
+            values += numbers
+        if since_ns is not None:
+            conditions.append("(took_ns IS NULL OR entry_ns + took_ns >= ?)")
+            values.append(since_ns)
+        if until_ns is not None:
+            conditions.append("entry_ns <= ?")
+            values.append(until_ns)
+        return self._events(Call, conditions, values)
+
+    def states(self, *, socket: int | None = None) -> Iterator[State]:
+        """What sockets were, of one socket or all."""
+        return self._events(State, *_equal("socket", socket))
+
+    def packets(self) -> Iterator[Packet]:
+        """Frames that travelled."""
+        return self._events(Packet)
+
+    def counters(self) -> Iterator[Counter]:
+        """Counters of the network namespace: all at the start, then those that changed."""
+        return self._events(Counter)
+
+    def facts(self, *, call: int | None = None) -> Iterator[Fact]:
+        """What the kernel said about the host, of one failed call or all."""
+        return self._events(Fact, *_equal("call", call))
+
+    def marks(self) -> Iterator[Mark]:
+        """What happened that is no call."""
+        return self._events(Mark)
+
+    def events(self, *, calls_at: Literal["entry", "exit"] = "entry") -> Iterator[Event]:
+        """Everything that has a time, in one pass in the order of time.
+
+        A call stands where it was entered or where it returned; calls that never returned come last in the second
+        form. Memory does not grow with the recording: out-of-order rows are mended within 1024 rows of a table.
+        """
+        calls = self._timed(Call, 1) if calls_at == "entry" else _by_exit(self.calls())
+        streams = [
+            self._timed(Mark, 0),
+            calls,
+            self._timed(State, 2),
+            self._timed(Packet, 3),
+            self._timed(Fact, 4),
+            self._timed(Counter, 5),
+        ]
+        for _, _, _, event in heapq.merge(*streams, key=lambda item: item[:3]):
+            yield event
+
+    def call(self, id: int) -> Call | None:  # noqa: A002 (the column's name)
+        """The call of this id."""
+        return next(self._events(Call, ["id = ?"], [id]), None)
+
+    def findings(self) -> Iterator[StoredFinding]:
+        """What ``explain`` wrote into the recording, most probable cause first."""
+        for number, rule, value in _rising(self._rows("SELECT id, rule, value FROM finding ORDER BY id"), self.name):
+            rows = self._rows(
+                'SELECT layer, "table", row, text FROM evidence WHERE finding = ? ORDER BY rowid LIMIT 10000', (number,)
+            )
+            evidence = tuple(Evidence(*row) for row in rows)
+            if (type(rule), type(value)) != (str, str) or any(
+                tuple(map(type, row)) != (str, str, int, str) for row in evidence
+            ):
+                raise RecordingError(f"{self.name}: damaged: finding {number} has a value of the wrong type")
+            yield StoredFinding(rule, value, evidence)
+
+    # -- its end
+
+    @property
+    def growing(self) -> bool:
+        """Whether a recorder is writing the file at this moment."""
+        return self.path is not None and is_being_written(self.path)
+
+    @cached_property
+    def ended_ns(self) -> int:
+        """The end of the recording; where it was cut off, or still grows, the last time that stands in it."""
+        ended = self.meta_int("ended_ns")
+        return self._last_ns() if ended is None else ended
+
+    @property
+    def cut_off_ns(self) -> int | None:
+        """The last time that stands in a recording whose end is missing (killed or still growing), else ``None``."""
+        return None if "ended_ns" in self.meta else self.ended_ns
+
+    def _last_ns(self) -> int:
+        last = 0
+        for table, column in (
+            ("call", "entry_ns + IFNULL(took_ns, 0)"),
+            ("state", "at_ns"),
+            ("packet", "at_ns"),
+            ("mark", "at_ns"),
+            ("counter", "at_ns"),
+            ("fact", "at_ns"),
+        ):
+            statement = f'SELECT {column} FROM "{table}" ORDER BY rowid DESC LIMIT 1'  # noqa: S608 (constants)
+            for (value,) in self._rows(statement):
+                if isinstance(value, int):
+                    last = max(last, value)
+        return last
+
+    def follow(self, *, poll_s: float = 0.1, wait: Callable[[float], object] = time.sleep) -> Iterator[list[Event]]:
+        """Batches of events, each in the order of time, as the recorder commits them; the first holds what is there.
+
+        A call that had not returned is told again when it has. Ends with the recording: when its end is written, or
+        when nobody writes it any more. The file is opened anew for each look, so that a clean end is not held up.
+        """
+        if self.path is None:
+            yield list(self.events())
+            return
+        follower = _Follower(self.path)
+        while True:
+            alive = is_being_written(self.path)
+            batch, ended = follower.look()
+            yield batch
+            if ended or not alive:
+                return
+            wait(poll_s)
+
+    # -- inside
+
+    def _check(self) -> None:
+        """Refuse what is no recording of ours, before any of its content is used."""
+        connection = self._connection
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 64)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
+        for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
+            self._rows(f"PRAGMA {pragma}")
+        connection.text_factory = _text
+        # Pages that point at each other can make a small file endless; an honest one needs a few operations per byte.
+        allowance = 100_000_000 + 10 * self._size()
+
+        def progress() -> bool:
+            self._operations += 1_000_000
+            return self._operations > allowance
+
+        connection.set_progress_handler(progress, 1_000_000)
+        (application_id,) = self._one("PRAGMA application_id")
+        (version,) = self._one("PRAGMA user_version")
+        if application_id != APPLICATION_ID:
+            raise RecordingError(f"{self.name}: is no recording of Wallsocket (an SQLite file of another program)")
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise RecordingError(
+                f"{self.name}: was written by a newer Wallsocket "
+                f"(schema {version}; this one reads up to {SCHEMA_VERSION})"
+            )
+        if version < 1:
+            raise RecordingError(f"{self.name}: damaged: it has no schema version")
+        for kind, name, statement in self._rows("SELECT type, name, sql FROM sqlite_schema LIMIT 100"):
+            ours = kind == "table" and (name in _shape() or name == "sqlite_sequence")
+            automatic = kind == "index" and statement is None
+            if not (ours or automatic):
+                what = f"{_one_line(str(kind))} {name!r}"
+                raise RecordingError(f"{self.name}: damaged or hostile: it holds the {what}, as no recording does")
+            if ours and not str(statement).upper().startswith("CREATE TABLE"):
+                raise RecordingError(f"{self.name}: damaged or hostile: {name!r} is no plain table")
+        found = self._guard(lambda: _tables(connection))
+        for name, columns in _shape().items():
+            if name not in found:
+                raise RecordingError(f"{self.name}: cut off or damaged: the table {name!r} is missing")
+            if found[name] != columns:
+                raise RecordingError(f"{self.name}: damaged: the table {name!r} has other columns than a recording's")
+        # One state of the file for all that is read from it.
+        self._rows("BEGIN")
+        self._one("SELECT COUNT(*) FROM sqlite_schema")
+
+    def _size(self) -> int:
+        size = 0
+        if self.path is not None:
+            for name in (self.path, *_companions(self.path)):
+                with contextlib.suppress(OSError):
+                    size += name.stat().st_size
+        return size
+
+    def _guard(self, ask: Callable[[], Any]) -> Any:
+        self._operations = 0
+        try:
+            return ask()
+        except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as error:
+            raise RecordingError(f"{self.name}: {_read_failure(error)}") from error
+
+    def _rows(self, statement: str, values: Sequence[int] = ()) -> Iterator[tuple[Any, ...]]:
+        cursor = self._guard(lambda: self._connection.execute(statement, values))
+        return self._fetched(cursor)
+
+    def _fetched(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+        while rows := self._guard(lambda: cursor.fetchmany(_BATCH)):
+            yield from rows
+
+    def _one(self, statement: str) -> tuple[Any, ...]:
+        return next(self._rows(statement))
+
+    def _events(self, kind: type[_S], conditions: Sequence[str] = (), values: Sequence[int] = ()) -> Iterator[_S]:
+        """Rows of a table as events, checked; ids must rise, which also ends a file whose pages form a circle."""
+        table = kind.__name__.lower()
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self._rows(
+            f'SELECT rowid, {_quoted(_columns(table))} FROM "{table}"{where} ORDER BY rowid',  # noqa: S608 (constants)
+            values,
+        )
+        known = _signatures(kind)
+        for row in _rising(rows, self.name):
+            fields = row[1:]
+            if (signature := tuple(map(type, fields))) not in known:
+                _check_signature(kind, fields, self.name)
+                if len(known) < 10_000:
+                    known.add(signature)
+            yield kind(*fields)
+
+    def _held(self, kind: type[_S]) -> dict[int, _S]:
+        held: dict[int, _S] = {}
+        for event in self._events(kind):
+            held[event.id] = event  # type: ignore[attr-defined]
+            if len(held) > _MAX_HELD_ROWS:
+                raise RecordingError(
+                    f"{self.name}: more than {_MAX_HELD_ROWS} rows in the table {kind.__name__.lower()!r}"
+                )
+        return held
+
+    def _timed(self, kind: type[Any], rank: int) -> Iterator[tuple[int, int, int, Event]]:
+        window: list[tuple[int, int, int, Event]] = []
+        for number, event in enumerate(self._events(kind)):
+            item = (event_time_ns(event), rank, number, event)
+            if len(window) < _REORDER_ROWS:
+                heapq.heappush(window, item)
+            else:
+                yield heapq.heappushpop(window, item)
+        while window:
+            yield heapq.heappop(window)
+
+
+class _Follower:
+    """What has been told of a growing recording: the last row of each table, and the calls to look at again."""
+
+    #: Calls remembered as unfinished; threads are fewer, and a hostile file must not fill the memory.
+    _MAX_OPEN = 10_000
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: dict[str, int] = {}
+        self._open_calls: set[int] = set()
+
+    def look(self) -> tuple[list[Event], bool]:
+        """The events since the last look, and whether the recording has ended."""
+        with Recording.open(self._path) as recording:
+            batch: list[Event] = []
+            for kind in (Mark, State, Packet, Fact, Counter):
+                table = kind.__name__.lower()
+                last = self._last.get(table, 0)
+                events = list(recording._events(kind, ["rowid > ?"], [last]))
+                batch += events  # type: ignore[arg-type]
+                if events:
+                    # Rows of `counter` have no id of their own; they are only ever added.
+                    self._last[table] = last + len(events) if kind is Counter else events[-1].id  # type: ignore[attr-defined]
+            batch += self._calls(recording)
+            batch.sort(key=event_time_ns)
+            return batch, "ended_ns" in recording.meta
+
+    def _calls(self, recording: Recording) -> Iterator[Call]:
+        waiting = sorted(self._open_calls)
+        for start in range(0, len(waiting), 500):
+            part = waiting[start : start + 500]
+            for call in recording._events(Call, [f"id IN ({', '.join('?' * len(part))})"], part):
+                if call.took_ns is not None:
+                    self._open_calls.discard(call.id)
+                    yield call
+        last = self._last.get("call", 0)
+        for call in recording._events(Call, ["id > ?"], [last]):
+            # A call is numbered when it is entered and may be written only when it returns: gaps fill later.
+            if len(self._open_calls) < self._MAX_OPEN:
+                gap_end = min(call.id, last + 1 + self._MAX_OPEN - len(self._open_calls))
+                self._open_calls.update(range(last + 1, gap_end))
+                if call.took_ns is None:
+                    self._open_calls.add(call.id)
+            last = call.id
+            yield call
+        self._last["call"] = last
+
+
+def _by_exit(calls: Iterable[Call]) -> Iterator[tuple[int, int, int, Event]]:
+    """Calls in the order in which they returned; what waits here is at most one call per thread."""
+    waiting: list[tuple[int, int, int, Event]] = []
+    never: list[Call] = []
+    for call in calls:
+        while waiting and waiting[0][0] <= call.entry_ns:
+            yield heapq.heappop(waiting)
+        if call.exit_ns is None:
+            never.append(call)
+        else:
+            heapq.heappush(waiting, (call.exit_ns, 1, call.id, call))
+    while waiting:
+        yield heapq.heappop(waiting)
+    for call in never:
+        yield (1 << 63, 1, call.id, call)
+
+
+def _equal(column: str, value: int | None) -> tuple[list[str], list[int]]:
+    return ([], []) if value is None else ([f"{column} = ?"], [value])
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _rising(rows: Iterator[tuple[Any, ...]], name: str) -> Iterator[tuple[Any, ...]]:
+    last = None
+    for row in rows:
+        if last is not None and row[0] <= last:
+            raise RecordingError(f"{name}: damaged: its rows are out of order")
+        last = row[0]
+        yield row
+
+
+@cache
+def _signatures(kind: type[msgspec.Struct]) -> set[tuple[type, ...]]:
+    """Combinations of column types that were found right; rows of a table have few."""
+    return set()
+
+
+@cache
+def _field_types(kind: type[msgspec.Struct]) -> tuple[tuple[type, ...], ...]:
+    hints = get_type_hints(kind)
+    return tuple(get_args(hints[name]) or (hints[name],) for name in kind.__struct_fields__)
+
+
+def _check_signature(kind: type[msgspec.Struct], fields: tuple[Any, ...], name: str) -> None:
+    for column, value, allowed in zip(kind.__struct_fields__, fields, _field_types(kind), strict=True):
+        if type(value) not in allowed:
+            table = kind.__name__.lower()
+            raise RecordingError(f"{name}: damaged: {table}.{column} holds {type(value).__name__} in one row")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A read-only connection, or one clear line."""
+    if path.name.endswith(("-wal", "-shm")):
+        raise RecordingError(f"{path}: is the log of a recording; give the recording's own name: {path.name[:-4]}")
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        beside = "; only its log is left" if any(name.exists() for name in _companions(path)) else ""
+        raise RecordingError(f"{path}: no such file{beside}") from None
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be opened: {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise RecordingError(f"{path}: is a directory, not a recording")
+    if not stat.S_ISREG(found.st_mode):
+        raise RecordingError(f"{path}: is a special file, not a recording")
+    if not os.access(path, os.R_OK):
+        raise RecordingError(f"{path}: no permission to read it")
+    if found.st_size == 0:
+        raise RecordingError(f"{path}: is empty: no recording, or one that was cut off before its first row")
+    options = "mode=ro"
+    log, _ = _companions(path)
+    if not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size):
+        # Without a log nothing can be missed, and SQLite would want to make an index of one beside the file.
+        options += "&immutable=1"
+    try:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise RecordingError(f"{path}: {_read_failure(error)}") from error
+
+
+def _read_failure(error: Exception) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    code = code & 0xFF if isinstance(code, int) else None
+    if code == sqlite3.SQLITE_NOTADB:
+        return "is no recording of Wallsocket (not an SQLite file)"
+    if code == sqlite3.SQLITE_TOOBIG or isinstance(error, (OverflowError, MemoryError)):
+        return f"damaged or hostile: a value is larger than {_MAX_VALUE_BYTES >> 20} MiB"
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return "damaged or hostile: reading it takes longer than its size allows"
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return "cannot be opened: its log needs a folder that can be written; copy the file and its -wal elsewhere"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program holds it"
+    if code == sqlite3.SQLITE_IOERR:
+        return "the disk failed while it was read, or the file was cut off"
+    return f"damaged: {_one_line(str(error))}"
+
+
+def _one_line(text: str) -> str:
+    """SQLite's words, which may quote the file: short and without anything that a terminal obeys."""
+    text = " ".join(text.split())
+    return ascii(text)[1:-1] if len(text) <= 120 else ascii(text[:120])[1:-1] + "…"
+
+
+def write_findings(path: str | os.PathLike[str], findings: Iterable[StoredFinding]) -> None:
+    """Put the findings of a finished recording into it, in place of earlier ones.
+
+    Raises:
+        RecordingError: the file is no recording, is being written, or cannot be written.
+    """
+    path = Path(path)
+    with Recording.open(path):
+        pass
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise RecordingError(f"{path}: findings cannot be written into it: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RecordingError(f"{path}: another program is writing it") from error
+        try:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.execute("PRAGMA cell_size_check = ON")
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("DELETE FROM finding")
+                connection.execute("DELETE FROM evidence")
+                for number, finding in enumerate(findings, 1):
+                    connection.execute("INSERT INTO finding VALUES (?, ?, ?)", (number, finding.rule, finding.value))
+                    connection.executemany(
+                        "INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", [(number, *row) for row in finding.evidence]
+                    )
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise RecordingError(f"{path}: findings cannot be written into it: {_write_failure(error)}") from error
+        except sqlite3.DatabaseError as error:
+            raise RecordingError(f"{path}: {_read_failure(error)}") from error
+    finally:
+        os.close(lock)

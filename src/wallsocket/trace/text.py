@@ -1,0 +1,126 @@
+"""Text for a terminal: made harmless, measured, fitted, coloured.
+
+Names, addresses and payload come from recordings and from the network. A terminal obeys control characters, and
+shows text in another order after a bidirectional one; neither may reach it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["Style", "column_width", "escape", "fit", "pad", "paint", "printable_payload", "wrap"]
+
+
+class Style(Enum):
+    """What a piece of text means; the value is its SGR parameter (ECMA-48, 8.3.117)."""
+
+    PLAIN = ""
+    DIM = "2"
+    BOLD = "1"
+    ERROR = "31"
+    GOOD = "32"
+    WARNING = "33"
+    SEND = "36"
+    RECEIVE = "35"
+
+
+#: Kept as they are though Python calls them not printable: the no-break spaces.
+_PLAIN_SPACES: Final = {"\u00a0": " ", "\u202f": " "}
+
+
+@lru_cache(maxsize=4096)
+def escape(text: str) -> str:
+    r"""``text`` with everything that a terminal would obey, reorder or hide written as an escape like ``\x1b``.
+
+    What `str.isprintable` refuses is escaped: control, format (bidirectional, zero-width), surrogate, private-use and
+    unassigned characters, and separators other than the space. Combining marks stay, at most two on a character.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    out: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if character in _PLAIN_SPACES:
+            out.append(_PLAIN_SPACES[character])
+        elif marks > 2 or not character.isprintable():
+            out.append(character.encode("unicode_escape").decode("ascii"))
+        else:
+            out.append(character)
+    return "".join(out)
+
+
+def printable_payload(data: bytes, *, limit: int, total: int | None = None) -> str:
+    """The first ``limit`` bytes in quotes as Python and C write them, ``…`` after it when ``total`` is more."""
+    shown = data[:limit]
+    text = "".join(_BYTES[byte] for byte in shown)
+    more = "…" if max(len(data), total or 0) > len(shown) else ""
+    return f'"{text}"{more}'
+
+
+def _byte(value: int) -> str:
+    named = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
+    if value in named:
+        return named[value]
+    return chr(value) if 32 <= value < 127 else f"\\x{value:02x}"
+
+
+_BYTES: Final = tuple(_byte(value) for value in range(256))
+
+
+def column_width(text: str) -> int:
+    """Columns that ``text`` takes on a terminal: two for wide characters, none for combining marks (UAX #11)."""
+    if text.isascii():
+        return len(text)
+    return sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def fit(text: str, width: int) -> str:
+    """``text`` in at most ``width`` columns, its end replaced by ``…`` where it is longer."""
+    if column_width(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    used = 0
+    for index, character in enumerate(text):
+        wide = _character_width(character)
+        if used + wide > width - 1:
+            return text[:index] + "…"
+        used += wide
+    raise AssertionError("a text that is too long has a place to cut")
+
+
+def pad(text: str, width: int) -> str:
+    """``text`` cut or filled with spaces to exactly ``width`` columns."""
+    text = fit(text, width)
+    return text + " " * (width - column_width(text))
+
+
+def wrap(words: Iterable[str], width: int, indent: str = "") -> list[str]:
+    """Words set in lines of at most ``width`` columns; a longer word has a line to itself."""
+    lines: list[str] = []
+    line = ""
+    for word in words:
+        if line and column_width(line) + 1 + column_width(word) > width:
+            lines.append(line)
+            line = indent + word
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line] if line else lines
+
+
+def paint(text: str, style: Style, *, colour: bool) -> str:
+    """``text`` in the colours of its meaning, or as it is."""
+    if not colour or style is Style.PLAIN or not text:
+        return text
+    return f"\x1b[{style.value}m{text}\x1b[0m"

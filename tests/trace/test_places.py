@@ -1,0 +1,107 @@
+"""The folder of recordings: private, newest first, pruned with notice."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from wallsocket.errors import RecordingError
+from wallsocket.trace import places
+from wallsocket.trace.recording import Writer
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path
+
+
+def aged(name: str, age_s: int, size: int = 10) -> Path:
+    path = places.folder() / name
+    path.write_bytes(bytes(size))
+    os.utime(path, (1_000_000 - age_s, 1_000_000 - age_s))
+    return path
+
+
+def test_the_folder_is_private(home: Path) -> None:
+    place = places.folder()
+    assert place == home / "state" / "wallsocket"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    place.chmod(0o755)
+    assert stat.S_IMODE(places.folder().stat().st_mode) == 0o700
+
+
+def test_a_relative_state_home_is_ignored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(home))
+    assert places.folder() == home / ".local" / "state" / "wallsocket"
+
+
+def test_a_folder_that_cannot_be_made(home: Path) -> None:
+    (home / "state").write_text("in the way")
+    with pytest.raises(RecordingError, match="cannot be made: Not a directory; choose a file with -o"):
+        places.folder()
+
+
+def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.strftime", lambda _: "20260131-154500")
+    first = places.new_path("/usr/sbin/nginx")
+    assert first.name == "nginx-20260131-154500.wsrec"
+    first.touch()
+    assert places.new_path("nginx").name == "nginx-20260131-154500-2.wsrec"
+    assert places.new_path("../a b;\x1b[2J").name == "a-b-2J-20260131-154500.wsrec"
+    assert places.new_path("..").name == places.new_path("").name == "trace-20260131-154500.wsrec"
+
+
+def test_newest() -> None:
+    with pytest.raises(RecordingError, match=r"no recording in .*; make one: wallsocket trace -- COMMAND"):
+        places.newest()
+    aged("a.wsrec", 3)
+    b = aged("b.wsrec", 1)
+    aged("c.wsrec", 2)
+    aged("d.txt", 0)
+    (places.folder() / "e.wsrec").symlink_to("/dev/zero")
+    assert places.newest() == b
+    assert [path.name for path in places.recordings()] == ["b.wsrec", "c.wsrec", "a.wsrec"]
+
+
+def test_a_growing_log_counts_as_new() -> None:
+    a = aged("a.wsrec", 3)
+    aged("b.wsrec", 2)
+    aged("a.wsrec-wal", 1)
+    assert places.newest() == a
+
+
+def test_pruning_by_number() -> None:
+    kept = [aged(f"{n}.wsrec", n) for n in range(20)]
+    old = aged("old.wsrec", 100, size=5)
+    aged("old.wsrec-wal", 100, size=7)
+    assert places.prune() == [places.Pruned(old, 12)]
+    assert places.recordings() == kept
+    assert sorted(path.name for path in places.folder().iterdir()) == sorted(path.name for path in kept)
+    assert places.prune() == []
+
+
+def test_pruning_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "KEPT_BYTES", 100)
+    newest = aged("newest.wsrec", 0, size=60)
+    big = aged("big.wsrec", 1, size=50)
+    small = aged("small.wsrec", 2, size=40)
+    assert places.prune() == [places.Pruned(big, 50)]
+    assert places.recordings() == [newest, small]
+    monkeypatch.setattr(places, "KEPT_BYTES", 1)
+    assert places.prune() == [places.Pruned(small, 40)]
+    assert places.recordings() == [newest]
+
+
+def test_pruning_spares_what_is_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "KEPT_RECORDINGS", 1)
+    with Writer(places.folder() / "growing.wsrec", meta={}) as writer:
+        for name in ("growing.wsrec", "growing.wsrec-wal"):
+            os.utime(places.folder() / name, (1, 1))
+        aged("newest.wsrec", 0)
+        assert places.prune() == []
+        writer.finish({})
