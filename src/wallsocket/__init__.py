@@ -9,7 +9,8 @@ __all__ = ["__version__"]
 
 #: Public modules, loaded when first used so that ``import wallsocket`` stays cheap.
 _MODULES = frozenset(
-    {"aio", "diagnose", "framing", "kernel", "lab", "options", "raw", "reasons", "states", "tcp", "trace", "udp", "unix", "wire"}
+    {"aio", "diagnose", "framing", "kernel", "lab", "options", "raw"}
+    | {"reasons", "states", "tcp", "trace", "udp", "unix", "wire"}
 )
 
 

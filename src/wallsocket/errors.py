@@ -6,6 +6,7 @@
     ├── UsageError             the caller asked for something that cannot be: wrong argument, wrong order
     ├── NotPermitted           the kernel or a policy refused; says which permission and the way without it
     ├── NotAvailable           this kernel, machine or installation lacks what is needed
+    ├── NotStarted             a command could not be run at all
     └── RecordingError         a recording cannot be read or written
 
 ``OSError`` is never renamed away: where one is the reason, it is the ``__cause__``.
@@ -13,7 +14,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NotAvailable", "NotPermitted", "RecordingError", "UsageError", "WallsocketError"]
+__all__ = ["NotAvailable", "NotPermitted", "NotStarted", "RecordingError", "UsageError", "WallsocketError"]
 
 
 class WallsocketError(Exception):
@@ -32,5 +33,69 @@ class NotAvailable(WallsocketError):
     """This kernel, machine or installation lacks what is needed."""
 
 
+class NotStarted(WallsocketError):
+    """A command could not be run at all.
+
+    Attributes:
+        exit_status: 127 when there is no such program, 126 when it cannot be run, as a shell has it.
+    """
+
+    def __init__(self, text: str, exit_status: int) -> None:
+        super().__init__(text)
+        self.exit_status = exit_status
+
+
 class RecordingError(WallsocketError):
     """A recording cannot be read or written."""
+
+
+class FramingError(WallsocketError):
+    """The peer's bytes are not messages of the framing in use.
+
+    Attributes:
+        at: offset in the stream, in bytes, where the message at fault begins.
+    """
+
+    def __init__(self, text: str, at: int) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+class MalformedMessage(FramingError):
+    """Bytes that the framing does not allow."""
+
+
+class MessageTooLong(FramingError):
+    """A message longer than ``max_message``.
+
+    Attributes:
+        length: its length in bytes: announced when ``exact``, else that much has come without an end.
+        exact: whether ``length`` is the whole length.
+        limit: ``max_message`` in bytes.
+    """
+
+    def __init__(self, text: str, at: int, length: int, exact: bool, limit: int) -> None:
+        super().__init__(text, at)
+        self.length = length
+        self.exact = exact
+        self.limit = limit
+
+
+class CutMessage(FramingError):
+    """The stream ended inside a message.
+
+    Attributes:
+        received: bytes of the unfinished message that came, framing included.
+        missing: bytes that did not come: exactly when ``exact``, else at least so many.
+        exact: whether the message's length was known.
+    """
+
+    def __init__(self, text: str, at: int, received: int, missing: int, exact: bool) -> None:
+        super().__init__(text, at)
+        self.received = received
+        self.missing = missing
+        self.exact = exact
+
+
+class UnsendableMessage(UsageError):
+    """A message that the framing in use cannot carry."""

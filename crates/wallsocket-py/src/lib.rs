@@ -11,15 +11,21 @@ mod sys;
 mod trace;
 mod wire;
 
-/// Makes the submodule `name`, fills it with `fill`, and adds it to `parent`.
+/// Makes the submodule `name`, fills it with `fill`, and adds it to `parent` so that it can also be imported by name.
 fn submodule(
     parent: &Bound<'_, PyModule>,
     name: &str,
     fill: fn(&Bound<'_, PyModule>) -> PyResult<()>,
 ) -> PyResult<()> {
-    let module = PyModule::new(parent.py(), name)?;
+    let full_name = format!("wallsocket._core.{name}");
+    let module = PyModule::new(parent.py(), &full_name)?;
     fill(&module)?;
-    parent.add_submodule(&module)
+    parent
+        .py()
+        .import("sys")?
+        .getattr("modules")?
+        .set_item(full_name, &module)?;
+    parent.add(name, module)
 }
 
 /// The compiled part of Wallsocket.

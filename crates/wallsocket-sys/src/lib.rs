@@ -1,8 +1,10 @@
 //! The system calls that need unsafe code, each behind a safe function, and nothing else.
 //!
-//! What `nix` already offers safely (ptrace, `process_vm_readv`, waiting) is used from there and not wrapped again.
+//! What `nix` already offers safely (waiting for descriptors, credentials, clocks) is used from there and not wrapped again.
 
 pub mod descriptor;
+pub mod memory;
+pub mod packet;
 pub mod ptrace;
 pub mod seccomp;
 pub mod socket;

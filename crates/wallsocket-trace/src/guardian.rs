@@ -23,7 +23,7 @@ use wallsocket_sys::{descriptor, spawn};
 
 use crate::clock::Clock;
 use crate::facts::Facts;
-use crate::rows::{self, End, Row};
+use crate::rows::{End, Row};
 use crate::sampler::Watched;
 use crate::sink::Sink;
 use crate::tracer::{Control, Settings, Tracer};
@@ -191,30 +191,11 @@ fn run(
             errno: failure.error.raw_os_error().unwrap_or(libc::EIO),
         }));
     }
-    for (key, value) in totals(&control, &sink) {
-        sink.send(&Row::Meta(rows::Meta {
-            key: key.into(),
-            value,
-        }));
-    }
+    control.send_totals(&sink);
     sink.send(&Row::End(End::All));
     sink.close();
     let _ = writer.join();
     Ok(())
-}
-
-/// Figures about the run itself.
-fn totals(control: &Control, sink: &Sink) -> Vec<(&'static str, String)> {
-    let calls = control.calls.load(Ordering::Relaxed);
-    let busy = control.busy_ns.load(Ordering::Relaxed);
-    vec![
-        ("stops", control.stops.load(Ordering::Relaxed).to_string()),
-        ("lost", sink.lost().to_string()),
-        (
-            "busy_ns_per_call",
-            busy.checked_div(calls).unwrap_or(0).to_string(),
-        ),
-    ]
 }
 
 /// One core for this process and the program: switching between them is then cheaper.

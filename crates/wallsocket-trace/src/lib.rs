@@ -11,6 +11,7 @@ pub mod guardian;
 pub mod inject;
 pub mod lines;
 pub mod memory;
+pub mod python;
 pub mod rows;
 pub mod sample;
 pub mod sampler;

@@ -1,28 +1,30 @@
 //! The source lines that calls were made from.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::python::{Interpreter, TopFrame};
 use crate::rows::{self, Row};
 use crate::sink::Sink;
 
 /// A line of source code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Frame {
+pub struct Line {
     /// Path as the interpreter has it.
-    pub file: String,
-    /// Line number, from 1.
-    pub line: u32,
+    pub file: Arc<str>,
+    /// Line number, from 1; unknown when the compiler noted none.
+    pub number: Option<u32>,
     /// Qualified name of the function.
-    pub function: String,
+    pub function: Arc<str>,
 }
 
 /// Where a call was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Site {
     /// In the user's own code.
-    Direct(Frame),
+    Direct(Line),
     /// No frame of the user's own code on the stack; the innermost library frame.
-    Library(Frame),
+    Library(Line),
     /// By an event loop.
     Loop,
     /// Not known.
@@ -33,48 +35,79 @@ pub enum Site {
 #[derive(Debug, Default)]
 pub struct Lines {
     wanted: bool,
-    numbers: HashMap<Frame, u32>,
+    /// Of each process; `None`: looked at, and no interpreter that can be read.
+    interpreters: HashMap<i32, Option<Interpreter>>,
+    numbers: HashMap<Line, u32>,
 }
 
 impl Lines {
     /// With `wanted` false every site is unknown.
     pub fn new(wanted: bool) -> Self {
-        Self {
-            wanted,
-            numbers: HashMap::new(),
-        }
+        Self { wanted, ..Self::default() }
+    }
+
+    /// The interpreter of a process, looked for at its first call of interest. A reason why there is none that should
+    /// be told goes to `tell`.
+    fn interpreter(&mut self, pid: i32, tell: impl FnOnce(String)) -> Option<&mut Interpreter> {
+        self.interpreters
+            .entry(pid)
+            .or_insert_with(|| match Interpreter::find(pid) {
+                Ok(found) => found,
+                Err(unknown) => {
+                    tell(unknown.to_string());
+                    None
+                }
+            })
+            .as_mut()
     }
 
     /// Where the stopped thread `tid` of process `pid` stands.
-    pub fn at(&mut self, _pid: i32, _tid: i32) -> Site {
-        let _ = self.wanted;
-        Site::Unknown
+    pub fn at(&mut self, pid: i32, tid: i32, tell: impl FnOnce(String)) -> Site {
+        if !self.wanted {
+            return Site::Unknown;
+        }
+        let Some(interpreter) = self.interpreter(pid, tell) else { return Site::Unknown };
+        let line = |frame: &crate::python::Frame| Line {
+            file: Arc::clone(&frame.code.file),
+            number: frame.line,
+            function: Arc::clone(&frame.code.function),
+        };
+        match interpreter.top_user_frame(tid) {
+            Ok(TopFrame::User(frame)) => Site::Direct(line(&frame)),
+            Ok(TopFrame::Library(frame)) => Site::Library(line(&frame)),
+            Ok(TopFrame::Loop(_)) => Site::Loop,
+            Ok(TopFrame::None) | Err(_) => Site::Unknown,
+        }
     }
 
-    /// The language of a process, when its memory shows one.
-    pub fn language(&mut self, _pid: i32) -> Option<String> {
-        None
+    /// The language of a process that [`Lines::at`] has looked at, when its memory shows one.
+    pub fn language(&self, pid: i32) -> Option<String> {
+        self.interpreters.get(&pid)?.as_ref().map(|interpreter| format!("python {}", interpreter.version()))
+    }
+
+    /// Whether the process was looked at.
+    pub fn has_looked_at(&self, pid: i32) -> bool {
+        !self.wanted || self.interpreters.contains_key(&pid)
     }
 
     /// The process has ended or runs another program.
-    pub fn forget(&mut self, _pid: i32) {}
-
-    /// The thread has ended.
-    pub fn forget_thread(&mut self, _tid: i32) {}
+    pub fn forget(&mut self, pid: i32) {
+        self.interpreters.remove(&pid);
+    }
 
     /// The number of a line; a new one is sent first.
-    pub fn source(&mut self, sink: &Sink, frame: Frame) -> u32 {
-        if let Some(number) = self.numbers.get(&frame) {
+    pub fn source(&mut self, sink: &Sink, line: Line) -> u32 {
+        if let Some(number) = self.numbers.get(&line) {
             return *number;
         }
         let number = self.numbers.len() as u32 + 1;
         sink.send(&Row::Source(rows::Source {
             id: number,
-            file: Some(frame.file.clone()),
-            line: Some(frame.line),
-            function: Some(frame.function.clone()),
+            file: Some(line.file.to_string()),
+            line: line.number,
+            function: Some(line.function.to_string()),
         }));
-        self.numbers.insert(frame, number);
+        self.numbers.insert(line, number);
         number
     }
 }

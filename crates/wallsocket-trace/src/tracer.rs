@@ -68,6 +68,23 @@ pub struct Control {
     pub calls: AtomicU64,
     /// Nanoseconds that the loop spent on the stops of recorded calls.
     pub busy_ns: AtomicU64,
+    /// Nanoseconds that the two stops of a followed call cost by themselves, measured before the program starts.
+    pub switch_ns: AtomicU64,
+}
+
+impl Control {
+    /// Sends the figures about the run itself.
+    pub fn send_totals(&self, sink: &Sink) {
+        let calls = self.calls.load(Ordering::Relaxed);
+        let busy_ns = self.busy_ns.load(Ordering::Relaxed).checked_div(calls).unwrap_or(0);
+        for (key, value) in [
+            ("stops", self.stops.load(Ordering::Relaxed)),
+            ("lost", sink.lost()),
+            ("added_ns_per_call", busy_ns + self.switch_ns.load(Ordering::Relaxed)),
+        ] {
+            sink.send(&Row::Meta(rows::Meta { key: key.into(), value: value.to_string() }));
+        }
+    }
 }
 
 /// A call between its entry and its exit.
@@ -313,6 +330,8 @@ impl Tracer {
         for process in self.processes.values() {
             self.sink.send(&Row::Process(process.row.clone()));
         }
+        self.control.send_totals(&self.sink);
+        self.sink.stop();
         self.recording = false;
         for thread in self.threads.values_mut() {
             thread.pending = None;
@@ -574,16 +593,11 @@ impl Tracer {
             .ok()
             .map(|path| path.display().to_string());
         let command = arguments_of(pid);
-        let language = if self.recording {
-            self.lines.language(pid)
-        } else {
-            None
-        };
         if let Some(process) = self.processes.get_mut(&id) {
             process.threads = HashSet::from([tid]);
             process.row.command = command.clone();
             process.row.executable.clone_from(&executable);
-            process.row.language = language;
+            process.row.language = None;
             self.sink.send(&Row::Process(process.row.clone()));
         }
         if !self.recording {
@@ -663,7 +677,6 @@ impl Tracer {
         let Some(thread) = self.threads.remove(&tid) else {
             return;
         };
-        self.lines.forget_thread(tid);
         let Some(process) = self.processes.get_mut(&thread.process) else {
             return;
         };
@@ -1011,31 +1024,28 @@ impl Tracer {
         let Some(pid) = self.processes.get(&process).map(|process| process.row.pid) else {
             return;
         };
-        let creator = || {
-            socket
-                .and_then(|socket| self.registry.sockets.get(&socket))
-                .and_then(|known| known.row.source)
-        };
-        match self.lines.at(pid, tid) {
-            Site::Direct(frame) => {
-                call.source = Some(self.lines.source(&self.sink, frame));
-                call.known = 1;
-            }
-            Site::Library(frame) => {
-                if let Some(source) = creator() {
-                    call.source = Some(source);
-                    call.known = 2;
-                } else {
-                    call.source = Some(self.lines.source(&self.sink, frame));
-                    call.known = 4;
-                }
-            }
-            Site::Loop => {
-                call.source = creator();
-                call.known = if call.source.is_some() { 2 } else { 0 };
-            }
-            Site::Unknown => {}
+        let new = !self.lines.has_looked_at(pid);
+        let mut reason = None;
+        let site = self.lines.at(pid, tid, |text| reason = Some(text));
+        if let Some(reason) = reason {
+            self.mark(Some(process), Some(tid), "blind", format!("lines unknown: {reason}"));
         }
+        if new
+            && let Some(language) = self.lines.language(pid)
+            && let Some(process) = self.processes.get_mut(&process)
+        {
+            process.row.language = Some(language);
+            self.sink.send(&Row::Process(process.row.clone()));
+        }
+        let creator = socket
+            .and_then(|socket| self.registry.sockets.get(&socket))
+            .and_then(|known| known.row.source);
+        (call.source, call.known) = match (site, creator) {
+            (Site::Direct(line), _) => (Some(self.lines.source(&self.sink, line)), 1),
+            (Site::Library(_) | Site::Loop, Some(creator)) => (Some(creator), 2),
+            (Site::Library(line), None) => (Some(self.lines.source(&self.sink, line)), 4),
+            (Site::Loop | Site::Unknown, _) => (None, 0),
+        };
     }
 
     fn sample_at_entry(&mut self, entry: &Entry, process: u32, fd: i32, socket: u32, call: u64) {

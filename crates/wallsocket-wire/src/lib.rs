@@ -1,1 +1,5 @@
 //! Frames: decoding, capture, capture files.
+
+pub mod decode;
+
+pub use decode::{Frame, Hints, LinkType, decode};

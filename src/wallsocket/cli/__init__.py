@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import WallsocketError
+from ..errors import NotStarted, WallsocketError
 
 __all__ = ["main"]
 
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COULD_NOT_RUN
     except WallsocketError as error:
         _complain(str(error), None)
-        return _COULD_NOT_RUN
+        return error.exit_status if isinstance(error, NotStarted) else _COULD_NOT_RUN
     except OSError as error:
         where = f"{os.fspath(error.filename)!s}: " if error.filename is not None else ""
         _complain(f"{where}{error.strerror or error}", None)

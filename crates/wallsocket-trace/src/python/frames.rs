@@ -1,0 +1,526 @@
+//! The stack of each thread.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+
+use super::Unknown;
+use super::classifier::{Classifier, Place};
+use super::code::{Code, CodeCache, Target};
+use super::layout::{CurrentFrame, Gil, Layout, version_text};
+use super::locate::{Anchors, locate};
+use super::memory::{ProcessMemory, ReadMemory, Window, word_in};
+
+/// Interpreters, threads and frames followed at most, so that a torn list ends.
+const INTERPRETERS_MAX: usize = 256;
+const THREADS_MAX: usize = 65_536;
+const FRAMES_MAX: usize = 1_000_000;
+/// How often a thread that runs on is read again.
+const SAMPLE_TRIES: usize = 8;
+/// Threads whose stacks are remembered for speed.
+const WINDOWS_MAX: usize = 4096;
+
+/// One call on a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What is running.
+    pub code: Arc<Code>,
+    /// The line it is at; `None` when the compiler noted none for this instruction.
+    pub line: Option<u32>,
+}
+
+/// The frame a call is attributed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopFrame {
+    /// The innermost frame in the user's own code.
+    User(Frame),
+    /// No frame is the user's own: the innermost of all.
+    Library(Frame),
+    /// An event loop made the call on its own account; the frame is the innermost of all.
+    Loop(Frame),
+    /// The thread runs no Python code.
+    None,
+}
+
+/// What [`Interpreter::sample`] saw of a thread that nobody stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sample {
+    /// The thread waited in the kernel all the time: its whole stack, innermost first.
+    Waiting(Vec<Frame>),
+    /// It ran: the innermost frame at one moment. The frames below it may have changed while they were read.
+    Running(Option<Frame>),
+}
+
+/// A thread that runs Python code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thread {
+    /// Its id as the interpreter knows it: `gettid()` inside the target's pid namespace.
+    pub native_id: u64,
+    /// Address of its `PyThreadState`.
+    pub(crate) state: u64,
+    /// Which interpreter it belongs to: 0 is the main one.
+    pub interpreter: usize,
+    /// Whether it holds the global interpreter lock.
+    pub holds_gil: bool,
+}
+
+/// What is remembered of a thread between two walks.
+#[derive(Debug, Default)]
+struct Remembered {
+    state: u64,
+    interpreter: u64,
+    native_id: u64,
+    window: Window,
+}
+
+/// The CPython interpreter inside a process.
+#[derive(Debug)]
+pub struct Interpreter<M = ProcessMemory> {
+    pub(crate) memory: M,
+    /// `None` for a recording, which has no `/proc`.
+    pid: Option<i32>,
+    pub(crate) anchors: Anchors,
+    pub(crate) layout: Layout,
+    pub(crate) codes: CodeCache,
+    pub(crate) classifier: Classifier,
+    threads: HashMap<i32, Remembered>,
+}
+
+impl Interpreter {
+    /// Finds the interpreter of process `pid`; `None` when it runs no Python.
+    ///
+    /// A program that loads the interpreter as a library has none until its loader is done: look at the first call of
+    /// interest, not at exec. After an exec look again.
+    ///
+    /// # Errors
+    /// [`Unknown`] when it is a Python that cannot be read: the text says why.
+    pub fn find(pid: i32) -> Result<Option<Self>, Unknown> {
+        let memory = ProcessMemory::new(pid);
+        let Some(anchors) = locate(pid, &memory)? else {
+            return Ok(None);
+        };
+        Self::new(memory, Some(pid), anchors).map(Some)
+    }
+}
+
+impl<M: ReadMemory> Interpreter<M> {
+    /// An interpreter in any memory, such as a recording of one.
+    ///
+    /// # Errors
+    /// [`Unknown`] when its version has no table of offsets.
+    pub fn new(memory: M, pid: Option<i32>, anchors: Anchors) -> Result<Self, Unknown> {
+        let layout = Layout::of(&memory, anchors.runtime, anchors.version)?;
+        let mut classifier = Classifier::new();
+        for directory in library_directories(&anchors) {
+            classifier.add_library(&directory);
+        }
+        let codes = CodeCache::default();
+        Ok(Self {
+            memory,
+            pid,
+            anchors,
+            layout,
+            codes,
+            classifier,
+            threads: HashMap::new(),
+        })
+    }
+
+    /// The interpreter's version, as "3.11.7".
+    pub fn version(&self) -> String {
+        version_text(self.anchors.version)
+    }
+
+    /// Addresses from which everything is reached.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// How it tells the user's own code from libraries.
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    /// Tells it of one more directory of library code.
+    pub fn add_library(&mut self, directory: &str) {
+        self.classifier.add_library(directory);
+        self.codes.clear();
+    }
+
+    /// The stack of thread `tid`, innermost first. The thread must stand still: stopped, or blocked in a call.
+    ///
+    /// # Errors
+    /// [`Unknown`], with the reason.
+    pub fn frames(&mut self, tid: i32) -> Result<Vec<Frame>, Unknown> {
+        let mut frames = Vec::new();
+        self.walk(tid, |frame| {
+            frames.push(frame);
+            true
+        })?;
+        Ok(frames)
+    }
+
+    /// The frame that a call of thread `tid` is attributed to. The thread must stand still.
+    ///
+    /// # Errors
+    /// [`Unknown`], with the reason.
+    pub fn top_user_frame(&mut self, tid: i32) -> Result<TopFrame, Unknown> {
+        let mut innermost = None;
+        let mut top = None;
+        self.walk(tid, |frame| match frame.code.place {
+            Place::User => {
+                top = Some(TopFrame::User(frame));
+                false
+            }
+            Place::Loop => {
+                top = Some(TopFrame::Loop(innermost.take().unwrap_or(frame)));
+                false
+            }
+            Place::Library => {
+                innermost.get_or_insert(frame);
+                true
+            }
+        })?;
+        Ok(top.unwrap_or_else(|| innermost.map_or(TopFrame::None, TopFrame::Library)))
+    }
+
+    /// The stack of thread `tid`, which nobody stopped.
+    ///
+    /// A thread that waits in the kernel (for data, a lock, the interpreter lock) changes nothing and is read whole. Of
+    /// one that runs only the innermost frame can be known.
+    ///
+    /// # Errors
+    /// [`Unknown`], with the reason.
+    pub fn sample(&mut self, tid: i32) -> Result<Sample, Unknown> {
+        let Some(pid) = self.pid else {
+            return self.frames(tid).map(Sample::Waiting);
+        };
+        for _ in 0..SAMPLE_TRIES {
+            let Some(before) = Wait::of(pid, tid)? else {
+                break;
+            };
+            let frames = self.frames(tid);
+            if Wait::of(pid, tid)? == Some(before) {
+                return frames.map(Sample::Waiting);
+            }
+        }
+        let mut refused = Unknown::Running;
+        for _ in 0..SAMPLE_TRIES {
+            let mut innermost = None;
+            let result = self.walk(tid, |frame| {
+                innermost = Some(frame);
+                false
+            });
+            match result {
+                Ok(()) => return Ok(Sample::Running(innermost)),
+                // What was read contradicts itself because the thread ran on: another moment may do.
+                Err(Unknown::Inconsistent(_) | Unknown::Unreadable(_)) => {}
+                Err(other) => refused = other,
+            }
+        }
+        Err(refused)
+    }
+
+    /// The threads that run Python code, in all interpreters of the process.
+    ///
+    /// # Errors
+    /// [`Unknown`], with the reason.
+    pub fn threads(&self) -> Result<Vec<Thread>, Unknown> {
+        let mut threads = Vec::new();
+        self.each_thread(|thread| {
+            threads.push(thread);
+            true
+        })?;
+        Ok(threads)
+    }
+
+    fn each_thread(&self, mut visit: impl FnMut(Thread) -> bool) -> Result<(), Unknown> {
+        let layout = &self.layout;
+        let head = self
+            .memory
+            .word(self.anchors.runtime + layout.runtime_interpreters)?;
+        if head == 0 {
+            return Err(Unknown::NotRunning);
+        }
+        let mut chain = Vec::new();
+        let mut interpreter = head;
+        while interpreter != 0 {
+            if chain.len() >= INTERPRETERS_MAX || chain.contains(&interpreter) {
+                return Err(Unknown::Inconsistent("the list of interpreters has no end"));
+            }
+            chain.push(interpreter);
+            interpreter = self
+                .memory
+                .word(interpreter.wrapping_add(layout.interpreter_next))?;
+        }
+        // New interpreters are put first: the last is the main one.
+        for (index, interpreter) in chain.iter().rev().enumerate() {
+            let holder = self.gil_holder(*interpreter).unwrap_or(None);
+            let mut state = self
+                .memory
+                .word(interpreter.wrapping_add(layout.interpreter_threads))?;
+            let mut seen = 0;
+            while state != 0 {
+                let header = self.thread_header(state)?;
+                if header.interpreter != *interpreter || seen >= THREADS_MAX {
+                    return Err(Unknown::Inconsistent(
+                        "the list of threads changed while it was read",
+                    ));
+                }
+                let native_id = header.native_id;
+                let thread = Thread {
+                    native_id,
+                    state,
+                    interpreter: index,
+                    holds_gil: holder == Some(state),
+                };
+                if !visit(thread) {
+                    return Ok(());
+                }
+                state = header.next;
+                seen += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The thread state that holds the global interpreter lock of `interpreter`.
+    fn gil_holder(&self, interpreter: u64) -> Result<Option<u64>, Unknown> {
+        let (holder, locked) = match self.layout.gil {
+            Gil::Runtime { holder, locked } => {
+                (self.anchors.runtime + holder, self.anchors.runtime + locked)
+            }
+            Gil::Pointer {
+                gil,
+                holder,
+                locked,
+            } => {
+                let gil = self.memory.word(interpreter.wrapping_add(gil))?;
+                (gil.wrapping_add(holder), gil.wrapping_add(locked))
+            }
+        };
+        let locked = i32::from_le_bytes(self.memory.array(locked)?) == 1;
+        Ok(if locked {
+            Some(self.memory.word(holder)?)
+        } else {
+            None
+        })
+    }
+
+    fn thread_header(&self, state: u64) -> Result<ThreadHeader, Unknown> {
+        let mut bytes = vec![0; self.layout.thread_header()];
+        self.memory.read(state, &mut bytes)?;
+        ThreadHeader::parse(&bytes, &self.layout).ok_or(Unknown::Unreadable(state))
+    }
+
+    /// The id that the interpreter knows the thread `tid` by.
+    fn native_id(&self, tid: i32) -> u64 {
+        let inside = self.pid.and_then(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).ok()?;
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("NSpid:"))?;
+            line.split_whitespace().last()?.parse().ok()
+        });
+        inside.unwrap_or(tid as u64)
+    }
+
+    /// Finds the thread state of `tid`.
+    fn find_thread(&self, tid: i32) -> Result<(u64, u64, u64), Unknown> {
+        let native_id = self.native_id(tid);
+        let mut found = None;
+        let mut only = None;
+        let mut count = 0;
+        self.each_thread(|thread| {
+            count += 1;
+            only = Some(thread);
+            if thread.native_id == native_id {
+                found = Some(thread);
+            }
+            found.is_none()
+        })?;
+        // A forked child keeps the id that its thread had in the parent (up to 3.12 at least).
+        let forked = |thread: &Thread| {
+            count == 1
+                && self.pid == Some(tid)
+                && !fs::exists(format!("/proc/{tid}/task/{}", thread.native_id)).unwrap_or(true)
+        };
+        let thread = found
+            .or(only.filter(forked))
+            .ok_or(Unknown::NoPythonThread(tid))?;
+        let interpreter = self.thread_header(thread.state)?.interpreter;
+        Ok((thread.state, interpreter, thread.native_id))
+    }
+
+    /// Calls `visit` with each frame of thread `tid`, innermost first, until it returns false.
+    fn walk(&mut self, tid: i32, visit: impl FnMut(Frame) -> bool) -> Result<(), Unknown> {
+        let mut thread = self.threads.remove(&tid).unwrap_or_default();
+        let result = self.walk_thread(tid, &mut thread, visit);
+        thread.window.finish();
+        if result.is_err() {
+            thread.window = Window::default();
+        }
+        if self.threads.len() >= WINDOWS_MAX {
+            self.threads.clear();
+        }
+        self.threads.insert(tid, thread);
+        result
+    }
+
+    fn walk_thread(
+        &mut self,
+        tid: i32,
+        thread: &mut Remembered,
+        mut visit: impl FnMut(Frame) -> bool,
+    ) -> Result<(), Unknown> {
+        let (memory, layout) = (&self.memory, &self.layout);
+        let window = &mut thread.window;
+        window.begin(memory)?;
+        let header_length = layout.thread_header();
+        let mut header = None;
+        if thread.state != 0 {
+            let bytes = window.bytes(memory, thread.state, header_length).ok();
+            header = bytes
+                .and_then(|bytes| ThreadHeader::parse(bytes, layout))
+                .filter(|header| {
+                    header.interpreter == thread.interpreter && header.native_id == thread.native_id
+                });
+        }
+        let header = if let Some(header) = header {
+            header
+        } else {
+            (thread.state, thread.interpreter, thread.native_id) = self.find_thread(tid)?;
+            *window = Window::default();
+            let bytes = window.bytes(memory, thread.state, header_length)?;
+            ThreadHeader::parse(bytes, layout).ok_or(Unknown::Unreadable(thread.state))?
+        };
+        let mut frame = match layout.current_frame {
+            CurrentFrame::Direct(_) => header.frame,
+            CurrentFrame::ByCFrame { frame, .. } => {
+                window.word(memory, header.frame.wrapping_add(frame))?
+            }
+        };
+        let target = Target {
+            memory,
+            layout,
+            code_type: self.anchors.code_type,
+            classifier: &self.classifier,
+        };
+        let frame_header = layout.frame_locals;
+        for _ in 0..FRAMES_MAX {
+            if frame == 0 {
+                return Ok(());
+            }
+            let bytes = window.bytes(memory, frame, frame_header)?;
+            let word = |offset| word_in(bytes, offset).ok_or(Unknown::Unreadable(frame));
+            let owner = bytes.get(layout.frame_owner).copied().unwrap_or(u8::MAX);
+            let code = word(layout.frame_code)? & !layout.frame_code_tag;
+            let instruction = word(layout.frame_instruction)?;
+            let previous = word(layout.frame_previous)?;
+            if previous == frame || owner > 8 {
+                return Err(Unknown::Inconsistent("a frame is not a frame"));
+            }
+            if owner < layout.owner_c_from {
+                let (code, line) = self.codes.look_up(&target, window, code, instruction)?;
+                if !visit(Frame { code, line }) {
+                    return Ok(());
+                }
+            }
+            frame = previous;
+        }
+        Err(Unknown::Inconsistent("the stack has no end"))
+    }
+}
+
+/// A wait of a thread in the kernel: equal before and after means that it did not run in between.
+#[derive(Debug, PartialEq, Eq)]
+struct Wait {
+    /// Number, arguments, stack pointer and program counter of the call.
+    call: String,
+    /// How often the thread went to sleep so far.
+    sleeps: u64,
+}
+
+impl Wait {
+    /// `None` when the thread runs, or is ready to.
+    fn of(pid: i32, tid: i32) -> Result<Option<Self>, Unknown> {
+        let read = |name: &str| {
+            fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).map_err(
+                |error| match error.kind() {
+                    std::io::ErrorKind::PermissionDenied => Unknown::NotPermitted,
+                    _ => Unknown::Gone,
+                },
+            )
+        };
+        // In this order: a thread that waits now and has slept no more often later has not run.
+        let sleeps = read("status")?
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+            .and_then(|count| count.trim().parse().ok())
+            .ok_or(Unknown::Inconsistent(
+                "the kernel does not count context switches",
+            ))?;
+        let call = read("syscall")?;
+        Ok((!call.starts_with("running")).then_some(Self { call, sleeps }))
+    }
+}
+
+/// Fields of a `PyThreadState`.
+struct ThreadHeader {
+    next: u64,
+    interpreter: u64,
+    native_id: u64,
+    /// The innermost frame, or the `_PyCFrame` that points to it.
+    frame: u64,
+}
+
+impl Layout {
+    /// Bytes of a thread state from its start to the last field used.
+    fn thread_header(&self) -> usize {
+        let frame = match self.current_frame {
+            CurrentFrame::Direct(offset) | CurrentFrame::ByCFrame { cframe: offset, .. } => offset,
+        };
+        self.thread_next
+            .max(self.thread_interpreter)
+            .max(self.thread_native_id)
+            .max(frame)
+            + 8
+    }
+}
+
+impl ThreadHeader {
+    fn parse(bytes: &[u8], layout: &Layout) -> Option<Self> {
+        let frame = match layout.current_frame {
+            CurrentFrame::Direct(offset) | CurrentFrame::ByCFrame { cframe: offset, .. } => offset,
+        };
+        Some(Self {
+            next: word_in(bytes, layout.thread_next)?,
+            interpreter: word_in(bytes, layout.thread_interpreter)?,
+            native_id: word_in(bytes, layout.thread_native_id)?,
+            frame: word_in(bytes, frame)?,
+        })
+    }
+}
+
+/// Where the standard library is, as far as the place of the interpreter's file tells.
+fn library_directories(anchors: &Anchors) -> Vec<String> {
+    let version = format!(
+        "python{}.{}",
+        anchors.version >> 24,
+        anchors.version >> 16 & 0xff
+    );
+    let mut directories = Vec::new();
+    // /usr/bin/python3.11, /opt/python/lib/libpython3.11.so.1.0, /usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0
+    for prefix in anchors.object.ancestors().skip(2).take(2) {
+        for lib in ["lib", "lib64"] {
+            directories.push(
+                prefix
+                    .join(lib)
+                    .join(&version)
+                    .to_string_lossy()
+                    .into_owned(),
+            );
+        }
+    }
+    directories
+}

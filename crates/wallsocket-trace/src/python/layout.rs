@@ -1,0 +1,378 @@
+//! Where CPython keeps what, version by version.
+//!
+//! From 3.13 the interpreter carries the table itself (`_Py_DebugOffsets` at the start of `_PyRuntime`); for 3.11 and
+//! 3.12 the offsets below are what a C compiler gives for the structures in `Include/internal/pycore_*.h` and
+//! `Include/cpython/*.h` of those versions on x86-64 and other 64-bit systems. They hold for the whole minor version.
+
+use super::Unknown;
+use super::memory::{ReadMemory, word_in};
+
+/// Offsets in bytes inside CPython's structures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) runtime_interpreters: u64,
+    pub(crate) interpreter_next: u64,
+    pub(crate) interpreter_threads: u64,
+    pub(crate) interpreter_modules: u64,
+    pub(crate) interpreter_sys: u64,
+    pub(crate) gil: Gil,
+    pub(crate) thread_next: usize,
+    pub(crate) thread_interpreter: usize,
+    pub(crate) thread_native_id: usize,
+    /// Where a thread keeps its innermost frame.
+    pub(crate) current_frame: CurrentFrame,
+    pub(crate) frame_code: usize,
+    pub(crate) frame_previous: usize,
+    pub(crate) frame_instruction: usize,
+    pub(crate) frame_owner: usize,
+    pub(crate) frame_locals: usize,
+    /// Frames of at least this owner stand for C code and have no code object of their own.
+    pub(crate) owner_c_from: u8,
+    /// Low bits of a pointer to the code object that are not part of it.
+    pub(crate) frame_code_tag: u64,
+    pub(crate) object_type: usize,
+    /// `ob_size` of objects of variable size.
+    pub(crate) object_size: usize,
+    pub(crate) code: CodeLayout,
+    pub(crate) string_length: usize,
+    pub(crate) string_state: usize,
+    /// Bits of `state` below `kind`, which `compact` and `ascii` follow: those that say whether it is interned.
+    pub(crate) string_form: u32,
+    /// Where the text of a compact ASCII string starts.
+    pub(crate) string_ascii: usize,
+    /// Where the text of another compact string starts.
+    pub(crate) string_other: usize,
+    pub(crate) bytes_data: usize,
+}
+
+/// Offsets inside a code object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CodeLayout {
+    pub(crate) flags: usize,
+    pub(crate) first_line: usize,
+    pub(crate) variable_names: usize,
+    pub(crate) file: usize,
+    pub(crate) name: usize,
+    pub(crate) qualified_name: usize,
+    pub(crate) line_table: usize,
+    /// Where the instructions start.
+    pub(crate) instructions: usize,
+    /// A number that no two code objects share, from 3.12.
+    pub(crate) version: Option<usize>,
+    /// Bytes that change while the code object lives.
+    pub(crate) mutable: Option<(usize, usize)>,
+}
+
+/// How to reach a thread's innermost frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CurrentFrame {
+    /// The thread points to a `_PyCFrame` on the C stack, which points to it.
+    ByCFrame { cframe: usize, frame: u64 },
+    /// The thread points to it.
+    Direct(usize),
+}
+
+/// Where the holder of the global interpreter lock is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gil {
+    /// In `_PyRuntime`.
+    Runtime { holder: u64, locked: u64 },
+    /// In a structure the interpreter points to.
+    Pointer { gil: u64, holder: u64, locked: u64 },
+}
+
+const CODE_3_11: CodeLayout = CodeLayout {
+    flags: 48,
+    first_line: 72,
+    variable_names: 96,
+    file: 112,
+    name: 120,
+    qualified_name: 128,
+    line_table: 136,
+    instructions: 184,
+    version: None,
+    mutable: Some((52, 56)), // co_warmup, _co_linearray_entry_size
+};
+
+const LAYOUT_3_11: Layout = Layout {
+    runtime_interpreters: 40,
+    interpreter_next: 0,
+    interpreter_threads: 16,
+    interpreter_modules: 888,
+    interpreter_sys: 904,
+    gil: Gil::Runtime {
+        holder: 368,
+        locked: 376,
+    },
+    thread_next: 8,
+    thread_interpreter: 16,
+    thread_native_id: 160,
+    current_frame: CurrentFrame::ByCFrame {
+        cframe: 56,
+        frame: 8,
+    },
+    frame_code: 32,
+    frame_previous: 48,
+    frame_instruction: 56,
+    frame_owner: 69,
+    frame_locals: 72,
+    owner_c_from: 3,
+    frame_code_tag: 0,
+    object_type: 8,
+    object_size: 16,
+    code: CODE_3_11,
+    string_length: 16,
+    string_state: 32,
+    string_form: 2,
+    string_ascii: 48,
+    string_other: 72,
+    bytes_data: 32,
+};
+
+const CODE_3_12: CodeLayout = CodeLayout {
+    first_line: 68,
+    instructions: 192,
+    version: Some(92),
+    mutable: None,
+    ..CODE_3_11
+};
+
+const LAYOUT_3_12: Layout = Layout {
+    interpreter_next: 0,
+    interpreter_threads: 72,
+    interpreter_modules: 944,
+    interpreter_sys: 352,
+    gil: Gil::Pointer {
+        gil: 384,
+        holder: 8,
+        locked: 16,
+    },
+    thread_native_id: 144,
+    current_frame: CurrentFrame::ByCFrame {
+        cframe: 56,
+        frame: 0,
+    },
+    frame_code: 0,
+    frame_previous: 8,
+    frame_instruction: 56,
+    frame_owner: 70,
+    code: CODE_3_12,
+    string_ascii: 40,
+    string_other: 56,
+    ..LAYOUT_3_11
+};
+
+/// `_Py_DebugOffsets`: a cookie, then numbers of 64 bits in the order of the structure's declaration.
+const COOKIE: [u8; 8] = *b"xdebugpy";
+
+/// Positions (in numbers, the cookie being number 0) inside the table of one minor version.
+struct Slots {
+    count: usize,
+    runtime_interpreters: usize,
+    interpreter_size: usize,
+    interpreter_next: usize,
+    interpreter_threads: usize,
+    interpreter_modules: usize,
+    interpreter_sys: usize,
+    interpreter_gil: usize,
+    gil: usize,
+    gil_locked: usize,
+    gil_holder: usize,
+    thread: usize,
+    frame: usize,
+    code: usize,
+    object_type: usize,
+    bytes: usize,
+    string: usize,
+}
+
+const SLOTS_3_13: Slots = Slots {
+    count: 71,
+    runtime_interpreters: 5,
+    interpreter_size: 6,
+    interpreter_next: 8,
+    interpreter_threads: 9,
+    interpreter_modules: 11,
+    interpreter_sys: 12,
+    interpreter_gil: 14,
+    gil: 15,
+    gil_locked: 17,
+    gil_holder: 18,
+    thread: 19,
+    frame: 28,
+    code: 34,
+    object_type: 45,
+    bytes: 64,
+    string: 67,
+};
+
+/// 3.14 adds `threads_main` and two generations to the interpreter, two fields to the frame, one to the code, and sets.
+const SLOTS_3_14: Slots = Slots {
+    count: 81,
+    runtime_interpreters: 5,
+    interpreter_size: 6,
+    interpreter_next: 8,
+    interpreter_threads: 9,
+    interpreter_modules: 12,
+    interpreter_sys: 13,
+    interpreter_gil: 15,
+    gil: 16,
+    gil_locked: 18,
+    gil_holder: 19,
+    thread: 22,
+    frame: 31,
+    code: 39,
+    object_type: 51,
+    bytes: 74,
+    string: 77,
+};
+
+impl Layout {
+    /// The layout for `version` (`PY_VERSION_HEX`), where `runtime` is the address of `_PyRuntime`.
+    ///
+    /// # Errors
+    /// [`Unknown::Version`] for a version without a table, [`Unknown::Inconsistent`] when its own table makes no sense.
+    pub(crate) fn of(
+        memory: &impl ReadMemory,
+        runtime: u64,
+        version: u32,
+    ) -> Result<Self, Unknown> {
+        match (version >> 24, version >> 16 & 0xff) {
+            (3, 11) => Ok(LAYOUT_3_11),
+            (3, 12) => Ok(LAYOUT_3_12),
+            (3, 13) => Self::own(memory, runtime, version, &SLOTS_3_13),
+            (3, 14) => Self::own(memory, runtime, version, &SLOTS_3_14),
+            _ => Err(Unknown::Version(version_text(version))),
+        }
+    }
+
+    /// Reads the table that the interpreter carries.
+    fn own(
+        memory: &impl ReadMemory,
+        runtime: u64,
+        version: u32,
+        slots: &Slots,
+    ) -> Result<Self, Unknown> {
+        let mut bytes = vec![0; slots.count * 8];
+        memory.read(runtime, &mut bytes)?;
+        if bytes[..8] != COOKIE {
+            return Err(Unknown::Inconsistent(
+                "the runtime's table of offsets lacks its cookie",
+            ));
+        }
+        let slot = |index: usize| word_in(&bytes, index * 8).unwrap_or(u64::MAX);
+        if slot(1) != u64::from(version) {
+            return Err(Unknown::Inconsistent(
+                "the runtime's table of offsets is for another version",
+            ));
+        }
+        // No structure is larger, so every offset fits and sums cannot overflow.
+        let structure_max = 1 << 24;
+        let offsets_fit = (3..slots.count).all(|index| slot(index) < structure_max);
+        let threads_fit = slot(slots.interpreter_threads) < slot(slots.interpreter_size);
+        if !offsets_fit || !threads_fit {
+            return Err(Unknown::Inconsistent(
+                "the runtime's table of offsets has impossible values",
+            ));
+        }
+        let small = |index: usize| slot(index) as usize;
+        let (thread, frame, code, string) = (slots.thread, slots.frame, slots.code, slots.string);
+        let minor = version >> 16 & 0xff;
+        let layout = Self {
+            runtime_interpreters: slot(slots.runtime_interpreters),
+            interpreter_next: slot(slots.interpreter_next),
+            interpreter_threads: slot(slots.interpreter_threads),
+            interpreter_modules: slot(slots.interpreter_modules),
+            interpreter_sys: slot(slots.interpreter_sys),
+            gil: Gil::Pointer {
+                gil: slot(slots.interpreter_gil),
+                holder: slot(slots.gil_holder).saturating_sub(slot(slots.gil)),
+                locked: slot(slots.gil_locked).saturating_sub(slot(slots.gil)),
+            },
+            thread_next: small(thread + 2),
+            thread_interpreter: small(thread + 3),
+            thread_native_id: small(thread + 6),
+            current_frame: CurrentFrame::Direct(small(thread + 4)),
+            frame_previous: small(frame + 1),
+            frame_code: small(frame + 2),
+            frame_instruction: small(frame + 3),
+            frame_locals: small(frame + 4),
+            frame_owner: small(frame + 5),
+            owner_c_from: 3,
+            // 3.14 keeps a tagged reference.
+            frame_code_tag: if minor >= 14 { 7 } else { 0 },
+            object_type: small(slots.object_type),
+            object_size: small(slots.bytes + 1),
+            code: CodeLayout {
+                file: small(code + 1),
+                name: small(code + 2),
+                qualified_name: small(code + 3),
+                line_table: small(code + 4),
+                first_line: small(code + 5),
+                variable_names: small(code + 7),
+                instructions: small(code + 9),
+                // Not in the table: their distance from what is there, as declared in cpython/code.h.
+                flags: small(code + 5).saturating_sub(20),
+                version: Some(small(code + 7).saturating_sub(4)),
+                mutable: None,
+            },
+            string_state: small(string + 1),
+            string_length: small(string + 2),
+            string_form: match (minor, slot(2)) {
+                (14.., _) => 16,
+                (_, 0) => 2,
+                (_, _) => 8, // free-threaded 3.13
+            },
+            string_ascii: small(string + 3),
+            string_other: small(string + 3) + 16,
+            bytes_data: small(slots.bytes + 2),
+        };
+        // Headers are read whole; larger ones would be nonsense.
+        let header_max = 4096;
+        let headers = [
+            layout.code.instructions,
+            layout.code.line_table,
+            layout.code.variable_names,
+            layout.frame_locals,
+            layout.thread_native_id,
+            layout.object_type,
+            layout.object_size,
+            layout.bytes_data,
+            layout.string_ascii,
+        ];
+        if headers.iter().any(|offset| *offset > header_max) {
+            return Err(Unknown::Inconsistent(
+                "the runtime's table of offsets has impossible values",
+            ));
+        }
+        Ok(layout)
+    }
+}
+
+/// `PY_VERSION_HEX` as people write it: "3.11.7", "3.14.0rc2".
+pub(crate) fn version_text(version: u32) -> String {
+    let serial = version & 0xf;
+    let level = match version >> 4 & 0xf {
+        0xa => format!("a{serial}"),
+        0xb => format!("b{serial}"),
+        0xc => format!("rc{serial}"),
+        _ => String::new(),
+    };
+    format!(
+        "{}.{}.{}{level}",
+        version >> 24,
+        version >> 16 & 0xff,
+        version >> 8 & 0xff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_written_as_people_write_them() {
+        assert_eq!(version_text(0x030b_07f0), "3.11.7");
+        assert_eq!(version_text(0x030e_00c2), "3.14.0rc2");
+    }
+}

@@ -1,0 +1,1448 @@
+//! The one frame decoder: link, network and transport headers of captured bytes.
+//!
+//! Rules of this module:
+//! - Bytes are anyone's: nothing here panics, and work is linear in the number of bytes.
+//! - Nothing is copied but the fields of the headers; payloads are ranges of the frame.
+//! - Decoding goes as far as the bytes allow. What stopped it, or does not fit, is the frame's [`Problem`]; the fields read before
+//!   stand. A frame that the capture cut short is not malformed, and its problem says so.
+//! - Work that most callers do not need (options, checksums, quoted packets, text) is done on request only.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub mod application;
+pub mod checksum;
+pub mod options;
+pub mod summary;
+
+pub use checksum::{Checksums, Verdict};
+
+#[cfg(test)]
+mod tests;
+
+/// Number of a link-layer header type, as in capture files (<https://www.tcpdump.org/linktypes.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkType(pub u32);
+
+impl LinkType {
+    /// BSD loopback: a protocol family in the byte order of the capturing machine.
+    pub const NULL: Self = Self(0);
+    /// Ethernet.
+    pub const ETHERNET: Self = Self(1);
+    /// IPv4 or IPv6 without a link-layer header.
+    pub const RAW: Self = Self(101);
+    /// OpenBSD loopback: a protocol family in network byte order.
+    pub const LOOP: Self = Self(108);
+    /// Linux cooked capture, version 1.
+    pub const LINUX_COOKED: Self = Self(113);
+    /// IPv4 without a link-layer header.
+    pub const IPV4: Self = Self(228);
+    /// IPv6 without a link-layer header.
+    pub const IPV6: Self = Self(229);
+    /// Linux cooked capture, version 2.
+    pub const LINUX_COOKED_2: Self = Self(276);
+
+    /// Of frames from a Linux interface with this hardware type (`ARPHRD_*` of `include/uapi/linux/if_arp.h`).
+    ///
+    /// Tunnels and TUN devices have no link-layer header. `None`: unknown to this decoder.
+    pub const fn from_hardware_type(hardware_type: u16) -> Option<Self> {
+        match hardware_type {
+            1 | 772 => Some(Self::ETHERNET),
+            512 | 519 | 768 | 769 | 776 | 0xfffe => Some(Self::RAW),
+            _ => None,
+        }
+    }
+
+    /// The name without its LINKTYPE_ prefix, for those that are decoded.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0 => "NULL",
+            1 => "ETHERNET",
+            12 | 14 | 101 => "RAW",
+            108 => "LOOP",
+            113 => "LINUX_SLL",
+            228 => "IPV4",
+            229 => "IPV6",
+            276 => "LINUX_SLL2",
+            _ => return None,
+        })
+    }
+}
+
+/// What the capture knows beside the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// A VLAN tag that the kernel took out of the frame.
+    pub vlan: Option<Vlan>,
+    /// The sender left the transport checksum to hardware that had not run when the frame was captured.
+    pub checksum_not_ready: bool,
+    /// The kernel or the network card had checked the transport checksum.
+    pub checksum_verified: bool,
+}
+
+impl From<&wallsocket_sys::packet::FrameHeader> for Hints {
+    fn from(header: &wallsocket_sys::packet::FrameHeader) -> Self {
+        Self {
+            vlan: header.vlan.map(|vlan| Vlan {
+                protocol: vlan.protocol,
+                control: vlan.control,
+            }),
+            checksum_not_ready: header.checksum_not_ready(),
+            checksum_verified: header.checksum_verified(),
+        }
+    }
+}
+
+/// An 802.1Q or 802.1ad tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vlan {
+    /// Tag protocol (0x8100, 0x88a8, …).
+    pub protocol: u16,
+    /// Priority, drop eligibility and identifier as they travel.
+    pub control: u16,
+}
+
+impl Vlan {
+    /// VLAN identifier, 0 to 4095.
+    pub const fn identifier(self) -> u16 {
+        self.control & 0x0fff
+    }
+
+    /// Priority code point, 0 to 7.
+    pub const fn priority(self) -> u8 {
+        (self.control >> 13) as u8
+    }
+
+    /// Drop eligible indicator.
+    pub const fn drop_eligible(self) -> bool {
+        self.control & 0x1000 != 0
+    }
+}
+
+/// The link-layer header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Not decoded: the link type is unknown or the bytes end before.
+    None,
+    /// Ethernet.
+    Ethernet {
+        /// Destination address.
+        destination: [u8; 6],
+        /// Source address.
+        source: [u8; 6],
+    },
+    /// Linux cooked capture.
+    Cooked {
+        /// 1 or 2.
+        version: u8,
+        /// 0 to us, 1 broadcast, 2 multicast, 3 to another host, 4 sent by us.
+        packet_type: u16,
+        /// `ARPHRD_*`.
+        hardware_type: u16,
+        /// Address of the sender.
+        sender: [u8; 8],
+        /// How many bytes of it count.
+        sender_length: u16,
+        /// Interface index; version 2 only.
+        interface: u32,
+    },
+    /// BSD loopback.
+    Loopback {
+        /// Protocol family in the numbering of the capturing system.
+        family: u32,
+    },
+    /// No link-layer header.
+    Raw,
+}
+
+/// An address resolution message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// Where the message starts in the frame.
+    pub offset: u32,
+    /// `ARPHRD_*`: 1 for Ethernet.
+    pub hardware_type: u16,
+    /// EtherType of the protocol addresses.
+    pub protocol_type: u16,
+    /// Length of hardware addresses.
+    pub hardware_length: u8,
+    /// Length of protocol addresses.
+    pub protocol_length: u8,
+    /// 1 request, 2 reply, 3 and 4 the reverse.
+    pub operation: u16,
+    /// Addresses, when they are Ethernet and IPv4 ones.
+    pub addresses: Option<ArpAddresses>,
+}
+
+/// Addresses of an Ethernet and IPv4 [`Arp`] message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArpAddresses {
+    /// Hardware address of the sender.
+    pub sender_hardware: [u8; 6],
+    /// IPv4 address of the sender.
+    pub sender: Ipv4Addr,
+    /// Hardware address of the target; zeroes in requests.
+    pub target_hardware: [u8; 6],
+    /// IPv4 address of the target.
+    pub target: Ipv4Addr,
+}
+
+/// An IPv4 header (RFC 791).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4 {
+    /// Where the header starts in the frame.
+    pub offset: u32,
+    /// Bytes of the header, options included.
+    pub header_length: u8,
+    /// Differentiated services and congestion notification.
+    pub traffic_class: u8,
+    /// Length of the packet by the header; 0 in packets that the sender's card was to segment.
+    pub total_length: u16,
+    /// Fragment group.
+    pub identification: u16,
+    /// Flags (3 bits: reserved, don't fragment, more fragments) and fragment offset (13 bits) as they travel.
+    pub fragment_word: u16,
+    /// Time to live.
+    pub time_to_live: u8,
+    /// Protocol of the payload.
+    pub protocol: u8,
+    /// Header checksum.
+    pub checksum: u16,
+    /// Source address.
+    pub source: [u8; 4],
+    /// Destination address.
+    pub destination: [u8; 4],
+}
+
+impl Ipv4 {
+    /// DF.
+    pub const fn dont_fragment(&self) -> bool {
+        self.fragment_word & 0x4000 != 0
+    }
+
+    /// MF.
+    pub const fn more_fragments(&self) -> bool {
+        self.fragment_word & 0x2000 != 0
+    }
+
+    /// Offset of this fragment's payload in bytes.
+    pub const fn fragment_offset(&self) -> u32 {
+        ((self.fragment_word & 0x1fff) as u32) * 8
+    }
+}
+
+/// An IPv6 header (RFC 8200) and what its extension headers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6 {
+    /// Where the header starts in the frame.
+    pub offset: u32,
+    /// Differentiated services and congestion notification.
+    pub traffic_class: u8,
+    /// Flow label.
+    pub flow_label: u32,
+    /// Bytes after the header, by the header; 0 in jumbograms.
+    pub payload_length: u16,
+    /// Protocol or first extension header after this header.
+    pub next_header: u8,
+    /// Hop limit.
+    pub hop_limit: u8,
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+    /// The fragment header, when there is one.
+    pub fragment: Option<Ipv6Fragment>,
+    /// Where the upper-layer header starts: after the extension headers.
+    pub upper_offset: u32,
+}
+
+/// An IPv6 fragment header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Fragment {
+    /// Offset of this fragment in bytes.
+    pub offset: u32,
+    /// Whether more follow.
+    pub more: bool,
+    /// Fragment group.
+    pub identification: u32,
+}
+
+/// The network layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// None, or none that is decoded.
+    None,
+    /// Address resolution.
+    Arp(Arp),
+    /// IPv4.
+    Ipv4(Ipv4),
+    /// IPv6.
+    Ipv6(Ipv6),
+}
+
+/// TCP flag bits, as in [`Tcp::flags`].
+pub mod tcp_flag {
+    /// No more data from the sender.
+    pub const FIN: u16 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u16 = 0x02;
+    /// Reset the connection.
+    pub const RST: u16 = 0x04;
+    /// Push.
+    pub const PSH: u16 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u16 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u16 = 0x20;
+    /// Congestion experienced echo.
+    pub const ECE: u16 = 0x40;
+    /// Congestion window reduced.
+    pub const CWR: u16 = 0x80;
+    /// Accurate ECN (RFC 9768), formerly the nonce sum.
+    pub const AE: u16 = 0x100;
+}
+
+/// A TCP header (RFC 9293). When fewer than 20 of its bytes were there, the fields beyond [`Tcp::present`] are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Where the header starts in the frame.
+    pub offset: u32,
+    /// How many bytes of the fixed header were there: 4 to 20.
+    pub present: u8,
+    /// Bytes of the header by its data offset, options included.
+    pub header_length: u8,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Sequence number; bytes 4 to 8.
+    pub sequence_number: u32,
+    /// Acknowledgement number; bytes 8 to 12.
+    pub acknowledgement_number: u32,
+    /// The twelve bits after the data offset: three reserved, then AE CWR ECE URG ACK PSH RST SYN FIN.
+    pub flags: u16,
+    /// Window as it travels, before scaling.
+    pub window: u16,
+    /// Checksum.
+    pub checksum: u16,
+    /// Urgent pointer.
+    pub urgent_pointer: u16,
+}
+
+impl Tcp {
+    /// Whether the whole fixed header was there.
+    pub const fn is_complete(&self) -> bool {
+        self.present == 20
+    }
+}
+
+/// A UDP header (RFC 768). When fewer than 8 of its bytes were there, the fields beyond [`Udp::present`] are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// Where the header starts in the frame.
+    pub offset: u32,
+    /// How many bytes of the header were there: 4 to 8.
+    pub present: u8,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Length of header and data by the header.
+    pub length: u16,
+    /// Checksum; 0 means none.
+    pub checksum: u16,
+}
+
+/// An ICMP (RFC 792) or ICMPv6 (RFC 4443) header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// Where the header starts in the frame.
+    pub offset: u32,
+    /// 4 or 6.
+    pub version: u8,
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Checksum.
+    pub checksum: u16,
+    /// The four bytes after the checksum: identifier and sequence number, gateway, MTU, …; zero when they were not there.
+    pub rest: u32,
+}
+
+impl Icmp {
+    /// Echo request or reply.
+    pub const fn is_echo(&self) -> bool {
+        matches!((self.version, self.kind), (4, 0 | 8) | (6, 128 | 129))
+    }
+
+    /// Whether the message quotes the packet it is about.
+    pub const fn is_error(&self) -> bool {
+        matches!(
+            (self.version, self.kind),
+            (4, 3 | 4 | 5 | 11 | 12) | (6, 1..=4)
+        )
+    }
+
+    /// Identifier of an echo.
+    pub const fn identifier(&self) -> Option<u16> {
+        if self.is_echo() {
+            Some((self.rest >> 16) as u16)
+        } else {
+            None
+        }
+    }
+
+    /// Sequence number of an echo.
+    pub const fn sequence_number(&self) -> Option<u16> {
+        if self.is_echo() {
+            Some(self.rest as u16)
+        } else {
+            None
+        }
+    }
+
+    /// MTU of the next hop, from "fragmentation needed" (RFC 1191) and "packet too big".
+    pub const fn next_hop_mtu(&self) -> Option<u32> {
+        match (self.version, self.kind, self.code) {
+            (4, 3, 4) => Some(self.rest & 0xffff),
+            (6, 2, _) => Some(self.rest),
+            _ => None,
+        }
+    }
+}
+
+/// A group membership message (RFC 3376).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Igmp {
+    /// Where the message starts in the frame.
+    pub offset: u32,
+    /// Type: 0x11 query, 0x16 report (version 2), 0x17 leave, 0x22 report (version 3).
+    pub kind: u8,
+    /// Maximum response time, in tenths of a second.
+    pub maximum_response: u8,
+    /// Checksum.
+    pub checksum: u16,
+    /// The group; in version 3 reports reserved bits and the number of records.
+    pub group: [u8; 4],
+}
+
+/// The transport layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// None, or none that is decoded: a later fragment, another protocol, too few bytes.
+    None,
+    /// TCP.
+    Tcp(Tcp),
+    /// UDP.
+    Udp(Udp),
+    /// ICMP or ICMPv6.
+    Icmp(Icmp),
+    /// IGMP.
+    Igmp(Igmp),
+}
+
+/// The part of a frame that a [`Problem`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Link-layer header.
+    Link,
+    /// VLAN tag.
+    Vlan,
+    /// Address resolution message.
+    Arp,
+    /// IPv4 header.
+    Ipv4,
+    /// IPv6 header.
+    Ipv6,
+    /// An IPv6 extension header, or an authentication header.
+    Extension,
+    /// TCP header.
+    Tcp,
+    /// UDP header.
+    Udp,
+    /// ICMP header.
+    Icmp,
+    /// ICMPv6 header.
+    Icmpv6,
+    /// IGMP message.
+    Igmp,
+}
+
+impl Layer {
+    /// Its usual name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link layer",
+            Self::Vlan => "VLAN tag",
+            Self::Arp => "ARP",
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+            Self::Extension => "extension header",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+            Self::Icmpv6 => "ICMPv6",
+            Self::Igmp => "IGMP",
+        }
+    }
+}
+
+/// What does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The capture kept too few bytes of the frame.
+    Cut {
+        /// Bytes wanted.
+        needed: u32,
+        /// Bytes there.
+        available: u32,
+    },
+    /// The packet itself ends too early.
+    Short {
+        /// Bytes wanted.
+        needed: u32,
+        /// Bytes there.
+        available: u32,
+    },
+    /// A header says that it is shorter than its fixed part.
+    HeaderLength {
+        /// Bytes by the header.
+        claimed: u32,
+        /// The least that is possible.
+        minimum: u32,
+    },
+    /// A length field says more than there is.
+    LengthBeyond {
+        /// Bytes by the header.
+        claimed: u32,
+        /// Bytes there.
+        available: u32,
+    },
+    /// A length field says less than the header that holds it.
+    LengthBelow {
+        /// Bytes by the header.
+        claimed: u32,
+        /// The least that is possible.
+        minimum: u32,
+    },
+    /// The version field is not that of the protocol.
+    Version {
+        /// The version found.
+        found: u8,
+    },
+    /// Frames of this link type are not decoded.
+    LinkType {
+        /// Its number.
+        number: u32,
+    },
+    /// More tags than are decoded.
+    TooManyTags,
+}
+
+/// Why decoding stopped, or what does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub layer: Layer,
+    /// What.
+    pub reason: Reason,
+    /// Offset in the frame of the header concerned.
+    pub offset: u32,
+}
+
+impl Problem {
+    /// Whether the frame breaks its protocol; false when the capture or this decoder is the reason.
+    pub const fn is_malformed(&self) -> bool {
+        !matches!(
+            self.reason,
+            Reason::Cut { .. } | Reason::LinkType { .. } | Reason::TooManyTags
+        )
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layer = self.layer.name();
+        match self.reason {
+            Reason::Cut { needed, available } => {
+                write!(
+                    formatter,
+                    "{layer} cut by the capture: {available} of {needed} bytes kept"
+                )
+            }
+            Reason::Short { needed, available } => write!(
+                formatter,
+                "{layer} too short: {available} of {needed} bytes"
+            ),
+            Reason::HeaderLength { claimed, minimum } => {
+                write!(
+                    formatter,
+                    "{layer} header length {claimed} is below {minimum}"
+                )
+            }
+            Reason::LengthBeyond { claimed, available } => {
+                write!(
+                    formatter,
+                    "{layer} length {claimed} is more than the {available} bytes there"
+                )
+            }
+            Reason::LengthBelow { claimed, minimum } => {
+                write!(formatter, "{layer} length {claimed} is below {minimum}")
+            }
+            Reason::Version { found } => write!(formatter, "{layer} with version {found}"),
+            Reason::LinkType { number } => write!(formatter, "link type {number} is not decoded"),
+            Reason::TooManyTags => write!(formatter, "more than {MAXIMUM_TAGS} VLAN tags"),
+        }?;
+        write!(formatter, " (at byte {})", self.offset)
+    }
+}
+
+/// VLAN tags that are decoded; more are a problem, not an allocation.
+pub const MAXIMUM_TAGS: usize = 4;
+
+/// A decoded frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The captured bytes.
+    pub bytes: &'a [u8],
+    /// Bytes the frame had on the wire.
+    pub original_length: u32,
+    /// Kind of the first header.
+    pub link_type: LinkType,
+    /// The link layer.
+    pub link: Link,
+    tags: [Vlan; MAXIMUM_TAGS],
+    tag_count: u8,
+    /// EtherType of the network layer, after the tags; `None` where the link layer has none (raw IP, 802.2).
+    pub ether_type: Option<u16>,
+    /// The network layer.
+    pub network: Network,
+    /// Protocol number of the transport layer, after extension headers; `None` without IP.
+    pub protocol: Option<u8>,
+    /// The transport layer.
+    pub transport: Transport,
+    payload_start: u32,
+    payload_end: u32,
+    /// What does not fit.
+    pub problem: Option<Problem>,
+    hints: Hints,
+}
+
+impl<'a> Frame<'a> {
+    /// VLAN tags, outermost first.
+    pub fn vlans(&self) -> &[Vlan] {
+        &self.tags[..usize::from(self.tag_count)]
+    }
+
+    /// What the innermost decoded layer carries; without link padding.
+    pub fn payload(&self) -> &'a [u8] {
+        self.bytes
+            .get(self.payload_start as usize..self.payload_end as usize)
+            .unwrap_or(&[])
+    }
+
+    /// Offset of [`Frame::payload`] in the frame.
+    pub const fn payload_offset(&self) -> u32 {
+        self.payload_start
+    }
+
+    /// The hints given to [`decode`].
+    pub const fn hints(&self) -> Hints {
+        self.hints
+    }
+
+    /// The TCP header, if that is the transport.
+    pub const fn tcp(&self) -> Option<&Tcp> {
+        if let Transport::Tcp(tcp) = &self.transport {
+            Some(tcp)
+        } else {
+            None
+        }
+    }
+
+    /// The UDP header, if that is the transport.
+    pub const fn udp(&self) -> Option<&Udp> {
+        if let Transport::Udp(udp) = &self.transport {
+            Some(udp)
+        } else {
+            None
+        }
+    }
+
+    /// The ICMP or ICMPv6 header, if that is the transport.
+    pub const fn icmp(&self) -> Option<&Icmp> {
+        if let Transport::Icmp(icmp) = &self.transport {
+            Some(icmp)
+        } else {
+            None
+        }
+    }
+
+    /// Source and destination address of IP packets.
+    pub fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
+        match &self.network {
+            Network::Ipv4(ip) => Some((
+                Ipv4Addr::from(ip.source).into(),
+                Ipv4Addr::from(ip.destination).into(),
+            )),
+            Network::Ipv6(ip) => Some((
+                Ipv6Addr::from(ip.source).into(),
+                Ipv6Addr::from(ip.destination).into(),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Source and destination port of TCP and UDP.
+    pub const fn ports(&self) -> Option<(u16, u16)> {
+        match &self.transport {
+            Transport::Tcp(tcp) => Some((tcp.source_port, tcp.destination_port)),
+            Transport::Udp(udp) => Some((udp.source_port, udp.destination_port)),
+            _ => None,
+        }
+    }
+
+    /// Whether this is one part of a packet: offset in bytes, more to come, group.
+    pub fn fragment(&self) -> Option<(u32, bool, u32)> {
+        match &self.network {
+            Network::Ipv4(ip) if ip.fragment_word & 0x3fff != 0 => Some((
+                ip.fragment_offset(),
+                ip.more_fragments(),
+                ip.identification.into(),
+            )),
+            Network::Ipv6(Ipv6 {
+                fragment: Some(fragment),
+                ..
+            }) if fragment.offset != 0 || fragment.more => {
+                Some((fragment.offset, fragment.more, fragment.identification))
+            }
+            _ => None,
+        }
+    }
+
+    /// The packet that an ICMP error is about, decoded as far as it was quoted.
+    pub fn quoted(&self) -> Option<Frame<'a>> {
+        let icmp = self.icmp().filter(|icmp| icmp.is_error())?;
+        let start = icmp.offset as usize + 8;
+        let quoted = self
+            .bytes
+            .get(start..self.payload_end as usize)
+            .filter(|bytes| !bytes.is_empty())?;
+        // Errors quote the beginning of a packet only, so what is missing was cut, not malformed.
+        Some(decode(LinkType::RAW, quoted, u32::MAX, Hints::default()))
+    }
+
+    /// Checksum verdicts; computed on each call.
+    pub fn checksums(&self) -> Checksums {
+        checksum::check(self)
+    }
+
+    fn stop(&mut self, layer: Layer, reason: Reason, offset: usize) {
+        if self.problem.is_none() {
+            self.problem = Some(Problem {
+                layer,
+                reason,
+                offset: offset as u32,
+            });
+        }
+    }
+
+    /// Too few bytes for a header: whether the capture or the sender is the reason depends on where the frame ended on the wire.
+    fn missing(&mut self, layer: Layer, offset: usize, needed: usize, end: usize) {
+        let available = end.saturating_sub(offset) as u32;
+        let needed = needed as u32;
+        let reason = if end == self.bytes.len()
+            && (offset as u64 + u64::from(needed)) <= u64::from(self.original_length)
+        {
+            Reason::Cut { needed, available }
+        } else {
+            Reason::Short { needed, available }
+        };
+        self.stop(layer, reason, offset);
+    }
+}
+
+#[inline]
+fn header<const N: usize>(bytes: &[u8], offset: usize, end: usize) -> Option<&[u8; N]> {
+    bytes.get(offset..end)?.first_chunk()
+}
+
+#[inline]
+const fn be16(high: u8, low: u8) -> u16 {
+    u16::from_be_bytes([high, low])
+}
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_ARP: u16 = 0x0806;
+const ETHERTYPE_REVERSE_ARP: u16 = 0x8035;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+
+const fn is_tag(ether_type: u16) -> bool {
+    matches!(ether_type, 0x8100 | 0x88a8 | 0x9100)
+}
+
+/// Decodes one frame. `original_length` is its length on the wire; `bytes` may be fewer.
+#[inline]
+pub fn decode(link_type: LinkType, bytes: &[u8], original_length: u32, hints: Hints) -> Frame<'_> {
+    let mut frame = Frame {
+        bytes,
+        original_length,
+        link_type,
+        link: Link::None,
+        tags: [Vlan {
+            protocol: 0,
+            control: 0,
+        }; MAXIMUM_TAGS],
+        tag_count: 0,
+        ether_type: None,
+        network: Network::None,
+        protocol: None,
+        transport: Transport::None,
+        payload_start: 0,
+        payload_end: bytes.len() as u32,
+        problem: None,
+        hints,
+    };
+    if let Some(vlan) = hints.vlan {
+        frame.tags[0] = vlan;
+        frame.tag_count = 1;
+    }
+    if link_type == LinkType::ETHERNET {
+        ethernet(&mut frame);
+    } else {
+        other_link(&mut frame);
+    }
+    frame
+}
+
+#[inline]
+fn ethernet(frame: &mut Frame<'_>) {
+    let bytes = frame.bytes;
+    let Some(fixed) = header::<14>(bytes, 0, bytes.len()) else {
+        return frame.missing(Layer::Link, 0, 14, bytes.len());
+    };
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, high, low] = *fixed;
+    frame.link = Link::Ethernet {
+        destination: [d0, d1, d2, d3, d4, d5],
+        source: [s0, s1, s2, s3, s4, s5],
+    };
+    tagged(frame, be16(high, low), 14);
+}
+
+/// VLAN tags, then the network layer. `offset` is after the EtherType.
+#[inline]
+fn tagged(frame: &mut Frame<'_>, mut ether_type: u16, mut offset: usize) {
+    let bytes = frame.bytes;
+    while is_tag(ether_type) {
+        let Some(tag) = header::<4>(bytes, offset, bytes.len()) else {
+            frame.payload_start = offset as u32;
+            return frame.missing(Layer::Vlan, offset, 4, bytes.len());
+        };
+        let count = usize::from(frame.tag_count);
+        if count == MAXIMUM_TAGS {
+            frame.payload_start = offset as u32;
+            return frame.stop(Layer::Vlan, Reason::TooManyTags, offset);
+        }
+        frame.tags[count] = Vlan {
+            protocol: ether_type,
+            control: be16(tag[0], tag[1]),
+        };
+        frame.tag_count += 1;
+        ether_type = be16(tag[2], tag[3]);
+        offset += 4;
+    }
+    let mut end = bytes.len();
+    if ether_type <= 1500 {
+        // IEEE 802.3: a length, then 802.2. With a SNAP header of organisation 0 an EtherType follows (RFC 1042).
+        end = end.min(offset + usize::from(ether_type));
+        frame.payload_end = end as u32;
+        let Some([0xaa, 0xaa, 0x03, 0, 0, 0, high, low]) = header::<8>(bytes, offset, end) else {
+            frame.payload_start = offset as u32;
+            return;
+        };
+        ether_type = be16(*high, *low);
+        offset += 8;
+    }
+    frame.ether_type = Some(ether_type);
+    network(frame, ether_type, offset, end);
+}
+
+#[inline]
+fn network(frame: &mut Frame<'_>, ether_type: u16, offset: usize, end: usize) {
+    frame.payload_start = offset as u32;
+    match ether_type {
+        ETHERTYPE_IPV4 => ipv4(frame, offset, end),
+        ETHERTYPE_IPV6 => ipv6(frame, offset, end),
+        ETHERTYPE_ARP | ETHERTYPE_REVERSE_ARP => arp(frame, offset, end),
+        _ => {}
+    }
+}
+
+#[cold]
+fn other_link(frame: &mut Frame<'_>) {
+    let bytes = frame.bytes;
+    let end = bytes.len();
+    match frame.link_type.0 {
+        12 | 14 | 101 | 228 | 229 => {
+            frame.link = Link::Raw;
+            raw_ip(frame, 0, end);
+        }
+        0 | 108 => {
+            let Some(word) = header::<4>(bytes, 0, end) else {
+                return frame.missing(Layer::Link, 0, 4, end);
+            };
+            // A NULL header has the byte order of the machine that captured: families are small numbers.
+            let big = u32::from_be_bytes(*word);
+            let family = if frame.link_type == LinkType::NULL && big > 0xffff {
+                u32::from_le_bytes(*word)
+            } else {
+                big
+            };
+            frame.link = Link::Loopback { family };
+            frame.payload_start = 4;
+            match family {
+                2 => ipv4(frame, 4, end),
+                // AF_INET6 of Linux, NetBSD, FreeBSD and macOS.
+                10 | 24 | 28 | 30 => ipv6(frame, 4, end),
+                _ => {}
+            }
+        }
+        113 => {
+            let Some(fixed) = header::<16>(bytes, 0, end) else {
+                return frame.missing(Layer::Link, 0, 16, end);
+            };
+            let [
+                p0,
+                p1,
+                h0,
+                h1,
+                l0,
+                l1,
+                a0,
+                a1,
+                a2,
+                a3,
+                a4,
+                a5,
+                a6,
+                a7,
+                high,
+                low,
+            ] = *fixed;
+            frame.link = Link::Cooked {
+                version: 1,
+                packet_type: be16(p0, p1),
+                hardware_type: be16(h0, h1),
+                sender: [a0, a1, a2, a3, a4, a5, a6, a7],
+                sender_length: be16(l0, l1),
+                interface: 0,
+            };
+            cooked(frame, be16(h0, h1), be16(high, low), 16);
+        }
+        276 => {
+            let Some(fixed) = header::<20>(bytes, 0, end) else {
+                return frame.missing(Layer::Link, 0, 20, end);
+            };
+            let [
+                high,
+                low,
+                _,
+                _,
+                i0,
+                i1,
+                i2,
+                i3,
+                h0,
+                h1,
+                packet_type,
+                length,
+                a0,
+                a1,
+                a2,
+                a3,
+                a4,
+                a5,
+                a6,
+                a7,
+            ] = *fixed;
+            frame.link = Link::Cooked {
+                version: 2,
+                packet_type: packet_type.into(),
+                hardware_type: be16(h0, h1),
+                sender: [a0, a1, a2, a3, a4, a5, a6, a7],
+                sender_length: length.into(),
+                interface: u32::from_be_bytes([i0, i1, i2, i3]),
+            };
+            cooked(frame, be16(h0, h1), be16(high, low), 20);
+        }
+        number => frame.stop(Layer::Link, Reason::LinkType { number }, 0),
+    }
+}
+
+fn cooked(frame: &mut Frame<'_>, hardware_type: u16, protocol: u16, offset: usize) {
+    frame.payload_start = offset as u32;
+    // For netlink, GRE, infrared, CAN and radio devices the field is not an EtherType; below 1536 it is `ETH_P_802_3` and the like.
+    if protocol > 1500 && !matches!(hardware_type, 280 | 778 | 783 | 802 | 803 | 824) {
+        tagged(frame, protocol, offset);
+    }
+}
+
+fn raw_ip(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    frame.payload_start = offset as u32;
+    match frame.bytes.get(offset).map(|byte| byte >> 4) {
+        Some(6) => ipv6(frame, offset, end),
+        Some(4) | None => ipv4(frame, offset, end),
+        Some(found) => frame.stop(Layer::Ipv4, Reason::Version { found }, offset),
+    }
+}
+
+#[inline]
+fn arp(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let bytes = frame.bytes;
+    let Some(fixed) = header::<8>(bytes, offset, end) else {
+        return frame.missing(Layer::Arp, offset, 8, end);
+    };
+    let [h0, h1, p0, p1, hardware_length, protocol_length, o0, o1] = *fixed;
+    let mut message = Arp {
+        offset: offset as u32,
+        hardware_type: be16(h0, h1),
+        protocol_type: be16(p0, p1),
+        hardware_length,
+        protocol_length,
+        operation: be16(o0, o1),
+        addresses: None,
+    };
+    let length = 8 + 2 * (usize::from(hardware_length) + usize::from(protocol_length));
+    if let Some(all) = header::<28>(bytes, offset, end)
+        && hardware_length == 6
+        && protocol_length == 4
+        && message.protocol_type == ETHERTYPE_IPV4
+    {
+        let hardware = |at: usize| {
+            [
+                all[at],
+                all[at + 1],
+                all[at + 2],
+                all[at + 3],
+                all[at + 4],
+                all[at + 5],
+            ]
+        };
+        let address = |at: usize| Ipv4Addr::new(all[at], all[at + 1], all[at + 2], all[at + 3]);
+        message.addresses = Some(ArpAddresses {
+            sender_hardware: hardware(8),
+            sender: address(14),
+            target_hardware: hardware(18),
+            target: address(24),
+        });
+    }
+    frame.network = Network::Arp(message);
+    if offset + length > end {
+        frame.payload_start = end as u32;
+        return frame.missing(Layer::Arp, offset, length, end);
+    }
+    frame.payload_start = (offset + length) as u32;
+    frame.payload_end = frame.payload_start;
+}
+
+#[inline]
+fn ipv4(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let bytes = frame.bytes;
+    let Some(fixed) = header::<20>(bytes, offset, end) else {
+        return frame.missing(Layer::Ipv4, offset, 20, end);
+    };
+    let [
+        first,
+        traffic_class,
+        l0,
+        l1,
+        i0,
+        i1,
+        f0,
+        f1,
+        time_to_live,
+        protocol,
+        c0,
+        c1,
+        s0,
+        s1,
+        s2,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+    ] = *fixed;
+    if first >> 4 != 4 {
+        return frame.stop(Layer::Ipv4, Reason::Version { found: first >> 4 }, offset);
+    }
+    let header_length = (first & 15) * 4;
+    let total_length = be16(l0, l1);
+    let ip = Ipv4 {
+        offset: offset as u32,
+        header_length,
+        traffic_class,
+        total_length,
+        identification: be16(i0, i1),
+        fragment_word: be16(f0, f1),
+        time_to_live,
+        protocol,
+        checksum: be16(c0, c1),
+        source: [s0, s1, s2, s3],
+        destination: [d0, d1, d2, d3],
+    };
+    frame.network = Network::Ipv4(ip);
+    frame.protocol = Some(protocol);
+    if header_length < 20 {
+        return frame.stop(
+            Layer::Ipv4,
+            Reason::HeaderLength {
+                claimed: header_length.into(),
+                minimum: 20,
+            },
+            offset,
+        );
+    }
+    let length = usize::from(total_length);
+    let mut packet_end = end;
+    // 0: the sender's card was to cut a large packet (segmentation offload), so the frame's own end counts.
+    if length != 0 {
+        if length < usize::from(header_length) {
+            let reason = Reason::LengthBelow {
+                claimed: length as u32,
+                minimum: header_length.into(),
+            };
+            return frame.stop(Layer::Ipv4, reason, offset);
+        }
+        if offset + length > end {
+            length_beyond(frame, Layer::Ipv4, offset, length, end);
+        } else {
+            packet_end = offset + length;
+        }
+    }
+    let upper = offset + usize::from(header_length);
+    if upper > packet_end {
+        frame.payload_start = packet_end as u32;
+        return frame.missing(Layer::Ipv4, offset, header_length.into(), packet_end);
+    }
+    frame.payload_start = upper as u32;
+    frame.payload_end = packet_end as u32;
+    // Only the first fragment has the transport header.
+    if ip.fragment_offset() == 0 {
+        transport(frame, protocol, upper, packet_end);
+    }
+}
+
+/// A length field that says more than was captured: cut if the wire had it, else malformed.
+#[cold]
+fn length_beyond(frame: &mut Frame<'_>, layer: Layer, offset: usize, claimed: usize, end: usize) {
+    let available = (end - offset) as u32;
+    let claimed32 = claimed as u32;
+    let reason = if end == frame.bytes.len()
+        && (offset + claimed) as u64 <= u64::from(frame.original_length)
+    {
+        Reason::Cut {
+            needed: claimed32,
+            available,
+        }
+    } else {
+        Reason::LengthBeyond {
+            claimed: claimed32,
+            available,
+        }
+    };
+    frame.stop(layer, reason, offset);
+}
+
+#[inline]
+fn ipv6(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let bytes = frame.bytes;
+    let Some(fixed) = header::<40>(bytes, offset, end) else {
+        return frame.missing(Layer::Ipv6, offset, 40, end);
+    };
+    let word = u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]);
+    if word >> 28 != 6 {
+        return frame.stop(
+            Layer::Ipv6,
+            Reason::Version {
+                found: (word >> 28) as u8,
+            },
+            offset,
+        );
+    }
+    let payload_length = be16(fixed[4], fixed[5]);
+    let next_header = fixed[6];
+    let mut ip = Ipv6 {
+        offset: offset as u32,
+        traffic_class: (word >> 20) as u8,
+        flow_label: word & 0xf_ffff,
+        payload_length,
+        next_header,
+        hop_limit: fixed[7],
+        source: [0; 16],
+        destination: [0; 16],
+        fragment: None,
+        upper_offset: (offset + 40) as u32,
+    };
+    ip.source.copy_from_slice(&fixed[8..24]);
+    ip.destination.copy_from_slice(&fixed[24..40]);
+    frame.network = Network::Ipv6(ip);
+    frame.protocol = Some(next_header);
+    let length = usize::from(payload_length);
+    let mut packet_end = end;
+    // 0 with a hop-by-hop header: a jumbogram (RFC 2675), whose frame's own end counts.
+    if length != 0 || next_header != EXTENSION_HOP_BY_HOP {
+        if offset + 40 + length > end {
+            length_beyond(frame, Layer::Ipv6, offset, 40 + length, end);
+        } else {
+            packet_end = offset + 40 + length;
+        }
+    }
+    frame.payload_start = (offset + 40) as u32;
+    frame.payload_end = packet_end as u32;
+    if is_extension(next_header) {
+        extensions(frame, next_header, offset + 40, packet_end);
+    } else {
+        transport(frame, next_header, offset + 40, packet_end);
+    }
+}
+
+const EXTENSION_HOP_BY_HOP: u8 = 0;
+const EXTENSION_FRAGMENT: u8 = 44;
+const EXTENSION_AUTHENTICATION: u8 = 51;
+
+/// Hop-by-hop, routing, fragment, destination options, authentication, mobility, HIP, shim6.
+const fn is_extension(number: u8) -> bool {
+    matches!(number, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140)
+}
+
+#[cold]
+fn extensions(frame: &mut Frame<'_>, mut next: u8, mut offset: usize, end: usize) {
+    let bytes = frame.bytes;
+    let mut fragment = None;
+    while is_extension(next) {
+        let Some(fixed) = header::<8>(bytes, offset, end) else {
+            frame.missing(Layer::Extension, offset, 8, end);
+            break;
+        };
+        let length = match next {
+            EXTENSION_FRAGMENT => {
+                let word = be16(fixed[2], fixed[3]);
+                fragment = Some(Ipv6Fragment {
+                    offset: u32::from(word & 0xfff8),
+                    more: word & 1 != 0,
+                    identification: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+                });
+                8
+            }
+            EXTENSION_AUTHENTICATION => (usize::from(fixed[1]) + 2) * 4,
+            _ => (usize::from(fixed[1]) + 1) * 8,
+        };
+        next = fixed[0];
+        frame.protocol = Some(next);
+        if offset + length > end {
+            frame.missing(Layer::Extension, offset, length, end);
+            offset = end;
+            break;
+        }
+        offset += length;
+        if fragment.is_some_and(|fragment| fragment.offset != 0) {
+            break;
+        }
+    }
+    if let Network::Ipv6(ip) = &mut frame.network {
+        ip.fragment = fragment;
+        ip.upper_offset = offset as u32;
+    }
+    frame.payload_start = offset as u32;
+    let later_fragment = fragment.is_some_and(|fragment| fragment.offset != 0);
+    if !is_extension(next)
+        && !later_fragment
+        && !matches!(
+            frame.problem,
+            Some(Problem {
+                layer: Layer::Extension,
+                ..
+            })
+        )
+    {
+        transport(frame, next, offset, end);
+    }
+}
+
+#[inline]
+fn transport(frame: &mut Frame<'_>, protocol: u8, offset: usize, end: usize) {
+    match protocol {
+        6 => tcp(frame, offset, end),
+        17 => udp(frame, offset, end),
+        1 | 58 => icmp(frame, protocol, offset, end),
+        2 => igmp(frame, offset, end),
+        EXTENSION_AUTHENTICATION if matches!(frame.network, Network::Ipv4(_)) => {
+            extensions(frame, protocol, offset, end);
+        }
+        _ => {}
+    }
+}
+
+#[inline]
+fn tcp(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let Some(fixed) = header::<20>(frame.bytes, offset, end) else {
+        return partial_tcp(frame, offset, end);
+    };
+    let header = tcp_header(fixed, offset);
+    frame.transport = Transport::Tcp(header);
+    if header.header_length < 20 {
+        frame.payload_start = end as u32;
+        let reason = Reason::HeaderLength {
+            claimed: header.header_length.into(),
+            minimum: 20,
+        };
+        return frame.stop(Layer::Tcp, reason, offset);
+    }
+    let start = offset + usize::from(header.header_length);
+    if start > end {
+        frame.payload_start = end as u32;
+        return frame.missing(Layer::Tcp, offset, header.header_length.into(), end);
+    }
+    frame.payload_start = start as u32;
+}
+
+#[inline]
+fn tcp_header(fixed: &[u8; 20], offset: usize) -> Tcp {
+    Tcp {
+        offset: offset as u32,
+        present: 20,
+        header_length: (fixed[12] >> 4) * 4,
+        source_port: be16(fixed[0], fixed[1]),
+        destination_port: be16(fixed[2], fixed[3]),
+        sequence_number: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+        acknowledgement_number: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+        flags: be16(fixed[12], fixed[13]) & 0x0fff,
+        window: be16(fixed[14], fixed[15]),
+        checksum: be16(fixed[16], fixed[17]),
+        urgent_pointer: be16(fixed[18], fixed[19]),
+    }
+}
+
+/// The beginning of a TCP header, as ICMP errors quote it and short captures keep it: whole fields count, the others stay zero.
+#[cold]
+fn partial_tcp(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let there = frame.bytes.get(offset..end).unwrap_or(&[]);
+    if there.len() >= 4 {
+        let mut fixed = [0; 20];
+        fixed[..there.len()].copy_from_slice(there);
+        let mut header = tcp_header(&fixed, offset);
+        header.present = there.len() as u8;
+        for (needed, wipe) in [(8, 0_u8), (12, 1), (13, 2), (14, 3), (16, 4), (18, 5)] {
+            if there.len() < needed {
+                match wipe {
+                    0 => header.sequence_number = 0,
+                    1 => header.acknowledgement_number = 0,
+                    2 => header.header_length = 0,
+                    3 => header.flags = 0,
+                    4 => header.window = 0,
+                    _ => header.checksum = 0,
+                }
+            }
+        }
+        header.urgent_pointer = 0;
+        frame.transport = Transport::Tcp(header);
+        frame.payload_start = end as u32;
+    }
+    frame.missing(Layer::Tcp, offset, 20, end);
+}
+
+#[inline]
+fn udp(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let Some(fixed) = header::<8>(frame.bytes, offset, end) else {
+        if let Some(ports) = header::<4>(frame.bytes, offset, end) {
+            frame.transport = Transport::Udp(Udp {
+                offset: offset as u32,
+                present: (end - offset) as u8,
+                source_port: be16(ports[0], ports[1]),
+                destination_port: be16(ports[2], ports[3]),
+                length: header::<6>(frame.bytes, offset, end)
+                    .map_or(0, |bytes| be16(bytes[4], bytes[5])),
+                checksum: 0,
+            });
+            frame.payload_start = end as u32;
+        }
+        return frame.missing(Layer::Udp, offset, 8, end);
+    };
+    let length = be16(fixed[4], fixed[5]);
+    frame.transport = Transport::Udp(Udp {
+        offset: offset as u32,
+        present: 8,
+        source_port: be16(fixed[0], fixed[1]),
+        destination_port: be16(fixed[2], fixed[3]),
+        length,
+        checksum: be16(fixed[6], fixed[7]),
+    });
+    frame.payload_start = (offset + 8) as u32;
+    let claimed = usize::from(length);
+    if offset + claimed == end {
+        return;
+    }
+    // 0: longer than the field can say (segmentation offload, jumbogram), so the packet's own end counts.
+    if claimed == 0 {
+    } else if claimed < 8 {
+        frame.stop(
+            Layer::Udp,
+            Reason::LengthBelow {
+                claimed: claimed as u32,
+                minimum: 8,
+            },
+            offset,
+        );
+    } else if offset + claimed < end {
+        frame.payload_end = (offset + claimed) as u32;
+    } else if frame.fragment().is_none() {
+        // The first fragment holds less than the whole datagram, which is as it should be.
+        length_beyond(frame, Layer::Udp, offset, claimed, end);
+    }
+}
+
+#[inline]
+fn icmp(frame: &mut Frame<'_>, protocol: u8, offset: usize, end: usize) {
+    let (version, layer) = if protocol == 58 {
+        (6, Layer::Icmpv6)
+    } else {
+        (4, Layer::Icmp)
+    };
+    let bytes = frame.bytes;
+    let Some(fixed) = header::<4>(bytes, offset, end) else {
+        return frame.missing(layer, offset, 8, end);
+    };
+    let rest =
+        header::<4>(bytes, offset + 4, end.max(offset + 4)).map(|word| u32::from_be_bytes(*word));
+    frame.transport = Transport::Icmp(Icmp {
+        offset: offset as u32,
+        version,
+        kind: fixed[0],
+        code: fixed[1],
+        checksum: be16(fixed[2], fixed[3]),
+        rest: rest.unwrap_or(0),
+    });
+    if rest.is_some() {
+        frame.payload_start = (offset + 8) as u32;
+    } else {
+        frame.payload_start = end as u32;
+        frame.missing(layer, offset, 8, end);
+    }
+}
+
+#[cold]
+fn igmp(frame: &mut Frame<'_>, offset: usize, end: usize) {
+    let Some(fixed) = header::<8>(frame.bytes, offset, end) else {
+        return frame.missing(Layer::Igmp, offset, 8, end);
+    };
+    frame.transport = Transport::Igmp(Igmp {
+        offset: offset as u32,
+        kind: fixed[0],
+        maximum_response: fixed[1],
+        checksum: be16(fixed[2], fixed[3]),
+        group: [fixed[4], fixed[5], fixed[6], fixed[7]],
+    });
+    frame.payload_start = (offset + 8) as u32;
+}

@@ -1,0 +1,3 @@
+from . import framing as framing
+
+__version__: str

@@ -1,0 +1,1 @@
+"""Sockets that a program talks through. Use the public modules `wallsocket.udp`, `.tcp`, `.unix`, `.raw` and `.aio`."""

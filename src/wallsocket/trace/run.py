@@ -1,0 +1,505 @@
+"""Running a command under the trace: starts the guardian, writes what it says into a recording, tells how it ended.
+
+The guardian (``wallsocket-guardian``, a program of its own) traces; this process only writes. It may die at any time:
+the guardian lets the command run on, unrecorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import grp
+import json
+import os
+import platform
+import pwd
+import select
+import shutil
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ..errors import NotAvailable, NotPermitted, NotStarted, RecordingError, UsageError
+from . import places
+from .recording import Writer
+
+__all__ = ["DEFAULT_PAYLOAD", "RunResult", "guardian_path", "run"]
+
+#: Payload bytes that are kept of each call.
+DEFAULT_PAYLOAD: Final = 64
+#: "All" payload: more than one call can move (read(2): 0x7ffff000 bytes).
+_ALL_PAYLOAD: Final = 1 << 31
+#: What a kill of this process may cost, at most.
+_COMMIT_INTERVAL_S: Final = 0.2
+_READ_BYTES: Final = 1 << 20
+
+Rows = Mapping[str, list[tuple[Any, ...]]]
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """How a traced run ended.
+
+    Attributes:
+        path: the recording, or ``None`` when it could not be written to its end for want of disk space before the start.
+        exit_status: of the command, 128 + signal as a shell has it; 0 when it still runs.
+        end: ``exit`` (it ended), ``time limit`` or ``interrupted`` (it runs on, unrecorded), ``killed`` (by ``--kill``).
+        failure: why the recording is incomplete, or ``None``.
+        calls: calls recorded. sockets: sockets seen. lost: rows that were lost.
+        stops: ptrace stops that system calls of the command made.
+        added_ns_per_call: the tracer's own time per recorded call.
+        duration_ns: from the start to the end of the recording.
+        missing: layer and the reason why it was not recorded.
+    """
+
+    path: Path
+    exit_status: int
+    end: str
+    failure: str | None
+    calls: int
+    sockets: int
+    lost: int
+    stops: int
+    added_ns_per_call: int
+    duration_ns: int
+    missing: dict[str, str]
+
+
+def guardian_path() -> Path:
+    """The guardian program.
+
+    Raises:
+        NotAvailable: it is not part of this installation.
+    """
+    path = Path(__file__).with_name("guardian")
+    if not path.is_file():
+        raise NotAvailable(f"the tracing program is missing: {path}; install the wheel, or run make build in a checkout")
+    return path
+
+
+def run(
+    command: Sequence[str],
+    *,
+    output: Path | None = None,
+    replace: bool = False,
+    lab: bool = False,
+    payload: int | None = DEFAULT_PAYLOAD,
+    live: Callable[[Rows], None] | None = None,
+    for_s: float | None = None,
+    one_core: bool = False,
+    deny_io_uring: bool = False,
+    kill: bool = False,
+    user: str | None = None,
+    samples: bool = True,
+    lines: bool = True,
+    on_main_end: Callable[[int, int], None] | None = None,
+) -> RunResult:
+    """Run ``command`` and record its sockets until it and its descendants have ended.
+
+    Args:
+        command: program and arguments; the program is looked for in ``PATH``.
+        output: file for the recording; by default a new one in the state folder.
+        replace: an older recording may stand at ``output``.
+        lab: run it in a private network namespace, where the wire is recorded too.
+        payload: bytes kept of each call; ``None`` keeps all, 0 none.
+        live: called with each batch of new rows, tables as in ``schema.sql``.
+        for_s: stop recording after so many seconds.
+        one_core: confine the command to one core, which makes tracing cheaper.
+        deny_io_uring: let ``io_uring_setup`` fail with ENOSYS, so that programs use calls that are seen.
+        kill: end the command when recording stops early.
+        user: run it as this user; only root can.
+        samples: look at the sockets themselves. lines: read source lines.
+        on_main_end: called when the command has ended but others that it started run on: status, and how many.
+
+    Raises:
+        NotStarted: the command could not be started (exit status 126 or 127).
+        NotPermitted: tracing, or the private network, is refused here.
+        RecordingError: the recording cannot be made.
+    """
+    if not command:
+        raise UsageError("no command given; write: wallsocket trace -- COMMAND")
+    guardian = guardian_path()
+    credentials = _credentials(user)
+    program = _program(command[0], privileged=os.geteuid() == 0)
+    path = output if output is not None else places.new_path(command[0])
+    origin_ns = time.monotonic_ns()
+    writer = Writer(
+        path,
+        meta={
+            "version": _version(),
+            "command": json.dumps(list(command)),
+            "machine": platform.machine(),
+            "release": platform.release(),
+            "started_monotonic_ns": str(origin_ns),
+            "started_realtime_ns": str(time.time_ns()),
+            "payload": "all" if payload is None else "none" if payload == 0 else str(payload),
+            "lab": "yes" if lab else "no",
+            "calls": "yes",
+            "kernel": "yes" if samples else "not asked for",
+            "lines": "yes" if lines else "not asked for",
+        },
+        replace=replace,
+    )
+    order = {
+        "origin_ns": origin_ns,
+        "payload": _ALL_PAYLOAD if payload is None else payload,
+        "samples": samples,
+        "lines": lines,
+        "deny_io_uring": deny_io_uring,
+        "one_core": one_core,
+        "lab": lab,
+        "program": program,
+        "user": credentials,
+    }
+    try:
+        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill)
+        return recorder.run(guardian, order, command, for_s)
+    except BaseException:
+        with contextlib.suppress(RecordingError):
+            writer.finish({})
+        raise
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return str(__version__)
+
+
+def _credentials(user: str | None) -> tuple[int, int, list[int]] | None:
+    if user is None:
+        return None
+    if os.geteuid() != 0:
+        raise NotPermitted(f"-u {user}: only root can run a command as another user")
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except KeyError:
+        raise UsageError(f"-u {user}: there is no such user") from None
+    groups = [group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem]
+    return entry.pw_uid, entry.pw_gid, sorted({entry.pw_gid, *groups})
+
+
+def _program(name: str, *, privileged: bool) -> str:
+    """The path of the program file, as a shell would find it."""
+    if "/" in name:
+        path = name
+        if not os.path.lexists(path):
+            raise NotStarted(f"{name}: no such file", 127)
+    else:
+        found = shutil.which(name)
+        if found is None:
+            # A file that is there but may not be executed deserves its own word.
+            for folder in os.get_exec_path():
+                candidate = os.path.join(folder or ".", name)
+                if os.path.isfile(candidate):
+                    raise NotStarted(f"{candidate}: not executable (permission denied)", 126)
+            raise NotStarted(f"{name}: command not found in PATH", 127)
+        path = found
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise NotStarted(f"{path}: {error.strerror}", 127 if error.errno == errno.ENOENT else 126) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise NotStarted(f"{path}: is a directory", 126)
+    if not os.access(path, os.X_OK):
+        raise NotStarted(f"{path}: not executable (permission denied)", 126)
+    if not privileged:
+        gains = _privileges_gained(path, status)
+        if gains is not None:
+            raise NotStarted(
+                f"{path}: {gains}, which the kernel does not grant to a traced program (ptrace(2), PR_SET_NO_NEW_PRIVS): "
+                "it would not behave as usual; trace it as root, with -u USER",
+                126,
+            )
+    return path
+
+
+def _privileges_gained(path: str, status: os.stat_result) -> str | None:
+    if status.st_mode & stat.S_ISUID and status.st_uid != os.geteuid():
+        return "is set-uid"
+    if status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP and status.st_gid not in os.getgroups():
+        return "is set-gid"
+    with contextlib.suppress(OSError):
+        os.getxattr(path, "security.capability")
+        return "has file capabilities"
+    return None
+
+
+class _Recorder:
+    """Reads the guardian's rows and writes the recording."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        origin_ns: int,
+        live: Callable[[Rows], None] | None,
+        on_main_end: Callable[[int, int], None] | None,
+        *,
+        kill: bool,
+    ) -> None:
+        self._writer = writer
+        self._origin_ns = origin_ns
+        self._live = live
+        self._on_main_end = on_main_end
+        self._kill = kill
+        self._control: socket.socket | None = None
+        self._failure: str | None = None
+        self._status: int | None = None
+        self._not_started: tuple[str, int] | None = None
+        self._meta: dict[str, str] = {}
+        self._calls = 0
+        self._sockets = 0
+        self._end = "exit"
+        self._stopping = False
+
+    def run(self, guardian: Path, order: dict[str, Any], command: Sequence[str], for_s: float | None) -> RunResult:
+        """Start, record, and tell how it ended."""
+        from .._core.trace import Rows as Decoder
+
+        rows, rows_write = os.pipe()
+        ours, theirs = socket.socketpair()
+        self._control = ours
+        with _closing(rows), ours, _signals(self._signalled):
+            try:
+                os.set_inheritable(rows_write, True)
+                os.set_inheritable(theirs.fileno(), True)
+                order = {**order, "rows_fd": rows_write, "control_fd": theirs.fileno()}
+                pid = _start_guardian(guardian, [json.dumps(order), *command])
+            finally:
+                os.close(rows_write)
+                theirs.close()
+            decoder = Decoder()
+            deadline = None if for_s is None else time.monotonic() + for_s
+            next_commit = 0.0
+            poller = select.poll()
+            poller.register(rows, select.POLLIN)
+            while True:
+                now = time.monotonic()
+                timeout = _COMMIT_INTERVAL_S
+                if deadline is not None:
+                    timeout = min(timeout, max(deadline - now, 0))
+                ready = poller.poll(timeout * 1000)
+                if ready:
+                    data = os.read(rows, _READ_BYTES)
+                    if not data:
+                        break
+                    self._take(decoder.feed(data))
+                now = time.monotonic()
+                if now >= next_commit:
+                    self._guard(self._writer.commit)
+                    next_commit = now + _COMMIT_INTERVAL_S
+                if deadline is not None and now >= deadline:
+                    deadline = None
+                    self._stop("time limit")
+            if self._status is not None or self._not_started is not None:
+                os.waitpid(pid, 0)
+        return self._finish()
+
+    def _take(self, tables: dict[str, list[tuple[Any, ...]]]) -> None:
+        ends = tables.pop("end", ())
+        metas = tables.pop("meta", ())
+        self._meta.update(dict(metas))
+        for table, rows in tables.items():
+            self._guard(lambda table=table, rows=rows: self._writer.write(table, rows))  # type: ignore[misc]
+        if "call" in tables:
+            self._calls = max(self._calls, max(row[0] for row in tables["call"]))
+        if "socket" in tables:
+            self._sockets = max(self._sockets, max(row[0] for row in tables["socket"]))
+        if self._live is not None:
+            self._live(tables)
+        for end in ends:
+            if end[0] == "main":
+                self._status = end[1]
+                if end[2] and self._on_main_end is not None:
+                    self._on_main_end(end[1], end[2])
+            elif end[0] == "not started":
+                self._not_started = (end[1], end[2])
+
+    def _guard(self, write: Callable[[], None]) -> None:
+        """A recording that cannot be written must not cost the command its life or its exit status."""
+        if self._failure is not None:
+            return
+        try:
+            write()
+        except RecordingError as error:
+            self._failure = str(error)
+
+    def _signalled(self, number: int, from_program: bool) -> None:
+        """A signal for this process: what a program sent is for the command; what the terminal sent, it has got itself."""
+        if self._status is not None:
+            # The command has ended; what it started runs on. The user wants the recording to end.
+            self._stop("interrupted")
+        elif from_program:
+            self._command(b"s" + bytes([number]))
+
+    def _stop(self, why: str) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        self._end = "killed" if self._kill else why
+        self._command(b"k" if self._kill else b"u")
+
+    def _command(self, text: bytes) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(text)
+
+    def _finish(self) -> RunResult:
+        duration_ns = time.monotonic_ns() - self._origin_ns
+        if self._not_started is not None:
+            # Nothing was recorded that is worth a file.
+            with contextlib.suppress(RecordingError):
+                self._writer.finish({})
+            if self._writer.path is not None:
+                self._writer.path.unlink(missing_ok=True)
+            raise _start_error(*self._not_started)
+        end = self._end
+        if self._status is None and not self._stopping:
+            end = "guardian died"
+            self._failure = self._failure or "the tracing program was killed, and the command with it"
+        meta = {
+            **self._meta,
+            "ended_ns": str(duration_ns),
+            "end": end,
+            **({} if self._status is None else {"exit_status": str(self._status)}),
+        }
+        self._guard(lambda: self._writer.finish(meta))
+        assert self._writer.path is not None
+        missing = {
+            name: reason
+            for name in ("calls", "kernel", "wire", "lines")
+            if (reason := meta.get(name, "yes")) not in ("yes", "")
+        }
+        return RunResult(
+            path=self._writer.path,
+            exit_status=(128 + signal.SIGKILL if end == "guardian died" else 0) if self._status is None else self._status,
+            end=end,
+            failure=self._failure,
+            calls=self._calls,
+            sockets=self._sockets,
+            lost=int(self._meta.get("lost", "0")),
+            stops=int(self._meta.get("stops", "0")),
+            added_ns_per_call=int(self._meta.get("added_ns_per_call", "0")),
+            duration_ns=duration_ns,
+            missing=missing,
+        )
+
+
+def _start_error(step: str, number: int) -> Exception:
+    reason = os.strerror(number)
+    if step == "exec":
+        return NotStarted(f"the command cannot be run: {reason}", 127 if number == errno.ENOENT else 126)
+    if step == "user":
+        return NotPermitted(f"the user cannot be changed: {reason}")
+    if step == "filter":
+        return NotPermitted(f"the kernel refuses the filter that tracing needs (seccomp(2): {reason}); see wallsocket doctor")
+    if step.startswith("lab"):
+        what = step.partition(": ")[2] or "a private network"
+        return NotPermitted(
+            f"--lab: {what} is refused here ({reason}); wallsocket doctor says by what; without --lab calls and kernel are recorded"
+        )
+    return NotPermitted(f"tracing is refused here (ptrace(2): {reason}); wallsocket doctor says by what and the way out")
+
+
+def _start_guardian(guardian: Path, arguments: list[str]) -> int:
+    """Start it with the signals as this process was given them."""
+    # The interpreter ignores these two (Python/pylifecycle.c); the command must not.
+    defaults = [signal.SIGPIPE, signal.SIGXFSZ]
+    try:
+        return os.posix_spawn(
+            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.before
+        )
+    except PermissionError:
+        # Some installers lose the executable bit; the file is ours to mend, or it is not.
+        try:
+            guardian.chmod(guardian.stat().st_mode | 0o111)
+        except OSError as error:
+            raise NotAvailable(f"{guardian}: not executable, and cannot be made so: {error.strerror}") from error
+        return os.posix_spawn(
+            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.before
+        )
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _signals:
+    """While active, the signals that end programs are given to a function, with where they come from.
+
+    They are blocked and fetched by a thread, since only so their origin can be known (``si_code``, sigaction(2)).
+    """
+
+    _WANTED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
+    #: Wakes the thread up at the end.
+    _WAKE: Final = signal.SIGURG
+    #: The signal mask that this process had before.
+    before: frozenset[signal.Signals] = frozenset()
+
+    def __init__(self, handle: Callable[[int, bool], None]) -> None:
+        self._handle = handle
+        self._done = False
+
+    def __enter__(self) -> None:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._WANTED, self._WAKE})
+        type(self).before = frozenset(signal.Signals(number) for number in blocked)
+        self._thread = threading.Thread(target=self._fetch, name="signals", daemon=True)
+        self._thread.start()
+
+    def _fetch(self) -> None:
+        while True:
+            information = signal.sigwaitinfo({*self._WANTED, self._WAKE})
+            if self._done:
+                return
+            if information.si_signo != self._WAKE:
+                # Positive codes come from the kernel: the terminal, which has told the command as well.
+                self._handle(information.si_signo, information.si_code <= 0)
+
+    def __exit__(self, *exception: object) -> None:
+        self._done = True
+        if self._thread.ident is not None:
+            signal.pthread_kill(self._thread.ident, self._WAKE)
+            self._thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
+
+
+def describe(result: RunResult, findings: int | None = None) -> str:
+    """The summary for people, at most 15 lines."""
+    milliseconds = result.duration_ns / 1e6
+    lines = [
+        f"wallsocket: {result.calls} calls on {result.sockets} sockets in {milliseconds:,.0f} ms"
+        + {"exit": f"; exit status {result.exit_status}", "guardian died": ""}.get(
+            result.end, f"; recording ended: {result.end}, the command runs on"
+            if result.end != "killed"
+            else "; the command was ended"
+        )
+    ]
+    if findings is not None:
+        lines.append(f"  findings: {findings}")
+    lines.append(f"  recording: {result.path}")
+    lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
+    if result.lost:
+        lines.append(f"  {result.lost} events lost: the recorder did not keep up")
+    if result.calls and result.added_ns_per_call:
+        added_us = result.added_ns_per_call / 1000
+        share = 100 * result.calls * result.added_ns_per_call / max(result.duration_ns, 1)
+        lines.append(f"  tracing added about {added_us:.0f} µs × {result.calls} calls = {share:.0f} % of the run")
+    if result.failure is not None:
+        lines.append(f"  {result.failure}")
+    return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    """Print for people, on stderr: stdout is the command's."""
+    print(text, file=sys.stderr, flush=True)
