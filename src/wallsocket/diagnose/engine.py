@@ -37,7 +37,8 @@ _MAX_CASES = 10_000
 class Source(Tables, Protocol):
     """A whole recording."""
 
-    def events(self) -> Iterable[Event]: ...
+    def events(self) -> Iterable[Event]:
+        """Everything that has a time, in the order of time."""
 
 
 def diagnose(recording: Source, rules: Sequence[Rule] | None = None) -> Diagnosis:

@@ -69,6 +69,8 @@ _RECENT_WRITES = 1024
 _ERRORS = 16
 #: Samples kept of the changes of a socket's state.
 _TRANSITIONS = 32
+#: A wait that is worth a question.
+LONG_WAIT_NS = 1_000_000_000
 #: Failed look-ups and failures kept of the whole recording.
 _KEPT = 10_000
 
@@ -77,15 +79,24 @@ class Tables(Protocol):
     """What is read of a recording; :class:`wallsocket.trace.recording.Recording` has it, in memory or from a file."""
 
     @property
-    def meta(self) -> Mapping[str, str]: ...
+    def meta(self) -> Mapping[str, str]:
+        """What is said of the whole recording."""
+
     @property
-    def processes(self) -> Mapping[int, Process]: ...
+    def processes(self) -> Mapping[int, Process]:
+        """By id."""
+
     @property
-    def sockets(self) -> Mapping[int, Socket]: ...
+    def sockets(self) -> Mapping[int, Socket]:
+        """By id."""
+
     @property
-    def descriptors(self) -> Mapping[int, Descriptor]: ...
+    def descriptors(self) -> Mapping[int, Descriptor]:
+        """By id."""
+
     @property
-    def sources(self) -> Mapping[int, Source]: ...
+    def sources(self) -> Mapping[int, Source]:
+        """By id."""
 
 
 class CallFacts:
@@ -173,6 +184,7 @@ class Flow:
         self.zero_last: CallFacts | None = None
 
     def add(self, call: CallFacts) -> None:
+        """A call that moved bytes."""
         self.calls += 1
         self.bytes += call.moved
         self.first = self.first or call
@@ -195,6 +207,7 @@ class Turn:
         self.looked_again = False  #: after its last bytes the program asked for more and got none
 
     def add(self, call: CallFacts) -> None:
+        """The next read of the run."""
         self.reads += 1
         self.bytes += call.moved
         self.first = self.first or call
@@ -299,6 +312,7 @@ class SocketFacts:
         "listen",
         "listen_full",
         "local",
+        "long_waits",
         "options",
         "pairs",
         "process",
@@ -350,6 +364,7 @@ class SocketFacts:
         self.shut: dict[int, CallFacts] = {}  #: shutdown calls by how: 0 read, 1 write, 2 both
         self.closed: CallFacts | None = None  #: the latest close
         self.closing: list[int] = []
+        self.long_waits: deque[CallFacts] = deque(maxlen=8)  #: calls that waited for a second in vain
         self.waiting: dict[int, CallFacts] = {}  #: by thread: calls that have not returned
         self.sources: set[int] = set()
         self.last: State | None = None  #: the latest sample while it lived
@@ -591,9 +606,9 @@ class Facts:
             return found or None
         traced = {listener.local for listener in found}
         for entry in host:
-            if entry.protocol.startswith("tcp") and entry.state == LISTEN and entry.local is not None:
-                if entry.local not in traced:
-                    found.append(Listener(entry.local, entry.owner(), None))
+            listens = entry.protocol.startswith("tcp") and entry.state == LISTEN
+            if listens and entry.local is not None and entry.local not in traced:
+                found.append(Listener(entry.local, entry.owner(), None))
         return found
 
     def refusal(self, socket: SocketFacts) -> Refusal | None:
@@ -781,6 +796,9 @@ class Facts:
             socket.recent.append(facts)
         if call.errno is not None and call.errno not in (errno.EAGAIN, errno.EINTR) and len(socket.errors) < _ERRORS:
             socket.errors.append(facts)
+        enough = (call.length or 0) if facts.name in WRITES else 1
+        if (call.took_ns or 0) >= LONG_WAIT_NS and (call.result or 0) < enough:
+            socket.long_waits.append(facts)
         if call.errno == errno.ECONNREFUSED:
             socket.refused = socket.refused or facts
         if facts.name in READS:
@@ -999,10 +1017,10 @@ class Facts:
         socket.seen_ns = max(socket.seen_ns, state.at_ns)
         if state.state == CLOSE_WAIT and socket.tcp:
             socket.close_wait_since = socket.close_wait_since or state
-        if state.state == LISTEN and state.receive_queue is not None and state.send_queue is not None:
-            if state.receive_queue > state.send_queue and (
-                socket.listen_full is None or state.receive_queue > (socket.listen_full.receive_queue or 0)
-            ):
+        waiting, limit = state.receive_queue, state.send_queue
+        if state.state == LISTEN and waiting is not None and limit is not None and waiting > limit:
+            fullest = socket.listen_full
+            if fullest is None or waiting > (fullest.receive_queue or 0):
                 socket.listen_full = state
         if socket.small is not None and socket.small[1] is not None and socket.held is None and _not_sent(state):
             socket.held = state

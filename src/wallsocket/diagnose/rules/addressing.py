@@ -273,9 +273,13 @@ class NobodyListens(Rule):
             )
             rows += _listing(facts, refusal, f"no LISTEN on {where}")
         elif here:
-            why = f"No traced socket listened on {where}; this host refused the connection, its listeners were not looked up."
+            why = (
+                f"No traced socket listened on {where}; this host refused the connection. It was not asked who listens."
+            )
         else:
-            why = f"The host at {where} answered that it accepts no connection on this port (a firewall can answer so, too)."
+            why = (
+                f"The host at {where} answered that it accepts no connection on this port (a firewall can do so, too)."
+            )
         yield Evidence(
             self,
             refusal.at_ns,

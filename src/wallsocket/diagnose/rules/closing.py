@@ -15,6 +15,8 @@ __all__ = ["RULES"]
 
 #: Content types of TLS records with the major version that follows (RFC 8446, section 5.1).
 _TLS = tuple(bytes((kind, 3)) for kind in (20, 21, 22, 23))
+#: What an interpreter closes so shortly before its end is closed by its end.
+_FINAL_NS = 500_000_000
 #: How long after a close the kernel's counters may be read: the tracer reads them a few times a second.
 _COUNTER_LAG_NS = 500_000_000
 
@@ -90,7 +92,7 @@ class CloseWithUnreadData(Rule):
         else:
             how = "the last close"
         rows.append(state_proof(state, f"{unread} bytes unread, {state_name(state.state)}"))
-        risen, counter = facts.risen_between("TcpExt.TCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
+        _, counter = facts.risen_between("TcpExt.TCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
         if counter is not None and facts.private:
             rows.append(counter)
         if error is not None:
@@ -276,16 +278,20 @@ class CloseWait(Rule):
         found = []
         for one in facts.sockets.values():
             row = facts.tables.sockets.get(one.id)
-            if one.process == socket.process and one.close_wait_since is not None:
-                if row is not None and row.source == line and self._leaks(facts, one):
-                    found.append(one)
+            alike = one.process == socket.process and row is not None and row.source == line
+            if alike and one.close_wait_since is not None and self._leaks(facts, one):
+                found.append(one)
         return sorted(found, key=lambda one: one.id)
 
     def _leaks(self, facts: Facts, socket: SocketFacts) -> bool:
-        if facts.closed_for_good(socket) or self._age_ns(facts, socket) < self._LEAST_NS:
+        if self._age_ns(facts, socket) < self._LEAST_NS:
             return False
-        if facts.ended_ns(socket) is not None and facts.ended_by(socket) is None:
-            return False
+        ended = facts.ended_ns(socket)
+        if ended is not None and facts.ended_by(socket) is None:
+            # An interpreter closes what is left when it ends: that is no close of the program's.
+            row = facts.tables.processes.get(socket.process)
+            if row is None or row.ended_ns is None or row.ended_ns - ended > _FINAL_NS:
+                return False
         if facts.layer("calls") is not None:
             return socket.last is not None and socket.last.state == CLOSE_WAIT
         end = socket.reads.zero_last

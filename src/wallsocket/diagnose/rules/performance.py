@@ -27,8 +27,8 @@ class NagleDelayedAck(Rule):
     )
     symptoms = ("40 ms latency", "slow request response", "TCP_NODELAY", "delayed ACK", "latency on localhost")
     proof = (
-        "Two small writes without a read between them, TCP_NODELAY off, at least 30 ms until the answer; and the kernel "
-        "held the second one back (tcpi_notsent_bytes), or the traced peer waited all that time for its bytes."
+        "Two small writes without a read between them, TCP_NODELAY off, at least 30 ms until the answer; and the "
+        "kernel held the second one back (tcpi_notsent_bytes), or the traced peer waited all that time for its bytes."
     )
     fix = "Write the whole request with one call (writev, sendmsg, a buffer), or set TCP_NODELAY."
     disproof = "The second write reached the peer at once: then the peer needed the time."

@@ -128,9 +128,9 @@ class AddressInUseByListener(Rule):
     @staticmethod
     def _holder(listed: list[HostSocket], kind: str, asked: Address) -> HostSocket | None:
         for entry in listed:
-            if entry.protocol.startswith(kind) and entry.local is not None and _clash(entry.local, asked):
-                if kind == "udp" or entry.state == LISTEN:
-                    return entry
+            holds = entry.protocol.startswith(kind) and (kind == "udp" or entry.state == LISTEN)
+            if holds and entry.local is not None and _clash(entry.local, asked):
+                return entry
         return None
 
 
@@ -144,8 +144,8 @@ class AddressInUseByTimeWait(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "The side that closes a connection first keeps it in TIME_WAIT for a minute. Without SO_REUSEADDR Linux refuses "
-        "to bind a port on which such connections are left, so a server cannot be restarted at once."
+        "The side that closes a connection first keeps it in TIME_WAIT for a minute. Without SO_REUSEADDR Linux "
+        "refuses to bind a port on which such connections are left, so a server cannot be restarted at once."
     )
     symptoms = ("address already in use after restart", "EADDRINUSE", "TIME_WAIT", "works again after a minute")
     proof = (

@@ -6,7 +6,8 @@ import errno
 import re
 from collections.abc import Iterator
 
-from ..facts import CallFacts, Facts, SocketFacts, Turn, state_proof
+from ...events import State
+from ..facts import LONG_WAIT_NS, CallFacts, Facts, SocketFacts, Turn, state_proof
 from ..finding import CannotTell, Certainty, Proof
 from ..rule import Evidence, Rule
 from ..vocabulary import AF_UNIX, MSG_WAITALL, POLL_CALLS, POLLIN, READS, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET, WRITES
@@ -69,6 +70,9 @@ class OneRecvPerMessage(Rule):
         if not socket.stream or last is None or turn.looked_again or not _after_end(facts, socket):
             return
         if last.flags & MSG_WAITALL or facts.aborts(socket) or self._foreign(facts, socket, turn):
+            return
+        if any(call.call.errno in _GONE and call.end_ns <= last.end_ns for call in socket.errors):
+            # The connection had broken before: what came last is what was left of it.
             return
         declared = _declared(turn)
         one_read = turn.reads == 1
@@ -221,8 +225,8 @@ class ShortSendIgnored(Rule):
     )
     symptoms = ("data missing at the receiver", "large messages arrive incomplete", "send returned less than len")
     proof = (
-        "A write returned less than it was given; until the program shut the connection down or ended, it offered fewer "
-        "bytes than were left over; the peer had not gone."
+        "A write returned less than it was given; until the program shut the connection down or ended, it offered "
+        "fewer bytes than were left over; the peer had not gone."
     )
     fix = "Send the rest in a loop when the socket is writable again; in Python use sendall on a socket that blocks."
     disproof = "The program gave the connection up on purpose."
@@ -274,8 +278,8 @@ class EndOfStreamIgnored(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "recv returns 0 bytes when the peer sends no more; it will do so for ever and at once. A loop that does not stop "
-        "there uses a whole processor."
+        "recv returns 0 bytes when the peer sends no more; it will do so for ever and at once. A loop that does not "
+        "stop there uses a whole processor."
     )
     symptoms = ("100% CPU after client disconnects", "recv returns empty string", "busy loop", "infinite loop on recv")
     proof = "At least 32 reads in a row on one stream returned 0, less than 10 ms apart on average."
@@ -316,77 +320,67 @@ class BothWait(Rule):
     certainty = "certain"
     layers = ("calls", "kernel")
     sentence = (
-        "When both programs wait in recv and nothing is on the way, or both in send and neither reads, no event can wake "
-        "either of them: a deadlock over the network."
+        "When both programs wait in recv and nothing is on the way, or both in send and neither reads, no event can "
+        "wake either of them: a deadlock over the network."
     )
     symptoms = ("program hangs", "deadlock", "both client and server block", "stuck in recv", "stuck in send")
     proof = (
-        "Both ends of one connection are traced; each is inside a call without time limit for at least a second, both in "
-        "recv with empty queues or both in send with unread data at both ends. Certain when each process made its calls "
-        "from one thread."
+        "Both ends of one connection are traced; each is inside a call without time limit for at least a second, both "
+        "in recv with empty queues or both in send with unread data at both ends. Certain when each process made its "
+        "calls from one thread."
     )
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
 
-    _LEAST_NS = 1_000_000_000
-
     def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
-        if not socket.stream or not socket.waiting:
+        if not socket.stream or not (socket.waiting or socket.long_waits):
             return
         for kind, option in ((READS, SO_RCVTIMEO), (WRITES, SO_SNDTIMEO)):
-            mine = _waits(socket, kind)
-            if mine is None or _limited(socket, option):
+            waits = [] if _limited(socket, option) else _waits(socket, kind)
+            if not waits:
                 continue
             peer = facts.peer(socket)
             if peer is None:
-                if facts.final and self._waited(facts, mine, mine) >= self._LEAST_NS and socket.remote is not None:
+                waiting = [wait for wait in waits if wait.call.took_ns is None]
+                since = waiting[-1].entry_ns if waiting and facts.final and socket.remote is not None else None
+                if since is not None and _until(facts, waiting[-1]) - since >= LONG_WAIT_NS:
                     yield self.cannot_tell("peer", "the other end of a waiting connection was not traced")
                 continue
-            theirs = _waits(peer, kind)
-            if theirs is None or _limited(peer, option) or peer.id < socket.id:
+            if peer.id < socket.id or _limited(peer, option):
                 continue
-            waited_ns = self._waited(facts, mine, theirs)
-            states = socket.last, peer.last
-            if waited_ns < self._LEAST_NS or states[0] is None or states[1] is None:
-                continue
-            queues = [state.receive_queue for state in states if state is not None]
-            if None in queues:
-                continue
-            if kind is READS and any(queues):
-                continue
-            if kind is WRITES and not all(queues):
-                continue
-            yield self._evidence(facts, (socket, mine), (peer, theirs), waited_ns, kind is READS)
-
-    @staticmethod
-    def _waited(facts: Facts, one: CallFacts, other: CallFacts) -> int:
-        ends = [facts.now_ns]
-        for call in (one, other):
-            process = facts.tables.processes.get(call.call.process)
-            if process is not None and process.ended_ns is not None:
-                ends.append(process.ended_ns)
-        return min(ends) - max(one.entry_ns, other.entry_ns)
+            pairs = [(mine, theirs) for mine in waits for theirs in _waits(peer, kind)]
+            for mine, theirs in reversed(pairs):
+                since = max(mine.entry_ns, theirs.entry_ns)
+                waited_ns = min(_until(facts, mine), _until(facts, theirs)) - since
+                states = _during(socket, mine), _during(peer, theirs)
+                if waited_ns < LONG_WAIT_NS or states[0] is None or states[1] is None:
+                    continue
+                queues = [state.receive_queue or 0 for state in states if state is not None]
+                if any(queues) if kind is READS else not all(queues):
+                    continue
+                ends = (socket, mine, states[0]), (peer, theirs, states[1])
+                yield self._evidence(facts, *ends, waited_ns, kind is READS)
+                break
 
     def _evidence(
         self,
         facts: Facts,
-        one: tuple[SocketFacts, CallFacts],
-        other: tuple[SocketFacts, CallFacts],
+        one: tuple[SocketFacts, CallFacts, State],
+        other: tuple[SocketFacts, CallFacts, State],
         waited_ns: int,
         reading: bool,
     ) -> Evidence:
         rows: list[Proof] = []
         names = []
         alone = True
-        for socket, call in (one, other):
+        for socket, call, state in (one, other):
             line = facts.line(call.call)
             name = f"{facts.command(call.call.process) or 'process'} (pid {facts.pid(call.call.process)})"
             names.append(name + (f" at {line}" if line else ""))
             rows.append(call.proof(f"{name}: {call.text()}"))
-            assert socket.last is not None
-            queued = f"{socket.last.receive_queue} bytes to read, {socket.last.send_queue or 0} on the way out"
-            rows.append(state_proof(socket.last, f"socket {socket.id}: {queued}"))
-            alone &= len(facts.threads.get(call.call.process, ())) == 1 and facts.owners(socket) == [call.call.process]
+            queued = f"{state.receive_queue} bytes to read, {state.send_queue or 0} on the way out"
+            rows.append(state_proof(state, f"socket {socket.id}: {queued}"))
+            alone &= len(facts.threads.get(call.call.process, ())) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if reading:
             title, why = "both ends wait for the other in recv", "both queues are empty and neither has a time limit"
@@ -395,7 +389,7 @@ class BothWait(Rule):
         return Evidence(
             self,
             first[1].entry_ns,
-            f"{names[0]} and {names[1]} have waited for {waited_ns / 1e9:.1f} s on one connection: {why}.",
+            f"{names[0]} and {names[1]} waited for {waited_ns / 1e9:.1f} s on one connection: {why}.",
             rows,
             call=first[1].call,
             socket=first[0].id,
@@ -406,18 +400,32 @@ class BothWait(Rule):
         )
 
 
-def _waits(socket: SocketFacts, kind: frozenset[str]) -> CallFacts | None:
-    """An unfinished call of this kind on the socket that has no time limit of its own."""
-    for call in socket.waiting.values():
-        if call.call.took_ns is not None:
-            continue
-        if call.name in kind:
-            return call
-        if kind is READS and call.name in POLL_CALLS and call.call.a == 1 and (call.call.b or 0) < 0:
-            value = call.call.value or b""
-            if len(value) >= 8 and int.from_bytes(value[4:6], "little") & POLLIN:
-                return call
-    return None
+def _waits(socket: SocketFacts, kind: frozenset[str]) -> list[CallFacts]:
+    """Calls of this kind without a time limit that have not returned, or waited long and brought nothing."""
+    found = []
+    for call in (*socket.long_waits, *socket.waiting.values()):
+        value = call.call.value or b""
+        polls = kind is READS and call.name in POLL_CALLS and call.call.a == 1 and (call.call.b or 0) < 0
+        if call.name in kind or (polls and len(value) >= 8 and int.from_bytes(value[4:6], "little") & POLLIN):
+            found.append(call)
+    return found
+
+
+def _until(facts: Facts, wait: CallFacts) -> int:
+    """When a wait ended: the call returned, or its process ended, or not yet."""
+    if wait.call.exit_ns is not None:
+        return wait.call.exit_ns
+    process = facts.tables.processes.get(wait.call.process)
+    ended = process.ended_ns if process is not None else None
+    return facts.now_ns if ended is None else ended
+
+
+def _during(socket: SocketFacts, wait: CallFacts) -> State | None:
+    """What the socket was in a wait: the latest sample before its end, else the one at its beginning."""
+    last = socket.last
+    if last is not None and (wait.call.exit_ns is None or last.at_ns < wait.call.exit_ns):
+        return last
+    return wait.entry
 
 
 def _limited(socket: SocketFacts, option: int) -> bool:
