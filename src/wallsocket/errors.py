@@ -99,3 +99,94 @@ class CutMessage(FramingError):
 
 class UnsendableMessage(UsageError):
     """A message that the framing in use cannot carry."""
+
+
+class EndpointError(WallsocketError):
+    """An operation of an endpoint did not do what it should; what the kernel said is an ``OSError`` as well."""
+
+
+class WrongState(UsageError):
+    """A call that makes no sense in the endpoint's state; the text names the state and the missing call."""
+
+
+class DeadlinePassed(EndpointError, TimeoutError):
+    """An operation was not done in time; it may be tried again.
+
+    Attributes:
+        done: bytes that a sending operation had handed to the kernel, or bytes that a receiving one keeps for the
+            next call.
+    """
+
+    done: int = 0
+
+
+class WouldBlock(EndpointError, BlockingIOError):
+    """An operation with ``timeout_s=0`` would have to wait.
+
+    Attributes:
+        done: as in `DeadlinePassed`.
+    """
+
+    done: int = 0
+
+
+class EndOfStream(EndpointError, EOFError):
+    """The peer has finished sending.
+
+    Attributes:
+        received: the bytes that came of those that were asked for.
+    """
+
+    def __init__(self, text: str, received: bytes = b"") -> None:
+        super().__init__(text)
+        self.received = received
+
+
+class TruncatedDatagram(EndpointError):
+    """A datagram was longer than the receiver's buffer; the rest is lost.
+
+    Attributes:
+        length: true length of the datagram in bytes.
+        data: the part that fitted.
+        peer: who sent it.
+    """
+
+    def __init__(self, text: str, length: int, data: bytes, peer: object) -> None:
+        super().__init__(text)
+        self.length = length
+        self.data = data
+        self.peer = peer
+
+
+class DatagramTooLong(EndpointError, OSError):
+    """A datagram is longer than the protocol or the path allows (EMSGSIZE); nothing was sent.
+
+    Attributes:
+        length: bytes of the datagram.
+        limit: bytes that would be possible; ``None`` when unknown.
+        reporter: the router that said so of an earlier datagram; ``None`` when this host knew.
+    """
+
+    length: int = 0
+    limit: int | None = None
+    reporter: str | None = None
+
+
+class IcmpError(EndpointError, OSError):
+    """A router or the destination answered a datagram by an ICMP error.
+
+    Attributes:
+        destination: whereto the datagram was sent.
+        reporter: address of the router or host that complains; ``None`` when unknown.
+        icmp: type and code of the ICMP message; ``None`` when the kernel itself complains.
+        datagram: the beginning of the datagram, as far as the kernel kept it.
+    """
+
+    destination: object = None
+    reporter: str | None = None
+    icmp: tuple[int, int] | None = None
+    datagram: bytes = b""
+
+
+class PortUnreachable(IcmpError, ConnectionRefusedError):
+    """The destination host has no socket on that port."""

@@ -17,7 +17,6 @@ from tests.support import repository
 pytestmark = pytest.mark.xdist_group("wheel")
 
 DIST = repository.ROOT / "dist"
-_HAS_GUARDIAN = (repository.ROOT / "src/wallsocket/trace/guardian").exists()
 WHEELHOUSE = repository.ROOT / "build/wheelhouse"
 
 
@@ -70,7 +69,7 @@ def test_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
         "wallsocket/_core.abi3.so",
         "wallsocket/py.typed",
         "wallsocket/trace/schema.sql",
-        *(["wallsocket/trace/guardian"] if _HAS_GUARDIAN else []),
+        "wallsocket/trace/guardian",
     ):
         assert needed in names
     assert any(name.endswith("LICENSE-MIT") for name in names)
@@ -89,7 +88,6 @@ def test_the_module_loads(installed: Path) -> None:
     assert Path(file).is_relative_to(installed.parent)
 
 
-@pytest.mark.skipif(not _HAS_GUARDIAN, reason="the guardian is not there yet")
 def test_the_guardian_can_be_started(installed: Path) -> None:
     guardian = next(installed.parent.glob("lib/python3*/site-packages/wallsocket/trace/guardian"))
     assert os.access(guardian, os.X_OK), "pip dropped the executable bit"
@@ -99,7 +97,6 @@ def test_the_guardian_can_be_started(installed: Path) -> None:
     assert b"ld-linux" not in head, "the guardian asks for a dynamic loader"
 
 
-@pytest.mark.skipif(not (repository.ROOT / "src/wallsocket/cli").exists(), reason="the command line is not there yet")
 def test_the_command_answers(installed: Path) -> None:
     shown = _run(installed, "wallsocket", "--help")
     assert shown.returncode == 0, shown.stderr

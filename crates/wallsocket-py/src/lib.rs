@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 mod framing;
 mod kernel;
 mod lab;
+mod python;
 mod sys;
 mod trace;
 mod wire;
@@ -35,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(module, "framing", framing::register)?;
     submodule(module, "kernel", kernel::register)?;
     submodule(module, "lab", lab::register)?;
+    submodule(module, "python", python::register)?;
     submodule(module, "sys", sys::register)?;
     submodule(module, "trace", trace::register)?;
     submodule(module, "wire", wire::register)?;

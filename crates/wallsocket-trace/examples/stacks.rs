@@ -68,5 +68,22 @@ fn main() -> Result<(), Unknown> {
             println!("  attributed frame: {:?} each", started.elapsed() / rounds);
         }
     }
+    match interpreter.tasks() {
+        Ok(tasks) => {
+            for task in tasks {
+                println!(
+                    "task {} {:?} awaits {:?} on {:?}",
+                    task.name, task.state, task.awaits, task.descriptor
+                );
+                for frame in &task.frames {
+                    println!(
+                        "  {}:{:?} {}",
+                        frame.code.file, frame.line, frame.code.function
+                    );
+                }
+            }
+        }
+        Err(unknown) => println!("tasks unknown: {unknown}"),
+    }
     Ok(())
 }

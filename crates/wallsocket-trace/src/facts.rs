@@ -1,26 +1,296 @@
-//! What the kernel says about the host when a call has failed.
+//! What the kernel says about the host when a call has failed: rules need it to name the cause.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use serde_bytes::ByteBuf;
+use serde_json::{Value, json};
+use wallsocket_kernel::address::Address;
+use wallsocket_kernel::diag::{ALL_STATES, DiagSocket, InetQuery, InetSocket};
+use wallsocket_kernel::route::RouteSocket;
 
+use crate::rows::{self, Row};
 use crate::sink::Sink;
 
+/// Looking up the same thing again within this time would tell nothing new, and the program waits meanwhile.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Sockets that one fact may hold.
+const MAXIMUM_SOCKETS: usize = 200;
+/// How long the search for owners may take.
+const OWNERS_DEADLINE: Duration = Duration::from_millis(20);
+
+/// A call that has failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its id.
+    pub call: u64,
+    /// Its system-call number.
+    pub number: i64,
+    /// The error number: its own, or the one that it read from SO_ERROR.
+    pub errno: i32,
+    /// The address that it was about.
+    pub address: Option<ByteBuf>,
+    /// Process id of the caller.
+    pub pid: i32,
+}
+
 /// Asks and sends facts, not too often.
-#[derive(Debug, Default)]
-pub struct Facts {}
+#[derive(Debug)]
+pub struct Facts {
+    diag: Option<DiagSocket>,
+    asked: HashMap<(i32, u32), Instant>,
+}
 
 impl Facts {
-    /// Called after each failed call.
-    #[allow(clippy::too_many_arguments, reason = "all of one failed call")]
-    pub fn after_error(
-        &mut self,
-        _sink: &Sink,
-        _now_ns: i64,
-        _call: u64,
-        _number: i64,
-        _errno: i32,
-        _family: i32,
-        _address: Option<ByteBuf>,
-        _local: Option<ByteBuf>,
-    ) {
+    /// Asks in the network namespace of the caller.
+    pub fn new() -> Self {
+        Self {
+            diag: DiagSocket::open().ok(),
+            asked: HashMap::new(),
+        }
     }
+
+    /// Sends what is worth knowing after `failure`.
+    pub fn after(&mut self, sink: &Sink, now_ns: i64, failure: &Failure) {
+        let port = failure
+            .address
+            .as_ref()
+            .and_then(|address| Address::decode(address).port())
+            .unwrap_or(0);
+        let connecting = failure.number != libc::SYS_bind && failure.number != libc::SYS_listen;
+        let kinds: &[&str] = match failure.errno {
+            libc::ECONNREFUSED | libc::ETIMEDOUT => &["sockets"],
+            libc::EADDRINUSE => &["sockets", "sysctls"],
+            libc::EADDRNOTAVAIL if connecting => &["sockets", "sysctls"],
+            libc::EADDRNOTAVAIL => &["addresses"],
+            libc::EHOSTUNREACH | libc::ENETUNREACH => &["addresses", "routes"],
+            libc::EACCES | libc::EPERM => &["sysctls"],
+            libc::EMFILE | libc::ENFILE => &["limits"],
+            _ => return,
+        };
+        let send = |kind: &str, value: &Value| {
+            sink.send(&Row::Fact(rows::Fact {
+                at_ns: now_ns,
+                call: Some(failure.call),
+                kind: kind.into(),
+                value: value.to_string(),
+            }));
+        };
+        let now = Instant::now();
+        self.asked
+            .retain(|_, when| now.duration_since(*when) < INTERVAL);
+        if self.asked.contains_key(&(failure.errno, port)) {
+            send("not looked up", &json!("limit"));
+            return;
+        }
+        self.asked.insert((failure.errno, port), now);
+        for kind in kinds {
+            let value = match *kind {
+                "sockets" => self.sockets(port),
+                "addresses" => addresses(),
+                "routes" => routes(),
+                "limits" => limits(failure.pid),
+                _ => Some(sysctls()),
+            };
+            match value {
+                Some(value) => send(kind, &value),
+                None => send(
+                    "not looked up",
+                    &json!(format!("{kind}: the kernel did not answer")),
+                ),
+            }
+        }
+    }
+
+    /// The sockets that concern a port, also with its bytes swapped, and every listener.
+    fn sockets(&mut self, port: u32) -> Option<Value> {
+        let diag = self.diag.as_mut()?;
+        let port = port as u16;
+        let concerns = |socket: &InetSocket| {
+            [socket.local.port(), socket.peer.port()]
+                .iter()
+                .any(|p| *p == port || *p == port.swap_bytes())
+        };
+        let mut near = Vec::new();
+        let mut listeners = Vec::new();
+        for (inet6, protocol) in [(false, 6), (true, 6), (false, 17), (true, 17)] {
+            let query = InetQuery {
+                inet6,
+                protocol,
+                states: ALL_STATES,
+                local_port: 0,
+                peer_port: 0,
+            };
+            for socket in diag.inet(&query).unwrap_or_default() {
+                if concerns(&socket) {
+                    near.push(socket);
+                } else if socket.state == 10 || (protocol == 17 && socket.peer.port() == 0) {
+                    listeners.push(socket);
+                }
+            }
+        }
+        near.extend(listeners);
+        near.truncate(MAXIMUM_SOCKETS);
+        let inodes: Vec<u64> = near
+            .iter()
+            .map(|socket| u64::from(socket.inode))
+            .filter(|inode| *inode != 0)
+            .collect();
+        let owners = owners(&inodes);
+        Some(
+            near.iter()
+                .map(|socket| describe(socket, &owners))
+                .collect(),
+        )
+    }
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn describe(socket: &InetSocket, owners: &HashMap<u64, Vec<(i32, String)>>) -> Value {
+    let pids: Vec<Value> = owners
+        .get(&u64::from(socket.inode))
+        .map(|owners| {
+            owners
+                .iter()
+                .map(|(pid, command)| json!({"pid": pid, "command": command}))
+                .collect()
+        })
+        .unwrap_or_default();
+    json!({
+        "protocol": if socket.protocol == 6 { "tcp" } else { "udp" },
+        "state": socket.state,
+        "local": socket.local.to_string(),
+        "remote": socket.peer.to_string(),
+        "inode": socket.inode,
+        "receive_queue": socket.receive_queue,
+        "send_queue": socket.send_queue,
+        "uid": socket.uid,
+        "only_inet6": socket.only_inet6,
+        "pids": pids,
+    })
+}
+
+/// The processes that hold these socket inodes: number and name, never arguments. Processes of others stay unknown.
+fn owners(inodes: &[u64]) -> HashMap<u64, Vec<(i32, String)>> {
+    let mut found: HashMap<u64, Vec<(i32, String)>> = HashMap::new();
+    let deadline = Instant::now() + OWNERS_DEADLINE;
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return found;
+    };
+    for process in processes.flatten() {
+        if Instant::now() >= deadline {
+            break;
+        }
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        for (_, inode) in crate::descriptors::all_of(pid) {
+            if inodes.contains(&inode) {
+                let command =
+                    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                let holders = found.entry(inode).or_default();
+                if !holders.iter().any(|(holder, _)| *holder == pid) {
+                    holders.push((pid, command.trim_end().to_owned()));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn addresses() -> Option<Value> {
+    let mut route = RouteSocket::open().ok()?;
+    let links: HashMap<u32, String> = route
+        .links()
+        .ok()?
+        .into_iter()
+        .map(|link| (link.index, link.name))
+        .collect();
+    let addresses = route.addresses().ok()?;
+    Some(
+        addresses
+            .iter()
+            .map(|found| {
+                json!({
+                    "interface": links.get(&found.interface),
+                    "address": found.address.to_string(),
+                    "prefix": found.prefix_length,
+                })
+            })
+            .collect(),
+    )
+}
+
+fn routes() -> Option<Value> {
+    let mut route = RouteSocket::open().ok()?;
+    let links = route.links().ok()?;
+    let name = |index: Option<u32>| {
+        index
+            .and_then(|index| links.iter().find(|link| link.index == index))
+            .map(|link| link.name.clone())
+    };
+    Some(
+        route
+            .routes()
+            .ok()?
+            .iter()
+            .take(MAXIMUM_SOCKETS)
+            .map(|found| {
+                json!({
+                    "destination": found.destination.map(|destination| destination.to_string()),
+                    "prefix": found.prefix_length,
+                    "gateway": found.gateway.map(|gateway| gateway.to_string()),
+                    "interface": name(found.interface),
+                })
+            })
+            .collect(),
+    )
+}
+
+/// Settings that decide about ports and connections.
+fn sysctls() -> Value {
+    let names = [
+        "net/ipv4/ip_unprivileged_port_start",
+        "net/ipv4/ip_local_port_range",
+        "net/ipv4/ip_local_reserved_ports",
+        "net/ipv4/tcp_tw_reuse",
+        "net/ipv6/bindv6only",
+        "net/ipv6/conf/all/disable_ipv6",
+        "net/core/somaxconn",
+    ];
+    let values: BTreeMap<String, String> = names
+        .iter()
+        .filter_map(|name| {
+            let value = std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+            Some((
+                name.replace('/', "."),
+                value.split_whitespace().collect::<Vec<_>>().join(" "),
+            ))
+        })
+        .collect();
+    json!(values)
+}
+
+/// The descriptor limit of the process, and how many it has open.
+fn limits(pid: i32) -> Option<Value> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("Max open files"))?;
+    let mut words = line.split_whitespace().skip(3);
+    let soft: Option<u64> = words.next()?.parse().ok();
+    let hard: Option<u64> = words.next()?.parse().ok();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .map(Iterator::count)
+        .unwrap_or(0);
+    Some(json!({"open_files_soft": soft, "open_files_hard": hard, "open_files": open}))
 }

@@ -18,13 +18,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde::Deserialize;
-use wallsocket_sys::ptrace::{self, Waiter};
+use wallsocket_sys::ptrace::{self, Event, Waiter};
 use wallsocket_sys::{descriptor, spawn};
 
+use crate::capture::{Capture, Ports};
 use crate::clock::Clock;
 use crate::facts::Facts;
-use crate::rows::{End, Row};
-use crate::sampler::Watched;
+use crate::namespace;
+use crate::rows::{self, End, Row};
+use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
 use crate::tracer::{Control, Settings, Tracer};
 
@@ -53,6 +55,8 @@ pub struct Order {
     deny_io_uring: bool,
     /// Confine the program and this process to one core.
     one_core: bool,
+    /// Run in a private network namespace.
+    lab: bool,
     /// Path of the program file.
     program: String,
     /// Run as another user (root only): uid, gid, groups.
@@ -61,12 +65,15 @@ pub struct Order {
 
 /// A step that failed before the program ran.
 struct Failed {
-    step: &'static str,
+    step: String,
     error: std::io::Error,
 }
 
 fn at(step: &'static str) -> impl Fn(std::io::Error) -> Failed {
-    move |error| Failed { step, error }
+    move |error| Failed {
+        step: step.into(),
+        error,
+    }
 }
 
 /// The program's entry.
@@ -93,7 +100,7 @@ pub fn main() -> ExitCode {
         Err(failed) => {
             // No writer thread runs yet: the row goes out directly.
             let row = Row::End(End::NotStarted {
-                step: failed.step.into(),
+                step: failed.step,
                 errno: failed.error.raw_os_error().unwrap_or(libc::EIO),
             });
             if let Ok(bytes) = postcard::to_stdvec(&row) {
@@ -130,6 +137,13 @@ fn run(
     if order.one_core {
         confine().map_err(at("trace"))?;
     }
+    if order.lab {
+        namespace::enter().map_err(|refused| Failed {
+            step: format!("lab: {}", refused.what),
+            error: refused.error,
+        })?;
+    }
+    let switch_ns = calibrate().map_err(at("trace"))?;
     let environment = std::env::vars_os().filter_map(|(mut name, value)| {
         name.push("=");
         name.push(value);
@@ -137,7 +151,7 @@ fn run(
     });
     let program = spawn::Program {
         path: CString::new(order.program.as_bytes()).map_err(|error| Failed {
-            step: "exec",
+            step: "exec".into(),
             error: error.into(),
         })?,
         arguments,
@@ -163,6 +177,7 @@ fn run(
     let clock = Clock::new(order.origin_ns);
     let (sink, writer) = Sink::new(rows).map_err(at("trace"))?;
     let control = Arc::new(Control::default());
+    control.switch_ns.store(switch_ns, Ordering::Relaxed);
     let watched = Arc::new(Watched::default());
     let settings = Settings {
         payload: order.payload,
@@ -170,6 +185,27 @@ fn run(
         lines: order.lines,
         deny_io_uring: order.deny_io_uring,
     };
+    let ports = Arc::new(Ports::default());
+    let sampler = Sampler::start(sink.clone(), clock, Arc::clone(&watched), order.samples)
+        .map_err(at("trace"))?;
+    let capture = Capture::start(
+        sink.clone(),
+        clock,
+        Arc::clone(&ports),
+        order.lab,
+        order.payload,
+    );
+    let wire = match &capture {
+        Ok(_) => "yes".to_owned(),
+        Err(error) if error.error.raw_os_error() == Some(libc::EPERM) => {
+            "needs CAP_NET_RAW; --lab has it".to_owned()
+        }
+        Err(error) => error.to_string(),
+    };
+    sink.send(&Row::Meta(rows::Meta {
+        key: "wire".into(),
+        value: wire,
+    }));
     listen(control_fd, Arc::clone(&control), Waiter::current()).map_err(at("trace"))?;
 
     let mut tracer = Tracer::new(
@@ -177,8 +213,9 @@ fn run(
         sink.clone(),
         clock,
         Arc::clone(&control),
-        Arc::clone(&watched),
-        Facts::default(),
+        watched,
+        ports,
+        Facts::new(),
         recorder,
     );
     tracer.adopt(pid);
@@ -191,11 +228,44 @@ fn run(
             errno: failure.error.raw_os_error().unwrap_or(libc::EIO),
         }));
     }
+    sampler.finish();
+    if let Ok(capture) = capture {
+        capture.finish();
+    }
     control.send_totals(&sink);
     sink.send(&Row::End(End::All));
     sink.close();
     let _ = writer.join();
     Ok(())
+}
+
+/// What the two stops of a followed call cost here and now, in nanoseconds, without any work at them.
+fn calibrate() -> std::io::Result<u64> {
+    const CALLS: u32 = 40;
+    let mut probe = spawn::prepare_probe(&crate::filter::probe(), CALLS)?;
+    let pid = probe.pid.as_raw();
+    ptrace::seize(pid, ptrace::OPTIONS)?;
+    probe.go()?;
+    let mut first = None;
+    let mut last = 0;
+    loop {
+        match ptrace::wait(pid, false) {
+            Ok(Some((_, Event::Event(libc::PTRACE_EVENT_SECCOMP, _)))) => {
+                first.get_or_insert_with(Clock::monotonic_ns);
+                ptrace::resume_to_syscall(pid, 0)?;
+            }
+            Ok(Some((_, Event::Syscall))) => {
+                last = Clock::monotonic_ns();
+                ptrace::resume(pid, 0)?;
+            }
+            Ok(Some((_, Event::Exited(_) | Event::Killed(_)))) => break,
+            Ok(_) => ptrace::resume(pid, 0)?,
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let span = first.map_or(0, |first| last - first).max(0) as u64;
+    Ok(span / u64::from(CALLS))
 }
 
 /// One core for this process and the program: switching between them is then cheaper.

@@ -3,6 +3,7 @@
 //! [`guardian`] is the program that does it; `wallsocket._core` only decodes the [`rows`].
 
 pub mod calls;
+pub mod capture;
 pub mod clock;
 pub mod descriptors;
 pub mod facts;
@@ -11,6 +12,7 @@ pub mod guardian;
 pub mod inject;
 pub mod lines;
 pub mod memory;
+pub mod namespace;
 pub mod python;
 pub mod rows;
 pub mod sample;

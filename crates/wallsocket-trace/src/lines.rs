@@ -43,7 +43,10 @@ pub struct Lines {
 impl Lines {
     /// With `wanted` false every site is unknown.
     pub fn new(wanted: bool) -> Self {
-        Self { wanted, ..Self::default() }
+        Self {
+            wanted,
+            ..Self::default()
+        }
     }
 
     /// The interpreter of a process, looked for at its first call of interest. A reason why there is none that should
@@ -66,7 +69,9 @@ impl Lines {
         if !self.wanted {
             return Site::Unknown;
         }
-        let Some(interpreter) = self.interpreter(pid, tell) else { return Site::Unknown };
+        let Some(interpreter) = self.interpreter(pid, tell) else {
+            return Site::Unknown;
+        };
         let line = |frame: &crate::python::Frame| Line {
             file: Arc::clone(&frame.code.file),
             number: frame.line,
@@ -82,7 +87,10 @@ impl Lines {
 
     /// The language of a process that [`Lines::at`] has looked at, when its memory shows one.
     pub fn language(&self, pid: i32) -> Option<String> {
-        self.interpreters.get(&pid)?.as_ref().map(|interpreter| format!("python {}", interpreter.version()))
+        self.interpreters
+            .get(&pid)?
+            .as_ref()
+            .map(|interpreter| format!("python {}", interpreter.version()))
     }
 
     /// Whether the process was looked at.

@@ -1,7 +1,26 @@
-//! Looking at all sockets of the namespace now and then, from a thread of its own: states between calls, and final values at death.
+//! Looking at the followed sockets now and then, from a thread of its own: states between calls, final values at death,
+//! and the counters of the network namespace.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_bytes::ByteBuf;
+use wallsocket_kernel::counters::{self, Counters};
+use wallsocket_kernel::diag::{ALL_STATES, DestroyMonitor, DiagSocket, InetQuery, InetSocket};
+
+use crate::clock::Clock;
+use crate::rows::{self, Row};
+use crate::sink::Sink;
+
+/// How often sockets are looked at, at most.
+const INTERVAL: Duration = Duration::from_millis(50);
+/// Looking may take this share of the time: listing the sockets of a busy host is slow.
+const SHARE: u32 = 20;
+/// How often counters are compared.
+const COUNTERS_EVERY: u32 = 4;
 
 /// The sockets that are followed, by cookie.
 #[derive(Debug, Default)]
@@ -14,13 +33,179 @@ impl Watched {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the socket with this cookie.
+    /// Follows the socket with this cookie until it dies.
     pub fn add(&self, cookie: u64, socket: u32) {
         self.lock().insert(cookie, socket);
     }
+}
 
-    /// Whether nothing is followed.
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+/// The thread; [`Sampler::finish`] takes a last look.
+pub struct Sampler {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// What is compared to see whether a socket has changed.
+type Picture = (u8, u32, u32, Option<u32>);
+
+struct State {
+    sink: Sink,
+    clock: Clock,
+    watched: Arc<Watched>,
+    diag: Option<DiagSocket>,
+    deaths: Option<DestroyMonitor>,
+    seen: HashMap<u64, Picture>,
+    counters: Counters,
+    samples: bool,
+}
+
+impl Sampler {
+    /// Starts it, in the network namespace of the caller. With `samples` false only counters are read.
+    pub fn start(
+        sink: Sink,
+        clock: Clock,
+        watched: Arc<Watched>,
+        samples: bool,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        let mut state = State {
+            sink,
+            clock,
+            watched,
+            diag: DiagSocket::open().ok(),
+            deaths: if samples {
+                DestroyMonitor::open().ok()
+            } else {
+                None
+            },
+            seen: HashMap::new(),
+            counters: Counters::new(),
+            samples,
+        };
+        // Before the program runs, so that everything it causes is a difference.
+        state.count();
+        let thread = std::thread::Builder::new()
+            .name("sampler".into())
+            .spawn(move || {
+                let mut rest = INTERVAL;
+                for round in 0u32.. {
+                    let last =
+                        !matches!(stopped.recv_timeout(rest), Err(RecvTimeoutError::Timeout));
+                    let began = Instant::now();
+                    state.look();
+                    if last || round % COUNTERS_EVERY == 0 {
+                        state.count();
+                    }
+                    if last {
+                        return;
+                    }
+                    rest = INTERVAL.max(began.elapsed() * SHARE);
+                }
+            })?;
+        Ok(Self { stop, thread })
     }
+
+    /// Looks once more and ends.
+    pub fn finish(self) {
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
+
+impl State {
+    fn look(&mut self) {
+        if !self.samples {
+            return;
+        }
+        let watched = self.watched.lock().clone();
+        if !watched.is_empty()
+            && let Some(diag) = &mut self.diag
+        {
+            for (inet6, protocol) in [(false, 6), (true, 6), (false, 17), (true, 17)] {
+                let query = InetQuery {
+                    inet6,
+                    protocol,
+                    states: ALL_STATES,
+                    local_port: 0,
+                    peer_port: 0,
+                };
+                for found in diag.inet(&query).unwrap_or_default() {
+                    let Some(socket) = watched.get(&found.cookie) else {
+                        continue;
+                    };
+                    let drops = found.memory.as_ref().and_then(|memory| memory.drops);
+                    let picture = (found.state, found.receive_queue, found.send_queue, drops);
+                    if self.seen.insert(found.cookie, picture) != Some(picture) {
+                        self.sink.send(&row(&found, *socket, self.clock.now(), 2));
+                    }
+                }
+            }
+        }
+        if let Some(deaths) = &mut self.deaths {
+            let (watched, seen, sink, clock) =
+                (&self.watched, &mut self.seen, &self.sink, self.clock);
+            let lost = deaths.lost();
+            let _ = deaths.poll(|found| {
+                if let Some(socket) = watched.lock().remove(&found.cookie) {
+                    seen.remove(&found.cookie);
+                    sink.send(&row(&found, socket, clock.now(), 3));
+                }
+            });
+            if deaths.lost() != lost {
+                self.sink.send(&Row::Mark(rows::Mark {
+                    at_ns: self.clock.now(),
+                    process: None,
+                    tid: None,
+                    kind: "lost".into(),
+                    text: "the kernel dropped reports of dying sockets: final values are missing"
+                        .into(),
+                }));
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        let mut now = Counters::new();
+        for file in ["snmp", "netstat", "snmp6"] {
+            // Of the thread: its namespace is the program's.
+            if let Ok(text) = std::fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
+                counters::parse(&text, &mut now);
+            }
+        }
+        let at_ns = self.clock.now();
+        for (name, value) in &now {
+            if self.counters.get(name) != Some(value) {
+                self.sink.send(&Row::Counter(rows::Counter {
+                    at_ns,
+                    name: name.clone(),
+                    value: *value,
+                }));
+            }
+        }
+        self.counters = now;
+    }
+}
+
+fn row(found: &InetSocket, socket: u32, at_ns: i64, moment: u8) -> Row {
+    Row::State(rows::State {
+        socket,
+        at_ns,
+        moment,
+        call: None,
+        state: Some(found.state),
+        receive_queue: Some(i64::from(found.receive_queue)),
+        send_queue: Some(i64::from(found.send_queue)),
+        drops: found
+            .memory
+            .as_ref()
+            .and_then(|memory| memory.drops)
+            .map(i64::from),
+        // What a listener has in place of TCP_INFO is in the queues already.
+        tcp_info: found
+            .info
+            .as_ref()
+            .filter(|info| !info.is_listening())
+            .map(|info| ByteBuf::from(info.bytes().to_vec())),
+        ..rows::State::default()
+    })
 }

@@ -18,9 +18,10 @@ use wallsocket_sys::descriptor;
 use wallsocket_sys::ptrace::{self, Event, Registers};
 
 use crate::calls::{self, Entry, Moved};
+use crate::capture::Ports;
 use crate::clock::Clock;
 use crate::descriptors::{self, Registry, SharedTable, Table};
-use crate::facts::Facts;
+use crate::facts::{Facts, Failure};
 use crate::filter;
 use crate::lines::{Lines, Site};
 use crate::rows::{self, End, Row};
@@ -76,13 +77,23 @@ impl Control {
     /// Sends the figures about the run itself.
     pub fn send_totals(&self, sink: &Sink) {
         let calls = self.calls.load(Ordering::Relaxed);
-        let busy_ns = self.busy_ns.load(Ordering::Relaxed).checked_div(calls).unwrap_or(0);
+        let busy_ns = self
+            .busy_ns
+            .load(Ordering::Relaxed)
+            .checked_div(calls)
+            .unwrap_or(0);
         for (key, value) in [
             ("stops", self.stops.load(Ordering::Relaxed)),
             ("lost", sink.lost()),
-            ("added_ns_per_call", busy_ns + self.switch_ns.load(Ordering::Relaxed)),
+            (
+                "added_ns_per_call",
+                busy_ns + self.switch_ns.load(Ordering::Relaxed),
+            ),
         ] {
-            sink.send(&Row::Meta(rows::Meta { key: key.into(), value: value.to_string() }));
+            sink.send(&Row::Meta(rows::Meta {
+                key: key.into(),
+                value: value.to_string(),
+            }));
         }
     }
 }
@@ -132,6 +143,7 @@ pub struct Tracer {
     clock: Clock,
     control: Arc<Control>,
     watched: Arc<Watched>,
+    ports: Arc<Ports>,
     lines: Lines,
     facts: Facts,
     threads: HashMap<i32, Thread>,
@@ -167,6 +179,7 @@ impl Tracer {
         clock: Clock,
         control: Arc<Control>,
         watched: Arc<Watched>,
+        ports: Arc<Ports>,
         facts: Facts,
         recorder_pid: i32,
     ) -> Self {
@@ -177,6 +190,7 @@ impl Tracer {
             clock,
             control,
             watched,
+            ports,
             facts,
             threads: HashMap::new(),
             processes: HashMap::new(),
@@ -1028,7 +1042,12 @@ impl Tracer {
         let mut reason = None;
         let site = self.lines.at(pid, tid, |text| reason = Some(text));
         if let Some(reason) = reason {
-            self.mark(Some(process), Some(tid), "blind", format!("lines unknown: {reason}"));
+            self.mark(
+                Some(process),
+                Some(tid),
+                "blind",
+                format!("lines unknown: {reason}"),
+            );
         }
         if new
             && let Some(language) = self.lines.language(pid)
@@ -1116,6 +1135,8 @@ impl Tracer {
             if state.remote.is_some() {
                 known.row.remote.clone_from(&state.remote);
             }
+            self.ports.add(known.row.local.as_ref());
+            self.ports.add(known.row.remote.as_ref());
             self.sink.send(&Row::Socket(known.row.clone()));
         }
         self.sink.send(&Row::State(state));
@@ -1182,6 +1203,12 @@ impl Tracer {
         })
         .flatten();
         let asked = call.address.clone();
+        if matches!(
+            number,
+            libc::SYS_connect | libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_recvfrom
+        ) {
+            self.ports.add(asked.as_ref());
+        }
         self.control.calls.fetch_add(1, Ordering::Relaxed);
         self.sink.send(&Row::Call(call));
         if self.settings.samples
@@ -1195,24 +1222,17 @@ impl Tracer {
             pending_error.unwrap_or(0)
         };
         if error != 0 {
-            let known = socket.and_then(|socket| self.registry.sockets.get(&socket));
-            let (family, local, remote) = known.map_or((0, None, None), |known| {
-                (
-                    known.row.family,
-                    known.row.local.clone(),
-                    known.row.remote.clone(),
-                )
-            });
-            self.facts.after_error(
-                &self.sink,
-                self.clock.now(),
-                call_id,
+            let remote = socket
+                .and_then(|socket| self.registry.sockets.get(&socket))
+                .and_then(|known| known.row.remote.clone());
+            let failure = Failure {
+                call: call_id,
                 number,
-                error,
-                family,
-                asked.or(remote),
-                local,
-            );
+                errno: error,
+                address: asked.or(remote),
+                pid: self.processes.get(&id).map_or(0, |process| process.row.pid),
+            };
+            self.facts.after(&self.sink, self.clock.now(), &failure);
         }
     }
 
@@ -1249,8 +1269,10 @@ impl Tracer {
                 if self.sample_is_due(socket)
                     || (result < 0 && result != -i64::from(libc::EAGAIN)) =>
             {
-                let known = self.registry.sockets.get(&socket);
-                if known.is_some_and(|known| known.row.local.is_none()) {
+                let incomplete = self.registry.sockets.get(&socket).is_some_and(|known| {
+                    known.row.local.is_none() || (known.is_stream() && known.row.remote.is_none())
+                });
+                if incomplete {
                     Depth::Addresses
                 } else {
                     Depth::Queues
@@ -1529,7 +1551,11 @@ impl Tracer {
             known.row.family = identity.family.unwrap_or(known.row.family);
             known.row.kind = identity.kind.unwrap_or(known.row.kind);
             known.row.protocol = identity.protocol.unwrap_or(known.row.protocol);
-            if let Some(cookie) = identity.cookie {
+            let inet = matches!(known.row.family, libc::AF_INET | libc::AF_INET6);
+            if let Some(cookie) = identity.cookie
+                && inet
+                && self.settings.samples
+            {
                 self.watched.add(cookie, socket);
             }
             if self.settings.samples || depth == Depth::Everything {
@@ -1541,6 +1567,8 @@ impl Tracer {
                 if depth != Depth::Queues {
                     known.row.local.clone_from(&state.local);
                     known.row.remote.clone_from(&state.remote);
+                    self.ports.add(known.row.local.as_ref());
+                    self.ports.add(known.row.remote.as_ref());
                 }
                 self.sink.send(&Row::Socket(known.row.clone()));
                 self.sink.send(&Row::State(state));

@@ -3,7 +3,7 @@
 Two graphs say what a program may call when: `UDP` and `TCP`; every endpoint checks its calls against them. `TCP_KERNEL`
 has the states of RFC 9293 as Linux names them, which go on where no program has a descriptor any more.
 
-What each call does in each state was tried on Linux 6.18, non-blocking, over a veth pair; ``outcomes`` holds the result.
+What each call does in each state was tried on Linux 6.18, non-blocking, over a veth pair; ``outcomes`` has the results.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ UDP: Final = Graph(
         receiving finished | EINVAL | ok | ok | ok           | ok           | EAGAIN       | ok       | ok       | EOPNOTSUPP | EOPNOTSUPP
         sending finished   | EINVAL | ok | ok | EPIPE        | EPIPE        | EAGAIN       | ok       | ok       | EOPNOTSUPP | EOPNOTSUPP
         closed             | closed | closed | closed | closed | closed     | closed       | closed   | closed   | closed     | closed
-        """,  # noqa: E501
+        """,
     ),
     {
         "created": {
@@ -277,7 +277,7 @@ TCP: Final = Graph(
         connecting > closed                      | call   | omitted | close() gives up
         listening > closed                       | call   | lecture | close(): clients that wait are reset
         created > closed                         | call   | lecture | close()
-    """),  # noqa: E501
+    """),
     _outcomes(
         "bind listen connect disconnect accept send receive finish_sending finish_receiving getpeername",
         """
@@ -292,7 +292,7 @@ TCP: Final = Graph(
         both finished      | EINVAL | EINVAL | EISCONN      | ok | EINVAL | EPIPE        | b''          | ok       | ok       | ok
         reset              | ok     | EINVAL | EISCONN      | ok | EINVAL | ECONNRESET   | ECONNRESET   | ENOTCONN | ENOTCONN | ENOTCONN
         closed             | closed | closed | closed       | closed | closed | closed   | closed       | closed   | closed   | closed
-        """,  # noqa: E501
+        """,
     ),
     {
         "created": {

@@ -121,7 +121,7 @@ CREATE TABLE packet (
 -- Counters of the network namespace (/proc/net/snmp, netstat, snmp6): all at the start, then those that changed.
 CREATE TABLE counter (
     at_ns INTEGER NOT NULL,
-    name  TEXT NOT NULL,             -- 'TcpExt.TCPAbortOnClose'
+    name  TEXT NOT NULL,             -- 'TcpExtTCPAbortOnClose', as nstat(8) names them
     value INTEGER NOT NULL
 );
 

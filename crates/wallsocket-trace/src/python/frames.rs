@@ -10,6 +10,7 @@ use super::code::{Code, CodeCache, Target};
 use super::layout::{CurrentFrame, Gil, Layout, version_text};
 use super::locate::{Anchors, locate};
 use super::memory::{ProcessMemory, ReadMemory, Window, word_in};
+use super::objects::{self, Objects};
 
 /// Interpreters, threads and frames followed at most, so that a torn list ends.
 const INTERPRETERS_MAX: usize = 256;
@@ -17,6 +18,8 @@ const THREADS_MAX: usize = 65_536;
 const FRAMES_MAX: usize = 1_000_000;
 /// How often a thread that runs on is read again.
 const SAMPLE_TRIES: usize = 8;
+/// How often the interpreter is asked where its library is, before it has said it.
+const QUESTIONS_MAX: u8 = 100;
 /// Threads whose stacks are remembered for speed.
 const WINDOWS_MAX: usize = 4096;
 
@@ -40,6 +43,45 @@ pub enum TopFrame {
     Loop(Frame),
     /// The thread runs no Python code.
     None,
+}
+
+impl TopFrame {
+    /// What a call made by the innermost of `frames` is attributed to.
+    pub fn of(frames: impl IntoIterator<Item = Frame>) -> Self {
+        let mut search = Search::default();
+        for frame in frames {
+            if !search.goes_on_after(frame) {
+                break;
+            }
+        }
+        search.end()
+    }
+}
+
+/// Looks for the frame that a call is attributed to, from the innermost outwards.
+#[derive(Default)]
+struct Search {
+    innermost: Option<Frame>,
+    found: Option<TopFrame>,
+}
+
+impl Search {
+    fn goes_on_after(&mut self, frame: Frame) -> bool {
+        self.found = match frame.code.place {
+            Place::User => Some(TopFrame::User(frame)),
+            Place::Loop => Some(TopFrame::Loop(self.innermost.take().unwrap_or(frame))),
+            Place::Library => {
+                self.innermost.get_or_insert(frame);
+                None
+            }
+        };
+        self.found.is_none()
+    }
+
+    fn end(self) -> TopFrame {
+        self.found
+            .unwrap_or_else(|| self.innermost.map_or(TopFrame::None, TopFrame::Library))
+    }
 }
 
 /// What [`Interpreter::sample`] saw of a thread that nobody stopped.
@@ -70,6 +112,8 @@ struct Remembered {
     state: u64,
     interpreter: u64,
     native_id: u64,
+    /// The newest interpreter at that time. Another one may have taken the thread over since.
+    newest: u64,
     window: Window,
 }
 
@@ -84,6 +128,8 @@ pub struct Interpreter<M = ProcessMemory> {
     pub(crate) codes: CodeCache,
     pub(crate) classifier: Classifier,
     threads: HashMap<i32, Remembered>,
+    /// How often the interpreter may still be asked where its standard library is.
+    questions: u8,
 }
 
 impl Interpreter {
@@ -115,6 +161,8 @@ impl<M: ReadMemory> Interpreter<M> {
             classifier.add_library(&directory);
         }
         let codes = CodeCache::default();
+        let threads = HashMap::new();
+        let questions = QUESTIONS_MAX;
         Ok(Self {
             memory,
             pid,
@@ -122,7 +170,8 @@ impl<M: ReadMemory> Interpreter<M> {
             layout,
             codes,
             classifier,
-            threads: HashMap::new(),
+            threads,
+            questions,
         })
     }
 
@@ -165,23 +214,9 @@ impl<M: ReadMemory> Interpreter<M> {
     /// # Errors
     /// [`Unknown`], with the reason.
     pub fn top_user_frame(&mut self, tid: i32) -> Result<TopFrame, Unknown> {
-        let mut innermost = None;
-        let mut top = None;
-        self.walk(tid, |frame| match frame.code.place {
-            Place::User => {
-                top = Some(TopFrame::User(frame));
-                false
-            }
-            Place::Loop => {
-                top = Some(TopFrame::Loop(innermost.take().unwrap_or(frame)));
-                false
-            }
-            Place::Library => {
-                innermost.get_or_insert(frame);
-                true
-            }
-        })?;
-        Ok(top.unwrap_or_else(|| innermost.map_or(TopFrame::None, TopFrame::Library)))
+        let mut search = Search::default();
+        self.walk(tid, |frame| search.goes_on_after(frame))?;
+        Ok(search.end())
     }
 
     /// The stack of thread `tid`, which nobody stopped.
@@ -325,35 +360,115 @@ impl<M: ReadMemory> Interpreter<M> {
         inside.unwrap_or(tid as u64)
     }
 
-    /// Finds the thread state of `tid`.
-    fn find_thread(&self, tid: i32) -> Result<(u64, u64, u64), Unknown> {
+    /// Finds the thread state of `tid`: the one it runs with, of those it has in several interpreters.
+    fn find_thread(&self, tid: i32) -> Result<Thread, Unknown> {
         let native_id = self.native_id(tid);
-        let mut found = None;
-        let mut only = None;
-        let mut count = 0;
+        let mut states = Vec::new();
+        let mut others = Vec::new();
         self.each_thread(|thread| {
-            count += 1;
-            only = Some(thread);
-            if thread.native_id == native_id {
-                found = Some(thread);
-            }
-            found.is_none()
+            let matches = thread.native_id == native_id;
+            if matches { &mut states } else { &mut others }.push(thread);
+            true
         })?;
-        // A forked child keeps the id that its thread had in the parent (up to 3.12 at least).
-        let forked = |thread: &Thread| {
-            count == 1
-                && self.pid == Some(tid)
-                && !fs::exists(format!("/proc/{tid}/task/{}", thread.native_id)).unwrap_or(true)
+        if states.is_empty() {
+            // A forked child can keep the id that its thread had in the parent.
+            let pid = self
+                .pid
+                .filter(|pid| *pid == tid)
+                .ok_or(Unknown::NoPythonThread(tid))?;
+            return match others.as_slice() {
+                [only]
+                    if !fs::exists(format!("/proc/{pid}/task/{}", only.native_id))
+                        .unwrap_or(true) =>
+                {
+                    Ok(*only)
+                }
+                _ => Err(Unknown::NoPythonThread(tid)),
+            };
+        }
+        if let [only] = states.as_slice() {
+            return Ok(*only);
+        }
+        // The main interpreter runs another one, never the other way round.
+        let mut running = Vec::new();
+        for thread in &states {
+            if self.current_frame(thread.state)? != 0 {
+                running.push(*thread);
+            }
+        }
+        match running.as_slice() {
+            [] => Ok(states[0]),
+            [only] => Ok(*only),
+            [main, other] if main.interpreter == 0 && other.interpreter != 0 => Ok(*other),
+            _ => Err(Unknown::Inconsistent(
+                "the thread runs in several interpreters",
+            )),
+        }
+    }
+
+    /// Address of the innermost frame of a thread state, 0 when it runs nothing.
+    fn current_frame(&self, state: u64) -> Result<u64, Unknown> {
+        let frame = self.thread_header(state)?.frame;
+        match self.layout.current_frame {
+            CurrentFrame::Direct(_) => Ok(frame),
+            CurrentFrame::ByCFrame { frame: at, .. } => self.memory.word(frame.wrapping_add(at)),
+        }
+    }
+
+    pub(crate) fn minor(&self) -> u32 {
+        self.anchors.version >> 16 & 0xff
+    }
+
+    pub(crate) fn objects(&self) -> Objects<'_, M> {
+        Objects {
+            memory: &self.memory,
+            layout: &self.layout,
+            minor: self.minor(),
+        }
+    }
+
+    /// Address of the main interpreter.
+    pub(crate) fn main_interpreter(&self) -> Result<u64, Unknown> {
+        let mut interpreter = self
+            .memory
+            .word(self.anchors.runtime + self.layout.runtime_interpreters)?;
+        for _ in 0..INTERPRETERS_MAX {
+            if interpreter == 0 {
+                return Err(Unknown::NotRunning);
+            }
+            match self
+                .memory
+                .word(interpreter.wrapping_add(self.layout.interpreter_next))?
+            {
+                0 => return Ok(interpreter),
+                next => interpreter = next,
+            }
+        }
+        Err(Unknown::Inconsistent("the list of interpreters has no end"))
+    }
+
+    /// Learns the place of the standard library from the interpreter itself, once it has worked it out.
+    pub(crate) fn learn_libraries(&mut self) {
+        if self.questions == 0 {
+            return;
+        }
+        self.questions -= 1;
+        let Ok(interpreter) = self.main_interpreter() else {
+            return;
         };
-        let thread = found
-            .or(only.filter(forked))
-            .ok_or(Unknown::NoPythonThread(tid))?;
-        let interpreter = self.thread_header(thread.state)?.interpreter;
-        Ok((thread.state, interpreter, thread.native_id))
+        let Ok(directories) = objects::library_directories(self.objects(), interpreter) else {
+            return;
+        };
+        self.questions = 0;
+        for directory in directories {
+            self.classifier.add_library(&directory);
+        }
+        self.codes.clear();
     }
 
     /// Calls `visit` with each frame of thread `tid`, innermost first, until it returns false.
     fn walk(&mut self, tid: i32, visit: impl FnMut(Frame) -> bool) -> Result<(), Unknown> {
+        self.learn_libraries();
         let mut thread = self.threads.remove(&tid).unwrap_or_default();
         let result = self.walk_thread(tid, &mut thread, visit);
         thread.window.finish();
@@ -377,8 +492,10 @@ impl<M: ReadMemory> Interpreter<M> {
         let window = &mut thread.window;
         window.begin(memory)?;
         let header_length = layout.thread_header();
+        let newest = window.word(memory, self.anchors.runtime + layout.runtime_interpreters)?;
         let mut header = None;
-        if thread.state != 0 {
+        // Where there is more than one interpreter, any of them may run the thread by now.
+        if thread.state != 0 && thread.newest == newest && thread.interpreter == newest {
             let bytes = window.bytes(memory, thread.state, header_length).ok();
             header = bytes
                 .and_then(|bytes| ThreadHeader::parse(bytes, layout))
@@ -389,10 +506,14 @@ impl<M: ReadMemory> Interpreter<M> {
         let header = if let Some(header) = header {
             header
         } else {
-            (thread.state, thread.interpreter, thread.native_id) = self.find_thread(tid)?;
+            thread.state = self.find_thread(tid)?.state;
             *window = Window::default();
             let bytes = window.bytes(memory, thread.state, header_length)?;
-            ThreadHeader::parse(bytes, layout).ok_or(Unknown::Unreadable(thread.state))?
+            let header =
+                ThreadHeader::parse(bytes, layout).ok_or(Unknown::Unreadable(thread.state))?;
+            (thread.interpreter, thread.native_id, thread.newest) =
+                (header.interpreter, header.native_id, newest);
+            header
         };
         let mut frame = match layout.current_frame {
             CurrentFrame::Direct(_) => header.frame,

@@ -49,6 +49,9 @@ pub(crate) fn locate(pid: i32, memory: &impl ReadMemory) -> Result<Option<Anchor
             std::io::ErrorKind::PermissionDenied => Unknown::NotPermitted,
             _ => Unknown::Gone,
         })?;
+    if maps.is_empty() && is_dead(pid) {
+        return Err(Unknown::Gone);
+    }
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok();
     let mut candidates: Vec<(Mapped, bool)> = maps
         .lines()
@@ -69,6 +72,15 @@ pub(crate) fn locate(pid: i32, memory: &impl ReadMemory) -> Result<Option<Anchor
         }
     }
     refused.map_or(Ok(None), Err)
+}
+
+/// Whether the process has ended and only waits for its parent to notice. (Kernel threads map nothing either.)
+fn is_dead(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which is in parentheses and may contain any, comes the state.
+    stat.rsplit(") ")
+        .next()
+        .is_none_or(|rest| rest.starts_with(['Z', 'X']) || rest.is_empty())
 }
 
 /// Reads one line of `/proc/PID/maps`.

@@ -21,12 +21,15 @@ mod frames;
 mod layout;
 mod locate;
 mod memory;
+mod objects;
+mod tasks;
 
 pub use classifier::{Classifier, Place};
 pub use code::{Code, Kind};
 pub use frames::{Frame, Interpreter, Sample, Thread, TopFrame};
 pub use locate::Anchors;
 pub use memory::{ProcessMemory, Range, ReadMemory};
+pub use tasks::{Task, TaskState};
 
 /// Why an answer is not known. The text completes "unknown: …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

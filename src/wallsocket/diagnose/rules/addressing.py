@@ -106,13 +106,13 @@ class OtherFamily(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A name such as localhost may stand for ::1 and 127.0.0.1. A server on one of them does not answer on the other, "
-        "and a client that tries only the first address is refused."
+        "A name such as localhost may stand for ::1 and 127.0.0.1. A server on one of them does not answer on the "
+        "other, and a client that tries only the first address is refused."
     )
     symptoms = ("connection refused on localhost", "::1 refused, 127.0.0.1 works", "IPv6 connection refused")
     proof = (
-        "The connection to an IPv6 address was refused, no later one succeeded, and on that port a socket listens on an "
-        "IPv4 address only (or the reverse)."
+        "The connection to an IPv6 address was refused, no later one succeeded, and on that port a socket listens on "
+        "an IPv4 address only (or the reverse)."
     )
     fix = "Let the server listen on both versions, or let the client try every address that the name has."
     disproof = "A socket listens on the port for the version of IP that was tried."

@@ -1,0 +1,235 @@
+//! The wire layer: frames of the network namespace, each once, on the recording's clock.
+//!
+//! In a private namespace every frame is the program's. On the host the frames of others pass too: there a frame is kept
+//! only when one of its ports belongs to a followed socket. A port is learned a moment after its first frame has
+//! travelled, so frames wait [`UNDECIDED`] before they are dropped.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_bytes::ByteBuf;
+use wallsocket_kernel::address::Address;
+use wallsocket_sys::packet::{self, Direction, PacketError, Ring, RingOptions};
+use wallsocket_wire::decode::Transport;
+use wallsocket_wire::{Hints, LinkType, decode};
+
+use crate::clock::Clock;
+use crate::rows::{self, Row};
+use crate::sink::Sink;
+
+/// Headers of one frame at most: Ethernet with two tags, the longest IPv4 and TCP headers.
+const HEADERS: usize = 14 + 8 + 60 + 60;
+/// How long the kernel may hold frames back.
+const LATENCY: Duration = Duration::from_millis(10);
+/// How long a frame waits for a socket that owns it, on the host.
+const UNDECIDED: i64 = 200_000_000;
+/// Frames that may wait; older ones are dropped first.
+const UNDECIDED_FRAMES: usize = 20_000;
+
+/// The ports of followed sockets.
+#[derive(Debug, Default)]
+pub struct Ports {
+    ports: Mutex<HashSet<u16>>,
+}
+
+impl Ports {
+    /// Follows the port of a raw socket address, if it has one.
+    pub fn add(&self, address: Option<&ByteBuf>) {
+        let port = address
+            .and_then(|address| Address::decode(address).port())
+            .unwrap_or(0);
+        if port != 0
+            && let Ok(port) = u16::try_from(port)
+        {
+            self.ports
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(port);
+        }
+    }
+
+    fn has(&self, pair: (u16, u16)) -> bool {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.contains(&pair.0) || ports.contains(&pair.1)
+    }
+}
+
+/// The capturing thread; [`Capture::finish`] waits until it has sent what had travelled by then.
+pub struct Capture {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Capture {
+    /// Starts to capture in the network namespace of the caller. `private`: every frame is the program's.
+    pub fn start(
+        sink: Sink,
+        clock: Clock,
+        ports: Arc<Ports>,
+        private: bool,
+        payload: usize,
+    ) -> Result<Self, PacketError> {
+        let snap_length = u32::try_from((HEADERS + payload).min(0x4_0000)).unwrap_or(0x4_0000);
+        let options = RingOptions {
+            direction: Direction::Both,
+            block_timeout: LATENCY,
+            snap_length,
+            ..RingOptions::default()
+        };
+        let mut ring = Ring::open(&options)?;
+        sink.send(&Row::Meta(rows::Meta {
+            key: "snap_length".into(),
+            value: snap_length.to_string(),
+        }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let failed = |error| PacketError {
+            call: "thread",
+            error,
+        };
+        let thread = std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || capture(&mut ring, &sink, clock, &ports, private, &stopped))
+            .map_err(failed)?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it.
+    pub fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+    }
+}
+
+fn capture(
+    ring: &mut Ring,
+    sink: &Sink,
+    clock: Clock,
+    ports: &Ports,
+    private: bool,
+    stop: &AtomicBool,
+) {
+    let mut reader = Reader {
+        sink,
+        clock,
+        private,
+        undecided: VecDeque::new(),
+        interfaces: HashMap::new(),
+    };
+    loop {
+        let last = stop.load(Ordering::Relaxed);
+        match reader.block(ring) {
+            Ok(some) => {
+                reader.decide(ports, last);
+                if last && !some {
+                    break;
+                }
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+            Err(error) => {
+                sink.send(&Row::Meta(rows::Meta {
+                    key: "wire".into(),
+                    value: format!("the capture ended: {error}"),
+                }));
+                return;
+            }
+        }
+    }
+    if let Ok(statistics) = ring.statistics()
+        && statistics.dropped > 0
+    {
+        sink.send(&Row::Mark(rows::Mark {
+            at_ns: clock.now(),
+            process: None,
+            tid: None,
+            kind: "lost".into(),
+            text: format!(
+                "{} frames were lost: the capture did not keep up",
+                statistics.dropped
+            ),
+        }));
+    }
+}
+
+struct Reader<'a> {
+    sink: &'a Sink,
+    clock: Clock,
+    private: bool,
+    undecided: VecDeque<((u16, u16), rows::Packet)>,
+    interfaces: HashMap<u32, Option<String>>,
+}
+
+impl Reader<'_> {
+    /// Takes the next block of frames; false when none came.
+    fn block(&mut self, ring: &mut Ring) -> std::io::Result<bool> {
+        let offset = self.clock.from_realtime_offset();
+        let Some(block) = ring.next_block(Some(LATENCY * 2))? else {
+            return Ok(false);
+        };
+        for frame in block.frames() {
+            let link_type = LinkType::from_hardware_type(frame.header.hardware_type)
+                .unwrap_or(LinkType::ETHERNET);
+            let packet = rows::Packet {
+                at_ns: frame.header.timestamp_ns as i64 + offset,
+                interface: name(&mut self.interfaces, frame.header.interface),
+                link_type: link_type.0 as u16,
+                length: frame.header.original_length,
+                frame: ByteBuf::from(frame.bytes.to_vec()),
+            };
+            if self.private {
+                self.sink.send(&Row::Packet(packet));
+            } else if let Some(pair) =
+                ports_within(link_type, frame.bytes, frame.header.original_length)
+            {
+                self.undecided.push_back((pair, packet));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends or drops the frames that have waited long enough.
+    fn decide(&mut self, ports: &Ports, last: bool) {
+        let now = self.clock.now();
+        while let Some((_, packet)) = self.undecided.front() {
+            if !last && now - packet.at_ns <= UNDECIDED && self.undecided.len() <= UNDECIDED_FRAMES
+            {
+                return;
+            }
+            if let Some((pair, packet)) = self.undecided.pop_front()
+                && ports.has(pair)
+            {
+                self.sink.send(&Row::Packet(packet));
+            }
+        }
+    }
+}
+
+fn name(known: &mut HashMap<u32, Option<String>>, index: u32) -> Option<String> {
+    known
+        .entry(index)
+        .or_insert_with(|| {
+            let socket = packet::packet_socket().ok()?;
+            let name =
+                wallsocket_sys::socket::interface_name(std::os::fd::AsFd::as_fd(&socket), index)
+                    .ok()?;
+            String::from_utf8(name).ok()
+        })
+        .clone()
+}
+
+/// The ports of a frame, or of the packet that an ICMP error in it quotes.
+fn ports_within(link_type: LinkType, bytes: &[u8], length: u32) -> Option<(u16, u16)> {
+    let frame = decode(link_type, bytes, length, Hints::default());
+    ports_of(&frame).or_else(|| frame.quoted().as_ref().and_then(ports_of))
+}
+
+fn ports_of(frame: &wallsocket_wire::Frame<'_>) -> Option<(u16, u16)> {
+    match &frame.transport {
+        Transport::Tcp(tcp) => Some((tcp.source_port, tcp.destination_port)),
+        Transport::Udp(udp) => Some((udp.source_port, udp.destination_port)),
+        _ => None,
+    }
+}

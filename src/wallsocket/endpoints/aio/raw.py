@@ -1,0 +1,57 @@
+"""Raw IPv4 sockets for asyncio and trio; see `wallsocket.raw`."""
+
+from __future__ import annotations
+
+import socket
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .. import raw as semantics
+from ..base import default_host, make_socket
+from ..raw import Packet
+from .driver import closing, drive
+from .tcp import RECEIVE
+
+if TYPE_CHECKING:
+    from ...kernel import Host
+
+__all__ = ["Endpoint", "Packet"]
+
+
+class Endpoint(semantics.EndpointSteps):
+    """A raw IPv4 socket; see `wallsocket.raw.Endpoint`."""
+
+    blocking = False
+    _in_a_row = 0
+
+    def __init__(self, protocol: int | str, *, own_header: bool = False, host: Host | None = None) -> None:
+        home = default_host(host)
+        sock = make_socket(home, socket.AF_INET, socket.SOCK_RAW, semantics.protocol_number(protocol))
+        sock.setblocking(False)
+        super().__init__(sock, home, "created")
+        if own_header:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+
+    async def receive(self) -> Packet:
+        """Return the next packet of the protocol, header parsed."""
+        return await drive(self._receive(RECEIVE), self)
+
+    async def send(self, data: Any, to: str | None = None) -> None:
+        """Send one packet: a payload, or header and payload with ``own_header``."""
+        await drive(self._send(data, to, RECEIVE), self)
+
+    def close(self) -> None:
+        """Close."""
+        self._close()
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()

@@ -1,0 +1,225 @@
+"""TCP for asyncio and trio.
+
+The operations, states, errors and parameters are those of `wallsocket.tcp`; time limits are cancel scopes
+(``with anyio.fail_after(5):``, ``asyncio.timeout``). A cancelled receive loses no byte; after a cancelled send
+`Connection.bytes_sent` says how much went out.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import anyio
+
+from ...errors import EndpointError, FramingError
+from .. import tcp as semantics
+from ..addresses import Address
+from ..base import default_host, make_socket
+from ..stream import RECEIVE_SIZE, Progress, check_size
+from .driver import closing, drive
+
+if TYPE_CHECKING:
+    from ...framing import Framing
+    from ...kernel import Host
+    from .messages import MessageStream
+
+__all__ = ["Connection", "Listener", "connect", "listen"]
+
+MessageT = TypeVar("MessageT")
+
+_log = logging.getLogger("wallsocket.aio")
+
+RECEIVE: Final = socket.MSG_DONTWAIT
+SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+
+class Connection(semantics.ConnectionSteps):
+    """A TCP connection; see `wallsocket.tcp.Connection`."""
+
+    blocking = False
+    _in_a_row = 0
+
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        home = default_host(host)
+        if sock is None:
+            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        super().__init__(sock, home, state)
+
+    async def connect(self, address: Address) -> None:
+        """Connect to ``address``; a cancelled attempt is given up and may be made again."""
+        await drive(self._connect(address), self)
+
+    async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False, urgent: bool = False) -> bytes:
+        """Return the bytes that are there, at most ``max_bytes``; ``b""`` when the peer has finished sending."""
+        if max_bytes < 1:
+            check_size(max_bytes)
+        flags = RECEIVE
+        if peek:
+            flags |= socket.MSG_PEEK
+        if urgent:
+            flags |= socket.MSG_OOB
+        return await drive(self._receive(max_bytes, flags), self)
+
+    async def receive_into(self, buffer: Any) -> int:
+        """Receive into a writable buffer; return the count, 0 when the peer has finished sending."""
+        return await drive(self._receive_into(memoryview(buffer).cast("B"), RECEIVE), self)
+
+    async def receive_exactly(self, count: int) -> bytes:
+        """Return exactly ``count`` bytes. What came before a cancellation is kept for the next call.
+
+        Raises:
+            EndOfStream: the peer finished before; it has what came.
+        """
+        return await drive(self._receive_exactly(count, RECEIVE), self)
+
+    async def send(self, data: Any, *, more: bool = False, urgent: bool = False) -> int:
+        """Hand bytes to the kernel; return how many it took, which may be fewer."""
+        flags = SEND | (socket.MSG_MORE if more else 0) | (socket.MSG_OOB if urgent else 0)
+        return await drive(self._send(data, flags), self)
+
+    async def send_all(self, data: Any, *, progress: Progress | None = None) -> None:
+        """Hand all bytes to the kernel; after a cancellation `bytes_sent` says how many it took."""
+        await drive(self._send_all(data, SEND, progress), self)
+
+    async def send_file(
+        self, file: IO[bytes], *, offset: int = 0, count: int | None = None, progress: Progress | None = None
+    ) -> int:
+        """Send an open file by sendfile(2); return the bytes sent."""
+        return await drive(self._send_file(file, offset, count, progress), self)
+
+    async def close(self, *, graceful: bool = False, timeout_s: float = 5.0) -> None:
+        """Close; ``graceful`` cannot reset the peer, and waits for it at most ``timeout_s`` seconds."""
+        if graceful:
+            with anyio.move_on_after(timeout_s):
+                await drive(self._close_gracefully(), self)
+        self._close()
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
+        """Return the connection as a stream of messages."""
+        from .messages import MessageStream
+
+        return MessageStream(self, framing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+class Listener(semantics.ListenerSteps):
+    """A listening TCP socket; see `wallsocket.tcp.Listener`."""
+
+    blocking = False
+    _in_a_row = 0
+
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        home = default_host(host)
+        if sock is None:
+            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+        super().__init__(sock, home, state)
+
+    async def accept(self) -> Connection:
+        """Return the next connection; survives lost connections and a lack of descriptors."""
+        return await drive(self._accept(Connection), self)
+
+    async def serve(
+        self, handler: Callable[[Connection], Awaitable[object]], *, max_connections: int | None = None
+    ) -> None:
+        """Accept for ever; run ``handler`` in a task for each connection, which is closed after it.
+
+        Network and protocol errors of one connection are logged (``wallsocket.aio``) and end only that one. Others
+        are bugs and end everything.
+
+        Args:
+            handler: takes the connection.
+            max_connections: more than these wait in the backlog.
+        """
+        limiter = anyio.Semaphore(max_connections) if max_connections is not None else None
+
+        async def run(connection: Connection) -> None:
+            try:
+                async with connection:
+                    await handler(connection)
+            except (EndpointError, FramingError, OSError) as error:
+                _log.info("%r ended: %s", connection, error)
+            finally:
+                if limiter is not None:
+                    limiter.release()
+
+        async with anyio.create_task_group() as group:
+            while self._state == "listening":
+                if limiter is not None:
+                    await limiter.acquire()
+                group.start_soon(run, await self.accept())
+
+    def close(self) -> None:
+        """Close: connections that wait in the backlog are reset."""
+        self._close()
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    async def __aiter__(self) -> AsyncIterator[Connection]:
+        while self._state == "listening":
+            yield await self.accept()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+async def connect(
+    address: Address,
+    *,
+    host: Host | None = None,
+    source: Address | None = None,
+    stagger_s: float = semantics.STAGGER_S,
+    setup: Callable[[socket.socket], object] | None = None,
+) -> Connection:
+    """Connect to ``address``; see `wallsocket.tcp.connect`."""
+    return await drive(semantics.connect_steps(Connection, address, host, source, setup, stagger_s), None)
+
+
+async def listen(
+    address: Address,
+    *,
+    host: Host | None = None,
+    backlog: int = 128,
+    reuse_address: bool = True,
+    reuse_port: bool = False,
+    ipv6_only: bool | None = None,
+) -> Listener:
+    """Create a listener on ``address``; see `wallsocket.tcp.listen`."""
+    steps = semantics.listen_steps(Listener, address, host, backlog, reuse_address, reuse_port, ipv6_only)
+    return await drive(steps, None)

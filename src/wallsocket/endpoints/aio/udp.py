@@ -1,0 +1,110 @@
+"""UDP for asyncio and trio; the operations, states and errors are those of `wallsocket.udp`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .. import udp as semantics
+from ..addresses import Address
+from ..base import default_host, make_socket, positive
+from ..udp import BUFFER_SIZE, Datagram, reply_source
+from .driver import closing, drive
+from .tcp import RECEIVE, SEND
+
+if TYPE_CHECKING:
+    from ...kernel import Host
+
+__all__ = ["Datagram", "Endpoint", "bind", "connect"]
+
+
+class Endpoint(semantics.EndpointSteps):
+    """A UDP socket; see `wallsocket.udp.Endpoint`. Iterating receives for ever."""
+
+    blocking = False
+    _in_a_row = 0
+
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        home = default_host(host)
+        if sock is None:
+            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        super().__init__(sock, home, state)
+
+    async def connect(self, address: Address) -> None:
+        """Choose one peer; sends no packet."""
+        await drive(self._connect(address), self)
+
+    async def receive(self, max_bytes: int = BUFFER_SIZE, *, peek: bool = False) -> Datagram:
+        """Return the next datagram; an empty one is a datagram, too."""
+        if max_bytes < BUFFER_SIZE:
+            positive(max_bytes, "max_bytes")
+        return await drive(self._receive(max_bytes, RECEIVE | socket.MSG_PEEK if peek else RECEIVE), self)
+
+    async def receive_many(self, limit: int = 64) -> list[Datagram]:
+        """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        return await drive(self._receive_many(limit, RECEIVE), self)
+
+    async def send(
+        self, data: Any, to: Address | None = None, *, source: str | None = None, interface: str | int = 0
+    ) -> None:
+        """Send one datagram."""
+        await drive(self._send(data, to, SEND, source, interface), self)
+
+    async def send_many(self, datagrams: Iterable[Any], to: Address | None = None) -> int:
+        """Send datagrams to one destination; return how many. Runs of equal length share a system call (GSO)."""
+        return await drive(self._send_many(list(datagrams), to, SEND), self)
+
+    async def reply(self, datagram: Datagram, data: Any) -> None:
+        """Answer ``datagram`` from the very address that it was sent to."""
+        await drive(self._send(data, datagram.peer, SEND, reply_source(datagram), 0), self)
+
+    def close(self) -> None:
+        """Close. The peer is told nothing."""
+        self._close()
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    async def __aiter__(self) -> AsyncIterator[Datagram]:
+        while True:
+            yield await self.receive()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+async def bind(
+    address: Address,
+    *,
+    host: Host | None = None,
+    reuse_address: bool = False,
+    reuse_port: bool = False,
+    ipv6_only: bool | None = None,
+    details: bool | None = None,
+) -> Endpoint:
+    """Create an endpoint on ``address``; see `wallsocket.udp.bind`."""
+    steps = semantics.bind_steps(Endpoint, address, host, reuse_address, reuse_port, ipv6_only, details)
+    return await drive(steps, None)
+
+
+async def connect(
+    address: Address, *, host: Host | None = None, source: Address | None = None, icmp_errors: bool = True
+) -> Endpoint:
+    """Create an endpoint whose peer is ``address``; see `wallsocket.udp.connect`."""
+    return await drive(semantics.connect_steps(Endpoint, address, host, source, icmp_errors), None)

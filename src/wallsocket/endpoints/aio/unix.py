@@ -1,0 +1,196 @@
+"""Unix sockets for asyncio and trio; the operations, states and errors are those of `wallsocket.unix`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from .. import unix as semantics
+from ..addresses import Address
+from ..base import default_host, make_socket, positive
+from ..stream import RECEIVE_SIZE, Progress, check_size
+from ..udp import Datagram
+from ..unix import DATAGRAM_SIZE, Kind
+from .driver import closing, drive
+from .tcp import RECEIVE, SEND
+from .tcp import Connection as TcpConnection
+
+if TYPE_CHECKING:
+    from ...framing import Framing
+    from ...kernel import Host
+    from .messages import MessageStream
+
+__all__ = ["Connection", "Endpoint", "Listener", "bind", "connect", "listen", "pair"]
+
+MessageT = TypeVar("MessageT")
+
+
+class Connection(semantics.ConnectionSteps):
+    """A connected Unix socket; see `wallsocket.unix.Connection`."""
+
+    blocking = False
+    _in_a_row = 0
+
+    receive_exactly = TcpConnection.receive_exactly
+    receive_into = TcpConnection.receive_into
+    send_file = TcpConnection.send_file
+    close = TcpConnection.close
+
+    def __init__(self, sock: socket.socket, host: Host | None = None, state: str = "created") -> None:
+        sock.setblocking(False)
+        super().__init__(sock, default_host(host), state)
+
+    async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False) -> bytes:
+        """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end."""
+        flags = RECEIVE | (socket.MSG_PEEK if peek else 0)
+        return await drive(self._receive(check_size(max_bytes), flags), self)
+
+    async def send(self, data: Any) -> int:
+        """Hand bytes or one message to the kernel; return how many bytes it took."""
+        return await drive(self._send(data, SEND), self)
+
+    async def send_all(self, data: Any, *, progress: Progress | None = None) -> None:
+        """Hand all bytes to the kernel."""
+        await drive(self._send_all(data, SEND, progress), self)
+
+    async def send_descriptors(self, data: Any, descriptors: Sequence[int]) -> int:
+        """Send bytes, and copies of open descriptors with them; return how many bytes went."""
+        return await drive(self._send_descriptors(data, descriptors, SEND), self)
+
+    async def receive_descriptors(
+        self, max_bytes: int = RECEIVE_SIZE, *, max_descriptors: int = 16
+    ) -> tuple[bytes, list[int]]:
+        """Return bytes, and the descriptors that came with them (the caller closes them)."""
+        positive(max_descriptors, "max_descriptors")
+        return await drive(self._receive_descriptors(max_bytes, max_descriptors, RECEIVE), self)
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
+        """Return the connection as a stream of messages."""
+        from .messages import MessageStream
+
+        return MessageStream(self, framing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+class Listener(semantics.ListenerSteps):
+    """A listening Unix socket; see `wallsocket.unix.Listener`."""
+
+    blocking = False
+    _in_a_row = 0
+
+    async def accept(self) -> Connection:
+        """Return the next connection."""
+        return await drive(self._accept(Connection), self)
+
+    def close(self) -> None:
+        """Close, and remove the socket file."""
+        self._close()
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    async def __aiter__(self) -> AsyncIterator[Connection]:
+        while self._state == "listening":
+            yield await self.accept()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+class Endpoint(semantics.EndpointSteps):
+    """A Unix datagram socket; see `wallsocket.unix.Endpoint`."""
+
+    blocking = False
+    _in_a_row = 0
+
+    async def receive(self, max_bytes: int = DATAGRAM_SIZE, *, peek: bool = False) -> Datagram:
+        """Return the next datagram."""
+        flags = RECEIVE | (socket.MSG_PEEK if peek else 0)
+        return await drive(self._receive(positive(max_bytes, "max_bytes"), flags), self)
+
+    async def send(self, data: Any, to: Address | None = None) -> None:
+        """Send one datagram; waits while the receiver's queue is full."""
+        await drive(self._send(data, to, SEND), self)
+
+    def close(self) -> None:
+        """Close, and remove the socket file."""
+        self._close()
+
+    def _close(self) -> None:
+        closing(self._socket.fileno())
+        super()._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+async def connect(address: Address, *, kind: Kind = "stream", host: Host | None = None) -> Connection:
+    """Connect to a Unix listener; see `wallsocket.unix.connect`."""
+    return await drive(semantics.connect_steps(Connection, address, kind, host), None)
+
+
+async def listen(
+    address: Address,
+    *,
+    kind: Kind = "stream",
+    host: Host | None = None,
+    backlog: int = 128,
+    replace_stale: bool = True,
+    mode: int | None = None,
+) -> Listener:
+    """Create a Unix listener; see `wallsocket.unix.listen`."""
+    home = default_host(host)
+    listener = Listener(make_socket(home, socket.AF_UNIX, semantics.kind_number(kind)), home)
+    try:
+        listener.bind(address, replace_stale=replace_stale, mode=mode)
+        listener.listen(backlog)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+async def bind(
+    address: Address, *, host: Host | None = None, replace_stale: bool = True, mode: int | None = None
+) -> Endpoint:
+    """Create a Unix datagram endpoint; see `wallsocket.unix.bind`."""
+    home = default_host(host)
+    sock = make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    endpoint = Endpoint(sock, home)
+    try:
+        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
+    except BaseException:
+        endpoint.close()
+        raise
+    return endpoint
+
+
+def pair(kind: Kind = "stream") -> tuple[Connection, Connection]:
+    """Return two connections that are connected with each other (socketpair)."""
+    a, b = socket.socketpair(socket.AF_UNIX, semantics.kind_number(kind))
+    return Connection(a, None, "established"), Connection(b, None, "established")
