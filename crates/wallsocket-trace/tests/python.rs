@@ -215,12 +215,28 @@ fn a_recording_of_the_memory_gives_the_same_answers() {
     }
 }
 
+/// Pointers and sizes that invite mistakes.
+fn hostile() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(0),
+        Just(1),
+        Just(u64::MAX),
+        u64::MAX - 300..u64::MAX,
+        Just(1 << 63),
+        any::<u64>()
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Memory that says anything at all leads to an answer, soon, and to no panic.
     #[test]
     fn flipped_bytes_do_no_harm(
+        words in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), hostile()),
+            0..40,
+        ),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..40),
     ) {
         let recorded = recorded();
@@ -230,6 +246,14 @@ proptest! {
             let bytes = &mut piece.get_mut(pieces).1;
             if !bytes.is_empty() {
                 *byte.get_mut(bytes) = *value;
+            }
+        }
+        for (piece, word, value) in &words {
+            let pieces = &mut recording.pieces;
+            let bytes = &mut piece.get_mut(pieces).1;
+            if bytes.len() >= 8 {
+                let at = word.index(bytes.len() / 8) * 8;
+                bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
             }
         }
         let started = Instant::now();
