@@ -75,7 +75,7 @@ def _available() -> dict[str, _Entry]:
     return {name: entry for name, entry in COMMANDS.items() if entry.module in _installed()}
 
 
-class _ReaderGone(Exception):  # noqa: N818 (no error: whoever read our output has enough)
+class _ReaderGone(Exception):
     """A pipe that we write into was closed; click would end the process with status 1 on a BrokenPipeError."""
 
 
