@@ -362,6 +362,7 @@ class Timeline:
         self.calls = 0  #: all that were recorded
         self.stray_segments = 0  #: frames of conversations that no traced socket took part in
         self._names = names(self.machine)
+        self._roles: dict[int, Role] = {}
         self._limit = limit
         self._since_ns = since_ns if since_ns is not None else 0
         self._until_ns = until_ns if until_ns is not None else 1 << 62
@@ -416,7 +417,13 @@ class Timeline:
 
     def role(self, call: Call) -> Role:
         """What a call does to a conversation."""
-        return role(self._names.get(call.number, ""), sends=call.c == 1)
+        what = self._roles.get(call.number)
+        if what is None:
+            name = self._names.get(call.number, "")
+            what = role(name, sends=call.c == 1)
+            if name != "splice":
+                self._roles[call.number] = what
+        return what
 
     # -- the joins
 
