@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..events import Call, Known, Process
-from . import naming
-from .calls import CallText, address
+from ..kernel import names as naming
+from .calls import CallText, address, named
 from .syscalls import Role
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
-from .timeline import ACK, FIN, RST, SYN, Conversation, Row, Segment, TcpState, Timeline, Track, Transition
+from .timeline import ACK, FIN, RST, SYN, Conversation, Row, Segment, TcpState, Timeline, Transition
 from .verdict import amount, duration, verdict
 
 __all__ = ["Ladder", "conversation_title", "header", "process_label", "socket_label", "source_text"]
@@ -27,7 +27,11 @@ _IDLE_NS: Final = 100_000_000
 #: A call that took this long says so.
 _SLOW_NS: Final = 1_000_000
 #: Narrowest and widest column for the wire.
-_WIRE_COLUMNS: Final = (20, 38)
+_WIRE_COLUMNS: Final = (18, 38)
+#: States in which bytes may still be on their way out.
+_SENDING: Final = frozenset(
+    {TcpState.ESTABLISHED, TcpState.FIN_WAIT1, TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING}
+)
 #: Columns for the name of an end that was not traced: an address and what it is.
 _NAME_COLUMNS: Final = 28
 #: Programs whose first argument says more than their own name.
@@ -87,11 +91,13 @@ def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
             kind = "unix" if item.family == _AF_UNIX else "tcp"
             return f"{kind} listener {local or 'without address'}"
         case "socket":
-            words = (naming.family(item.family), naming.socket_type(item.type))
-            return " ".join((*words, naming.protocol(item.family, item.protocol), local)).strip()
+            words = (named(naming.family, item.family), named(naming.socket_type, item.type))
+            return " ".join((*words, named(naming.protocol, item.family, item.protocol), local)).strip()
     remote = _end(conversation, item.remote)
     if not remote and conversation.right is not None:
         remote = _end(conversation, timeline.tracks[conversation.right].socket.local)
+    if not remote and (tried := timeline.target_of(conversation.left)) is not None:
+        remote = _end(conversation, tried.address)
     if item.origin == "socketpair":
         return f"{conversation.kind} pair"
     arrow = "←" if item.origin == "accept" else "→"
@@ -208,7 +214,7 @@ class Ladder:
         rest = self._width - self._time_width - 2
         if not wire:
             return ((rest - 2) // 2 if two else rest), 0
-        middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // 4))
+        middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // (4 if two else 3)))
         if not two:
             # The other end has nothing to say but its name.
             return max(16, rest - middle - 4 - _NAME_COLUMNS), middle
@@ -217,8 +223,10 @@ class Ladder:
     def _rail_head(self, conversation: Conversation, side: int) -> str:
         socket = conversation.socket_of(side)
         if socket is None:
-            item = self._timeline.tracks[conversation.left].socket
-            return f"{address(item.remote)} (not traced)" if item.remote else ""
+            remote = self._timeline.tracks[conversation.left].socket.remote
+            if remote is None and (tried := self._timeline.target_of(conversation.left)) is not None:
+                remote = tried.address
+            return f"{address(remote)} (not traced)" if remote else ""
         process = self._timeline.processes.get(self._timeline.tracks[socket].socket.process)
         pid = f"  pid {process.pid}" if process is not None else ""
         return process_label(process) + pid
@@ -335,13 +343,18 @@ class Ladder:
             if row.before.receive_queue:
                 what = "not accepted" if listening else "unread"
                 notes.append((f"{row.before.receive_queue} {what}", Style.WARNING))
-            if row.before.send_queue and not listening:
+            if row.before.send_queue and row.before.state in _SENDING:
                 notes.append((f"{row.before.send_queue} not acknowledged", Style.DIM))
             return notes
         after = row.after
+        role = self._calls.role(call) if call is not None else None
+        if role is Role.RECEIVE and row.before is not None and call is not None:
+            # Only datagrams are looked at before they are taken: the figure is the length of the next one.
+            length = row.before.receive_queue or 0
+            if call.length is not None and length > call.length:
+                return [(f"datagram of {length}", Style.WARNING)]
         if after is None or call is None:
             return []
-        role = self._calls.role(call)
         if role is Role.ACCEPT and after.state == TcpState.LISTEN:
             return [(f"{after.receive_queue} more waiting", Style.DIM)] if after.receive_queue else []
         if role is Role.RECEIVE and after.receive_queue:
