@@ -108,7 +108,7 @@ def command(
             if given:
                 raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
         with options.open_recording(recording) as opened:
-            return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet, aloud=False)
+            return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet)[0]
     if recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
     if not target:
@@ -129,31 +129,31 @@ def command(
         user=user,
     )
     with Recording.open(result.path) as opened:
-        return _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet, aloud=True)
+        status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
+    # Only now: a reader would be in the way.
+    _store(result.path, diagnosis)
+    return status
 
 
 def _explain(
-    recording: Recording, result: RunResult | None, *, fail_on: str, as_json: bool, quiet: bool, aloud: bool
-) -> int:
+    recording: Recording, result: RunResult | None, *, fail_on: str, as_json: bool, quiet: bool
+) -> tuple[int, Diagnosis]:
+    """Judge and print; ``result`` is of the command that was just run, if one was."""
     from ..diagnose import diagnose
 
     diagnosis = diagnose(recording)
-    if aloud:
-        _store(recording.path, diagnosis)
     if as_json:
         stream = sys.stdout.buffer
         for line in diagnosis.json_lines():
             stream.write(line + b"\n")
         stream.flush()
     elif not quiet or diagnosis.findings:
-        _print(recording, diagnosis, result, aloud=aloud)
-    return _FINDINGS if diagnosis.reaches(fail_on) else _CLEAN
+        _print(recording, diagnosis, result)
+    return (_FINDINGS if diagnosis.reaches(fail_on) else _CLEAN), diagnosis
 
 
-def _store(path: Path | None, diagnosis: Diagnosis) -> None:
+def _store(path: Path, diagnosis: Diagnosis) -> None:
     """Put the findings into the recording that was just made; a full disk must not hide them."""
-    if path is None:
-        return
     import msgspec
 
     from ..errors import RecordingError
@@ -173,11 +173,11 @@ def _store(path: Path | None, diagnosis: Diagnosis) -> None:
         click.echo(f"wallsocket explain: {error}", err=True)
 
 
-def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None, *, aloud: bool) -> None:
+def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None) -> None:
     from ..diagnose.text import report
     from ..trace.text import escape
 
-    stream = sys.stderr if aloud else sys.stdout
+    stream = sys.stdout if result is None else sys.stderr
     started = recording.meta_int("started_realtime_ns")
     added = recording.meta_int("added_ns_per_call")
     lines = report(
@@ -187,9 +187,9 @@ def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None,
         recorded_s=started / 1e9 if started is not None else None,
         added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
     )
-    if aloud and result is not None:
+    if result is not None:
         if diagnosis.target_status:
             lines.append(f"the command ended with status {diagnosis.target_status}")
         lines.append(f"recording: {escape(str(result.path))}")
     for line in lines:
-        click.echo(line, err=aloud)
+        click.echo(line, err=result is not None)
