@@ -186,6 +186,8 @@ pub struct RouteQuestion {
 pub struct VethEnd<'a> {
     /// Name.
     pub name: &'a str,
+    /// Number, free in its namespace; none is one of the kernel's choice.
+    pub index: Option<u32>,
     /// Network namespace to put it into; none is that of the socket.
     pub namespace: Option<BorrowedFd<'a>>,
     /// Largest packet in bytes; none is 1500.
@@ -580,10 +582,11 @@ impl RouteSocket {
     pub fn create_veth(&mut self, near: &VethEnd<'_>, far: &VethEnd<'_>) -> Result<(), Error> {
         let up = libc::IFF_UP as u32;
         let state = |end: &VethEnd<'_>| {
+            let index = end.index.unwrap_or(0);
             if end.up {
-                link_body(0, up, up)
+                link_body(index, up, up)
             } else {
-                link_body(0, 0, 0)
+                link_body(index, 0, 0)
             }
         };
         let request = Request::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &state(near));

@@ -156,7 +156,7 @@ def _numeric(host: Host, address: Inet, passive: bool, family: int) -> Target | 
     """Return the target of an address in numbers, which needs no resolver."""
     if address.host is None:
         if passive and family in (socket.AF_UNSPEC, socket.AF_INET):
-            return Target(socket.AF_INET, ("0.0.0.0", address.port))
+            return Target(socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104  the caller asked for all addresses
         if passive:
             return Target(socket.AF_INET6, ("::", address.port, 0, 0))
         if family == socket.AF_INET6:

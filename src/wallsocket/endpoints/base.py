@@ -124,6 +124,8 @@ class Base:
 
     def _failed(self, error: OSError, doing: str, target: Any = None) -> OSError:
         """Return ``error`` with its likely reason attached; the caller raises it."""
+        if error.errno is None:
+            return error  # a time limit that the program set on the socket itself
         from . import reasons
 
         return reasons.attach(error, doing, self, target)

@@ -110,7 +110,7 @@ class MessageSteps(Generic[MessageT]):
                     progress(sent, total)
         except (DeadlinePassed, WouldBlock) as error:
             error.done = sent
-            error.args = (error.errno, f"{error.strerror} ({sent} of {total} bytes went out, the rest is kept)")
+            error.strerror = f"{error.strerror} ({sent} of {total} bytes went out, the rest is kept)"
             raise
         finally:
             self._unsent = data[sent:]

@@ -191,7 +191,7 @@ UDP: Final = Graph(
         receiving finished | EINVAL | ok | ok | ok           | ok           | EAGAIN       | ok       | ok       | EOPNOTSUPP | EOPNOTSUPP
         sending finished   | EINVAL | ok | ok | EPIPE        | EPIPE        | EAGAIN       | ok       | ok       | EOPNOTSUPP | EOPNOTSUPP
         closed             | closed | closed | closed | closed | closed     | closed       | closed   | closed   | closed     | closed
-        """,
+        """,  # noqa: E501
     ),
     {
         "created": {
@@ -260,6 +260,7 @@ TCP: Final = Graph(
         refused > connecting                     | call   | omitted | connect() again
          > established                           | call   | lecture | accept() returned it
         established > established                | call   | lecture | send(), recv()
+        established > bound                      | call   | omitted | connect(AF_UNSPEC): the peer is reset, the port is kept
         established > sending finished           | call   | omitted | shutdown(SHUT_WR)
         established > receiving finished         | peer   | lecture | FIN comes: recv() gives b''
         sending finished > both finished         | peer   | omitted | FIN comes
@@ -277,7 +278,7 @@ TCP: Final = Graph(
         connecting > closed                      | call   | omitted | close() gives up
         listening > closed                       | call   | lecture | close(): clients that wait are reset
         created > closed                         | call   | lecture | close()
-    """),
+    """),  # noqa: E501
     _outcomes(
         "bind listen connect disconnect accept send receive finish_sending finish_receiving getpeername",
         """
@@ -292,7 +293,7 @@ TCP: Final = Graph(
         both finished      | EINVAL | EINVAL | EISCONN      | ok | EINVAL | EPIPE        | b''          | ok       | ok       | ok
         reset              | ok     | EINVAL | EISCONN      | ok | EINVAL | ECONNRESET   | ECONNRESET   | ENOTCONN | ENOTCONN | ENOTCONN
         closed             | closed | closed | closed       | closed | closed | closed   | closed       | closed   | closed   | closed
-        """,
+        """,  # noqa: E501
     ),
     {
         "created": {

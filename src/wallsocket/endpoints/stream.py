@@ -139,7 +139,7 @@ class StreamSteps(Base):
                 self._kept = b"".join(parts) + self._kept
             if isinstance(error, (DeadlinePassed, WouldBlock)):
                 error.done = count - missing
-                error.args = (error.errno, f"{error.strerror} ({count - missing} of {count} bytes came and are kept)")
+                error.strerror = f"{error.strerror} ({count - missing} of {count} bytes came and are kept)"
             raise
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -183,7 +183,7 @@ class StreamSteps(Base):
                     progress(sent, total)
         except (DeadlinePassed, WouldBlock) as error:
             error.done = sent
-            error.args = (error.errno, f"{error.strerror} ({sent} of {total} bytes went out)")
+            error.strerror = f"{error.strerror} ({sent} of {total} bytes went out)"
             raise
 
     def _send_file(self, file: IO[bytes], offset: int, count: int | None, progress: Progress | None) -> Steps[int]:
@@ -192,7 +192,10 @@ class StreamSteps(Base):
             self._wrong("send")
         source = file.fileno()
         size = os.fstat(source).st_size
-        total = max(size - offset, 0) if count is None else count
+        there = max(size - offset, 0)
+        total = there if count is None else count
+        if total > there:
+            raise UsageError(f"{count} bytes from offset {offset}: the file has {size} bytes, only {there} follow")
         sent = 0
         blocking = self._socket.getblocking()
         # sendfile() has no flag for a single call.
@@ -219,7 +222,7 @@ class StreamSteps(Base):
                     progress(sent, total)
         except (DeadlinePassed, WouldBlock) as error:
             error.done = sent
-            error.args = (error.errno, f"{error.strerror} ({sent} of {total} bytes went out)")
+            error.strerror = f"{error.strerror} ({sent} of {total} bytes went out)"
             raise
         finally:
             if self._socket.fileno() >= 0:

@@ -143,7 +143,7 @@ class ConnectionSteps(StreamSteps):
         self._require_open("disconnect")
         disconnect(self._socket)
         self._kept = b""
-        self._state = "created"
+        self._state = "bound" if self._socket.getsockname()[1] else "created"
 
     def abort(self) -> None:
         """Close by RST: whatever is unsent or unread is thrown away, on both sides, and no TIME_WAIT is left."""
@@ -193,7 +193,7 @@ class ConnectionSteps(StreamSteps):
                 if self._state == "connecting":
                     # Cancelled or out of time: the kernel goes on trying unless told to stop.
                     disconnect(self._socket)
-                    self._state = "created"
+                    self._state = "bound" if self._socket.getsockname()[1] else "created"
                 self._socket.setblocking(blocking)
 
 
@@ -523,8 +523,8 @@ class Connection(ConnectionSteps):
             max_bytes: at least 1.
             timeout_s: see the module.
             peek: leave the bytes where they are (MSG_PEEK).
-            urgent: take the out-of-band byte (MSG_OOB). Discouraged (RFC 6093): it is one byte, and middleboxes drop
-            it.
+            urgent: take the out-of-band byte (MSG_OOB). Discouraged (RFC 6093): it is one byte, and middleboxes
+                drop it.
         """
         if max_bytes < 1:
             check_size(max_bytes)
@@ -541,8 +541,7 @@ class Connection(ConnectionSteps):
         Args:
             buffer: bytearray or the like.
             timeout_s: see the module.
-            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
-            it
+            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts it
                 short all the same: the count says so.
         """
         flags = 0 if timeout_s is None else socket.MSG_DONTWAIT

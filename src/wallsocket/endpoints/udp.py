@@ -108,7 +108,7 @@ class EndpointSteps(Base):
         self._details = False
         self._gro = False
         self._icmp = False
-        self._bound_by_call = False
+        self._port_asked = False
         #: Datagrams that came in one trip through the kernel with one that was returned.
         self._queue: deque[Datagram] = deque()
         #: Addresses as they were given -> as the kernel takes them.
@@ -221,7 +221,7 @@ class EndpointSteps(Base):
         except OSError as error:
             raise self._failed(error, "bind", target.sockaddr) from None
         self._state = "bound"
-        self._bound_by_call = True
+        self._port_asked = target.sockaddr[1] != 0
 
     def disconnect(self) -> None:
         """Give up the peer (connect to AF_UNSPEC): datagrams from anybody are taken again."""
@@ -229,7 +229,8 @@ class EndpointSteps(Base):
         from .tcp import disconnect
 
         disconnect(self._socket)
-        self._state = "bound" if self._bound_by_call else "created"
+        # The kernel gives up a port of its own choice, and keeps one that was asked for.
+        self._state = "bound" if self._port_asked else "created"
 
     def finish_sending(self) -> None:
         """Make further sends fail with EPIPE; the peer is told nothing."""
@@ -482,7 +483,7 @@ class EndpointSteps(Base):
             yield WRITABLE
 
     def _source(self, source: str | None, interface: int) -> tuple[int, int, bytes]:
-        text = source if source is not None else ("::" if self._v6 else "0.0.0.0")
+        text = source if source is not None else ("::" if self._v6 else "0.0.0.0")  # noqa: S104  "any", not a bind
         try:
             packed = socket.inet_pton(socket.AF_INET6 if self._v6 else socket.AF_INET, text)
         except OSError:
@@ -660,7 +661,7 @@ def bind_steps(
         except OSError as error:
             raise endpoint._failed(error, "bind", target.sockaddr) from None
         endpoint._state = "bound"
-        endpoint._bound_by_call = True
+        endpoint._port_asked = target.sockaddr[1] != 0
         if details or (details is None and ipaddress.ip_address(target.sockaddr[0]).is_unspecified):
             endpoint.collect_details()
     except BaseException:

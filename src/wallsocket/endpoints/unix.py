@@ -198,9 +198,9 @@ class ConnectionSteps(StreamSteps):
         if status & socket.MSG_TRUNC:
             for descriptor in descriptors:
                 os.close(descriptor)
-            text = f"a message of {length} bytes did not fit into max_bytes={max_bytes}; {length
-            - max_bytes} bytes are lost" raise TruncatedDatagram(text,
-            length, data, self.peer)
+            lost = length - max_bytes
+            text = f"a message of {length} bytes did not fit into max_bytes={max_bytes}; {lost} bytes are lost"
+            raise TruncatedDatagram(text, length, data, self.peer)
         if data:
             self._bytes_received += 0 if flags & socket.MSG_PEEK else len(data)
         elif max_bytes and not descriptors:

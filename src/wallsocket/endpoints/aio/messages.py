@@ -188,7 +188,8 @@ def messages(stream: Any, framing: Framing[MessageT]) -> MessageStream[MessageT]
 
     Args:
         stream: an async connection of ours, asyncio's ``(reader, writer)``, a byte stream of anyio, or a stream of
-        trio. framing: how the bytes are cut.
+            trio.
+        framing: how the bytes are cut.
 
     Raises:
         UsageError: none of these.
