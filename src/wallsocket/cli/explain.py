@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
 from . import options, terminal
+from .trace import deny_io_uring, kill, one_core, payload
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
@@ -20,6 +21,8 @@ __all__ = ["command"]
 #: Nothing at or above --fail-on; findings.
 _CLEAN: Final = 0
 _FINDINGS: Final = 1
+#: A longer ladder is no longer seen at a glance; `wallsocket show` has all of it.
+_LADDER_LINES: Final = 16
 
 
 class _WithTarget(click.Command):
@@ -38,22 +41,6 @@ class _WithTarget(click.Command):
         return [*super().collect_usage_pieces(context), "| -- COMMAND"]
 
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[int]  # generic to the type checker only, before click 8.5
-else:
-    _ParamType = click.ParamType
-
-
-class _Payload(_ParamType):
-    name = "none|N|all"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        named = {"none": 0, "all": -1}
-        if value not in named and not str(value).isdecimal():
-            self.fail(f"{value!r} is not none, all or a number of bytes", parameter, context)
-        return named[value] if value in named else int(value)
-
-
 @click.command("explain", cls=_WithTarget)
 @options.recording
 @options.lab
@@ -61,10 +48,10 @@ class _Payload(_ParamType):
 @options.overwrite
 @options.duration
 @options.user
-@click.option("--payload", type=_Payload(), default=64, show_default=True, help="Bytes kept of each call.")
-@click.option("--one-core", is_flag=True, help="Confine the command to one core, which makes tracing cheaper.")
-@click.option("--deny-io-uring", is_flag=True, help="Make programs use calls that can be seen instead of io_uring.")
-@click.option("--kill", is_flag=True, help="End the command when the recording ends early.")
+@payload
+@one_core
+@deny_io_uring
+@kill
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -187,9 +174,27 @@ def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None)
         recorded_s=started / 1e9 if started is not None else None,
         added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
     )
+    ladder = _ladder(recording, diagnosis, stream)
+    lines = [*ladder, "", *lines] if ladder else lines
     if result is not None:
         if diagnosis.target_status:
             lines.append(f"the command ended with status {diagnosis.target_status}")
         lines.append(f"recording: {escape(str(result.path))}")
     for line in lines:
         click.echo(line, err=result is not None)
+
+
+def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO) -> list[str]:
+    """The connection of the first finding as a ladder, when it is short enough to be read at once."""
+    socket = diagnosis.findings[0].socket if diagnosis.findings else None
+    if socket is None:
+        return []
+    from ..trace.ladder import Ladder
+    from ..trace.timeline import Timeline
+    from ..trace.wire import segment
+
+    decode = segment if recording.meta.get("wire") == "yes" else None
+    timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
+    ladder = Ladder(timeline, width=terminal.width(), colour=terminal.has_colour(stream))
+    lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
+    return lines if len(lines) <= 2 * _LADDER_LINES else []
