@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..trace.recording import Recording
     from ..trace.run import RunResult
 
-__all__ = ["command"]
+__all__ = ["command", "report_lines", "store"]
 
 #: Nothing at or above --fail-on; findings.
 _CLEAN: Final = 0
@@ -118,7 +118,7 @@ def command(
     with Recording.open(result.path) as opened:
         status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
     # Only now: a reader would be in the way.
-    _store(result.path, diagnosis)
+    store(result.path, diagnosis)
     return status
 
 
@@ -139,7 +139,7 @@ def _explain(
     return (_FINDINGS if diagnosis.reaches(fail_on) else _CLEAN), diagnosis
 
 
-def _store(path: Path, diagnosis: Diagnosis) -> None:
+def store(path: Path, diagnosis: Diagnosis) -> None:
     """Put the findings into the recording that was just made; a full disk must not hide them."""
     import msgspec
 
@@ -160,22 +160,28 @@ def _store(path: Path, diagnosis: Diagnosis) -> None:
         click.echo(f"wallsocket explain: {error}", err=True)
 
 
-def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None) -> None:
+def report_lines(recording: Recording, diagnosis: Diagnosis, stream: TextIO, *, width: int | None = None) -> list[str]:
+    """The answer for people: the connection of the first finding as a ladder, the findings, what was checked."""
     from ..diagnose.text import report
-    from ..trace.text import escape
 
-    stream = sys.stdout if result is None else sys.stderr
+    width = terminal.width() if width is None else width
     started = recording.meta_int("started_realtime_ns")
     added = recording.meta_int("added_ns_per_call")
     lines = report(
         diagnosis,
-        width=terminal.width(),
+        width=width,
         colour=terminal.has_colour(stream),
         recorded_s=started / 1e9 if started is not None else None,
         added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
     )
-    ladder = _ladder(recording, diagnosis, stream)
-    lines = [*ladder, "", *lines] if ladder else lines
+    ladder = _ladder(recording, diagnosis, stream, width)
+    return [*ladder, "", *lines] if ladder else lines
+
+
+def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None) -> None:
+    from ..trace.text import escape
+
+    lines = report_lines(recording, diagnosis, sys.stdout if result is None else sys.stderr)
     if result is not None:
         if diagnosis.target_status:
             lines.append(f"the command ended with status {diagnosis.target_status}")
@@ -184,8 +190,8 @@ def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None)
         click.echo(line, err=result is not None)
 
 
-def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO) -> list[str]:
-    """The connection of the first finding as a ladder, when it is short enough to be read at once."""
+def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO, width: int) -> list[str]:
+    """The connection of the first finding, when it is short enough to be read at once."""
     socket = diagnosis.findings[0].socket if diagnosis.findings else None
     if socket is None:
         return []
@@ -195,6 +201,6 @@ def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO) -> list[
 
     decode = segment if recording.meta.get("wire") == "yes" else None
     timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
-    ladder = Ladder(timeline, width=terminal.width(), colour=terminal.has_colour(stream))
+    ladder = Ladder(timeline, width=width, colour=terminal.has_colour(stream))
     lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
     return lines if len(lines) <= 2 * _LADDER_LINES else []
