@@ -130,9 +130,9 @@ class Story:
             *values.values(),
         )
         if unread is not None or entry is not None:
-            self.state(socket, at=start, moment=0, call=number, state=state, receive=unread, **(entry or {}))
+            self.state(socket, at=start, moment=0, call=number, **{"state": state, "receive": unread, **(entry or {})})
         if left is not None or exit is not None:
-            self.state(socket, at=start + took, moment=1, call=number, state=state, receive=left, **(exit or {}))
+            self.state(socket, at=start + took, moment=1, call=number, **{"state": state, "receive": left, **(exit or {})})
         self.now += took + MS // 10
         if name == "close" and result == 0:
             made["ended"] = start + took
