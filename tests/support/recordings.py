@@ -32,7 +32,7 @@ def unix(name: bytes) -> bytes:
     return struct.pack("<H", socket.AF_UNIX) + name
 
 
-def row(kind: type[Any], **fields: Any) -> tuple[Any, ...]:
+def row(kind: type[Any], /, **fields: Any) -> tuple[Any, ...]:
     """A row with every column that is not given empty."""
     unknown = fields.keys() - set(kind.__struct_fields__)
     assert not unknown, unknown

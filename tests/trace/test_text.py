@@ -54,9 +54,16 @@ def test_wide_characters_take_two_columns() -> None:
 
 
 def test_wrap() -> None:
-    assert wrap("aa bb cc".split(), 5) == ["aa bb", "cc"]
-    assert wrap("aa bb cccccccc dd".split(), 5, "  ") == ["aa bb", "  cccccccc", "  dd"]
+    assert wrap(["aa", "bb", "cc"], 5) == ["aa bb", "cc"]
+    assert wrap(["aa", "bb", "cccccccc", "dd"], 5, "  ") == ["aa bb", "  ccc", "  ccc", "  cc", "  dd"]
     assert wrap([], 5) == []
+
+
+@given(st.lists(st.text(max_size=20).map(escape), max_size=8), st.integers(6, 30))
+def test_wrapped_lines_fit_and_hold_everything(words: list[str], width: int) -> None:
+    lines = wrap(words, width, "  ")
+    assert all(column_width(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == "".join(words).replace(" ", "")
 
 
 def test_payload() -> None:

@@ -110,7 +110,9 @@ def test_a_socket_connected_to_itself_has_no_peer(script: Script) -> None:
 
 def test_mapped_and_plain_addresses_meet(script: Script) -> None:
     script.socket(1, 1, 0, local=A, remote=B)
-    script.socket(2, 2, 5, family=10, local="[::ffff:127.0.0.1]:2000", remote="[::ffff:127.0.0.1]:1000", origin="accept")
+    script.socket(
+        2, 2, 5, family=10, local="[::ffff:127.0.0.1]:2000", remote="[::ffff:127.0.0.1]:1000", origin="accept"
+    )
     with script.done(100) as recording:
         assert ends(Timeline(recording)) == [("tcp", 1, 2)]
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..events import Call
-from . import naming
+from ..kernel import names as naming
 from .syscalls import Role, names, role
 from .text import escape, printable_payload
 
-__all__ = ["CallText"]
+__all__ = ["CallText", "address", "named"]
 
 #: Payload shown in one line unless more is asked for.
 _PAYLOAD_BYTES: Final = 32
@@ -59,10 +59,24 @@ class CallText:
     def full(self, call: Call) -> str:
         """The call with all arguments and its result, for a line of its own."""
         name = self.name(call)
-        return f"{name}({self._arguments(name, call)}){self._result(name, call)}"
+        try:
+            return f"{name}({self._arguments(name, call)}){self._result(name, call)}"
+        except OverflowError:
+            return self._raw(call)
 
     def short(self, call: Call) -> str:
         """The call as a programmer writes it, without the descriptor: ``recv(1024) = 0``."""
+        try:
+            return self._short(call)
+        except OverflowError:
+            return self._raw(call)
+
+    def _raw(self, call: Call) -> str:
+        """Numbers that no kernel uses, and so have no names."""
+        values = ", ".join(str(value) for value in (call.fd, call.a, call.b, call.c) if value is not None)
+        return f"{self.name(call)}({values}) = {_number(call.result)}"
+
+    def _short(self, call: Call) -> str:
         name = self.name(call)
         word = _SHORT_NAMES.get(name, name)
         if name == "sendto" and call.address is None:
@@ -153,6 +167,14 @@ class CallText:
         return ""
 
 
+def named(say: Callable[..., str], *values: int) -> str:
+    """A name for recorded numbers, or the last of them where it is one that no kernel uses."""
+    try:
+        return escape(say(*values))
+    except OverflowError:
+        return str(values[-1])
+
+
 def address(raw: bytes) -> str:
     """A ``struct sockaddr`` as text; what cannot be decoded is shown as bytes."""
     return escape(naming.address(raw))
@@ -229,7 +251,12 @@ def _option(call: Call, *, with_level: bool, setting: bool) -> list[str | None]:
     name, value = naming.option(level, number, call.value)
     if not setting and call.errno is not None:
         value = None
-    return [naming.level(level) if with_level else None, escape(name), escape(value) if value is not None else None]
+    shown = escape(value) if value is not None else None
+    if not with_level:
+        return [escape(name), shown]
+    # An option without a name is told with its level, which stands before already.
+    level_name = naming.level(level)
+    return [level_name, escape(name.removeprefix(f"{level_name}/")), shown]
 
 
 def _set_option(_: CallText, call: Call) -> str:
@@ -291,7 +318,7 @@ def _close_range(_: CallText, call: Call) -> str:
 
 
 def _two_descriptors(_: CallText, call: Call) -> str:
-    return _list(_number(call.a), _number(call.fd), _number(call.length))
+    return _list(_number(call.fd), _number(call.a), _number(call.length))
 
 
 def _splice(_: CallText, call: Call) -> str:

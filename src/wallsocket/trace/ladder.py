@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..events import Call, Known, Process
-from . import naming
-from .calls import CallText, address
+from ..kernel import names as naming
+from .calls import CallText, address, named
 from .syscalls import Role
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
-from .timeline import ACK, FIN, RST, SYN, Conversation, Row, Segment, TcpState, Timeline, Track, Transition
+from .timeline import ACK, FIN, RST, SYN, Conversation, Row, Segment, TcpState, Timeline, Transition
 from .verdict import amount, duration, verdict
 
 __all__ = ["Ladder", "conversation_title", "header", "process_label", "socket_label", "source_text"]
@@ -27,7 +27,7 @@ _IDLE_NS: Final = 100_000_000
 #: A call that took this long says so.
 _SLOW_NS: Final = 1_000_000
 #: Narrowest and widest column for the wire.
-_WIRE_COLUMNS: Final = (20, 38)
+_WIRE_COLUMNS: Final = (18, 38)
 #: Columns for the name of an end that was not traced: an address and what it is.
 _NAME_COLUMNS: Final = 28
 #: Programs whose first argument says more than their own name.
@@ -87,8 +87,8 @@ def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
             kind = "unix" if item.family == _AF_UNIX else "tcp"
             return f"{kind} listener {local or 'without address'}"
         case "socket":
-            words = (naming.family(item.family), naming.socket_type(item.type))
-            return " ".join((*words, naming.protocol(item.family, item.protocol), local)).strip()
+            words = (named(naming.family, item.family), named(naming.socket_type, item.type))
+            return " ".join((*words, named(naming.protocol, item.family, item.protocol), local)).strip()
     remote = _end(conversation, item.remote)
     if not remote and conversation.right is not None:
         remote = _end(conversation, timeline.tracks[conversation.right].socket.local)

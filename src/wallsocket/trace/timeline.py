@@ -124,7 +124,7 @@ class _Contact(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A TCP segment or a UDP datagram that travelled; or an ICMP error, with the ends of the packet that it is about."""
+    """A TCP segment or UDP datagram that travelled, or an ICMP error, with the ends of the packet that it is about."""
 
     packet: int  #: packet.id
     at_ns: int
@@ -362,6 +362,7 @@ class Timeline:
         self.calls = 0  #: all that were recorded
         self.stray_segments = 0  #: frames of conversations that no traced socket took part in
         self._names = names(self.machine)
+        self._roles: dict[int, Role] = {}
         self._limit = limit
         self._since_ns = since_ns if since_ns is not None else 0
         self._until_ns = until_ns if until_ns is not None else 1 << 62
@@ -416,7 +417,13 @@ class Timeline:
 
     def role(self, call: Call) -> Role:
         """What a call does to a conversation."""
-        return role(self._names.get(call.number, ""), sends=call.c == 1)
+        what = self._roles.get(call.number)
+        if what is None:
+            name = self._names.get(call.number, "")
+            what = role(name, sends=call.c == 1)
+            if name != "splice":
+                self._roles[call.number] = what
+        return what
 
     # -- the joins
 
@@ -427,6 +434,7 @@ class Timeline:
             for item in self.recording.sockets.values()
             if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6)
         }
+        unix = {item.id for item in self.recording.sockets.values() if item.family == _AF_UNIX}
         peers: dict[int, dict[Endpoint, _Contact]] = defaultdict(dict)
         self._unix_connects: dict[bytes, list[int]] = defaultdict(list)
         self._unix_accepts: dict[int, list[int]] = defaultdict(list)
@@ -438,9 +446,8 @@ class Timeline:
                 track.backlog = call.a
             elif name in ("accept", "accept4") and call.made is not None and call.socket is not None:
                 self._unix_accepts[call.socket].append(call.made)
-            elif name == "connect" and call.result == 0 and call.address and track is not None:
-                if track.socket.family == _AF_UNIX:
-                    self._unix_connects[call.address].append(track.socket.id)
+            elif name == "connect" and call.result == 0 and call.address and call.socket in unix:
+                self._unix_connects[call.address].append(call.socket)
             if call.socket in datagram and call.address is not None and call.result is not None and call.result >= 0:
                 assert call.socket is not None
                 peer = endpoint(call.address)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-
-from . import naming
+from ..kernel import names as naming
 from .syscalls import Role
 from .timeline import TcpState, Timeline, Track
 

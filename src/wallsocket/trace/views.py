@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from ..events import Call, Counter, Fact, Known, Mark, Packet, State
-from . import naming
-from .calls import CallText, address
+from ..kernel import names as naming
+from .calls import CallText, address, named
 from .ladder import conversation_title, process_label, socket_label, source_text
 from .recording import Event, Recording
 from .text import Style, escape, paint
@@ -163,9 +163,9 @@ def json_lines(
         fields = _fields(item)
         fields["local"] = _address(item.local)
         fields["remote"] = _address(item.remote)
-        fields["family"] = naming.family(item.family)
-        fields["type"] = naming.socket_type(item.type)
-        fields["protocol"] = naming.protocol(item.family, item.protocol)
+        fields["family"] = named(naming.family, item.family)
+        fields["type"] = named(naming.socket_type, item.type)
+        fields["protocol"] = named(naming.protocol, item.family, item.protocol)
         yield encode({"socket": fields})
     for descriptor in recording.descriptors.values():
         yield encode({"descriptor": _fields(descriptor)})
@@ -195,7 +195,7 @@ def _event(
         case State():
             fields |= {
                 "moment": _MOMENTS.get(event.moment, str(event.moment)),
-                "state": naming.tcp_state(event.state) if event.state is not None else None,
+                "state": named(naming.tcp_state, event.state) if event.state is not None else None,
                 "local": _address(event.local),
                 "remote": _address(event.remote),
             }
