@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
 from . import options, terminal
+from .trace import deny_io_uring, kill, one_core, payload
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
     from ..trace.recording import Recording
     from ..trace.run import RunResult
 
-__all__ = ["command"]
+__all__ = ["command", "report_lines", "store"]
 
 #: Nothing at or above --fail-on; findings.
 _CLEAN: Final = 0
 _FINDINGS: Final = 1
+#: A longer ladder is no longer seen at a glance; `wallsocket show` has all of it.
+_LADDER_LINES: Final = 16
 
 
 class _WithTarget(click.Command):
@@ -38,22 +41,6 @@ class _WithTarget(click.Command):
         return [*super().collect_usage_pieces(context), "| -- COMMAND"]
 
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[int]  # generic to the type checker only, before click 8.5
-else:
-    _ParamType = click.ParamType
-
-
-class _Payload(_ParamType):
-    name = "none|N|all"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        named = {"none": 0, "all": -1}
-        if value not in named and not str(value).isdecimal():
-            self.fail(f"{value!r} is not none, all or a number of bytes", parameter, context)
-        return named[value] if value in named else int(value)
-
-
 @click.command("explain", cls=_WithTarget)
 @options.recording
 @options.lab
@@ -61,10 +48,10 @@ class _Payload(_ParamType):
 @options.overwrite
 @options.duration
 @options.user
-@click.option("--payload", type=_Payload(), default=64, show_default=True, help="Bytes kept of each call.")
-@click.option("--one-core", is_flag=True, help="Confine the command to one core, which makes tracing cheaper.")
-@click.option("--deny-io-uring", is_flag=True, help="Make programs use calls that can be seen instead of io_uring.")
-@click.option("--kill", is_flag=True, help="End the command when the recording ends early.")
+@payload
+@one_core
+@deny_io_uring
+@kill
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -108,7 +95,7 @@ def command(
             if given:
                 raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
         with options.open_recording(recording) as opened:
-            return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet, aloud=False)
+            return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet)[0]
     if recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
     if not target:
@@ -129,31 +116,31 @@ def command(
         user=user,
     )
     with Recording.open(result.path) as opened:
-        return _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet, aloud=True)
+        status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
+    # Only now: a reader would be in the way.
+    store(result.path, diagnosis)
+    return status
 
 
 def _explain(
-    recording: Recording, result: RunResult | None, *, fail_on: str, as_json: bool, quiet: bool, aloud: bool
-) -> int:
+    recording: Recording, result: RunResult | None, *, fail_on: str, as_json: bool, quiet: bool
+) -> tuple[int, Diagnosis]:
+    """Judge and print; ``result`` is of the command that was just run, if one was."""
     from ..diagnose import diagnose
 
     diagnosis = diagnose(recording)
-    if aloud:
-        _store(recording.path, diagnosis)
     if as_json:
         stream = sys.stdout.buffer
         for line in diagnosis.json_lines():
             stream.write(line + b"\n")
         stream.flush()
     elif not quiet or diagnosis.findings:
-        _print(recording, diagnosis, result, aloud=aloud)
-    return _FINDINGS if diagnosis.reaches(fail_on) else _CLEAN
+        _print(recording, diagnosis, result)
+    return (_FINDINGS if diagnosis.reaches(fail_on) else _CLEAN), diagnosis
 
 
-def _store(path: Path | None, diagnosis: Diagnosis) -> None:
+def store(path: Path, diagnosis: Diagnosis) -> None:
     """Put the findings into the recording that was just made; a full disk must not hide them."""
-    if path is None:
-        return
     import msgspec
 
     from ..errors import RecordingError
@@ -173,23 +160,47 @@ def _store(path: Path | None, diagnosis: Diagnosis) -> None:
         click.echo(f"wallsocket explain: {error}", err=True)
 
 
-def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None, *, aloud: bool) -> None:
+def report_lines(recording: Recording, diagnosis: Diagnosis, stream: TextIO, *, width: int | None = None) -> list[str]:
+    """The answer for people: the connection of the first finding as a ladder, the findings, what was checked."""
     from ..diagnose.text import report
-    from ..trace.text import escape
 
-    stream = sys.stderr if aloud else sys.stdout
+    width = terminal.width() if width is None else width
     started = recording.meta_int("started_realtime_ns")
     added = recording.meta_int("added_ns_per_call")
     lines = report(
         diagnosis,
-        width=terminal.width(),
+        width=width,
         colour=terminal.has_colour(stream),
         recorded_s=started / 1e9 if started is not None else None,
         added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
     )
-    if aloud and result is not None:
+    ladder = _ladder(recording, diagnosis, stream, width)
+    return [*ladder, "", *lines] if ladder else lines
+
+
+def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None) -> None:
+    from ..trace.text import escape
+
+    lines = report_lines(recording, diagnosis, sys.stdout if result is None else sys.stderr)
+    if result is not None:
         if diagnosis.target_status:
             lines.append(f"the command ended with status {diagnosis.target_status}")
         lines.append(f"recording: {escape(str(result.path))}")
     for line in lines:
-        click.echo(line, err=aloud)
+        click.echo(line, err=result is not None)
+
+
+def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO, width: int) -> list[str]:
+    """The connection of the first finding, when it is short enough to be read at once."""
+    socket = diagnosis.findings[0].socket if diagnosis.findings else None
+    if socket is None:
+        return []
+    from ..trace.ladder import Ladder
+    from ..trace.timeline import Timeline
+    from ..trace.wire import segment
+
+    decode = segment if recording.meta.get("wire") == "yes" else None
+    timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
+    ladder = Ladder(timeline, width=width, colour=terminal.has_colour(stream))
+    lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
+    return lines if len(lines) <= 2 * _LADDER_LINES else []

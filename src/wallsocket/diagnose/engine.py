@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ..events import Call, Counter, Fact, Mark, Moment, Packet, State
+from ..trace.syscalls import names
 from .facts import CallFacts, Facts, Tables
 from .finding import CERTAINTIES, SEVERITIES, CannotTell, Diagnosis, Finding, ProcessName, SocketName
 from .rule import Evidence, Rule
@@ -59,6 +60,7 @@ class Engine:
     def __init__(self, tables: Tables, rules: Sequence[Rule] | None = None) -> None:
         self.facts = Facts(tables)
         self.rules: Sequence[Rule] = all_rules() if rules is None else rules
+        self._names = names(tables.meta.get("machine", ""))
         self._open: dict[int, CallFacts] = {}
         self._early: dict[int, list[State]] = {}  # samples whose call has not come yet
         self._queue: list[tuple[int, int, int, CallFacts | State | Counter | Fact | Mark | Packet]] = []
@@ -96,7 +98,7 @@ class Engine:
     def _call(self, call: Call) -> None:
         known = self._open.get(call.id)
         if known is None:
-            known = self._open[call.id] = CallFacts(call)
+            known = self._open[call.id] = CallFacts(call, self._names.get(call.number, f"syscall {call.number}"))
             for state in self._early.pop(call.id, ()):
                 self._attach(state)
             self._push(call.entry_ns, 0, known)

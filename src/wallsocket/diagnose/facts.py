@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..events import Call, Counter, Descriptor, Fact, Mark, Moment, Process, Socket, Source, State
+from ..trace.timeline import RST
+from ..trace.wire import segment
 from .finding import Proof
 from .vocabulary import (
     ACCEPTS,
@@ -41,7 +43,6 @@ from .vocabulary import (
     WRITES,
     Address,
     address_of,
-    call_name,
 )
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class CallFacts:
 
     __slots__ = ("call", "entry", "exit", "name")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, name: str) -> None:
         self.call = call
-        self.name = call_name(call.number)
+        self.name = name
         self.entry: State | None = None
         self.exit: State | None = None
 
@@ -443,6 +444,7 @@ class Facts:
         self.waiting_threads: dict[tuple[int, int], CallFacts] = {}  #: (process, thread) -> its unfinished call
         self.datagrams_to: dict[int, deque[CallFacts]] = {}  #: port -> latest datagrams sent there
         self._binders: dict[int, None] = {}
+        self._resets: dict[tuple[Address, Address], list[Packet]] = {}
         self._owing: set[int] = set()  #: sockets with a short write
         self._facts: dict[int, list[Fact]] = {}
         self._counter_rows = 0
@@ -638,6 +640,17 @@ class Facts:
             for socket in self.binders()
             if socket.listen is not None and socket.local is not None and socket.local.port == port
         ]
+
+    def reset(self, source: Address | None, destination: Address | None, since_ns: int) -> Proof | None:
+        """The first RST that travelled from ``source`` to ``destination`` since a time, as a proof row."""
+        if source is None or destination is None:
+            return None
+        for packet in self._resets.get((source, destination), ()):
+            if packet.at_ns >= since_ns:
+                late_us = (packet.at_ns - since_ns) / 1000
+                text = f"wire: RST from {source} to {destination}" + (f", {late_us:.0f} µs later" if since_ns else "")
+                return Proof("wire", "packet", packet.id, packet.at_ns, text)
+        return None
 
     def binders(self) -> list[SocketFacts]:
         """Traced sockets that were bound by name or that listened: few even when there are many connections."""
@@ -1048,8 +1061,14 @@ class Facts:
         self.marks.append(mark)
 
     def see_packet(self, packet: Packet) -> None:
-        """A frame; only its time counts here, rules that need its content decode it themselves."""
+        """A frame: of TCP the resets are kept, by their ends."""
         self.now_ns = max(self.now_ns, packet.at_ns)
+        found = segment(packet)
+        if found is None or found.protocol != 6 or not found.flags & RST:
+            return
+        ends = [Address.of(end.address, end.port) for end in (found.source, found.destination)]
+        if ends[0] is not None and ends[1] is not None and len(self._resets) < _KEPT:
+            self._resets.setdefault((ends[0], ends[1]), []).append(packet)
 
 
 def _fills(facts: CallFacts) -> bool:

@@ -1,6 +1,6 @@
-"""Names and numbers that rules use: system calls, flags, states, addresses.
+"""Numbers that rules use: flags, options, states, addresses.
 
-Sources: ``arch/x86/entry/syscalls/syscall_64.tbl``, ``include/uapi``, ``include/net/tcp_states.h`` of Linux.
+Sources: ``include/uapi`` and ``include/net/tcp_states.h`` of Linux.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ipaddress
 import struct
 from typing import Final, NamedTuple
 
-__all__ = ["Address", "address_of", "call_name"]
+__all__ = ["Address", "address_of", "swapped"]
 
 AF_UNIX: Final = 1
 AF_INET: Final = 2
@@ -68,54 +68,6 @@ ACCEPTS: Final = frozenset({"accept", "accept4"})
 POLL_CALLS: Final = frozenset({"poll", "ppoll", "select", "pselect6"})
 EPOLL_WAITS: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
 
-_CALLS: Final = {
-    0: "read",
-    1: "write",
-    3: "close",
-    7: "poll",
-    16: "ioctl",
-    19: "readv",
-    20: "writev",
-    23: "select",
-    32: "dup",
-    33: "dup2",
-    40: "sendfile",
-    41: "socket",
-    42: "connect",
-    43: "accept",
-    44: "sendto",
-    45: "recvfrom",
-    46: "sendmsg",
-    47: "recvmsg",
-    48: "shutdown",
-    49: "bind",
-    50: "listen",
-    51: "getsockname",
-    52: "getpeername",
-    53: "socketpair",
-    54: "setsockopt",
-    55: "getsockopt",
-    72: "fcntl",
-    232: "epoll_wait",
-    233: "epoll_ctl",
-    270: "pselect6",
-    271: "ppoll",
-    275: "splice",
-    281: "epoll_pwait",
-    288: "accept4",
-    292: "dup3",
-    299: "recvmmsg",
-    307: "sendmmsg",
-    436: "close_range",
-    438: "pidfd_getfd",
-    441: "epoll_pwait2",
-}
-
-
-def call_name(number: int) -> str:
-    """Name of a system call of x86-64."""
-    return _CALLS.get(number, f"syscall {number}")
-
 
 class Address(NamedTuple):
     """Where a socket is: a host and a port, or a path with port 0. IPv4 written as IPv6 (``::ffff:…``) is IPv4."""
@@ -151,6 +103,11 @@ class Address(NamedTuple):
         if not port.isdecimal() or len(port) > 5:
             return None
         return _internet(host, int(port))
+
+    @classmethod
+    def of(cls, address: bytes, port: int) -> Address | None:
+        """From the 16 bytes of an IPv6 address and a port."""
+        return _internet(str(ipaddress.IPv6Address(address)), port) if len(address) == 16 else None
 
     def covers(self, other: Address) -> bool:
         """Whether a listener here would get what is sent to ``other`` (``::`` counted as taking IPv4 as well)."""

@@ -259,6 +259,9 @@ class NobodyListens(Rule):
         listeners = facts.listeners(refusal.seen.call, refusal.at_ns) or []
         rows = [refusal.connect.proof()] if refusal.connect is not refusal.seen else []
         rows.append(refusal.seen.proof(_how_seen(refusal)))
+        reset = facts.reset(where, socket.local, refusal.connect.entry_ns)
+        if reset is not None:
+            rows.append(reset)
         if here and any(listener.local.covers(where) for listener in listeners):
             yield self.cannot_tell("facts", f"{where} was refused, yet a socket listened there when the host was asked")
             return

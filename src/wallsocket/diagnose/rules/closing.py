@@ -95,6 +95,10 @@ class CloseWithUnreadData(Rule):
         _, counter = facts.risen_between("TcpExt.TCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
         if counter is not None and facts.private:
             rows.append(counter)
+        since_ns = closed.entry_ns if closed is not None else ended_ns - 1_000_000
+        reset = facts.reset(socket.local, socket.remote, since_ns)
+        if reset is not None:
+            rows.append(reset)
         if error is not None:
             rows.append(error.proof(f"the peer's {error.text()}"))
         shown = closed or socket.turn.last
