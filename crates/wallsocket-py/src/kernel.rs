@@ -1,7 +1,7 @@
 //! `wallsocket._core.kernel`: the kernel crate's names, addresses, options and questions, as Python objects.
 
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
@@ -33,6 +33,19 @@ fn os_error(error: &netlink::Error) -> PyErr {
         Some(number) => PyOSError::new_err((number, text)),
         None => PyOSError::new_err(text),
     }
+}
+
+/// The same for a call of the system: the conversion of the standard library would lose the number.
+fn io_error(error: &std::io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, netlink::strerror(number))),
+        None => PyOSError::new_err(error.to_string()),
+    }
+}
+
+/// A copy of a descriptor that Python keeps.
+fn duplicate(descriptor: i32) -> PyResult<OwnedFd> {
+    socket::duplicate(descriptor).map_err(|error| io_error(&error))
 }
 
 macro_rules! dict {
@@ -849,7 +862,7 @@ impl Routing {
         mtu: Option<u32>,
         up: bool,
     ) -> PyResult<()> {
-        let namespace = namespace.map(socket::duplicate).transpose()?;
+        let namespace = namespace.map(duplicate).transpose()?;
         let near = VethEnd {
             name,
             mtu,
@@ -882,7 +895,7 @@ impl Routing {
         master: Option<u32>,
         namespace: Option<i32>,
     ) -> PyResult<()> {
-        let namespace = namespace.map(socket::duplicate).transpose()?;
+        let namespace = namespace.map(duplicate).transpose()?;
         let namespace = namespace.as_ref().map(AsFd::as_fd);
         let change = LinkChange {
             up,
@@ -988,11 +1001,33 @@ impl Routing {
 #[pyfunction]
 #[pyo3(signature = (descriptor, /))]
 fn disconnect(descriptor: i32) -> PyResult<()> {
-    let copy = socket::duplicate(descriptor)?;
-    Ok(socket::connect(
-        copy.as_fd(),
-        &Address::Unspecified.encode(),
-    )?)
+    let copy = duplicate(descriptor)?;
+    socket::connect(copy.as_fd(), &Address::Unspecified.encode()).map_err(|error| io_error(&error))
+}
+
+/// Reads an option; Python's own getsockopt has other forms for some families.
+#[pyfunction]
+#[pyo3(signature = (descriptor, level, number, size, /))]
+fn get_option<'py>(
+    py: Python<'py>,
+    descriptor: i32,
+    level: i32,
+    number: i32,
+    size: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let copy = duplicate(descriptor)?;
+    let mut value = vec![0; size.min(1 << 16)];
+    let length = socket::get_option(copy.as_fd(), level, number, &mut value)
+        .map_err(|error| io_error(&error))?;
+    Ok(PyBytes::new(py, &value[..length]))
+}
+
+/// Sets an option to bytes.
+#[pyfunction]
+#[pyo3(signature = (descriptor, level, number, value, /))]
+fn set_option(descriptor: i32, level: i32, number: i32, value: &[u8]) -> PyResult<()> {
+    let copy = duplicate(descriptor)?;
+    socket::set_option(copy.as_fd(), level, number, value).map_err(|error| io_error(&error))
 }
 
 /// Adds the submodule's classes and functions.
@@ -1021,6 +1056,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(socket_memory, module)?,
         wrap_pyfunction!(parse_counters, module)?,
         wrap_pyfunction!(disconnect, module)?,
+        wrap_pyfunction!(get_option, module)?,
+        wrap_pyfunction!(set_option, module)?,
     ] {
         module.add_function(function)?;
     }
