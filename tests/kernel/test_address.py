@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.laws.lines import is_one_line
 from wallsocket.kernel import Address, names, options
 from wallsocket.kernel.address import from_python, to_python
 
 inet = st.tuples(st.ip_addresses(v=4).map(str), st.integers(0, 65535))
 inet6 = st.tuples(
-    st.ip_addresses(v=6).map(str), st.integers(0, 65535), st.integers(0, 2**20 - 1), st.integers(0, 2**32 - 1)
+    st.ip_addresses(v=6).map(lambda address: socket.inet_ntop(socket.AF_INET6, address.packed)),
+    st.integers(0, 65535),
+    st.integers(0, 2**20 - 1),
+    st.integers(0, 2**32 - 1),
 )
 paths = st.binary(min_size=1, max_size=108).filter(lambda path: 0 not in path)
 
@@ -38,7 +42,7 @@ def test_unix_names_come_back(name: bytes) -> None:
     assert to_python(address) == name
     assert Address.decode(address.encode()) == address
     assert Address.parse(str(address)) == address
-    assert str(address).isprintable()
+    assert is_one_line(str(address))
 
 
 @given(st.binary(max_size=140))
@@ -102,7 +106,7 @@ def test_what_has_no_form_in_python_says_so() -> None:
         to_python(Address.parse("packet:if3/0x0003"))
     with pytest.raises(ValueError, match="is no address of family"):
         from_python(socket.AF_INET, ("127.0.0.1",))
-    with pytest.raises(ValueError, match="no IPv4 address|not an IPv4 address"):
+    with pytest.raises(ValueError, match="not an IPv4 address"):
         from_python(socket.AF_INET, ("localhost", 1))
 
 

@@ -243,7 +243,8 @@ def test_address_in_use_by_time_wait_and_by_connections() -> None:
     cause = causes.address_in_use("0.0.0.0", 80, "tcp", waiting, reuse_address=False)
     assert cause is not None
     assert cause.sentence == (
-        "nobody listens on 0.0.0.0:80, but 2 closed connections of it wait out TIME_WAIT (60 s), and SO_REUSEADDR was not set"
+        "nobody listens on 0.0.0.0:80, but 2 closed connections of it wait out TIME_WAIT (60 s), and SO_REUSEADDR was "
+        "not set"
     )
     assert causes.address_in_use("0.0.0.0", 80, "tcp", waiting, reuse_address=True) is None
     live = [sock("127.0.0.1:80", state="ESTABLISHED")]
@@ -372,7 +373,8 @@ def test_full_accept_queue() -> None:
     cause = causes.accept_queue_full(full, 3, limits(accept_queue=4096))
     assert cause is not None
     assert cause.sentence == (
-        "6 connections wait for accept on 127.0.0.1:80, whose backlog is 5; the kernel drops further ones, 3 so far on this host"
+        "6 connections wait for accept on 127.0.0.1:80, whose backlog is 5; the kernel drops further ones, 3 so far on "
+        "this host"
     )
     capped = causes.accept_queue_full(sock("127.0.0.1:80", receive_queue=6, send_queue=5), 0, limits(accept_queue=5))
     assert capped is not None

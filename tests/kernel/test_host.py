@@ -161,7 +161,7 @@ def test_what_cannot_be_read_is_unknown() -> None:
 
 
 def test_errors_carry_their_number() -> None:
-    with pytest.raises(OSError, match="Network is unreachable|No route|Invalid argument") as error:
+    with pytest.raises(OSError, match=r"Network is unreachable|No route|Invalid argument") as error:
         # 240.0.0.0/4 is reserved: no kernel routes it without a default route, and none to an interface that is down.
         here.route_to("0.0.0.1", interface=socket.if_nametoindex("lo"), source="203.0.113.77")
     assert error.value.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL)

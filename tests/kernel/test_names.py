@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.laws.lines import is_one_line
 from wallsocket.kernel import names
 
 
@@ -58,7 +59,7 @@ def test_message_flags(name: str) -> None:
 
 def test_flags_of_several_bits() -> None:
     assert names.message_flags(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == "MSG_DONTWAIT|MSG_NOSIGNAL"
-    assert names.message_flags(-(2**31) | socket.MSG_PEEK) == "MSG_PEEK|0x80000000"
+    assert names.message_flags(-(2**31) | 2) == "MSG_PEEK|0x80000000"
     assert names.message_flags(0) == "0"
 
 
@@ -134,4 +135,4 @@ def test_control_messages_of_a_real_exchange() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_one_printable_line(data: bytes) -> None:
     for text in (names.control_messages(data), names.escape(data), names.address(data)):
-        assert text.isprintable()
+        assert is_one_line(text)

@@ -242,7 +242,7 @@ def test_a_host_can_be_asked_from_many_threads(listener: socket.socket) -> None:
     def ask() -> None:
         for _ in range(20):
             rows = here.sockets("tcp", states=["LISTEN"], local_port=port)
-            if [row.cookie for row in rows] != [cookie(listener)] or not here.routes() and here.links() == []:
+            if [row.cookie for row in rows] != [cookie(listener)]:
                 wrong.append(rows)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]

@@ -627,9 +627,15 @@ fn unix_row<'py>(py: Python<'py>, row: &UnixSocket) -> PyResult<Bound<'py, PyDic
     ))
 }
 
+/// What a closed object answers.
+fn opened<T>(slot: &mut Option<T>) -> PyResult<&mut T> {
+    slot.as_mut()
+        .ok_or_else(|| PyValueError::new_err("this netlink socket is closed"))
+}
+
 /// Questions to sock_diag on one netlink socket.
 #[pyclass(module = "wallsocket._core.kernel")]
-struct Diag(DiagSocket);
+struct Diag(Option<DiagSocket>);
 
 #[pymethods]
 impl Diag {
@@ -639,6 +645,11 @@ impl Diag {
         Ok(Self(DiagSocket::from_socket(socket::duplicate(
             descriptor,
         )?)?))
+    }
+
+    /// Closes the copy of the descriptor; nothing can be asked afterwards.
+    fn close(&mut self) {
+        self.0 = None;
     }
 
     #[pyo3(signature = (inet6, protocol, states, local_port, peer_port, /))]
@@ -651,6 +662,7 @@ impl Diag {
         local_port: u16,
         peer_port: u16,
     ) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let query = InetQuery {
             inet6,
             protocol,
@@ -659,7 +671,7 @@ impl Diag {
             peer_port,
         };
         let rows = py
-            .detach(|| self.0.inet(&query))
+            .detach(|| open.inet(&query))
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| inet_row(py, row)).collect()
     }
@@ -674,17 +686,17 @@ impl Diag {
         interface: u32,
         cookie: Option<u64>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let found = py.detach(|| {
-            self.0
-                .inet_exact(protocol, local.into(), peer.into(), interface, cookie)
-        });
+        let open = opened(&mut self.0)?;
+        let found =
+            py.detach(|| open.inet_exact(protocol, local.into(), peer.into(), interface, cookie));
         inet_row(py, &found.map_err(|error| os_error(&error))?)
     }
 
     #[pyo3(signature = (states, /))]
     fn unix<'py>(&mut self, py: Python<'py>, states: u32) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.unix(states))
+            .detach(|| open.unix(states))
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| unix_row(py, row)).collect()
     }
@@ -772,7 +784,7 @@ fn neighbour_row<'py>(py: Python<'py>, row: &Neighbour) -> PyResult<Bound<'py, P
 
 /// Questions to rtnetlink, and changes by it, on one netlink socket.
 #[pyclass(module = "wallsocket._core.kernel")]
-struct Routing(RouteSocket);
+struct Routing(Option<RouteSocket>);
 
 impl Routing {
     fn change(
@@ -780,8 +792,8 @@ impl Routing {
         py: Python<'_>,
         change: impl FnOnce(&mut RouteSocket) -> Result<(), netlink::Error> + Send,
     ) -> PyResult<()> {
-        py.detach(|| change(&mut self.0))
-            .map_err(|error| os_error(&error))
+        let open = opened(&mut self.0)?;
+        py.detach(|| change(open)).map_err(|error| os_error(&error))
     }
 }
 
@@ -795,39 +807,49 @@ impl Routing {
         )?)?))
     }
 
+    /// Closes the copy of the descriptor; nothing can be asked afterwards.
+    fn close(&mut self) {
+        self.0 = None;
+    }
+
     fn links<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.links())
+            .detach(|| open.links())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| link_row(py, row)).collect()
     }
 
     #[pyo3(signature = (name, /))]
     fn link<'py>(&mut self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+        let open = opened(&mut self.0)?;
         link_row(
             py,
-            &py.detach(|| self.0.link(name))
+            &py.detach(|| open.link(name))
                 .map_err(|error| os_error(&error))?,
         )
     }
 
     fn addresses<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.addresses())
+            .detach(|| open.addresses())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| address_row(py, row)).collect()
     }
 
     fn routes<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.routes())
+            .detach(|| open.routes())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| route_row(py, row)).collect()
     }
 
     fn neighbours<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.neighbours())
+            .detach(|| open.neighbours())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| neighbour_row(py, row)).collect()
     }
@@ -841,13 +863,14 @@ impl Routing {
         interface: Option<u32>,
         mark: u32,
     ) -> PyResult<Bound<'py, PyDict>> {
+        let open = opened(&mut self.0)?;
         let question = RouteQuestion {
             source,
             interface,
             mark,
         };
         let route = py
-            .detach(|| self.0.route_to(address, &question))
+            .detach(|| open.route_to(address, &question))
             .map_err(|error| os_error(&error))?;
         route_row(py, &route)
     }
@@ -866,7 +889,6 @@ impl Routing {
         let near = VethEnd {
             name,
             mtu,
-            up,
             ..VethEnd::default()
         };
         let far = VethEnd {
@@ -874,7 +896,7 @@ impl Routing {
             namespace: namespace.as_ref().map(AsFd::as_fd),
             ..near
         };
-        self.change(py, |routing| routing.create_veth(&near, &far))
+        self.change(py, |routing| routing.create_veth(&near, &far, up))
     }
 
     #[pyo3(signature = (name, /))]

@@ -187,12 +187,22 @@ class Host(abc.ABC):
     @contextlib.contextmanager
     def _routing(self) -> Iterator[_core.Routing]:
         with self.netlink(_NETLINK_ROUTE) as sock:
-            yield _core.Routing(sock.fileno())
+            asking = _core.Routing(sock.fileno())
+        try:
+            yield asking
+        finally:
+            # Not left to the collector: a traceback may hold it for long.
+            asking.close()
 
     @contextlib.contextmanager
     def _diag(self) -> Iterator[_core.Diag]:
         with self.netlink(_NETLINK_SOCK_DIAG) as sock:
-            yield _core.Diag(sock.fileno())
+            asking = _core.Diag(sock.fileno())
+        try:
+            yield asking
+        finally:
+            # Not left to the collector: a traceback may hold it for long.
+            asking.close()
 
     # Sockets
 

@@ -120,7 +120,7 @@ def _read(sock: socket.socket, option: SocketOption) -> bytes:
     sizes: tuple[int, ...] = (option.read_size,)
     if option.kind == "address":
         # SO_PEERNAME refuses a buffer longer than the address is (net/core/sock.c).
-        sizes = (128, 28, 16, 2)
+        sizes = tuple(range(128, 1, -1)) if sock.family == socket.AF_UNIX else (128, 28, 16)
     for size in sizes[:-1]:
         try:
             return get_option(sock.fileno(), option.level, option.number, size)
