@@ -181,11 +181,18 @@ impl Request {
     }
 }
 
+/// The system's words for an error number, without the number.
+fn strerror(number: i32) -> String {
+    let text = io::Error::from_raw_os_error(number).to_string();
+    text.rsplit_once(" (os error")
+        .map_or(text.clone(), |parts| parts.0.to_owned())
+}
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel refused it.
-    #[error("{}{}", io::Error::from_raw_os_error(*number), if text.is_empty() { String::new() } else { format!(": {text}") })]
+    #[error("{}{}", strerror(*number), if text.is_empty() { String::new() } else { format!(": {text}") })]
     Refused {
         /// Error number.
         number: i32,

@@ -358,6 +358,25 @@ impl SocketOption {
         self
     }
 
+    /// Names of the members of its value, where the value has members.
+    pub fn members(&self) -> Vec<&'static str> {
+        match self.kind {
+            Kind::Struct(fields) => fields
+                .iter()
+                .map(|field| field.name)
+                .filter(|name| !name.is_empty())
+                .collect(),
+            Kind::Linger => vec!["on", "seconds"],
+            Kind::PortRange => vec!["low", "high"],
+            Kind::Ipv4 => vec!["group", "address", "interface"],
+            Kind::TcpInfo => crate::tcp_info::FIELDS
+                .iter()
+                .map(|field| field.name)
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Bytes to offer to getsockopt.
     pub fn read_size(&self) -> usize {
         match self.kind {

@@ -3,7 +3,7 @@
 //! Everything here speaks bytes, because the callers decode by their own tables (and a libc type would fix a length that newer kernels exceed).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Room for any socket address the kernel returns (`struct sockaddr_storage`).
 const ADDRESS_ROOM: usize = 128;
@@ -82,6 +82,15 @@ pub fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
         )
     })?;
     Ok(())
+}
+
+/// A second descriptor of the same socket (or file), closed on exec; any number that is no descriptor gives EBADF.
+pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl() takes no pointer here and checks the number; its result is a descriptor that nobody else owns.
+    unsafe {
+        let copy = checked(libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0))?;
+        Ok(OwnedFd::from_raw_fd(copy))
+    }
 }
 
 /// Connects to an address in the kernel's form.

@@ -1,4 +1,5 @@
 from . import framing as framing
+from . import kernel as kernel
 from . import python as python
 
 __version__: str
