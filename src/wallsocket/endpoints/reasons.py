@@ -4,7 +4,8 @@ Each ``OSError`` of an endpoint leaves with a note: the likely reason and the us
 The facts are the host's of that moment (listeners, routes, interfaces, neighbours, limits); the sentences are those of
 `wallsocket.kernel.causes`. Other processes are named by number and command only, never with arguments.
 
-A lookup may take `DEADLINE_S`, happens once a second for an error number and destination, and never raises.
+A failing call waits at most `DEADLINE_S` for its reason; facts that come later complete the note while the exception
+is still on its way to its reader. There is one lookup a second for each error number and destination, and none raises.
 ``WALLSOCKET_REASONS=off`` in the environment turns lookups off.
 """
 
@@ -33,6 +34,8 @@ __all__ = ["DEADLINE_S", "Failure", "Reason", "attach", "explain", "of"]
 
 #: Seconds that a failing call may take longer for its reason.
 DEADLINE_S = 0.002
+#: Share of that time in which the holders of sockets are searched: there is no index of them.
+OWNERS_SHARE: Final = 0.4
 #: Seconds between two lookups for the same error and destination.
 INTERVAL_S: Final = 1.0
 #: Pairs of error and destination that are remembered for `INTERVAL_S`.
@@ -69,7 +72,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: errno.
-        call: ``"connect"``, ``"bind"``, ``"listen"``, ``"accept"``, ``"send"``, ``"receive"``, ``"join"``, ``"socket"``.
+        call: ``"connect"``, ``"bind"``, ``"listen"``, ``"accept"``, ``"send"``, ``"receive"``, ``"join"``.
         protocol: ``"tcp"``, ``"udp"``, ``"unix"``, ``"raw"``.
         target: the address that the call was about, as Python's ``socket`` writes it; ``None`` when unknown.
         reuse_address: whether the socket has SO_REUSEADDR.
@@ -85,14 +88,30 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     broadcast: bool = False
 
 
+class _Note:
+    """A note of an exception, which a late lookup may still complete. It holds the list of notes, not the exception."""
+
+    __slots__ = ("_notes", "_place", "reason")
+
+    def __init__(self, error: OSError, reason: Reason) -> None:
+        error.add_note(str(reason))
+        self._notes: list[str] = error.__notes__
+        self._place = len(self._notes) - 1
+        self.reason = reason
+
+    def complete(self, reason: Reason) -> None:
+        self.reason = reason
+        self._notes[self._place] = str(reason)
+
+
 _recent: dict[tuple[int, object], float] = {}
 _recent_lock = threading.Lock()
 
 
 def of(error: BaseException) -> Reason | None:
     """Return the reason that an endpoint attached to its error; ``None`` for other exceptions."""
-    found = getattr(error, _ATTRIBUTE, None)
-    return found if isinstance(found, Reason) else None
+    note = getattr(error, _ATTRIBUTE, None)
+    return note.reason if isinstance(note, _Note) else None
 
 
 def attach(
@@ -131,9 +150,9 @@ def attach(
         where += f" ({named})"
     error.add_note(f"{protocol} {doing}{where} on host {host.name}")
     failure = _failure(error.errno, doing, protocol or "tcp", target, endpoint)
-    reason = _limited(failure, host)
-    setattr(error, _ATTRIBUTE, reason)
-    error.add_note(str(reason))
+    note = _Note(error, Reason("late"))
+    setattr(error, _ATTRIBUTE, note)
+    _limited(failure, host, note)
     return error
 
 
@@ -151,17 +170,18 @@ def _failure(number: int, doing: str, protocol: str, target: Any, endpoint: Base
     )
 
 
-def _limited(failure: Failure, host: Host) -> Reason:
+def _limited(failure: Failure, host: Host, note: _Note) -> None:
     now = time.monotonic()
     key = (failure.number, (failure.call, host.name, _hashable(failure.target)))
     with _recent_lock:
         last = _recent.get(key)
         if last is not None and now - last < INTERVAL_S:
-            return Reason("limit")
+            note.complete(Reason("limit"))
+            return
         if len(_recent) >= _REMEMBERED:
             _recent.clear()
         _recent[key] = now
-    return _worker().look_up(failure, host, DEADLINE_S)
+    _worker().look_up(failure, host, note, DEADLINE_S)
 
 
 def _hashable(target: Any) -> object:
@@ -185,23 +205,21 @@ class _Worker:
         while True:
             self._tasks.get()()
 
-    def look_up(self, failure: Failure, host: Host, timeout_s: float) -> Reason:
+    def look_up(self, failure: Failure, host: Host, note: _Note, timeout_s: float) -> None:
         if not self._busy.acquire(blocking=False):
-            return Reason("late")  # an earlier lookup still waits for its facts
-        outcome: list[Reason] = []
+            return  # an earlier lookup still waits for its facts
         done = threading.Event()
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * OWNERS_SHARE
 
         def task() -> None:
             try:
-                outcome.append(look_up(failure, host, deadline))
+                note.complete(look_up(failure, host, deadline))
             finally:
                 self._busy.release()
                 done.set()
 
         self._tasks.put(task)
         done.wait(timeout_s)
-        return outcome[0] if outcome else Reason("late")
 
 
 _the_worker: _Worker | None = None
@@ -234,7 +252,8 @@ def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     if failure.number in (errno.EMFILE, errno.ENFILE):
         from ..kernel import causes
 
-        return causes.no_descriptors(host.limits(), _open_descriptors(), whole_system=failure.number == errno.ENFILE)
+        # Counting them would need a descriptor.
+        return causes.no_descriptors(host.limits(), None, whole_system=failure.number == errno.ENFILE)
     if failure.protocol == "unix":
         return _unix_cause(failure)
     find = _BY_NUMBER.get(failure.number)
@@ -242,12 +261,6 @@ def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     if find is None or not isinstance(target, tuple) or len(target) < 2:
         return None
     return find(failure, host, str(target[0]).partition("%")[0], int(target[1]), deadline)
-
-
-def _open_descriptors() -> int | None:
-    # /proc/self/fd cannot be opened any more when no descriptor is left.
-    soft = os.sysconf("SC_OPEN_MAX")
-    return soft if soft > 0 else None
 
 
 def _owners(host: Host, sockets: Sequence[InetSocket], deadline: float) -> dict[int, Any]:
