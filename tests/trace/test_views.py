@@ -158,6 +158,13 @@ def test_verdicts_on_failed_connections(tmp_path: Path) -> None:
     assert judged(script) == "could not connect: ECONNREFUSED"
 
 
+def test_verdict_on_an_attempt_that_was_not_waited_for(tmp_path: Path) -> None:
+    script = script_of(tmp_path)
+    script.call("connect", 1, 1, -115, fd=3, socket=1)
+    script.call("getsockopt", 5, 1, 0, fd=3, socket=1, a=1, b=4, value=(111).to_bytes(4, "little"))
+    assert judged(script) == "could not connect: ECONNREFUSED"
+
+
 def test_verdict_on_a_socket_that_did_nothing(tmp_path: Path) -> None:
     assert judged(script_of(tmp_path)) == "never connected"
 

@@ -73,6 +73,8 @@ _MAX_MARKS: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
 _MSG_PEEK: Final = 2
+_SOL_SOCKET: Final = 1
+_SO_ERROR: Final = 4
 _QUESTIONS: Final = frozenset({"getsockname", "getpeername", "epoll_ctl"})
 _FCNTL_QUESTIONS: Final = frozenset({1, 3})  # F_GETFD, F_GETFL
 _SEQUENCE_MASK: Final = 0xFFFFFFFF
@@ -184,6 +186,8 @@ class Track:
     listening: bool = False
     backlog: int | None = None
     failed: Call | None = None  #: the last call that failed for good (not EAGAIN, EINPROGRESS, EINTR)
+    connecting: Call | None = None  #: a connect that returned before it was done (EINPROGRESS)
+    pending_error: int | None = None  #: error number that SO_ERROR told
     waiting: Call | None = None  #: a call that never returned
     peer_ended: bool = False  #: a receive returned 0, or a FIN came in
     write_ended: bool = False  #: shutdown for writing
@@ -405,9 +409,11 @@ class Timeline:
         return [conversation for conversation in self.conversations if conversation.number in self._wanted]
 
     def target_of(self, socket: int) -> Call | None:
-        """The connect call that failed on a socket that never was connected."""
-        failed = self.tracks[socket].failed
-        return failed if failed is not None and self.role(failed) is Role.CONNECT else None
+        """The connect call of a socket, for where it wanted to go: the one that failed, or is in progress."""
+        track = self.tracks[socket]
+        return (
+            track.failed if track.failed is not None and self.role(track.failed) is Role.CONNECT else track.connecting
+        )
 
     def says_much(self, conversation: Conversation) -> bool:
         """Whether a conversation deserves a ladder: data moved, something failed or is still waited for."""
@@ -415,7 +421,11 @@ class Timeline:
             return False
         tracks = [self.tracks[socket] for socket in (conversation.left, conversation.right) if socket is not None]
         return any(
-            track.sent or track.received or track.waiting or track.listening or (track.tcp and track.failed)
+            track.sent
+            or track.received
+            or track.waiting
+            or track.listening
+            or (track.tcp and (track.failed or track.pending_error))
             for track in tracks
         )
 
@@ -779,6 +789,9 @@ class Timeline:
                         self._become(track, TcpState.CLOSE, at, call, placed)
                     else:
                         self._finish(track, at, call, placed)
+            case _ if name == "getsockopt" and (call.a, call.b) == (_SOL_SOCKET, _SO_ERROR) and call.value is not None:
+                track.pending_error = int.from_bytes(call.value[:4], "little") or track.pending_error
+                track.connected |= track.pending_error is None and track.state is TcpState.ESTABLISHED
             case _ if name == "listen":
                 self._become(track, TcpState.LISTEN, at, call, placed)
 
@@ -787,6 +800,7 @@ class Timeline:
         if error in (_EAGAIN, _EINTR, _EALREADY):
             return
         if what is Role.CONNECT and error == _EINPROGRESS:
+            track.connecting = call
             if track.state in (None, TcpState.CLOSE):
                 self._become(track, TcpState.SYN_SENT, at, call, placed)
             return
@@ -922,7 +936,9 @@ class Timeline:
                         self._wire(row, track, side if track is sender else 1 - side, TcpState.CLOSE, segment)
             return
         if flags & SYN:
-            if sender is not None and not flags & ACK and sender.state in (None, TcpState.CLOSE):
+            # Where the kernel reported the end before the frame was stamped, the attempt is over already.
+            tried = sender is not None and any(step.state is TcpState.SYN_SENT for step in sender.path)
+            if sender is not None and not flags & ACK and sender.state in (None, TcpState.CLOSE) and not tried:
                 self._wire(row, sender, side, TcpState.SYN_SENT, segment)
             if receiver is not None and flags & ACK and receiver.state is TcpState.SYN_SENT:
                 self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..kernel import names as naming
+from .calls import named
 from .syscalls import Role
 from .timeline import TcpState, Timeline, Track
 
@@ -64,6 +65,8 @@ def _tcp_end(timeline: Timeline, track: Track) -> str:
     if failed is not None and timeline.role(failed) is Role.CONNECT and not connected:
         assert failed.errno is not None
         return f"could not connect: {naming.error(failed.errno)}"
+    if track.pending_error is not None and not connected:
+        return f"could not connect: {named(naming.error, track.pending_error)}"
     if not connected and track.state in (None, TcpState.CLOSE):
         return "never connected"
     if not connected and track.state is TcpState.SYN_SENT:
