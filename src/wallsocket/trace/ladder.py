@@ -301,12 +301,20 @@ class Ladder:
             line.side = row.side
             line.arrow, line.style = self._label(row, first, count, moved)
             line.payload = first if count == 1 and not row.again else None
+            if not line.rails[row.side] and first.flags & (FIN | RST) and self._ended_with_process(conversation, row):
+                line.rails[row.side].append(("end of the process", Style.DIM))
             for side, transition in row.transitions:
                 line.rails[side].append(self._state(conversation, side, transition))
             waiting = queue.waiting(1 - row.side)
             if waiting and first.length:
                 line.rails[1 - row.side].append((f"[{waiting} queued]", Style.DIM))
             yield line, max(end_ns, row.at_ns)
+
+    def _ended_with_process(self, conversation: Conversation, row: Row) -> bool:
+        """Whether the kernel sent a FIN or RST because the process that had the socket was gone."""
+        socket = conversation.socket_of(row.side)
+        track = self._timeline.tracks[socket] if socket is not None else None
+        return track is not None and not track.closed and not track.write_ended and track.socket.ended_ns is not None
 
     def _others_transitions(self, conversation: Conversation, row: Row, line: _Line) -> None:
         for side, transition in row.transitions:
@@ -501,7 +509,9 @@ def _is_its_segment(row: Row, following: Row) -> bool:
             and row.end is not None
             and row.begin <= following.begin < row.end
         )
-    return bool(segment.flags & (SYN | FIN | RST)) and not segment.length
+    if row.role is Role.CONNECT:
+        return bool(segment.flags & SYN)
+    return row.role is Role.END and bool(segment.flags & (FIN | RST)) and not segment.length
 
 
 def _continues(row: Row, following: Row) -> bool:

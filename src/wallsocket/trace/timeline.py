@@ -206,6 +206,15 @@ class Track:
         """The last state, ``None`` when unknown."""
         return self.path[-1].state if self.path else None
 
+    @property
+    def may_try(self) -> bool:
+        """Whether an attempt to connect begins: an answer can be there before the call that asked has returned."""
+        return self.state in (None, TcpState.CLOSE) and not self.has_been(TcpState.SYN_SENT)
+
+    def has_been(self, state: TcpState) -> bool:
+        """Whether the state is on the path."""
+        return any(step.state is state for step in self.path)
+
     def enter(
         self,
         state: TcpState,
@@ -244,7 +253,7 @@ class Row:
     end: int | None = None  #: stream offset after the last byte moved
     before: State | None = None
     after: State | None = None
-    sends: bool = False  #: a call that gave bytes away, not one that took them
+    role: Role | None = None  #: of the call
     again: bool = False  #: a segment whose bytes had travelled before
     transitions: list[tuple[int, Transition]] = field(default_factory=list)  #: (side, what its socket became)
     skipped_calls: int = 0
@@ -254,6 +263,11 @@ class Row:
     def at_ns(self) -> int:
         """When it happened."""
         return self.key[0]
+
+    @property
+    def sends(self) -> bool:
+        """Whether it is a call that gives bytes away."""
+        return self.role is Role.SEND
 
     @property
     def notable(self) -> bool:
@@ -713,7 +727,7 @@ class Timeline:
                 continue
             row = self._row(call.entry_ns, conversation.side_of(socket))
             row.call = call
-            row.sends = self.role(call) is Role.SEND
+            row.role = self.role(call)
             if call.offset is not None and call.result is not None and call.result >= 0:
                 row.begin, row.end = call.offset, call.offset + call.result
             placed.append((conversation, socket, row))
@@ -801,7 +815,7 @@ class Timeline:
             return
         if what is Role.CONNECT and error == _EINPROGRESS:
             track.connecting = call
-            if track.state in (None, TcpState.CLOSE):
+            if track.may_try:
                 self._become(track, TcpState.SYN_SENT, at, call, placed)
             return
         if what is not Role.SET_UP or self.name(call) in ("bind", "listen"):
@@ -936,9 +950,7 @@ class Timeline:
                         self._wire(row, track, side if track is sender else 1 - side, TcpState.CLOSE, segment)
             return
         if flags & SYN:
-            # Where the kernel reported the end before the frame was stamped, the attempt is over already.
-            tried = sender is not None and any(step.state is TcpState.SYN_SENT for step in sender.path)
-            if sender is not None and not flags & ACK and sender.state in (None, TcpState.CLOSE) and not tried:
+            if sender is not None and not flags & ACK and sender.may_try:
                 self._wire(row, sender, side, TcpState.SYN_SENT, segment)
             if receiver is not None and flags & ACK and receiver.state is TcpState.SYN_SENT:
                 self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)
