@@ -1042,9 +1042,11 @@ class Facts:
         """A counter of the namespace."""
         self.now_ns = max(self.now_ns, counter.at_ns)
         self._counter_rows += 1
-        found = self.counters.get(counter.name)
+        # `TcpExt.ListenDrops` and `TcpExtListenDrops` (as nstat writes it) are one counter.
+        name = counter.name.replace(".", "")
+        found = self.counters.get(name)
         if found is None:
-            self.counters[counter.name] = CounterFacts(counter.value)
+            self.counters[name] = CounterFacts(counter.value)
         else:
             by = counter.value - found.last
             found.last = counter.value

@@ -92,7 +92,7 @@ class CloseWithUnreadData(Rule):
         else:
             how = "the last close"
         rows.append(state_proof(state, f"{unread} bytes unread, {state_name(state.state)}"))
-        _, counter = facts.risen_between("TcpExt.TCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
+        _, counter = facts.risen_between("TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
         if counter is not None and facts.private:
             rows.append(counter)
         since_ns = closed.entry_ns if closed is not None else ended_ns - 1_000_000

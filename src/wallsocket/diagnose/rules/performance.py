@@ -145,7 +145,7 @@ class AcceptQueueFull(Rule):
             return
         first, last, full = socket.drops_first, socket.drops_last, socket.listen_full
         dropped = (last.drops or 0) - (first.drops or 0) if first is not None and last is not None else 0
-        overflows, counter = facts.risen("TcpExt.ListenOverflows")
+        overflows, counter = facts.risen("TcpExtListenOverflows")
         private = overflows if facts.private else 0
         alone = sum(1 for one in facts.binders() if one.listen is not None and one.tcp) == 1
         stays = (
