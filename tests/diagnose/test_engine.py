@@ -43,7 +43,10 @@ def test_the_json_is_stable() -> None:
     story = Story()
     letter(story)
     *findings, summary = (json.loads(line) for line in story.diagnosis().json_lines())
-    fields = "rule covers severity certainty title why fix follows_from process socket file line proof rank".split()
+    fields = [
+        *("rule", "covers", "severity", "certainty", "title", "why", "fix", "follows_from"),
+        *("process", "socket", "file", "line", "proof", "rank"),
+    ]
     assert [list(finding) for finding in findings] == [fields, fields]
     assert findings[0]["process"] == {"pid": 1001, "command": "server"}
     assert findings[0]["socket"] == {"id": 1, "local": "127.0.0.1:4567", "peer": "127.0.0.1:51000"}
@@ -213,9 +216,21 @@ def test_no_rule_is_the_effect_of_itself() -> None:
 def test_hostile_values_make_no_trouble() -> None:
     story = Story()
     server, client = pair(story)
-    for name in ("recvfrom", "sendto", "poll", "epoll_ctl", "setsockopt", "getsockopt", "shutdown", "recvmmsg", "splice"):
+    for name in (
+        "recvfrom",
+        "sendto",
+        "poll",
+        "epoll_ctl",
+        "setsockopt",
+        "getsockopt",
+        "shutdown",
+        "recvmmsg",
+        "splice",
+    ):
         for result in (None, -104, 0, 1 << 62):
-            story.call(name, server, result, length=-1, value=b"\x01\x02\x03", a=-(1 << 60), b=1 << 60, c=-1, address=b"\x02")
+            story.call(
+                name, server, result, length=-1, value=b"\x01\x02\x03", a=-(1 << 60), b=1 << 60, c=-1, address=b"\x02"
+            )
     call = story.call("connect", client, REFUSED, address=b"\x02\x00\x00")
     story.fact(call, "sockets", {"not": "a list"})
     story.fact(call, "sockets", [None, 3, {"local": 5, "pids": "x", "state": "y"}, {"local": "[::1]:99999"}])

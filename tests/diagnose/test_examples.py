@@ -1,4 +1,4 @@
-"""Every rule on real programs: it speaks on its broken example and on the variant, and no rule speaks on a healthy one."""
+"""Every rule on real programs: it speaks on its broken example and its variant; none speaks on a healthy one."""
 
 from __future__ import annotations
 

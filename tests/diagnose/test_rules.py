@@ -122,7 +122,12 @@ def test_a_read_that_ends_where_a_write_ended_is_healthy() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"POST /upload HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.0\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x17\x03\x03\x00\x50"],
+    [
+        b"POST /upload HTTP/1.1\r\nHost: x\r\n",
+        b"GET / HTTP/1.0\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"\x17\x03\x03\x00\x50",
+    ],
 )
 def test_protocols_whose_readers_may_stop_early_are_left_alone(payload: bytes) -> None:
     story = Story()
@@ -172,7 +177,7 @@ def test_a_program_that_was_killed_meant_nothing() -> None:
 
 def test_a_short_send_at_the_end() -> None:
     story = Story()
-    server, client = pair(story)
+    server, _ = pair(story)
     story.call("sendto", server, 300, length=1000)
     story.call("close", server, unread=0)
     assert story.found() == ["short-send certain error"]
@@ -630,7 +635,7 @@ def test_waits_that_are_no_deadlock() -> None:
     story.now -= 3 * S // 2
     assert story.found() == []
     story = Story()
-    server, client = waiting(story, "recvfrom", 0)
+    _, client = waiting(story, "recvfrom", 0)
     story.call("setsockopt", client, a=1, b=socket.SO_RCVTIMEO, value=struct.pack("<qq", 5, 0), tid=5)
     assert story.found() == []
 

@@ -6,6 +6,7 @@ import errno
 import signal
 from collections.abc import Iterator
 
+from ...events import Moment
 from ..facts import CallFacts, Facts, SocketFacts, state_name, state_proof
 from ..finding import CannotTell, Proof
 from ..rule import Evidence, Rule
@@ -47,7 +48,10 @@ class CloseWithUnreadData(Rule):
         if not socket.tcp or facts.aborts(socket) or socket.listen is not None:
             return
         state = facts.unread(socket)
-        if state is None or state.state not in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None):
+        if state is None:
+            return
+        connected = state.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None)
+        if not connected and state.moment != Moment.DESTROYED:
             return
         process = facts.ended_by(socket)
         if process is not None and facts.killed(process):
