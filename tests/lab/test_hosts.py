@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
-
 from wallsocket import lab
 from wallsocket.errors import UsageError
+
+from tests.lab.apart import Apart, wait_until
 
 
 def echo_once(server: socket.socket) -> threading.Thread:
@@ -253,16 +253,16 @@ def test_the_kernels_sentence_is_in_the_error() -> None:
         a.add_route("192.0.2.0/24", via="172.16.0.1")
 
 
-def test_a_duplicate_name_leaves_nothing_behind(apart: object) -> None:
+def test_a_duplicate_name_leaves_nothing_behind(apart: Apart) -> None:
     program = (
         "from wallsocket import lab, errors\n"
         "try: lab.hosts('a', 'a')\n"
         "except errors.UsageError as error: print(error)\n"
         "import sys; sys.stdout.flush(); sys.stdin.read()"
     )
-    process = apart.start(program, stdin=subprocess.PIPE)  # type: ignore[attr-defined]
+    process = apart.start(program, stdin=subprocess.PIPE)
     assert process.stdout.readline() == "the name 'a' is taken\n"
-    wait_until(lambda: len(apart.left()) == 1, "only the program itself is left")  # type: ignore[attr-defined]
+    wait_until(lambda: len(apart.left()) == 1, "only the program itself is left")
 
 
 def test_a_closed_lab_says_so() -> None:

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import Apart, wait_until
+
+from tests.lab.apart import Apart, wait_until
 
 #: Two hosts, a program, and a daemon that has left its parent and its session.
 LAB = """

@@ -104,6 +104,23 @@ def test_datagrams_and_icmp(script: Script) -> None:
     expect(EXPECTED, "datagrams", text)
 
 
+def test_a_datagram_that_was_cut(script: Script) -> None:
+    script.socket(1, 1, 0, type=2, protocol=17, local=A, remote=B)
+    call = script.call("recvfrom", 10, 1, 4, fd=3, socket=1, length=4)
+    script.state(1, 10.5, 0, call, 7, receive_queue=8)
+    with script.done(100) as recording:
+        assert "recv(4) = 4  datagram of 8\n" in drawn(recording, 100)
+
+
+def test_a_refused_connection(script: Script) -> None:
+    script.socket(1, 1, 0, local="0.0.0.0:1000")
+    script.call("connect", 1, 5, -111, fd=3, socket=1, address=B)
+    script.frame(2, tcp_frame(A, B, "S", seq=7))
+    script.frame(3, tcp_frame(B, A, "RA", ack=8))
+    with script.done(100) as recording:
+        expect(EXPECTED, "refused", drawn(recording, 100))
+
+
 def test_names_from_the_recording_cannot_reach_the_terminal(script: Script) -> None:
     script.process(3, 72, "evil\x1b]0;x\x07\u202e")
     script.socket(1, 3, 0, family=1, protocol=0, local=b"\x01\x00/tmp/\x1b[2J", remote=b"\x01\x00\0a\xff\n")

@@ -369,3 +369,26 @@ def test_only_what_was_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("frame", [b"", b"\0" * 14, tcp_frame(A, B, "S")[:40], tcp_frame(A, B, "S")[:30]])
 def test_frames_that_are_cut(frame: bytes) -> None:
     assert segment(Packet(1, 0, "lo", 1, 54, frame)) is None
+
+
+def test_a_refused_connection_finds_its_frames(script: Script) -> None:
+    """The kernel forgets the remote end, and the local address but for its port, when nobody answers."""
+    script.socket(1, 1, 0, local="0.0.0.0:1000")
+    script.call("connect", 1, 5, -111, fd=3, socket=1, address=B)
+    script.frame(2, tcp_frame(A, B, "S", seq=7))
+    script.frame(3, tcp_frame(B, A, "RA", ack=8))
+    with script.done(100) as recording:
+        timeline = Timeline(recording, decode=segment)
+    assert [told(c) for c in timeline.conversations] == [["> call 1", "> packet 1", "< packet 2"]]
+    assert timeline.stray_segments == 0
+
+
+def test_calls_that_only_ask_are_left_out_unless_all_is_wanted(script: Script) -> None:
+    script.socket(1, 1, 0, local=A, remote=B)
+    script.call("getsockname", 1, fd=3, socket=1)
+    script.call("fcntl", 2, fd=3, socket=1, a=3)
+    changes = script.call("fcntl", 3, fd=3, socket=1, a=4, b=2048)
+    script.call("epoll_ctl", 4, fd=9, socket=1, a=1, b=3, c=1)
+    with script.done(100) as recording:
+        assert told(Timeline(recording).conversations[0]) == [f"> call {changes}"]
+        assert len(told(Timeline(recording, everything=True).conversations[0])) == 4

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use wallsocket_kernel::netlink;
-use wallsocket_kernel::route::{LinkChange, RouteSocket, VethEnd};
+use wallsocket_kernel::route::{LinkChange, Route, RouteChange, RouteSocket, VethEnd};
 use wallsocket_sys::link::{disable_offloads, has_carrier};
 use wallsocket_sys::namespace::{receive_message, send_message};
 
@@ -326,6 +326,65 @@ impl Lab {
         })
     }
 
+    /// Opens a plain link to put a forwarder in: the interface of `end` moves to the host `wires`, as `name`, and `end` gets a new one
+    /// with the same name, number, addresses and routes, whose other side is `far` in `wires`. Returns the moved interface's number.
+    pub fn splice(&self, end: &End, wires: u32, name: &str, far: &End) -> Result<u32> {
+        let (moved, routes) = self.with(|open| {
+            let network = open.host(wires)?.network.try_clone().map_err(copying)?;
+            let route = &mut open.host(end.host)?.route;
+            let what = |what: &str| refused(format!("{what} of {}", end.name));
+            let routes = route.routes().map_err(what("read the routes"))?;
+            let away = LinkChange {
+                name: Some(name),
+                namespace: Some(network.as_fd()),
+                ..LinkChange::default()
+            };
+            route
+                .change_link(end.index, &away)
+                .map_err(refused(format!("move {}", end.name)))?;
+            let host = open.host(wires)?;
+            let moved = host
+                .route
+                .link(name)
+                .map_err(what("find the other side"))?
+                .index;
+            let there = End {
+                name: name.to_owned(),
+                index: moved,
+                addresses: Vec::new(),
+                ..end.clone()
+            };
+            prepare(host, &there, false)?;
+            wait_for_carrier(host, &there)?;
+            Ok((moved, routes))
+        })?;
+        self.connect(end, far, false)?;
+        self.with(|open| {
+            let host = open.host(end.host)?;
+            for route in routes.iter().filter(|route| is_ours(route, end.index)) {
+                let change = RouteChange {
+                    destination: route
+                        .destination
+                        .map(|destination| (destination, route.prefix_length)),
+                    gateway: route.gateway,
+                    interface: route.interface,
+                    preferred_source: route.preferred_source,
+                    metric: (route.metric != 0).then_some(route.metric),
+                    table: Some(route.table),
+                    kind: Some(route.kind),
+                    mtu: route.mtu,
+                    inet6: route.inet6,
+                    replace: true,
+                    on_link: false,
+                };
+                host.route
+                    .add_route(&change)
+                    .map_err(refused("bring a route back"))?;
+            }
+            Ok(moved)
+        })
+    }
+
     /// Descriptor of a host's network namespace, open as long as the copy is.
     pub fn network(&self, host: u32) -> Result<OwnedFd> {
         self.with(|open| open.host(host)?.network.try_clone().map_err(copying))
@@ -346,6 +405,13 @@ impl Drop for Lab {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Whether somebody made this route by way of an interface; the kernel makes its own again (RTPROT_KERNEL) with the addresses.
+fn is_ours(route: &Route, index: u32) -> bool {
+    route.interface == Some(index)
+        && route.origin != libc::RTPROT_KERNEL
+        && route.kind != libc::RTN_LOCAL
 }
 
 fn copying(error: io::Error) -> Error {

@@ -1,13 +1,19 @@
 //! `wallsocket._core.lab`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes};
 use wallsocket_kernel::netlink;
 use wallsocket_kernel::route::{LinkChange, RouteChange, RouteSocket};
+use wallsocket_link::fate::{Burst, Fate, Impairments};
+use wallsocket_link::forwarder::{self, Action, COUNTER_NAMES, Decision, Hook, Script};
 use wallsocket_link::lab::{End, Error};
 
 /// An `OSError` with the kernel's number and a text that says what was tried.
@@ -134,6 +140,19 @@ impl Namespaces {
     ) -> PyResult<()> {
         let (near, far) = (end(near), end(far));
         py.detach(|| self.lab.connect(&near, &far, keep_offloads))
+            .map_err(|error| os_error(&error))
+    }
+
+    fn splice(
+        &self,
+        py: Python<'_>,
+        end: EndTuple,
+        wires: u32,
+        name: &str,
+        far: EndTuple,
+    ) -> PyResult<u32> {
+        let (near, far) = (self::end(end), self::end(far));
+        py.detach(|| self.lab.splice(&near, wires, name, &far))
             .map_err(|error| os_error(&error))
     }
 
@@ -275,7 +294,238 @@ impl Namespaces {
     }
 }
 
+/// AF_PACKET and SOCK_RAW.
+const PACKET: (i32, i32) = (17, 3);
+
+/// The forwarder of one impaired link. Direction 0 is from the first end to the second.
+#[pyclass(module = "wallsocket._core.lab", frozen)]
+struct Forwarder {
+    forwarder: Mutex<forwarder::Forwarder>,
+}
+
+fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn fate_words(fate: &Fate) -> String {
+    let words = [
+        (fate.lost, "lost"),
+        (fate.duplicated, "duplicated"),
+        (fate.held, "held"),
+        (fate.corrupted.is_some(), "corrupted"),
+    ];
+    let found: Vec<&str> = words
+        .iter()
+        .filter(|word| word.0)
+        .map(|word| word.1)
+        .collect();
+    if found.is_empty() {
+        "passed".to_owned()
+    } else {
+        found.join(" ")
+    }
+}
+
+/// What a Python function said about a frame: nothing or True passes it, False drops it, bytes or several replace it.
+fn decision(answer: &Bound<'_, PyAny>) -> PyResult<Decision> {
+    if answer.is_none() {
+        return Ok(Decision::Pass);
+    }
+    if let Ok(passes) = answer.cast::<PyBool>() {
+        return Ok(if passes.is_true() {
+            Decision::Pass
+        } else {
+            Decision::Drop
+        });
+    }
+    if let Ok(bytes) = answer.cast::<PyBytes>() {
+        return Ok(Decision::Replace(vec![bytes.as_bytes().to_vec()]));
+    }
+    let frames: PyResult<Vec<Vec<u8>>> = answer.extract();
+    frames.map(Decision::Replace).map_err(|_| {
+        PyTypeError::new_err(
+            "a frame function returns None or True (pass), False (drop), bytes, or a list of bytes",
+        )
+    })
+}
+
+impl Forwarder {
+    fn with<T>(&self, work: impl FnOnce(&forwarder::Forwarder) -> T) -> T {
+        work(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, forwarder::Forwarder> {
+        self.forwarder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Forwarder {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        namespaces: &Namespaces,
+        host: u32,
+        near: u32,
+        far: u32,
+        mtu: u32,
+        seed: u64,
+    ) -> PyResult<Self> {
+        py.detach(|| {
+            let socket = || {
+                namespaces
+                    .lab
+                    .socket(host, PACKET.0, PACKET.1, 0)
+                    .map_err(|error| os_error(&error))
+            };
+            let ends = [(socket()?, near), (socket()?, far)];
+            let forwarder = Mutex::new(forwarder::Forwarder::start(ends, mtu, seed)?);
+            Ok(Self { forwarder })
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one for each impairment")]
+    #[pyo3(signature = (direction, *, loss, burst, lost_numbers, lose_every, delay, jitter, duplicate, reorder, reorder_gap, corrupt, mend_checksum, rate, queue, largest))]
+    fn set(
+        &self,
+        direction: usize,
+        loss: f64,
+        burst: Option<(f64, f64, f64, f64)>,
+        lost_numbers: Vec<u64>,
+        lose_every: Option<u64>,
+        delay: f64,
+        jitter: f64,
+        duplicate: f64,
+        reorder: f64,
+        reorder_gap: u32,
+        corrupt: f64,
+        mend_checksum: bool,
+        rate: Option<f64>,
+        queue: usize,
+        largest: Option<usize>,
+    ) -> PyResult<()> {
+        let burst = burst.map(|(enter, leave, loss_good, loss_bad)| Burst {
+            enter,
+            leave,
+            loss_good,
+            loss_bad,
+        });
+        let impairments = Impairments {
+            loss,
+            burst,
+            lost_numbers,
+            lose_every,
+            delay: seconds(delay)?,
+            jitter: seconds(jitter)?,
+            duplicate,
+            reorder,
+            reorder_gap,
+            corrupt,
+            mend_checksum,
+            rate,
+            queue,
+            largest,
+        };
+        self.with(|forwarder| forwarder.set(direction & 1, impairments));
+        Ok(())
+    }
+
+    fn script(&self, action: &str, value: f64, port: Option<u16>) -> PyResult<()> {
+        let action = match action {
+            "reset_after" => Action::ResetAfter(value as u32),
+            "refuse" => Action::Refuse(value as u32),
+            "black_hole_after" => Action::BlackHoleAfter(seconds(value)?),
+            "black_hole_after_bytes" => Action::BlackHoleAfterBytes(value as u32),
+            other => return Err(PyValueError::new_err(format!("no script {other:?}"))),
+        };
+        self.with(|forwarder| forwarder.add_script(Script { action, port }));
+        Ok(())
+    }
+
+    fn clear_scripts(&self) {
+        self.with(forwarder::Forwarder::clear_scripts);
+    }
+
+    #[pyo3(signature = (function))]
+    fn set_hook(&self, function: Option<Py<PyAny>>) {
+        let hook = function.map(|function| -> Hook {
+            Arc::new(move |direction, bytes| {
+                // None while the interpreter ends.
+                Python::try_attach(|py| {
+                    let answer = function
+                        .bind(py)
+                        .call1((direction, PyBytes::new(py, bytes)));
+                    answer
+                        .and_then(|answer| decision(&answer))
+                        .unwrap_or_else(|error| {
+                            error.write_unraisable(py, Some(function.bind(py)));
+                            Decision::Pass
+                        })
+                })
+                .unwrap_or(Decision::Pass)
+            })
+        });
+        self.with(|forwarder| forwarder.set_hook(hook));
+    }
+
+    fn cut(&self, time: Option<f64>) -> PyResult<()> {
+        let time = time.map(seconds).transpose()?;
+        self.with(|forwarder| forwarder.cut(time));
+        Ok(())
+    }
+
+    fn restore(&self) {
+        self.with(forwarder::Forwarder::restore);
+    }
+
+    #[getter]
+    fn is_cut(&self) -> bool {
+        self.with(forwarder::Forwarder::is_cut)
+    }
+
+    fn record(&self, on: bool) {
+        self.with(|forwarder| forwarder.record(on));
+    }
+
+    fn fates(&self) -> Vec<(usize, String, u64, String)> {
+        let fates = self.with(forwarder::Forwarder::fates);
+        let row = |row: &forwarder::Recorded| {
+            (
+                row.direction,
+                row.flow.to_string(),
+                row.number,
+                fate_words(&row.fate),
+            )
+        };
+        fates.iter().map(row).collect()
+    }
+
+    fn counters(&self, direction: usize) -> BTreeMap<&'static str, u64> {
+        COUNTER_NAMES
+            .into_iter()
+            .zip(self.with(|forwarder| forwarder.counters(direction & 1)))
+            .collect()
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        // Without the interpreter's lock: the thread that is to end may be waiting for it in a frame function.
+        py.detach(|| self.lock().stop());
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        let stop = || self.lock().stop();
+        if Python::try_attach(|py| py.detach(stop)).is_none() {
+            self.lock().stop();
+        }
+    }
+}
+
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Namespaces>()
+    module.add_class::<Namespaces>()?;
+    module.add_class::<Forwarder>()
 }

@@ -32,7 +32,9 @@ _SUMMARIES: Final = 40
 @click.option("--socket", type=click.IntRange(min=1), metavar="N", help="Only this socket and its peer.")
 @click.option("--from", "from_s", type=options.DURATION, metavar="TIME", help="From this time on, such as 250ms.")
 @click.option("--to", "to_s", type=options.DURATION, metavar="TIME", help="Up to this time.")
-@click.option("--all", "everything", is_flag=True, help="Leave nothing out: every row, socket and acknowledgement.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Leave nothing out: every call, socket, signal and acknowledgement."
+)
 @click.option("--follow", is_flag=True, help="With --json: go on while the recording grows.")
 def command(
     recording: Path | None,
@@ -105,7 +107,7 @@ def _lines(
         socket=socket,
         since_ns=since_ns,
         until_ns=until_ns,
-        acknowledgements=everything,
+        everything=everything,
     )
     if view == "states":
         yield from views.state_lines(timeline, colour=colour)

@@ -136,9 +136,13 @@ def targets(
     numeric = _numeric(host, address, passive, family)
     if numeric is not None:
         return [numeric]
-    found: Sequence[tuple[Any, ...]] = yield Call(
-        lambda: host.resolve(address.host, address.port, family=family, kind=kind, passive=passive)
-    )
+    try:
+        found: Sequence[tuple[Any, ...]] = yield Call(
+            lambda: host.resolve(address.host, address.port, family=family, kind=kind, passive=passive)
+        )
+    except socket.gaierror as error:
+        error.add_note(f"the name {address.host!r} was looked up on host {host.name}")
+        raise
     by_family: dict[int, list[Target]] = {}
     for entry in found:
         each = by_family.setdefault(entry[0], [])

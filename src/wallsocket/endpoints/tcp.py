@@ -164,7 +164,10 @@ class ConnectionSteps(StreamSteps):
         for target in found:
             try:
                 yield from self._connect_to(target)
-            except (DeadlinePassed, WouldBlock):
+            except DeadlinePassed as late:
+                self._failed(late, "connect", target.sockaddr)
+                raise
+            except WouldBlock:
                 raise
             except OSError as error:
                 self._state = "refused"
@@ -409,6 +412,12 @@ def connect_steps(
                 connection = kind(each, home, "established")
                 connection._named = address
                 return connection
+    except DeadlinePassed as late:
+        from . import reasons
+
+        about = next(iter(under_way.values()), found[0])
+        reasons.attach(late, "connect", None, about.sockaddr, host=home, protocol="tcp", named=address)
+        raise
     finally:
         for each in under_way:
             each.close()
@@ -541,8 +550,8 @@ class Connection(ConnectionSteps):
         Args:
             buffer: bytearray or the like.
             timeout_s: see the module.
-            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts it
-                short all the same: the count says so.
+            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
+                it short all the same: the count says so.
         """
         flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
         if fill:

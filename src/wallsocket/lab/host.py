@@ -129,11 +129,8 @@ class Host:
 
     def shell(self) -> int:
         """Run the user's shell in this host, on the caller's terminal; its exit status."""
-        environment = {**os.environ, "PS1": f"{self.name}$ ", "WALLSOCKET_HOST": self.name}
-        shell = environment.get("SHELL", "/bin/sh")
-        # bash would replace the prompt by the one of its start files.
-        quiet = ["--norc", "--noprofile"] if shell.endswith("bash") else []
-        return self.run([shell, *quiet, "-i"], env=environment).returncode
+        command, environment = program.shell(self.name)
+        return self.run(command, env=environment).returncode
 
     def _enter(self) -> list[int]:
         """Descriptors of the namespaces that a program of this host joins."""

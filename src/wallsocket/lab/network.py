@@ -16,6 +16,7 @@ from ..errors import UsageError
 from .host import Host, Interface
 from .link import Link
 from .program import Process, helper
+from .publish import Published
 from .refusal import explain
 
 __all__ = ["Lab", "Switch"]
@@ -275,6 +276,52 @@ class Lab:
                 return str(address)
         raise UsageError(f"the subnet {network} has no address left")
 
+    def hide(self, inside: Host, *, behind: Host) -> None:
+        """Put the networks that two hosts share behind a translation of addresses (source NAT) at the second.
+
+        Hosts beyond it see only its address, and have no way to begin a connection to those behind it.
+
+        Raises:
+            UsageError: the two share no network, or ``behind`` is no router.
+            NotAvailable: the program ``nft`` is not installed.
+        """
+        if not behind.forward:
+            raise UsageError(f"{behind.name!r} is no router: make it with forward=True")
+        shared = [
+            (face.name, address.network)
+            for face in behind.interfaces
+            for address in face.addresses
+            if any(address.network == own.network for its in inside.interfaces for own in its.addresses)
+        ]
+        if not shared:
+            raise UsageError(f"{inside.name!r} and {behind.name!r} share no network")
+        names = ", ".join(f'"{name}"' for name in dict.fromkeys(name for name, _ in shared))
+        sources = [f"{'ip' if network.version == 4 else 'ip6'} saddr {network}" for _, network in shared]
+        behind.nft(
+            "table inet nat {\nchain postrouting {\ntype nat hook postrouting priority srcnat;\n"
+            + "".join(f"{source} oifname != {{ {names} }} masquerade\n" for source in sources)
+            + "}\n}\n"
+        )
+        self._hidden.update({network: behind for _, network in shared})
+        self._changed()
+
+    def publish(self, host: Host | str, host_port: int, *, address: str = "127.0.0.1", port: int = 0) -> Published:
+        """Lead a TCP port of this machine to a port of a host, until the lab is closed.
+
+        Args:
+            host: where connections go.
+            host_port: port of that host.
+            address: address of this machine to listen on.
+            port: port of this machine; the kernel chooses one when it is 0, see :attr:`Published.port`.
+
+        Raises:
+            OSError: the port cannot be had, or the address is not one of this machine.
+        """
+        there = self[host] if isinstance(host, str) else host
+        made = Published(there, host_port, address, port)
+        self._closing.callback(made.close)
+        return made
+
     # Addresses and routes
 
     def _mac(self) -> bytes:
@@ -373,6 +420,18 @@ class Lab:
             with contextlib.suppress(OSError):
                 self._namespaces.route(host._number, str(net[0]), net.prefixlen, known[net], None, 1, False)
         self._routes[host] = found
+
+    def _wires_host(self) -> int:
+        """The namespace in which the links' forwarders work; no program ever runs in it."""
+        if self._wires is None:
+            self._wires = self._namespaces.add_hosts(1, _sysctls(ipv6=False, forward=False))
+        return self._wires
+
+    def _next_wire_end(self) -> tuple[int, int, str]:
+        """Host, free number and name for an interface of a forwarder."""
+        host, index = self._wires_host(), self._next_wire
+        self._next_wire += 1
+        return host, index, f"wire{index}"
 
     def _push_names(self, host: Host) -> None:
         lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]

@@ -16,7 +16,7 @@ from ..errors import NotPermitted, UsageError
 if TYPE_CHECKING:
     from .host import Host
 
-__all__ = ["Command", "Process", "helper"]
+__all__ = ["Command", "Entry", "Process", "helper", "shell"]
 
 #: What may be run: arguments, or one text that is split as a shell would, without a shell.
 Command = str | Sequence["str | bytes | os.PathLike[str]"]
@@ -41,6 +41,17 @@ def _arguments(command: Command, shell: bool) -> list[str | bytes | os.PathLike[
     return list(arguments)
 
 
+class Entry:
+    """The way into a host of a lab that another process has: a name and the descriptors of its namespaces."""
+
+    def __init__(self, name: str, descriptors: list[int]) -> None:
+        self.name = name
+        self._descriptors = descriptors
+
+    def _enter(self) -> list[int]:
+        return self._descriptors
+
+
 class Process(subprocess.Popen[Any]):
     """A running program of a host: a ``subprocess.Popen`` whose process is in the host's namespaces.
 
@@ -49,7 +60,7 @@ class Process(subprocess.Popen[Any]):
     (it may configure it and open raw sockets) unless ``capabilities=False``.
     """
 
-    def __init__(self, host: Host, command: Command, *, capabilities: bool = True, **options: Any) -> None:
+    def __init__(self, host: Host | Entry, command: Command, *, capabilities: bool = True, **options: Any) -> None:
         """Start it; options are those of ``subprocess.Popen`` except ``executable``.
 
         Raises:
@@ -119,6 +130,15 @@ class Process(subprocess.Popen[Any]):
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
+
+
+def shell(name: str) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of the user's shell, with a prompt that names the host."""
+    environment = {**os.environ, "PS1": f"{name}$ ", "WALLSOCKET_HOST": name}
+    program = environment.get("SHELL", "/bin/sh")
+    # bash would replace the prompt by the one of its start files.
+    quiet = ["--norc", "--noprofile"] if program.endswith("bash") else []
+    return [program, *quiet, "-i"], environment
 
 
 def _read_all(descriptor: int) -> bytes:

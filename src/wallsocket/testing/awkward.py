@@ -1,7 +1,7 @@
 """Sockets as awkward as the standard allows, at the seam between operations and drivers.
 
-An endpoint made over an `AwkwardSocket` meets, at every call and from a seed, what the kernel may do at any time: EAGAIN,
-EINTR, and reads and writes of a single byte.
+An endpoint made over an `AwkwardSocket` meets, at every call and from a seed, what the kernel may do at any time:
+EAGAIN, EINTR, and reads and writes of a single byte.
 """
 
 from __future__ import annotations

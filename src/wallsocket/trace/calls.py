@@ -26,6 +26,7 @@ _ENTRIES: Final = 8
 _POLL_ENTRY: Final = struct.Struct("<iHH")
 _EPOLL_EVENT: Final = struct.Struct("<IQ")
 _SOCK_NONBLOCK: Final = 0o4000
+_EPOLL_CTL_DEL: Final = 2
 _F_DUPFD: Final = 0
 _F_GETFD: Final = 1
 _F_SETFD: Final = 2
@@ -309,7 +310,8 @@ def _epoll_wait(_: CallText, call: Call) -> str:
 
 
 def _epoll_ctl(_: CallText, call: Call) -> str:
-    events = naming.epoll_events(call.c) if call.c else None
+    # What stands in the event of a removal is ignored (epoll_ctl(2)).
+    events = naming.epoll_events(call.c) if call.c and call.a != _EPOLL_CTL_DEL else None
     return _list(_number(call.fd), naming.epoll_operation(call.a or 0), _number(call.b), events)
 
 

@@ -28,6 +28,10 @@ _IDLE_NS: Final = 100_000_000
 _SLOW_NS: Final = 1_000_000
 #: Narrowest and widest column for the wire.
 _WIRE_COLUMNS: Final = (18, 38)
+#: States in which bytes may still be on their way out.
+_SENDING: Final = frozenset(
+    {TcpState.ESTABLISHED, TcpState.FIN_WAIT1, TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING}
+)
 #: Columns for the name of an end that was not traced: an address and what it is.
 _NAME_COLUMNS: Final = 28
 #: Programs whose first argument says more than their own name.
@@ -92,6 +96,8 @@ def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
     remote = _end(conversation, item.remote)
     if not remote and conversation.right is not None:
         remote = _end(conversation, timeline.tracks[conversation.right].socket.local)
+    if not remote and (tried := timeline.target_of(conversation.left)) is not None:
+        remote = _end(conversation, tried.address)
     if item.origin == "socketpair":
         return f"{conversation.kind} pair"
     arrow = "←" if item.origin == "accept" else "→"
@@ -208,7 +214,7 @@ class Ladder:
         rest = self._width - self._time_width - 2
         if not wire:
             return ((rest - 2) // 2 if two else rest), 0
-        middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // 4))
+        middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // (4 if two else 3)))
         if not two:
             # The other end has nothing to say but its name.
             return max(16, rest - middle - 4 - _NAME_COLUMNS), middle
@@ -217,8 +223,10 @@ class Ladder:
     def _rail_head(self, conversation: Conversation, side: int) -> str:
         socket = conversation.socket_of(side)
         if socket is None:
-            item = self._timeline.tracks[conversation.left].socket
-            return f"{address(item.remote)} (not traced)" if item.remote else ""
+            remote = self._timeline.tracks[conversation.left].socket.remote
+            if remote is None and (tried := self._timeline.target_of(conversation.left)) is not None:
+                remote = tried.address
+            return f"{address(remote)} (not traced)" if remote else ""
         process = self._timeline.processes.get(self._timeline.tracks[socket].socket.process)
         pid = f"  pid {process.pid}" if process is not None else ""
         return process_label(process) + pid
@@ -335,13 +343,18 @@ class Ladder:
             if row.before.receive_queue:
                 what = "not accepted" if listening else "unread"
                 notes.append((f"{row.before.receive_queue} {what}", Style.WARNING))
-            if row.before.send_queue and not listening:
+            if row.before.send_queue and row.before.state in _SENDING:
                 notes.append((f"{row.before.send_queue} not acknowledged", Style.DIM))
             return notes
         after = row.after
+        role = self._calls.role(call) if call is not None else None
+        if role is Role.RECEIVE and row.before is not None and call is not None:
+            # Only datagrams are looked at before they are taken: the figure is the length of the next one.
+            length = row.before.receive_queue or 0
+            if call.length is not None and length > call.length:
+                return [(f"datagram of {length}", Style.WARNING)]
         if after is None or call is None:
             return []
-        role = self._calls.role(call)
         if role is Role.ACCEPT and after.state == TcpState.LISTEN:
             return [(f"{after.receive_queue} more waiting", Style.DIM)] if after.receive_queue else []
         if role is Role.RECEIVE and after.receive_queue:

@@ -47,6 +47,7 @@ _TCP: Final = 6
 _UDP: Final = 17
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # IPv4-mapped IPv6, RFC 4291, 2.5.5.2
 _ANY: Final = (bytes(16), _MAPPED + bytes(4))
+_UNKNOWN_ADDRESS: Final = b""
 
 FIN: Final = 0x01
 SYN: Final = 0x02
@@ -72,6 +73,8 @@ _MAX_MARKS: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
 _MSG_PEEK: Final = 2
+_QUESTIONS: Final = frozenset({"getsockname", "getpeername", "epoll_ctl"})
+_FCNTL_QUESTIONS: Final = frozenset({1, 3})  # F_GETFD, F_GETFL
 _SEQUENCE_MASK: Final = 0xFFFFFFFF
 _WAITING: Final = frozenset({Role.RECEIVE, Role.ACCEPT, Role.WAIT})
 
@@ -340,7 +343,7 @@ class Timeline:
         socket: only the conversations of this socket (its id).
         since_ns: rows before this time are left out (states and totals still count them).
         until_ns: rows after this time are left out.
-        acknowledgements: also keep segments that do nothing but acknowledge.
+        everything: also keep segments that do nothing but acknowledge, and calls that only ask for names and flags.
     """
 
     def __init__(
@@ -352,7 +355,7 @@ class Timeline:
         socket: int | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
-        acknowledgements: bool = False,
+        everything: bool = False,
     ) -> None:
         self.recording = recording
         self.machine = recording.meta.get("machine", "")
@@ -367,7 +370,7 @@ class Timeline:
         self._since_ns = since_ns if since_ns is not None else 0
         self._until_ns = until_ns if until_ns is not None else 1 << 62
         self._numbers = 0
-        self._acknowledgements = acknowledgements
+        self._everything = everything
         self._recent: dict[int, _Placed] = {}
         self._ends: dict[tuple[int, int], int] = {}
         for item in recording.sockets.values():
@@ -400,6 +403,11 @@ class Timeline:
     def wanted(self) -> list[Conversation]:
         """The conversations that were asked for, in the order of their start."""
         return [conversation for conversation in self.conversations if conversation.number in self._wanted]
+
+    def target_of(self, socket: int) -> Call | None:
+        """The connect call that failed on a socket that never was connected."""
+        failed = self.tracks[socket].failed
+        return failed if failed is not None and self.role(failed) is Role.CONNECT else None
 
     def says_much(self, conversation: Conversation) -> bool:
         """Whether a conversation deserves a ladder: data moved, something failed or is still waited for."""
@@ -438,6 +446,8 @@ class Timeline:
         peers: dict[int, dict[Endpoint, _Contact]] = defaultdict(dict)
         self._unix_connects: dict[bytes, list[int]] = defaultdict(list)
         self._unix_accepts: dict[int, list[int]] = defaultdict(list)
+        #: Where sockets were last asked to connect to, which the kernel forgets when nobody answers.
+        self._targets: dict[int, Endpoint] = {}
         for call in self.recording.calls():
             name = self._names.get(call.number)
             track = self.tracks.get(call.socket) if call.socket is not None else None
@@ -446,8 +456,11 @@ class Timeline:
                 track.backlog = call.a
             elif name in ("accept", "accept4") and call.made is not None and call.socket is not None:
                 self._unix_accepts[call.socket].append(call.made)
-            elif name == "connect" and call.result == 0 and call.address and call.socket in unix:
-                self._unix_connects[call.address].append(call.socket)
+            elif name == "connect" and call.address and call.socket is not None:
+                if call.result == 0 and call.socket in unix:
+                    self._unix_connects[call.address].append(call.socket)
+                if (target := endpoint(call.address)) is not None:
+                    self._targets[call.socket] = target
             if call.socket in datagram and call.address is not None and call.result is not None and call.result >= 0:
                 assert call.socket is not None
                 peer = endpoint(call.address)
@@ -624,8 +637,10 @@ class Timeline:
                 if socket is None:
                     continue
                 item = self.tracks[socket].socket
-                local, remote = endpoint(item.local), endpoint(item.remote)
+                local, remote = endpoint(item.local), endpoint(item.remote) or self._targets.get(socket)
                 if local is not None and remote is not None and conversation.kind != "listener":
+                    if local.address in _ANY:
+                        local = Endpoint(_UNKNOWN_ADDRESS, local.port)
                     note(_TCP if self.tracks[socket].tcp else _UDP, conversation, side, local, remote)
         for (socket, peer), conversation in self._of_peer.items():
             local = endpoint(self.tracks[socket].socket.local)
@@ -693,12 +708,17 @@ class Timeline:
                 row.begin, row.end = call.offset, call.offset + call.result
             placed.append((conversation, socket, row))
             # What acts stands where it began; what waits stands where it got what it waited for.
-            if self.role(call) not in _WAITING:
+            if self.role(call) not in _WAITING and (self._everything or not self._only_asks(call)):
                 self._keep(conversation, row)
         self._recent[call.id] = placed
         if len(self._recent) > _RECENT_CALLS:
             del self._recent[next(iter(self._recent))]
         return placed
+
+    def _only_asks(self, call: Call) -> bool:
+        """Whether a call changes nothing that another row would not show."""
+        name = self.name(call)
+        return name in _QUESTIONS or (name == "fcntl" and call.a in _FCNTL_QUESTIONS)
 
     def _exit(self, call: Call, placed: _Placed) -> None:
         what = self.role(call)
@@ -829,9 +849,9 @@ class Timeline:
     def _travel(self, segment: Segment) -> None:
         ends = (segment.source, segment.destination)
         if segment.protocol == _ICMP:
-            found = self._flows.get((_UDP, *ends)) or self._flows.get((_TCP, *ends))
+            found = self._flow(_UDP, *ends) or self._flow(_TCP, *ends)
         else:
-            found = self._flows.get((segment.protocol, *ends))
+            found = self._flow(segment.protocol, *ends)
         if not found:
             self.stray_segments += 1
             return
@@ -846,9 +866,19 @@ class Timeline:
             self._position(conversation, side, segment, row)
             self._drive(conversation, side, segment, row)
             bare = not segment.size and not segment.flags & RST
-            if bare and segment.window and not row.transitions and not self._acknowledgements:
+            if bare and segment.window and not row.transitions and not self._everything:
                 return
         self._keep(conversation, row)
+
+    def _flow(self, protocol: int, source: Endpoint, destination: Endpoint) -> list[tuple[Conversation, int]]:
+        """Conversations between two ends; an end whose own address is not known any more is known by its port."""
+        flows = self._flows
+        return (
+            flows.get((protocol, source, destination))
+            or flows.get((protocol, Endpoint(_UNKNOWN_ADDRESS, source.port), destination))
+            or flows.get((protocol, source, Endpoint(_UNKNOWN_ADDRESS, destination.port)))
+            or []
+        )
 
     def _distance(self, conversation: Conversation, at_ns: int) -> tuple[int, int]:
         """How far a time is from a conversation's life; of two that fit the later one is meant."""

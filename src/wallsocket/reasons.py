@@ -1,0 +1,7 @@
+"""Why socket calls fail: `explain` for exceptions of plain sockets, `of` for those of our endpoints."""
+
+from __future__ import annotations
+
+from .endpoints.reasons import Reason, explain, of
+
+__all__ = ["Reason", "explain", "of"]
