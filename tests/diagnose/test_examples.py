@@ -69,10 +69,11 @@ def name(path: Path) -> str:
 
 
 def test_every_rule_has_its_examples() -> None:
-    for rule in all_rules():
+    played = [rule for rule in all_rules() if rule.pictures != "only"]  # the others need a program that runs
+    for rule in played:
         there = {path.stem for path in (EXAMPLES / rule.id).iterdir()}
         assert {"broken", "healthy", "variant"} <= there, rule.id
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {rule.id for rule in all_rules()}
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {rule.id for rule in played}
 
 
 @pytest.mark.parametrize("path", [*examples("broken"), *examples("variant")], ids=name)

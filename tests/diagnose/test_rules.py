@@ -711,3 +711,66 @@ def test_an_accept_queue_that_held(queue: int, drops: int) -> None:
     story.state(here, state=LISTEN, receive=queue, send=1, drops=0)
     story.state(here, state=LISTEN, receive=0, send=1, drops=drops)
     assert story.found() == []
+
+
+# -- pictures of a running program
+
+
+def picture(**meta: str) -> Story:
+    return Story(pictures="2", calls="only those that wait", lab="no", **meta)
+
+
+def test_pictures_are_judged_by_their_own_rules_only() -> None:
+    story = picture()
+    diagnosis = story.diagnosis()
+    assert set(diagnosis.checked) == {"both-wait", "close-wait", "accept-queue-full", "silent-peer", "unread-data"}
+    assert diagnosis.cannot_tell == ()
+
+
+def test_pictures_show_a_deadlock() -> None:
+    story = picture()
+    waiting(story, "recvfrom", 0)
+    assert story.found() == ["both-wait certain error"]
+
+
+def test_pictures_show_a_full_accept_queue() -> None:
+    story = picture()
+    here = story.socket(story.process(), ("127.0.0.1", 80), None)
+    for _ in range(2):
+        story.state(here, state=LISTEN, receive=6, send=5)
+        story.now += S
+    assert story.found() == ["accept-queue-full strong error"]
+
+
+def test_pictures_show_close_wait() -> None:
+    story = picture()
+    process = story.process()
+    for number in range(4):
+        here = story.socket(process, ("10.0.0.1", 80), ("10.0.0.2", 51000 + number), origin="seen")
+        story.state(here, state=CLOSE_WAIT, receive=1)
+    story.now += 2 * S
+    for number in range(4):
+        story.state(number + 1, state=CLOSE_WAIT, receive=1)
+    assert story.found() == ["close-wait strong error"]
+
+
+@pytest.mark.parametrize(("keepalive", "silent_ms", "expected"), [(0, 60_000, 1), (1, 60_000, 0), (0, 2_000, 0)])
+def test_pictures_show_a_silent_peer(keepalive: int, silent_ms: int, expected: int) -> None:
+    story = picture()
+    here = story.socket(story.process(), ("10.0.0.1", 80), ("10.0.0.2", 51000))
+    story.call("recvfrom", here, None, length=100)
+    info = bytearray(232)
+    info[52:56] = struct.pack("<I", silent_ms)
+    options = struct.pack("<HHHi", 1, 9, 4, keepalive) + struct.pack("<HHHqq", 1, 20, 16, 0, 0)
+    story.state(here, tcp_info=bytes(info), options=options)
+    assert story.found() == ["silent-peer hint note"] * expected
+
+
+@pytest.mark.parametrize(("second", "expected"), [(900, 1), (1200, 0), (0, 0)])
+def test_pictures_show_data_that_nobody_reads(second: int, expected: int) -> None:
+    story = picture()
+    here = story.socket(story.process(), ("10.0.0.1", 80), ("10.0.0.2", 51000))
+    story.state(here, receive=900)
+    story.now += S
+    story.state(here, receive=second)
+    assert story.found() == ["unread-data strong warning"] * expected

@@ -411,7 +411,8 @@ class SocketFacts:
             if state is not None and state.options:
                 for found_level, found_name, value in _options(state.options):
                     if (found_level, found_name) == (level, name) and len(value) >= 4:
-                        return int.from_bytes(value[:4], "little", signed=True)
+                        # A struct timeval counts as set when any part of it is.
+                        return int.from_bytes(value[:4], "little", signed=True) if len(value) == 4 else int(any(value))
         return None
 
     def name(self) -> str:
@@ -465,6 +466,11 @@ class Facts:
         if name in ("calls", "kernel") and value is None:
             return None
         return None if value == "yes" else (value or "not recorded")
+
+    @property
+    def pictures(self) -> bool:
+        """Whether this is no trace but pictures of a running program: of its calls only those that wait are there."""
+        return "pictures" in self.tables.meta
 
     @property
     def private(self) -> bool:

@@ -233,6 +233,7 @@ class CloseWait(Rule):
     )
     fix = "Close the socket when recv returns 0 bytes, on every path: `with`, `finally`, defer."
     disproof = "The program was still working on an answer for a peer that had only half-closed."
+    pictures = "also"
 
     _LEAST_NS = 1_000_000_000
     _MANY = 3
@@ -243,7 +244,7 @@ class CloseWait(Rule):
         group = self._group(facts, socket)
         if not group or group[0] is not socket:
             return
-        pictures = facts.layer("calls") is not None
+        pictures = facts.pictures
         moved_on = any(self._moved_on(facts, one) for one in group)
         if len(group) < self._MANY and (pictures or not moved_on):
             return
@@ -300,7 +301,7 @@ class CloseWait(Rule):
             row = facts.tables.processes.get(socket.process)
             if row is None or row.ended_ns is None or row.ended_ns - ended > _FINAL_NS:
                 return False
-        if facts.layer("calls") is not None:
+        if facts.pictures:
             return socket.last is not None and socket.last.state == CLOSE_WAIT
         end = socket.reads.zero_last
         wrote = socket.writes.last

@@ -139,6 +139,7 @@ class AcceptQueueFull(Rule):
     )
     fix = "Call accept more often (in its own thread, before any work), and give listen a larger backlog."
     disproof = "The queue was never longer than the backlog; then the drops have another reason."
+    pictures = "also"
 
     def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
         if not socket.tcp or (socket.listen is None and (socket.last is None or socket.last.state != LISTEN)):

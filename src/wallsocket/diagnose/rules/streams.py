@@ -344,6 +344,8 @@ class BothWait(Rule):
     )
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
+    pictures = "also"
+    supersedes = ("silent-peer",)
 
     def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
         if not socket.stream or not (socket.waiting or socket.long_waits):
