@@ -19,9 +19,11 @@ S = 1_000_000_000
 def inet(host: str, port: int) -> bytes:
     """A ``struct sockaddr`` of the Internet families."""
     if ":" in host:
-        return struct.pack("=HHI", sockets.AF_INET6, sockets.htons(port), 0) + sockets.inet_pton(
-            sockets.AF_INET6, host
-        ) + bytes(4)
+        return (
+            struct.pack("=HHI", sockets.AF_INET6, sockets.htons(port), 0)
+            + sockets.inet_pton(sockets.AF_INET6, host)
+            + bytes(4)
+        )
     return struct.pack("=HH", sockets.AF_INET, sockets.htons(port)) + sockets.inet_aton(host) + bytes(8)
 
 
@@ -132,13 +134,17 @@ class Story:
         if unread is not None or entry is not None:
             self.state(socket, at=start, moment=0, call=number, **{"state": state, "receive": unread, **(entry or {})})
         if left is not None or exit is not None:
-            self.state(socket, at=start + took, moment=1, call=number, **{"state": state, "receive": left, **(exit or {})})
+            self.state(
+                socket, at=start + took, moment=1, call=number, **{"state": state, "receive": left, **(exit or {})}
+            )
         self.now += took + MS // 10
         if name == "close" and result == 0:
             made["ended"] = start + took
         return number
 
-    def state(self, socket: int, *, at: int | None = None, moment: int = 2, call: int | None = None, **columns: Any) -> int:
+    def state(
+        self, socket: int, *, at: int | None = None, moment: int = 2, call: int | None = None, **columns: Any
+    ) -> int:
         values = {"state": 1, "receive": 0, "send": 0, "drops": None, "local": None, "remote": None}
         values |= {"tcp_info": None, "memory": None, "options": None}
         values |= columns

@@ -122,7 +122,12 @@ def test_a_read_that_ends_where_a_write_ended_is_healthy() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"POST /upload HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.0\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x17\x03\x03\x00\x50"],
+    [
+        b"POST /upload HTTP/1.1\r\nHost: x\r\n",
+        b"GET / HTTP/1.0\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"\x17\x03\x03\x00\x50",
+    ],
 )
 def test_protocols_whose_readers_may_stop_early_are_left_alone(payload: bytes) -> None:
     story = Story()
@@ -172,7 +177,7 @@ def test_a_program_that_was_killed_meant_nothing() -> None:
 
 def test_a_short_send_at_the_end() -> None:
     story = Story()
-    server, client = pair(story)
+    server, _ = pair(story)
     story.call("sendto", server, 300, length=1000)
     story.call("close", server, unread=0)
     assert story.found() == ["short-send certain error"]
@@ -630,7 +635,7 @@ def test_waits_that_are_no_deadlock() -> None:
     story.now -= 3 * S // 2
     assert story.found() == []
     story = Story()
-    server, client = waiting(story, "recvfrom", 0)
+    _, client = waiting(story, "recvfrom", 0)
     story.call("setsockopt", client, a=1, b=socket.SO_RCVTIMEO, value=struct.pack("<qq", 5, 0), tid=5)
     assert story.found() == []
 
@@ -706,3 +711,66 @@ def test_an_accept_queue_that_held(queue: int, drops: int) -> None:
     story.state(here, state=LISTEN, receive=queue, send=1, drops=0)
     story.state(here, state=LISTEN, receive=0, send=1, drops=drops)
     assert story.found() == []
+
+
+# -- pictures of a running program
+
+
+def picture(**meta: str) -> Story:
+    return Story(pictures="2", calls="only those that wait", lab="no", **meta)
+
+
+def test_pictures_are_judged_by_their_own_rules_only() -> None:
+    story = picture()
+    diagnosis = story.diagnosis()
+    assert set(diagnosis.checked) == {"both-wait", "close-wait", "accept-queue-full", "silent-peer", "unread-data"}
+    assert diagnosis.cannot_tell == ()
+
+
+def test_pictures_show_a_deadlock() -> None:
+    story = picture()
+    waiting(story, "recvfrom", 0)
+    assert story.found() == ["both-wait certain error"]
+
+
+def test_pictures_show_a_full_accept_queue() -> None:
+    story = picture()
+    here = story.socket(story.process(), ("127.0.0.1", 80), None)
+    for _ in range(2):
+        story.state(here, state=LISTEN, receive=6, send=5)
+        story.now += S
+    assert story.found() == ["accept-queue-full strong error"]
+
+
+def test_pictures_show_close_wait() -> None:
+    story = picture()
+    process = story.process()
+    for number in range(4):
+        here = story.socket(process, ("10.0.0.1", 80), ("10.0.0.2", 51000 + number), origin="seen")
+        story.state(here, state=CLOSE_WAIT, receive=1)
+    story.now += 2 * S
+    for number in range(4):
+        story.state(number + 1, state=CLOSE_WAIT, receive=1)
+    assert story.found() == ["close-wait strong error"]
+
+
+@pytest.mark.parametrize(("keepalive", "silent_ms", "expected"), [(0, 60_000, 1), (1, 60_000, 0), (0, 2_000, 0)])
+def test_pictures_show_a_silent_peer(keepalive: int, silent_ms: int, expected: int) -> None:
+    story = picture()
+    here = story.socket(story.process(), ("10.0.0.1", 80), ("10.0.0.2", 51000))
+    story.call("recvfrom", here, None, length=100)
+    info = bytearray(232)
+    info[52:56] = struct.pack("<I", silent_ms)
+    options = struct.pack("<HHHi", 1, 9, 4, keepalive) + struct.pack("<HHHqq", 1, 20, 16, 0, 0)
+    story.state(here, tcp_info=bytes(info), options=options)
+    assert story.found() == ["silent-peer hint note"] * expected
+
+
+@pytest.mark.parametrize(("second", "expected"), [(900, 1), (1200, 0), (0, 0)])
+def test_pictures_show_data_that_nobody_reads(second: int, expected: int) -> None:
+    story = picture()
+    here = story.socket(story.process(), ("10.0.0.1", 80), ("10.0.0.2", 51000))
+    story.state(here, receive=900)
+    story.now += S
+    story.state(here, receive=second)
+    assert story.found() == ["unread-data strong warning"] * expected

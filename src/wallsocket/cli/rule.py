@@ -72,10 +72,12 @@ def show(rule_id: str) -> None:
 
     for line in page(_rule(rule_id), width=min(terminal.width(), 100), colour=terminal.has_colour()):
         click.echo(line)
-    click.echo(
-        f"\n  wallsocket rule play {_rule(rule_id).id}            run a program that has this fault, and explain it"
-    )
-    click.echo(f"  wallsocket rule play {_rule(rule_id).id} --healthy  the same without the fault")
+    found = _rule(rule_id)
+    if found.pictures == "only":
+        click.echo("\n  wallsocket inspect PID  looks for it in a running program")
+        return
+    click.echo(f"\n  wallsocket rule play {found.id}            run a program that has this fault, and explain it")
+    click.echo(f"  wallsocket rule play {found.id} --healthy  the same without the fault")
 
 
 @command.command("search")
@@ -106,6 +108,8 @@ def play(context: click.Context, rule_id: str, healthy: bool, no_lab: bool) -> i
     from .explain import command as explain
 
     rule = _rule(rule_id)
+    if rule.pictures == "only":
+        raise UsageError(f"{rule.id} is seen in programs that run: wallsocket inspect PID")
     path = example_path(rule, "healthy.py" if healthy else "broken.py")
     for line in path.read_text(encoding="utf-8").splitlines():
         click.echo(f"  {line}")

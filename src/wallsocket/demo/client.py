@@ -1,5 +1,6 @@
 """Sends a letter and counts what comes back, as `nc -N 127.0.0.1 PORT < letter | wc -c` does."""
 
+import contextlib
 import socket
 import sys
 import time
@@ -13,11 +14,10 @@ while True:
         time.sleep(0.02)
 connection.sendall(b"dear reader, " * (size // 13) + b"." * (size % 13))
 received = 0
-try:
+with contextlib.suppress(OSError):  # nc says nothing either
     connection.shutdown(socket.SHUT_WR)
+with contextlib.suppress(OSError):
     while data := connection.recv(4096):
         received += len(data)
-except OSError:
-    pass  # nc says nothing either
 connection.close()
 print(received)

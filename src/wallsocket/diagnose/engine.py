@@ -59,7 +59,8 @@ class Engine:
 
     def __init__(self, tables: Tables, rules: Sequence[Rule] | None = None) -> None:
         self.facts = Facts(tables)
-        self.rules: Sequence[Rule] = all_rules() if rules is None else rules
+        unfit = "no" if self.facts.pictures else "only"
+        self.rules: Sequence[Rule] = [rule for rule in (rules or all_rules()) if rule.pictures != unfit]
         self._names = names(tables.meta.get("machine", ""))
         self._open: dict[int, CallFacts] = {}
         self._early: dict[int, list[State]] = {}  # samples whose call has not come yet
@@ -202,7 +203,7 @@ class Engine:
         for rule in self.rules:
             for layer in rule.layers:
                 reason = self.facts.layer(layer)
-                if reason is not None:
+                if reason is not None and not (layer == "calls" and self.facts.pictures):
                     found[rule.id] = CannotTell(rule.id, layer, reason)
         return found
 

@@ -27,6 +27,7 @@ from .vocabulary import (
     CLOSE_WAIT,
     EPOLL_WAITS,
     EPOLLOUT,
+    ESTABLISHED,
     LISTEN,
     MSG_PEEK,
     POLL_CALLS,
@@ -103,13 +104,15 @@ class Tables(Protocol):
 class CallFacts:
     """A call, and what its socket was when it was entered and when it returned."""
 
-    __slots__ = ("call", "entry", "exit", "name")
+    __slots__ = ("before", "call", "during", "entry", "exit", "name")
 
     def __init__(self, call: Call, name: str) -> None:
         self.call = call
         self.name = name
         self.entry: State | None = None
         self.exit: State | None = None
+        self.before: State | None = None  #: the latest sample of its socket before it was entered
+        self.during: State | None = None  #: the latest sample between the two
 
     @property
     def moved(self) -> int:
@@ -301,6 +304,7 @@ class SocketFacts:
         "closed",
         "closing",
         "connect",
+        "destroyed",
         "drops_first",
         "drops_last",
         "epoll_events",
@@ -332,7 +336,6 @@ class SocketFacts:
         "truncated",
         "turn",
         "type",
-        "unread_before_end",
         "waiting",
         "writes",
     )
@@ -369,7 +372,7 @@ class SocketFacts:
         self.waiting: dict[int, CallFacts] = {}  #: by thread: calls that have not returned
         self.sources: set[int] = set()
         self.last: State | None = None  #: the latest sample while it lived
-        self.unread_before_end: State | None = None
+        self.destroyed: State | None = None  #: what the kernel said when it was gone
         self.transitions: deque[State] = deque(maxlen=_TRANSITIONS)
         self.close_wait_since: State | None = None
         self.drops_first: State | None = None
@@ -408,7 +411,8 @@ class SocketFacts:
             if state is not None and state.options:
                 for found_level, found_name, value in _options(state.options):
                     if (found_level, found_name) == (level, name) and len(value) >= 4:
-                        return int.from_bytes(value[:4], "little", signed=True)
+                        # A struct timeval counts as set when any part of it is.
+                        return int.from_bytes(value[:4], "little", signed=True) if len(value) == 4 else int(any(value))
         return None
 
     def name(self) -> str:
@@ -462,6 +466,11 @@ class Facts:
         if name in ("calls", "kernel") and value is None:
             return None
         return None if value == "yes" else (value or "not recorded")
+
+    @property
+    def pictures(self) -> bool:
+        """Whether this is no trace but pictures of a running program: of its calls only those that wait are there."""
+        return "pictures" in self.tables.meta
 
     @property
     def private(self) -> bool:
@@ -663,8 +672,10 @@ class Facts:
             counter = self.counters.get(name)
             if counter is not None and counter.risen > 0:
                 total += counter.risen
-                at_ns, row, value, _ = counter.changes[-1]
-                last = Proof("kernel", "counter", row, at_ns, f"kernel counter {name} +{counter.risen} (to {value})")
+                at_ns, row, _, _ = counter.changes[-1]
+                last = Proof(
+                    "kernel", "counter", row, at_ns, f"kernel counter {name.removeprefix('TcpExt')} +{counter.risen}"
+                )
         return total, last
 
     def risen_between(self, name: str, since_ns: int, until_ns: int) -> tuple[int, Proof | None]:
@@ -674,7 +685,7 @@ class Facts:
         for at_ns, row, _, by in counter.changes if counter is not None else ():
             if since_ns <= at_ns <= until_ns:
                 total += by
-                proof = Proof("kernel", "counter", row, at_ns, f"kernel counter {name} +{total}")
+                proof = Proof("kernel", "counter", row, at_ns, f"kernel counter {name.removeprefix('TcpExt')} +{total}")
         return total, proof
 
     def status(self) -> int | None:
@@ -687,11 +698,12 @@ class Facts:
         ended = self.ended_ns(socket)
         if ended is None:
             return None
-        state = socket.unread_before_end
-        if state is None and not self.closed_for_good(socket):
-            read = socket.turn.last
-            state = socket.last
-            if read is not None and read.exit is not None and (state is None or state.at_ns <= read.exit.at_ns):
+        if socket.closed is not None and self.closed_for_good(socket):
+            state = socket.closed.entry
+        else:
+            # The tracer looks at what a process has open just before it ends; that sample belongs to no call.
+            state, read = socket.last or socket.destroyed, socket.turn.last
+            if state is not None and read is not None and state.at_ns < read.end_ns:
                 state = read.exit
         if state is None or not state.receive_queue:
             return None
@@ -779,6 +791,7 @@ class Facts:
         if call.socket is not None:
             socket = self.socket(call.socket, call.process)
             socket.waiting[call.tid] = facts
+            facts.before = socket.last
             if facts.name in POLL_CALLS:
                 self._polled(socket, facts, (call.a or 0) == 1)
 
@@ -858,8 +871,6 @@ class Facts:
                 self._reached(socket, facts)
         elif name == "close" and call.result == 0:
             socket.closed = facts
-            if facts.entry is not None and facts.entry.receive_queue is not None:
-                socket.unread_before_end = facts.entry
         elif name == "epoll_ctl" and succeeded:
             socket.epoll_events = (call.c or 0) if call.a != 2 else 0  # 2: EPOLL_CTL_DEL
 
@@ -1014,8 +1025,7 @@ class Facts:
             if socket.drops_last is None or state.drops != socket.drops_last.drops:
                 socket.drops_last = state
         if state.moment == Moment.DESTROYED:
-            if state.receive_queue:
-                socket.unread_before_end = socket.unread_before_end or state
+            socket.destroyed = state
             return
         last = socket.last
         if last is None or (last.state, last.receive_queue, last.send_queue) != (
@@ -1027,6 +1037,9 @@ class Facts:
         if last is None or last.state != state.state:
             socket.transitions.append(state)
         socket.last = state
+        if state.moment == Moment.SAMPLE and (state.state == ESTABLISHED or not socket.tcp):
+            for wait in socket.waiting.values():
+                wait.during = state
         socket.seen_ns = max(socket.seen_ns, state.at_ns)
         if state.state == CLOSE_WAIT and socket.tcp:
             socket.close_wait_since = socket.close_wait_since or state
@@ -1042,9 +1055,11 @@ class Facts:
         """A counter of the namespace."""
         self.now_ns = max(self.now_ns, counter.at_ns)
         self._counter_rows += 1
-        found = self.counters.get(counter.name)
+        # `TcpExt.ListenDrops` and `TcpExtListenDrops` (as nstat writes it) are one counter.
+        name = counter.name.replace(".", "")
+        found = self.counters.get(name)
         if found is None:
-            self.counters[counter.name] = CounterFacts(counter.value)
+            self.counters[name] = CounterFacts(counter.value)
         else:
             by = counter.value - found.last
             found.last = counter.value

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .finding import CannotTell, Certainty, Layer, Proof, Severity
 
@@ -64,6 +64,7 @@ class Rule:
     proof: ClassVar[str]  #: what must be in the recording
     fix: ClassVar[str]
     disproof: ClassVar[str]  #: what would show that the finding is wrong
+    pictures: ClassVar[Literal["no", "also", "only"]] = "no"  #: whether `inspect` can prove it, or only `inspect` can
     supersedes: ClassVar[tuple[str, ...]] = ()  #: more general rules that stay silent about the same socket
     effects: ClassVar[tuple[str, ...]] = ()  #: rules whose finding on the same connection follows from this one
 

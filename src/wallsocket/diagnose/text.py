@@ -133,12 +133,12 @@ def source_text(file: str | None, line: int | None, recorded_s: float | None = N
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError):
         return ""
+    found = os.fstat(descriptor)
+    changed = recorded_s is not None and found.st_mtime > recorded_s
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SOURCE_BYTES or changed:
+        os.close(descriptor)
+        return ""
     with open(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SOURCE_BYTES:
-            return ""
-        if recorded_s is not None and found.st_mtime > recorded_s:
-            return ""
         for number, text in enumerate(stream, 1):
             if number == line:
                 return text[:_MAX_LINE_BYTES].decode("utf-8", "replace").strip()

@@ -19,6 +19,7 @@ SOCK_DGRAM: Final = 2
 SOL_SOCKET: Final = 1
 SO_REUSEADDR: Final = 2
 SO_ERROR: Final = 4
+SO_KEEPALIVE: Final = 9
 SO_LINGER: Final = 13
 SO_REUSEPORT: Final = 15
 SO_RCVTIMEO: Final = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from ..rule import Rule
-from . import addressing, closing, datagrams, performance, setup, streams
+from . import addressing, closing, datagrams, performance, setup, streams, waiting
 
 __all__ = ["all_rules", "rule_of"]
 
@@ -13,7 +13,7 @@ __all__ = ["all_rules", "rule_of"]
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """One instance of each rule, in the order of ``docs/causes.md``."""
-    families = (setup, addressing, datagrams, streams, closing, performance)
+    families = (setup, addressing, datagrams, streams, closing, performance, waiting)
     return tuple(kind() for family in families for kind in family.RULES)
 
 

@@ -6,6 +6,7 @@ import errno
 import signal
 from collections.abc import Iterator
 
+from ...events import Moment
 from ..facts import CallFacts, Facts, SocketFacts, state_name, state_proof
 from ..finding import CannotTell, Proof
 from ..rule import Evidence, Rule
@@ -47,7 +48,10 @@ class CloseWithUnreadData(Rule):
         if not socket.tcp or facts.aborts(socket) or socket.listen is not None:
             return
         state = facts.unread(socket)
-        if state is None or state.state not in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None):
+        if state is None:
+            return
+        connected = state.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None)
+        if not connected and state.moment != Moment.DESTROYED:
             return
         process = facts.ended_by(socket)
         if process is not None and facts.killed(process):
@@ -92,7 +96,7 @@ class CloseWithUnreadData(Rule):
         else:
             how = "the last close"
         rows.append(state_proof(state, f"{unread} bytes unread, {state_name(state.state)}"))
-        _, counter = facts.risen_between("TcpExt.TCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
+        _, counter = facts.risen_between("TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS)
         if counter is not None and facts.private:
             rows.append(counter)
         since_ns = closed.entry_ns if closed is not None else ended_ns - 1_000_000
@@ -229,6 +233,7 @@ class CloseWait(Rule):
     )
     fix = "Close the socket when recv returns 0 bytes, on every path: `with`, `finally`, defer."
     disproof = "The program was still working on an answer for a peer that had only half-closed."
+    pictures = "also"
 
     _LEAST_NS = 1_000_000_000
     _MANY = 3
@@ -239,7 +244,7 @@ class CloseWait(Rule):
         group = self._group(facts, socket)
         if not group or group[0] is not socket:
             return
-        pictures = facts.layer("calls") is not None
+        pictures = facts.pictures
         moved_on = any(self._moved_on(facts, one) for one in group)
         if len(group) < self._MANY and (pictures or not moved_on):
             return
@@ -296,7 +301,7 @@ class CloseWait(Rule):
             row = facts.tables.processes.get(socket.process)
             if row is None or row.ended_ns is None or row.ended_ns - ended > _FINAL_NS:
                 return False
-        if facts.layer("calls") is not None:
+        if facts.pictures:
             return socket.last is not None and socket.last.state == CLOSE_WAIT
         end = socket.reads.zero_last
         wrote = socket.writes.last

@@ -129,8 +129,8 @@ class ReceiveBufferOverflow(Rule):
         dropped = (last.drops or 0) - (first.drops or 0)
         if dropped <= 0 or socket.option(SOL_SOCKET, SO_ATTACH_FILTER) is not None:
             return
-        risen, counter = facts.risen("Udp.RcvbufErrors", "Udp6.RcvbufErrors", "Udp6RcvbufErrors")
-        checksums, _ = facts.risen("Udp.InCsumErrors", "Udp6.InCsumErrors", "Udp6InCsumErrors")
+        risen, counter = facts.risen("UdpRcvbufErrors", "Udp6RcvbufErrors")
+        checksums, _ = facts.risen("UdpInCsumErrors", "Udp6InCsumErrors")
         if checksums and checksums >= dropped:
             return
         size = _buffer(last.memory)

@@ -139,13 +139,14 @@ class AcceptQueueFull(Rule):
     )
     fix = "Call accept more often (in its own thread, before any work), and give listen a larger backlog."
     disproof = "The queue was never longer than the backlog; then the drops have another reason."
+    pictures = "also"
 
     def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
         if not socket.tcp or (socket.listen is None and (socket.last is None or socket.last.state != LISTEN)):
             return
         first, last, full = socket.drops_first, socket.drops_last, socket.listen_full
         dropped = (last.drops or 0) - (first.drops or 0) if first is not None and last is not None else 0
-        overflows, counter = facts.risen("TcpExt.ListenOverflows")
+        overflows, counter = facts.risen("TcpExtListenOverflows")
         private = overflows if facts.private else 0
         alone = sum(1 for one in facts.binders() if one.listen is not None and one.tcp) == 1
         stays = (

@@ -10,7 +10,18 @@ from ...events import State
 from ..facts import LONG_WAIT_NS, CallFacts, Facts, SocketFacts, Turn, state_proof
 from ..finding import CannotTell, Certainty, Proof
 from ..rule import Evidence, Rule
-from ..vocabulary import AF_UNIX, MSG_WAITALL, POLL_CALLS, POLLIN, READS, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET, WRITES
+from ..vocabulary import (
+    AF_UNIX,
+    CLOSE,
+    MSG_WAITALL,
+    POLL_CALLS,
+    POLLIN,
+    READS,
+    SO_RCVTIMEO,
+    SO_SNDTIMEO,
+    SOL_SOCKET,
+    WRITES,
+)
 
 __all__ = ["RULES"]
 
@@ -73,6 +84,8 @@ class OneRecvPerMessage(Rule):
             return
         if any(call.call.errno in _GONE and call.end_ns <= last.end_ns for call in socket.errors):
             # The connection had broken before: what came last is what was left of it.
+            return
+        if socket.tcp and last.exit is not None and last.exit.state == CLOSE:
             return
         declared = _declared(turn)
         one_read = turn.reads == 1
@@ -331,6 +344,8 @@ class BothWait(Rule):
     )
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
+    pictures = "also"
+    supersedes = ("silent-peer",)
 
     def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
         if not socket.stream or not (socket.waiting or socket.long_waits):
@@ -352,7 +367,7 @@ class BothWait(Rule):
             for mine, theirs in reversed(pairs):
                 since = max(mine.entry_ns, theirs.entry_ns)
                 waited_ns = min(_until(facts, mine), _until(facts, theirs)) - since
-                states = _during(socket, mine), _during(peer, theirs)
+                states = _while_waiting(mine), _while_waiting(theirs)
                 if waited_ns < LONG_WAIT_NS or states[0] is None or states[1] is None:
                     continue
                 queues = [state.receive_queue or 0 for state in states if state is not None]
@@ -420,12 +435,9 @@ def _until(facts: Facts, wait: CallFacts) -> int:
     return facts.now_ns if ended is None else ended
 
 
-def _during(socket: SocketFacts, wait: CallFacts) -> State | None:
-    """What the socket was in a wait: the latest sample before its end, else the one at its beginning."""
-    last = socket.last
-    if last is not None and (wait.call.exit_ns is None or last.at_ns < wait.call.exit_ns):
-        return last
-    return wait.entry
+def _while_waiting(wait: CallFacts) -> State | None:
+    """What the socket was in a wait: the latest sample in it, else the one at its beginning or before."""
+    return wait.during or wait.entry or wait.before
 
 
 def _limited(socket: SocketFacts, option: int) -> bool:
