@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import DeadlinePassed, EndOfStream, UsageError, WouldBlock
+from . import flags as msg
 from .base import Base, byte_view, positive
 from .states import TCP
 from .steps import READABLE, WRITABLE, Steps
@@ -62,7 +63,8 @@ class StreamSteps(Base):
 
     # Receiving
 
-    def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]:
+    def _now_receive(self, max_bytes: int, flags: int) -> bytes | None:
+        """Receive without waiting beyond what ``flags`` allow; ``None``: nothing is there yet."""
         if self._state not in _CAN_RECEIVE:
             self._wrong("receive")
         if self._kept:
@@ -71,23 +73,26 @@ class StreamSteps(Base):
             try:
                 data = self._recv(max_bytes, flags)
             except BlockingIOError:
-                pass
+                return None
             except InterruptedError:
                 continue
             except OSError as error:
                 raise self._broken(error, "receive") from None
-            else:
-                if data:
-                    if not flags & socket.MSG_PEEK:
-                        self._bytes_received += len(data)
-                elif max_bytes:
-                    self._state = _AFTER_PEERS_END.get(self._state, self._state)
-                return data
+            if data:
+                if not flags & msg.PEEK:
+                    self._bytes_received += len(data)
+            elif max_bytes:
+                self._state = _AFTER_PEERS_END.get(self._state, self._state)
+            return data
+
+    def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]:
+        while (data := self._now_receive(max_bytes, flags)) is None:
             yield READABLE
+        return data
 
     def _take_kept(self, max_bytes: int, flags: int) -> bytes:
         data = self._kept[:max_bytes]
-        if not flags & socket.MSG_PEEK:
+        if not flags & msg.PEEK:
             self._kept = self._kept[max_bytes:]
         return data
 
@@ -109,7 +114,7 @@ class StreamSteps(Base):
                 raise self._broken(error, "receive") from None
             else:
                 if count:
-                    if not flags & socket.MSG_PEEK:
+                    if not flags & msg.PEEK:
                         self._bytes_received += count
                 elif len(buffer):
                     self._state = _AFTER_PEERS_END.get(self._state, self._state)
@@ -145,14 +150,15 @@ class StreamSteps(Base):
 
     # Sending
 
-    def _send(self, data: Any, flags: int) -> Steps[int]:
+    def _now_send(self, data: Any, flags: int) -> int | None:
+        """Send without waiting beyond what ``flags`` allow; ``None``: there is no room yet."""
         if self._state not in _CAN_SEND:
             self._wrong("send")
         while True:
             try:
                 count = self._send_call(data, flags)
             except BlockingIOError:
-                pass
+                return None
             except InterruptedError:
                 continue
             except TypeError:
@@ -160,10 +166,13 @@ class StreamSteps(Base):
                 raise
             except OSError as error:
                 raise self._broken(error, "send") from None
-            else:
-                self._bytes_sent += count
-                return count
+            self._bytes_sent += count
+            return count
+
+    def _send(self, data: Any, flags: int) -> Steps[int]:
+        while (count := self._now_send(data, flags)) is None:
             yield WRITABLE
+        return count
 
     def _send_all(self, data: Any, flags: int, progress: Progress | None = None) -> Steps[None]:
         # Most sends are taken whole at once: no view is made for them.
@@ -264,7 +273,7 @@ class StreamSteps(Base):
             if self._state in _CAN_SEND and self._state not in ("refused", "reset"):
                 self.finish_sending()
             while self._state == "sending finished":
-                data = yield from self._receive(RECEIVE_SIZE, socket.MSG_DONTWAIT)
+                data = yield from self._receive(RECEIVE_SIZE, msg.DONTWAIT)
                 drained += len(data)
                 if drained > DRAIN_LIMIT:
                     break

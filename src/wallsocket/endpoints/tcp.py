@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from ..errors import DeadlinePassed, UsageError, WouldBlock
 from . import addresses
+from . import flags as msg
 from .addresses import Address, Target
 from .base import Base, default_host, make_socket
 from .states import TCP
@@ -537,11 +538,13 @@ class Connection(ConnectionSteps):
         """
         if max_bytes < 1:
             check_size(max_bytes)
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         if peek:
-            flags |= socket.MSG_PEEK
+            flags |= msg.PEEK
         if urgent:
-            flags |= socket.MSG_OOB
+            flags |= msg.OOB
+        if (data := self._now_receive(max_bytes, flags)) is not None:
+            return data
         return run(self._receive(max_bytes, flags), self, timeout_s, "receive")
 
     def receive_into(self, buffer: Any, *, timeout_s: float | None = None, fill: bool = False) -> int:
@@ -553,9 +556,9 @@ class Connection(ConnectionSteps):
             fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
                 it short all the same: the count says so.
         """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         if fill:
-            flags |= socket.MSG_WAITALL
+            flags |= msg.WAITALL
         view = memoryview(buffer).cast("B")
         return run(self._receive_into(view, flags), self, timeout_s, "receive")
 
@@ -565,7 +568,7 @@ class Connection(ConnectionSteps):
         Raises:
             EndOfStream: the peer finished before; it has what came.
         """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         return run(self._receive_exactly(count, flags), self, timeout_s, "receive")
 
     def send(self, data: Any, *, timeout_s: float | None = None, more: bool = False, urgent: bool = False) -> int:
@@ -577,11 +580,13 @@ class Connection(ConnectionSteps):
             more: more will follow, wait for a full segment (MSG_MORE).
             urgent: the last byte is out-of-band (MSG_OOB). Discouraged (RFC 6093).
         """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         if more:
-            flags |= socket.MSG_MORE
+            flags |= msg.MORE
         if urgent:
-            flags |= socket.MSG_OOB
+            flags |= msg.OOB
+        if (count := self._now_send(data, flags)) is not None:
+            return count
         return run(self._send(data, flags), self, timeout_s, "send")
 
     def send_all(self, data: Any, *, timeout_s: float | None = None, progress: Progress | None = None) -> None:
@@ -592,7 +597,7 @@ class Connection(ConnectionSteps):
             timeout_s: see the module.
             progress: called with bytes sent and bytes in all.
         """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         run(self._send_all(data, flags, progress), self, timeout_s, "send")
 
     def send_file(

@@ -16,11 +16,12 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
 import anyio
 
 from ...errors import EndpointError, FramingError
+from .. import flags as msg
 from .. import tcp as semantics
 from ..addresses import Address
 from ..base import default_host, make_socket
 from ..stream import RECEIVE_SIZE, Progress, check_size
-from .driver import closing, drive
+from .driver import TURN, closing, drive
 
 if TYPE_CHECKING:
     from ...framing import Framing
@@ -33,8 +34,8 @@ MessageT = TypeVar("MessageT")
 
 _log = logging.getLogger("wallsocket.aio")
 
-RECEIVE: Final = socket.MSG_DONTWAIT
-SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+RECEIVE: Final = msg.DONTWAIT
+SEND: Final = msg.SEND_NOW
 
 
 class Connection(semantics.ConnectionSteps):
@@ -67,9 +68,12 @@ class Connection(semantics.ConnectionSteps):
             check_size(max_bytes)
         flags = RECEIVE
         if peek:
-            flags |= socket.MSG_PEEK
+            flags |= msg.PEEK
         if urgent:
-            flags |= socket.MSG_OOB
+            flags |= msg.OOB
+        self._in_a_row += 1
+        if self._in_a_row < TURN and (data := self._now_receive(max_bytes, flags)) is not None:
+            return data
         return await drive(self._receive(max_bytes, flags), self)
 
     async def receive_into(self, buffer: Any) -> int:
@@ -86,7 +90,7 @@ class Connection(semantics.ConnectionSteps):
 
     async def send(self, data: Any, *, more: bool = False, urgent: bool = False) -> int:
         """Hand bytes to the kernel; return how many it took, which may be fewer."""
-        flags = SEND | (socket.MSG_MORE if more else 0) | (socket.MSG_OOB if urgent else 0)
+        flags = SEND | (msg.MORE if more else 0) | (msg.OOB if urgent else 0)
         return await drive(self._send(data, flags), self)
 
     async def send_all(self, data: Any, *, progress: Progress | None = None) -> None:

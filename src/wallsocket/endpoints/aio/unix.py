@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from .. import flags as msg
 from .. import unix as semantics
 from ..addresses import Address
 from ..base import default_host, make_socket, positive
@@ -44,7 +45,7 @@ class Connection(semantics.ConnectionSteps):
 
     async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False) -> bytes:
         """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end."""
-        flags = RECEIVE | (socket.MSG_PEEK if peek else 0)
+        flags = RECEIVE | (msg.PEEK if peek else 0)
         return await drive(self._receive(check_size(max_bytes), flags), self)
 
     async def send(self, data: Any) -> int:
@@ -124,7 +125,7 @@ class Endpoint(semantics.EndpointSteps):
 
     async def receive(self, max_bytes: int = DATAGRAM_SIZE, *, peek: bool = False) -> Datagram:
         """Return the next datagram."""
-        flags = RECEIVE | (socket.MSG_PEEK if peek else 0)
+        flags = RECEIVE | (msg.PEEK if peek else 0)
         return await drive(self._receive(positive(max_bytes, "max_bytes"), flags), self)
 
     async def send(self, data: Any, to: Address | None = None) -> None:
