@@ -25,14 +25,11 @@ from .addresses import Address
 from .base import Base, byte_view, default_host, make_socket, positive
 from .states import TCP, UDP
 from .steps import READABLE, WRITABLE, Pause, Steps, run
-from .stream import RECEIVE_SIZE, Progress, StreamSteps, check_size
-from .tcp import Connection as TcpConnection
+from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
 from .udp import Datagram
 
 if TYPE_CHECKING:
-    from ..framing import Framing
     from ..kernel import Host
-    from .messages import MessageStream
 
 __all__ = ["Connection", "Credentials", "Endpoint", "Kind", "Listener", "bind", "connect", "listen", "pair"]
 
@@ -425,13 +422,8 @@ class EndpointSteps(Base):
         super()._close()
 
 
-class Connection(ConnectionSteps):
+class Connection(ConnectionSteps, BlockingStream):
     """A connected Unix socket; made by `connect`, `Listener.accept` or `pair`."""
-
-    receive_exactly = TcpConnection.receive_exactly
-    receive_into = TcpConnection.receive_into
-    send_file = TcpConnection.send_file
-    close = TcpConnection.close
 
     def receive(self, max_bytes: int = RECEIVE_SIZE, *, timeout_s: float | None = None, peek: bool = False) -> bytes:
         """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end.
@@ -446,11 +438,6 @@ class Connection(ConnectionSteps):
         """Hand bytes or one message to the kernel; return how many bytes it took."""
         flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         return run(self._send(data, flags), self, timeout_s, "send")
-
-    def send_all(self, data: Any, *, timeout_s: float | None = None, progress: Progress | None = None) -> None:
-        """Hand all bytes to the kernel; see `wallsocket.tcp.Connection.send_all`."""
-        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
-        run(self._send_all(data, flags, progress), self, timeout_s, "send")
 
     def send_descriptors(self, data: Any, descriptors: Sequence[int], *, timeout_s: float | None = None) -> int:
         """Send bytes, and copies of open descriptors with them; return how many bytes went.
@@ -474,20 +461,6 @@ class Connection(ConnectionSteps):
         flags = 0 if timeout_s is None else msg.DONTWAIT
         positive(max_descriptors, "max_descriptors")
         return run(self._receive_descriptors(max_bytes, max_descriptors, flags), self, timeout_s, "receive")
-
-    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
-        """Return the connection as a stream of messages."""
-        from .messages import MessageStream
-
-        return MessageStream(self, framing)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 class Listener(ListenerSteps):

@@ -12,7 +12,7 @@ from ..messages import MessageSteps, StreamOfBytes
 from ..steps import Await, Steps
 from ..stream import Progress, StreamSteps
 from .driver import TURN, drive
-from .tcp import RECEIVE, SEND
+from .stream import RECEIVE, SEND
 
 __all__ = ["MessageStream", "messages"]
 

@@ -13,7 +13,7 @@ from ..addresses import Address
 from ..base import default_host, make_socket, positive
 from ..udp import BUFFER_SIZE, Datagram, reply_source
 from .driver import TURN, closing, drive
-from .tcp import RECEIVE, SEND
+from .stream import RECEIVE, SEND
 
 if TYPE_CHECKING:
     from ...kernel import Host
