@@ -124,7 +124,10 @@ def test_a_bottleneck_tells_the_sender_or_does_not() -> None:
 
 def test_ipv6_works_at_once_and_is_silent_when_not_asked_for() -> None:
     with lab.hosts("a", "b", ipv6=True) as (a, b):
-        with b.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver, a.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        with (
+            b.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver,
+            a.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender,
+        ):
             receiver.bind(("::", 9))
             receiver.settimeout(5)
             sender.sendto(b"six", (b.address_on(a, 6), 9))
@@ -219,7 +222,9 @@ def test_a_wrong_file_is_one_clear_line_and_leaves_nothing(
 ) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    process = apart.start("import sys; from wallsocket.cli import main; sys.exit(main(sys.argv[1:]))", "lab", "up", str(path))
+    process = apart.start(
+        "import sys; from wallsocket.cli import main; sys.exit(main(sys.argv[1:]))", "lab", "up", str(path)
+    )
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output == ""
