@@ -15,7 +15,9 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyCapsule, PyDict};
 use wallsocket_sys::packet;
-use wallsocket_wire::columns::{self, Batches, Builder, COLUMNS, DEFAULT, Meta, ParallelBatches, Plan, Report, Row};
+use wallsocket_wire::columns::{
+    self, Batches, Builder, COLUMNS, DEFAULT, Meta, ParallelBatches, Plan, Report, Row,
+};
 use wallsocket_wire::compress::{self, Compression, Sink};
 use wallsocket_wire::craft;
 use wallsocket_wire::decode::{self, Hints, Link, LinkType, Network, Transport, Vlan, application};
@@ -38,7 +40,12 @@ struct Frame {
 impl Frame {
     fn with<T>(&self, py: Python<'_>, use_frame: impl FnOnce(&decode::Frame<'_>) -> T) -> T {
         let bytes = self.bytes.as_bytes(py);
-        use_frame(&decode::decode(self.link_type, bytes, self.original_length, self.hints))
+        use_frame(&decode::decode(
+            self.link_type,
+            bytes,
+            self.original_length,
+            self.hints,
+        ))
     }
 }
 
@@ -142,7 +149,14 @@ struct Igmp {
 }
 
 /// Bytes without copying: the buffer protocol is not asked, because a frame must not change.
-fn frame_of(py: Python<'_>, bytes: &[u8], link_type: LinkType, original_length: u32, hints: Hints, meta: Meta) -> Frame {
+fn frame_of(
+    py: Python<'_>,
+    bytes: &[u8],
+    link_type: LinkType,
+    original_length: u32,
+    hints: Hints,
+    meta: Meta,
+) -> Frame {
     Frame {
         bytes: PyBytes::new(py, bytes).unbind(),
         link_type,
@@ -181,7 +195,12 @@ impl Frame {
                 checksum_not_ready,
                 checksum_verified: false,
             },
-            meta: Meta { number, timestamp_ns, interface, inbound: None },
+            meta: Meta {
+                number,
+                timestamp_ns,
+                interface,
+                inbound: None,
+            },
             comments: Vec::new(),
             process_id: None,
         }
@@ -242,7 +261,9 @@ impl Frame {
 
     #[getter]
     fn vlans(&self, py: Python<'_>) -> Vec<u16> {
-        self.with(py, |frame| frame.vlans().iter().map(|vlan| vlan.identifier()).collect())
+        self.with(py, |frame| {
+            frame.vlans().iter().map(|vlan| vlan.identifier()).collect()
+        })
     }
 
     #[getter]
@@ -258,7 +279,10 @@ impl Frame {
     #[getter]
     fn ethernet(&self, py: Python<'_>) -> Option<Ethernet> {
         self.with(py, |frame| match frame.link {
-            Link::Ethernet { destination, source } => Some(Ethernet {
+            Link::Ethernet {
+                destination,
+                source,
+            } => Some(Ethernet {
                 destination: decode::summary::ethernet_address(destination),
                 source: decode::summary::ethernet_address(source),
             }),
@@ -272,9 +296,13 @@ impl Frame {
             Network::Arp(message) => Some(Arp {
                 offset: message.offset,
                 operation: message.operation,
-                sender_hardware: message.addresses.map(|ends| decode::summary::ethernet_address(ends.sender_hardware)),
+                sender_hardware: message
+                    .addresses
+                    .map(|ends| decode::summary::ethernet_address(ends.sender_hardware)),
                 sender: message.addresses.map(|ends| ends.sender.to_string()),
-                target_hardware: message.addresses.map(|ends| decode::summary::ethernet_address(ends.target_hardware)),
+                target_hardware: message
+                    .addresses
+                    .map(|ends| decode::summary::ethernet_address(ends.target_hardware)),
                 target: message.addresses.map(|ends| ends.target.to_string()),
             }),
             _ => None,
@@ -305,7 +333,10 @@ impl Frame {
                     fragment_offset: ip.fragment_offset(),
                     flow_label: None,
                     checksum: Some(ip.checksum),
-                    options: frame.ipv4_options().map(|option| (option.kind, option.data.map(<[u8]>::to_vec))).collect(),
+                    options: frame
+                        .ipv4_options()
+                        .map(|option| (option.kind, option.data.map(<[u8]>::to_vec)))
+                        .collect(),
                 }),
                 Network::Ipv6(ip) => Some(Ip {
                     offset: ip.offset,
@@ -324,7 +355,10 @@ impl Frame {
                     fragment_offset: ip.fragment.map_or(0, |fragment| fragment.offset),
                     flow_label: Some(ip.flow_label),
                     checksum: None,
-                    options: frame.extensions().map(|header| (header.number, Some(header.bytes.to_vec()))).collect(),
+                    options: frame
+                        .extensions()
+                        .map(|header| (header.number, Some(header.bytes.to_vec())))
+                        .collect(),
                 }),
                 _ => None,
             }
@@ -419,7 +453,14 @@ impl Frame {
     fn quoted(&self, py: Python<'_>) -> Option<Frame> {
         self.with(py, |frame| {
             let quoted = frame.quoted()?;
-            Some(frame_of(py, quoted.bytes, LinkType::RAW, quoted.original_length, Hints::default(), Meta::default()))
+            Some(frame_of(
+                py,
+                quoted.bytes,
+                LinkType::RAW,
+                quoted.original_length,
+                Hints::default(),
+                Meta::default(),
+            ))
         })
     }
 
@@ -440,7 +481,9 @@ impl Frame {
 
     #[getter]
     fn malformed(&self, py: Python<'_>) -> bool {
-        self.with(py, |frame| frame.problem.is_some_and(|problem| problem.is_malformed()))
+        self.with(py, |frame| {
+            frame.problem.is_some_and(|problem| problem.is_malformed())
+        })
     }
 
     /// Verdicts on the checksums of the network and of the transport layer.
@@ -454,13 +497,17 @@ impl Frame {
 
     #[getter]
     fn application(&self, py: Python<'_>) -> Option<String> {
-        self.with(py, |frame| application::recognise(frame).map(|found| found.to_string()))
+        self.with(py, |frame| {
+            application::recognise(frame).map(|found| found.to_string())
+        })
     }
 
     /// The frame in one line; TCP numbers are counted from the given ones.
     #[pyo3(signature = (sequence_base = 0, acknowledgement_base = 0))]
     fn summary(&self, py: Python<'_>, sequence_base: u32, acknowledgement_base: u32) -> String {
-        self.with(py, |frame| frame.summary_relative(sequence_base, acknowledgement_base))
+        self.with(py, |frame| {
+            frame.summary_relative(sequence_base, acknowledgement_base)
+        })
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -522,13 +569,21 @@ fn file_error(error: FileError, raised: &Raised) -> PyErr {
 fn instructions(program: Vec<(u16, u8, u8, u32)>) -> Vec<Instruction> {
     program
         .into_iter()
-        .map(|(code, jump_true, jump_false, operand)| Instruction { code, jump_true, jump_false, operand })
+        .map(|(code, jump_true, jump_false, operand)| Instruction {
+            code,
+            jump_true,
+            jump_false,
+            operand,
+        })
         .collect()
 }
 
 fn filter_of(program: Option<Vec<(u16, u8, u8, u32)>>) -> PyResult<Option<Filter>> {
     program
-        .map(|program| Filter::new(instructions(program)).map_err(|error| PyValueError::new_err(error.to_string())))
+        .map(|program| {
+            Filter::new(instructions(program))
+                .map_err(|error| PyValueError::new_err(error.to_string()))
+        })
         .transpose()
 }
 
@@ -558,7 +613,10 @@ impl Reader {
         let raised = Raised::default();
         // A descriptor from Python: checked to be open, then owned by this reader.
         let file = owned(descriptor)?;
-        let source = Box::new(Interruptible { file: File::from(file), raised: Arc::clone(&raised) });
+        let source = Box::new(Interruptible {
+            file: File::from(file),
+            raised: Arc::clone(&raised),
+        });
         let result = py.detach(|| {
             let (source, compression) = compress::decompressed(source)?;
             Ok((FileReader::new(source)?, compression))
@@ -569,7 +627,15 @@ impl Reader {
             Compression::Gzip => "gzip",
             Compression::Zstandard => "zstd",
         };
-        Ok(Self { open: Mutex::new(Some(Open { reader, chunk: Chunk::default(), index: 0 })), raised, compression })
+        Ok(Self {
+            open: Mutex::new(Some(Open {
+                reader,
+                chunk: Chunk::default(),
+                index: 0,
+            })),
+            raised,
+            compression,
+        })
     }
 
     #[getter]
@@ -588,7 +654,8 @@ impl Reader {
     /// Interfaces found so far.
     #[getter]
     fn interfaces(&self, py: Python<'_>) -> PyResult<Vec<Py<PyDict>>> {
-        let found: Vec<Arc<file::Interface>> = self.with(|open| open.reader.interfaces().to_vec())?;
+        let found: Vec<Arc<file::Interface>> =
+            self.with(|open| open.reader.interfaces().to_vec())?;
         found
             .iter()
             .map(|interface| {
@@ -617,7 +684,9 @@ impl Reader {
     /// The next frame, or None at the end of what the file has now; reading may be tried again.
     fn next_frame(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
         let mut guard = lock(&self.open);
-        let Some(open) = guard.as_mut() else { return Err(PyValueError::new_err("the capture file is closed")) };
+        let Some(open) = guard.as_mut() else {
+            return Err(PyValueError::new_err("the capture file is closed"));
+        };
         while open.index >= open.chunk.records().len() {
             open.index = 0;
             let more = py.detach(|| open.reader.read_chunk(&mut open.chunk));
@@ -635,7 +704,14 @@ impl Reader {
             inbound: open.chunk.inbound(record),
         };
         let bytes = open.chunk.frame_bytes(record);
-        let mut frame = frame_of(py, bytes, record.link_type, record.original_length, Hints::default(), meta);
+        let mut frame = frame_of(
+            py,
+            bytes,
+            record.link_type,
+            record.original_length,
+            Hints::default(),
+            meta,
+        );
         frame.comments = open.chunk.comments(record);
         frame.process_id = open.chunk.process_id(record);
         open.index += 1;
@@ -643,7 +719,8 @@ impl Reader {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Frame> {
-        self.next_frame(py)?.ok_or_else(|| PyStopIteration::new_err(()))
+        self.next_frame(py)?
+            .ok_or_else(|| PyStopIteration::new_err(()))
     }
 
     /// The rest of the file as Arrow columns; the reader is used up.
@@ -657,9 +734,17 @@ impl Reader {
         workers: usize,
     ) -> PyResult<ColumnStream> {
         let filter = filter_of(filter)?;
-        let Some(open) = lock(&self.open).take() else { return Err(PyValueError::new_err("the capture file is closed")) };
+        let Some(open) = lock(&self.open).take() else {
+            return Err(PyValueError::new_err("the capture file is closed"));
+        };
         let report = Report::default();
-        let plan = Plan { columns, batch_rows: batch_rows.max(1), filter, limit, report: Arc::clone(&report) };
+        let plan = Plan {
+            columns,
+            batch_rows: batch_rows.max(1),
+            filter,
+            limit,
+            report: Arc::clone(&report),
+        };
         let unknown = |name: String| PyValueError::new_err(format!("no column {name:?}"));
         let stream: Box<dyn RecordBatchReader + Send> = if workers > 1 && limit.is_none() {
             Box::new(ParallelBatches::new(open.reader, &plan, workers).map_err(unknown)?)
@@ -667,18 +752,31 @@ impl Reader {
             Box::new(Batches::new(open.reader, plan).map_err(unknown)?)
         };
         let schema = stream.schema();
-        Ok(ColumnStream { stream: Mutex::new(Some(stream)), schema, report })
+        Ok(ColumnStream {
+            stream: Mutex::new(Some(stream)),
+            schema,
+            report,
+        })
     }
 
     /// Copies records that match, and every other block, byte for byte to another descriptor.
     #[pyo3(signature = (descriptor, filter = None))]
-    fn copy(&self, py: Python<'_>, descriptor: i32, filter: Option<Vec<(u16, u8, u8, u32)>>) -> PyResult<u64> {
+    fn copy(
+        &self,
+        py: Python<'_>,
+        descriptor: i32,
+        filter: Option<Vec<(u16, u8, u8, u32)>>,
+    ) -> PyResult<u64> {
         let filter = filter_of(filter)?;
         let mut output = io::BufWriter::with_capacity(1 << 20, File::from(owned(descriptor)?));
-        let Some(mut open) = lock(&self.open).take() else { return Err(PyValueError::new_err("the capture file is closed")) };
+        let Some(mut open) = lock(&self.open).take() else {
+            return Err(PyValueError::new_err("the capture file is closed"));
+        };
         let result = py.detach(|| {
             let kept = file_write::copy(&mut open.reader, &mut output, |chunk, record| {
-                filter.as_ref().is_none_or(|filter| filter.matches(chunk.frame_bytes(record), record.original_length))
+                filter.as_ref().is_none_or(|filter| {
+                    filter.matches(chunk.frame_bytes(record), record.original_length)
+                })
             })?;
             output.flush()?;
             Ok(kept)
@@ -694,7 +792,10 @@ impl Reader {
 
 impl Reader {
     fn with<T>(&self, ask: impl FnOnce(&Open) -> T) -> PyResult<T> {
-        lock(&self.open).as_ref().map(ask).ok_or_else(|| PyValueError::new_err("the capture file is closed"))
+        lock(&self.open)
+            .as_ref()
+            .map(ask)
+            .ok_or_else(|| PyValueError::new_err("the capture file is closed"))
     }
 }
 
@@ -711,7 +812,10 @@ struct ColumnStream {
     report: Report,
 }
 
-fn stream_capsule(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> PyResult<Bound<'_, PyCapsule>> {
+fn stream_capsule(
+    py: Python<'_>,
+    reader: Box<dyn RecordBatchReader + Send>,
+) -> PyResult<Bound<'_, PyCapsule>> {
     PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), c"arrow_array_stream")
 }
 
@@ -719,7 +823,11 @@ fn stream_capsule(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> 
 impl ColumnStream {
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
     }
 
     /// (bytes of no use, where they start, why) once every batch was taken.
@@ -737,7 +845,9 @@ impl ColumnStream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // The protocol allows to ignore a requested schema.
         drop(requested_schema);
-        let stream = lock(&self.stream).take().ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
+        let stream = lock(&self.stream)
+            .take()
+            .ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
         stream_capsule(py, stream)
     }
 
@@ -747,9 +857,14 @@ impl ColumnStream {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Table> {
         let mut guard = lock(&self.stream);
-        let stream = guard.as_mut().ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
+        let stream = guard
+            .as_mut()
+            .ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
         match py.detach(|| stream.next()) {
-            Some(Ok(batch)) => Ok(Table { schema: Arc::clone(&self.schema), batches: vec![batch] }),
+            Some(Ok(batch)) => Ok(Table {
+                schema: Arc::clone(&self.schema),
+                batches: vec![batch],
+            }),
             Some(Err(error)) => Err(PyOSError::new_err(error.to_string())),
             None => Err(PyStopIteration::new_err(())),
         }
@@ -767,7 +882,11 @@ struct Table {
 impl Table {
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
     }
 
     fn __len__(&self) -> usize {
@@ -782,7 +901,10 @@ impl Table {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         drop(requested_schema);
         let batches: Vec<_> = self.batches.iter().cloned().map(Ok).collect();
-        stream_capsule(py, Box::new(RecordBatchIterator::new(batches, Arc::clone(&self.schema))))
+        stream_capsule(
+            py,
+            Box::new(RecordBatchIterator::new(batches, Arc::clone(&self.schema))),
+        )
     }
 }
 
@@ -814,12 +936,22 @@ impl Writer {
         let sink = Sink::new(Box::new(File::from(owned(descriptor)?)), compression);
         let output = io::BufWriter::with_capacity(1 << 18, sink);
         let writer = match format {
-            "pcapng" => FileWriter::pcapng(output, concat!("wallsocket ", env!("CARGO_PKG_VERSION")), comment),
+            "pcapng" => FileWriter::pcapng(
+                output,
+                concat!("wallsocket ", env!("CARGO_PKG_VERSION")),
+                comment,
+            ),
             "pcap" => FileWriter::pcap(output, LinkType(link_type), snap_length, false),
             "pcap-ns" => FileWriter::pcap(output, LinkType(link_type), snap_length, true),
-            other => return Err(PyValueError::new_err(format!("no capture file format {other:?}"))),
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "no capture file format {other:?}"
+                )));
+            }
         }?;
-        Ok(Self { writer: Mutex::new(Some(writer)) })
+        Ok(Self {
+            writer: Mutex::new(Some(writer)),
+        })
     }
 
     /// Describes an interface; gives its number.
@@ -832,8 +964,13 @@ impl Writer {
         filter: Option<String>,
         snap_length: u32,
     ) -> PyResult<u32> {
-        let interface =
-            file::Interface { name, description, filter, snap_length, ..file::Interface::new(LinkType(link_type)) };
+        let interface = file::Interface {
+            name,
+            description,
+            filter,
+            snap_length,
+            ..file::Interface::new(LinkType(link_type))
+        };
         self.with(|writer| writer.interface(&interface))
     }
 
@@ -852,12 +989,23 @@ impl Writer {
         vlan: Option<(u16, u16)>,
     ) -> PyResult<()> {
         let vlan = vlan.map(|(protocol, control)| Vlan { protocol, control });
-        let details = Details { comment, process_id, inbound, vlan };
+        let details = Details {
+            comment,
+            process_id,
+            inbound,
+            vlan,
+        };
         let original_length = original_length.unwrap_or(bytes.len() as u32);
         self.with(|writer| writer.frame(interface, timestamp_ns, bytes, original_length, &details))
     }
 
-    fn statistics(&self, interface: u32, timestamp_ns: i64, seen: u64, dropped: u64) -> PyResult<()> {
+    fn statistics(
+        &self,
+        interface: u32,
+        timestamp_ns: i64,
+        seen: u64,
+        dropped: u64,
+    ) -> PyResult<()> {
         self.with(|writer| writer.statistics(interface, timestamp_ns, seen, dropped))
     }
 
@@ -891,9 +1039,14 @@ impl Writer {
 }
 
 impl Writer {
-    fn with<T>(&self, act: impl FnOnce(&mut FileWriter<io::BufWriter<Sink>>) -> io::Result<T>) -> PyResult<T> {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&mut FileWriter<io::BufWriter<Sink>>) -> io::Result<T>,
+    ) -> PyResult<T> {
         let mut guard = lock(&self.writer);
-        let writer = guard.as_mut().ok_or_else(|| PyValueError::new_err("the capture file is closed"))?;
+        let writer = guard
+            .as_mut()
+            .ok_or_else(|| PyValueError::new_err("the capture file is closed"))?;
         act(writer).map_err(PyErr::from)
     }
 }
@@ -926,8 +1079,14 @@ impl RingState {
     /// Waits for a filled block in slices, so that Ctrl-C is heard; false when the time is over.
     fn wait(&mut self, py: Python<'_>, end: Option<Instant>) -> PyResult<bool> {
         loop {
-            let left = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE));
-            let ready = py.detach(|| self.ring.next_ready(Some(left)));
+            let left = end.map_or(SLICE, |end| {
+                end.saturating_duration_since(Instant::now()).min(SLICE)
+            });
+            let ready = if self.ring.is_ready() {
+                Ok(true)
+            } else {
+                py.detach(|| self.ring.wait(Some(left)))
+            };
             match ready {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
@@ -944,7 +1103,8 @@ impl RingState {
 
 /// The link type of a frame, and what is known beside it.
 fn describe(header: &packet::FrameHeader, number: u64) -> (LinkType, Meta, Hints) {
-    let link_type = LinkType::from_hardware_type(header.hardware_type).unwrap_or(LinkType::ETHERNET);
+    let link_type =
+        LinkType::from_hardware_type(header.hardware_type).unwrap_or(LinkType::ETHERNET);
     let inbound = header.packet_type != packet::PacketType::Outgoing;
     let meta = Meta {
         number,
@@ -956,7 +1116,12 @@ fn describe(header: &packet::FrameHeader, number: u64) -> (LinkType, Meta, Hints
 }
 
 /// Whether a frame passes a filter that wants to see the tag the kernel took out.
-fn passes(filter: Option<&Filter>, bytes: &[u8], original_length: u32, vlan: Option<packet::Vlan>) -> bool {
+fn passes(
+    filter: Option<&Filter>,
+    bytes: &[u8],
+    original_length: u32,
+    vlan: Option<packet::Vlan>,
+) -> bool {
     let Some(filter) = filter else { return true };
     match (vlan, bytes.get(..12)) {
         (Some(vlan), Some(addresses)) => {
@@ -999,7 +1164,11 @@ impl Ring {
             "in" => packet::Direction::In,
             "out" => packet::Direction::Out,
             "raw" => packet::Direction::Raw,
-            other => return Err(PyValueError::new_err(format!("no direction {other:?}: both, in, out or raw"))),
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "no direction {other:?}: both, in, out or raw"
+                )));
+            }
         };
         let fanout = match fanout {
             None => None,
@@ -1012,7 +1181,9 @@ impl Ring {
                     "rollover" => packet::FanoutKind::Rollover,
                     "random" => packet::FanoutKind::Random,
                     "queue" => packet::FanoutKind::Queue,
-                    other => return Err(PyValueError::new_err(format!("no fanout kind {other:?}"))),
+                    other => {
+                        return Err(PyValueError::new_err(format!("no fanout kind {other:?}")));
+                    }
                 },
             }),
         };
@@ -1028,8 +1199,14 @@ impl Ring {
             fanout,
         };
         let ring = packet::Ring::on(owned(descriptor)?, &options).map_err(packet_error)?;
-        let state = RingState { ring, filter: filter_of(late_filter)?, number: 0 };
-        Ok(Self { ring: Mutex::new(Some(state)) })
+        let state = RingState {
+            ring,
+            filter: filter_of(late_filter)?,
+            number: 0,
+        };
+        Ok(Self {
+            ring: Mutex::new(Some(state)),
+        })
     }
 
     fn fileno(&self) -> PyResult<i32> {
@@ -1051,15 +1228,31 @@ impl Ring {
                 if !state.wait(py, end)? {
                     break;
                 }
-                let RingState { ring, filter, number } = state;
+                let RingState {
+                    ring,
+                    filter,
+                    number,
+                } = state;
                 if let Some(block) = ring.next_block(Some(Duration::ZERO))? {
                     for frame in &block {
-                        if !passes(filter.as_ref(), frame.bytes, frame.header.original_length, frame.header.vlan) {
+                        if !passes(
+                            filter.as_ref(),
+                            frame.bytes,
+                            frame.header.original_length,
+                            frame.header.vlan,
+                        ) {
                             continue;
                         }
                         *number += 1;
                         let (link_type, meta, hints) = describe(&frame.header, *number);
-                        found.push(frame_of(py, frame.bytes, link_type, frame.header.original_length, hints, meta));
+                        found.push(frame_of(
+                            py,
+                            frame.bytes,
+                            link_type,
+                            frame.header.original_length,
+                            hints,
+                            meta,
+                        ));
                     }
                 }
             }
@@ -1069,8 +1262,15 @@ impl Ring {
 
     /// Decodes into columns where the frames lie, for `duration_s` or until `rows` were seen.
     #[pyo3(signature = (columns, *, duration_s, rows = None))]
-    fn columns(&self, py: Python<'_>, columns: Vec<String>, duration_s: f64, rows: Option<u64>) -> PyResult<Table> {
-        let mut builder = Builder::new(&columns).map_err(|name| PyValueError::new_err(format!("no column {name:?}")))?;
+    fn columns(
+        &self,
+        py: Python<'_>,
+        columns: Vec<String>,
+        duration_s: f64,
+        rows: Option<u64>,
+    ) -> PyResult<Table> {
+        let mut builder = Builder::new(&columns)
+            .map_err(|name| PyValueError::new_err(format!("no column {name:?}")))?;
         let end = Instant::now() + seconds(duration_s.min(1e9));
         let mut left = rows.unwrap_or(u64::MAX);
         let mut batches = Vec::new();
@@ -1079,9 +1279,14 @@ impl Ring {
                 if !state.wait(py, Some(end))? {
                     break;
                 }
-                let RingState { ring, filter, number } = &mut *state;
+                let RingState {
+                    ring,
+                    filter,
+                    number,
+                } = &mut *state;
                 let builder = &mut builder;
-                let taken = py.detach(|| take_block(ring, filter.as_ref(), number, builder, &mut left))?;
+                let taken =
+                    py.detach(|| take_block(ring, filter.as_ref(), number, builder, &mut left))?;
                 if taken && (builder.is_full() || builder.len() >= LIVE_BATCH) {
                     batches.push(builder.finish());
                 }
@@ -1119,10 +1324,19 @@ impl Ring {
                 if !state.wait(py, Some(end))? {
                     break;
                 }
-                let RingState { ring, filter, number } = &mut *state;
+                let RingState {
+                    ring,
+                    filter,
+                    number,
+                } = &mut *state;
                 let unknown = py.detach(|| -> PyResult<Option<(u32, u16)>> {
-                    let Some(block) = ring.next_block(Some(Duration::ZERO))? else { return Ok(None) };
-                    if let Some(frame) = block.frames().find(|frame| !interfaces.contains_key(&frame.header.interface)) {
+                    let Some(block) = ring.next_block(Some(Duration::ZERO))? else {
+                        return Ok(None);
+                    };
+                    if let Some(frame) = block
+                        .frames()
+                        .find(|frame| !interfaces.contains_key(&frame.header.interface))
+                    {
                         let found = (frame.header.interface, frame.header.hardware_type);
                         block.put_back();
                         return Ok(Some(found));
@@ -1133,7 +1347,12 @@ impl Ring {
                             if limit.is_some_and(|limit| written >= limit) {
                                 break;
                             }
-                            if !passes(filter.as_ref(), frame.bytes, header.original_length, header.vlan) {
+                            if !passes(
+                                filter.as_ref(),
+                                frame.bytes,
+                                header.original_length,
+                                header.vlan,
+                            ) {
                                 continue;
                             }
                             *number += 1;
@@ -1141,10 +1360,19 @@ impl Ring {
                                 comment: None,
                                 process_id: None,
                                 inbound: Some(header.packet_type != packet::PacketType::Outgoing),
-                                vlan: header.vlan.map(|vlan| Vlan { protocol: vlan.protocol, control: vlan.control }),
+                                vlan: header.vlan.map(|vlan| Vlan {
+                                    protocol: vlan.protocol,
+                                    control: vlan.control,
+                                }),
                             };
                             let time = header.timestamp_ns.cast_signed();
-                            file.frame(interfaces[&header.interface], time, frame.bytes, header.original_length, &details)?;
+                            file.frame(
+                                interfaces[&header.interface],
+                                time,
+                                frame.bytes,
+                                header.original_length,
+                                &details,
+                            )?;
                             written += 1;
                         }
                         Ok(())
@@ -1183,19 +1411,30 @@ fn take_block(
     builder: &mut Builder,
     left: &mut u64,
 ) -> PyResult<bool> {
-    let Some(block) = ring.next_block(Some(Duration::ZERO))? else { return Ok(false) };
+    let Some(block) = ring.next_block(Some(Duration::ZERO))? else {
+        return Ok(false);
+    };
     let mut rows = Vec::with_capacity(columns::GROUP);
     for frame in &block {
         if *left == 0 {
             break;
         }
-        if !passes(filter, frame.bytes, frame.header.original_length, frame.header.vlan) {
+        if !passes(
+            filter,
+            frame.bytes,
+            frame.header.original_length,
+            frame.header.vlan,
+        ) {
             continue;
         }
         *left -= 1;
         *number += 1;
         let (link_type, meta, hints) = describe(&frame.header, *number);
-        rows.push(Row { frame: decode::decode(link_type, frame.bytes, frame.header.original_length, hints), meta, file: None });
+        rows.push(Row {
+            frame: decode::decode(link_type, frame.bytes, frame.header.original_length, hints),
+            meta,
+            file: None,
+        });
         if rows.len() == columns::GROUP {
             builder.extend(&rows);
             rows.clear();
@@ -1208,7 +1447,9 @@ fn take_block(
 impl Ring {
     fn with<T>(&self, act: impl FnOnce(&mut RingState) -> PyResult<T>) -> PyResult<T> {
         let mut guard = lock(&self.ring);
-        act(guard.as_mut().ok_or_else(|| PyValueError::new_err("the capture is closed"))?)
+        act(guard
+            .as_mut()
+            .ok_or_else(|| PyValueError::new_err("the capture is closed"))?)
     }
 }
 
@@ -1246,8 +1487,8 @@ impl Sender {
         link_type: u32,
     ) -> PyResult<u64> {
         let fields = sweep_fields(fields);
-        let mut sweeps =
-            craft::Sweeps::new(template, LinkType(link_type), fields, checksums).map_err(PyValueError::new_err)?;
+        let mut sweeps = craft::Sweeps::new(template, LinkType(link_type), fields, checksums)
+            .map_err(PyValueError::new_err)?;
         let mut frames: Vec<Vec<u8>> = vec![Vec::new(); 256];
         let mut sent = 0;
         loop {
@@ -1272,7 +1513,14 @@ impl Sender {
 }
 
 fn sweep_fields(fields: Vec<(usize, usize, Vec<u64>)>) -> Vec<craft::Sweep> {
-    fields.into_iter().map(|(offset, width, values)| craft::Sweep { offset, width, values }).collect()
+    fields
+        .into_iter()
+        .map(|(offset, width, values)| craft::Sweep {
+            offset,
+            width,
+            values,
+        })
+        .collect()
 }
 
 /// The frame with its checksums set.
@@ -1324,7 +1572,10 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Table>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Sender>()?;
-    let every: Vec<(&str, &str)> = COLUMNS.iter().map(|column| (column.name, column.meaning)).collect();
+    let every: Vec<(&str, &str)> = COLUMNS
+        .iter()
+        .map(|column| (column.name, column.meaning))
+        .collect();
     module.add("COLUMNS", every)?;
     module.add("DEFAULT_COLUMNS", DEFAULT.to_vec())?;
     module.add_function(wrap_pyfunction!(set_checksums, module)?)?;

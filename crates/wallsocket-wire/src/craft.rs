@@ -30,13 +30,21 @@ pub fn set_checksums(link_type: LinkType, bytes: &mut [u8]) {
             let length = covered.len() as u32;
             let protocol = frame.protocol.unwrap_or(0);
             let start = match (&frame.network, pseudo) {
-                (Network::Ipv4(ip), true) => pseudo_header(&ip.source, &ip.destination, protocol, length),
-                (Network::Ipv6(ip), true) => pseudo_header(&ip.source, &ip.destination, protocol, length),
+                (Network::Ipv4(ip), true) => {
+                    pseudo_header(&ip.source, &ip.destination, protocol, length)
+                }
+                (Network::Ipv6(ip), true) => {
+                    pseudo_header(&ip.source, &ip.destination, protocol, length)
+                }
                 _ => 0,
             };
             let checksum = !sum(after, sum(before, start));
             // RFC 768: a computed 0 is sent as all ones, because 0 says that there is none.
-            let checksum = if checksum == 0 && protocol == 17 { 0xffff } else { checksum };
+            let checksum = if checksum == 0 && protocol == 17 {
+                0xffff
+            } else {
+                checksum
+            };
             writes[1] = Some((offset + field, checksum));
         }
     }
@@ -82,12 +90,23 @@ impl Sweeps {
     ) -> Result<Self, &'static str> {
         let mut total: u64 = 1;
         for field in &fields {
-            if !(1..=8).contains(&field.width) || field.offset.saturating_add(field.width) > template.len() {
+            if !(1..=8).contains(&field.width)
+                || field.offset.saturating_add(field.width) > template.len()
+            {
                 return Err("a field of a sweep lies outside of the frame");
             }
-            total = total.checked_mul(field.values.len() as u64).ok_or("a sweep of more than 2^64 frames")?;
+            total = total
+                .checked_mul(field.values.len() as u64)
+                .ok_or("a sweep of more than 2^64 frames")?;
         }
-        Ok(Self { template, link_type, fields, checksums, next: 0, total })
+        Ok(Self {
+            template,
+            link_type,
+            fields,
+            checksums,
+            next: 0,
+            total,
+        })
     }
 
     /// Frames still to come.
@@ -107,7 +126,8 @@ impl Sweeps {
             let count = field.values.len() as u64;
             let value = field.values[(rest % count) as usize].to_be_bytes();
             rest /= count;
-            frame[field.offset..field.offset + field.width].copy_from_slice(&value[8 - field.width..]);
+            frame[field.offset..field.offset + field.width]
+                .copy_from_slice(&value[8 - field.width..]);
         }
         if self.checksums {
             set_checksums(self.link_type, frame);
@@ -123,23 +143,44 @@ mod tests {
 
     #[test]
     fn a_sweep_gives_every_combination_with_right_checksums() {
-        let mut template = vec![0x45, 0, 0, 30, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        let mut template = vec![
+            0x45, 0, 0, 30, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ];
         template.extend_from_slice(&[0x13, 0x88, 0, 0, 0, 10, 0, 0, 1, 2]);
         let fields = vec![
-            Sweep { offset: 8, width: 1, values: vec![1, 2] },
-            Sweep { offset: 22, width: 2, values: vec![53, 80, 65535] },
+            Sweep {
+                offset: 8,
+                width: 1,
+                values: vec![1, 2],
+            },
+            Sweep {
+                offset: 22,
+                width: 2,
+                values: vec![53, 80, 65535],
+            },
         ];
-        let mut sweeps = Sweeps::new(template.clone(), LinkType::RAW, fields, true).expect("right fields");
+        let mut sweeps =
+            Sweeps::new(template.clone(), LinkType::RAW, fields, true).expect("right fields");
         let mut seen = Vec::new();
         let mut bytes = Vec::new();
         while sweeps.write(&mut bytes) {
             let frame = decode(LinkType::RAW, &bytes, bytes.len() as u32, Hints::default());
             let found = frame.checksums();
-            assert_eq!((found.network, found.transport), (Verdict::Good, Verdict::Good));
+            assert_eq!(
+                (found.network, found.transport),
+                (Verdict::Good, Verdict::Good)
+            );
             seen.push((bytes[8], frame.ports().expect("UDP").1));
         }
-        assert_eq!(seen, [(1, 53), (1, 80), (1, 65535), (2, 53), (2, 80), (2, 65535)]);
-        let outside = vec![Sweep { offset: 29, width: 2, values: vec![1] }];
+        assert_eq!(
+            seen,
+            [(1, 53), (1, 80), (1, 65535), (2, 53), (2, 80), (2, 65535)]
+        );
+        let outside = vec![Sweep {
+            offset: 29,
+            width: 2,
+            values: vec![1],
+        }];
         assert!(Sweeps::new(template, LinkType::RAW, outside, true).is_err());
     }
 }
