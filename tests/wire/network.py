@@ -32,7 +32,9 @@ class Host:
         proto: int = 0,
     ) -> socket.socket:
         descriptor = self.network._ask({"do": "socket", "host": self.number, "arguments": [family, type, proto]}, True)
-        return socket.socket(family, type, proto, fileno=descriptor)
+        made = socket.socket(family, type, proto, fileno=descriptor)
+        self.network.sockets.append(made)
+        return made
 
     def run(self, *command: str) -> str:
         """Run a command in this host; its output. Fails when it fails."""
@@ -52,6 +54,8 @@ class Network:
         )
         theirs.close()
         self._hosts = 0
+        #: Every socket that was made, closed at the end with the hosts.
+        self.sockets: list[socket.socket] = []
         self._ask({"do": "begin"})
 
     def _ask(self, question: dict[str, Any], wants_socket: bool = False) -> Any:
@@ -87,6 +91,8 @@ class Network:
             host.run("ip", "link", "set", name, "mtu", str(mtu), "up")
 
     def close(self) -> None:
+        for made in self.sockets:
+            made.close()
         self._ours.close()
         self._process.wait(10)
 

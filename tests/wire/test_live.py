@@ -156,9 +156,13 @@ def test_an_interface_that_goes_away_ends_the_capture_with_one_line(pair: Pair, 
         found = gather(capture, 1, lambda frame: b"last words" in frame.bytes)
         assert found
         b.run("ip", "link", "delete", "eth0")
-        with pytest.raises(InterfaceGone, match="eth0 went down while capturing"):
+
+        def read_on() -> None:
             while True:
                 capture.read(5.0)
+
+        with pytest.raises(InterfaceGone, match="eth0 went down while capturing"):
+            read_on()
 
 
 def test_nothing_is_sent_without_an_interface(pair: Pair):

@@ -19,7 +19,7 @@ def segment(
     sequence: int, data: bytes = b"", flags: str = ".", *, back: bool = False, window: int = 1000
 ) -> wire.Frame:
     source, destination = (SERVER, CLIENT) if back else (CLIENT, SERVER)
-    packet = IPv4(source[0], destination[0]) / TCP(source[1], destination[1], sequence, 1, flags, window) / data
+    packet = IPv4(source[0], destination[0]) / TCP(source[1], destination[1], sequence % 2**32, 1, flags, window) / data
     return wire.decode(packet, "raw")
 
 

@@ -556,13 +556,29 @@ impl Read for Interruptible {
     }
 }
 
+/// With its number, so that Python makes it the right kind of `OSError`.
+fn os_error(error: io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(code) => {
+            let text = error.to_string();
+            let text = text
+                .split(" (os error")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            PyOSError::new_err((code, text))
+        }
+        None => PyOSError::new_err(error.to_string()),
+    }
+}
+
 fn file_error(error: FileError, raised: &Raised) -> PyErr {
     if let Some(raised) = lock(raised).take() {
         return raised;
     }
     match error {
         FileError::NotACapture(_) => PyValueError::new_err(error.to_string()),
-        FileError::Io(error) => error.into(),
+        FileError::Io(error) => os_error(error),
     }
 }
 
@@ -801,7 +817,7 @@ impl Reader {
 
 /// A descriptor of our own for one that Python holds.
 fn owned(descriptor: i32) -> PyResult<OwnedFd> {
-    wallsocket_sys::descriptor::duplicate(descriptor).map_err(PyErr::from)
+    wallsocket_sys::descriptor::duplicate(descriptor).map_err(os_error)
 }
 
 /// Record batches that are made as they are taken, once.
@@ -948,7 +964,8 @@ impl Writer {
                     "no capture file format {other:?}"
                 )));
             }
-        }?;
+        }
+        .map_err(os_error)?;
         Ok(Self {
             writer: Mutex::new(Some(writer)),
         })
@@ -1030,8 +1047,8 @@ impl Writer {
     fn close(&self) -> PyResult<()> {
         if let Some(writer) = lock(&self.writer).take() {
             let mut output = writer.into_output();
-            output.flush()?;
-            output.get_mut().finish()?;
+            output.flush().map_err(os_error)?;
+            output.get_mut().finish().map_err(os_error)?;
             // Nothing is left in the buffer; its own attempt to write on drop has nothing to do.
         }
         Ok(())
@@ -1047,7 +1064,7 @@ impl Writer {
         let writer = guard
             .as_mut()
             .ok_or_else(|| PyValueError::new_err("the capture file is closed"))?;
-        act(writer).map_err(PyErr::from)
+        act(writer).map_err(os_error)
     }
 }
 
@@ -1091,7 +1108,7 @@ impl RingState {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(os_error(error)),
             }
             py.check_signals()?;
             if end.is_some_and(|end| Instant::now() >= end) {
@@ -1233,7 +1250,7 @@ impl Ring {
                     filter,
                     number,
                 } = state;
-                if let Some(block) = ring.next_block(Some(Duration::ZERO))? {
+                if let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)? {
                     for frame in &block {
                         if !passes(
                             filter.as_ref(),
@@ -1330,7 +1347,8 @@ impl Ring {
                     number,
                 } = &mut *state;
                 let unknown = py.detach(|| -> PyResult<Option<(u32, u16)>> {
-                    let Some(block) = ring.next_block(Some(Duration::ZERO))? else {
+                    let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)?
+                    else {
                         return Ok(None);
                     };
                     if let Some(frame) = block
@@ -1390,7 +1408,7 @@ impl Ring {
     /// (frames that passed the filter, frames lost, times the ring was full) since it was opened.
     fn statistics(&self) -> PyResult<(u64, u64, u64)> {
         self.with(|state| {
-            let found = state.ring.statistics()?;
+            let found = state.ring.statistics().map_err(os_error)?;
             Ok((found.seen, found.dropped, found.freezes))
         })
     }
@@ -1411,7 +1429,7 @@ fn take_block(
     builder: &mut Builder,
     left: &mut u64,
 ) -> PyResult<bool> {
-    let Some(block) = ring.next_block(Some(Duration::ZERO))? else {
+    let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)? else {
         return Ok(false);
     };
     let mut rows = Vec::with_capacity(columns::GROUP);
@@ -1471,7 +1489,7 @@ impl Sender {
 
     /// Sends the frames, in few system calls; gives how many were sent (the rest met an error, which the next call reports).
     fn send(&self, py: Python<'_>, frames: Vec<PyBackedBytes>) -> PyResult<usize> {
-        py.detach(|| self.sender.send(&frames)).map_err(PyErr::from)
+        py.detach(|| self.sender.send(&frames)).map_err(os_error)
     }
 
     /// Sends a frame for each combination of field values, built on the way; gives how many were sent.
@@ -1505,7 +1523,7 @@ impl Sender {
                 Ok(count == frames.len())
             });
             py.check_signals()?;
-            if !result? {
+            if !result.map_err(os_error)? {
                 return Ok(sent);
             }
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -49,7 +50,7 @@ def command(
 
     if interface is None and not dry_run:
         raise UsageError("name the interface to send through with -i: nothing is sent unasked")
-    show = None if as_json or not click.get_text_stream("stderr").isatty() else _progress
+    show: Callable[[int], None] | None = None if as_json or not click.get_text_stream("stderr").isatty() else _progress
     done = replay(
         capture,
         interface,

@@ -89,18 +89,19 @@ def _same_packet(sent: Frame, quoted: Frame) -> bool:
         return (
             (sent.udp.source_port, sent.udp.destination_port) == (quoted.udp.source_port, quoted.udp.destination_port)
             and (quoted.udp.present < 6 or quoted.udp.length == sent.udp.length)
-            and (ip.version == 6 or ip.identification == other.identification)
+            # The kernel fills an identification of 0 in.
+            and (not ip.identification or ip.identification == other.identification)
         )
     if sent.icmp is not None and quoted.icmp is not None:
         return sent.icmp.rest == quoted.icmp.rest
-    return ip.identification == other.identification
+    return not ip.identification or ip.identification == other.identification
 
 
 def _with_source(packet: Packet, host: HasSockets | None) -> Packet:
     """The packet with the source address that the host would use, where none was given."""
-    for kind in (IPv4, IPv6):
-        if kind in packet:
-            layer = packet[kind]
+    for layer in packet.layers:
+        if isinstance(layer, (IPv4, IPv6)):
+            kind = type(layer)
             if layer.source is None:
                 source, _ = route(str(layer.destination), host)
                 return packet.replace(kind, source=source)

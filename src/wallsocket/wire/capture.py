@@ -137,14 +137,8 @@ class Capture:
         while not self._closed:
             yield from self.read()
 
-    async def __aiter__(self) -> AsyncIterator[Frame]:
-        import anyio
-
-        while not self._closed:
-            if not self._ring.is_ready():
-                await anyio.wait_readable(self.fileno())
-            for frame in self.read(0.0):
-                yield frame
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return _Frames(self)
 
     def columns(self, names: Iterable[str] | None = None, *, duration_s: float, rows: int | None = None) -> core.Table:
         """Frames of the next ``duration_s`` as Arrow columns, decoded where they lie in the kernel's buffer.
@@ -217,6 +211,28 @@ class Capture:
 
     def __repr__(self) -> str:
         return f"<Capture on {self.interface or 'every interface'}>"
+
+
+class _Frames:
+    """The frames of a capture for ``async for``; leaving the loop early leaves nothing behind."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._waiting: list[Frame] = []
+
+    def __aiter__(self) -> _Frames:
+        return self
+
+    async def __anext__(self) -> Frame:
+        import anyio
+
+        while not self._waiting:
+            if self._capture._closed:
+                raise StopAsyncIteration
+            if not self._capture._ring.is_ready():
+                await anyio.wait_readable(self._capture.fileno())
+            self._waiting = self._capture.read(0.0)[::-1]
+        return self._waiting.pop()
 
 
 def capture(

@@ -93,7 +93,7 @@ class Layer:
     """A header of a packet. Joined with others, or with bytes, by ``/``."""
 
     def __truediv__(self, other: Any) -> Packet:
-        return Packet((self,)) / other
+        return Packet((self,)).__truediv__(other)
 
     def __rtruediv__(self, other: Any) -> Packet:
         return Packet((Raw(bytes(other)), self))
@@ -232,7 +232,7 @@ class ARP(Layer):
 
 
 def _protocol(above: Layer | None) -> int:
-    for kind, number in ((TCP, 6), (UDP, 17), (ICMP, 1), (ICMPv6, 58), (IGMP, 2), (IPv4, 4), (IPv6, 41)):
+    for kind, number in ((TCP, 6), (UDP, 17), (ICMPv6, 58), (ICMP, 1), (IGMP, 2), (IPv4, 4), (IPv6, 41)):
         if isinstance(above, kind):
             return number
     # 253 is for experiments (RFC 3692).
@@ -426,7 +426,7 @@ def _tcp_option(option: Any) -> bytes:
     if kind == "TS":
         return struct.pack("!BBII", 8, 10, *values)
     if isinstance(kind, int) and len(values) == 1:
-        return bytes([kind, 2 + len(values[0])]) + values[0]
+        return bytes([kind, 2 + len(values[0]), *values[0]])
     raise UsageError(f"no TCP option {option!r}")
 
 

@@ -160,7 +160,7 @@ def inject(
 class Replayed(NamedTuple):
     """What a replay did.
 
-    ``asked_s`` and ``achieved_s`` are from the first to the last frame; ``worst_late_s`` is how far the latest frame was
+    ``asked_s`` and ``achieved_s`` are from the first to the last frame; ``worst_late_s`` is how far the latest one was
     behind its time.
     """
 
