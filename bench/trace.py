@@ -113,8 +113,8 @@ def _pairs(rounds: int, folder: Path, programs: dict[str, list[str]]) -> Table:
                 )
             )
     table.notes.append(
-        f"{PAIRS} pairs of 64 bytes over UDP to the program itself; median (lowest–highest); both record the same calls "
-        "into a file. Ratios are taken within a round. Nothing is pinned but where it says so."
+        f"{PAIRS} pairs of 64 bytes over UDP to the program itself; median (lowest–highest); both record the same "
+        "calls into a file. Ratios are taken within a round. Nothing is pinned but where it says so."
     )
     table.data = {"pairs": PAIRS, "microseconds": data}
     return table

@@ -75,8 +75,7 @@ def free_port() -> int:
 
 def traced(recording: Path, command: Sequence[str], *, lab: bool = False) -> list[str]:
     """The command line that runs ``command`` under ``explain``; quiet, so that all output is the command's own."""
-    verb = "explain" if (Path(__file__).parents[2] / "src/wallsocket/cli/explain.py").exists() else "trace"
-    return [*WALLSOCKET, verb, "-q", *(["--lab"] if lab else []), "-o", str(recording), "--", *command]
+    return [*WALLSOCKET, "explain", "-q", *(["--lab"] if lab else []), "-o", str(recording), "--", *command]
 
 
 def run_pair(
