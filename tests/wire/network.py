@@ -28,7 +28,7 @@ class Host:
     def socket(
         self,
         family: int = socket.AF_INET,
-        type: int = socket.SOCK_STREAM,  # noqa: A002
+        type: int = socket.SOCK_STREAM,
         proto: int = 0,
     ) -> socket.socket:
         descriptor = self.network._ask({"do": "socket", "host": self.number, "arguments": [family, type, proto]}, True)

@@ -31,7 +31,7 @@ _IFF_UP = 0x1
 class HasSockets(Protocol):
     """A host: something that makes sockets in its network namespace."""
 
-    def socket(self, family: int = ..., type: int = ..., proto: int = ...) -> socket.socket:  # noqa: A002
+    def socket(self, family: int = ..., type: int = ..., proto: int = ...) -> socket.socket:
         """Make a socket, as ``socket.socket`` does."""
         ...
 
@@ -42,7 +42,7 @@ class _Here:
     def socket(
         self,
         family: int = socket.AF_INET,
-        type: int = socket.SOCK_STREAM,  # noqa: A002  the name socket.socket has
+        type: int = socket.SOCK_STREAM,
         proto: int = 0,
     ) -> socket.socket:
         return socket.socket(family, type, proto)

@@ -268,7 +268,7 @@ class _Outside:
     def socket(
         self,
         family: int = socket.AF_INET,
-        type: int = socket.SOCK_RAW,  # noqa: A002
+        type: int = socket.SOCK_RAW,
         proto: int = 0,
     ) -> socket.socket:
         return socket.socket(family, type, proto)
