@@ -104,11 +104,12 @@ class Tables(Protocol):
 class CallFacts:
     """A call, and what its socket was when it was entered and when it returned."""
 
-    __slots__ = ("before", "call", "during", "entry", "exit", "name")
+    __slots__ = ("before", "begun", "call", "during", "entry", "exit", "name")
 
     def __init__(self, call: Call, name: str) -> None:
         self.call = call
         self.name = name
+        self.begun = False  #: its entry is handled before its return
         self.entry: State | None = None
         self.exit: State | None = None
         self.before: State | None = None  #: the latest sample of its socket before it was entered
@@ -785,12 +786,17 @@ class Facts:
         """A call was entered."""
         call = facts.call
         self.now_ns = max(self.now_ns, call.entry_ns)
-        if call.process not in self.threads or len(self.threads[call.process]) < 1024:
-            self.threads.setdefault(call.process, set()).add(call.tid)
-        self.waiting_threads[call.process, call.tid] = facts
+        threads = self.threads.get(call.process)
+        if threads is None:
+            threads = self.threads[call.process] = set()
+        if len(threads) < 1024:
+            threads.add(call.tid)
+        if facts.begun:
+            self.waiting_threads[call.process, call.tid] = facts
         if call.socket is not None:
             socket = self.socket(call.socket, call.process)
-            socket.waiting[call.tid] = facts
+            if facts.begun:
+                socket.waiting[call.tid] = facts
             facts.before = socket.last
             if facts.name in POLL_CALLS:
                 self._polled(socket, facts, (call.a or 0) == 1)

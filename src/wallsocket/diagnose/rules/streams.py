@@ -374,8 +374,18 @@ class BothWait(Rule):
                 if any(queues) if kind is READS else not all(queues):
                     continue
                 ends = (socket, mine, states[0]), (peer, theirs, states[1])
+                if self._others(facts, mine, theirs):
+                    yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
+                    break
                 yield self._evidence(facts, *ends, waited_ns, kind is READS)
                 break
+
+    @staticmethod
+    def _others(facts: Facts, mine: CallFacts, theirs: CallFacts) -> bool:
+        """Whether a thread that made socket calls is known not to wait: it may send what the others wait for."""
+        these = {(wait.call.process, wait.call.tid) for wait in (mine, theirs)}
+        known = {(process, tid) for process, _ in these for tid in facts.threads.get(process, ())}
+        return any(thread not in facts.waiting_threads for thread in known - these)
 
     def _evidence(
         self,
