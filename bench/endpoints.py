@@ -185,7 +185,9 @@ def goals(everything: dict[str, dict[str, Any]]) -> None:
             pairs = [a["rate"] / b["rate"] for a, b in zip(by_name[ours], by_name[peer], strict=True)]
             median = statistics.median(pairs)
             verdict = "met" if median >= least else "not met"
-            print(f"| {meaning} | {mode} | {median:.2f} ({min(pairs):.2f}-{max(pairs):.2f}) | {least:.2f} | {verdict} |")
+            print(
+                f"| {meaning} | {mode} | {median:.2f} ({min(pairs):.2f}-{max(pairs):.2f}) | {least:.2f} | {verdict} |"
+            )
 
 
 def reasons(count: int) -> dict[str, float]:
@@ -222,7 +224,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--only", default="", help="regular expression: only servers whose 'tcp NAME' or 'udp NAME' match")
+    parser.add_argument(
+        "--only", default="", help="regular expression: only servers whose 'tcp NAME' or 'udp NAME' match"
+    )
     parser.add_argument("--json", type=Path, default=HERE / "results" / "endpoints.json")
     options = parser.parse_args()
     build()
@@ -240,7 +244,9 @@ def main() -> None:
     )
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({**everything, "reasons": added}, indent=1))
-    print(f"\nMachine: {os.cpu_count()} cores, Linux {os.uname().release}, Python {sys.version.split()[0]}. {options.json}")
+    print(
+        f"\nMachine: {os.cpu_count()} cores, Linux {os.uname().release}, Python {sys.version.split()[0]}. {options.json}"
+    )
 
 
 if __name__ == "__main__":

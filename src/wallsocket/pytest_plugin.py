@@ -85,7 +85,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--wallsocket-seed``."""
     group = parser.getgroup("wallsocket")
     group.addoption(
-        "--wallsocket-seed", type=int, default=0, metavar="N", help="seed of the wallsocket_lab fixture's links (default 0)"
+        "--wallsocket-seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the wallsocket_lab fixture's links (default 0)",
     )
 
 

@@ -91,12 +91,24 @@ def test_many_conversations_are_shortened(tmp_path: Path) -> None:
     for number in range(1, 101):
         script.socket(number, 1, number, local=f"127.0.0.1:{number}", remote=B)
         script.call("sendto", number, 0.1, 1, fd=3, socket=number, length=1)
+    for number in range(101, 105):
+        script.socket(number, 1, number, family=16, type=3, protocol=0)
     script.done(1000).close()
     text = show(str(tmp_path / "a.wsrec"))
     assert text.count("send(1)") == 12
     assert text.count("sent 1 byte") == 12 + 40
-    assert text.endswith("… 48 more; --all draws everything, --socket N one of them\n")
+    assert text.endswith("… 49 more; --all draws everything, --socket N one of them\n")
     assert show(str(tmp_path / "a.wsrec"), "--all").count("send(1)") == 100
+
+
+def test_sockets_to_which_the_same_happened_share_a_line(tmp_path: Path) -> None:
+    script = Script(tmp_path / "a.wsrec")
+    script.process(1, 70, "one")
+    for number in range(1, 9):
+        script.socket(number, 1, number, family=16, type=3, protocol=0)
+    script.done(1000).close()
+    last = show(str(tmp_path / "a.wsrec")).splitlines()[-1]
+    assert last == "8 sockets (1, 2, 3, 4, 5, 6, …)  one pid 70  AF_NETLINK SOCK_RAW NETLINK_ROUTE: open to the end"
 
 
 def test_following_a_recording_that_grows(tmp_path: Path) -> None:

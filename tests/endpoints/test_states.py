@@ -258,7 +258,9 @@ class UdpMachine(RuleBasedStateMachine):
         self.a = udp.Endpoint()
         self.b = udp.bind("127.0.0.1:0")
 
-    @rule(call=st.sampled_from(["bind", "connect", "disconnect", "send", "sendto", "receive", "finish_sending", "close"]))
+    @rule(
+        call=st.sampled_from(["bind", "connect", "disconnect", "send", "sendto", "receive", "finish_sending", "close"])
+    )
     def call(self, call):
         before = self.a.state
         do = {
@@ -284,7 +286,10 @@ class UdpMachine(RuleBasedStateMachine):
     @invariant()
     def the_kernel_agrees(self):
         if hasattr(self, "a"):
-            assert self.a.kernel_state in (*states.UDP.states[self.a.state].kernel, *(["none"] if self.a.closed else []))
+            assert self.a.kernel_state in (
+                *states.UDP.states[self.a.state].kernel,
+                *(["none"] if self.a.closed else []),
+            )
 
     def teardown(self):
         if hasattr(self, "a"):

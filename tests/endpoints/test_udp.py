@@ -116,7 +116,12 @@ def test_port_unreachable_names_datagram_and_reporter(server):
         error = caught.value
         assert isinstance(error, ConnectionRefusedError)
         assert isinstance(error, IcmpError)
-        assert (error.destination, error.reporter, error.icmp, error.datagram) == (address, "127.0.0.1", (3, 3), b"lost")
+        assert (error.destination, error.reporter, error.icmp, error.datagram) == (
+            address,
+            "127.0.0.1",
+            (3, 3),
+            b"lost",
+        )
         assert client.state == "connected"
 
 

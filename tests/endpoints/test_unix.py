@@ -123,7 +123,8 @@ def test_a_full_receiver_makes_the_sender_wait(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("address", "why"), [("", "empty"), ("x" * 108, "takes 107"), ("unix:@" + "x" * 108, "takes 108"), (5, "expected a path")]
+    ("address", "why"),
+    [("", "empty"), ("x" * 108, "takes 107"), ("unix:@" + "x" * 108, "takes 108"), (5, "expected a path")],
 )
 def test_wrong_addresses(address, why):
     with pytest.raises(UsageError, match=why):

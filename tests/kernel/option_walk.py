@@ -185,7 +185,9 @@ def attempt(option: options.SocketOption, kind: str) -> dict[str, Any]:
                     result["set"] = True
             except OSError as error:
                 result["set_errno"] = error.errno
-            if result.get("set") and option.kind == "bool" and option.readable and option.name != "SO_LOCK_FILTER":
+            # What SAMPLES set is not set twice: joining or asking again is an error of its own.
+            plain = sample is None and option.kind == "bool" and option.readable
+            if plain and result.get("set") and option.name != "SO_LOCK_FILTER":
                 try:
                     options.put(sock, option, not value)
                     result["toggled"] = options.get(sock, option).value is (not value)

@@ -123,9 +123,13 @@ CASES = [
     (
         call("poll", 1, a=2, b=500, value=poll((3, 1, 1), (4, 5, 0))),
         "poll([3 POLLIN, 4 POLLIN|POLLOUT] → [3 POLLIN], 500 ms) = 1",
-        "poll([3 POLLIN, 4 POLLIN|POLLOUT] → [3 POLLIN], 500 ms) = 1",
+        "poll(500 ms) = POLLIN",
     ),
-    (call("poll", 0, a=1, b=-1, value=poll((3, 1, 0))), "poll([3 POLLIN], no timeout) = 0", None),
+    (
+        call("ppoll", 0, a=1, b=-1, value=poll((3, 1, 0))),
+        "ppoll([3 POLLIN], no timeout) = 0",
+        "poll(no timeout) timed out",
+    ),
     (
         call("select", 1, a=4, b=0, value=poll(*[(n, 1, 0) for n in range(10)])),
         "select([" + ", ".join(f"{n} POLLIN" for n in range(8)) + ", … 2 more], 0 ms) = 1",
@@ -157,7 +161,6 @@ def test_every_call_that_is_followed_has_a_text() -> None:
     shown = {TEXT.name(case[0]) for case in CASES}
     alike = {
         "pselect6": "select",
-        "ppoll": "poll",
         "epoll_pwait": "epoll_wait",
         "epoll_pwait2": "epoll_wait",
         "recvmmsg": "sendmmsg",

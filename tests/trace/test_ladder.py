@@ -112,6 +112,15 @@ def test_a_datagram_that_was_cut(script: Script) -> None:
         assert "recv(4) = 4  datagram of 8\n" in drawn(recording, 100)
 
 
+def test_the_end_of_a_process_ends_its_connections(script: Script) -> None:
+    script.socket(1, 1, 0, 50, local=A, remote=B)
+    script.call("connect", 1, 1, fd=3, socket=1, address=B)
+    script.call("recvfrom", 10, 1, 5, fd=3, socket=1, length=9, offset=0)
+    script.frame(49, tcp_frame(A, B, "FA", seq=7))
+    with script.done(100) as recording:
+        expect(EXPECTED, "end_of_process", drawn(recording, 100))
+
+
 def test_a_refused_connection(script: Script) -> None:
     script.socket(1, 1, 0, local="0.0.0.0:1000")
     script.call("connect", 1, 5, -111, fd=3, socket=1, address=B)

@@ -392,3 +392,14 @@ def test_calls_that_only_ask_are_left_out_unless_all_is_wanted(script: Script) -
     with script.done(100) as recording:
         assert told(Timeline(recording).conversations[0]) == [f"> call {changes}"]
         assert len(told(Timeline(recording, everything=True).conversations[0])) == 4
+
+
+def test_an_answer_may_be_there_before_the_call_that_asked_returns(script: Script) -> None:
+    script.socket(1, 1, 0, local=A)
+    connecting = script.call("connect", 1, 10, -115, fd=3, socket=1, address=B)
+    script.frame(3, tcp_frame(A, B, "S", seq=7))
+    script.frame(4, tcp_frame(B, A, "RA", ack=8))
+    script.state(1, 12, 1, connecting, int(TcpState.CLOSE))
+    with script.done(100) as recording:
+        timeline = Timeline(recording, decode=segment)
+    assert path_of(timeline, 1) == [("SYN_SENT", "wire", True), ("CLOSE", "wire", False)]

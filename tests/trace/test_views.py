@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.expected import expect
-from tests.support.recordings import Script, lost_letter, row
+from tests.support.recordings import Script, lost_letter, row, tcp_frame
 from wallsocket import events
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.timeline import Timeline
@@ -158,6 +158,13 @@ def test_verdicts_on_failed_connections(tmp_path: Path) -> None:
     assert judged(script) == "could not connect: ECONNREFUSED"
 
 
+def test_verdict_on_an_attempt_that_was_not_waited_for(tmp_path: Path) -> None:
+    script = script_of(tmp_path)
+    script.call("connect", 1, 1, -115, fd=3, socket=1)
+    script.call("getsockopt", 5, 1, 0, fd=3, socket=1, a=1, b=4, value=(111).to_bytes(4, "little"))
+    assert judged(script) == "could not connect: ECONNREFUSED"
+
+
 def test_verdict_on_a_socket_that_did_nothing(tmp_path: Path) -> None:
     assert judged(script_of(tmp_path)) == "never connected"
 
@@ -175,7 +182,24 @@ def test_verdict_on_a_leak(tmp_path: Path) -> None:
     script = script_of(tmp_path)
     script.call("connect", 1, 1, fd=3, socket=1)
     script.call("recvfrom", 10, 1, 0, fd=3, socket=1, length=5)
-    assert judged(script) == "the peer ended, this side did not close; open to the end"
+    assert judged(script) == "the peer ended, this side did not close it"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", "ended with its process"),
+        ("own first", "ended with its process"),
+        ("peer first", "the peer ended, this side did not close until its process ended"),
+    ],
+)
+def test_verdict_on_the_end_of_a_process(tmp_path: Path, flags: str, expected: str) -> None:
+    script = script_of(tmp_path, ended=500)
+    script.call("connect", 1, 1, fd=3, socket=1)
+    own, peer = tcp_frame(A, B, "FA", seq=5), tcp_frame(B, A, "FA", seq=9)
+    for number, frame in enumerate({"": [], "own first": [own, peer], "peer first": [peer, own]}[flags]):
+        script.frame(400 + number, frame)
+    assert judged(script) == expected
 
 
 def test_verdict_on_a_wait_without_end(tmp_path: Path) -> None:

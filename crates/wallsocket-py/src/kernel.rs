@@ -642,9 +642,9 @@ impl Diag {
     /// Works on a copy of the descriptor, which must be of a NETLINK_SOCK_DIAG socket.
     #[new]
     fn new(descriptor: i32) -> PyResult<Self> {
-        Ok(Self(DiagSocket::from_socket(socket::duplicate(
-            descriptor,
-        )?)?))
+        DiagSocket::from_socket(duplicate(descriptor)?)
+            .map(|open| Self(Some(open)))
+            .map_err(|error| io_error(&error))
     }
 
     /// Closes the copy of the descriptor; nothing can be asked afterwards.
@@ -802,9 +802,9 @@ impl Routing {
     /// Works on a copy of the descriptor, which must be of a NETLINK_ROUTE socket.
     #[new]
     fn new(descriptor: i32) -> PyResult<Self> {
-        Ok(Self(RouteSocket::from_socket(socket::duplicate(
-            descriptor,
-        )?)?))
+        RouteSocket::from_socket(duplicate(descriptor)?)
+            .map(|open| Self(Some(open)))
+            .map_err(|error| io_error(&error))
     }
 
     /// Closes the copy of the descriptor; nothing can be asked afterwards.
@@ -889,6 +889,7 @@ impl Routing {
         let near = VethEnd {
             name,
             mtu,
+            up,
             ..VethEnd::default()
         };
         let far = VethEnd {
@@ -896,7 +897,7 @@ impl Routing {
             namespace: namespace.as_ref().map(AsFd::as_fd),
             ..near
         };
-        self.change(py, |routing| routing.create_veth(&near, &far, up))
+        self.change(py, |routing| routing.create_veth(&near, &far))
     }
 
     #[pyo3(signature = (name, /))]

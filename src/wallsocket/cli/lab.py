@@ -280,7 +280,9 @@ def _table(answer: dict[str, Any]) -> None:
 @_impairments
 @click.option("--toward", metavar="HOST", help="Only the direction that leads to this end.")
 @click.option("--clear", is_flag=True, help="First let every frame pass again.")
-@click.option("--cut", is_flag=False, flag_value="", metavar="[TIME]", help="Lose every frame, for a time or until --restore.")
+@click.option(
+    "--cut", is_flag=False, flag_value="", metavar="[TIME]", help="Lose every frame, for a time or until --restore."
+)
 @click.option("--restore", is_flag=True, help="End a cut.")
 @click.option("--reset-after", metavar="BYTES", help="Reset connections that have carried so much.")
 @click.option("--refuse", type=click.IntRange(1), metavar="N", help="Refuse the first so many connections.")
@@ -309,7 +311,9 @@ def link(
     backward = {"-".join(reversed(pair)): pair for pair in pairs.values()}
     found = pairs.get(ends) or backward.get(ends)
     if found is None:
-        raise UsageError(f"there is no link {ends!r} in the lab {remote.name!r} (there are: {', '.join(known) or 'none'})")
+        raise UsageError(
+            f"there is no link {ends!r} in the lab {remote.name!r} (there are: {', '.join(known) or 'none'})"
+        )
     request: dict[str, Any] = {"ends": found, "settings": _given(values), "toward": toward, "clear": clear}
     request["scripts"] = _given({"reset_after": reset_after, "refuse": refuse})
     if blackhole is not None:
@@ -364,5 +368,3 @@ def list_labs() -> None:
 
     for name in running():
         click.echo(name)
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -125,10 +124,10 @@ def _lines(
     rest = [conversation for conversation in wanted if conversation not in drawn]
     if rest:
         yield ""
-        for conversation in itertools.islice(rest, _SUMMARIES):
-            yield from ladder.summary(conversation)
-        if len(rest) > _SUMMARIES:
-            yield f"… {len(rest) - _SUMMARIES} more; --all draws everything, --socket N one of them"
+        brief = list(ladder.summary(rest))
+        yield from brief[:_SUMMARIES]
+        if len(brief) > _SUMMARIES:
+            yield f"… {len(brief) - _SUMMARIES} more; --all draws everything, --socket N one of them"
     if not wanted:
         yield "No sockets were recorded."
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Base", "default_host"]
 
-#: Options that open or bind a socket differently for the two drivers: the async one must never block in the kernel.
-DONTWAIT: Final = socket.MSG_DONTWAIT
-
 
 def default_host(host: Host | None) -> Host:
     """Return ``host``, or the caller's own."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Final, Generic, Protocol, Self
 
 from ..errors import DeadlinePassed, EndOfStream, UsageError, WouldBlock
 from ..framing import Framing
 from ..framing.protocol import MessageT
-from .steps import Steps, run
+from . import flags as msg
+from .steps import READABLE, Steps, run
 from .stream import RECEIVE_SIZE, Progress
 
 __all__ = ["MessageSteps", "MessageStream", "StreamOfBytes"]
@@ -48,6 +48,10 @@ class MessageSteps(Generic[MessageT]):
         self._unsent: bytes | memoryview = b""
         self._ended = False
         self._finished = False
+        # Streams of ours can also be asked without a generator, which is what the hot paths do.
+        self._now_receive: Callable[[int, int], bytes | None] | None = getattr(stream, "_now_receive", None)
+        self._now_send: Callable[[bytes, int], int | None] | None = getattr(stream, "_now_send", None)
+        self._simple = self._now_send is not None and not framing.ends_with_stream
 
     @property
     def framing(self) -> Framing[MessageT]:
@@ -64,27 +68,41 @@ class MessageSteps(Generic[MessageT]):
         """Messages that have come and were not taken yet."""
         return len(self._queue)
 
-    def _receive_many(self, flags: int) -> Steps[list[MessageT]]:
-        """Return all messages that are there, at least one; an empty list at the end."""
+    def _now_many(self, flags: int) -> list[MessageT] | None:
+        """Return all messages that are there, an empty list at the end, or ``None``: it would have to wait."""
         if self._queue:
             found = list(self._queue)
             self._queue.clear()
             return found
-        decoder = self._decoder
+        if self._decoder.fault is not None:
+            raise self._decoder.fault
+        receive = self._now_receive
         while not self._ended:
-            if decoder.fault is not None:
-                raise decoder.fault
-            data = yield from self._stream._receive(RECEIVE_SIZE, flags)
-            if data:
-                found = decoder.feed(data)
-            else:
-                self._ended = True
-                found = decoder.finish()
-            if found:
+            if receive is None or (data := receive(RECEIVE_SIZE, flags)) is None:
+                return None
+            if found := self._taken(data):
                 return found
-        if decoder.fault is not None:
-            raise decoder.fault
         return []
+
+    def _taken(self, data: bytes) -> list[MessageT]:
+        if data:
+            return self._decoder.feed(data)
+        self._ended = True
+        return self._decoder.finish()
+
+    def _receive_many(self, flags: int) -> Steps[list[MessageT]]:
+        """Return all messages that are there, at least one; an empty list at the end."""
+        while (found := self._now_many(flags)) is None:
+            if self._now_receive is not None:
+                yield READABLE
+            elif taken := self._taken((yield from self._stream._receive(RECEIVE_SIZE, flags))):
+                return taken
+        return found
+
+    def _first(self, found: list[MessageT]) -> MessageT:
+        if len(found) > 1:
+            self._queue.extend(found[1:])
+        return found[0]
 
     def _receive_one(self, flags: int) -> Steps[MessageT]:
         queue = self._queue
@@ -92,9 +110,7 @@ class MessageSteps(Generic[MessageT]):
             found = yield from self._receive_many(flags)
             if not found:
                 raise EndOfStream("the peer has finished sending, after a whole message")
-            if len(found) == 1:
-                return found[0]
-            queue.extend(found)
+            return self._first(found)
         return queue.popleft()
 
     def _send_encoded(self, wire: bytes, flags: int, progress: Progress | None = None) -> Steps[None]:
@@ -117,6 +133,27 @@ class MessageSteps(Generic[MessageT]):
         if self._framing.ends_with_stream:
             self._finished = True
             yield from self._stream._finish_sending()
+
+    def _now_encoded(self, wire: bytes, flags: int) -> bool:
+        """Send what goes without waiting; keep the rest as unsent and say so by ``False``."""
+        if not self._simple or self._unsent or self._finished:
+            return False
+        assert self._now_send is not None
+        sent = self._now_send(wire, flags)
+        return sent == len(wire) or self._keep(wire, sent or 0)
+
+    def _keep(self, wire: bytes, sent: int) -> bool:
+        self._unsent = memoryview(wire)[sent:]
+        return False
+
+    def _send_rest(self, wire: bytes, flags: int) -> Steps[None]:
+        """Send ``wire`` where `_now_encoded` did not."""
+        if self._simple and not self._finished and self._unsent and self._is_rest_of(wire):
+            wire = b""
+        yield from self._send_encoded(wire, flags)
+
+    def _is_rest_of(self, wire: bytes) -> bool:
+        return isinstance(self._unsent, memoryview) and self._unsent.obj is wire
 
     def _flush(self, flags: int) -> Steps[None]:
         if self._unsent:
@@ -143,7 +180,11 @@ class MessageStream(MessageSteps[MessageT]):
             EndOfStream: the peer has finished, between two messages.
             FramingError: what came is no message; `CutMessage` when the stream ended inside one.
         """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        if self._queue:
+            return self._queue.popleft()
+        flags = 0 if timeout_s is None else msg.DONTWAIT
+        if found := self._now_many(flags):
+            return self._first(found)
         return run(self._receive_one(flags), self._stream, timeout_s, "receive")
 
     def receive_many(self, *, timeout_s: float | None = None) -> list[MessageT]:
@@ -151,7 +192,9 @@ class MessageStream(MessageSteps[MessageT]):
 
         Takes one system call for as many messages as came together.
         """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
+        if (found := self._now_many(flags)) is not None:
+            return found
         return run(self._receive_many(flags), self._stream, timeout_s, "receive")
 
     def send(self, message: MessageT, *, timeout_s: float | None = None, progress: Progress | None = None) -> None:
@@ -161,19 +204,25 @@ class MessageStream(MessageSteps[MessageT]):
             UnsendableMessage: the framing cannot carry it; nothing was sent.
             DeadlinePassed: the rest is kept; call `flush`, or send the next message.
         """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
-        steps = self._send_encoded(self._framing.encode(message), flags, progress)
-        run(steps, self._stream, timeout_s, "send")
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
+        wire = self._framing.encode(message)
+        if timeout_s is not None or progress is not None:
+            run(self._send_encoded(wire, flags, progress), self._stream, timeout_s, "send")
+        elif not self._now_encoded(wire, flags):
+            run(self._send_rest(wire, flags), self._stream, None, "send")
 
     def send_many(self, messages: Iterable[MessageT], *, timeout_s: float | None = None) -> None:
         """Send messages in as few system calls as possible."""
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
-        steps = self._send_encoded(self._framing.encode_many(messages), flags)
-        run(steps, self._stream, timeout_s, "send")
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
+        wire = self._framing.encode_many(messages)
+        if timeout_s is not None:
+            run(self._send_encoded(wire, flags), self._stream, timeout_s, "send")
+        elif not self._now_encoded(wire, flags):
+            run(self._send_rest(wire, flags), self._stream, None, "send")
 
     def flush(self, *, timeout_s: float | None = None) -> None:
         """Send what a send that ran out of time left over."""
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         run(self._flush(flags), self._stream, timeout_s, "send")
 
     def finish_sending(self) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from ..errors import DatagramTooLong, UsageError
+from . import flags as msg
 from .base import Base, byte_view, default_host, make_socket
 from .states import UDP
 from .steps import READABLE, WRITABLE, Steps, run
@@ -188,11 +189,11 @@ class Endpoint(EndpointSteps):
 
     def receive(self, *, timeout_s: float | None = None) -> Packet:
         """Return the next packet of the protocol, header parsed. The kernel has reassembled its fragments."""
-        return run(self._receive(0 if timeout_s is None else socket.MSG_DONTWAIT), self, timeout_s, "receive")
+        return run(self._receive(0 if timeout_s is None else msg.DONTWAIT), self, timeout_s, "receive")
 
     def send(self, data: Any, to: str | None = None, *, timeout_s: float | None = None) -> None:
         """Send one packet: a payload, or header and payload with ``own_header``."""
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         run(self._send(data, to, flags), self, timeout_s, "send")
 
     def close(self) -> None:

@@ -10,17 +10,23 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 from ..errors import DeadlinePassed, EndOfStream, UsageError, WouldBlock
+from . import flags as msg
 from .base import Base, byte_view, positive
 from .states import TCP
-from .steps import READABLE, WRITABLE, Steps
+from .steps import READABLE, WRITABLE, Steps, run
 
 if TYPE_CHECKING:
+    from ..framing import Framing
     from ..kernel import Host
+    from .messages import MessageStream
 
-__all__ = ["Progress", "StreamSteps"]
+__all__ = ["BlockingStream", "Progress", "StreamSteps"]
+
+MessageT = TypeVar("MessageT")
 
 #: Called as bytes leave: ``progress(bytes so far, bytes in all)``; the total is ``None`` when unknown.
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -62,7 +68,8 @@ class StreamSteps(Base):
 
     # Receiving
 
-    def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]:
+    def _now_receive(self, max_bytes: int, flags: int) -> bytes | None:
+        """Receive without waiting beyond what ``flags`` allow; ``None``: nothing is there yet."""
         if self._state not in _CAN_RECEIVE:
             self._wrong("receive")
         if self._kept:
@@ -71,23 +78,26 @@ class StreamSteps(Base):
             try:
                 data = self._recv(max_bytes, flags)
             except BlockingIOError:
-                pass
+                return None
             except InterruptedError:
                 continue
             except OSError as error:
                 raise self._broken(error, "receive") from None
-            else:
-                if data:
-                    if not flags & socket.MSG_PEEK:
-                        self._bytes_received += len(data)
-                elif max_bytes:
-                    self._state = _AFTER_PEERS_END.get(self._state, self._state)
-                return data
+            if data:
+                if not flags & msg.PEEK:
+                    self._bytes_received += len(data)
+            elif max_bytes:
+                self._state = _AFTER_PEERS_END.get(self._state, self._state)
+            return data
+
+    def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]:
+        while (data := self._now_receive(max_bytes, flags)) is None:
             yield READABLE
+        return data
 
     def _take_kept(self, max_bytes: int, flags: int) -> bytes:
         data = self._kept[:max_bytes]
-        if not flags & socket.MSG_PEEK:
+        if not flags & msg.PEEK:
             self._kept = self._kept[max_bytes:]
         return data
 
@@ -109,7 +119,7 @@ class StreamSteps(Base):
                 raise self._broken(error, "receive") from None
             else:
                 if count:
-                    if not flags & socket.MSG_PEEK:
+                    if not flags & msg.PEEK:
                         self._bytes_received += count
                 elif len(buffer):
                     self._state = _AFTER_PEERS_END.get(self._state, self._state)
@@ -145,14 +155,15 @@ class StreamSteps(Base):
 
     # Sending
 
-    def _send(self, data: Any, flags: int) -> Steps[int]:
+    def _now_send(self, data: Any, flags: int) -> int | None:
+        """Send without waiting beyond what ``flags`` allow; ``None``: there is no room yet."""
         if self._state not in _CAN_SEND:
             self._wrong("send")
         while True:
             try:
                 count = self._send_call(data, flags)
             except BlockingIOError:
-                pass
+                return None
             except InterruptedError:
                 continue
             except TypeError:
@@ -160,10 +171,13 @@ class StreamSteps(Base):
                 raise
             except OSError as error:
                 raise self._broken(error, "send") from None
-            else:
-                self._bytes_sent += count
-                return count
+            self._bytes_sent += count
+            return count
+
+    def _send(self, data: Any, flags: int) -> Steps[int]:
+        while (count := self._now_send(data, flags)) is None:
             yield WRITABLE
+        return count
 
     def _send_all(self, data: Any, flags: int, progress: Progress | None = None) -> Steps[None]:
         # Most sends are taken whole at once: no view is made for them.
@@ -264,7 +278,7 @@ class StreamSteps(Base):
             if self._state in _CAN_SEND and self._state not in ("refused", "reset"):
                 self.finish_sending()
             while self._state == "sending finished":
-                data = yield from self._receive(RECEIVE_SIZE, socket.MSG_DONTWAIT)
+                data = yield from self._receive(RECEIVE_SIZE, msg.DONTWAIT)
                 drained += len(data)
                 if drained > DRAIN_LIMIT:
                     break
@@ -281,6 +295,98 @@ class StreamSteps(Base):
         if error.errno in _FATAL and self._state != "closed":
             self._state = "reset"
         return self._failed(error, doing)
+
+
+class BlockingStream(StreamSteps):
+    """The calls that blocking connections of TCP and Unix sockets share; ``timeout_s`` is as `wallsocket.tcp` says."""
+
+    def receive_into(self, buffer: Any, *, timeout_s: float | None = None, fill: bool = False) -> int:
+        """Receive into a writable buffer; return the count, 0 when the peer has finished sending.
+
+        Args:
+            buffer: bytearray or the like.
+            timeout_s: see the module.
+            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
+                it short all the same: the count says so.
+        """
+        flags = 0 if timeout_s is None else msg.DONTWAIT
+        if fill:
+            flags |= msg.WAITALL
+        view = memoryview(buffer).cast("B")
+        return run(self._receive_into(view, flags), self, timeout_s, "receive")
+
+    def receive_exactly(self, count: int, *, timeout_s: float | None = None) -> bytes:
+        """Return exactly ``count`` bytes. What came before a deadline is kept for the next call.
+
+        Raises:
+            EndOfStream: the peer finished before; it has what came.
+        """
+        flags = 0 if timeout_s is None else msg.DONTWAIT
+        return run(self._receive_exactly(count, flags), self, timeout_s, "receive")
+
+    def send_all(self, data: Any, *, timeout_s: float | None = None, progress: Progress | None = None) -> None:
+        """Hand all bytes to the kernel. `DeadlinePassed.done` says how many went out before a deadline.
+
+        Args:
+            data: any buffer of bytes.
+            timeout_s: see the module.
+            progress: called with bytes sent and bytes in all.
+        """
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
+        run(self._send_all(data, flags, progress), self, timeout_s, "send")
+
+    def send_file(
+        self,
+        file: IO[bytes],
+        *,
+        offset: int = 0,
+        count: int | None = None,
+        timeout_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Send an open file by sendfile(2); return the bytes sent.
+
+        Args:
+            file: opened for reading, with a descriptor.
+            offset: first byte of the file; its position is neither used nor moved.
+            count: bytes to send; all the rest by default.
+            timeout_s: see the module.
+            progress: called with bytes sent and bytes in all.
+        """
+        return run(self._send_file(file, offset, count, progress), self, timeout_s, "send")
+
+    def close(self, *, graceful: bool = False, timeout_s: float | None = 5.0) -> None:
+        """Close. Harmless when repeated.
+
+        Unread bytes make the kernel send RST, which can destroy our last answer before the peer has read it: the kernel
+        calls that a close, too. ``graceful`` cannot reset: it finishes sending, reads what still comes until the peer
+        has finished, and closes then.
+
+        Args:
+            graceful: as above.
+            timeout_s: how long a graceful close waits for the peer; it closes in any case.
+
+        Raises:
+            DeadlinePassed: a graceful close had to close before the peer had finished.
+        """
+        if graceful:
+            run(self._close_gracefully(), self, timeout_s, "close")
+        else:
+            self._close()
+
+    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
+        """Return the connection as a stream of messages."""
+        from .messages import MessageStream
+
+        return MessageStream(self, framing)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
 
 
 def check_size(max_bytes: int) -> int:

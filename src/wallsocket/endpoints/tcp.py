@@ -15,15 +15,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from ..errors import DeadlinePassed, UsageError, WouldBlock
 from . import addresses
+from . import flags as msg
 from .addresses import Address, Target
 from .base import Base, default_host, make_socket
 from .states import TCP
 from .steps import READABLE, WRITABLE, AnyReady, Pause, Steps, run
-from .stream import RECEIVE_SIZE, Progress, StreamSteps, check_size
+from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
 
 if TYPE_CHECKING:
     from ..framing import Framing
@@ -487,7 +488,7 @@ def listen_steps(
     return listener
 
 
-class Connection(ConnectionSteps):
+class Connection(ConnectionSteps, BlockingStream):
     """A TCP connection.
 
     Made by `connect`, by `Listener.accept`, or step by step: ``Connection()``, `bind`, `connect`.
@@ -537,36 +538,14 @@ class Connection(ConnectionSteps):
         """
         if max_bytes < 1:
             check_size(max_bytes)
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         if peek:
-            flags |= socket.MSG_PEEK
+            flags |= msg.PEEK
         if urgent:
-            flags |= socket.MSG_OOB
+            flags |= msg.OOB
+        if (data := self._now_receive(max_bytes, flags)) is not None:
+            return data
         return run(self._receive(max_bytes, flags), self, timeout_s, "receive")
-
-    def receive_into(self, buffer: Any, *, timeout_s: float | None = None, fill: bool = False) -> int:
-        """Receive into a writable buffer; return the count, 0 when the peer has finished sending.
-
-        Args:
-            buffer: bytearray or the like.
-            timeout_s: see the module.
-            fill: ask the kernel to wait for the whole buffer (MSG_WAITALL). A signal, an error or the peer's end cuts
-                it short all the same: the count says so.
-        """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
-        if fill:
-            flags |= socket.MSG_WAITALL
-        view = memoryview(buffer).cast("B")
-        return run(self._receive_into(view, flags), self, timeout_s, "receive")
-
-    def receive_exactly(self, count: int, *, timeout_s: float | None = None) -> bytes:
-        """Return exactly ``count`` bytes. What came before a deadline is kept for the next call.
-
-        Raises:
-            EndOfStream: the peer finished before; it has what came.
-        """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
-        return run(self._receive_exactly(count, flags), self, timeout_s, "receive")
 
     def send(self, data: Any, *, timeout_s: float | None = None, more: bool = False, urgent: bool = False) -> int:
         """Hand bytes to the kernel; return how many it took, which may be fewer.
@@ -577,76 +556,14 @@ class Connection(ConnectionSteps):
             more: more will follow, wait for a full segment (MSG_MORE).
             urgent: the last byte is out-of-band (MSG_OOB). Discouraged (RFC 6093).
         """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         if more:
-            flags |= socket.MSG_MORE
+            flags |= msg.MORE
         if urgent:
-            flags |= socket.MSG_OOB
+            flags |= msg.OOB
+        if (count := self._now_send(data, flags)) is not None:
+            return count
         return run(self._send(data, flags), self, timeout_s, "send")
-
-    def send_all(self, data: Any, *, timeout_s: float | None = None, progress: Progress | None = None) -> None:
-        """Hand all bytes to the kernel. `DeadlinePassed.done` says how many went out before a deadline.
-
-        Args:
-            data: any buffer of bytes.
-            timeout_s: see the module.
-            progress: called with bytes sent and bytes in all.
-        """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
-        run(self._send_all(data, flags, progress), self, timeout_s, "send")
-
-    def send_file(
-        self,
-        file: IO[bytes],
-        *,
-        offset: int = 0,
-        count: int | None = None,
-        timeout_s: float | None = None,
-        progress: Progress | None = None,
-    ) -> int:
-        """Send an open file by sendfile(2); return the bytes sent.
-
-        Args:
-            file: opened for reading, with a descriptor.
-            offset: first byte of the file; its position is neither used nor moved.
-            count: bytes to send; all the rest by default.
-            timeout_s: see the module.
-            progress: called with bytes sent and bytes in all.
-        """
-        return run(self._send_file(file, offset, count, progress), self, timeout_s, "send")
-
-    def close(self, *, graceful: bool = False, timeout_s: float | None = 5.0) -> None:
-        """Close. Harmless when repeated.
-
-        Unread bytes make the kernel send RST, which can destroy our last answer before the peer has read it: the kernel
-        calls that a close, too. ``graceful`` cannot reset: it finishes sending, reads what still comes until the peer
-        has finished, and closes then.
-
-        Args:
-            graceful: as above.
-            timeout_s: how long a graceful close waits for the peer; it closes in any case.
-
-        Raises:
-            DeadlinePassed: a graceful close had to close before the peer had finished.
-        """
-        if graceful:
-            run(self._close_gracefully(), self, timeout_s, "close")
-        else:
-            self._close()
-
-    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
-        """Return the connection as a stream of messages."""
-        from .messages import MessageStream
-
-        return MessageStream(self, framing)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 class Listener(ListenerSteps):

@@ -21,6 +21,7 @@ import msgspec
 
 from ..errors import DatagramTooLong, IcmpError, PortUnreachable, TruncatedDatagram, UsageError
 from . import addresses
+from . import flags as msg
 from .addresses import Address, Target
 from .base import Base, byte_view, default_host, make_socket, positive
 from .states import UDP
@@ -353,31 +354,34 @@ class EndpointSteps(Base):
 
     # Receiving
 
-    def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
+    def _now_receive(self, max_bytes: int, flags: int) -> Datagram | None:
+        """Receive without waiting beyond what ``flags`` allow; ``None``: nothing is there yet."""
         if self._state not in _RECEIVABLE:
             self._wrong("receive")
         if self._queue:
-            return self._queue[0] if flags & socket.MSG_PEEK else self._queue.popleft()
-        simple = max_bytes >= BUFFER_SIZE and not (self._details or self._gro)
-        waited = False
+            return self._queue[0] if flags & msg.PEEK else self._queue.popleft()
         while True:
             try:
-                if simple:
+                if max_bytes >= BUFFER_SIZE and not (self._details or self._gro):
                     # No datagram is longer than this buffer.
-                    data, peer = self._recvfrom(BUFFER_SIZE, flags)
-                    return Datagram(data, peer)
+                    return Datagram(*self._recvfrom(BUFFER_SIZE, flags))
                 return self._receive_message(max_bytes, flags)
             except BlockingIOError:
-                pass
+                return None
             except InterruptedError:
                 continue
             except OSError as error:
                 raise self._network_error(error, "receive") from None
+
+    def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
+        waited = False
+        while (found := self._now_receive(max_bytes, flags)) is None:
             # poll() also wakes for an entry in the error queue, which recv() does not always report.
             if waited and self._icmp and (told := self._icmp_error()) is not None:
                 raise told
             yield READABLE
             waited = True
+        return found
 
     def _receive_message(self, max_bytes: int, flags: int) -> Datagram:
         """Receive with control messages; raises what recvmsg() raises, and `TruncatedDatagram`."""
@@ -385,7 +389,7 @@ class EndpointSteps(Base):
         if size < BUFFER_SIZE:
             # With MSG_TRUNC the kernel returns the true length; only a buffer of ours makes that safe in Python.
             buffer = bytearray(size)
-            length, control, _, peer = self._socket.recvmsg_into([buffer], 512, flags | socket.MSG_TRUNC)
+            length, control, _, peer = self._socket.recvmsg_into([buffer], 512, flags | msg.TRUNC)
             data = bytes(buffer[:length])
         else:
             data, control, _, peer = self._socket.recvmsg(BUFFER_SIZE, 512, flags)
@@ -417,7 +421,7 @@ class EndpointSteps(Base):
         first = data
         if segment and length > segment:
             first = data[:segment]
-            if not flags & socket.MSG_PEEK:
+            if not flags & msg.PEEK:
                 rest = range(segment, length, segment)
                 self._queue.extend(
                     Datagram(data[at : at + segment], peer, local, interface, ttl, dropped) for at in rest
@@ -427,7 +431,7 @@ class EndpointSteps(Base):
     def _receive_many(self, limit: int, flags: int) -> Steps[list[Datagram]]:
         positive(limit, "limit")
         found = [(yield from self._receive(BUFFER_SIZE, flags))]
-        more = flags | socket.MSG_DONTWAIT
+        more = flags | msg.DONTWAIT
         simple = not (self._details or self._gro)
         queue = self._queue
         append = found.append
@@ -458,6 +462,11 @@ class EndpointSteps(Base):
             sockaddr = self._known.get(to) if type(to) is tuple else None
             if sockaddr is None:
                 sockaddr = yield from self._sockaddr(to)
+        while not self._now_send(data, sockaddr, flags, source, interface):
+            yield WRITABLE
+
+    def _now_send(self, data: Any, sockaddr: Any, flags: int, source: str | None, interface: str | int) -> bool:
+        """Send without waiting beyond what ``flags`` allow; ``False``: there is no room yet."""
         while True:
             try:
                 if source is not None or interface:
@@ -468,7 +477,7 @@ class EndpointSteps(Base):
                 else:
                     self._sendto(data, flags, sockaddr)
             except BlockingIOError:
-                pass
+                return False
             except InterruptedError:
                 continue
             except TypeError:
@@ -479,8 +488,11 @@ class EndpointSteps(Base):
             else:
                 if self._state == "created":
                     self._state = "bound"
-                return
-            yield WRITABLE
+                return True
+
+    def _known_peer(self, to: Any) -> Any:
+        """Return ``to`` as the kernel takes it, if it was sent to before and may be sent to now."""
+        return self._known.get(to) if type(to) is tuple and self._state in _SENDABLE else None
 
     def _source(self, source: str | None, interface: int) -> tuple[int, int, bytes]:
         text = source if source is not None else ("::" if self._v6 else "0.0.0.0")  # noqa: S104  "any", not a bind
@@ -574,9 +586,7 @@ class EndpointSteps(Base):
     def _icmp_error(self) -> IcmpError | DatagramTooLong | None:
         """Take one entry of the error queue; ``None`` when it is empty."""
         try:
-            data, control, _, destination = self._socket.recvmsg(
-                BUFFER_SIZE, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
-            )
+            data, control, _, destination = self._socket.recvmsg(BUFFER_SIZE, 512, msg.ERRQUEUE | msg.DONTWAIT)
         except OSError:
             return None
         for level, kind, value in control:
@@ -741,16 +751,18 @@ class Endpoint(EndpointSteps):
             TruncatedDatagram: it was longer than ``max_bytes``.
             PortUnreachable, IcmpError: an earlier datagram of ours came back with an error.
         """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         if peek:
-            flags |= socket.MSG_PEEK
+            flags |= msg.PEEK
         if max_bytes < BUFFER_SIZE:
             positive(max_bytes, "max_bytes")
+        if (found := self._now_receive(max_bytes, flags)) is not None:
+            return found
         return run(self._receive(max_bytes, flags), self, timeout_s, "receive")
 
     def receive_many(self, limit: int = 64, *, timeout_s: float | None = None) -> list[Datagram]:
         """Return the datagrams that are there, at most ``limit``, waiting for the first."""
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         return run(self._receive_many(limit, flags), self, timeout_s, "receive")
 
     def send(
@@ -775,17 +787,19 @@ class Endpoint(EndpointSteps):
             DatagramTooLong: longer than UDP or the path allows; nothing was sent.
             OSError: with the likely reason as a note.
         """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
-        run(self._send(data, to, flags, source, interface), self, timeout_s, "send")
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
+        known = self._known_peer(to) if source is None and not interface else None
+        if known is None or not self._now_send(data, known, flags, None, 0):
+            run(self._send(data, to, flags, source, interface), self, timeout_s, "send")
 
     def send_many(self, datagrams: Iterable[Any], to: Address | None = None, *, timeout_s: float | None = None) -> int:
         """Send datagrams to one destination; return how many. Runs of equal length share a system call (GSO)."""
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         return run(self._send_many(list(datagrams), to, flags), self, timeout_s, "send")
 
     def reply(self, datagram: Datagram, data: Any, *, timeout_s: float | None = None) -> None:
         """Answer ``datagram`` from the very address that it was sent to, as its sender expects."""
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         run(self._send(data, datagram.peer, flags, reply_source(datagram), 0), self, timeout_s, "send")
 
     def close(self) -> None:

@@ -20,18 +20,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from ..errors import TruncatedDatagram, UsageError
 from . import addresses
+from . import flags as msg
 from .addresses import Address
 from .base import Base, byte_view, default_host, make_socket, positive
 from .states import TCP, UDP
 from .steps import READABLE, WRITABLE, Pause, Steps, run
-from .stream import RECEIVE_SIZE, Progress, StreamSteps, check_size
-from .tcp import Connection as TcpConnection
+from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
 from .udp import Datagram
 
 if TYPE_CHECKING:
-    from ..framing import Framing
     from ..kernel import Host
-    from .messages import MessageStream
 
 __all__ = ["Connection", "Credentials", "Endpoint", "Kind", "Listener", "bind", "connect", "listen", "pair"]
 
@@ -155,54 +153,59 @@ class ConnectionSteps(StreamSteps):
         raw = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         return Credentials(*struct.unpack("3i", raw))
 
-    def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]:
+    def _now_receive(self, max_bytes: int, flags: int) -> bytes | None:
         if not self._messages_kept:
-            return (yield from super()._receive(max_bytes, flags))
-        data, _ = yield from self._receive_descriptors(max_bytes, 0, flags)
-        return data
+            return super()._now_receive(max_bytes, flags)
+        found = self._now_receive_descriptors(max_bytes, 0, flags)
+        return None if found is None else found[0]
 
     def _receive_descriptors(self, max_bytes: int, max_descriptors: int, flags: int) -> Steps[tuple[bytes, list[int]]]:
+        while (found := self._now_receive_descriptors(max_bytes, max_descriptors, flags)) is None:
+            yield READABLE
+        return found
+
+    def _now_receive_descriptors(
+        self, max_bytes: int, max_descriptors: int, flags: int
+    ) -> tuple[bytes, list[int]] | None:
         if self._state not in _CAN_RECEIVE:
             self._wrong("receive")
         if self._kept:
             return self._take_kept(max_bytes, flags), []
         room = socket.CMSG_SPACE(4 * max_descriptors) if max_descriptors else 0
-        flags |= socket.MSG_CMSG_CLOEXEC
+        flags |= msg.CMSG_CLOEXEC
         if self._messages_kept:
             # The kernel returns a message's true length; only a buffer of ours makes that safe in Python.
-            flags |= socket.MSG_TRUNC
+            flags |= msg.TRUNC
         buffer = bytearray(max_bytes)
         while True:
             try:
                 length, control, status, _ = self._socket.recvmsg_into([buffer], room, flags)
             except BlockingIOError:
-                pass
+                return None
             except InterruptedError:
                 continue
             except OSError as error:
                 raise self._broken(error, "receive") from None
-            else:
-                break
-            yield READABLE
+            break
         data = bytes(memoryview(buffer)[:length])
         descriptors = array.array("i")
         for level, kind, value in control:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(value[: len(value) - len(value) % 4])
-        if status & socket.MSG_CTRUNC and max_descriptors:
+        if status & msg.CTRUNC and max_descriptors:
             for descriptor in descriptors:
                 os.close(descriptor)
             raise UsageError(
                 f"more than max_descriptors={max_descriptors} descriptors came; the kernel closed the others"
             )
-        if status & socket.MSG_TRUNC:
+        if status & msg.TRUNC:
             for descriptor in descriptors:
                 os.close(descriptor)
             lost = length - max_bytes
             text = f"a message of {length} bytes did not fit into max_bytes={max_bytes}; {lost} bytes are lost"
             raise TruncatedDatagram(text, length, data, self.peer)
         if data:
-            self._bytes_received += 0 if flags & socket.MSG_PEEK else len(data)
+            self._bytes_received += 0 if flags & msg.PEEK else len(data)
         elif max_bytes and not descriptors:
             self._peer_finished()
         return data, list(descriptors)
@@ -372,7 +375,7 @@ class EndpointSteps(Base):
         room = memoryview(buffer)[:max_bytes]
         while True:
             try:
-                length, _, _, peer = self._socket.recvmsg_into([room], 0, flags | socket.MSG_TRUNC)
+                length, _, _, peer = self._socket.recvmsg_into([room], 0, flags | msg.TRUNC)
             except BlockingIOError:
                 pass
             except InterruptedError:
@@ -419,13 +422,8 @@ class EndpointSteps(Base):
         super()._close()
 
 
-class Connection(ConnectionSteps):
+class Connection(ConnectionSteps, BlockingStream):
     """A connected Unix socket; made by `connect`, `Listener.accept` or `pair`."""
-
-    receive_exactly = TcpConnection.receive_exactly
-    receive_into = TcpConnection.receive_into
-    send_file = TcpConnection.send_file
-    close = TcpConnection.close
 
     def receive(self, max_bytes: int = RECEIVE_SIZE, *, timeout_s: float | None = None, peek: bool = False) -> bytes:
         """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end.
@@ -433,18 +431,13 @@ class Connection(ConnectionSteps):
         Raises:
             TruncatedDatagram: a seqpacket message was longer than ``max_bytes``.
         """
-        flags = (0 if timeout_s is None else socket.MSG_DONTWAIT) | (socket.MSG_PEEK if peek else 0)
+        flags = (0 if timeout_s is None else msg.DONTWAIT) | (msg.PEEK if peek else 0)
         return run(self._receive(check_size(max_bytes), flags), self, timeout_s, "receive")
 
     def send(self, data: Any, *, timeout_s: float | None = None) -> int:
         """Hand bytes or one message to the kernel; return how many bytes it took."""
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         return run(self._send(data, flags), self, timeout_s, "send")
-
-    def send_all(self, data: Any, *, timeout_s: float | None = None, progress: Progress | None = None) -> None:
-        """Hand all bytes to the kernel; see `wallsocket.tcp.Connection.send_all`."""
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
-        run(self._send_all(data, flags, progress), self, timeout_s, "send")
 
     def send_descriptors(self, data: Any, descriptors: Sequence[int], *, timeout_s: float | None = None) -> int:
         """Send bytes, and copies of open descriptors with them; return how many bytes went.
@@ -454,7 +447,7 @@ class Connection(ConnectionSteps):
             descriptors: at most 253; they stay open here.
             timeout_s: as for TCP.
         """
-        flags = socket.MSG_NOSIGNAL if timeout_s is None else socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         return run(self._send_descriptors(data, descriptors, flags), self, timeout_s, "send")
 
     def receive_descriptors(
@@ -465,23 +458,9 @@ class Connection(ConnectionSteps):
         Raises:
             UsageError: more than ``max_descriptors`` came; all are closed.
         """
-        flags = 0 if timeout_s is None else socket.MSG_DONTWAIT
+        flags = 0 if timeout_s is None else msg.DONTWAIT
         positive(max_descriptors, "max_descriptors")
         return run(self._receive_descriptors(max_bytes, max_descriptors, flags), self, timeout_s, "receive")
-
-    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
-        """Return the connection as a stream of messages."""
-        from .messages import MessageStream
-
-        return MessageStream(self, framing)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 class Listener(ListenerSteps):
@@ -543,12 +522,12 @@ class Endpoint(EndpointSteps):
         Raises:
             TruncatedDatagram: it was longer than ``max_bytes``.
         """
-        flags = (0 if timeout_s is None else socket.MSG_DONTWAIT) | (socket.MSG_PEEK if peek else 0)
+        flags = (0 if timeout_s is None else msg.DONTWAIT) | (msg.PEEK if peek else 0)
         return run(self._receive(positive(max_bytes, "max_bytes"), flags), self, timeout_s, "receive")
 
     def send(self, data: Any, to: Address | None = None, *, timeout_s: float | None = None) -> None:
         """Send one datagram; waits while the receiver's queue is full."""
-        flags = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
+        flags = msg.NOSIGNAL | msg.DONTWAIT
         run(self._send(data, to, flags), self, timeout_s, "send")
 
     def close(self) -> None:

@@ -51,7 +51,11 @@ def _status(net: Lab) -> dict[str, Any]:
     links = []
     for link in net.links:
         ways = [
-            {"toward": end.name, "settings": link.settings(end), "counters": link.counters(end) if link.counts else None}
+            {
+                "toward": end.name,
+                "settings": link.settings(end),
+                "counters": link.counters(end) if link.counts else None,
+            }
             for end in (link.b, link.a)
         ]
         links.append({"link": str(link), "cut": link.is_cut, "ways": ways})

@@ -111,7 +111,9 @@ def check(settings: dict[str, Any]) -> dict[str, Any]:
         "largest": _whole(given["largest"], "largest", 68) if "largest" in given else None,
     }
     if checked["jitter"] > checked["delay"]:
-        raise UsageError(f"a jitter of {given['jitter']} is more than the delay: frames cannot arrive before they are sent")
+        raise UsageError(
+            f"a jitter of {given['jitter']} is more than the delay: frames cannot arrive before they are sent"
+        )
     return checked
 
 
@@ -317,9 +319,7 @@ class Link:
             raise UsageError(f"{name} takes less than 2,147,483,648, not {value:.0f}")
         self._engine().script(name, value, port)
 
-    def on_frame(
-        self, function: Callable[[Host | Switch, bytes], bool | bytes | list[bytes] | None] | None
-    ) -> None:
+    def on_frame(self, function: Callable[[Host | Switch, bytes], bool | bytes | list[bytes] | None] | None) -> None:
         """Let a function decide about every frame, before anything else happens to it; None takes it away.
 
         The function gets the end that the frame travels to and the frame's bytes from the Ethernet header on. None or True passes

@@ -144,7 +144,9 @@ class CallText:
                 return ", ".join(part for part in _option(call, with_level=False, setting=name == "setsockopt") if part)
             case "fcntl" | "ioctl" | "dup" | "dup2" | "dup3":
                 return self._arguments(name, call).partition(", ")[2]
-            case "poll" | "ppoll" | "select" | "pselect6" | "epoll_ctl":
+            case "poll" | "ppoll" | "select" | "pselect6":
+                return _timeout(call.b) or ""
+            case "epoll_ctl":
                 return self._arguments(name, call)
         return ""
 
@@ -163,7 +165,12 @@ class CallText:
                 return f" = fd {call.result}"
         if name in ("socket", "dup", "dup2", "dup3"):
             return f" = fd {call.result}"
-        if name in ("poll", "ppoll", "fcntl") and call.result != 0:
+        if role(name) is Role.WAIT:
+            ready = [returned for _, _, returned in _entries(call.value, _POLL_ENTRY) if returned]
+            if call.result == 0:
+                return " timed out"
+            return f" = {naming.poll_events(ready[0])}" if len(ready) == 1 else f" = {call.result}"
+        if name == "fcntl" and call.result != 0:
             return f" = {call.result}"
         return ""
 

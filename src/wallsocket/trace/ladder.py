@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,10 +28,10 @@ _IDLE_NS: Final = 100_000_000
 _SLOW_NS: Final = 1_000_000
 #: Narrowest and widest column for the wire.
 _WIRE_COLUMNS: Final = (18, 38)
+#: States after our FIN, before it was acknowledged.
+_ENDED: Final = frozenset({TcpState.FIN_WAIT1, TcpState.LAST_ACK, TcpState.CLOSING})
 #: States in which bytes may still be on their way out.
-_SENDING: Final = frozenset(
-    {TcpState.ESTABLISHED, TcpState.FIN_WAIT1, TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING}
-)
+_SENDING: Final = _ENDED | {TcpState.ESTABLISHED, TcpState.CLOSE_WAIT}
 #: Columns for the name of an end that was not traced: an address and what it is.
 _NAME_COLUMNS: Final = 28
 #: Programs whose first argument says more than their own name.
@@ -199,13 +199,23 @@ class Ladder:
                 for line in wrap(words, self._width - self._time_width - 2, "  "):
                     yield f"{'':{self._time_width}}  {line}"
 
-    def summary(self, conversation: Conversation) -> Iterator[str]:
-        """A conversation in one line per socket."""
-        title = conversation_title(self._timeline, conversation)
-        for socket in (conversation.left, conversation.right):
-            if socket is not None:
-                track = self._timeline.tracks[socket]
-                yield f"{socket_label(self._timeline, socket)}  {title}: {verdict(self._timeline, track)}"
+    def summary(self, conversations: Iterable[Conversation]) -> Iterator[str]:
+        """Conversations in a line per socket; sockets of one process to which the same happened share a line."""
+        alike: dict[str, list[int]] = {}
+        for conversation in conversations:
+            title = conversation_title(self._timeline, conversation)
+            for socket in (conversation.left, conversation.right):
+                if socket is not None:
+                    track = self._timeline.tracks[socket]
+                    owner = socket_label(self._timeline, socket).partition("  ")[2]
+                    text = f"{owner}  {title}: {verdict(self._timeline, track)}"
+                    alike.setdefault(text, []).append(socket)
+        for text, sockets in alike.items():
+            if len(sockets) == 1:
+                yield f"socket {sockets[0]}  {text}"
+            else:
+                shown = ", ".join(map(str, sockets[:6])) + (", …" if len(sockets) > 6 else "")
+                yield f"{len(sockets)} sockets ({shown})  {text}"
 
     # -- columns
 
@@ -291,12 +301,20 @@ class Ladder:
             line.side = row.side
             line.arrow, line.style = self._label(row, first, count, moved)
             line.payload = first if count == 1 and not row.again else None
+            if not line.rails[row.side] and first.flags & (FIN | RST) and self._ended_with_process(conversation, row):
+                line.rails[row.side].append(("end of the process", Style.DIM))
             for side, transition in row.transitions:
                 line.rails[side].append(self._state(conversation, side, transition))
             waiting = queue.waiting(1 - row.side)
             if waiting and first.length:
                 line.rails[1 - row.side].append((f"[{waiting} queued]", Style.DIM))
             yield line, max(end_ns, row.at_ns)
+
+    def _ended_with_process(self, conversation: Conversation, row: Row) -> bool:
+        """Whether the kernel sent a FIN or RST because the process that had the socket was gone."""
+        socket = conversation.socket_of(row.side)
+        track = self._timeline.tracks[socket] if socket is not None else None
+        return track is not None and not track.closed and not track.write_ended and track.socket.ended_ns is not None
 
     def _others_transitions(self, conversation: Conversation, row: Row, line: _Line) -> None:
         for side, transition in row.transitions:
@@ -343,8 +361,11 @@ class Ladder:
             if row.before.receive_queue:
                 what = "not accepted" if listening else "unread"
                 notes.append((f"{row.before.receive_queue} {what}", Style.WARNING))
-            if row.before.send_queue and row.before.state in _SENDING:
-                notes.append((f"{row.before.send_queue} not acknowledged", Style.DIM))
+            sent = row.before.send_queue or 0
+            if row.before.state in _ENDED:
+                sent -= 1  # the FIN, which the kernel counts as a byte
+            if sent > 0 and row.before.state in _SENDING:
+                notes.append((f"{sent} not acknowledged", Style.DIM))
             return notes
         after = row.after
         role = self._calls.role(call) if call is not None else None
@@ -488,7 +509,9 @@ def _is_its_segment(row: Row, following: Row) -> bool:
             and row.end is not None
             and row.begin <= following.begin < row.end
         )
-    return bool(segment.flags & (SYN | FIN | RST)) and not segment.length
+    if row.role is Role.CONNECT:
+        return bool(segment.flags & SYN)
+    return row.role is Role.END and bool(segment.flags & (FIN | RST)) and not segment.length
 
 
 def _continues(row: Row, following: Row) -> bool:

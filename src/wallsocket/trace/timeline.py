@@ -73,6 +73,8 @@ _MAX_MARKS: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
 _MSG_PEEK: Final = 2
+_SOL_SOCKET: Final = 1
+_SO_ERROR: Final = 4
 _QUESTIONS: Final = frozenset({"getsockname", "getpeername", "epoll_ctl"})
 _FCNTL_QUESTIONS: Final = frozenset({1, 3})  # F_GETFD, F_GETFL
 _SEQUENCE_MASK: Final = 0xFFFFFFFF
@@ -184,6 +186,8 @@ class Track:
     listening: bool = False
     backlog: int | None = None
     failed: Call | None = None  #: the last call that failed for good (not EAGAIN, EINPROGRESS, EINTR)
+    connecting: Call | None = None  #: a connect that returned before it was done (EINPROGRESS)
+    pending_error: int | None = None  #: error number that SO_ERROR told
     waiting: Call | None = None  #: a call that never returned
     peer_ended: bool = False  #: a receive returned 0, or a FIN came in
     write_ended: bool = False  #: shutdown for writing
@@ -201,6 +205,15 @@ class Track:
     def state(self) -> TcpState | None:
         """The last state, ``None`` when unknown."""
         return self.path[-1].state if self.path else None
+
+    @property
+    def may_try(self) -> bool:
+        """Whether an attempt to connect begins: an answer can be there before the call that asked has returned."""
+        return self.state in (None, TcpState.CLOSE) and not self.has_been(TcpState.SYN_SENT)
+
+    def has_been(self, state: TcpState) -> bool:
+        """Whether the state is on the path."""
+        return any(step.state is state for step in self.path)
 
     def enter(
         self,
@@ -240,7 +253,7 @@ class Row:
     end: int | None = None  #: stream offset after the last byte moved
     before: State | None = None
     after: State | None = None
-    sends: bool = False  #: a call that gave bytes away, not one that took them
+    role: Role | None = None  #: of the call
     again: bool = False  #: a segment whose bytes had travelled before
     transitions: list[tuple[int, Transition]] = field(default_factory=list)  #: (side, what its socket became)
     skipped_calls: int = 0
@@ -250,6 +263,11 @@ class Row:
     def at_ns(self) -> int:
         """When it happened."""
         return self.key[0]
+
+    @property
+    def sends(self) -> bool:
+        """Whether it is a call that gives bytes away."""
+        return self.role is Role.SEND
 
     @property
     def notable(self) -> bool:
@@ -405,9 +423,11 @@ class Timeline:
         return [conversation for conversation in self.conversations if conversation.number in self._wanted]
 
     def target_of(self, socket: int) -> Call | None:
-        """The connect call that failed on a socket that never was connected."""
-        failed = self.tracks[socket].failed
-        return failed if failed is not None and self.role(failed) is Role.CONNECT else None
+        """The connect call of a socket, for where it wanted to go: the one that failed, or is in progress."""
+        track = self.tracks[socket]
+        return (
+            track.failed if track.failed is not None and self.role(track.failed) is Role.CONNECT else track.connecting
+        )
 
     def says_much(self, conversation: Conversation) -> bool:
         """Whether a conversation deserves a ladder: data moved, something failed or is still waited for."""
@@ -415,7 +435,11 @@ class Timeline:
             return False
         tracks = [self.tracks[socket] for socket in (conversation.left, conversation.right) if socket is not None]
         return any(
-            track.sent or track.received or track.waiting or track.listening or (track.tcp and track.failed)
+            track.sent
+            or track.received
+            or track.waiting
+            or track.listening
+            or (track.tcp and (track.failed or track.pending_error))
             for track in tracks
         )
 
@@ -703,7 +727,7 @@ class Timeline:
                 continue
             row = self._row(call.entry_ns, conversation.side_of(socket))
             row.call = call
-            row.sends = self.role(call) is Role.SEND
+            row.role = self.role(call)
             if call.offset is not None and call.result is not None and call.result >= 0:
                 row.begin, row.end = call.offset, call.offset + call.result
             placed.append((conversation, socket, row))
@@ -779,6 +803,9 @@ class Timeline:
                         self._become(track, TcpState.CLOSE, at, call, placed)
                     else:
                         self._finish(track, at, call, placed)
+            case _ if name == "getsockopt" and (call.a, call.b) == (_SOL_SOCKET, _SO_ERROR) and call.value is not None:
+                track.pending_error = int.from_bytes(call.value[:4], "little") or track.pending_error
+                track.connected |= track.pending_error is None and track.state is TcpState.ESTABLISHED
             case _ if name == "listen":
                 self._become(track, TcpState.LISTEN, at, call, placed)
 
@@ -787,7 +814,8 @@ class Timeline:
         if error in (_EAGAIN, _EINTR, _EALREADY):
             return
         if what is Role.CONNECT and error == _EINPROGRESS:
-            if track.state in (None, TcpState.CLOSE):
+            track.connecting = call
+            if track.may_try:
                 self._become(track, TcpState.SYN_SENT, at, call, placed)
             return
         if what is not Role.SET_UP or self.name(call) in ("bind", "listen"):
@@ -922,7 +950,7 @@ class Timeline:
                         self._wire(row, track, side if track is sender else 1 - side, TcpState.CLOSE, segment)
             return
         if flags & SYN:
-            if sender is not None and not flags & ACK and sender.state in (None, TcpState.CLOSE):
+            if sender is not None and not flags & ACK and sender.may_try:
                 self._wire(row, sender, side, TcpState.SYN_SENT, segment)
             if receiver is not None and flags & ACK and receiver.state is TcpState.SYN_SENT:
                 self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)

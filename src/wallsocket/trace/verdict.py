@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..kernel import names as naming
+from .calls import named
 from .syscalls import Role
 from .timeline import TcpState, Timeline, Track
 
@@ -64,6 +65,8 @@ def _tcp_end(timeline: Timeline, track: Track) -> str:
     if failed is not None and timeline.role(failed) is Role.CONNECT and not connected:
         assert failed.errno is not None
         return f"could not connect: {naming.error(failed.errno)}"
+    if track.pending_error is not None and not connected:
+        return f"could not connect: {named(naming.error, track.pending_error)}"
     if not connected and track.state in (None, TcpState.CLOSE):
         return "never connected"
     if not connected and track.state is TcpState.SYN_SENT:
@@ -83,9 +86,12 @@ def _tcp_end(timeline: Timeline, track: Track) -> str:
         return _waiting(timeline, track)
     if track.closed:
         return "both sides ended" if track.peer_ended else "closed by this side first"
-    if track.peer_ended:
-        return f"the peer ended, this side did not close; {_left_open(track)}"
-    return ("ended for writing; " if track.write_ended else "") + _left_open(track)
+    with_process = track.socket.ended_ns is not None
+    if track.peer_ended and not track.has_been(TcpState.FIN_WAIT1):
+        return "the peer ended, this side did not close " + ("until its process ended" if with_process else "it")
+    if with_process:
+        return "ended with its process"
+    return "ended for writing, open to the end" if track.write_ended else "open to the end"
 
 
 def _other_end(timeline: Timeline, track: Track) -> str:

@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from ..steps import READABLE, AnyReady, Await, Call, Pause, Steps, Wait
 
-__all__ = ["closing", "drive"]
+__all__ = ["TURN", "closing", "drive"]
 
 T = TypeVar("T")
 
@@ -36,15 +36,15 @@ async def drive(steps: Steps[T], holder: _Holder | None) -> T:
 
     A cancellation is thrown into the operation, which puts itself in order and lets it pass.
     """
+    if holder is not None:
+        holder._in_a_row += 1
+        if holder._in_a_row >= TURN:
+            holder._in_a_row = 0
+            # Before the operation, not after it: a cancellation must not take its result away.
+            await anyio.lowlevel.checkpoint()
     try:
         wait = next(steps)
     except StopIteration as end:
-        if holder is not None:
-            holder._in_a_row += 1
-            if holder._in_a_row >= TURN:
-                holder._in_a_row = 0
-                # Shielded: the operation is done, and its result must not be lost to a cancellation.
-                await anyio.lowlevel.cancel_shielded_checkpoint()
         return end.value  # type: ignore[no-any-return]
     if holder is not None:
         holder._in_a_row = 0

@@ -11,8 +11,8 @@ from ...framing import Framing
 from ..messages import MessageSteps, StreamOfBytes
 from ..steps import Await, Steps
 from ..stream import Progress, StreamSteps
-from .driver import drive
-from .tcp import RECEIVE, SEND
+from .driver import TURN, drive
+from .stream import RECEIVE, SEND
 
 __all__ = ["MessageStream", "messages"]
 
@@ -39,19 +39,35 @@ class MessageStream(MessageSteps[MessageT]):
             EndOfStream: the peer has finished, between two messages.
             FramingError: what came is no message; `CutMessage` when the stream ended inside one.
         """
+        self._in_a_row += 1
+        if self._in_a_row < TURN:
+            if self._queue:
+                return self._queue.popleft()
+            if found := self._now_many(RECEIVE):
+                return self._first(found)
         return await drive(self._receive_one(RECEIVE), self)
 
     async def receive_many(self) -> list[MessageT]:
         """Return all messages that are there, waiting for the first; an empty list when the peer has finished."""
+        self._in_a_row += 1
+        if self._in_a_row < TURN and (found := self._now_many(RECEIVE)) is not None:
+            return found
         return await drive(self._receive_many(RECEIVE), self)
 
     async def send(self, message: MessageT, *, progress: Progress | None = None) -> None:
         """Send one message."""
-        await drive(self._send_encoded(self._framing.encode(message), SEND, progress), self)
+        await self._send_wire(self._framing.encode(message), progress)
 
     async def send_many(self, messages: Iterable[MessageT]) -> None:
         """Send messages in as few system calls as possible."""
-        await drive(self._send_encoded(self._framing.encode_many(messages), SEND), self)
+        await self._send_wire(self._framing.encode_many(messages), None)
+
+    async def _send_wire(self, wire: bytes, progress: Progress | None) -> None:
+        self._in_a_row += 1
+        if progress is not None or self._in_a_row >= TURN:
+            await drive(self._send_encoded(wire, SEND, progress), self)
+        elif not self._now_encoded(wire, SEND):
+            await drive(self._send_rest(wire, SEND), self)
 
     async def flush(self) -> None:
         """Send what a cancelled send left over."""

@@ -10,7 +10,7 @@ from .. import raw as semantics
 from ..base import default_host, make_socket
 from ..raw import Packet
 from .driver import closing, drive
-from .tcp import RECEIVE
+from .stream import RECEIVE
 
 if TYPE_CHECKING:
     from ...kernel import Host

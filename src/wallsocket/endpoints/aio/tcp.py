@@ -11,21 +11,21 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
 from ...errors import EndpointError, FramingError
+from .. import flags as msg
 from .. import tcp as semantics
 from ..addresses import Address
 from ..base import default_host, make_socket
-from ..stream import RECEIVE_SIZE, Progress, check_size
-from .driver import closing, drive
+from ..stream import RECEIVE_SIZE, check_size
+from .driver import TURN, closing, drive
+from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
-    from ...framing import Framing
     from ...kernel import Host
-    from .messages import MessageStream
 
 __all__ = ["Connection", "Listener", "connect", "listen"]
 
@@ -33,11 +33,8 @@ MessageT = TypeVar("MessageT")
 
 _log = logging.getLogger("wallsocket.aio")
 
-RECEIVE: Final = socket.MSG_DONTWAIT
-SEND: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
-
-class Connection(semantics.ConnectionSteps):
+class Connection(semantics.ConnectionSteps, AsyncStream):
     """A TCP connection; see `wallsocket.tcp.Connection`."""
 
     blocking = False
@@ -67,62 +64,18 @@ class Connection(semantics.ConnectionSteps):
             check_size(max_bytes)
         flags = RECEIVE
         if peek:
-            flags |= socket.MSG_PEEK
+            flags |= msg.PEEK
         if urgent:
-            flags |= socket.MSG_OOB
+            flags |= msg.OOB
+        self._in_a_row += 1
+        if self._in_a_row < TURN and (data := self._now_receive(max_bytes, flags)) is not None:
+            return data
         return await drive(self._receive(max_bytes, flags), self)
-
-    async def receive_into(self, buffer: Any) -> int:
-        """Receive into a writable buffer; return the count, 0 when the peer has finished sending."""
-        return await drive(self._receive_into(memoryview(buffer).cast("B"), RECEIVE), self)
-
-    async def receive_exactly(self, count: int) -> bytes:
-        """Return exactly ``count`` bytes. What came before a cancellation is kept for the next call.
-
-        Raises:
-            EndOfStream: the peer finished before; it has what came.
-        """
-        return await drive(self._receive_exactly(count, RECEIVE), self)
 
     async def send(self, data: Any, *, more: bool = False, urgent: bool = False) -> int:
         """Hand bytes to the kernel; return how many it took, which may be fewer."""
-        flags = SEND | (socket.MSG_MORE if more else 0) | (socket.MSG_OOB if urgent else 0)
+        flags = SEND | (msg.MORE if more else 0) | (msg.OOB if urgent else 0)
         return await drive(self._send(data, flags), self)
-
-    async def send_all(self, data: Any, *, progress: Progress | None = None) -> None:
-        """Hand all bytes to the kernel; after a cancellation `bytes_sent` says how many it took."""
-        await drive(self._send_all(data, SEND, progress), self)
-
-    async def send_file(
-        self, file: IO[bytes], *, offset: int = 0, count: int | None = None, progress: Progress | None = None
-    ) -> int:
-        """Send an open file by sendfile(2); return the bytes sent."""
-        return await drive(self._send_file(file, offset, count, progress), self)
-
-    async def close(self, *, graceful: bool = False, timeout_s: float = 5.0) -> None:
-        """Close; ``graceful`` cannot reset the peer, and waits for it at most ``timeout_s`` seconds."""
-        if graceful:
-            with anyio.move_on_after(timeout_s):
-                await drive(self._close_gracefully(), self)
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
-    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
-        """Return the connection as a stream of messages."""
-        from .messages import MessageStream
-
-        return MessageStream(self, framing)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 class Listener(semantics.ListenerSteps):

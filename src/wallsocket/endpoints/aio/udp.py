@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .. import flags as msg
 from .. import udp as semantics
 from ..addresses import Address
 from ..base import default_host, make_socket, positive
 from ..udp import BUFFER_SIZE, Datagram, reply_source
-from .driver import closing, drive
-from .tcp import RECEIVE, SEND
+from .driver import TURN, closing, drive
+from .stream import RECEIVE, SEND
 
 if TYPE_CHECKING:
     from ...kernel import Host
@@ -48,7 +49,11 @@ class Endpoint(semantics.EndpointSteps):
         """Return the next datagram; an empty one is a datagram, too."""
         if max_bytes < BUFFER_SIZE:
             positive(max_bytes, "max_bytes")
-        return await drive(self._receive(max_bytes, RECEIVE | socket.MSG_PEEK if peek else RECEIVE), self)
+        flags = RECEIVE | msg.PEEK if peek else RECEIVE
+        self._in_a_row += 1
+        if self._in_a_row < TURN and (found := self._now_receive(max_bytes, flags)) is not None:
+            return found
+        return await drive(self._receive(max_bytes, flags), self)
 
     async def receive_many(self, limit: int = 64) -> list[Datagram]:
         """Return the datagrams that are there, at most ``limit``, waiting for the first."""
@@ -58,6 +63,11 @@ class Endpoint(semantics.EndpointSteps):
         self, data: Any, to: Address | None = None, *, source: str | None = None, interface: str | int = 0
     ) -> None:
         """Send one datagram."""
+        self._in_a_row += 1
+        if self._in_a_row < TURN and source is None and not interface:
+            known = self._known_peer(to)
+            if known is not None and self._now_send(data, known, SEND, None, 0):
+                return
         await drive(self._send(data, to, SEND, source, interface), self)
 
     async def send_many(self, datagrams: Iterable[Any], to: Address | None = None) -> int:

@@ -7,36 +7,29 @@ from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from .. import flags as msg
 from .. import unix as semantics
 from ..addresses import Address
 from ..base import default_host, make_socket, positive
-from ..stream import RECEIVE_SIZE, Progress, check_size
+from ..stream import RECEIVE_SIZE, check_size
 from ..udp import Datagram
 from ..unix import DATAGRAM_SIZE, Kind
 from .driver import closing, drive
-from .tcp import RECEIVE, SEND
-from .tcp import Connection as TcpConnection
+from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
-    from ...framing import Framing
     from ...kernel import Host
-    from .messages import MessageStream
 
 __all__ = ["Connection", "Endpoint", "Listener", "bind", "connect", "listen", "pair"]
 
 MessageT = TypeVar("MessageT")
 
 
-class Connection(semantics.ConnectionSteps):
+class Connection(semantics.ConnectionSteps, AsyncStream):
     """A connected Unix socket; see `wallsocket.unix.Connection`."""
 
     blocking = False
     _in_a_row = 0
-
-    receive_exactly = TcpConnection.receive_exactly
-    receive_into = TcpConnection.receive_into
-    send_file = TcpConnection.send_file
-    close = TcpConnection.close
 
     def __init__(self, sock: socket.socket, host: Host | None = None, state: str = "created") -> None:
         sock.setblocking(False)
@@ -44,16 +37,12 @@ class Connection(semantics.ConnectionSteps):
 
     async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False) -> bytes:
         """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end."""
-        flags = RECEIVE | (socket.MSG_PEEK if peek else 0)
+        flags = RECEIVE | (msg.PEEK if peek else 0)
         return await drive(self._receive(check_size(max_bytes), flags), self)
 
     async def send(self, data: Any) -> int:
         """Hand bytes or one message to the kernel; return how many bytes it took."""
         return await drive(self._send(data, SEND), self)
-
-    async def send_all(self, data: Any, *, progress: Progress | None = None) -> None:
-        """Hand all bytes to the kernel."""
-        await drive(self._send_all(data, SEND, progress), self)
 
     async def send_descriptors(self, data: Any, descriptors: Sequence[int]) -> int:
         """Send bytes, and copies of open descriptors with them; return how many bytes went."""
@@ -65,24 +54,6 @@ class Connection(semantics.ConnectionSteps):
         """Return bytes, and the descriptors that came with them (the caller closes them)."""
         positive(max_descriptors, "max_descriptors")
         return await drive(self._receive_descriptors(max_bytes, max_descriptors, RECEIVE), self)
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
-    def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
-        """Return the connection as a stream of messages."""
-        from .messages import MessageStream
-
-        return MessageStream(self, framing)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 class Listener(semantics.ListenerSteps):
@@ -124,7 +95,7 @@ class Endpoint(semantics.EndpointSteps):
 
     async def receive(self, max_bytes: int = DATAGRAM_SIZE, *, peek: bool = False) -> Datagram:
         """Return the next datagram."""
-        flags = RECEIVE | (socket.MSG_PEEK if peek else 0)
+        flags = RECEIVE | (msg.PEEK if peek else 0)
         return await drive(self._receive(positive(max_bytes, "max_bytes"), flags), self)
 
     async def send(self, data: Any, to: Address | None = None) -> None:
