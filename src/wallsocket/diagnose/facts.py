@@ -341,7 +341,7 @@ class SocketFacts:
         "writes",
     )
 
-    def __init__(self, id: int, process: int) -> None:  # noqa: A002 (the recording's word)
+    def __init__(self, id: int, process: int) -> None:
         self.id = id
         self.process = process
         self.family = -1
@@ -733,7 +733,7 @@ class Facts:
 
     # -- filling
 
-    def socket(self, id: int, process: int) -> SocketFacts:  # noqa: A002
+    def socket(self, id: int, process: int) -> SocketFacts:
         """The facts of a socket, made when it is first met."""
         found = self.sockets.get(id)
         if found is None:
