@@ -236,6 +236,20 @@ def test_a_cut_datagram() -> None:
     assert "1976 of 3000 bytes" in finding.why
 
 
+def test_a_sample_between_two_reads_shows_the_next_datagram() -> None:
+    story = Story()
+    here = receiver(story)
+    story.call("recvfrom", here, 100, length=1024, left=3000)
+    story.call("recvfrom", here, 1024, length=1024, left=0)
+    assert story.found() == ["datagram-truncated certain error"]
+    story = Story()
+    here = receiver(story)
+    story.state(here, receive=3000, state=7)
+    story.call("recvfrom", here, 100, length=4096)
+    story.call("recvfrom", here, 1024, length=1024)
+    assert story.found() == []
+
+
 def test_a_datagram_that_fits_exactly_is_whole() -> None:
     story = Story()
     story.call("recvfrom", receiver(story), 1024, length=1024, unread=1024)

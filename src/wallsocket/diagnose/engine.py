@@ -164,8 +164,9 @@ class Engine:
 
     def news(self) -> list[Finding]:
         """Certain findings that were not told before; cheap when nothing happened."""
-        self.facts.relearn()
-        self._judge(set(self.facts.touched))
+        touched = set(self.facts.touched)
+        self.facts.relearn(touched)
+        self._judge(touched)
         fresh = []
         for evidence in self._standing():
             key = (evidence.rule.id, evidence.socket, evidence.call.id if evidence.call is not None else None)
@@ -179,7 +180,7 @@ class Engine:
         self.flush()
         facts = self.facts
         facts.final = True
-        facts.relearn()
+        facts.relearn(facts.sockets)
         ended = facts.tables.meta.get("ended_ns", "")
         if ended.isdecimal():
             facts.now_ns = max(facts.now_ns, int(ended))

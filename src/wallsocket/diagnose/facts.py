@@ -765,10 +765,12 @@ class Facts:
             if socket.id not in numbers:
                 numbers.append(socket.id)
 
-    def relearn(self) -> None:
-        """Take the addresses of all sockets again from the tables, which may have grown."""
-        for socket in self.sockets.values():
-            self._learn_socket(socket)
+    def relearn(self, numbers: Iterable[int]) -> None:
+        """Take the addresses of sockets again from the tables, which may have grown."""
+        for number in numbers:
+            socket = self.sockets.get(number)
+            if socket is not None:
+                self._learn_socket(socket)
 
     def retire(self, ids: Iterable[int]) -> None:
         """Forget closed sockets."""
@@ -897,6 +899,10 @@ class Facts:
         if facts.flags & MSG_PEEK:
             return
         if not socket.stream:
+            last = socket.reads.last
+            if facts.entry is None and facts.before is not None and (last is None or facts.before.at_ns >= last.end_ns):
+                # No read came between: what was at the head of the queue then is what this read took.
+                facts.entry = facts.before
             socket.reads.add(facts)
             if _fills(facts):
                 socket.truncated.append(facts)
