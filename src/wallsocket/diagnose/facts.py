@@ -308,6 +308,7 @@ class SocketFacts:
         "destroyed",
         "drops_first",
         "drops_last",
+        "earlier",
         "epoll_events",
         "errors",
         "family",
@@ -373,6 +374,7 @@ class SocketFacts:
         self.waiting: dict[int, CallFacts] = {}  #: by thread: calls that have not returned
         self.sources: set[int] = set()
         self.last: State | None = None  #: the latest sample while it lived
+        self.earlier: State | None = None  #: the one before it
         self.destroyed: State | None = None  #: what the kernel said when it was gone
         self.transitions: deque[State] = deque(maxlen=_TRANSITIONS)
         self.close_wait_since: State | None = None
@@ -799,7 +801,8 @@ class Facts:
             socket = self.socket(call.socket, call.process)
             if facts.begun:
                 socket.waiting[call.tid] = facts
-            facts.before = socket.last
+            last = socket.last
+            facts.before = last if last is None or last.at_ns <= call.entry_ns else socket.earlier
             if facts.name in POLL_CALLS:
                 self._polled(socket, facts, (call.a or 0) == 1)
 
@@ -1048,7 +1051,7 @@ class Facts:
             socket.quiet_since_ns = state.at_ns
         if last is None or last.state != state.state:
             socket.transitions.append(state)
-        socket.last = state
+        socket.earlier, socket.last = last, state
         if state.moment == Moment.SAMPLE and (state.state == ESTABLISHED or not socket.tcp):
             for wait in socket.waiting.values():
                 wait.during = state
