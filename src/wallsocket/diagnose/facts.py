@@ -311,6 +311,7 @@ class SocketFacts:
         "earlier",
         "epoll_events",
         "errors",
+        "event_loop",
         "family",
         "hangup_seen",
         "held",
@@ -382,6 +383,7 @@ class SocketFacts:
         self.drops_last: State | None = None
         self.listen_full: State | None = None  #: the sample with the fullest accept queue, once it was over its limit
         self.epoll_events = 0
+        self.event_loop = False  #: it was watched by epoll at some time
         self.hangup_seen: CallFacts | None = None  #: a poll that reported the peer's hang-up
         self.quiet_since_ns = 0  #: when its queues last changed
         self.seen_ns = 0  #: the latest fact about it
@@ -532,6 +534,13 @@ class Facts:
         """When its last descriptor was closed."""
         row = self.tables.sockets.get(socket.id)
         return row.ended_ns if row is not None else None
+
+    def left_ns(self, socket: SocketFacts) -> int:
+        """When the program began to close it for good, or its process ended; of a living socket now."""
+        if socket.closed is not None and self.closed_for_good(socket):
+            return socket.closed.entry_ns
+        ended = self.ended_ns(socket)
+        return self.now_ns if ended is None else ended
 
     def ended_by(self, socket: SocketFacts) -> Process | None:
         """The process whose end closed the socket; ``None``: it was closed by a call, or lives."""
@@ -884,6 +893,7 @@ class Facts:
             socket.closed = facts
         elif name == "epoll_ctl" and succeeded:
             socket.epoll_events = (call.c or 0) if call.a != 2 else 0  # 2: EPOLL_CTL_DEL
+            socket.event_loop = True
 
     def _reached(self, socket: SocketFacts, facts: CallFacts) -> None:
         where = address_of(socket.connect.call.address) if socket.connect is not None else None

@@ -183,9 +183,8 @@ class OneRecvPerMessage(Rule):
         refused = _begins(turn.answered).lower().startswith((b"-err", b"err", b"4", b"5"))
         records = cut is not None and asked > 0 and last.moved == asked and cut[2] % asked == 0
         # An event loop reads piece by piece for a parser, which may refuse what it has seen so far.
-        event_loop = socket.epoll_events != 0
         reply = turn.answered is not None and turn.reads == 1
-        if cut is not None and reply and not (refused or records or event_loop):
+        if cut is not None and reply and not (refused or records or socket.event_loop):
             return "certain"
         return "strong"
 
@@ -254,7 +253,7 @@ class ShortSendIgnored(Rule):
         if any(call.call.errno in _GONE for call in socket.errors) or socket.hangup_seen is not None:
             return
         peer = facts.peer(socket)
-        ended = facts.ended_ns(socket) or facts.now_ns
+        ended = facts.left_ns(socket)
         if peer is not None:
             gone = facts.ended_ns(peer)
             if gone is not None and gone < ended and peer.reads.bytes < socket.writes.bytes:
