@@ -67,7 +67,9 @@ def gone(pid: int, seconds: float = 20) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("code", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -9 $$", 137)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
+)
 def test_the_exit_status_is_the_commands(code: str, status: int, tmp_path: Path) -> None:
     result = wallsocket("trace", "-q", "-o", tmp_path / "r.wsrec", "--", "sh", "-c", code)
     assert result.returncode == status
@@ -125,7 +127,9 @@ def test_a_terminals_interrupt_reaches_the_command_once(python: str, tmp_path: P
     )
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [*WALLSOCKET, "trace", "-q", "-o", str(tmp_path / "r.wsrec"), "--", python, "-c", code])
+        os.execv(
+            sys.executable, [*WALLSOCKET, "trace", "-q", "-o", str(tmp_path / "r.wsrec"), "--", python, "-c", code]
+        )
     seen = b""
     sent = False
     while True:
