@@ -45,7 +45,7 @@ CASES: dict[str, dict[str, int]] = {
     "vectors": {"socketpair": 1, "writev": 1, "readv": 1},
     "many-messages": {"socket": 2, "sendmmsg": 1, "recvmmsg": 1},
     "files": {"socketpair": 1, "sendfile": 1, "splice": 2, "read": 1},
-    "waits": {"poll": 1, "select": 1, "epoll_ctl": 1, "epoll_wait": 1, "ioctl": 2, "fcntl": 1, "write": 1},
+    "waits": {"poll": 1, "pselect6": 1, "epoll_ctl": 1, "epoll_wait": 1, "ioctl": 2, "fcntl": 1, "write": 1},
     "interrupted": {"recvfrom": 1, "read": 1, "poll": 1, "write": 1},
     "families": {"socket": 10, "connect": 2},
     "killed": {"socketpair": 1},
