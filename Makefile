@@ -45,4 +45,4 @@ lock: ## choose the newest versions of the development tools and pin them
 
 clean: ## remove what was built, and .venv
 	rm -rf target dist build docs/_build bench/bin .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -f src/wallsocket/*.so src/wallsocket/trace/guardian
+	rm -f src/wallsocket/*.so src/wallsocket/trace/guardian src/wallsocket/lab/holder

@@ -4,7 +4,6 @@ A line on standard input is answered by one line of JSON on standard output. Imp
 interpreter, also with ``-I -S -E``: only the standard library, and nothing newer than Python 3.11.
 """
 
-import asyncio
 import gc
 import json
 import os
@@ -49,7 +48,10 @@ def answer(loops):
         for ident, frame in sys._current_frames().items()
         if ident != own and ident in names
     }
-    tasks = {task.get_name(): chain(task.get_coro()) for loop in loops for task in asyncio.all_tasks(loop)}
+    # Not imported for programs that do without it.
+    tasks = {
+        task.get_name(): chain(task.get_coro()) for loop in loops for task in sys.modules["asyncio"].all_tasks(loop)
+    }
     return {"threads": threads, "tasks": tasks, "own": threading.get_native_id()}
 
 

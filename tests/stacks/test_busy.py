@@ -65,9 +65,10 @@ def test_two_thousand_reads_of_a_busy_process(interpreter: str, start: Start) ->
     assert source[13].strip() == "a = leaf_a(n)"
     assert source[29].strip() == "n = middle(n) % 1000"
     seen: collections.Counter[str] = collections.Counter()
+    reader = python.describe(program.pid)
     for index in range(2000):
         try:
-            stack = python.frames(program.pid, program.facts["spinning"][index % 2])
+            stack = reader.frames(program.facts["spinning"][index % 2])
         except NotAvailable as unknown:
             seen[f"unknown: {unknown}"] += 1
             continue

@@ -33,7 +33,9 @@ def wheel() -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that holds the wheel and what it asks for, and nothing else; its ``bin`` folder."""
     place = tmp_path_factory.mktemp("wheel") / "environment"
-    subprocess.run([sys.executable, "-m", "virtualenv", "-q", "--no-download", place], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "virtualenv", "-q", "--no-download", "--no-periodic-update", place], check=True
+    )
     # PATH holds the environment alone: no compiler, no cargo, no maturin.
     subprocess.run(
         [place / "bin/python", "-m", "pip", "install", "-q", "--no-index", "--find-links", WHEELHOUSE, wheel],

@@ -534,9 +534,15 @@ pub fn escape(bytes: &[u8]) -> String {
     text
 }
 
-/// Characters that show as themselves and cannot reorder or hide the text around them.
+/// Characters that show as themselves: no controls, and none of Unicode's format characters and line separators, which hide or
+/// reorder the text around them.
 fn is_printable(character: char) -> bool {
-    let hides = matches!(character, '\u{00ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let hides = matches!(
+        u32::from(character),
+        0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e
+            | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a | 0xe0000..=0xe007f
+    );
     !character.is_control() && !hides
 }
 

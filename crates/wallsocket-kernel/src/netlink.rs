@@ -182,7 +182,7 @@ impl Request {
 }
 
 /// The system's words for an error number, without the number.
-fn strerror(number: i32) -> String {
+pub fn strerror(number: i32) -> String {
     let text = io::Error::from_raw_os_error(number).to_string();
     text.rsplit_once(" (os error")
         .map_or(text.clone(), |parts| parts.0.to_owned())

@@ -186,13 +186,15 @@ pub struct RouteQuestion {
 pub struct VethEnd<'a> {
     /// Name.
     pub name: &'a str,
+    /// Number, free in its namespace; none is one of the kernel's choice.
+    pub index: Option<u32>,
     /// Network namespace to put it into; none is that of the socket.
     pub namespace: Option<BorrowedFd<'a>>,
     /// Largest packet in bytes; none is 1500.
     pub mtu: Option<u32>,
     /// Link-layer address; none is a random one.
     pub hardware_address: Option<[u8; 6]>,
-    /// Switch it on at once.
+    /// Switch the near end on at once; see [`RouteSocket::create_veth`] for the far one.
     pub up: bool,
 }
 
@@ -577,19 +579,16 @@ impl RouteSocket {
     }
 
     /// Makes a veth pair; each end may be put into another network namespace.
+    ///
+    /// The far end stays off whatever its `up` says: the kernel refuses to open it before it has its peer (ENOTCONN).
     pub fn create_veth(&mut self, near: &VethEnd<'_>, far: &VethEnd<'_>) -> Result<(), Error> {
-        let up = libc::IFF_UP as u32;
-        let state = |end: &VethEnd<'_>| {
-            if end.up {
-                link_body(0, up, up)
-            } else {
-                link_body(0, 0, 0)
-            }
-        };
-        let request = Request::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &state(near));
+        let flags = if near.up { libc::IFF_UP as u32 } else { 0 };
+        let body = link_body(near.index.unwrap_or(0), flags, flags);
+        let far_body = link_body(far.index.unwrap_or(0), 0, 0);
+        let request = Request::new(libc::RTM_NEWLINK, CREATE | EXCLUSIVE, &body);
         let request = veth_end(request, near).nested(libc::IFLA_LINKINFO, |info| {
             info.text(INFO_KIND, "veth").nested(INFO_DATA, |data| {
-                data.nested_after(VETH_INFO_PEER, &state(far), |peer| veth_end(peer, far))
+                data.nested_after(VETH_INFO_PEER, &far_body, |peer| veth_end(peer, far))
             })
         });
         self.netlink.command(request)

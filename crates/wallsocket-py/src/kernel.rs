@@ -1,7 +1,7 @@
 //! `wallsocket._core.kernel`: the kernel crate's names, addresses, options and questions, as Python objects.
 
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
@@ -33,6 +33,19 @@ fn os_error(error: &netlink::Error) -> PyErr {
         Some(number) => PyOSError::new_err((number, text)),
         None => PyOSError::new_err(text),
     }
+}
+
+/// The same for a call of the system: the conversion of the standard library would lose the number.
+fn io_error(error: &std::io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, netlink::strerror(number))),
+        None => PyOSError::new_err(error.to_string()),
+    }
+}
+
+/// A copy of a descriptor that Python keeps.
+fn duplicate(descriptor: i32) -> PyResult<OwnedFd> {
+    socket::duplicate(descriptor).map_err(|error| io_error(&error))
 }
 
 macro_rules! dict {
@@ -614,18 +627,29 @@ fn unix_row<'py>(py: Python<'py>, row: &UnixSocket) -> PyResult<Bound<'py, PyDic
     ))
 }
 
+/// What a closed object answers.
+fn opened<T>(slot: &mut Option<T>) -> PyResult<&mut T> {
+    slot.as_mut()
+        .ok_or_else(|| PyValueError::new_err("this netlink socket is closed"))
+}
+
 /// Questions to sock_diag on one netlink socket.
 #[pyclass(module = "wallsocket._core.kernel")]
-struct Diag(DiagSocket);
+struct Diag(Option<DiagSocket>);
 
 #[pymethods]
 impl Diag {
     /// Works on a copy of the descriptor, which must be of a NETLINK_SOCK_DIAG socket.
     #[new]
     fn new(descriptor: i32) -> PyResult<Self> {
-        Ok(Self(DiagSocket::from_socket(socket::duplicate(
-            descriptor,
-        )?)?))
+        DiagSocket::from_socket(duplicate(descriptor)?)
+            .map(|open| Self(Some(open)))
+            .map_err(|error| io_error(&error))
+    }
+
+    /// Closes the copy of the descriptor; nothing can be asked afterwards.
+    fn close(&mut self) {
+        self.0 = None;
     }
 
     #[pyo3(signature = (inet6, protocol, states, local_port, peer_port, /))]
@@ -638,6 +662,7 @@ impl Diag {
         local_port: u16,
         peer_port: u16,
     ) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let query = InetQuery {
             inet6,
             protocol,
@@ -646,7 +671,7 @@ impl Diag {
             peer_port,
         };
         let rows = py
-            .detach(|| self.0.inet(&query))
+            .detach(|| open.inet(&query))
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| inet_row(py, row)).collect()
     }
@@ -661,17 +686,17 @@ impl Diag {
         interface: u32,
         cookie: Option<u64>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let found = py.detach(|| {
-            self.0
-                .inet_exact(protocol, local.into(), peer.into(), interface, cookie)
-        });
+        let open = opened(&mut self.0)?;
+        let found =
+            py.detach(|| open.inet_exact(protocol, local.into(), peer.into(), interface, cookie));
         inet_row(py, &found.map_err(|error| os_error(&error))?)
     }
 
     #[pyo3(signature = (states, /))]
     fn unix<'py>(&mut self, py: Python<'py>, states: u32) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.unix(states))
+            .detach(|| open.unix(states))
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| unix_row(py, row)).collect()
     }
@@ -759,7 +784,7 @@ fn neighbour_row<'py>(py: Python<'py>, row: &Neighbour) -> PyResult<Bound<'py, P
 
 /// Questions to rtnetlink, and changes by it, on one netlink socket.
 #[pyclass(module = "wallsocket._core.kernel")]
-struct Routing(RouteSocket);
+struct Routing(Option<RouteSocket>);
 
 impl Routing {
     fn change(
@@ -767,8 +792,8 @@ impl Routing {
         py: Python<'_>,
         change: impl FnOnce(&mut RouteSocket) -> Result<(), netlink::Error> + Send,
     ) -> PyResult<()> {
-        py.detach(|| change(&mut self.0))
-            .map_err(|error| os_error(&error))
+        let open = opened(&mut self.0)?;
+        py.detach(|| change(open)).map_err(|error| os_error(&error))
     }
 }
 
@@ -777,44 +802,54 @@ impl Routing {
     /// Works on a copy of the descriptor, which must be of a NETLINK_ROUTE socket.
     #[new]
     fn new(descriptor: i32) -> PyResult<Self> {
-        Ok(Self(RouteSocket::from_socket(socket::duplicate(
-            descriptor,
-        )?)?))
+        RouteSocket::from_socket(duplicate(descriptor)?)
+            .map(|open| Self(Some(open)))
+            .map_err(|error| io_error(&error))
+    }
+
+    /// Closes the copy of the descriptor; nothing can be asked afterwards.
+    fn close(&mut self) {
+        self.0 = None;
     }
 
     fn links<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.links())
+            .detach(|| open.links())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| link_row(py, row)).collect()
     }
 
     #[pyo3(signature = (name, /))]
     fn link<'py>(&mut self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+        let open = opened(&mut self.0)?;
         link_row(
             py,
-            &py.detach(|| self.0.link(name))
+            &py.detach(|| open.link(name))
                 .map_err(|error| os_error(&error))?,
         )
     }
 
     fn addresses<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.addresses())
+            .detach(|| open.addresses())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| address_row(py, row)).collect()
     }
 
     fn routes<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.routes())
+            .detach(|| open.routes())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| route_row(py, row)).collect()
     }
 
     fn neighbours<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
         let rows = py
-            .detach(|| self.0.neighbours())
+            .detach(|| open.neighbours())
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| neighbour_row(py, row)).collect()
     }
@@ -828,13 +863,14 @@ impl Routing {
         interface: Option<u32>,
         mark: u32,
     ) -> PyResult<Bound<'py, PyDict>> {
+        let open = opened(&mut self.0)?;
         let question = RouteQuestion {
             source,
             interface,
             mark,
         };
         let route = py
-            .detach(|| self.0.route_to(address, &question))
+            .detach(|| open.route_to(address, &question))
             .map_err(|error| os_error(&error))?;
         route_row(py, &route)
     }
@@ -849,7 +885,7 @@ impl Routing {
         mtu: Option<u32>,
         up: bool,
     ) -> PyResult<()> {
-        let namespace = namespace.map(socket::duplicate).transpose()?;
+        let namespace = namespace.map(duplicate).transpose()?;
         let near = VethEnd {
             name,
             mtu,
@@ -882,7 +918,7 @@ impl Routing {
         master: Option<u32>,
         namespace: Option<i32>,
     ) -> PyResult<()> {
-        let namespace = namespace.map(socket::duplicate).transpose()?;
+        let namespace = namespace.map(duplicate).transpose()?;
         let namespace = namespace.as_ref().map(AsFd::as_fd);
         let change = LinkChange {
             up,
@@ -988,11 +1024,33 @@ impl Routing {
 #[pyfunction]
 #[pyo3(signature = (descriptor, /))]
 fn disconnect(descriptor: i32) -> PyResult<()> {
-    let copy = socket::duplicate(descriptor)?;
-    Ok(socket::connect(
-        copy.as_fd(),
-        &Address::Unspecified.encode(),
-    )?)
+    let copy = duplicate(descriptor)?;
+    socket::connect(copy.as_fd(), &Address::Unspecified.encode()).map_err(|error| io_error(&error))
+}
+
+/// Reads an option; Python's own getsockopt has other forms for some families.
+#[pyfunction]
+#[pyo3(signature = (descriptor, level, number, size, /))]
+fn get_option<'py>(
+    py: Python<'py>,
+    descriptor: i32,
+    level: i32,
+    number: i32,
+    size: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let copy = duplicate(descriptor)?;
+    let mut value = vec![0; size.min(1 << 16)];
+    let length = socket::get_option(copy.as_fd(), level, number, &mut value)
+        .map_err(|error| io_error(&error))?;
+    Ok(PyBytes::new(py, &value[..length]))
+}
+
+/// Sets an option to bytes.
+#[pyfunction]
+#[pyo3(signature = (descriptor, level, number, value, /))]
+fn set_option(descriptor: i32, level: i32, number: i32, value: &[u8]) -> PyResult<()> {
+    let copy = duplicate(descriptor)?;
+    socket::set_option(copy.as_fd(), level, number, value).map_err(|error| io_error(&error))
 }
 
 /// Adds the submodule's classes and functions.
@@ -1021,6 +1079,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(socket_memory, module)?,
         wrap_pyfunction!(parse_counters, module)?,
         wrap_pyfunction!(disconnect, module)?,
+        wrap_pyfunction!(get_option, module)?,
+        wrap_pyfunction!(set_option, module)?,
     ] {
         module.add_function(function)?;
     }

@@ -8,6 +8,7 @@ mod framing;
 mod kernel;
 mod lab;
 mod python;
+mod segments;
 mod sys;
 mod trace;
 mod wire;
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(module, "kernel", kernel::register)?;
     submodule(module, "lab", lab::register)?;
     submodule(module, "python", python::register)?;
+    submodule(module, "segments", segments::register)?;
     submodule(module, "sys", sys::register)?;
     submodule(module, "trace", trace::register)?;
     submodule(module, "wire", wire::register)?;

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyProcessLookupError;
 use pyo3::prelude::*;
-use wallsocket_trace::python::{
-    self, Interpreter, Kind, Place, Sample, TaskState, TopFrame, Unknown,
-};
+use wallsocket_trace::python::{self, Kind, Place, Sample, TaskState, TopFrame, Unknown};
 
 /// One call on a stack, or one coroutine of a chain.
 #[pyclass(frozen, get_all, eq, module = "wallsocket._core.python")]
@@ -73,6 +71,29 @@ struct Stack {
     place: Option<&'static str>,
 }
 
+impl From<Sample> for Stack {
+    fn from(sample: Sample) -> Self {
+        let (waiting, frames) = match sample {
+            Sample::Waiting(frames) => (true, frames),
+            Sample::Running(frame) => (false, frame.into_iter().collect()),
+        };
+        let (top, place) = match TopFrame::of(frames.iter().cloned()) {
+            TopFrame::User(frame) => (Some(frame), Some("user")),
+            // What called it is not known, so neither is whether that is the user's own code.
+            TopFrame::Library(_) | TopFrame::Loop(_) if !waiting => (None, None),
+            TopFrame::Library(frame) => (Some(frame), Some("library")),
+            TopFrame::Loop(frame) => (Some(frame), Some("loop")),
+            TopFrame::None => (None, None),
+        };
+        Self {
+            waiting,
+            frames: frames.iter().map(Frame::from).collect(),
+            top: top.as_ref().map(Frame::from),
+            place,
+        }
+    }
+}
+
 /// A thread that runs Python code.
 #[pyclass(frozen, get_all, module = "wallsocket._core.python")]
 #[derive(Clone)]
@@ -83,6 +104,16 @@ struct Thread {
     interpreter: usize,
     /// Whether it holds the global interpreter lock.
     holds_gil: bool,
+}
+
+impl From<&python::Thread> for Thread {
+    fn from(thread: &python::Thread) -> Self {
+        Self {
+            native_id: thread.native_id,
+            interpreter: thread.interpreter,
+            holds_gil: thread.holds_gil,
+        }
+    }
 }
 
 /// An asyncio task that is not done.
@@ -100,14 +131,21 @@ struct Task {
     descriptor: Option<i32>,
 }
 
-/// What is known of the interpreter.
-#[pyclass(frozen, get_all, module = "wallsocket._core.python")]
-#[derive(Clone)]
-struct Description {
-    /// As `3.11.7`.
-    version: String,
-    /// The mapped file that holds the interpreter, as the process names it.
-    object: PathBuf,
+impl From<python::Task> for Task {
+    fn from(task: python::Task) -> Self {
+        Self {
+            state: match task.state {
+                TaskState::Running => "running",
+                TaskState::Ready => "ready",
+                TaskState::Waiting => "waiting",
+                TaskState::Done => "done",
+            },
+            frames: task.frames.iter().map(Frame::from).collect(),
+            name: task.name,
+            awaits: task.awaits,
+            descriptor: task.descriptor,
+        }
+    }
 }
 
 fn error(py: Python<'_>, unknown: &Unknown) -> PyErr {
@@ -123,92 +161,96 @@ fn error(py: Python<'_>, unknown: &Unknown) -> PyErr {
     make().map_or_else(|failed| failed, PyErr::from_value)
 }
 
-/// Finds the interpreter of `pid` and asks it `question`, without the lock.
-fn ask<T: Send>(
-    py: Python<'_>,
-    pid: i32,
-    question: impl FnOnce(&mut Interpreter) -> Result<T, Unknown> + Send,
-) -> PyResult<Option<T>> {
-    py.detach(|| Interpreter::find(pid)?.as_mut().map(question).transpose())
-        .map_err(|unknown| error(py, &unknown))
+/// The CPython interpreter of a process. Asked again, it remembers what it has seen, and is quicker.
+#[pyclass(module = "wallsocket._core.python")]
+struct Interpreter {
+    inner: python::Interpreter,
+    /// As `3.11.7`.
+    #[pyo3(get)]
+    version: String,
+    /// The mapped file that holds it, as the process names it.
+    #[pyo3(get)]
+    object: PathBuf,
+}
+
+impl Interpreter {
+    fn of(py: Python<'_>, pid: i32) -> PyResult<Option<Self>> {
+        let found = py
+            .detach(|| python::Interpreter::find(pid))
+            .map_err(|unknown| error(py, &unknown))?;
+        Ok(found.map(|inner| Self {
+            version: inner.version(),
+            object: inner.anchors().object.clone(),
+            inner,
+        }))
+    }
+}
+
+#[pymethods]
+impl Interpreter {
+    /// The threads that run Python code.
+    fn threads(&self, py: Python<'_>) -> PyResult<Vec<Thread>> {
+        let threads = py
+            .detach(|| self.inner.threads())
+            .map_err(|unknown| error(py, &unknown))?;
+        Ok(threads.iter().map(Thread::from).collect())
+    }
+
+    /// The stack of thread `tid`.
+    fn frames(&mut self, py: Python<'_>, tid: i32) -> PyResult<Stack> {
+        let sample = py
+            .detach(|| self.inner.sample(tid))
+            .map_err(|unknown| error(py, &unknown))?;
+        Ok(Stack::from(sample))
+    }
+
+    /// The asyncio tasks that are not done.
+    fn tasks(&mut self, py: Python<'_>) -> PyResult<Vec<Task>> {
+        let tasks = py
+            .detach(|| self.inner.tasks())
+            .map_err(|unknown| error(py, &unknown))?;
+        Ok(tasks.into_iter().map(Task::from).collect())
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<Interpreter CPython {} in {}>",
+            self.version,
+            self.object.display()
+        )
+    }
 }
 
 /// The interpreter of process `pid`, or None when it runs no Python.
 #[pyfunction]
-fn describe(py: Python<'_>, pid: i32) -> PyResult<Option<Description>> {
-    ask(py, pid, |interpreter| {
-        Ok(Description {
-            version: interpreter.version(),
-            object: interpreter.anchors().object.clone(),
-        })
-    })
+fn describe(py: Python<'_>, pid: i32) -> PyResult<Option<Interpreter>> {
+    Interpreter::of(py, pid)
 }
 
 /// The threads of process `pid` that run Python code.
 #[pyfunction]
 fn threads(py: Python<'_>, pid: i32) -> PyResult<Vec<Thread>> {
-    let threads = ask(py, pid, |interpreter| interpreter.threads())?.unwrap_or_default();
-    Ok(threads
-        .into_iter()
-        .map(|thread| Thread {
-            native_id: thread.native_id,
-            interpreter: thread.interpreter,
-            holds_gil: thread.holds_gil,
-        })
-        .collect())
+    Interpreter::of(py, pid)?.map_or_else(|| Ok(Vec::new()), |found| found.threads(py))
 }
 
 /// The stack of thread `tid` of process `pid`, or None when the process runs no Python.
 #[pyfunction]
 fn frames(py: Python<'_>, pid: i32, tid: i32) -> PyResult<Option<Stack>> {
-    let sample = ask(py, pid, |interpreter| interpreter.sample(tid))?;
-    Ok(sample.map(|sample| {
-        let (waiting, frames) = match sample {
-            Sample::Waiting(frames) => (true, frames),
-            Sample::Running(frame) => (false, frame.into_iter().collect()),
-        };
-        let (top, place) = match TopFrame::of(frames.iter().cloned()) {
-            TopFrame::User(frame) => (Some(frame), Some("user")),
-            // What called it is not known, so neither is whether that is the user's own code.
-            TopFrame::Library(_) | TopFrame::Loop(_) if !waiting => (None, None),
-            TopFrame::Library(frame) => (Some(frame), Some("library")),
-            TopFrame::Loop(frame) => (Some(frame), Some("loop")),
-            TopFrame::None => (None, None),
-        };
-        Stack {
-            waiting,
-            frames: frames.iter().map(Frame::from).collect(),
-            top: top.as_ref().map(Frame::from),
-            place,
-        }
-    }))
+    Interpreter::of(py, pid)?
+        .map(|mut found| found.frames(py, tid))
+        .transpose()
 }
 
 /// The asyncio tasks of process `pid` that are not done.
 #[pyfunction]
 fn tasks(py: Python<'_>, pid: i32) -> PyResult<Vec<Task>> {
-    let tasks = ask(py, pid, |interpreter| interpreter.tasks())?.unwrap_or_default();
-    Ok(tasks
-        .into_iter()
-        .map(|task| Task {
-            state: match task.state {
-                TaskState::Running => "running",
-                TaskState::Ready => "ready",
-                TaskState::Waiting => "waiting",
-                TaskState::Done => "done",
-            },
-            frames: task.frames.iter().map(Frame::from).collect(),
-            name: task.name,
-            awaits: task.awaits,
-            descriptor: task.descriptor,
-        })
-        .collect())
+    Interpreter::of(py, pid)?.map_or_else(|| Ok(Vec::new()), |mut found| found.tasks(py))
 }
 
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Description>()?;
     module.add_class::<Frame>()?;
+    module.add_class::<Interpreter>()?;
     module.add_class::<Stack>()?;
     module.add_class::<Task>()?;
     module.add_class::<Thread>()?;

@@ -38,3 +38,17 @@ pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open (just checked) and was handed to this program by number, for it alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// A copy of a descriptor that other code of this process owns, made by number (F_DUPFD_CLOEXEC).
+///
+/// # Errors
+/// EBADF when the number is not open.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes no pointers; the result is checked before it is owned.
+    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `copy` is a fresh descriptor that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}

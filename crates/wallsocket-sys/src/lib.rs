@@ -3,7 +3,9 @@
 //! What `nix` already offers safely (waiting for descriptors, credentials, clocks) is used from there and not wrapped again.
 
 pub mod descriptor;
+pub mod link;
 pub mod memory;
+pub mod namespace;
 pub mod packet;
 pub mod ptrace;
 pub mod seccomp;

@@ -477,6 +477,9 @@ pub struct Ring {
 // moving it to another thread moves that right.
 unsafe impl Send for Ring {}
 
+// SAFETY: through `&self` only atomic words of the mapping are read and system calls made; frames need `&mut self`.
+unsafe impl Sync for Ring {}
+
 impl fmt::Debug for Ring {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -639,7 +642,10 @@ impl Ring {
     }
 
     /// Waits until the next block is filled; false when the time is over.
-    fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// As [`Ring::next_block`].
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut descriptor = libc::pollfd {
             fd: self.socket.as_raw_fd(),
             events: libc::POLLIN | libc::POLLERR,
@@ -767,6 +773,11 @@ impl Block<'_> {
     /// Whether the block holds no frame.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Keeps the block: the next call for a block gives it again.
+    pub fn put_back(self) {
+        std::mem::forget(self);
     }
 
     /// The frames, oldest first.

@@ -63,9 +63,31 @@ const STEPS: [&str; 3] = ["filter", "user", "exec"];
 
 /// Forks a child that will run `program`. The calling process must have one thread only.
 pub fn prepare(program: &Program) -> io::Result<Waiting> {
+    fork_waiting(|go| match run(program, go) {
+        Ok(never) => match never {},
+        Err(failed) => failed,
+    })
+}
+
+/// Forks a child that will make `count` cheap system calls, getppid, under `filter`, and end: to measure what a stop costs.
+///
+/// The calling process must have one thread only.
+pub fn prepare_probe(filter: &[Instruction], count: u32) -> io::Result<Waiting> {
+    fork_waiting(|go| {
+        let result = wait_for_parent(go)
+            .and_then(|()| seccomp::no_new_privileges())
+            .and_then(|()| seccomp::install(filter));
+        for _ in 0..if result.is_ok() { count } else { 0 } {
+            nix::unistd::getppid();
+        }
+        (2, io::Error::from_raw_os_error(0))
+    })
+}
+
+fn fork_waiting(child_side: impl FnOnce(OwnedFd) -> (u8, io::Error)) -> io::Result<Waiting> {
     let (go_read, go_write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let (failure_read, failure_write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    // SAFETY: this process has one thread (the caller's promise), so the child may run any code.
+    // SAFETY: this process has one thread (the callers' promise), so the child may run any code.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => {
             drop((go_read, failure_write));
@@ -77,10 +99,7 @@ pub fn prepare(program: &Program) -> io::Result<Waiting> {
         }
         ForkResult::Child => {
             drop((go_write, failure_read));
-            let (step, error) = match run(program, go_read) {
-                Ok(never) => match never {},
-                Err(failed) => failed,
-            };
+            let (step, error) = child_side(go_read);
             let mut message = [0u8; 5];
             message[0] = step;
             message[1..].copy_from_slice(&error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes());
@@ -91,17 +110,19 @@ pub fn prepare(program: &Program) -> io::Result<Waiting> {
     }
 }
 
-/// The child's side: returns only on failure.
-fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, io::Error)> {
+/// Blocks until the tracer holds this child; an error when it gave up.
+fn wait_for_parent(go: OwnedFd) -> io::Result<()> {
     let mut byte = [0u8; 1];
     // The parent closes its end when it gives up.
-    if std::fs::File::from(go)
-        .read(&mut byte)
-        .map_err(|error| (2, error))?
-        == 0
-    {
-        return Err((2, io::Error::from_raw_os_error(libc::ECANCELED)));
+    if std::fs::File::from(go).read(&mut byte)? == 0 {
+        return Err(io::Error::from_raw_os_error(libc::ECANCELED));
     }
+    Ok(())
+}
+
+/// The child's side: returns only on failure.
+fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, io::Error)> {
+    wait_for_parent(go).map_err(|error| (2, error))?;
     for number in 1..=64 {
         let Ok(signal) = Signal::try_from(number) else {
             continue;

@@ -186,6 +186,14 @@ pub fn streams() -> Vec<Instruction> {
     program
 }
 
+/// A filter that stops at getppid only: to measure what a stop costs.
+pub fn probe() -> Vec<Instruction> {
+    let mut program = head();
+    answer(&mut program, libc::SYS_getppid as u32, TRACE);
+    program.push(statement(RETURN, ALLOW));
+    program
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

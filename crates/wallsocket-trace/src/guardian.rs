@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde::Deserialize;
-use wallsocket_sys::ptrace::{self, Waiter};
+use wallsocket_sys::ptrace::{self, Event, Waiter};
 use wallsocket_sys::{descriptor, spawn};
 
 use crate::capture::{Capture, Ports};
@@ -143,6 +143,7 @@ fn run(
             error: refused.error,
         })?;
     }
+    let switch_ns = calibrate().map_err(at("trace"))?;
     let environment = std::env::vars_os().filter_map(|(mut name, value)| {
         name.push("=");
         name.push(value);
@@ -176,6 +177,7 @@ fn run(
     let clock = Clock::new(order.origin_ns);
     let (sink, writer) = Sink::new(rows).map_err(at("trace"))?;
     let control = Arc::new(Control::default());
+    control.switch_ns.store(switch_ns, Ordering::Relaxed);
     let watched = Arc::new(Watched::default());
     let settings = Settings {
         payload: order.payload,
@@ -235,6 +237,35 @@ fn run(
     sink.close();
     let _ = writer.join();
     Ok(())
+}
+
+/// What the two stops of a followed call cost here and now, in nanoseconds, without any work at them.
+fn calibrate() -> std::io::Result<u64> {
+    const CALLS: u32 = 40;
+    let mut probe = spawn::prepare_probe(&crate::filter::probe(), CALLS)?;
+    let pid = probe.pid.as_raw();
+    ptrace::seize(pid, ptrace::OPTIONS)?;
+    probe.go()?;
+    let mut first = None;
+    let mut last = 0;
+    loop {
+        match ptrace::wait(pid, false) {
+            Ok(Some((_, Event::Event(libc::PTRACE_EVENT_SECCOMP, _)))) => {
+                first.get_or_insert_with(Clock::monotonic_ns);
+                ptrace::resume_to_syscall(pid, 0)?;
+            }
+            Ok(Some((_, Event::Syscall))) => {
+                last = Clock::monotonic_ns();
+                ptrace::resume(pid, 0)?;
+            }
+            Ok(Some((_, Event::Exited(_) | Event::Killed(_)))) => break,
+            Ok(_) => ptrace::resume(pid, 0)?,
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let span = first.map_or(0, |first| last - first).max(0) as u64;
+    Ok(span / u64::from(CALLS))
 }
 
 /// One core for this process and the program: switching between them is then cheaper.

@@ -15,6 +15,7 @@ const TCP_INFO: i32 = libc::TCP_INFO;
 const SO_COOKIE: i32 = 57; // asm-generic/socket.h
 const SO_MEMINFO: i32 = 55; // asm-generic/socket.h
 const TCP_LISTEN: u8 = 10; // net/tcp_states.h
+const TCP_CLOSE: u8 = 7;
 /// Offsets in `struct tcp_info` (linux/tcp.h); of a listener they hold the accept queue and the backlog.
 const TCP_INFO_UNACKED: usize = 24;
 const TCP_INFO_SACKED: usize = 28;
@@ -109,7 +110,10 @@ pub fn look(socket: BorrowedFd<'_>, family: i32, kind: i32, depth: Depth) -> row
                 state.receive_queue = field(TCP_INFO_UNACKED);
                 state.send_queue = field(TCP_INFO_SACKED);
             }
-            state.tcp_info = Some(ByteBuf::from(info[..length].to_vec()));
+            // Of a listener, or before and after a connection, the rest says nothing.
+            if !matches!(state.state, Some(TCP_LISTEN | TCP_CLOSE)) {
+                state.tcp_info = Some(ByteBuf::from(info[..length].to_vec()));
+            }
         }
     }
     if state.state != Some(TCP_LISTEN) {

@@ -1269,8 +1269,10 @@ impl Tracer {
                 if self.sample_is_due(socket)
                     || (result < 0 && result != -i64::from(libc::EAGAIN)) =>
             {
-                let known = self.registry.sockets.get(&socket);
-                if known.is_some_and(|known| known.row.local.is_none()) {
+                let incomplete = self.registry.sockets.get(&socket).is_some_and(|known| {
+                    known.row.local.is_none() || (known.is_stream() && known.row.remote.is_none())
+                });
+                if incomplete {
                     Depth::Addresses
                 } else {
                     Depth::Queues
@@ -1549,7 +1551,11 @@ impl Tracer {
             known.row.family = identity.family.unwrap_or(known.row.family);
             known.row.kind = identity.kind.unwrap_or(known.row.kind);
             known.row.protocol = identity.protocol.unwrap_or(known.row.protocol);
-            if let Some(cookie) = identity.cookie {
+            let inet = matches!(known.row.family, libc::AF_INET | libc::AF_INET6);
+            if let Some(cookie) = identity.cookie
+                && inet
+                && self.settings.samples
+            {
                 self.watched.add(cookie, socket);
             }
             if self.settings.samples || depth == Depth::Everything {

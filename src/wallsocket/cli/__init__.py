@@ -75,7 +75,19 @@ def _available() -> dict[str, _Entry]:
     return {name: entry for name, entry in COMMANDS.items() if entry.module in _installed()}
 
 
+class _ReaderGone(Exception):
+    """A pipe that we write into was closed; click would end the process with status 1 on a BrokenPipeError."""
+
+
 class _Commands(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            result = super().invoke(context)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
+        return result
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_available())
 
@@ -149,8 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result: Any = commands.main(
             args=None if arguments is None else list(arguments), prog_name="wallsocket", standalone_mode=False
         )
-        sys.stdout.flush()
-    except BrokenPipeError:
+    except _ReaderGone:
         _let_go_of_stdout()
         return 128 + 13
     except (KeyboardInterrupt, click.Abort):

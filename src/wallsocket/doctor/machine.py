@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .reasons import GUARDIAN
+from .reasons import GUARDIAN, HOLDER
 from .row import Row, Status
 
 __all__ = ["interpreters", "rows"]
@@ -24,7 +24,7 @@ _NEWEST_PYTHON: Final = (3, 13)
 
 
 def rows() -> Iterator[Row]:
-    """Kernel, machine and guardian."""
+    """Kernel, machine and the two programs that come with the package."""
     system = os.uname()
     found = re.match(r"(\d+)\.(\d+)", system.release)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -41,37 +41,43 @@ def rows() -> Iterator[Row]:
         yield Row("machine", Status.UNKNOWN, purpose, "aarch64: the tables are there, but untested", essential=True)
     else:
         yield Row("machine", Status.MISSING, purpose, f"{system.machine}: no tables for it", essential=True)
-    yield _guardian()
+    yield _program("guardian", GUARDIAN, "trace and explain: the program that traces", essential=True)
+    yield _program("holder", HOLDER, "lab: the program that holds its namespaces")
 
 
-def _guardian() -> Row:
-    name, purpose = "guardian", "trace and explain: the program that traces"
+def _program(name: str, path: Path, purpose: str, *, essential: bool = False) -> Row:
+    """Whether a program of the package is there and starts."""
     try:
-        mode = GUARDIAN.stat().st_mode
+        mode = path.stat().st_mode
     except OSError as error:
         return Row(
             name,
             Status.MISSING,
             purpose,
-            f"{GUARDIAN}: {error.strerror}",
+            f"{path}: {error.strerror}",
             allow="install the wheel, or in the source tree: make build",
-            essential=True,
+            essential=essential,
         )
     try:
-        # Without an order it says that it is not started by hand, and ends with status 2.
-        run = subprocess.run([GUARDIAN], capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL)
+        # Without orders it ends at once with status 1 or 2: it is not started by hand.
+        run = subprocess.run([path], capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL)
     except OSError as error:
-        allow = (
-            f"chmod +x {GUARDIAN}" if not mode & stat.S_IXUSR else "put the environment on a disk that allows programs"
-        )
+        allow = f"chmod +x {path}" if not mode & stat.S_IXUSR else "put the environment on a disk that allows programs"
         return Row(
-            name, Status.REFUSED, purpose, f"{GUARDIAN}: {error.strerror}", "the file's mode or a noexec mount", allow
+            name,
+            Status.REFUSED,
+            purpose,
+            f"{path}: {error.strerror}",
+            "the file's mode or a noexec mount",
+            allow,
+            "",
+            essential,
         )
     except subprocess.TimeoutExpired:
-        return Row(name, Status.UNKNOWN, purpose, "did not end within 5 s", essential=True)
-    if run.returncode == 2:
-        return Row(name, Status.WORKS, purpose, f"{mode & 0o777:o} {GUARDIAN}", essential=True)
-    return Row(name, Status.UNKNOWN, purpose, f"ended with status {run.returncode}", essential=True)
+        return Row(name, Status.UNKNOWN, purpose, "did not end within 5 s", essential=essential)
+    if run.returncode in (1, 2):
+        return Row(name, Status.WORKS, purpose, f"{mode & 0o777:o} {path}", essential=essential)
+    return Row(name, Status.UNKNOWN, purpose, f"ended with status {run.returncode}", essential=essential)
 
 
 def interpreters() -> Iterator[Row]:

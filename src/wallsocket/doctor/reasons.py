@@ -12,10 +12,12 @@ from typing import Final, NamedTuple
 from .probes import Probe, Result
 from .row import Row, Status
 
-__all__ = ["GUARDIAN", "explain"]
+__all__ = ["GUARDIAN", "HOLDER", "explain"]
 
 #: The program that traces; where a permission can be given to one program, it is given to this one.
 GUARDIAN: Final = Path(__file__).resolve().parent.parent / "trace" / "guardian"
+#: The program that makes a lab's namespaces.
+HOLDER: Final = Path(__file__).resolve().parent.parent / "lab" / "holder"
 
 
 class _Reason(NamedTuple):
@@ -147,7 +149,8 @@ def _namespace(result: Result) -> _Reason:
     if result.step == "unshare" and _in_chroot():
         return _Reason("a chroot: no user namespace can be made inside one: user_namespaces(7)")
     if _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        profile = f"abi <abi/4.0>,\\nprofile wallsocket {GUARDIAN} flags=(unconfined) {{ userns, }}\\n"
+        both = f"{{{GUARDIAN},{HOLDER}}}"
+        profile = f"abi <abi/4.0>,\\nprofile wallsocket {both} flags=(unconfined) {{ userns, }}\\n"
         return _Reason(
             "AppArmor: kernel.apparmor_restrict_unprivileged_userns = 1 (Ubuntu)",
             f"printf {shlex.quote(profile)} | sudo tee /etc/apparmor.d/wallsocket && "

@@ -74,7 +74,7 @@ class Host(abc.ABC):
     def socket(
         self, family: int = _socket.AF_INET, kind: int = _socket.SOCK_STREAM, proto: int = 0, /
     ) -> _socket.socket:
-        """Return A socket of this host, in the calling process; closed on exec.
+        """Return a socket of this host, in the calling process; closed on exec.
 
         Raises:
             OSError: the kernel has no such socket, or does not permit it.
@@ -181,18 +181,28 @@ class Host(abc.ABC):
     # Netlink
 
     def netlink(self, protocol: int) -> _socket.socket:
-        """Return A netlink socket of this host, such as ``NETLINK_ROUTE`` (0) or ``NETLINK_SOCK_DIAG`` (4)."""
+        """Return a netlink socket of this host, such as ``NETLINK_ROUTE`` (0) or ``NETLINK_SOCK_DIAG`` (4)."""
         return self.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, protocol)
 
     @contextlib.contextmanager
     def _routing(self) -> Iterator[_core.Routing]:
         with self.netlink(_NETLINK_ROUTE) as sock:
-            yield _core.Routing(sock.fileno())
+            asking = _core.Routing(sock.fileno())
+        try:
+            yield asking
+        finally:
+            # Not left to the collector: a traceback may hold it for long.
+            asking.close()
 
     @contextlib.contextmanager
     def _diag(self) -> Iterator[_core.Diag]:
         with self.netlink(_NETLINK_SOCK_DIAG) as sock:
-            yield _core.Diag(sock.fileno())
+            asking = _core.Diag(sock.fileno())
+        try:
+            yield asking
+        finally:
+            # Not left to the collector: a traceback may hold it for long.
+            asking.close()
 
     # Sockets
 
@@ -299,7 +309,7 @@ class Host(abc.ABC):
     # Limits and counters
 
     def sysctl(self, name: str) -> str | None:
-        """Return A kernel setting such as ``net.core.somaxconn``; ``None`` where it does not exist or cannot be read here.
+        """Return a kernel setting such as ``net.core.somaxconn``; ``None`` where there is none or it cannot be read.
 
         A name with slashes (``net/ipv4/conf/eth0.5/rp_filter``) is taken as a path: interface names hold dots.
         """
@@ -320,7 +330,7 @@ class Host(abc.ABC):
         return _counters.read(self.read_proc)
 
     def facts(self) -> Facts:
-        """Return A picture of the whole host; costs a few milliseconds, more on a host with many sockets."""
+        """Return a picture of the whole host; costs a few milliseconds, more on a host with many sockets."""
         unknown: dict[str, str] = {}
 
         def part(name: str) -> Any:
@@ -359,7 +369,7 @@ class Here(Host):
     def socket(
         self, family: int = _socket.AF_INET, kind: int = _socket.SOCK_STREAM, proto: int = 0, /
     ) -> _socket.socket:
-        """Return A socket of the calling process's network namespace."""
+        """Return a socket of the calling process's network namespace."""
         return _socket.socket(family, kind, proto)
 
     def read_proc(self, path: str) -> str:

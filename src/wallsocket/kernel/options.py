@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import socket
 from typing import Any
 
 import msgspec
 
-from .._core.kernel import SocketOption, option_table
+from .._core.kernel import SocketOption, get_option, option_table, set_option
 from ..errors import UsageError
 
 __all__ = ["OptionValue", "SocketOption", "find", "get", "kinds_of", "named", "put", "table"]
@@ -111,9 +112,22 @@ def get(sock: socket.socket, option: SocketOption | str) -> OptionValue:
         option = named(option)
     if not option.readable:
         raise UsageError(f"{option.name} can only be set, not read")
-    data = sock.getsockopt(option.level, option.number, option.read_size)
-    value, text = option.decode(data)
+    value, text = option.decode(_read(sock, option))
     return OptionValue(option, value, text)
+
+
+def _read(sock: socket.socket, option: SocketOption) -> bytes:
+    sizes: tuple[int, ...] = (option.read_size,)
+    if option.kind == "address":
+        # SO_PEERNAME refuses a buffer longer than the address is (net/core/sock.c).
+        sizes = tuple(range(128, 1, -1)) if sock.family == socket.AF_UNIX else (128, 28, 16)
+    for size in sizes[:-1]:
+        try:
+            return get_option(sock.fileno(), option.level, option.number, size)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+    return get_option(sock.fileno(), option.level, option.number, sizes[-1])
 
 
 def put(sock: socket.socket, option: SocketOption | str, value: Any) -> None:
@@ -135,4 +149,4 @@ def put(sock: socket.socket, option: SocketOption | str, value: Any) -> None:
         data = option.encode(value)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from None
-    sock.setsockopt(option.level, option.number, data)
+    set_option(sock.fileno(), option.level, option.number, data)

@@ -74,7 +74,7 @@ _EVENT_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 #: Rows of these tables may be written again when more is known of the same thing.
-_REPLACED: Final = frozenset({"process", "socket", "descriptor", "call"})
+_REPLACED: Final = frozenset({"meta", "process", "socket", "descriptor", "call"})
 
 
 class Evidence(NamedTuple):
@@ -187,7 +187,7 @@ class Writer:
     def write(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows, all columns in the order of the schema.
 
-        A row of ``process``, ``socket``, ``descriptor`` or ``call`` replaces an earlier row of the same id.
+        A row of ``meta``, ``process``, ``socket``, ``descriptor`` or ``call`` replaces the one of the same id or key.
         """
         if not rows:
             return

@@ -80,7 +80,9 @@ def guardian_path() -> Path:
     """
     path = Path(__file__).with_name("guardian")
     if not path.is_file():
-        raise NotAvailable(f"the tracing program is missing: {path}; install the wheel, or run make build in a checkout")
+        raise NotAvailable(
+            f"the tracing program is missing: {path}; install the wheel, or run make build in a checkout"
+        )
     return path
 
 
@@ -379,7 +381,9 @@ class _Recorder:
         }
         return RunResult(
             path=self._writer.path,
-            exit_status=(128 + signal.SIGKILL if end == "guardian died" else 0) if self._status is None else self._status,
+            exit_status=(128 + signal.SIGKILL if end == "guardian died" else 0)
+            if self._status is None
+            else self._status,
             end=end,
             failure=self._failure,
             calls=self._calls,
@@ -399,13 +403,17 @@ def _start_error(step: str, number: int) -> Exception:
     if step == "user":
         return NotPermitted(f"the user cannot be changed: {reason}")
     if step == "filter":
-        return NotPermitted(f"the kernel refuses the filter that tracing needs (seccomp(2): {reason}); see wallsocket doctor")
+        return NotPermitted(
+            f"the kernel refuses the filter that tracing needs (seccomp(2): {reason}); see wallsocket doctor"
+        )
     if step.startswith("lab"):
         what = step.partition(": ")[2] or "a private network"
         return NotPermitted(
             f"--lab: {what} is refused here ({reason}); wallsocket doctor says by what; without --lab calls and kernel are recorded"
         )
-    return NotPermitted(f"tracing is refused here (ptrace(2): {reason}); wallsocket doctor says by what and the way out")
+    return NotPermitted(
+        f"tracing is refused here (ptrace(2): {reason}); wallsocket doctor says by what and the way out"
+    )
 
 
 def _start_guardian(guardian: Path, arguments: list[str]) -> int:
@@ -480,9 +488,10 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     lines = [
         f"wallsocket: {result.calls} calls on {result.sockets} sockets in {milliseconds:,.0f} ms"
         + {"exit": f"; exit status {result.exit_status}", "guardian died": ""}.get(
-            result.end, f"; recording ended: {result.end}, the command runs on"
+            result.end,
+            f"; recording ended: {result.end}, the command runs on"
             if result.end != "killed"
-            else "; the command was ended"
+            else "; the command was ended",
         )
     ]
     if findings is not None:

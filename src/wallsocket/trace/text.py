@@ -89,15 +89,17 @@ def fit(text: str, width: int) -> str:
     """``text`` in at most ``width`` columns, its end replaced by ``…`` where it is longer."""
     if column_width(text) <= width:
         return text
-    if width <= 0:
-        return ""
+    return text[: _cut(text, width - 1)] + "…" if width > 0 else ""
+
+
+def _cut(text: str, width: int) -> int:
+    """How many characters of ``text`` fit into ``width`` columns."""
     used = 0
     for index, character in enumerate(text):
-        wide = _character_width(character)
-        if used + wide > width - 1:
-            return text[:index] + "…"
-        used += wide
-    raise AssertionError("a text that is too long has a place to cut")
+        used += _character_width(character)
+        if used > width:
+            return index
+    return len(text)
 
 
 def pad(text: str, width: int) -> str:
@@ -107,15 +109,18 @@ def pad(text: str, width: int) -> str:
 
 
 def wrap(words: Iterable[str], width: int, indent: str = "") -> list[str]:
-    """Words set in lines of at most ``width`` columns; a longer word has a line to itself."""
+    """Words set in lines of at most ``width`` columns; a word that is wider than a line is broken."""
     lines: list[str] = []
     line = ""
     for word in words:
         if line and column_width(line) + 1 + column_width(word) > width:
             lines.append(line)
-            line = indent + word
-        else:
-            line = f"{line} {word}" if line else word
+            line = ""
+        line = f"{line} {word}" if line else (indent + word if lines else word)
+        while column_width(line) > width > len(indent) + 2:
+            end = _cut(line, width)
+            lines.append(line[:end])
+            line = indent + line[end:]
     return [*lines, line] if line else lines
 
 

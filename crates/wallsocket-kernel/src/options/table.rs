@@ -34,6 +34,8 @@ const MPTCP_LEVEL: i32 = 284;
 const VSOCK_LEVEL: i32 = 40;
 
 const ADMIN: &str = "CAP_NET_ADMIN";
+/// `capable()`, which a user namespace cannot give.
+const REAL_ADMIN: &str = "CAP_NET_ADMIN of the machine (that of a user namespace is not enough)";
 const ADMIN_OR_RAW: &str = "CAP_NET_ADMIN or CAP_NET_RAW";
 
 const fn field(name: &'static str, kind: FieldKind) -> Field {
@@ -194,7 +196,7 @@ static ICMP_TYPES: Flags = Flags::new(&[
 #[rustfmt::skip]
 pub static OPTIONS: &[SocketOption] = &[
     // SOL_SOCKET
-    option(SOCKET, 1, "SO_DEBUG", Bool, ALL, "Lets the protocol log what it does, where the kernel was built for that.").privilege(ADMIN),
+    option(SOCKET, 1, "SO_DEBUG", Bool, ALL, "Lets the protocol log what it does, where the kernel was built for that.").privilege(REAL_ADMIN),
     option(SOCKET, 2, "SO_REUSEADDR", Bool, ALL, "Lets bind take a port that only old connections or sockets with the same option hold.").when(BeforeBind),
     option(SOCKET, 3, "SO_TYPE", Named(&names::SOCKET_TYPES), ALL, "The type that socket() was called with.").read_only(),
     option(SOCKET, 4, "SO_ERROR", Error, ALL, "The error that waits at the socket, such as that of a connect in the background.").read_only().reading_changes().condition("reading takes the error away"),
@@ -216,14 +218,14 @@ pub static OPTIONS: &[SocketOption] = &[
     option(SOCKET, 20, "SO_RCVTIMEO", Timeout, ALL, "How long a receive or accept may block before it fails with EAGAIN."),
     option(SOCKET, 21, "SO_SNDTIMEO", Timeout, ALL, "How long a send or connect may block before it fails with EAGAIN or EINPROGRESS."),
     option(SOCKET, 25, "SO_BINDTODEVICE", Text, ANY_IP | UNIX, "Sends and receives through this interface only.").privilege("CAP_NET_RAW to change a binding"),
-    option(SOCKET, 26, "SO_ATTACH_FILTER", Bytes, ALL, "Attaches a classic BPF program that decides which packets the socket receives."),
+    option(SOCKET, 26, "SO_ATTACH_FILTER", Bytes, ALL, "Attaches a classic BPF program that decides which packets the socket receives.").condition("setting takes a pointer to the program"),
     option(SOCKET, 27, "SO_DETACH_FILTER", Empty, ALL, "Removes the attached filter.").write_only().condition("a filter is attached"),
     option(SOCKET, 28, "SO_PEERNAME", Address, ANY_IP | UNIX | VSOCK, "The peer's address, as getpeername returns it.").read_only().when(Connected),
     option(SOCKET, 29, "SO_TIMESTAMP", Bool, ALL, "Delivers the time of arrival in microseconds as a control message."),
     option(SOCKET, 30, "SO_ACCEPTCONN", Bool, ALL, "Whether the socket listens.").read_only(),
     option(SOCKET, 31, "SO_PEERSEC", Text, ANY_TCP | UNIX, "Security label of the peer.").read_only().condition("a security module that labels sockets"),
-    option(SOCKET, 32, "SO_SNDBUFFORCE", Int, ALL, "Like SO_SNDBUF, beyond net.core.wmem_max.").unit("bytes").write_only().privilege(ADMIN),
-    option(SOCKET, 33, "SO_RCVBUFFORCE", Int, ALL, "Like SO_RCVBUF, beyond net.core.rmem_max.").unit("bytes").write_only().privilege(ADMIN),
+    option(SOCKET, 32, "SO_SNDBUFFORCE", Int, ALL, "Like SO_SNDBUF, beyond net.core.wmem_max.").unit("bytes").write_only().privilege(REAL_ADMIN),
+    option(SOCKET, 33, "SO_RCVBUFFORCE", Int, ALL, "Like SO_RCVBUF, beyond net.core.rmem_max.").unit("bytes").write_only().privilege(REAL_ADMIN),
     option(SOCKET, 34, "SO_PASSSEC", Bool, UNIX, "Delivers the sender's security label as a control message."),
     option(SOCKET, 35, "SO_TIMESTAMPNS", Bool, ALL, "Delivers the time of arrival in nanoseconds as a control message."),
     option(SOCKET, 36, "SO_MARK", Uint, ALL, "A number on each outgoing packet for routing and firewall rules.").privilege(ADMIN_OR_RAW),
@@ -236,7 +238,7 @@ pub static OPTIONS: &[SocketOption] = &[
     option(SOCKET, 43, "SO_NOFCS", Bool, PACKET, "Takes the last four bytes of a frame as its check sequence.").since(3, 4),
     option(SOCKET, 44, "SO_LOCK_FILTER", Bool, ALL, "Makes the attached filter unchangeable; cannot be undone.").since(3, 9),
     option(SOCKET, 45, "SO_SELECT_ERR_QUEUE", Bool, ALL, "Makes poll report POLLPRI when the error queue has entries.").since(3, 10),
-    option(SOCKET, 46, "SO_BUSY_POLL", Int, ALL, "How long a receive polls the device's queue before it sleeps.").unit("µs").privilege("CAP_NET_ADMIN to raise it").since(3, 11),
+    option(SOCKET, 46, "SO_BUSY_POLL", Int, ALL, "How long a receive polls the device's queue before it sleeps.").unit("µs").privilege("CAP_NET_ADMIN of the machine to raise it").since(3, 11),
     option(SOCKET, 47, "SO_MAX_PACING_RATE", Uint, ALL, "Highest rate at which packets are paced out.").unit("bytes/s").since(3, 13),
     option(SOCKET, 48, "SO_BPF_EXTENSIONS", Int, ALL, "How many BPF extensions the kernel has.").read_only().since(3, 14),
     option(SOCKET, 49, "SO_INCOMING_CPU", Int, ALL, "The processor that last handled a packet of this socket; set, it prefers this socket of a SO_REUSEPORT group there.").since(3, 19),
@@ -257,26 +259,26 @@ pub static OPTIONS: &[SocketOption] = &[
     option(SOCKET, 66, "SO_RCVTIMEO_NEW", Timeout, ALL, "SO_RCVTIMEO with 64-bit seconds on every machine.").since(5, 1),
     option(SOCKET, 67, "SO_SNDTIMEO_NEW", Timeout, ALL, "SO_SNDTIMEO with 64-bit seconds on every machine.").since(5, 1),
     option(SOCKET, 68, "SO_DETACH_REUSEPORT_BPF", Empty, ANY_IP, "Removes the program that picks the socket of a SO_REUSEPORT group.").write_only().since(5, 3).condition("such a program is attached"),
-    option(SOCKET, 69, "SO_PREFER_BUSY_POLL", Bool, ALL, "Prefers busy polling of the device over its interrupts.").privilege("CAP_NET_ADMIN to switch it on").since(5, 11),
-    option(SOCKET, 70, "SO_BUSY_POLL_BUDGET", Int, ALL, "How many packets one busy poll may take.").unit("packets").privilege("CAP_NET_ADMIN to raise it").since(5, 11),
+    option(SOCKET, 69, "SO_PREFER_BUSY_POLL", Bool, ALL, "Prefers busy polling of the device over its interrupts.").privilege("CAP_NET_ADMIN of the machine to switch it on").since(5, 11),
+    option(SOCKET, 70, "SO_BUSY_POLL_BUDGET", Int, ALL, "How many packets one busy poll may take.").unit("packets").write_only().privilege("CAP_NET_ADMIN of the machine to raise it").since(5, 11),
     option(SOCKET, 71, "SO_NETNS_COOKIE", Uint64, ALL, "Number of the network namespace that the socket lives in.").read_only().since(5, 14),
     option(SOCKET, 72, "SO_BUF_LOCK", Kind::Flags(&BUFFER_LOCK_FLAGS), ALL, "Which buffers keep their size instead of being tuned by the kernel.").since(5, 15),
     option(SOCKET, 73, "SO_RESERVE_MEM", Int, ANY_IP, "Memory set aside for this socket alone.").unit("bytes").since(5, 17).condition("setting needs a memory control group"),
-    option(SOCKET, 74, "SO_TXREHASH", Int, ANY_IP, "Whether a connection in trouble may change its flow hash: 0 no, 1 yes, 255 as the system says.").since(6, 0),
+    option(SOCKET, 74, "SO_TXREHASH", Int, ANY_TCP, "Whether a connection in trouble may change its flow hash: 0 no, 1 yes, 255 as the system says.").since(6, 0),
     option(SOCKET, 75, "SO_RCVMARK", Bool, ALL, "Delivers the mark of an arrived packet as a control message.").privilege(ADMIN_OR_RAW).since(6, 0),
     option(SOCKET, 76, "SO_PASSPIDFD", Bool, UNIX, "Delivers a descriptor of the sending process as a control message.").since(6, 5),
     option(SOCKET, 77, "SO_PEERPIDFD", Descriptor, UNIX, "A descriptor of the peer's process.").read_only().when(Connected).since(6, 5).reading_changes().condition("reading makes a descriptor"),
     option(SOCKET, 80, "SO_DEVMEM_DONTNEED", Bytes, ANY_TCP, "Returns device memory that held received data.").write_only().since(6, 12).condition("device memory is bound to the queue"),
     option(SOCKET, 82, "SO_RCVPRIORITY", Bool, ALL, "Delivers the priority of an arrived packet as a control message.").since(6, 14),
     option(SOCKET, 83, "SO_PASSRIGHTS", Bool, UNIX, "Whether descriptors may arrive; on from the start.").since(6, 16),
-    option(SOCKET, 84, "SO_INQ", Bool, UNIX, "Delivers the number of bytes that still wait as a control message.").since(6, 17).condition("a stream socket"),
+    option(SOCKET, 84, "SO_INQ", Bool, UNIX, "Delivers the number of bytes that still wait as a control message.").write_only().since(6, 17).condition("a stream socket"),
 
     // IPPROTO_IP
     option(IP, 1, "IP_TOS", Int, INET, "Type-of-service byte of outgoing packets: DSCP and ECN."),
     option(IP, 2, "IP_TTL", Int, INET, "Hops that an outgoing packet may take; -1 sets the default.").unit("hops"),
     option(IP, 3, "IP_HDRINCL", Bool, RAW, "The program writes the IP header itself."),
     option(IP, 4, "IP_OPTIONS", Bytes, INET, "IP options on outgoing packets."),
-    option(IP, 5, "IP_ROUTER_ALERT", Bool, RAW, "Hands packets with the router-alert option to this socket.").condition("reading is refused before a raw protocol asked for it").write_only(),
+    option(IP, 5, "IP_ROUTER_ALERT", Bool, RAW, "Hands packets with the router-alert option to this socket."),
     option(IP, 6, "IP_RECVOPTS", Bool, INET, "Delivers the IP options of arrived packets as a control message."),
     option(IP, 7, "IP_RETOPTS", Bool, INET, "Delivers the IP options of arrived packets in the form to answer with."),
     option(IP, 8, "IP_PKTINFO", Bool, INET, "Delivers interface and destination address of each datagram as a control message."),
@@ -351,7 +353,7 @@ pub static OPTIONS: &[SocketOption] = &[
     option(TCP_LEVEL, 28, "TCP_SAVED_SYN", Bytes, ANY_TCP, "Headers of the SYN that began this accepted connection.").read_only().reading_changes().since(4, 3).condition("reading drops the copy"),
     option(TCP_LEVEL, 29, "TCP_REPAIR_WINDOW", Struct(REPAIR_WINDOW), ANY_TCP, "Windows of a repaired connection.").privilege(ADMIN).since(4, 8).condition("TCP_REPAIR is on"),
     option(TCP_LEVEL, 30, "TCP_FASTOPEN_CONNECT", Bool, ANY_TCP, "Puts connect off until the first data, which then goes into the SYN.").when(BeforeConnect).since(4, 11),
-    option(TCP_LEVEL, 31, "TCP_ULP", Text, ANY_TCP, "A protocol of the kernel on top of TCP, such as \"tls\".").when(Connected).since(4, 13),
+    option(TCP_LEVEL, 31, "TCP_ULP", Text, ANY_TCP, "A protocol of the kernel on top of TCP, such as \"tls\".").when(Connected).condition("the protocol is built into the kernel or loaded").since(4, 13),
     option(TCP_LEVEL, 32, "TCP_MD5SIG_EXT", Bytes, ANY_TCP, "Key for signing segments to a range of peers by MD5.").write_only().secret().since(4, 13).condition("the kernel was built for it"),
     option(TCP_LEVEL, 33, "TCP_FASTOPEN_KEY", Bytes, ANY_TCP, "Key for the cookies of Fast Open.").secret().since(4, 15),
     option(TCP_LEVEL, 34, "TCP_FASTOPEN_NO_COOKIE", Bool, ANY_TCP, "Uses Fast Open without a cookie.").when(BeforeConnect).since(4, 15),
@@ -370,6 +372,8 @@ pub static OPTIONS: &[SocketOption] = &[
 
     // IPPROTO_UDP
     option(UDP_LEVEL, 1, "UDP_CORK", Bool, ANY_UDP, "Gathers what is sent into one datagram until it is switched off."),
+    option(UDP_LEVEL, 10, "UDPLITE_SEND_CSCOV", Int, ANY_UDP, "How many bytes of a UDP-Lite datagram the checksum covers; 0 on plain UDP.").unit("bytes").read_only().condition("kernels with UDP-Lite"),
+    option(UDP_LEVEL, 11, "UDPLITE_RECV_CSCOV", Int, ANY_UDP, "How many bytes the checksum of a received UDP-Lite datagram must cover; 0 on plain UDP.").unit("bytes").read_only().condition("kernels with UDP-Lite"),
     option(UDP_LEVEL, 100, "UDP_ENCAP", Named(&ENCAPSULATIONS), ANY_UDP, "Hands encapsulated packets of this kind to the kernel."),
     option(UDP_LEVEL, 101, "UDP_NO_CHECK6_TX", Bool, UDP6, "Sends UDP over IPv6 without a checksum.").since(3, 16),
     option(UDP_LEVEL, 102, "UDP_NO_CHECK6_RX", Bool, UDP6, "Accepts UDP over IPv6 without a checksum.").since(3, 16),
@@ -392,13 +396,13 @@ pub static OPTIONS: &[SocketOption] = &[
     option(IPV6, 19, "IPV6_MULTICAST_LOOP", Bool, INET6, "Whether this machine receives its own multicast; set at the sender."),
     option(IPV6, 20, "IPV6_ADD_MEMBERSHIP", Struct(MEMBERSHIP6), UDP6 | RAW6, "Joins a multicast group on an interface.").write_only(),
     option(IPV6, 21, "IPV6_DROP_MEMBERSHIP", Struct(MEMBERSHIP6), UDP6 | RAW6, "Leaves a multicast group.").write_only(),
-    option(IPV6, 22, "IPV6_ROUTER_ALERT", Int, RAW6, "Hands packets with this router-alert value to the socket; -1 is none.").write_only().condition("a socket of IPPROTO_RAW"),
+    option(IPV6, 22, "IPV6_ROUTER_ALERT", Int, RAW6, "Hands packets with this router-alert value to the socket; -1 is none.").condition("setting needs a socket of IPPROTO_RAW, reading that it was set"),
     option(IPV6, 23, "IPV6_MTU_DISCOVER", Named(&names::PATH_MTU_MODES), INET6, "Whether packets may be fragmented, and whether the path's MTU is found out."),
     option(IPV6, 24, "IPV6_MTU", Int, INET6, "The MTU that the path to the peer is known to have; set, the limit of fragments.").unit("bytes").when(Connected),
     option(IPV6, 25, "IPV6_RECVERR", Bool, INET6, "Queues ICMPv6 errors and others with their details for MSG_ERRQUEUE."),
-    option(IPV6, 26, "IPV6_V6ONLY", Bool, INET6, "Keeps the socket from IPv4 addresses in mapped form.").when(BeforeBind),
-    option(IPV6, 27, "IPV6_JOIN_ANYCAST", Struct(MEMBERSHIP6), UDP6 | RAW6, "Answers for an anycast address.").write_only().privilege("CAP_NET_ADMIN outside the own network"),
-    option(IPV6, 28, "IPV6_LEAVE_ANYCAST", Struct(MEMBERSHIP6), UDP6 | RAW6, "Stops answering for an anycast address.").write_only(),
+    option(IPV6, 26, "IPV6_V6ONLY", Bool, TCP6 | UDP6, "Keeps the socket from IPv4 addresses in mapped form.").when(BeforeBind),
+    option(IPV6, 27, "IPV6_JOIN_ANYCAST", Struct(MEMBERSHIP6), UDP6 | RAW6, "Answers for an anycast address.").write_only().condition("the interface is on that network").privilege("CAP_NET_ADMIN outside the own network"),
+    option(IPV6, 28, "IPV6_LEAVE_ANYCAST", Struct(MEMBERSHIP6), UDP6 | RAW6, "Stops answering for an anycast address.").write_only().condition("the address was joined"),
     option(IPV6, 29, "IPV6_MULTICAST_ALL", Bool, INET6, "Whether the socket gets every group joined on the machine; off, only its own.").since(4, 20),
     option(IPV6, 30, "IPV6_ROUTER_ALERT_ISOLATE", Bool, INET6, "Keeps router-alert packets within the network namespace.").since(5, 1),
     option(IPV6, 31, "IPV6_RECVERR_RFC4884", Bool, INET6, "Points out the extension part of a queued ICMPv6 error.").since(5, 9),
@@ -448,7 +452,7 @@ pub static OPTIONS: &[SocketOption] = &[
     option(PACKET_LEVEL, 2, "PACKET_DROP_MEMBERSHIP", Struct(PACKET_MEMBERSHIP), PACKET, "Undoes PACKET_ADD_MEMBERSHIP.").write_only(),
     option(PACKET_LEVEL, 5, "PACKET_RX_RING", Struct(PACKET_RING), PACKET, "Sets up a ring of memory that received frames are put into.").write_only(),
     option(PACKET_LEVEL, 6, "PACKET_STATISTICS", Struct(PACKET_STATISTICS), PACKET, "Frames received and dropped since the last reading.").read_only().reading_changes().condition("reading sets the counters to zero"),
-    option(PACKET_LEVEL, 7, "PACKET_COPY_THRESH", Int, PACKET, "Frames longer than a slot of the ring are also queued whole, up to so many.").write_only().unit("frames"),
+    option(PACKET_LEVEL, 7, "PACKET_COPY_THRESH", Int, PACKET, "Frames longer than a slot of the ring are also queued whole, up to so many.").unit("frames").condition("reading needs a recent kernel"),
     option(PACKET_LEVEL, 8, "PACKET_AUXDATA", Bool, PACKET, "Delivers length, VLAN tag and checksum state of each frame as a control message."),
     option(PACKET_LEVEL, 9, "PACKET_ORIGDEV", Bool, PACKET, "Names the interface that a frame first arrived on, not the bond or bridge."),
     option(PACKET_LEVEL, 10, "PACKET_VERSION", Named(&PACKET_VERSIONS), PACKET, "The layout of the ring.").when(BeforeBind).condition("no ring is set up"),
@@ -490,9 +494,9 @@ pub static OPTIONS: &[SocketOption] = &[
 
     // SOL_MPTCP
     option(MPTCP_LEVEL, 1, "MPTCP_INFO", Bytes, MPTCP, "State of the multipath connection.").read_only().since(5, 16),
-    option(MPTCP_LEVEL, 2, "MPTCP_TCPINFO", Bytes, MPTCP, "TCP_INFO of every path.").read_only().since(5, 16),
-    option(MPTCP_LEVEL, 3, "MPTCP_SUBFLOW_ADDRS", Bytes, MPTCP, "Addresses of every path.").read_only().since(5, 16),
-    option(MPTCP_LEVEL, 4, "MPTCP_FULL_INFO", Bytes, MPTCP, "State, TCP_INFO and addresses in one reading.").read_only().since(6, 5),
+    option(MPTCP_LEVEL, 2, "MPTCP_TCPINFO", Bytes, MPTCP, "TCP_INFO of every path.").read_only().condition("the buffer begins with the sizes of its parts").since(5, 16),
+    option(MPTCP_LEVEL, 3, "MPTCP_SUBFLOW_ADDRS", Bytes, MPTCP, "Addresses of every path.").read_only().condition("the buffer begins with the sizes of its parts").since(5, 16),
+    option(MPTCP_LEVEL, 4, "MPTCP_FULL_INFO", Bytes, MPTCP, "State, TCP_INFO and addresses in one reading.").read_only().condition("the buffer begins with the sizes of its parts").since(6, 5),
 
     // AF_VSOCK
     option(VSOCK_LEVEL, 0, "SO_VM_SOCKETS_BUFFER_SIZE", Uint64, VSOCK, "Room for received data.").unit("bytes"),

@@ -15,8 +15,8 @@ pub enum Place {
 /// Tells the user's own code from libraries by where files are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Classifier {
-    /// Directories, each with a trailing slash.
-    library: Vec<String>,
+    /// Directories of library code, each with a trailing slash.
+    directories: Vec<String>,
 }
 
 /// Event loops written in Python: end of the file's path, function.
@@ -56,8 +56,8 @@ impl Classifier {
     /// Takes `directory` and all below it for library code.
     pub fn add_library(&mut self, directory: &str) {
         let directory = format!("{}/", directory.trim_end_matches('/'));
-        if directory.len() > 1 && !self.library.contains(&directory) {
-            self.library.push(directory);
+        if directory.len() > 1 && !self.directories.contains(&directory) {
+            self.directories.push(directory);
         }
     }
 
@@ -69,7 +69,7 @@ impl Classifier {
         let packaged = PACKAGES.iter().any(|part| file.contains(part));
         if !packaged
             && !self
-                .library
+                .directories
                 .iter()
                 .any(|directory| file.starts_with(directory.as_str()))
         {

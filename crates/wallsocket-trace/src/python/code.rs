@@ -14,7 +14,7 @@ const TEXT_MAX: u64 = 4096;
 /// Longest location table read: a module of some 100,000 lines.
 const LINE_TABLE_MAX: u64 = 1 << 20;
 /// Cached code objects; a program that makes more gets a fresh cache.
-const CACHE_MAX: usize = 16_384;
+const CACHE_MAX: usize = 4096;
 
 // Flags of code objects, Include/cpython/code.h.
 const CO_GENERATOR: u32 = 0x20;

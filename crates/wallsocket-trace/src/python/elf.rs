@@ -283,3 +283,116 @@ fn contents(file: &File, section: &[u8; 64]) -> Option<Vec<u8>> {
     file.read_exact_at(&mut bytes, offset).ok()?;
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::ProcessMemory;
+    use super::*;
+
+    /// An executable with a full symbol table and nothing else.
+    fn static_program() -> Vec<u8> {
+        let strings = b"\0_PyRuntime_not\0_PyRuntime\0Py_Version\0";
+        let symbol = |name: u32, section: u16, value: u64| {
+            let mut bytes = name.to_le_bytes().to_vec();
+            bytes.extend([0x11, 0]); // a global object
+            bytes.extend(section.to_le_bytes());
+            bytes.extend(value.to_le_bytes());
+            bytes.extend(8_u64.to_le_bytes());
+            bytes
+        };
+        let symbols = [
+            symbol(0, 0, 0),
+            symbol(1, 1, 0x1000),
+            symbol(16, 1, 0x40_2000),
+            symbol(27, 0, 0),
+        ]
+        .concat();
+        let mut bytes = vec![0; 64];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[16] = 2; // an executable at a fixed address
+        bytes[32] = 64; // where the program headers are
+        bytes[54..58].copy_from_slice(&[56, 0, 1, 0]); // their size and number
+        let mut program = vec![0; 56];
+        program[0] = 1; // loaded
+        program[16..24].copy_from_slice(&0x40_0000_u64.to_le_bytes());
+        bytes.extend(program);
+        let strings_at = bytes.len() as u64;
+        bytes.extend(strings);
+        let symbols_at = bytes.len() as u64;
+        bytes.extend(&symbols);
+        let sections_at = bytes.len() as u64;
+        for (kind, at, size, link) in [
+            (0_u32, 0, 0, 0_u32),
+            (3, strings_at, strings.len() as u64, 0),
+            (2, symbols_at, symbols.len() as u64, 1),
+        ] {
+            let mut section = vec![0; 64];
+            section[4..8].copy_from_slice(&kind.to_le_bytes());
+            section[24..32].copy_from_slice(&at.to_le_bytes());
+            section[32..40].copy_from_slice(&size.to_le_bytes());
+            section[40..44].copy_from_slice(&link.to_le_bytes());
+            bytes.extend(section);
+        }
+        bytes[40..48].copy_from_slice(&sections_at.to_le_bytes());
+        bytes[58..62].copy_from_slice(&[64, 0, 3, 0]); // size and number of the section headers
+        bytes
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = nix::unistd::mkstemp(&std::env::temp_dir().join("wallsocket-elf-XXXXXX"))
+            .map(|(file, path)| {
+                std::fs::remove_file(path).expect("just made");
+                File::from(file)
+            });
+        let file = file.as_mut().expect("a temporary file");
+        file.write_all(bytes).expect("space");
+        file.try_clone().expect("a descriptor")
+    }
+
+    #[test]
+    fn symbols_of_a_static_program_are_found_in_its_file() {
+        let file = file(&static_program());
+        let found = symbols_in_file(&file, ["_PyRuntime", "Py_Version", "PyCode_Type"]);
+        // `Py_Version` is named there, but not defined.
+        assert_eq!(found, Some([Some(0x40_2000), None, None]));
+        assert_eq!(load_address(&file), Some(0x40_0000));
+    }
+
+    #[test]
+    fn exported_symbols_are_found_in_memory() {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("own maps");
+        let line = maps
+            .lines()
+            .find(|line| line.contains("/libc.so.6"))
+            .expect("a C library");
+        let start =
+            u64::from_str_radix(line.split('-').next().expect("a range"), 16).expect("hexadecimal");
+        let memory = ProcessMemory::new(i32::try_from(std::process::id()).expect("a pid fits"));
+        let library = Loaded::open(&memory, start).expect("a loaded library");
+        for (name, address) in [
+            ("getpid", libc::getpid as *const () as u64),
+            ("listen", libc::listen as *const () as u64),
+        ] {
+            assert_eq!(library.symbol(name), Some(address), "{name}");
+        }
+        assert_eq!(library.symbol("_PyRuntime"), None);
+        assert!(Loaded::open(&memory, start + 4096).is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_change_of_a_file_does_no_harm(
+            flips in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0_u8..), 1..10),
+        ) {
+            let mut bytes = static_program();
+            for (at, value) in flips {
+                *at.get_mut(&mut bytes) = value;
+            }
+            let file = file(&bytes);
+            let _ = symbols_in_file(&file, ["_PyRuntime", "Py_Version", "PyCode_Type"]);
+            let _ = load_address(&file);
+        }
+    }
+}

@@ -370,6 +370,165 @@ pub(crate) fn version_text(version: u32) -> String {
 mod tests {
     use super::*;
 
+    /// A runtime whose table has, for each field in the order of its declaration, a value of its own.
+    struct Runtime(Vec<u8>);
+
+    impl Runtime {
+        fn new(version: u32, fields: &[&str]) -> Self {
+            let mut bytes = COOKIE.to_vec();
+            for number in 1..=fields.len() as u64 {
+                let value = match number {
+                    1 => u64::from(version),
+                    2 => 0,
+                    // The interpreter's size is above all offsets into it.
+                    _ if fields[number as usize - 1] == "interpreter size" => 4000,
+                    _ => number * 8,
+                };
+                bytes.extend(value.to_le_bytes());
+            }
+            Self(bytes)
+        }
+    }
+
+    impl ReadMemory for Runtime {
+        fn read_ranges(
+            &self,
+            ranges: &[super::super::Range],
+            buffer: &mut [u8],
+        ) -> Result<usize, Unknown> {
+            let start = ranges[0].address as usize;
+            let bytes = self
+                .0
+                .get(start..start + ranges[0].length)
+                .ok_or(Unknown::Unreadable(ranges[0].address))?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    const HEAD: [&str; 5] = [
+        "version",
+        "free threaded",
+        "runtime size",
+        "finalizing",
+        "interpreters",
+    ];
+    const THREAD: [&str; 9] = [
+        "size",
+        "prev",
+        "thread next",
+        "thread interpreter",
+        "frame",
+        "id",
+        "native id",
+        "chunk",
+        "status",
+    ];
+
+    fn check(version: u32, fields: &[&str]) {
+        let layout = Layout::of(&Runtime::new(version, fields), 0, version).expect("a table");
+        let at = |name: &str| {
+            (fields.iter().position(|field| *field == name).expect(name) as u64 + 1) * 8
+        };
+        let small = |name: &str| at(name) as usize;
+        assert_eq!(layout.runtime_interpreters, at("interpreters"));
+        assert_eq!(layout.interpreter_next, at("next"));
+        assert_eq!(layout.interpreter_threads, at("threads"));
+        assert_eq!(layout.interpreter_modules, at("modules"));
+        assert_eq!(layout.interpreter_sys, at("sys"));
+        let (gil, locked, holder) = (at("gil"), at("gil locked"), at("gil holder"));
+        let gil = Gil::Pointer {
+            gil: at("ceval gil"),
+            holder: holder - gil,
+            locked: locked - gil,
+        };
+        assert_eq!(layout.gil, gil);
+        assert_eq!(layout.thread_next, small("thread next"));
+        assert_eq!(layout.thread_interpreter, small("thread interpreter"));
+        assert_eq!(layout.thread_native_id, small("native id"));
+        assert_eq!(layout.current_frame, CurrentFrame::Direct(small("frame")));
+        assert_eq!(layout.frame_previous, small("previous"));
+        assert_eq!(layout.frame_code, small("executable"));
+        assert_eq!(layout.frame_instruction, small("instruction"));
+        assert_eq!(layout.frame_locals, small("locals"));
+        assert_eq!(layout.frame_owner, small("owner"));
+        assert_eq!(layout.code.file, small("file"));
+        assert_eq!(layout.code.name, small("name"));
+        assert_eq!(layout.code.qualified_name, small("qualified name"));
+        assert_eq!(layout.code.line_table, small("line table"));
+        assert_eq!(layout.code.first_line, small("first line"));
+        assert_eq!(layout.code.variable_names, small("variable names"));
+        assert_eq!(layout.code.instructions, small("instructions"));
+        assert_eq!(layout.object_type, small("type"));
+        assert_eq!(layout.object_size, small("bytes length"));
+        assert_eq!(layout.bytes_data, small("bytes data"));
+        assert_eq!(layout.string_state, small("string state"));
+        assert_eq!(layout.string_length, small("string length"));
+        assert_eq!(layout.string_ascii, small("string ascii"));
+    }
+
+    #[rustfmt::skip]
+    #[test]
+    fn the_table_of_3_13_is_read_by_the_order_of_its_declaration() {
+        let interpreter = [
+            "interpreter size", "id", "next", "threads", "gc", "modules", "sys", "builtins", "ceval gil", "gil",
+            "gil enabled", "gil locked", "gil holder",
+        ];
+        let rest = [
+            "frame size", "previous", "executable", "instruction", "locals", "owner",
+            "code size", "file", "name", "qualified name", "line table", "first line", "argument count",
+            "variable names", "variable kinds", "instructions",
+            "object size", "type",
+            "type size", "type name", "type repr", "type flags",
+            "tuple size", "tuple items", "tuple length", "list size", "list items", "list length",
+            "dict size", "dict keys", "dict values", "float size", "float value",
+            "long size", "long tag", "long digits", "bytes size", "bytes length", "bytes data",
+            "string size", "string state", "string length", "string ascii",
+        ];
+        check(0x030d_00f0, &[&HEAD[..], &interpreter, &THREAD, &rest].concat());
+    }
+
+    #[rustfmt::skip]
+    #[test]
+    fn the_table_of_3_14_is_read_by_the_order_of_its_declaration() {
+        let interpreter = [
+            "interpreter size", "id", "next", "threads", "main thread", "gc", "modules", "sys", "builtins",
+            "ceval gil", "gil", "gil enabled", "gil locked", "gil holder", "code generation", "bytecode generation",
+        ];
+        let rest = [
+            "frame size", "previous", "executable", "instruction", "locals", "owner", "stack pointer", "bytecode index",
+            "code size", "file", "name", "qualified name", "line table", "first line", "argument count",
+            "variable names", "variable kinds", "instructions", "thread-local instructions",
+            "object size", "type",
+            "type size", "type name", "type repr", "type flags",
+            "tuple size", "tuple items", "tuple length", "list size", "list items", "list length",
+            "set size", "set used", "set table", "set mask",
+            "dict size", "dict keys", "dict values", "float size", "float value",
+            "long size", "long tag", "long digits", "bytes size", "bytes length", "bytes data",
+            "string size", "string state", "string length", "string ascii",
+        ];
+        check(0x030e_00f0, &[&HEAD[..], &interpreter, &THREAD, &rest].concat());
+    }
+
+    #[test]
+    fn a_table_that_makes_no_sense_is_refused() {
+        let table = |bytes: Vec<u8>| Layout::of(&Runtime(bytes), 0, 0x030d_00f0);
+        let cookie = "the runtime's table of offsets lacks its cookie";
+        assert_eq!(table(vec![0; 1000]), Err(Unknown::Inconsistent(cookie)));
+        let mut other = COOKIE.to_vec();
+        other.extend(vec![0; 1000]);
+        let version = "the runtime's table of offsets is for another version";
+        assert_eq!(table(other.clone()), Err(Unknown::Inconsistent(version)));
+        other[8..16].copy_from_slice(&0x030d_00f0_u64.to_le_bytes());
+        other[100..300].fill(0xff);
+        let values = "the runtime's table of offsets has impossible values";
+        assert_eq!(table(other), Err(Unknown::Inconsistent(values)));
+        assert_eq!(
+            Layout::of(&Runtime(Vec::new()), 0, 0x030f_00a1),
+            Err(Unknown::Version("3.15.0a1".to_owned()))
+        );
+    }
+
     #[test]
     fn versions_are_written_as_people_write_them() {
         assert_eq!(version_text(0x030b_07f0), "3.11.7");

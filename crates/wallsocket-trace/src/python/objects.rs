@@ -129,7 +129,7 @@ impl<M: ReadMemory> Objects<'_, M> {
         let values = if values == 0 {
             None
         } else {
-            Some(values + self.values_header())
+            Some(values.wrapping_add(self.values_header()))
         };
         self.entries(keys, values)
     }
@@ -224,7 +224,7 @@ impl<M: ReadMemory> Objects<'_, M> {
             11 => self
                 .word(object.checked_sub(32)?)
                 .filter(|values| *values != 0),
-            12 => (before & 1 == 1).then(|| before + 1),
+            12 => (before & 1 == 1).then(|| before.wrapping_add(1)),
             _ => {
                 let header: [u8; 4] = self.memory.array(object.checked_add(16)?).ok()?;
                 (flags & FLAG_INLINE_VALUES != 0 && header[3] == 1)

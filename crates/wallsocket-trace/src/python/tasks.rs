@@ -308,7 +308,7 @@ impl Link {
     fn descriptor<M: ReadMemory>(&self, objects: Objects<'_, M>) -> Option<i32> {
         let count = objects
             .memory
-            .word(self.names + objects.layout.object_size as u64)
+            .word(self.names.wrapping_add(objects.layout.object_size as u64))
             .ok()?
             .min(64);
         let items = self.names + objects.layout.object_size as u64 + 8;

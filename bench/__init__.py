@@ -1,0 +1,1 @@
+"""Measurements against the peers: ``make bench``, or ``python -m bench trace --rounds 7``."""

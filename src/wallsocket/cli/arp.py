@@ -1,0 +1,50 @@
+"""``wallsocket arp``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from . import options
+from .ping import milliseconds
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True)
+@click.option("-i", "--interface", metavar="NAME", required=True, help="The link to ask.")
+@click.option(
+    "-W", "--timeout", type=options.DURATION, default="1s", metavar="TIME", help="How long an answer may take."
+)
+@click.option("-n", "--attempts", type=click.IntRange(1, 20), default=2, help="How often to ask.")
+@click.option("--rate", type=click.FloatRange(min=0.1), default=1000.0, metavar="N", help="Questions per second.")
+@options.json
+def command(targets: tuple[str, ...], interface: str, timeout: float, attempts: int, rate: float, as_json: bool) -> int:
+    """Ask a link who has some IPv4 addresses, such as 192.0.2.7 or 192.0.2.0/24. Needs CAP_NET_RAW.
+
+    Exit status: 0 when somebody answered, 1 when nobody did.
+    """
+    from ..wire.arp import arp
+
+    scan = arp(targets, interface, timeout_s=timeout, attempts=attempts, rate_per_s=rate)
+    count = 0
+    try:
+        for found in scan:
+            count += 1
+            if as_json:
+                click.echo(json.dumps({"neighbour": found._asdict()}))
+            else:
+                twice = "  claimed twice" if found.duplicate else ""
+                click.echo(f"{found.address:15}  {found.mac}  {milliseconds(found.time_s)}{twice}")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        scan.close()
+    asked = len(scan.targets)
+    if as_json:
+        click.echo(json.dumps({"summary": {"asked": asked, "missing": len(scan.missing)}}))
+    else:
+        click.echo(f"{asked - len(scan.missing)} of {asked} addresses answered", err=True)
+    return 0 if count else 1

@@ -1,0 +1,281 @@
+"""``wallsocket capture``: frames from an interface or a file, printed or written."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from .._core.wire import Frame
+    from ..wire.capture import Capture
+
+__all__ = ["command", "frame_object"]
+
+
+def frame_object(frame: Frame) -> dict[str, Any]:
+    """A frame for programs: what was decoded, without payload."""
+    found: dict[str, Any] = {
+        "number": frame.number,
+        "time_ns": frame.timestamp_ns,
+        "captured_length": len(frame),
+        "original_length": frame.original_length,
+    }
+    if frame.vlans:
+        found["vlans"] = frame.vlans
+    if frame.ethernet is not None:
+        found["ethernet"] = {"source": frame.ethernet.source, "destination": frame.ethernet.destination}
+    if frame.ip is not None:
+        ip = frame.ip
+        found["ip"] = {
+            "version": ip.version,
+            "source": ip.source,
+            "destination": ip.destination,
+            "protocol": ip.protocol,
+            "time_to_live": ip.time_to_live,
+            "length": ip.length,
+        }
+        if ip.more_fragments or ip.fragment_offset:
+            found["ip"] |= {"fragment_offset": ip.fragment_offset, "more_fragments": ip.more_fragments}
+    if frame.tcp is not None:
+        tcp = frame.tcp
+        found["tcp"] = {
+            "source_port": tcp.source_port,
+            "destination_port": tcp.destination_port,
+            "sequence_number": tcp.sequence_number,
+            "acknowledgement_number": tcp.acknowledgement_number,
+            "flags": tcp.flags_text,
+            "window": tcp.window,
+        }
+    if frame.udp is not None:
+        udp = frame.udp
+        found["udp"] = {
+            "source_port": udp.source_port,
+            "destination_port": udp.destination_port,
+            "length": udp.length,
+        }
+    if frame.icmp is not None:
+        found["icmp"] = {"version": frame.icmp.version, "type": frame.icmp.type, "code": frame.icmp.code}
+    if frame.arp is not None:
+        arp = frame.arp
+        found["arp"] = {
+            "operation": arp.operation,
+            "sender": arp.sender,
+            "sender_hardware": arp.sender_hardware,
+            "target": arp.target,
+        }
+    found["payload_length"] = len(frame.payload)
+    if frame.application is not None:
+        found["application"] = frame.application
+    if frame.process_id is not None:
+        found["process_id"] = frame.process_id
+    if frame.comments:
+        found["comments"] = frame.comments
+    if frame.problem is not None:
+        found["problem"] = frame.problem
+        found["malformed"] = frame.malformed
+    found["summary"] = frame.summary()
+    return found
+
+
+class _Printer:
+    """One line per frame, with TCP numbers counted from the first ones seen, as tcpdump does."""
+
+    def __init__(self, *, as_json: bool, dump: bool, absolute: bool) -> None:
+        self._as_json = as_json
+        self._dump = dump
+        self._absolute = absolute
+        #: First sequence number for each direction of a connection.
+        self._first: dict[tuple[str, int, str, int], int] = {}
+
+    def _bases(self, frame: Frame) -> tuple[int, int]:
+        tcp, ip = frame.tcp, frame.ip
+        if self._absolute or tcp is None or ip is None:
+            return 0, 0
+        if len(self._first) > 65536:
+            # A flood of connections must not take all memory; numbers are absolute from here on.
+            self._first.clear()
+        there = (ip.source, tcp.source_port, ip.destination, tcp.destination_port)
+        back = (ip.destination, tcp.destination_port, ip.source, tcp.source_port)
+        if tcp.flags & 0x02:
+            self._first[there] = tcp.sequence_number
+            return 0, self._first.get(back, 0)
+        if there not in self._first:
+            self._first[there] = tcp.sequence_number
+            self._first.setdefault(back, tcp.acknowledgement_number)
+            return 0, 0
+        return self._first[there], self._first.get(back, 0)
+
+    def __call__(self, frame: Frame) -> None:
+        if self._as_json:
+            click.echo(json.dumps(frame_object(frame), ensure_ascii=False))
+            return
+        if frame.timestamp_ns is None:
+            stamp = "--:--:--.------"
+        else:
+            seconds, rest = divmod(frame.timestamp_ns, 1_000_000_000)
+            stamp = f"{datetime.fromtimestamp(seconds):%H:%M:%S}.{rest // 1000:06d}"
+        line = f"{stamp} {frame.summary(*self._bases(frame))}"
+        if self._dump:
+            from ..wire.frame import hexdump
+
+            line += "\n" + "\n".join(f"    {each}" for each in hexdump(frame).splitlines()[1:])
+        click.echo(line)
+
+
+@click.command()
+@click.option("-i", "--interface", metavar="NAME", help="Capture here; without it, on every interface.")
+@click.option("-r", "--read", "source", metavar="FILE", help="Read this capture file instead; - is standard input.")
+@options.output(
+    "Write a capture file instead of printing: .pcapng or .pcap, also .gz or .zst; - is standard output.", "-w"
+)
+@click.option("-c", "--count", type=click.IntRange(min=1), metavar="N", help="Stop after N frames.")
+@options.duration
+@click.option("--promiscuous", is_flag=True, help="Also frames to other hosts.")
+@click.option("-Q", "--direction", type=click.Choice(["both", "in", "out"]), default="both", help="Only one direction.")
+@click.option(
+    "-s",
+    "--snap-length",
+    type=click.IntRange(1, 262_144),
+    default=262_144,
+    metavar="BYTES",
+    help="Bytes kept of each frame.",
+)
+@click.option("-x", "--hexdump", "dump", is_flag=True, help="Also the bytes, field by field.")
+@click.option("-S", "--absolute", is_flag=True, help="TCP numbers as they are, not counted from the first.")
+@click.option("-f", "--follow", is_flag=True, help="With -r: wait for more at the end of a growing file.")
+@options.json
+@options.quiet
+@click.argument("filter_words", metavar="[FILTER]", nargs=-1)
+def command(
+    interface: str | None,
+    source: str | None,
+    output: Path | None,
+    count: int | None,
+    for_s: float | None,
+    promiscuous: bool,
+    direction: Any,
+    snap_length: int,
+    dump: bool,
+    absolute: bool,
+    follow: bool,
+    as_json: bool,
+    quiet: bool,
+    filter_words: tuple[str, ...],
+) -> int:
+    """Record frames.
+
+    FILTER is tcpdump's language, such as: tcp port 443 and host 192.0.2.1
+    """
+    from ..errors import UsageError
+
+    text = " ".join(filter_words) or None
+    printer = _Printer(as_json=as_json, dump=dump, absolute=absolute)
+    if source is not None:
+        if interface is not None:
+            raise UsageError("-i and -r exclude each other")
+        return _from_file(source, output, count, text, follow, printer, quiet)
+    from ..wire.capture import capture
+
+    with capture(
+        interface, filter=text, direction=direction, promiscuous=promiscuous, snap_length=snap_length
+    ) as running:
+        where = running.interface or "every interface"
+        if not quiet:
+            click.echo(f"capturing on {where}; Ctrl-C ends it", err=True)
+        return _live(running, output, count, for_s, printer, quiet)
+
+
+def _from_file(
+    source: str, output: Path | None, count: int | None, text: str | None, follow: bool, printer: _Printer, quiet: bool
+) -> int:
+    from ..wire import pcap
+    from ..wire.capture import disk_full
+
+    with pcap.read(source, filter=text, follow=follow) as reader:
+        number = 0
+        try:
+            if output is None:
+                for frame in reader:
+                    printer(frame)
+                    number += 1
+                    if number == count:
+                        break
+            else:
+                with pcap.Writer(output) as writer:
+                    for frame in reader:
+                        described = reader.interfaces[frame.interface]
+                        place = writer.interface(frame.link_type, name=described["name"], filter=described["filter"])
+                        writer.write(frame, interface=place)
+                        number += 1
+                        if number == count:
+                            break
+        except KeyboardInterrupt:
+            pass
+        except OSError as error:
+            line = None if output is None else disk_full(error, output)
+            if line is None:
+                raise
+            click.echo(line, err=True)
+            return 2
+        tail = None if number == count else reader.tail
+        if tail is not None and not follow:
+            click.echo(
+                f"{source}: {tail.reason}; {tail.unusable_bytes} bytes from byte {tail.offset} on were of no use",
+                err=True,
+            )
+        if output is not None and not quiet:
+            click.echo(f"{number} frames written to {output}", err=True)
+    return 0
+
+
+def _live(
+    running: Capture, output: Path | None, count: int | None, for_s: float | None, printer: _Printer, quiet: bool
+) -> int:
+    from ..wire.capture import InterfaceGone, disk_full
+    from ..wire.pcap import Writer
+
+    end = None if for_s is None else time.monotonic() + for_s
+    number = 0
+    status = 0
+
+    def left(slice_s: float) -> float:
+        return slice_s if end is None else min(slice_s, end - time.monotonic())
+
+    try:
+        if output is None:
+            while (count is None or number < count) and left(1.0) > 0:
+                for frame in running.read(left(1.0)):
+                    printer(frame)
+                    number += 1
+                    if number == count:
+                        break
+                sys.stdout.flush()
+        else:
+            with Writer(output) as writer:
+                while (count is None or number < count) and (wait := left(0.5)) > 0:
+                    number += running.save(writer, duration_s=wait, limit=None if count is None else count - number)
+                    writer.flush()
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    except InterfaceGone as error:
+        click.echo(f"{error}; what came before was kept", err=True)
+        status = 2
+    except OSError as error:
+        line = None if output is None else disk_full(error, output)
+        if line is None:
+            raise
+        click.echo(line, err=True)
+        status = 2
+    statistics = running.statistics()
+    if not quiet:
+        place = f" written to {output}" if output is not None else ""
+        click.echo(f"{number} frames{place}; {statistics.seen} matched, {statistics.dropped} dropped", err=True)
+    return status

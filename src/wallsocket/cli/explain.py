@@ -1,0 +1,206 @@
+"""``wallsocket explain``: say what is wrong, with the line and the proof."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from . import options, terminal
+from .trace import deny_io_uring, kill, one_core, payload
+
+if TYPE_CHECKING:
+    from ..diagnose import Diagnosis
+    from ..trace.recording import Recording
+    from ..trace.run import RunResult
+
+__all__ = ["command", "report_lines", "store"]
+
+#: Nothing at or above --fail-on; findings.
+_CLEAN: Final = 0
+_FINDINGS: Final = 1
+#: A longer ladder is no longer seen at a glance; `wallsocket show` has all of it.
+_LADDER_LINES: Final = 16
+
+
+class _WithTarget(click.Command):
+    """What stands after ``--`` is the command to run, untouched."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        target: tuple[str, ...] | None = None
+        if "--" in args:
+            position = args.index("--")
+            target = tuple(args[position + 1 :])
+            args = args[:position]
+        context.meta["target"] = target
+        return super().parse_args(context, args)
+
+    def collect_usage_pieces(self, context: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(context), "| -- COMMAND"]
+
+
+@click.command("explain", cls=_WithTarget)
+@options.recording
+@options.lab
+@options.output("Keep the recording here (with a command).")
+@options.overwrite
+@options.duration
+@options.user
+@payload
+@one_core
+@deny_io_uring
+@kill
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note", "never"]),
+    default="error",
+    show_default=True,
+    help="Exit with status 1 when there is a finding this grave.",
+)
+@options.json
+@options.quiet
+@click.pass_context
+def command(
+    context: click.Context,
+    recording: Path | None,
+    lab: bool,
+    output: Path | None,
+    overwrite: bool,
+    for_s: float | None,
+    user: str | None,
+    payload: int,
+    one_core: bool,
+    deny_io_uring: bool,
+    kill: bool,
+    fail_on: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    r"""Say what is wrong in a recording (the newest if none is named), or run a command and say it then.
+
+    \b
+    wallsocket explain                        the newest recording
+    wallsocket explain run.wsrec
+    wallsocket explain -- ./server --port 80  run it, on the machine's own network
+    wallsocket explain --lab -- sh run.sh     in a private network: the wire is seen, too
+
+    With a command the findings go to stderr (with --json to stdout), after what the command says itself. Exit status:
+    0 nothing at or above --fail-on, 1 findings, 2 could not run; 126 or 127 when the command cannot be started.
+    """
+    target: tuple[str, ...] | None = context.meta["target"]
+    if target is None:
+        for given, name in ((lab, "--lab"), (output, "-o"), (for_s, "--for"), (user, "-u"), (kill, "--kill")):
+            if given:
+                raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
+        with options.open_recording(recording) as opened:
+            return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet)[0]
+    if recording is not None:
+        raise click.UsageError("give a recording or a command, not both", context)
+    if not target:
+        raise click.UsageError("no command after --", context)
+    from ..trace.recording import Recording
+    from ..trace.run import run
+
+    result = run(
+        target,
+        output=output,
+        replace=overwrite,
+        lab=lab,
+        payload=None if payload < 0 else payload,
+        for_s=for_s,
+        one_core=one_core,
+        deny_io_uring=deny_io_uring,
+        kill=kill,
+        user=user,
+    )
+    with Recording.open(result.path) as opened:
+        status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
+    # Only now: a reader would be in the way.
+    store(result.path, diagnosis)
+    return status
+
+
+def _explain(
+    recording: Recording, result: RunResult | None, *, fail_on: str, as_json: bool, quiet: bool
+) -> tuple[int, Diagnosis]:
+    """Judge and print; ``result`` is of the command that was just run, if one was."""
+    from ..diagnose import diagnose
+
+    diagnosis = diagnose(recording)
+    if as_json:
+        stream = sys.stdout.buffer
+        for line in diagnosis.json_lines():
+            stream.write(line + b"\n")
+        stream.flush()
+    elif not quiet or diagnosis.findings:
+        _print(recording, diagnosis, result)
+    return (_FINDINGS if diagnosis.reaches(fail_on) else _CLEAN), diagnosis
+
+
+def store(path: Path, diagnosis: Diagnosis) -> None:
+    """Put the findings into the recording that was just made; a full disk must not hide them."""
+    import msgspec
+
+    from ..errors import RecordingError
+    from ..trace.recording import Evidence, StoredFinding, write_findings
+
+    stored = [
+        StoredFinding(
+            finding.rule,
+            msgspec.json.encode(finding).decode(),
+            tuple(Evidence(proof.layer, proof.table, proof.row, proof.text) for proof in finding.proof),
+        )
+        for finding in diagnosis.findings
+    ]
+    try:
+        write_findings(path, stored)
+    except RecordingError as error:
+        click.echo(f"wallsocket explain: {error}", err=True)
+
+
+def report_lines(recording: Recording, diagnosis: Diagnosis, stream: TextIO, *, width: int | None = None) -> list[str]:
+    """The answer for people: the connection of the first finding as a ladder, the findings, what was checked."""
+    from ..diagnose.text import report
+
+    width = terminal.width() if width is None else width
+    started = recording.meta_int("started_realtime_ns")
+    added = recording.meta_int("added_ns_per_call")
+    lines = report(
+        diagnosis,
+        width=width,
+        colour=terminal.has_colour(stream),
+        recorded_s=started / 1e9 if started is not None else None,
+        added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
+    )
+    ladder = _ladder(recording, diagnosis, stream, width)
+    return [*ladder, "", *lines] if ladder else lines
+
+
+def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None) -> None:
+    from ..trace.text import escape
+
+    lines = report_lines(recording, diagnosis, sys.stdout if result is None else sys.stderr)
+    if result is not None:
+        if diagnosis.target_status:
+            lines.append(f"the command ended with status {diagnosis.target_status}")
+        lines.append(f"recording: {escape(str(result.path))}")
+    for line in lines:
+        click.echo(line, err=result is not None)
+
+
+def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO, width: int) -> list[str]:
+    """The connection of the first finding, when it is short enough to be read at once."""
+    socket = diagnosis.findings[0].socket if diagnosis.findings else None
+    if socket is None:
+        return []
+    from ..trace.ladder import Ladder
+    from ..trace.timeline import Timeline
+    from ..trace.wire import segment
+
+    decode = segment if recording.meta.get("wire") == "yes" else None
+    timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
+    ladder = Ladder(timeline, width=width, colour=terminal.has_colour(stream))
+    lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
+    return lines if len(lines) <= 2 * _LADDER_LINES else []

@@ -1,0 +1,370 @@
+"""``wallsocket lab``: private networks of hosts, on one line or from a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..lab import Lab, Process
+
+__all__ = ["command"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: How long a command of ``lab run`` may take until it listens, before the next one starts all the same, in seconds.
+_LISTEN_LIMIT_S = 2.0
+#: How long a program has to end after SIGTERM before it is killed, in seconds.
+_END_LIMIT_S = 2.0
+
+_IMPAIRMENTS = (
+    ("--loss", "5%", "Frames that are lost."),
+    ("--burst", "1%,20%", "Loss in bursts: probability to begin one and to end it, at each frame."),
+    ("--lose", "3,7", "Numbers of the frames of each flow that are lost."),
+    ("--lose-every", "10", "Every how manieth frame of each flow is lost."),
+    ("--delay", "50ms", "Time a frame is on its way."),
+    ("--jitter", "5ms", "Most by which that time varies."),
+    ("--duplicate", "1%", "Frames that arrive twice."),
+    ("--reorder", "1%", "Frames that later ones overtake."),
+    ("--reorder-gap", "3", "By how many they are overtaken."),
+    ("--corrupt", "1%", "Frames of which one bit is turned over."),
+    ("--rate", "10mbit", "Bits a second."),
+    ("--queue", "100", "Frames that may wait for the rate."),
+    ("--largest", "1400", "IP packets larger than this vanish without an answer."),
+)
+
+
+def _impairments(function: _Function) -> _Function:
+    for name, example, text in reversed(_IMPAIRMENTS):
+        function = click.option(name, metavar=example, help=text)(function)
+    flag = click.option("--mend-checksum", is_flag=True, default=None, help="Make corrupted frames' checksums right.")
+    return flag(function)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+_seed = click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Decides the fate of every frame.")
+_name = click.option("--name", metavar="LAB", help="Which lab, when several are up.")
+
+
+@click.group()
+def command() -> None:
+    """Private networks of hosts on this machine, without root, with links as bad as you want."""
+
+
+def _port_waits(pid: int) -> bool:
+    """Whether a socket of the process's network namespace listens (TCP), or is bound and not connected (UDP)."""
+    # Column 4 is the state (net/tcp_states.h): 0A listens; 07 is what UDP has while it is not connected.
+    for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+        with contextlib.suppress(OSError):
+            rows = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+            if any(row.split()[3] == state for row in rows):
+                return True
+    return False
+
+
+def _wait_until_it_listens(process: Process) -> None:
+    deadline = time.monotonic() + _LISTEN_LIMIT_S
+    while process.poll() is None and not _port_waits(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _status(returncode: int) -> int:
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def _publish(net: Lab, targets: tuple[str, ...], *, quiet: bool = False) -> None:
+    from ..lab import publish
+
+    for text in targets:
+        target = publish.parse(text)
+        made = net.publish(target.host, target.host_port, address=target.address, port=target.port)
+        if not quiet:
+            click.echo(f"{made.address}:{made.port} leads to {target.host}:{target.host_port}", err=True)
+
+
+_published = click.option(
+    "--publish", multiple=True, metavar="[ADDRESS:]PORT:HOST:PORT", help="Lead a port of this machine to a host's."
+)
+
+
+@command.command("run")
+@_impairments
+@_seed
+@_published
+@click.option("--ipv6", is_flag=True, help="Give the hosts IPv6 addresses as well.")
+@click.argument("programs", nargs=-1, required=True, metavar="HOST=COMMAND...")
+def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...], ipv6: bool, **values: Any) -> int:
+    """Run a command in each of some hosts, and end when the last one named ends.
+
+    The hosts are on one network and know each other by name. Commands start in the order given, each when the one before
+    listens on a port or has ended; the others are ended when the last one is. The exit status is that of the last one
+    or, if that is 0, of the first that had ended with another.
+
+    \b
+    wallsocket lab run --loss 5% --delay 50ms \\
+        server='redis-server --bind 0.0.0.0' client='redis-cli -h server ping'
+    """
+    wanted: dict[str, str] = {}
+    for text in programs:
+        name, equals, line = text.partition("=")
+        if not equals or not line.strip():
+            raise click.UsageError(f"{text!r} is not HOST=COMMAND")
+        if name in wanted:
+            raise click.UsageError(f"the host {name!r} is named twice")
+        wanted[name] = line
+    from .. import lab
+    from ..trace.text import escape
+
+    settings = _given(values)
+    if len(wanted) == 1 and settings:
+        raise click.UsageError("a single host has no link that could be set")
+    _end_by_signal()
+    with lab.hosts(*wanted, seed=seed or 0, ipv6=ipv6, **settings) as net:
+        _publish(net, publish)
+        started: list[Process] = []
+        try:
+            for name, line in wanted.items():
+                if started:
+                    _wait_until_it_listens(started[-1])
+                try:
+                    started.append(net[name].popen(line))
+                except ValueError as error:
+                    raise click.UsageError(f"{name}: {error} in {line!r}") from None
+                except FileNotFoundError:
+                    click.echo(f"wallsocket lab run: {name}: {escape(line.split()[0])}: command not found", err=True)
+                    return 127
+                except PermissionError as error:
+                    click.echo(f"wallsocket lab run: {name}: {escape(line.split()[0])}: {error.strerror}", err=True)
+                    return 126
+            last = started[-1].wait()
+            early = [process.poll() for process in started[:-1]]
+        finally:
+            _end(started)
+        failed = next((status for status in early if status), 0)
+        return _status(last or failed)
+
+
+def _end(programs: list[Process]) -> None:
+    for process in programs:
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + _END_LIMIT_S
+    for process in programs:
+        with contextlib.suppress(TimeoutError):
+            import subprocess
+
+            try:
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _end_by_signal() -> None:
+    """SIGTERM and SIGHUP end the command as Ctrl-C does: in order."""
+
+    def interrupt(number: int, _: Any) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+
+
+@command.command("up")
+@_seed
+@_published
+@click.option("--name", metavar="LAB", help="Name for other commands to find it by; the file's own without it.")
+@click.argument("file", type=click.Path(path_type=Path))
+def up(file: Path, name: str | None, seed: int | None, publish: tuple[str, ...]) -> int:
+    """Build the network that a TOML file describes, and keep it up until Ctrl-C or `lab down`."""
+    from .. import lab
+    from ..lab.control import Offer
+
+    _end_by_signal()
+    down = threading.Event()
+    with lab.load(file, seed=seed) as net:
+        offer = Offer(net, name or file.stem, on_down=down.set)
+        try:
+            _publish(net, publish)
+            for host in net:
+                addresses = " ".join(str(address) for face in host.interfaces for address in face.addresses)
+                click.echo(f"{host.name}  {addresses}")
+            click.echo(
+                f"up as {offer.name!r}: wallsocket lab shell HOST, wallsocket lab link A-B --loss 5%; Ctrl-C ends it",
+                err=True,
+            )
+            down.wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            offer.close()
+    return 0
+
+
+def _enter(name: str | None, host: str) -> Any:
+    from ..lab.control import Remote
+    from ..lab.program import Entry
+
+    _, descriptors = Remote(name).ask("enter", host=host)
+    return Entry(host, descriptors)
+
+
+def _run_inside(entry: Any, arguments: list[str], environment: dict[str, str] | None) -> int:
+    from ..lab.program import Process
+
+    # Ctrl-C is for the program inside; this command ends with it.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+        with Process(entry, arguments, env=environment, **options) as process:
+            return _status(process.wait())
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@command.command("shell")
+@_name
+@click.argument("host")
+def shell(host: str, name: str | None) -> int:
+    """Your shell in a host of a lab that is up."""
+    from ..lab import program
+
+    arguments, environment = program.shell(host)
+    return _run_inside(_enter(name, host), arguments, environment)
+
+
+@command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_name
+@click.argument("host")
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARGUMENT]...")
+def execute(host: str, arguments: tuple[str, ...], name: str | None) -> int:
+    """Run a command in a host of a lab that is up; the exit status is the command's."""
+    entry = _enter(name, host)
+    try:
+        return _run_inside(entry, list(arguments), None)
+    except (FileNotFoundError, PermissionError) as error:
+        click.echo(f"wallsocket lab exec: {arguments[0]}: {error.strerror}", err=True)
+        return 127 if isinstance(error, FileNotFoundError) else 126
+
+
+def _table(answer: dict[str, Any]) -> None:
+    for host in answer["hosts"]:
+        click.echo(f"{host['host']}  {' '.join(host['addresses'])}")
+    for link in answer["links"]:
+        click.echo(f"{link['link']}{'  CUT' if link['cut'] else ''}")
+        for way in link["ways"]:
+            settings = " ".join(f"{name}={value}" for name, value in way["settings"].items()) or "unimpaired"
+            counters = way["counters"]
+            if counters is None:
+                click.echo(f"  to {way['toward']}: plain cable")
+                continue
+            counts = " ".join(f"{name}={value}" for name, value in counters.items() if value)
+            click.echo(f"  to {way['toward']}: {settings}  {counts}")
+
+
+@command.command("link")
+@_name
+@_impairments
+@click.option("--toward", metavar="HOST", help="Only the direction that leads to this end.")
+@click.option("--clear", is_flag=True, help="First let every frame pass again.")
+@click.option(
+    "--cut", is_flag=False, flag_value="", metavar="[TIME]", help="Lose every frame, for a time or until --restore."
+)
+@click.option("--restore", is_flag=True, help="End a cut.")
+@click.option("--reset-after", metavar="BYTES", help="Reset connections that have carried so much.")
+@click.option("--refuse", type=click.IntRange(1), metavar="N", help="Refuse the first so many connections.")
+@click.option("--blackhole", metavar="TIME", help="Swallow flows this long after their first frame.")
+@click.argument("ends", metavar="A-B")
+def link(
+    ends: str,
+    name: str | None,
+    toward: str | None,
+    clear: bool,
+    cut: str | None,
+    restore: bool,
+    reset_after: str | None,
+    refuse: int | None,
+    blackhole: str | None,
+    **values: Any,
+) -> None:
+    """Change a link of a lab that is up, such as `wallsocket lab link client-server --loss 5%`."""
+    from ..lab.control import Remote
+
+    remote = Remote(name)
+    hosts, _ = remote.ask("status")
+    known = [entry["link"] for entry in hosts["links"]]
+    # A host's name may hold a hyphen, so the whole is compared, in both orders.
+    pairs = {text: text_ends for text in known for text_ends in [_split(text, hosts)]}
+    backward = {"-".join(reversed(pair)): pair for pair in pairs.values()}
+    found = pairs.get(ends) or backward.get(ends)
+    if found is None:
+        raise UsageError(
+            f"there is no link {ends!r} in the lab {remote.name!r} (there are: {', '.join(known) or 'none'})"
+        )
+    request: dict[str, Any] = {"ends": found, "settings": _given(values), "toward": toward, "clear": clear}
+    request["scripts"] = _given({"reset_after": reset_after, "refuse": refuse})
+    if blackhole is not None:
+        request["blackhole"] = blackhole
+    if cut is not None:
+        request["cut"] = cut or None
+    request["restore"] = restore
+    answer, _ = remote.ask("link", **request)
+    answer["hosts"] = []
+    answer["links"] = [entry for entry in answer["links"] if entry["link"] == "-".join(found)]
+    _table(answer)
+
+
+def _split(text: str, status: dict[str, Any]) -> list[str]:
+    entry = next(entry for entry in status["links"] if entry["link"] == text)
+    first, second = (way["toward"] for way in entry["ways"])
+    return [second, first]
+
+
+@command.command("status")
+@_name
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status(name: str | None, as_json: bool) -> None:
+    """Hosts, links and counters of a lab that is up."""
+    from ..lab.control import Remote
+
+    remote = Remote(name)
+    answer, _ = remote.ask("status")
+    if as_json:
+        click.echo(json.dumps({"lab": remote.name, **answer}))
+    else:
+        _table(answer)
+
+
+@command.command("down")
+@_name
+def down(name: str | None) -> None:
+    """End a lab that is up."""
+    from ..lab.control import Remote, running
+
+    remote = Remote(name)
+    remote.ask("down")
+    deadline = time.monotonic() + 10
+    while remote.name in running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@command.command("list")
+def list_labs() -> None:
+    """Labs of yours that are up."""
+    from ..lab.control import running
+
+    for name in running():
+        click.echo(name)

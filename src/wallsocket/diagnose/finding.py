@@ -1,0 +1,127 @@
+"""What a rule found, as people and programs get it.
+
+The fields of :class:`Finding` and their order are a stable interface: ``explain --json`` prints one per line.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["CERTAINTIES", "SEVERITIES", "CannotTell", "Certainty", "Diagnosis", "Finding", "Layer", "Proof", "Severity"]
+
+Severity = Literal["error", "warning", "note"]
+Certainty = Literal["certain", "strong", "hint"]
+Layer = Literal["calls", "kernel", "wire"]
+
+#: From the gravest to the mildest; ``--fail-on`` compares positions.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+#: From the surest to the least sure.
+CERTAINTIES: tuple[Certainty, ...] = ("certain", "strong", "hint")
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """One row of the recording that a finding rests on."""
+
+    layer: Layer
+    table: str
+    row: int  #: the row's id; of ``counter``, which has none, its position counted from 1
+    at_ns: int  #: nanoseconds since the start of the recording
+    text: str
+
+
+class ProcessName(msgspec.Struct, frozen=True):
+    """The process that a finding is about."""
+
+    pid: int
+    command: str | None
+
+
+class SocketName(msgspec.Struct, frozen=True):
+    """The socket that a finding is about; addresses as text, ``None`` where unknown."""
+
+    id: int
+    local: str | None
+    peer: str | None
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A rule that fired, with every row that proves it."""
+
+    rule: str
+    covers: tuple[int, ...]  #: numbers of docs/causes.md
+    severity: Severity
+    certainty: Certainty
+    title: str
+    why: str
+    fix: str
+    follows_from: str | None  #: the rule whose finding is the cause of this one
+    process: ProcessName | None
+    socket: SocketName | None
+    file: str | None
+    line: int | None
+    proof: tuple[Proof, ...]
+    rank: int  #: 1 is the most probable cause
+
+
+class CannotTell(msgspec.Struct, frozen=True):
+    """A rule whose question stays open, and what was missing."""
+
+    rule: str
+    missing: str  #: 'calls', 'kernel', 'wire', 'peer' (the other end was not traced) or 'facts' (not looked up)
+    reason: str
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many findings of each severity, and how the target ended."""
+
+    error: int
+    warning: int
+    note: int
+    target_status: int | None  #: 0–255, 128 + signal; ``None``: unknown or still running
+    complete: bool  #: the recording has a regular end
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The last line of ``explain --json``."""
+
+    summary: Counts
+    checked: tuple[str, ...]
+    cannot_tell: tuple[CannotTell, ...]
+    lost: int
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """The findings of one recording in order of rank, and what was and was not checked."""
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+    cannot_tell: tuple[CannotTell, ...]
+    lost: int
+    target_status: int | None
+    complete: bool = True
+
+    def summary(self) -> Summary:
+        """The summary object that ends ``--json``."""
+        counts = dict.fromkeys(SEVERITIES, 0)
+        for finding in self.findings:
+            counts[finding.severity] += 1
+        return Summary(
+            Counts(counts["error"], counts["warning"], counts["note"], self.target_status, self.complete),
+            self.checked,
+            self.cannot_tell,
+            self.lost,
+        )
+
+    def json_lines(self) -> list[bytes]:
+        """One JSON object per finding, then the summary, without line ends."""
+        encoder = msgspec.json.Encoder()
+        return [encoder.encode(item) for item in (*self.findings, self.summary())]
+
+    def reaches(self, fail_on: str) -> bool:
+        """Whether a finding is at least as grave as ``fail_on`` ('error', 'warning', 'note'; 'never': no)."""
+        if fail_on not in SEVERITIES:
+            return False
+        limit = SEVERITIES.index(fail_on)
+        return any(SEVERITIES.index(finding.severity) <= limit for finding in self.findings)

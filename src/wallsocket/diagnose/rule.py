@@ -1,0 +1,77 @@
+"""What a rule is.
+
+A rule recognises one cause. It reads the fact tables (:mod:`.facts`), never the recording; it yields an
+:class:`Evidence` only when its whole proof is present, and a :class:`~.finding.CannotTell` when a candidate was there
+but a part of the proof was not recorded.
+
+Rules here must not:
+
+- import another rule: what two rules need is a fact;
+- speak of intent: the sentence says what the program and the kernel did;
+- state as certain what a second explanation would fit as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from .finding import CannotTell, Certainty, Layer, Proof, Severity
+
+if TYPE_CHECKING:
+    from ..events import Call
+    from .facts import Facts, SocketFacts
+
+__all__ = ["Evidence", "Rule"]
+
+
+@dataclass(slots=True)
+class Evidence:
+    """A rule's proof before it is ranked, grouped and joined with its causes."""
+
+    rule: Rule
+    at_ns: int  #: when it went wrong
+    why: str
+    proof: list[Proof]
+    call: Call | None = None  #: the call whose source line is shown
+    socket: int | None = None
+    process: int | None = None
+    certainty: Certainty = "certain"
+    severity: Severity = "error"
+    title: str = ""  #: replaces the rule's title where the case can be named more exactly
+    fix: str = ""
+    subjects: frozenset[int] = field(default_factory=frozenset)  #: sockets it concerns, peers included
+
+    def __post_init__(self) -> None:
+        self.title = self.title or self.rule.title
+        self.fix = self.fix or self.rule.fix
+        if self.socket is not None:
+            self.subjects |= {self.socket}
+
+
+class Rule:
+    """Base of all rules; the class attributes are its page in the manual."""
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    covers: ClassVar[tuple[int, ...]]  #: numbers of docs/causes.md
+    severity: ClassVar[Severity]  #: the gravest it gives
+    certainty: ClassVar[Certainty]  #: the surest it gives
+    layers: ClassVar[tuple[Layer, ...]]  #: without one of these it cannot be checked
+    sentence: ClassVar[str]  #: the cause in general words
+    symptoms: ClassVar[tuple[str, ...]] = ()  #: what people see and type into a search
+    proof: ClassVar[str]  #: what must be in the recording
+    fix: ClassVar[str]
+    disproof: ClassVar[str]  #: what would show that the finding is wrong
+    pictures: ClassVar[Literal["no", "also", "only"]] = "no"  #: whether `inspect` can prove it, or only `inspect` can
+    supersedes: ClassVar[tuple[str, ...]] = ()  #: more general rules that stay silent about the same socket
+    effects: ClassVar[tuple[str, ...]] = ()  #: rules whose finding on the same connection follows from this one
+
+    def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
+        """Yield a finding for each case about ``socket`` whose whole proof is in ``facts``."""
+        raise NotImplementedError
+
+    def cannot_tell(self, missing: str, reason: str) -> CannotTell:
+        """This rule's question stays open because ``missing`` was not recorded."""
+        return CannotTell(self.id, missing, reason)

@@ -1,0 +1,212 @@
+"""Findings and rules as text for people.
+
+Everything that comes from a recording is escaped; a source line is shown only when its file has not changed since.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..trace.text import Style, column_width, escape, paint, wrap
+from .finding import Diagnosis, Finding, Severity
+from .rule import Rule
+
+__all__ = ["closing_line", "finding_lines", "page", "report", "search", "source_text"]
+
+_STYLES: dict[Severity, Style] = {"error": Style.ERROR, "warning": Style.WARNING, "note": Style.DIM}
+#: A larger source file is not read for one line.
+_MAX_SOURCE_BYTES = 4 << 20
+#: How far into a file a line is looked for.
+_MAX_LINE_BYTES = 300
+_LABEL = 12
+
+
+def report(
+    diagnosis: Diagnosis, *, width: int, colour: bool = False, recorded_s: float | None = None, added: str = ""
+) -> list[str]:
+    """The whole answer of ``explain``.
+
+    Args:
+        diagnosis: what the rules said.
+        width: columns to fill.
+        colour: whether to use colours.
+        recorded_s: when the recording was made (Unix time); source files changed later are not quoted.
+        added: what tracing cost, in words.
+
+    """
+    lines: list[str] = []
+    causes = sum(1 for finding in diagnosis.findings if finding.follows_from is None)
+    numbers: dict[str, str] = {}
+    count = 0
+    for finding in diagnosis.findings:
+        if finding.follows_from is None:
+            count += 1
+            name = "CAUSE" if causes == 1 else f"CAUSE {count}"
+            numbers[finding.rule] = name
+        else:
+            name = "EFFECT"
+        lines += finding_lines(
+            finding,
+            name,
+            follows=numbers.get(finding.follows_from or "", finding.follows_from or ""),
+            width=width,
+            colour=colour,
+            recorded_s=recorded_s,
+        )
+    lines += closing_line(diagnosis, width=width, colour=colour, added=added)
+    return lines
+
+
+def finding_lines(
+    finding: Finding,
+    name: str = "CAUSE",
+    *,
+    follows: str = "",
+    width: int,
+    colour: bool = False,
+    recorded_s: float | None = None,
+) -> list[str]:
+    """One finding as a block: what, where, why, proof, usual fix."""
+    style = _STYLES[finding.severity]
+    how_sure = f"{finding.severity}, {finding.certainty}"
+    head = f"{name:<8}{how_sure:<19} {escape(finding.title)}"
+    right = f"follows from {follows}" if follows else finding.rule
+    space = width - column_width(head) - column_width(right)
+    lines = [paint(head, style, colour=colour) + (" " * space if space >= 2 else "  ") + right]
+    where = _where(finding)
+    if where:
+        quoted = source_text(finding.file, finding.line, recorded_s)
+        lines.append(f"  {paint(where, Style.BOLD, colour=colour)}" + (f"      {escape(quoted)}" if quoted else ""))
+    process = finding.process
+    if process is not None:
+        socket = finding.socket
+        ends = ""
+        if socket is not None:
+            ends = " → ".join(end for end in (socket.local, socket.peer) if end)
+        who = f"{process.command or 'process'} pid {process.pid}" + (f", socket {ends}" if ends else "")
+        lines += _labelled("in", [escape(who)], width)
+    lines += _labelled("why", escape(finding.why).split(" "), width)
+    lines += _labelled("proof", _joined(escape(proof.text) for proof in finding.proof), width)
+    if not follows:
+        lines += _labelled("usual fix", escape(finding.fix).split(" "), width)
+    return lines
+
+
+def _where(finding: Finding) -> str:
+    if finding.file is None:
+        return "line unknown"
+    return (
+        f"{escape(_short(finding.file))}:{finding.line}" if finding.line is not None else escape(_short(finding.file))
+    )
+
+
+def _short(file: str) -> str:
+    here = os.getcwd() + os.sep
+    return file[len(here) :] if file.startswith(here) else file
+
+
+def _labelled(label: str, words: Iterable[str], width: int) -> list[str]:
+    wrapped = wrap(words, max(20, width - _LABEL - 2)) or [""]
+    first, *rest = wrapped
+    return [f"  {label:<{_LABEL - 1}} {first}", *(f"  {'':<{_LABEL}}{line}" for line in rest)]
+
+
+def _joined(texts: Iterable[str]) -> list[str]:
+    """Texts with dots between them, as words that may be wrapped."""
+    words: list[str] = []
+    for text in texts:
+        if words:
+            words.append("·")
+        words += text.split(" ")
+    return words
+
+
+def source_text(file: str | None, line: int | None, recorded_s: float | None = None) -> str:
+    """The text of a source line, or nothing where the file cannot be read or has changed since ``recorded_s``."""
+    if file is None or line is None or line < 1 or not os.path.isabs(file):
+        return ""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return ""
+    found = os.fstat(descriptor)
+    changed = recorded_s is not None and found.st_mtime > recorded_s
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SOURCE_BYTES or changed:
+        os.close(descriptor)
+        return ""
+    with open(descriptor, "rb") as stream:
+        for number, text in enumerate(stream, 1):
+            if number == line:
+                return text[:_MAX_LINE_BYTES].decode("utf-8", "replace").strip()
+    return ""
+
+
+def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, added: str = "") -> list[str]:
+    """How much was checked; without findings it begins with ``No finding``, because that is all that is known."""
+    missing = Counter(question.missing for question in diagnosis.cannot_tell)
+    open_questions = len(diagnosis.cannot_tell)
+    text = f"{len(diagnosis.checked)} rules checked, {open_questions} could not be checked"
+    if missing:
+        text += f" ({', '.join(f'{layer} {count}' for layer, count in missing.most_common())})"
+    text += f"{';' if not diagnosis.findings else ','} {diagnosis.lost} events lost"
+    if not diagnosis.findings:
+        text = f"No finding: {text}"
+    if added:
+        text += f"; {added}"
+    if not diagnosis.complete:
+        text += "; the recording was cut off"
+    lines = wrap(text.split(" "), width)
+    for question in diagnosis.cannot_tell:
+        said = f"cannot tell without {question.missing}: {question.rule} ({escape(question.reason)})"
+        lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
+    return lines
+
+
+def page(rule: Rule, *, width: int, colour: bool = False) -> list[str]:
+    """The manual page of a rule."""
+    causes = ", ".join(f"#{number}" for number in rule.covers)
+    lines = [
+        paint(rule.id, Style.BOLD, colour=colour) + f"  {rule.title}",
+        f"  {rule.severity}, at best {rule.certainty}; cause {causes}; needs {', '.join(rule.layers)}",
+        "",
+    ]
+    for label, text in (
+        ("cause", rule.sentence),
+        ("seen as", "; ".join(rule.symptoms)),
+        ("proof", rule.proof),
+        ("usual fix", rule.fix),
+        ("disproof", rule.disproof),
+        ("instead of", ", ".join(rule.supersedes)),
+        ("leads to", ", ".join(rule.effects)),
+    ):
+        if text:
+            lines += _labelled(label, text.split(" "), width)
+    return lines
+
+
+def search(rules: Sequence[Rule], words: str) -> list[Rule]:
+    """Rules that fit what somebody sees, the best first; each word counts where it occurs."""
+    wanted = [word for word in words.lower().replace("(", " ").replace(")", " ").split() if word]
+    scores = []
+    for rule in rules:
+        symptoms = " ".join(rule.symptoms).lower()
+        head = f"{rule.id} {rule.title}".lower()
+        rest = f"{rule.sentence} {rule.proof} {rule.fix}".lower()
+        score = sum(
+            (4 if word in symptoms else 0) + (3 if word in head else 0) + (1 if word in rest else 0) for word in wanted
+        )
+        if any(words.lower() in symptom.lower() or symptom.lower() in words.lower() for symptom in rule.symptoms):
+            score += 20
+        every = all(word in f"{symptoms} {head} {rest}" for word in wanted)
+        if score and (every or score >= 4 * len(wanted) or score >= 20):
+            scores.append((score, rule))
+    return [rule for _, rule in sorted(scores, key=lambda scored: -scored[0])]
+
+
+def example_path(rule: Rule, name: str) -> Path:
+    """Where an example of a rule lies: ``broken.py``, ``healthy.py``."""
+    return Path(__file__).parent / "examples" / rule.id / name

@@ -1,0 +1,41 @@
+"""A network of hosts on this machine, without root: real kernels' stacks, real programs, and links as bad as you want.
+
+::
+
+    from wallsocket import lab
+
+    with lab.hosts("client", "server", loss="5%", delay="50ms") as (client, server):
+        with server.popen("redis-server --bind 0.0.0.0 --save ''"):
+            client.run("redis-cli -h server ping", check=True)
+"""
+
+from __future__ import annotations
+
+from .host import Host, Interface
+from .link import IMPAIRMENTS, Fate, Link
+from .network import Lab, Switch
+from .program import Process
+from .publish import Published
+from .scenario import load
+from .topology import firewall, hosts, line, mtu_bottleneck, nat, pair, router, star
+
+__all__ = (
+    "IMPAIRMENTS",
+    "Fate",
+    "Host",
+    "Interface",
+    "Lab",
+    "Link",
+    "Process",
+    "Published",
+    "Switch",
+    "firewall",
+    "hosts",
+    "line",
+    "load",
+    "mtu_bottleneck",
+    "nat",
+    "pair",
+    "router",
+    "star",
+)

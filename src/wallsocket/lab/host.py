@@ -1,0 +1,307 @@
+"""A host of a lab: a network namespace with its own interfaces, addresses, routes, firewall, names and programs."""
+
+from __future__ import annotations
+
+import os
+import socket as _socket
+import subprocess
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NotAvailable, UsageError
+from . import program
+from .program import Command, Process
+
+if TYPE_CHECKING:
+    from .link import Link
+    from .network import Lab
+
+__all__ = ["Host", "Interface"]
+
+_ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
+
+
+class Interface:
+    """One network interface of a host."""
+
+    __slots__ = ("addresses", "host", "index", "link", "mac", "mtu", "name")
+
+    def __init__(self, host: Host, name: str, index: int, mac: bytes, mtu: int) -> None:
+        self.host = host
+        self.name = name
+        self.index = index
+        self.mac = mac
+        self.mtu = mtu
+        self.addresses: list[IPv4Interface | IPv6Interface] = []
+        self.link: Link | None = None
+
+    def __repr__(self) -> str:
+        addresses = " ".join(map(str, self.addresses))
+        return f"<Interface {self.name} of {self.host.name} {addresses}>"
+
+
+class _Bound:
+    """A module whose functions get ``host=`` of this host: ``a.udp.bind(":53")``."""
+
+    def __init__(self, module: str, host: Host) -> None:
+        self._module = module
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        import functools
+        import importlib
+
+        function = getattr(importlib.import_module(f"wallsocket.{self._module}"), name)
+        return functools.partial(function, host=self._host) if callable(function) else function
+
+
+class Host:
+    """A host of a lab. Made by :meth:`Lab.host` and the functions of :mod:`wallsocket.lab`."""
+
+    def __init__(self, lab: Lab, name: str, number: int, *, forward: bool) -> None:
+        self.lab = lab
+        self.name = name
+        self.forward = forward
+        self.interfaces: list[Interface] = []
+        self.nameserver: str | None = None
+        self._number = number
+        self._next_index = 2
+        self._entered: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name} {self.address or 'without address'}>"
+
+    # Sockets
+
+    def socket(self, family: int = _socket.AF_INET, type: int = _socket.SOCK_STREAM, proto: int = 0) -> _socket.socket:
+        """A socket of this host, in the calling process; used like one of ``socket.socket``.
+
+        Raises:
+            OSError: the kernel has no such socket, with its own error number.
+
+        """
+        descriptor = self.lab._namespaces.socket(self._number, family, type & ~_socket.SOCK_NONBLOCK, proto)
+        made = _socket.socket(family, type & ~(_socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC), proto, fileno=descriptor)
+        if type & _socket.SOCK_NONBLOCK:
+            made.setblocking(False)
+        return made
+
+    @property
+    def udp(self) -> Any:
+        """The functions of :mod:`wallsocket.udp`, for this host."""
+        return _Bound("udp", self)
+
+    @property
+    def tcp(self) -> Any:
+        """The functions of :mod:`wallsocket.tcp`, for this host."""
+        return _Bound("tcp", self)
+
+    # Programs
+
+    def popen(self, command: Command, **options: Any) -> Process:
+        """Start a program in this host; see :class:`Process`."""
+        process = Process(self, command, **options)
+        self.lab._programs.add(process)
+        return process
+
+    def run(
+        self,
+        command: Command,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        **options: Any,
+    ) -> subprocess.CompletedProcess[Any]:
+        """Run a program in this host to its end; like ``subprocess.run``, and a text is split as a shell would.
+
+        Raises:
+            UsageError: arguments that exclude each other.
+            OSError: the program cannot be executed.
+            subprocess.TimeoutExpired: it took longer than ``timeout`` seconds, and was killed.
+            subprocess.CalledProcessError: with ``check``, its status is not 0.
+
+        """
+        return program.run(
+            self, command, input=input, capture_output=capture_output, timeout=timeout, check=check, **options
+        )
+
+    def shell(self) -> int:
+        """Run the user's shell in this host, on the caller's terminal; its exit status."""
+        command, environment = program.shell(self.name)
+        return self.run(command, env=environment).returncode
+
+    def _enter(self) -> list[int]:
+        """Descriptors of the namespaces that a program of this host joins."""
+        if not self._entered:
+            self.lab._push_names(self)
+            self._entered = self.lab._namespaces.enter(self._number)
+        return self._entered
+
+    # Addresses, names, routes
+
+    @property
+    def address(self) -> str | None:
+        """The first IPv4 address, else the first IPv6 one, without its prefix length; None before the host has a link."""
+        every = [address for interface in self.interfaces for address in interface.addresses]
+        every.sort(key=lambda address: address.version)
+        return str(every[0].ip) if every else None
+
+    def address_on(self, other: Host, version: int = 4) -> str:
+        """The address of this host that ``other`` reaches most directly: on a network they share, else the first one.
+
+        Raises:
+            UsageError: this host has no address of that IP version.
+
+        """
+        own = [
+            address for interface in self.interfaces for address in interface.addresses if address.version == version
+        ]
+        if not own:
+            raise UsageError(f"host {self.name!r} has no IPv{version} address")
+        networks = {address.network for interface in other.interfaces for address in interface.addresses}
+        return str(next((address for address in own if address.network in networks), own[0]).ip)
+
+    def interface(self, name: str) -> Interface:
+        """The interface of that name.
+
+        Raises:
+            UsageError: there is none.
+
+        """
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        known = ", ".join(interface.name for interface in self.interfaces) or "none"
+        raise UsageError(f"host {self.name!r} has no interface {name!r} (it has: {known})")
+
+    def add_address(self, interface: str, address: str) -> None:
+        """Add an address with prefix length, such as ``192.0.2.7/24``, to an interface.
+
+        Raises:
+            UsageError: the address or the interface does not exist, or the host has it already.
+
+        """
+        there, parsed = self.interface(interface), _interface_address(address)
+        if parsed in there.addresses:
+            raise UsageError(f"{self.name!r} has the address {parsed} already")
+        if parsed.version == 6:
+            self.sysctl(f"net/ipv6/conf/{interface}/disable_ipv6", "0")
+        self.lab._namespaces.address(self._number, there.index, str(parsed.ip), parsed.network.prefixlen, True)
+        there.addresses.append(parsed)
+        self.lab._changed()
+
+    def remove_address(self, interface: str, address: str) -> None:
+        """Remove an address from an interface.
+
+        Raises:
+            UsageError: it is not there.
+
+        """
+        there, parsed = self.interface(interface), _interface_address(address)
+        if parsed not in there.addresses:
+            raise UsageError(f"{interface} of {self.name!r} does not have the address {parsed}")
+        self.lab._namespaces.address(self._number, there.index, str(parsed.ip), parsed.network.prefixlen, False)
+        there.addresses.remove(parsed)
+        self.lab._changed()
+
+    def add_route(
+        self, destination: str, *, via: str | Host | None = None, interface: str | None = None, kind: str = "unicast"
+    ) -> None:
+        """Add or replace a route.
+
+        Args:
+            destination: a network such as ``192.0.2.0/24``, or ``default`` (IPv4) or ``::/0``.
+            via: address, or host, of the next router.
+            interface: name of the interface, when the destination is on the link.
+            kind: ``unicast``, or ``blackhole`` (drops silently), ``unreachable``, ``prohibit`` (both answer by ICMP).
+
+        Raises:
+            UsageError: something is not an address, or does not exist.
+            OSError: the kernel refuses it; its sentence is part of the text.
+
+        """
+        self._route(destination, via, interface, kind, True)
+
+    def remove_route(self, destination: str, *, via: str | Host | None = None, interface: str | None = None) -> None:
+        """Remove a route.
+
+        Raises:
+            UsageError: something is not an address, or does not exist.
+            OSError: there is no such route.
+
+        """
+        self._route(destination, via, interface, "unicast", False)
+
+    def _route(self, destination: str, via: str | Host | None, interface: str | None, kind: str, add: bool) -> None:
+        try:
+            network = ip_network("0.0.0.0/0" if destination == "default" else destination)
+            gateway = via.address_on(self, network.version) if isinstance(via, Host) else via
+            if gateway is not None and ip_address(gateway).version != network.version:
+                raise UsageError(f"route to {destination}: the router {gateway} is of the other IP version")
+        except ValueError as error:
+            raise UsageError(f"route to {destination!r} via {via!r}: {error}") from None
+        if kind not in _ROUTE_KINDS:
+            raise UsageError(f"a route is {', '.join(_ROUTE_KINDS)}, not {kind!r}")
+        index = self.interface(interface).index if interface is not None else None
+        if gateway is None and index is None and kind == "unicast" and add:
+            raise UsageError(f"route to {destination}: give via= or interface=")
+        self.lab._namespaces.route(
+            self._number, str(network.network_address), network.prefixlen, gateway, index, _ROUTE_KINDS[kind], add
+        )
+
+    def set_nameserver(self, address: str | Host | None) -> None:
+        """Let programs of this host ask this DNS server (what /etc/resolv.conf says); None: the machine's file again.
+
+        Programs that run already keep what they have read.
+        """
+        self.nameserver = address.address_on(self) if isinstance(address, Host) else address
+        if self._entered:
+            self.lab._push_names(self)
+            self._leave()
+
+    def _leave(self) -> None:
+        for descriptor in self._entered:
+            os.close(descriptor)
+        self._entered = []
+
+    # Settings
+
+    def sysctl(self, name: str, value: str | int | None = None) -> str:
+        """Read a sysctl of this host's network, or set it: ``a.sysctl("net.ipv4.tcp_syncookies", 0)``.
+
+        Raises:
+            OSError: there is no such sysctl in a host, or it does not take the value.
+
+        """
+        return self.lab._namespaces.sysctl(self._number, name, None if value is None else str(value))
+
+    def nft(self, rules: str) -> str:
+        """Load nftables rules (the language of nft(8)) in this host; what nft printed.
+
+        Raises:
+            NotAvailable: the program ``nft`` is not installed.
+            UsageError: nft does not accept the rules; its sentence is in the text.
+
+        """
+        try:
+            # Debian keeps it in a directory that is not on every user's path.
+            path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+            done = self.run(
+                ["nft", "-f", "-"], input=rules, text=True, capture_output=True, env={**os.environ, "PATH": path}
+            )
+        except FileNotFoundError:
+            raise NotAvailable("firewall rules need the program nft: install the package nftables") from None
+        if done.returncode:
+            raise UsageError(f"nft in host {self.name!r}: {done.stderr.strip()}")
+        return str(done.stdout)
+
+
+def _interface_address(text: str) -> IPv4Interface | IPv6Interface:
+    try:
+        if "/" not in text:
+            raise ValueError("the prefix length is missing")
+        return ip_interface(text)
+    except ValueError as error:
+        raise UsageError(f"address {text!r}: {error}; write it like 192.0.2.7/24") from None

@@ -1,0 +1,181 @@
+"""A port of this machine that leads to a host of a lab: connections are accepted here and carried over there."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import selectors
+import socket
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from .host import Host
+
+__all__ = ["Published", "Target", "parse"]
+
+_FORM = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?P<near>\d+):(?P<host>[A-Za-z0-9-]+):(?P<far>\d+)")
+#: Bytes that one direction of a connection may hold between its two sockets.
+_ROOM = 1 << 18
+
+
+class Target(NamedTuple):
+    """What ``8080:server:80`` says."""
+
+    address: str
+    """Address of this machine to listen on."""
+    port: int
+    """Port of this machine; 0 lets the kernel choose."""
+    host: str
+    """Name of the lab's host."""
+    host_port: int
+    """Port of that host."""
+
+
+def parse(text: str) -> Target:
+    """Read ``[ADDRESS:]PORT:HOST:PORT``; without an address it is 127.0.0.1.
+
+    Raises:
+        UsageError: it has another form, or a port that is none.
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not understood; write it like 8080:server:80 or 0.0.0.0:8080:server:80")
+    near, far = int(match["near"]), int(match["far"])
+    if near > 65535 or not 0 < far < 65536:
+        raise UsageError(f"{text!r}: a port is at most 65535")
+    return Target((match["address"] or "127.0.0.1").strip("[]"), near, match["host"], far)
+
+
+class _Half:
+    """One direction of a connection: what was read here and is still to be written there."""
+
+    __slots__ = ("buffer", "ended", "reader", "writer")
+
+    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.buffer = bytearray()
+        self.ended = False
+
+    def read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            part = self.reader.recv(1 << 16)
+            self.buffer += part
+            self.ended |= not part
+
+    def write(self) -> bool:
+        """Pass on what can be; whether this direction is over."""
+        with contextlib.suppress(BlockingIOError):
+            if self.buffer:
+                del self.buffer[: self.writer.send(self.buffer)]
+        if self.ended and not self.buffer:
+            with contextlib.suppress(OSError):
+                self.writer.shutdown(socket.SHUT_WR)
+            return True
+        return False
+
+
+class Published:
+    """A published port, until it is closed or its lab is. Made by :meth:`Lab.publish`."""
+
+    def __init__(self, host: Host, host_port: int, address: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server((address, port), family=family)
+        self._listener.setblocking(False)
+        self._host = host
+        self._host_port = host_port
+        self._wake, self._wait = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._halves: dict[socket.socket, list[_Half]] = {}
+        self._thread = threading.Thread(target=self._serve, name="wallsocket-publish", daemon=True)
+        self.address: str = self._listener.getsockname()[0]
+        self.port: int = self._listener.getsockname()[1]
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the listening and every connection. Again is nothing."""
+        if self._thread.is_alive():
+            self._wake.send(b"x")
+            self._thread.join()
+        self._wake.close()
+
+    def _serve(self) -> None:
+        select = self._selector
+        select.register(self._listener, selectors.EVENT_READ)
+        select.register(self._wait, selectors.EVENT_READ)
+        try:
+            while True:
+                for key, events in select.select():
+                    if key.fileobj is self._wait:
+                        return
+                    if key.fileobj is self._listener:
+                        with contextlib.suppress(OSError):
+                            self._accept()
+                    elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._halves:
+                        self._carry(key.fileobj, events)
+        finally:
+            for open_one in [self._listener, self._wait, *self._halves]:
+                open_one.close()
+            select.close()
+
+    def _accept(self) -> None:
+        outside, _ = self._listener.accept()
+        try:
+            inside = self._host.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError:
+            outside.close()
+            raise
+        outside.setblocking(False)
+        for one in (outside, inside):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # To its own address rather than to loopback: services often listen there alone, and loopback has no link.
+        address = self._host.address or "127.0.0.1"
+        with contextlib.suppress(BlockingIOError):
+            inside.connect((address, self._host_port))
+        halves = [_Half(outside, inside), _Half(inside, outside)]
+        for one in (outside, inside):
+            self._halves[one] = halves
+        self._selector.register(outside, selectors.EVENT_READ)
+        self._selector.register(inside, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def _carry(self, one: socket.socket, events: int) -> None:
+        halves = self._halves[one]
+        try:
+            if events & selectors.EVENT_READ:
+                next(half for half in halves if half.reader is one).read()
+            done = [half.write() for half in halves]
+        except OSError:
+            # A reset or a refusal on one side is passed on as a reset: an orderly end would say that all was well.
+            self._end(halves, reset=True)
+            return
+        if all(done):
+            self._end(halves, reset=False)
+            return
+        for side in (halves[0].reader, halves[1].reader):
+            incoming = next(half for half in halves if half.reader is side)
+            outgoing = next(half for half in halves if half.writer is side)
+            wanted = selectors.EVENT_WRITE if outgoing.buffer else 0
+            if not incoming.ended and len(incoming.buffer) < _ROOM:
+                wanted |= selectors.EVENT_READ
+            self._watch(side, wanted)
+
+    def _watch(self, one: socket.socket, wanted: int) -> None:
+        known = one in self._selector.get_map()
+        if wanted and known:
+            self._selector.modify(one, wanted)
+        elif wanted:
+            self._selector.register(one, wanted)
+        elif known:
+            self._selector.unregister(one)
+
+    def _end(self, halves: list[_Half], *, reset: bool) -> None:
+        for one in (halves[0].reader, halves[1].reader):
+            self._watch(one, 0)
+            del self._halves[one]
+            if reset:
+                with contextlib.suppress(OSError):
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            one.close()

@@ -1,0 +1,111 @@
+"""The pytest plugin: fixtures for tests of any project.
+
+``wallsocket_lab`` gives a test networks of its own, as bad as it wants::
+
+    def test_my_client_survives_loss(wallsocket_lab):
+        client, server = wallsocket_lab.hosts("client", "server", loss="10%")
+        server.popen("my-server --bind 0.0.0.0")
+        assert client.run("my-client server", timeout=60).returncode == 0
+
+Labs end with the test, with every program in them. They share nothing, so tests may run in parallel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+__all__ = ["LabFactory", "wallsocket_lab"]
+
+
+class LabFactory:
+    """Makes labs that end with the test. Has the functions of :mod:`wallsocket.lab` that return a lab."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.labs: list[Lab] = []
+
+    def _keep(self, make: Callable[..., Lab], *arguments: Any, **options: Any) -> Lab:
+        options.setdefault("seed", self.seed)
+        made = make(*arguments, **options)
+        self.labs.append(made)
+        return made
+
+    def lab(self, **options: Any) -> Lab:
+        """An empty lab, to add hosts and links to."""
+        from . import lab
+
+        return self._keep(lab.Lab, **options)
+
+    def load(self, source: str | os.PathLike[str] | dict[str, Any], **options: Any) -> Lab:
+        """The lab that a TOML file describes; its programs run."""
+        from . import lab
+
+        made = lab.load(source, **options)
+        self.labs.append(made)
+        return made
+
+    def hosts(self, *names: str, **options: Any) -> Lab:
+        """Hosts on one network; see :func:`wallsocket.lab.hosts`."""
+        from . import lab
+
+        return self._keep(lab.hosts, *names, **options)
+
+    def __getattr__(self, name: str) -> Callable[..., Lab]:
+        from . import lab
+
+        if name not in ("firewall", "line", "mtu_bottleneck", "nat", "pair", "router", "star"):
+            raise AttributeError(f"wallsocket_lab has no {name!r}")
+        return lambda *arguments, **options: self._keep(getattr(lab, name), *arguments, **options)
+
+    def report(self) -> str:
+        """Seed, links and counters of the labs, for the report of a failed test."""
+        lines = [f"seed {self.seed} (again with --wallsocket-seed={self.seed})"]
+        for made in self.labs:
+            for link in made.links:
+                for end in (link.b, link.a):
+                    counts = link.counters(end) if link.counts else {}
+                    text = " ".join(f"{name}={value}" for name, value in counts.items() if value) or "plain cable"
+                    lines.append(f"{link} to {end.name}: {text}")
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """End all labs."""
+        for made in self.labs:
+            made.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--wallsocket-seed``."""
+    group = parser.getgroup("wallsocket")
+    group.addoption(
+        "--wallsocket-seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of the wallsocket_lab fixture's links (default 0)",
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add seed and counters of the labs to the report of a failed test."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    factory = getattr(item, "funcargs", {}).get("wallsocket_lab")
+    if report.when == "call" and report.failed and isinstance(factory, LabFactory) and factory.labs:
+        report.sections.append(("wallsocket lab", factory.report()))
+
+
+@pytest.fixture
+def wallsocket_lab(request: pytest.FixtureRequest) -> Iterator[LabFactory]:
+    """Private networks for one test: ``wallsocket_lab.hosts("client", "server", loss="10%", delay="50ms")``."""
+    factory = LabFactory(request.config.getoption("--wallsocket-seed"))
+    yield factory
+    factory.close()

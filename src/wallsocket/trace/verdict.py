@@ -1,0 +1,114 @@
+"""One line per socket: how it went, in words, from what it did and was."""
+
+from __future__ import annotations
+
+from ..kernel import names as naming
+from .calls import named
+from .syscalls import Role
+from .timeline import TcpState, Timeline, Track
+
+__all__ = ["amount", "duration", "verdict"]
+
+
+def duration(span_ns: int) -> str:
+    """A span of time with three digits at most: ``85 µs``, ``4.2 ms``, ``1.5 s``, ``2 min 5 s``."""
+    if span_ns < 1_000:
+        return f"{span_ns} ns"
+    for unit, size in (("µs", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)):
+        value = span_ns / size
+        if value < (999.5 if unit != "s" else 119.5):
+            return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0") + f" {unit}"
+    seconds = round(span_ns / 1_000_000_000)
+    if seconds < 7200:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def amount(count: int, noun: str) -> str:
+    """``1 byte``, ``3 bytes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def verdict(timeline: Timeline, track: Track) -> str:
+    """How the socket ended and what it moved, in one line without a full stop."""
+    if track.listening:
+        return _listener(track)
+    parts = [_tcp_end(timeline, track) if track.tcp else _other_end(timeline, track)]
+    if track.sent or track.received:
+        parts.append(f"{_sent(track)}, {_received(track)}")
+    if track.drops:
+        parts.append(f"{track.drops} dropped by the kernel")
+    return "; ".join(part for part in parts if part)
+
+
+def _sent(track: Track) -> str:
+    if track.tcp or not track.messages_sent:
+        return f"sent {amount(track.sent, 'byte')}"
+    return f"sent {amount(track.sent, 'byte')} in {amount(track.messages_sent, 'message')}"
+
+
+def _received(track: Track) -> str:
+    if track.tcp or not track.messages_received:
+        return f"received {amount(track.received, 'byte')}"
+    return f"received {amount(track.received, 'byte')} in {amount(track.messages_received, 'message')}"
+
+
+def _listener(track: Track) -> str:
+    end = "closed" if track.closed else _left_open(track)
+    backlog = f", backlog {track.backlog}" if track.backlog is not None else ""
+    return f"listened{backlog}, accepted {amount(track.accepted, 'connection')}; {end}"
+
+
+def _tcp_end(timeline: Timeline, track: Track) -> str:
+    failed = track.failed
+    connected = track.connected or bool(track.sent or track.received)
+    if failed is not None and timeline.role(failed) is Role.CONNECT and not connected:
+        assert failed.errno is not None
+        return f"could not connect: {naming.error(failed.errno)}"
+    if track.pending_error is not None and not connected:
+        return f"could not connect: {named(naming.error, track.pending_error)}"
+    if not connected and track.state in (None, TcpState.CLOSE):
+        return "never connected"
+    if not connected and track.state is TcpState.SYN_SENT:
+        return "still connecting when the recording ended" if not track.closed else "closed while connecting"
+    if track.reset_received:
+        return "reset by the peer"
+    if track.unread and track.closed:
+        return f"closed with {amount(track.unread, 'byte')} unread, which resets the peer"
+    if track.died:
+        return "gone before this side closed it: reset, or timed out"
+    if track.reset_sent:
+        return "reset by this side"
+    if failed is not None and timeline.role(failed) in (Role.SEND, Role.RECEIVE):
+        assert failed.errno is not None
+        return f"failed in {timeline.name(failed)} with {naming.error(failed.errno)}"
+    if track.waiting is not None:
+        return _waiting(timeline, track)
+    if track.closed:
+        return "both sides ended" if track.peer_ended else "closed by this side first"
+    with_process = track.socket.ended_ns is not None
+    if track.peer_ended and not track.has_been(TcpState.FIN_WAIT1):
+        return "the peer ended, this side did not close " + ("until its process ended" if with_process else "it")
+    if with_process:
+        return "ended with its process"
+    return "ended for writing, open to the end" if track.write_ended else "open to the end"
+
+
+def _other_end(timeline: Timeline, track: Track) -> str:
+    failed = track.failed
+    if failed is not None and failed.errno is not None:
+        return f"failed in {timeline.name(failed)} with {naming.error(failed.errno)}"
+    if track.waiting is not None:
+        return _waiting(timeline, track)
+    return "closed" if track.closed else _left_open(track)
+
+
+def _waiting(timeline: Timeline, track: Track) -> str:
+    call = track.waiting
+    assert call is not None
+    waited = max(0, timeline.recording.ended_ns - call.entry_ns)
+    return f"waited in {timeline.name(call)} for {duration(waited)} when the recording ended"
+
+
+def _left_open(track: Track) -> str:
+    return "closed by the end of its process" if track.socket.ended_ns is not None else "open to the end"

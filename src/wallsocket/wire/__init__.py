@@ -1,0 +1,95 @@
+"""Frames: capture them, read and write them in files, take them apart, build and send them, and ask the network.
+
+Everything that touches the network takes ``host=``: an object with ``socket(family, type, proto)``, such as a host of a
+lab; without it the caller's own network is meant. Nothing here goes through the endpoints.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .._core.wire import Frame
+    from .arp import arp
+    from .ask import ask, ask_many
+    from .capture import Capture, capture
+    from .collection import collection
+    from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw
+    from .frame import decode, hexdump
+    from .inject import inject, replay
+    from .pcap import read, write
+    from .ping import ping
+    from .streams import streams
+    from .traceroute import traceroute
+
+_PLACES = {
+    "ARP": "craft",
+    "Capture": "capture",
+    "Dot1Q": "craft",
+    "Ethernet": "craft",
+    "ICMP": "craft",
+    "ICMPv6": "craft",
+    "IGMP": "craft",
+    "IPv4": "craft",
+    "IPv6": "craft",
+    "Raw": "craft",
+    "TCP": "craft",
+    "UDP": "craft",
+    "arp": "arp",
+    "ask": "ask",
+    "ask_many": "ask",
+    "capture": "capture",
+    "collection": "collection",
+    "decode": "frame",
+    "hexdump": "frame",
+    "inject": "inject",
+    "ping": "ping",
+    "read": "pcap",
+    "replay": "inject",
+    "streams": "streams",
+    "traceroute": "traceroute",
+    "write": "pcap",
+}
+
+__all__ = [
+    "ARP",
+    "ICMP",
+    "IGMP",
+    "TCP",
+    "UDP",
+    "Capture",
+    "Dot1Q",
+    "Ethernet",
+    "Frame",
+    "ICMPv6",
+    "IPv4",
+    "IPv6",
+    "Raw",
+    "arp",
+    "ask",
+    "ask_many",
+    "capture",
+    "collection",
+    "decode",
+    "hexdump",
+    "inject",
+    "ping",
+    "read",
+    "replay",
+    "streams",
+    "traceroute",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Frame":
+        value: Any = importlib.import_module("wallsocket._core.wire").Frame
+    elif name in _PLACES:
+        value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # A function may have the name of its module (ping.ping): what the caller asked for wins.
+    globals()[name] = value
+    return value

@@ -1,0 +1,42 @@
+"""The catalogue of causes agrees with the rules."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from wallsocket.diagnose import all_rules
+
+CAUSES = Path(__file__).parents[2] / "docs" / "causes.md"
+
+
+def catalogue() -> dict[int, list[str]]:
+    """Number of a cause -> the rules that the page names."""
+    found = {}
+    for line in CAUSES.read_text(encoding="utf-8").splitlines():
+        if re.match(r"\| \d+ \|", line):
+            cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+            assert len(cells) == 6, line
+            assert all(cells[:5]), line
+            found[int(cells[0])] = re.findall(r"`([a-z0-9-]+)`", cells[5])
+    return found
+
+
+def test_every_cause_is_listed_once_and_in_order() -> None:
+    assert list(catalogue()) == list(range(1, 108))
+
+
+def test_the_page_marks_exactly_what_the_rules_cover() -> None:
+    covered: dict[int, list[str]] = {number: [] for number in catalogue()}
+    for rule in all_rules():
+        for number in rule.covers:
+            covered[number].append(rule.id)
+    assert catalogue() == covered
+
+
+def test_rules_are_named_once_and_refer_to_rules() -> None:
+    names = [rule.id for rule in all_rules()]
+    assert len(set(names)) == len(names)
+    for rule in all_rules():
+        assert set(rule.supersedes) | set(rule.effects) <= set(names)
+        assert rule.id not in rule.supersedes

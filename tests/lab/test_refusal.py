@@ -1,0 +1,129 @@
+"""Machines that allow no namespaces, by denial filters that behave as they do."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.lab.apart import Apart, wait_until
+
+#: Installs a seccomp filter in this process, as seccomp(2) has it: classic BPF over struct seccomp_data (nr at 0, arguments from 16).
+FILTER = """
+import ctypes, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def install(instructions):
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
+    buffer = ctypes.create_string_buffer(program)
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+    wanted = Program(len(instructions), ctypes.addressof(buffer))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, ctypes.byref(wanted), 0, 0) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+LOAD, EQUAL, MASK, GREATER, RETURN = 0x20, 0x15, 0x45, 0x25, 0x06
+ALLOW, EPERM = 0x7FFF0000, 0x00050001
+UNSHARE, WRITE = 272, 1
+"""
+
+#: Docker's default profile: unshare gives EPERM.
+NO_UNSHARE = (
+    FILTER
+    + """
+install([(LOAD, 0, 0, 0), (EQUAL, 0, 1, UNSHARE), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)])
+"""
+)
+
+#: Ubuntu's AppArmor: unshare works, but the new namespace has no rights: the write of uid_map gives EPERM. Nothing else in the
+#: programs concerned writes so little to a descriptor above 2 (a map is "UID UID 1"; both its numbers and Python's own writes differ).
+NO_MAP = (
+    FILTER
+    + """
+install([
+    (LOAD, 0, 0, 0), (EQUAL, 0, 5, WRITE),
+    (LOAD, 0, 0, 16), (GREATER, 0, 3, 2),
+    (LOAD, 0, 0, 32), (GREATER, 1, 0, 20),
+    (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW),
+])
+"""
+)
+
+#: Root's own way out: only user namespaces are refused (CLONE_NEWUSER is 0x10000000).
+NO_USER = (
+    FILTER
+    + """
+install([
+    (LOAD, 0, 0, 0), (EQUAL, 0, 3, UNSHARE),
+    (LOAD, 0, 0, 16), (MASK, 0, 1, 0x10000000),
+    (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW),
+])
+"""
+)
+
+TRY = """
+from wallsocket import lab, errors
+try:
+    lab.hosts("a", "b")
+except errors.NotPermitted as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("denial", "what"),
+    [(NO_UNSHARE, "unshare(CLONE_NEWUSER)"), (NO_MAP, "write /proc/self/")],
+    ids=["docker", "ubuntu"],
+)
+def test_a_refusal_names_what_was_refused_by_whom_and_what_allows_it(apart: Apart, denial: str, what: str) -> None:
+    process = apart.start(denial + TRY)
+    output, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert output.startswith(f"a lab needs a user and network namespace: cannot {what}")
+    assert "Operation not permitted" in output
+    # The filter of the test is a seccomp filter, so that is the setting that is found.
+    assert "a seccomp filter of this container or service refuses it; allow it with: docker run" in output
+    wait_until(lambda: not apart.left(), "no process is left")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without user namespaces")
+def test_root_without_user_namespaces_gets_plain_ones(apart: Apart) -> None:
+    program = (
+        NO_USER
+        + """
+from wallsocket import lab
+with lab.hosts("a", "b", loss="10%") as (a, b):
+    link = a.lab.link_between(a, b)
+    link.clear()
+    print(a.run("ping -n -c 1 -W 5 b", capture_output=True).returncode, link.counters(b)["sent"] > 0)
+"""
+    )
+    process = apart.start(program)
+    output, errors = process.communicate(timeout=60)
+    assert (output, errors) == ("0 True\n", "")
+    wait_until(lambda: not apart.left(), "no process is left")
+
+
+def test_the_settings_of_distributions_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wallsocket.lab import refusal
+
+    def explained(settings: dict[str, str]) -> str:
+        monkeypatch.setattr(refusal, "_read", lambda path: settings.get(path, ""))
+        monkeypatch.setattr(refusal.os, "geteuid", lambda: 1000)
+        return refusal._reason()
+
+    assert "sudo sysctl user.max_user_namespaces" in explained({"/proc/sys/user/max_user_namespaces": "0"})
+    assert "kernel.unprivileged_userns_clone=1" in explained({"/proc/sys/kernel/unprivileged_userns_clone": "0"})
+    ubuntu = explained({"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"})
+    assert "/etc/apparmor.d/wallsocket" in ubuntu
+    assert "lab/holder flags=(unconfined) { userns, }" in ubuntu
+    assert "docs/lab.md" in explained({})
+
+
+def test_a_missing_helper_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wallsocket import lab
+    from wallsocket.errors import NotAvailable
+    from wallsocket.lab import network, refusal
+
+    monkeypatch.setattr(network, "helper", lambda: "/no/such/holder")
+    monkeypatch.setattr(refusal, "helper", lambda: "/no/such/holder")
+    with pytest.raises(NotAvailable, match="/no/such/holder; install the package again"):
+        lab.hosts("a", "b")

@@ -1,0 +1,317 @@
+"""Switches, routers, NAT, firewalls, bottlenecks, IPv6, multicast; TOML files."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.apart import Apart, wait_until
+from wallsocket import lab
+from wallsocket.errors import UsageError
+from wallsocket.lab import Host
+
+
+def reaches(a: Host, b: Host, version: int = 4) -> bool:
+    address = b.address_on(a, version)
+    return a.run(["ping", "-n", "-c", "1", "-W", "5", address], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def seen_from(a: Host, b: Host, port: int = 80) -> str:
+    """Connect over TCP; the address that b sees."""
+    with b.socket() as listener, a.socket() as client:
+        listener.bind(("0.0.0.0", port))
+        listener.listen()
+        client.settimeout(10)
+        client.connect((b.address, port))
+        connection, peer = listener.accept()
+        connection.close()
+        return str(peer[0])
+
+
+def test_a_star_is_one_network() -> None:
+    with lab.star(4) as net:
+        assert [host.name for host in net] == ["h1", "h2", "h3", "h4"]
+        assert all(reaches(net["h1"], net[f"h{number}"]) for number in (2, 3, 4))
+
+
+def test_a_hundred_hosts_on_a_switch() -> None:
+    start = time.monotonic()
+    with lab.star(100) as net:
+        took = time.monotonic() - start
+        assert reaches(net["h1"], net["h100"])
+    # Goal: a second, measured by the benchmark; here only an order of magnitude on a busy machine.
+    assert took < 20
+
+
+def test_more_hosts_than_a_24_prefix_holds_get_a_wider_one() -> None:
+    with lab.Lab() as net:
+        hosts = net._add_hosts([f"h{number}" for number in range(300)])
+        assert net._subnets(None, len(hosts))[0].prefixlen == 23
+
+
+def test_a_line_routes_through_its_middle() -> None:
+    with lab.line(4) as net:
+        first, last = net["h1"], net["h4"]
+        assert reaches(first, last)
+        trace = first.run(["ping", "-n", "-c", "1", "-R", last.address], capture_output=True, text=True).stdout
+        assert trace.count("10.0.") >= 6
+
+
+def test_hosts_behind_a_router_reach_each_other_both_ways() -> None:
+    with lab.router(ipv6=True) as net:
+        client, server = net["client"], net["server"]
+        assert reaches(client, server)
+        assert reaches(server, client)
+        assert reaches(client, server, 6)
+        assert seen_from(client, server) == client.address
+
+
+def test_nat_hides_the_client() -> None:
+    with lab.nat() as net:
+        client, nat, server = net
+        assert seen_from(client, server) == nat.address_on(server)
+        with server.socket(type=socket.SOCK_DGRAM) as sender, pytest.raises(OSError) as caught:
+            sender.connect((client.address, 9))
+        assert caught.value.errno == errno.ENETUNREACH
+
+
+@pytest.mark.parametrize(("policy", "error"), [("drop", TimeoutError), ("reject", ConnectionRefusedError)])
+def test_a_firewall_drops_in_silence_or_rejects_aloud(policy: str, error: type[Exception]) -> None:
+    with lab.firewall(policy, allow=(80,)) as net:  # type: ignore[arg-type]
+        client, _, server = net
+        assert seen_from(client, server, 80) == client.address
+        with server.socket() as listener, client.socket() as refused:
+            listener.bind(("0.0.0.0", 81))
+            listener.listen()
+            refused.settimeout(0.5)
+            with pytest.raises(error):
+                refused.connect((server.address, 81))
+
+
+def test_a_bottleneck_tells_the_sender_or_does_not() -> None:
+    #: IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_MTU (linux/in.h).
+    discover, do, mtu = 10, 2, 14
+    for icmp in (True, False):
+        with lab.mtu_bottleneck(1400, icmp=icmp) as net:
+            client, _, server = net
+            with client.socket(type=socket.SOCK_DGRAM) as sender, server.socket(type=socket.SOCK_DGRAM) as receiver:
+                receiver.bind(("0.0.0.0", 9))
+                receiver.settimeout(5)
+                sender.setsockopt(socket.IPPROTO_IP, discover, do)
+                sender.connect((server.address, 9))
+                sender.send(b"x" * 1372)
+                assert len(receiver.recv(2000)) == 1372
+                sender.send(b"x" * 1373)
+                if icmp:
+                    wait_until(lambda: sender.getsockopt(socket.IPPROTO_IP, mtu) == 1400, "the sender was told")
+                    with pytest.raises(OSError) as caught:
+                        sender.send(b"x" * 1373)
+                    assert caught.value.errno == errno.EMSGSIZE
+                else:
+                    receiver.settimeout(0.3)
+                    with pytest.raises(TimeoutError):
+                        receiver.recv(2000)
+                    assert sender.getsockopt(socket.IPPROTO_IP, mtu) == 1500
+
+
+def test_ipv6_works_at_once_and_is_silent_when_not_asked_for() -> None:
+    with lab.hosts("a", "b", ipv6=True) as (a, b):
+        with (
+            b.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver,
+            a.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender,
+        ):
+            receiver.bind(("::", 9))
+            receiver.settimeout(5)
+            sender.sendto(b"six", (b.address_on(a, 6), 9))
+            assert receiver.recv(10) == b"six"
+    with lab.hosts("a", "b") as (a, _):
+        addresses = a.run("ip -6 -o addr show dev eth0", capture_output=True, text=True).stdout
+        assert addresses == ""
+
+
+def test_multicast_reaches_the_members_of_a_switch() -> None:
+    group = "239.1.2.3"
+    with lab.hosts("a", "b", "c") as net:
+        a, b, c = net
+        receivers = []
+        for host in (b, c):
+            receiver = host.socket(type=socket.SOCK_DGRAM)
+            receiver.bind((group, 9))
+            membership = socket.inet_aton(group) + socket.inet_aton(host.address or "")
+            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+            receiver.settimeout(5)
+            receivers.append(receiver)
+        with a.socket(type=socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(a.address or ""))
+            sender.sendto(b"to all", (group, 9))
+        for receiver in receivers:
+            assert receiver.recv(10) == b"to all"
+            receiver.close()
+
+
+FILE = """
+seed = 7
+publish = ["0:server:80"]
+
+[hosts.client]
+[hosts.router]
+forward = true
+[hosts.server]
+run = "sleep 1000"
+addresses = {eth0 = "192.0.2.1/32"}
+sysctl = {"net.ipv4.tcp_retries2" = 4}
+
+[[links]]
+between = ["client", "router"]
+delay = "5ms"
+[[links]]
+between = ["router", "server"]
+subnet = "172.16.0.0/30"
+toward = "server"
+loss = "100%"
+"""
+
+
+def test_a_file_describes_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "network.toml"
+    path.write_text(FILE)
+    with lab.load(path) as net:
+        client, _, server = net
+        assert net.seed == 7
+        assert server.address == "172.16.0.2"
+        assert server.sysctl("net.ipv4.tcp_retries2") == "4"
+        assert "192.0.2.1/32" in server.run("ip addr", capture_output=True, text=True).stdout
+        assert "sleep" in server.run("ps -e -o comm=", capture_output=True, text=True).stdout
+        assert client.run("ping -n -c 1 -W 1 server", stdout=subprocess.DEVNULL).returncode == 1
+        net.link_between("router", "server").clear()
+        assert reaches(client, server)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("hosts = [", "Invalid"),
+        ("", "no hosts"),
+        ("[hosts]\na = 1", r"\[hosts.a\] is not a table"),
+        ("[hosts.a]\nrnu = 'x'", "knows no rnu"),
+        ("[hosts.a]\nforward = 'yes'", "forward is not true or false"),
+        ("sed = 1\n[hosts.a]", "knows no sed"),
+        ("seed = 'x'\n[hosts.a]", "seed is not a whole number"),
+        ("[hosts.a]\n[[links]]\nbetween = 'ab'", "give its two ends"),
+        ("[hosts.a]\n[[links]]\nbetween = ['a', 'b']", "no host 'b'"),
+        ("[hosts.a]\n[hosts.b]\n[[links]]\nbetween = ['a', 'b']\nloss = 'x'", "loss 'x'"),
+        ("[hosts.a]\n[hosts.b]\n[[links]]\nbetween = ['a', 'b']\nlos = 'x'", "knows no los"),
+        ("[hosts.a]\n[hosts.b]\n[[links]]\nbetween = ['a', 'b']\nsubnet = 'x'", "subnet 'x'"),
+        ("[hosts.a]\n[[switches]]\nname = 's'\nhosts = ['z']", "no host 'z'"),
+        ("[hosts.a_b]", "cannot be a host name"),
+        ("publish = ['80']\n[hosts.a]", "write it like 8080:server:80"),
+        ("[hosts.a]\n[hosts.b]\n[[nat]]\ninside='a'\nbehind='b'", "no router"),
+        ("[hosts.a]\nnft = 'nonsense'", "syntax error"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line_and_leaves_nothing(
+    text: str, complaint: str, tmp_path: Path, apart: Apart
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    process = apart.start(
+        "import sys; from wallsocket.cli import main; sys.exit(main(sys.argv[1:]))", "lab", "up", str(path)
+    )
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert output == ""
+    assert re.fullmatch(rf"wallsocket: .*wrong\.toml: .*{complaint}.*\n", errors), errors
+    wait_until(lambda: not apart.left(), "no process is left")
+
+
+def test_a_missing_file_is_said() -> None:
+    with pytest.raises(UsageError, match="/no/such: No such file"):
+        lab.load("/no/such")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: lab.hosts(), "at least one host"),
+        (lambda: lab.hosts("a", loss=0.1), "no link that could be set"),
+        (lambda: lab.star(0), "star of 0"),
+        (lambda: lab.line(1), "line of 1"),
+        (lambda: lab.firewall("sideways"), "drops or rejects"),  # type: ignore[arg-type]
+        (lambda: lab.firewall(allow=(0,)), "between 1 and 65535"),
+        (lambda: lab.pair(subnet="10.0.0.0/31", mtu=100_000), "MTU of 100000"),
+        (lambda: lab.pair(ipv6=True, mtu=1000), "at least 1280"),
+    ],
+)
+def test_networks_that_cannot_be(make: object, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        make()  # type: ignore[operator]
+
+
+def echo_server(host: Host, port: int) -> tuple[socket.socket, threading.Thread]:
+    listener = host.socket()
+    listener.bind(("0.0.0.0", port))
+    listener.listen()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                data = b""
+                while part := connection.recv(65536):
+                    data += part
+                connection.sendall(data[::-1])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return listener, thread
+
+
+def test_a_published_port_leads_into_the_lab() -> None:
+    data = bytes(range(256)) * 4000
+    with lab.hosts("client", "server") as net:
+        listener, thread = echo_server(net["server"], 80)
+        published = net.publish("server", 80)
+        for _ in range(3):
+            with socket.create_connection((published.address, published.port), timeout=20) as client:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                answer = b""
+                while part := client.recv(65536):
+                    answer += part
+                assert answer == data[::-1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+        with socket.create_connection((published.address, published.port), timeout=20) as client:
+            client.settimeout(20)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        taken = published.port
+        with pytest.raises(OSError):
+            net.publish("server", 80, port=taken)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", taken), timeout=5)
+
+
+def test_reset_of_a_published_connection_is_passed_on() -> None:
+    with lab.hosts("client", "server") as net, net["server"].socket() as listener:
+        listener.bind(("0.0.0.0", 80))
+        listener.listen()
+        published = net.publish("server", 80)
+        with socket.create_connection((published.address, published.port), timeout=20) as client:
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)

@@ -1,0 +1,127 @@
+"""The commands about frames, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from wallsocket.wire import TCP, UDP, Ethernet, IPv4
+from wallsocket.wire.pcap import Writer, read
+
+
+def run(*arguments: str, status: int = 0, **options) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "wallsocket", *arguments], capture_output=True, text=True, timeout=60, **options
+    )
+    assert done.returncode == status, done
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def sample(path: Path) -> Path:
+    ends = Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
+    there, back = IPv4("10.0.0.1", "10.0.0.2"), IPv4("10.0.0.2", "10.0.0.1")
+    frames = [
+        ends / there / TCP(40000, 80, 100, 0, "S", options=[("mss", 1460)]),
+        ends / back / TCP(80, 40000, 900, 101, "S."),
+        ends / there / TCP(40000, 80, 101, 901, "."),
+        ends / there / TCP(40000, 80, 101, 901, "P.") / b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        ends / there / UDP(5000, 9) / b"\x1b[31m",
+    ]
+    with Writer(path) as writer:
+        for number, frame in enumerate(frames):
+            writer.write(frame, timestamp_ns=1_700_000_000_000_000_000 + number * 1000)
+    return path
+
+
+def test_capture_prints_a_file_as_tcpdump_does(tmp_path):
+    done = run("capture", "-r", str(sample(tmp_path / "a.pcapng")), env={"TZ": "UTC", "PATH": "/usr/bin"})
+    assert done.stdout.splitlines() == [
+        "22:13:20.000000 IP 10.0.0.1.40000 > 10.0.0.2.80: Flags [S], seq 100, win 65535, options [mss 1460], length 0",
+        "22:13:20.000001 IP 10.0.0.2.80 > 10.0.0.1.40000: Flags [S.], seq 900, ack 1, win 65535, length 0",
+        "22:13:20.000002 IP 10.0.0.1.40000 > 10.0.0.2.80: Flags [.], ack 1, win 65535, length 0",
+        "22:13:20.000003 IP 10.0.0.1.40000 > 10.0.0.2.80: Flags [P.], seq 1:28, ack 1, win 65535, length 27: "
+        "HTTP: GET / HTTP/1.1",
+        "22:13:20.000004 IP 10.0.0.1.5000 > 10.0.0.2.9: UDP, length 5",
+    ]
+
+
+def test_capture_filters_counts_converts_and_speaks_json(tmp_path):
+    path = sample(tmp_path / "a.pcapng")
+    done = run("capture", "-r", str(path), "--json", "tcp", "port", "80")
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [found["tcp"]["flags"] for found in objects] == ["S", "S.", ".", "P."]
+    assert len(run("capture", "-r", str(path), "-c", "2").stdout.splitlines()) == 2
+    target = tmp_path / "b.pcap.gz"
+    done = run("capture", "-r", str(path), "-w", str(target), "udp")
+    assert done.stderr == f"1 frames written to {target}\n"
+    assert [frame.udp.destination_port for frame in read(target)] == [9]
+    assert "udp.destination_port 9" in run("capture", "-r", str(path), "-x", "udp").stdout
+
+
+def test_bad_use_is_one_line(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("no capture file")
+    for arguments, expected in (
+        (["capture", "-r", str(text)], "not a capture file"),
+        (["capture", "-r", str(sample(tmp_path / "a.pcap")), "prt 80"], "syntax error"),
+        (["capture", "-r", str(tmp_path / "missing")], "No such file"),
+        (["capture", "-i", "nonexistent0"], "no interface 'nonexistent0'"),
+        (["replay", str(text)], "nothing is sent unasked"),
+        (["replay", str(text), "--dry-run"], "not a capture file"),
+        (["inject", "-i", "lo", "IPv4("], "neither hexadecimal nor layers"),
+        (["inject", "-i", "lo", "__import__('os')"], "neither hexadecimal nor layers"),
+        (["ping", "no such name"], "no address for"),
+        (["arp", "-i", "lo", "10.0.0.0/99"], "no IPv4 address or network"),
+    ):
+        done = run(*arguments, status=2)
+        assert expected in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_cut_file_is_shown_with_what_was_lost(tmp_path):
+    path = sample(tmp_path / "a.pcapng")
+    path.write_bytes(path.read_bytes()[:-5])
+    done = run("capture", "-r", str(path))
+    assert len(done.stdout.splitlines()) == 4
+    assert "the file ends within a record" in done.stderr
+
+
+def test_inject_shows_what_it_would_send():
+    done = run(
+        "inject", "-i", "lo", "--dry-run",
+        'Ethernet()/IPv4("10.0.0.1", "10.0.0.2")/UDP(1, range(53, 56))/"hello"',
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [f"IP 10.0.0.1.1 > 10.0.0.2.{port}: UDP, length 5" for port in (53, 54, 55)]
+
+
+def test_replay_dry_run_reports_time_and_size(tmp_path):
+    done = run("replay", str(sample(tmp_path / "a.pcap")), "--dry-run", "--json", "--map-ip", "10.0.0.1=10.9.9.9")
+    found = json.loads(done.stdout)
+    assert (found["frames"], found["skipped"]) == (5, 0)
+    assert "not OLD=NEW" in run("replay", "x", "--dry-run", "--map-ip", "10.0.0.1", status=2).stderr
+
+
+def test_ping_loopback_says_how_fast():
+    done = run("ping", "127.0.0.1", "-c", "2", "-n", "10ms", "--json", status=0) if permitted() else None
+    if done is None:
+        assert "ping_group_range" in run("ping", "127.0.0.1", "-c", "1", status=2).stderr
+        return
+    *replies, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["reply"]["kind"] for reply in replies] == ["reply", "reply"]
+    assert summary["summary"]["received"] == 2
+
+
+def permitted() -> bool:
+    """Whether this user may ping: the other half of the test is for those who may not."""
+    import socket
+
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+        try:
+            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
+        except PermissionError:
+            continue
+        return True
+    return False
