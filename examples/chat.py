@@ -17,11 +17,14 @@ LINES = framing.Delimited(strict=False, max_message=4096)
 
 
 class Peer:
+    """One person at the table."""
+
     def __init__(self, name: str, interface: str) -> None:
         self.name, self.interface = name, interface
         self.streams: dict[str, aio.MessageStream[bytes]] = {}
 
     async def run(self) -> None:
+        """Find others, be found, and send what is typed."""
         async with await aio.tcp.listen(":0") as listener, anyio.create_task_group() as group:
             group.start_soon(listener.serve, self.meet)
             group.start_soon(self.discover, listener.local[1], group)
@@ -32,6 +35,7 @@ class Peer:
             group.cancel_scope.cancel()
 
     async def announce(self, port: int) -> None:
+        """Say twice a second who listens where."""
         async with aio.udp.Endpoint() as endpoint:
             endpoint.send_multicast(interface=self.interface)
             while True:
@@ -39,6 +43,7 @@ class Peer:
                 await anyio.sleep(0.5)
 
     async def discover(self, own_port: int, group: anyio.abc.TaskGroup) -> None:
+        """Connect to whoever is announced."""
         async with await aio.udp.bind((GROUP, PORT), reuse_address=True) as endpoint:
             endpoint.join(GROUP, interface=self.interface)
             async for found in endpoint:
@@ -48,6 +53,7 @@ class Peer:
                     group.start_soon(self.meet, await aio.tcp.connect((found.peer[0], int(port))))
 
     async def meet(self, connection: aio.tcp.Connection) -> None:
+        """Exchange names, then show what the other says."""
         async with connection.messages(LINES) as stream:
             await stream.send(self.name.encode())
             name = (await stream.receive()).decode(errors="replace")

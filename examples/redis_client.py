@@ -16,9 +16,11 @@ class Resp(framing.Custom[Any]):
     """Commands go out as lists of bytes; answers are bytes, int, None, lists, or an exception object."""
 
     def encode(self, message: list[bytes], /) -> bytes:
+        """Return a command as an array of bulk strings."""
         return b"*%d\r\n" % len(message) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in message)
 
     def read(self, stream: framing.Reader, /) -> Generator[int, None, Any]:
+        """Read one answer of any type."""
         line = yield from stream.until(b"\r\n")
         kind, rest = line[:1], line[1:]
         if kind == b"+":

@@ -68,7 +68,9 @@ def test_tcp_pipes_both_ways_with_half_close():
 
 def test_tcp_messages_hex_and_json():
     with Running("tcp", "listen", "127.0.0.1:0", "--framing", "prefixed:2", "--hex") as server:
-        done = run("tcp", "connect", f"127.0.0.1:{server.port}", "--framing", "prefixed:2", "--json", stdin=b"one\n\ntwo")
+        done = run(
+            "tcp", "connect", f"127.0.0.1:{server.port}", "--framing", "prefixed:2", "--json", stdin=b"one\n\ntwo"
+        )
         shown = server.process.stdout.read().decode()
     assert "3 bytes\n00000000  6f 6e 65" in shown
     assert "|one|" in shown

@@ -167,7 +167,9 @@ def test_redis_by_a_framing_written_in_python(tmp_path):
         with connected(port) as connection:
             stream = connection.messages(Resp())
             value = random.Random(1).randbytes(100_000)
-            stream.send_many([[b"SET", b"key", value], [b"GET", b"key"], [b"GET", b"none"], [b"INCR", b"n"], [b"WRONG"]])
+            stream.send_many(
+                [[b"SET", b"key", value], [b"GET", b"key"], [b"GET", b"none"], [b"INCR", b"n"], [b"WRONG"]]
+            )
             assert [stream.receive(timeout_s=60) for _ in range(4)] == [b"OK", value, None, 1]
             assert "unknown command" in str(stream.receive(timeout_s=60))
             stream.send([b"RPUSH", b"list", b"a", b"", b"c"])
