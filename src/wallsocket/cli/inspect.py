@@ -189,7 +189,9 @@ def _doing(thread: Thread, by_id: dict[int, Socket]) -> str:
         text = f"{name} on {_ends(socket)}"
     elif len(thread.sockets) > 1:
         text = f"{name} on {len(thread.sockets)} sockets"
-    elif thread.names and thread.names != "[eventpoll]":
+    elif name == "epoll_wait" and not thread.sockets:
+        text = f"{name} on no socket"
+    elif thread.names:
         text = f"{name} on {_safe(thread.names)}"
     else:
         text = name

@@ -274,9 +274,8 @@ def _same(one: Wait | None, two: Wait) -> bool:
 def _command_line(pid: int) -> tuple[list[str], str | None]:
     words: list[str] = []
     executable = None
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = [os.fsdecode(word) for word in file.read(65_536).split(b"\0")[:-1]]
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = [os.fsdecode(word) for word in file.read(65_536).split(b"\0")[:-1]]
     with contextlib.suppress(OSError):
         executable = os.readlink(f"/proc/{pid}/exe")
     # The rules name a program by its script; its other arguments may hold secrets and are not kept.
@@ -469,7 +468,7 @@ class _Look:
             slept=slept,
             timeout_known=wait.timeout_known,
             place=row.place,
-            names=None if key is not None or name is None else name.partition(":[")[0].removeprefix("anon_inode:"),
+            names=None if key is not None or name is None else _kind(name),
         )
         return thread, row if wait.number >= 0 else None
 
@@ -596,6 +595,13 @@ class _Look:
                 self.notes.append(
                     f"{process.command} pid {process.pid}: Python lines unknown: {process.python_unknown}"
                 )
+
+
+def _kind(name: str) -> str:
+    """What a descriptor is, without its number: ``pipe``, ``eventpoll``, or a path."""
+    if name.startswith("anon_inode:"):
+        return name.removeprefix("anon_inode:").strip("[]")
+    return name.partition(":[")[0]
 
 
 def _listed(processes: list[_Process]) -> str:
