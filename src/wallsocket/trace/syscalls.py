@@ -102,6 +102,48 @@ _AARCH64: Final[dict[str, int]] = {
     "epoll_pwait2": 441,
 }
 
+#: Calls that a thread may be found waiting in though they are not followed; only `inspect` meets them.
+_X86_64_OTHERS: Final[dict[str, int]] = {
+    "pause": 34,
+    "nanosleep": 35,
+    "wait4": 61,
+    "msgrcv": 70,
+    "flock": 73,
+    "fsync": 74,
+    "rt_sigtimedwait": 128,
+    "rt_sigsuspend": 130,
+    "futex": 202,
+    "io_getevents": 208,
+    "semtimedop": 220,
+    "clock_nanosleep": 230,
+    "mq_timedreceive": 243,
+    "waitid": 247,
+    "openat": 257,
+    "io_uring_enter": 426,
+    "futex_waitv": 449,
+    "futex_wait": 455,
+}
+_AARCH64_OTHERS: Final[dict[str, int]] = {
+    "io_getevents": 4,
+    "flock": 32,
+    "openat": 56,
+    "fsync": 82,
+    "waitid": 95,
+    "futex": 98,
+    "nanosleep": 101,
+    "clock_nanosleep": 115,
+    "rt_sigsuspend": 133,
+    "rt_sigtimedwait": 137,
+    "mq_timedreceive": 183,
+    "msgrcv": 188,
+    "semtimedop": 192,
+    "wait4": 260,
+    "io_uring_enter": 426,
+    "futex_waitv": 449,
+    "futex_wait": 455,
+}
+_OTHERS: Final[Mapping[str, Mapping[str, int]]] = {"x86_64": _X86_64_OTHERS, "aarch64": _AARCH64_OTHERS}
+
 #: ``uname -m`` -> name -> number.
 NUMBERS: Final[Mapping[str, Mapping[str, int]]] = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
@@ -134,7 +176,8 @@ _ROLES: Final[dict[str, Role]] = {
 @cache
 def names(machine: str) -> Mapping[int, str]:
     """Number -> name on a machine; empty where its numbers are not known."""
-    return {number: name for name, number in NUMBERS.get(machine, {}).items()}
+    known = {**_OTHERS.get(machine, {}), **NUMBERS.get(machine, {})}
+    return {number: name for name, number in known.items()}
 
 
 def role(name: str, *, sends: bool = False) -> Role:

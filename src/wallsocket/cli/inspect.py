@@ -1,0 +1,275 @@
+"""``wallsocket inspect``: what a running program's sockets wait for, without stopping it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from . import options, terminal
+
+if TYPE_CHECKING:
+    from ..diagnose import Diagnosis
+    from ..trace.inspect import Inspection, Socket, Task, Thread
+
+__all__ = ["command"]
+
+_CLEAN: Final = 0
+_FINDINGS: Final = 1
+_COULD_NOT_LOOK: Final = 2
+#: Lines of each kind that are printed; --json has all of them.
+_MAX_LINES: Final = 24
+
+#: What people call the calls that the C library makes of recv() and send().
+_COMMON: Final = {"recvfrom": "recv", "sendto": "send", "accept4": "accept", "epoll_pwait": "epoll_wait"}
+#: Calls whose time limit is a socket option that nobody outside can read.
+_LIMIT_IN_OPTION: Final = frozenset(
+    "read readv recvfrom recvmsg recvmmsg write writev sendto sendmsg sendmmsg accept accept4 connect".split()
+)
+
+
+@click.command("inspect")
+@click.argument("target", metavar="PID|:PORT|NAME")
+@click.option(
+    "--watch", "watch_s", type=options.DURATION, metavar="TIME", help="Keep looking for this time, such as 5s."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note", "never"]),
+    default="error",
+    show_default=True,
+    help="Exit with status 1 when there is a finding this grave.",
+)
+@options.json
+@options.quiet
+def command(target: str, watch_s: float | None, fail_on: str, as_json: bool, quiet: bool) -> int:
+    r"""Say what running programs wait for, where in their code, and what their sockets are.
+
+    \b
+    wallsocket inspect 4711        a process
+    wallsocket inspect :8080       whoever has that port
+    wallsocket inspect store.py    every process of that name, program or script
+
+    The processes at the other ends are looked at as well. Nothing is stopped: no ptrace, no signal, no copied
+    descriptor. Exit status: 0 nothing at or above --fail-on, 1 findings, 2 could not look.
+    """
+    from ..diagnose import diagnose
+    from ..trace.inspect import inspect
+
+    def report(left_s: float) -> None:
+        click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
+
+    progress = watch_s is not None and sys.stderr.isatty() and not quiet
+    inspection = inspect(target, watch_s=watch_s, on_picture=report if progress else None)
+    if progress:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    diagnosis = diagnose(inspection.recording)
+    if as_json:
+        _print_json(inspection, diagnosis)
+    elif not quiet or diagnosis.findings:
+        for line in _lines(inspection, diagnosis, terminal.width()):
+            click.echo(line)
+    for note in inspection.notes if as_json or quiet else ():
+        click.echo(f"wallsocket inspect: {_safe(note)}", err=True)
+    if diagnosis.reaches(fail_on):
+        return _FINDINGS
+    return _COULD_NOT_LOOK if inspection.blind else _CLEAN
+
+
+def _safe(text: str) -> str:
+    from ..trace.text import escape
+
+    return escape(text)
+
+
+def _print_json(inspection: Inspection, diagnosis: Diagnosis) -> None:
+    import msgspec
+
+    encoder = msgspec.json.Encoder()
+    stream = sys.stdout.buffer
+    for kind, items in (
+        ("thread", inspection.threads),
+        ("task", inspection.tasks),
+        ("socket", inspection.sockets),
+    ):
+        for item in items:
+            stream.write(encoder.encode({kind: item}) + b"\n")
+    for line in diagnosis.json_lines():
+        stream.write(line + b"\n")
+    stream.flush()
+
+
+def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int) -> list[str]:
+    from ..diagnose.text import report
+    from ..trace.text import Style, paint, wrap
+
+    colour = terminal.has_colour()
+    by_id = {socket.id: socket for socket in inspection.sockets}
+    pids = _pids(inspection)
+    concerned = {one.id for one in inspection.sockets if pids & {*one.pids, *one.peer_pids}}
+    shown = [thread for thread in inspection.threads if not thread.peer or _on(thread) & concerned]
+    lines = _limited([_thread_columns(thread, by_id) for thread in shown])
+    tasks = [task for task in inspection.tasks if not task.peer or task.socket in concerned]
+    lines += _limited([_task_columns(task, by_id) for task in tasks])
+    lines += _limited(_socket_columns(inspection, by_id))
+    lines += [
+        f"CLOSE_WAIT of {_safe(growth.command)} pid {growth.pid}: {growth.first} → {growth.last} sockets "
+        f"in {inspection.took_s:.1f} s"
+        for growth in inspection.close_wait
+    ]
+    for note in inspection.notes:
+        lines += [
+            paint(line, Style.WARNING, colour=colour) for line in wrap(f"! {_safe(note)}".split(" "), width, "  ")
+        ]
+    if inspection.blind:
+        return lines
+    started = inspection.recording.meta_int("started_realtime_ns")
+    ended = inspection.recording.meta_int("ended_ns")
+    seen_s = (started + ended) / 1e9 if started is not None and ended is not None else None
+    return [*lines, "", *report(diagnosis, width=width, colour=colour, recorded_s=seen_s)]
+
+
+def _pids(inspection: Inspection) -> set[int]:
+    """Those that were asked for."""
+    return {thread.pid for thread in inspection.threads if not thread.peer}
+
+
+def _on(thread: Thread) -> set[int]:
+    """Ids of the sockets that a thread waits for."""
+    return {*thread.sockets, *([thread.socket] if thread.socket is not None else [])}
+
+
+def _limited(rows: list[list[str]]) -> list[str]:
+    """Rows in columns; too many of them are counted."""
+    from ..trace.text import column_width
+
+    more = len(rows) - _MAX_LINES
+    rows = rows[:_MAX_LINES] if more > 0 else rows
+    count = max((len(row) for row in rows), default=0)
+    widths = [max((column_width(row[at]) for row in rows if at < len(row)), default=0) for at in range(count)]
+    lines = []
+    for row in rows:
+        cells = [cell + " " * (widths[at] - column_width(cell)) for at, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    return [*lines, f"… and {more} more: --json lists them"] if more > 0 else lines
+
+
+def _ends(socket: Socket) -> str:
+    local = _safe(socket.local or "unknown")
+    if socket.peer is None:
+        return local
+    if socket.protocol == "unix":
+        peer = f" (peer pid {socket.peer_pids[0]})" if socket.peer_pids else ""
+        name = local if local != "unix:" else _safe(socket.peer)
+        return f"{name if name != 'unix:' else 'a Unix socket pair'}{peer}"
+    return f"{local} {'←' if socket.incoming else '→'} {_safe(socket.peer)}"
+
+
+def _seconds(value: float) -> str:
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes, _ = divmod(round(value), 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _thread_columns(thread: Thread, by_id: dict[int, Socket]) -> list[str]:
+    who = f"{_safe(thread.command)} pid {thread.pid}"
+    return [who, f"thread {thread.tid}", _doing(thread, by_id), _place(thread)]
+
+
+def _doing(thread: Thread, by_id: dict[int, Socket]) -> str:
+    if thread.call is None:
+        return "call unknown: not permitted" if thread.hidden is not None else "runs"
+    name = _COMMON.get(thread.call, thread.call)
+    socket = by_id.get(thread.socket) if thread.socket is not None else None
+    if socket is not None:
+        text = f"{name} on {_ends(socket)}"
+    elif len(thread.sockets) > 1:
+        text = f"{name} on {len(thread.sockets)} sockets"
+    elif name == "epoll_wait" and not thread.sockets:
+        text = f"{name} on no socket"
+    elif thread.names:
+        text = f"{name} on {_safe(thread.names)}"
+    else:
+        text = name
+    if thread.since_s is not None:
+        least = "at least " if thread.slept == "pictures" else ""
+        text += f", waits {least}{_seconds(thread.since_s)}"
+    if thread.timeout_s is not None:
+        text += f", timeout {_seconds(thread.timeout_s)}"
+    elif thread.timeout_known:
+        text += ", no timeout"
+    elif socket is not None and thread.call in _LIMIT_IN_OPTION:
+        # SO_RCVTIMEO and SO_SNDTIMEO can only be read by who holds the socket.
+        text += ", no timeout seen"
+    return text
+
+
+def _place(item: Thread | Task) -> str:
+    if item.file is None:
+        return ""
+    from ..diagnose.text import source_text
+
+    if getattr(item, "place", None) == "loop":
+        return "event loop"
+    name = _safe(item.file.rsplit("/", 1)[-1])
+    if item.line is None:
+        return name
+    quoted = _safe(source_text(item.file, item.line))
+    return f"{name}:{item.line}" + (f"  {quoted[:60]}" if quoted else "")
+
+
+def _task_columns(task: Task, by_id: dict[int, Socket]) -> list[str]:
+    socket = by_id.get(task.socket) if task.socket is not None else None
+    what = task.state
+    if socket is not None:
+        what = f"awaits {_ends(socket)}"
+    elif task.awaits is not None:
+        what = f"awaits {_safe(task.awaits)}"
+    return [f"pid {task.pid}", f"task {_safe(task.name)}", what, _place(task)]
+
+
+def _socket_columns(inspection: Inspection, by_id: dict[int, Socket]) -> list[list[str]]:
+    """The asked processes' sockets: listeners, then those somebody waits for, then those with something queued."""
+    pids = _pids(inspection)
+    waited = {number for thread in inspection.threads for number in _on(thread)}
+    waited |= {task.socket for task in inspection.tasks if task.socket is not None}
+    commands = {thread.pid: thread.command for thread in inspection.threads}
+    own = [socket for socket in by_id.values() if not pids or pids & set(socket.pids)]
+
+    def weight(socket: Socket) -> tuple[bool, bool, bool, int]:
+        queued = bool(socket.receive_queue or socket.send_queue)
+        return socket.accept_queue is None, socket.id not in waited, not queued, socket.id
+
+    return [_socket_row(socket, commands) for socket in sorted(own, key=weight)]
+
+
+def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
+    if socket.accept_queue is not None or socket.backlog is not None:
+        limit = socket.backlog if socket.backlog is not None else "unknown"
+        queues = f"accept queue {socket.accept_queue} of {limit}"
+    else:
+        queues = f"receive {_count(socket.receive_queue)}, send {_count(socket.send_queue)}"
+    rest = []
+    if socket.silent_s is not None:
+        rest.append(f"last data {_seconds(socket.silent_s)} ago")
+    rest += [
+        f"{timer['kind'].replace('_', ' ')} in {_seconds(timer['expires_ms'] / 1000)}"
+        + (f" after {timer['retransmits']} tries" if timer["retransmits"] else "")
+        for timer in socket.timers
+    ]
+    if socket.peer_pids:
+        names = [_safe(commands.get(pid, "process")) + f" pid {pid}" for pid in socket.peer_pids[:3]]
+        rest.append(f"peer {', '.join(names)}")
+    elif not socket.peer_accepted:
+        rest.append("peer: not accepted yet")
+    if socket.namespace is not None:
+        rest.append("other network namespace")
+    return [f"{socket.protocol} {_ends(socket)}", socket.state, queues, ", ".join(rest)]
+
+
+def _count(queue: int | None) -> str:
+    return "unknown" if queue is None else str(queue)

@@ -1,0 +1,646 @@
+"""Looking at running programs without stopping them: what each thread waits in, and what its sockets are.
+
+Two pictures half a second apart are taken from ``/proc``, sock_diag and the target's memory. Nothing is traced: no
+ptrace, no signal, no copy of a descriptor, so the target runs and sleeps as it did.
+
+>>> inspection = inspect(":8080")                                                       # doctest: +SKIP
+>>> [(thread.command, thread.call, thread.since_s) for thread in inspection.threads]    # doctest: +SKIP
+[('store.py', 'recvfrom', 4.2)]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import pwd
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from ..._core import python
+from ...errors import NotAvailable, NotPermitted
+from ...kernel import here
+from ...kernel.sockets import command_of
+from ..recording import Recording
+from . import sockets as _sockets
+from . import threads as _threads
+from .sockets import Key, Picture, Seen
+from .tables import ProcessRow, ThreadRow, fill
+from .targets import Target, resolve
+from .threads import SchedulerClock, Wait
+
+__all__ = ["INTERVAL_S", "Growth", "Inspection", "Socket", "Task", "Thread", "inspect"]
+
+#: Between two pictures: a little more than the half second after which rules call a queue unchanged.
+INTERVAL_S: Final = 0.51
+#: Processes at the other ends that are looked at.
+_MAX_PEERS: Final = 32
+#: How long the owners of the other ends are looked for.
+_OWNERS_S: Final = 0.25
+_EPOLL: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
+_POLL: Final = frozenset({"poll", "ppoll", "select", "pselect6"})
+_EVENTS: Final = 0x1 | 0x4 | 0x2000  # POLLIN, POLLOUT, POLLRDHUP: what a program waits for
+
+
+class Thread(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread and the call it waits in.
+
+    Attributes:
+        pid, command, tid: who.
+        call: name of the system call; ``None`` when the thread runs (or may not be looked at: see `hidden`).
+        fd: the descriptor it waits for.
+        socket: id of the socket behind `fd`, or of the only one that a poll or an epoll instance watches.
+        since_s: for how long it has slept in it, at least; ``None`` is unknown.
+        timeout_s: the time limit of the wait in seconds; ``None``: none (`timeout_known`) or unknown.
+        file, line, function: where, in Python code.
+        peer: whether it is a process at the other end, not one that was asked for.
+        sockets: ids of all sockets that a poll, select or epoll call watches.
+        slept: how `since_s` is known: ``scheduler`` (when it last ran) or ``pictures`` (it did not run in between).
+        timeout_known: whether the time limit is in the call's arguments.
+        place: whose code `file` is: ``user``, ``library`` or ``loop`` (an event loop: see the tasks).
+        names: what `fd` is when it is no socket, such as ``pipe``.
+        hidden: why the call is not known.
+
+    """
+
+    pid: int
+    command: str
+    tid: int
+    call: str | None
+    fd: int | None
+    socket: int | None
+    since_s: float | None
+    timeout_s: float | None
+    file: str | None
+    line: int | None
+    function: str | None
+    peer: bool = False
+    sockets: tuple[int, ...] = ()
+    slept: str | None = None
+    timeout_known: bool = False
+    place: str | None = None
+    names: str | None = None
+    hidden: str | None = None
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """An asyncio task that is not done.
+
+    Attributes:
+        awaits: such as ``future`` or ``task Task-2``; ``None`` is unknown.
+        socket: id of the socket it waits for, where that is known.
+        state: ``running``, ``ready`` or ``waiting``.
+
+    """
+
+    pid: int
+    name: str
+    awaits: str | None
+    socket: int | None
+    file: str | None
+    line: int | None
+    function: str | None = None
+    state: str = "waiting"
+    peer: bool = False
+
+
+class Socket(msgspec.Struct, frozen=True, kw_only=True):
+    """A socket, as of the last picture.
+
+    Attributes:
+        accept_queue, backlog: of a listener; then `receive_queue` and `send_queue` are ``None``.
+        pids: processes of those looked at that hold it. peer_pids: processes that hold the other end on this host.
+        timers: the kernel's timer of it: ``{"kind": "retransmit", "expires_ms": 200, "retransmits": 1}``.
+        options: those that can be read from outside.
+        namespace: number of its network namespace, when it is another one than ours.
+        incoming: whether the connection came in through a listener.
+        silent_s: for how long no data has come; ``None`` is unknown.
+        peer_accepted: false when the other end is here, finished, and nobody has accepted it.
+
+    """
+
+    id: int
+    inode: int
+    state: str
+    local: str | None
+    peer: str | None
+    receive_queue: int | None
+    send_queue: int | None
+    accept_queue: int | None
+    backlog: int | None
+    pids: tuple[int, ...]
+    peer_pids: tuple[int, ...]
+    timers: tuple[dict[str, Any], ...]
+    options: dict[str, Any]
+    protocol: str
+    namespace: int | None = None
+    incoming: bool = False
+    silent_s: float | None = None
+    peer_accepted: bool = True
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """Sockets of a process in CLOSE_WAIT in the first and in the last picture."""
+
+    pid: int
+    command: str
+    first: int
+    last: int
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What was seen.
+
+    Attributes:
+        took_s: from the first look to the last.
+        notes: what could not be seen and why, in words.
+        close_wait: processes with sockets in CLOSE_WAIT.
+        recording: the same in the tables of a recording, for the rules.
+        blind: no thread could be looked at.
+
+    """
+
+    target: str
+    threads: tuple[Thread, ...]
+    tasks: tuple[Task, ...]
+    sockets: tuple[Socket, ...]
+    notes: tuple[str, ...]
+    close_wait: tuple[Growth, ...]
+    took_s: float
+    recording: Recording
+    blind: bool
+
+
+def inspect(
+    target: str,
+    *,
+    watch_s: float | None = None,
+    interval_s: float = INTERVAL_S,
+    on_picture: Callable[[float], None] | None = None,
+) -> Inspection:
+    """Look at running processes and at those at the other ends of their connections.
+
+    Args:
+        target: process number, ``:PORT``, or name of a program or script.
+        watch_s: keep looking for so long; by default two pictures are taken.
+        interval_s: time between two pictures.
+        on_picture: called with the seconds that are left after each picture but the last.
+
+    Raises:
+        UsageError: there is no such process.
+        NotPermitted: this user may not look into it.
+
+    """
+    return _Look(target, resolve(target)).run(watch_s or interval_s, interval_s, on_picture)
+
+
+class _Process:
+    """A process that is looked at."""
+
+    def __init__(self, pid: int, peer: bool) -> None:
+        self.pid = pid
+        self.peer = peer
+        self.command = command_of(pid)
+        self.words, self.executable = _command_line(pid)
+        own = _sockets.namespace("self") or 0
+        self.namespace = _sockets.namespace(pid) or own
+        self.names: dict[int, str] = {}
+        self.hidden_descriptors = False
+        self.hidden_calls = False
+        self.waits: dict[int, tuple[int | None, Wait | None]] = {}  #: thread -> (switches, wait), in the last picture
+        self.steady_ns: dict[int, int] = {}  #: thread -> since when it has been seen in its call without running
+        self.interpreter: python.Interpreter | None = None
+        self.python_unknown: str | None = None
+        self.narrow = _threads.is_32_bit(pid)
+
+    def learn_descriptors(self) -> None:
+        try:
+            self.names = _sockets.descriptors(self.pid)
+        except PermissionError:
+            self.hidden_descriptors = True
+
+    @property
+    def keys(self) -> dict[int, Key]:
+        """Descriptor -> socket."""
+        found = {}
+        for number, name in self.names.items():
+            if name.startswith("socket:[") and name[8:-1].isdecimal():
+                found[number] = (self.namespace, int(name[8:-1]))
+        return found
+
+    def look(self, at_ns: int, machine: str) -> None:
+        """The threads' calls; a thread that did not run since the last look has been waiting since then."""
+        waits: dict[int, tuple[int | None, Wait | None]] = {}
+        steady: dict[int, int] = {}
+        for tid in _threads.thread_ids(self.pid):
+            before = _threads.switches(self.pid, tid)
+            try:
+                wait = _threads.wait_of(self.pid, tid, "" if self.narrow else machine)
+            except PermissionError:
+                self.hidden_calls = True
+                wait = None
+            if wait is not None and before != _threads.switches(self.pid, tid):
+                wait = None  # it ran while it was looked at: arguments and memory may not belong together
+            waits[tid] = before, wait
+            known = self.waits.get(tid)
+            if known is not None and wait is not None and known[0] == before and _same(known[1], wait):
+                steady[tid] = self.steady_ns.get(tid, at_ns)
+            elif wait is not None:
+                steady[tid] = at_ns
+        self.waits, self.steady_ns = waits, steady
+
+    def find_python(self) -> None:
+        if self.narrow or self.hidden_calls:
+            return
+        try:
+            self.interpreter = python.describe(self.pid)
+        except (NotAvailable, NotPermitted, OSError) as error:
+            self.python_unknown = str(error)
+
+    def row(self) -> ProcessRow:
+        version = self.interpreter.version.rpartition(".")[0] if self.interpreter is not None else None
+        row = ProcessRow(self.pid, self.words, self.executable, f"python {version}" if version is not None else None)
+        row.descriptors = self.keys
+        return row
+
+
+def _same(one: Wait | None, two: Wait) -> bool:
+    return one is not None and (one.number, one.arguments) == (two.number, two.arguments)
+
+
+def _command_line(pid: int) -> tuple[list[str], str | None]:
+    words: list[str] = []
+    executable = None
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = [os.fsdecode(word) for word in file.read(65_536).split(b"\0")[:-1]]
+    with contextlib.suppress(OSError):
+        executable = os.readlink(f"/proc/{pid}/exe")
+    # The rules name a program by its script; its other arguments may hold secrets and are not kept.
+    kept = words[:1]
+    for position, word in enumerate(words[1:], 1):
+        kept.append(word)
+        if not word.startswith("-"):
+            break
+        if word in ("-c", "-e"):
+            break
+        if word == "-m" and position + 1 < len(words):
+            kept.append(words[position + 1])
+            break
+    return kept, executable
+
+
+class _Look:
+    """One inspection."""
+
+    def __init__(self, text: str, target: Target) -> None:
+        self.text = text
+        self.target = target
+        self.machine = platform.machine()
+        self.notes = list(target.notes)
+        self.processes = {pid: _Process(pid, False) for pid in target.pids}
+        self.owners: dict[Key, tuple[int, ...]] = {}  #: the other ends
+        self.concerned: dict[Key, int] = {}
+        self.pictures: list[Picture] = []
+
+    def run(self, duration_s: float, interval_s: float, on_picture: Callable[[float], None] | None) -> Inspection:
+        started_ns = time.monotonic_ns()
+        for process in self.processes.values():
+            process.learn_descriptors()
+        self._refuse()
+        until_ns = started_ns + int(duration_s * 1e9)
+        self._picture()
+        self._find_peers()
+        self._look()
+        for process in self.processes.values():
+            process.find_python()
+        while True:
+            left_s = (until_ns - time.monotonic_ns()) / 1e9
+            wait_s = max(self.pictures[-1].at_ns / 1e9 + interval_s - time.monotonic(), 0)
+            if on_picture is not None and left_s > interval_s:
+                on_picture(left_s)
+            time.sleep(wait_s)
+            for process in self.processes.values():
+                process.learn_descriptors()
+            self._picture()
+            self._look()
+            if time.monotonic_ns() + int(interval_s * 0.5e9) >= until_ns:
+                return self._conclude(started_ns)
+
+    # -- looking
+
+    def _refuse(self) -> None:
+        """Say no when nothing of the processes can be seen."""
+        if self.processes and self.target.port is None:
+            hidden = [process for process in self.processes.values() if process.hidden_descriptors]
+            if len(hidden) == len(self.processes):
+                raise NotPermitted(_refusal(hidden[0]))
+
+    def _picture(self) -> None:
+        spaces = {process.namespace: process.pid for process in self.processes.values()}
+        if not spaces:
+            spaces = {_sockets.namespace("self") or 0: os.getpid()}
+        picture = _sockets.take(spaces, time.monotonic_ns())
+        self.pictures.append(picture)
+        wanted = {key for process in self.processes.values() if not process.peer for key in process.keys.values()}
+        for seen in picture.all:
+            mine = seen.key in wanted
+            if not mine and self.target.port is not None and not self.target.pids:
+                mine = seen.protocol in ("tcp", "udp") and seen.local is not None
+                mine = mine and seen.local is not None and seen.local.port == self.target.port
+            if mine and seen.key[1]:
+                self.concerned.setdefault(seen.key, len(self.concerned) + 1)
+                other = picture.peer(seen)
+                if other is not None and other.key[1]:
+                    self.concerned.setdefault(other.key, len(self.concerned) + 1)
+
+    def _find_peers(self) -> None:
+        """The processes at the other ends of the connections."""
+        picture = self.pictures[-1]
+        ends = {}
+        for key in self.concerned:
+            other = picture.peer(picture.by_key[key])
+            if other is not None and other.key[1]:
+                ends[other.key[1]] = other.key
+        owners = here.owners(list(ends), timeout_s=_OWNERS_S)
+        for inode, held in owners.by_inode.items():
+            self.owners[ends[inode]] = tuple(owner.pid for owner in held)
+        peers = dict.fromkeys(pid for pids in self.owners.values() for pid in pids)
+        new = [pid for pid in peers if pid not in self.processes and pid != os.getpid()]
+        if len(new) > _MAX_PEERS:
+            self.notes.append(f"{len(new) - _MAX_PEERS} more processes at the other ends were not looked at")
+        for pid in new[:_MAX_PEERS]:
+            process = self.processes[pid] = _Process(pid, True)
+            process.learn_descriptors()
+
+    def _look(self) -> None:
+        at_ns = time.monotonic_ns()
+        for process in self.processes.values():
+            process.look(at_ns, self.machine)
+
+    # -- telling
+
+    def _conclude(self, started_ns: int) -> Inspection:
+        clock = SchedulerClock()
+        threads: list[Thread] = []
+        rows: list[ThreadRow] = []
+        tasks: list[Task] = []
+        for process in self.processes.values():
+            for tid, (_, wait) in process.waits.items():
+                thread, row = self._thread(process, tid, wait, clock)
+                threads.append(thread)
+                if row is not None:
+                    rows.append(row)
+            tasks += self._tasks(process)
+        command = ["wallsocket", "inspect", self.text]
+        recording = fill(
+            [process.row() for process in self.processes.values()], rows, self.pictures, self.concerned, command
+        )
+        self._note()
+        return Inspection(
+            self.text,
+            tuple(threads),
+            tuple(tasks),
+            tuple(self._told_sockets()),
+            tuple(self.notes),
+            tuple(self._growth()),
+            (time.monotonic_ns() - started_ns) / 1e9,
+            recording,
+            all(process.hidden_calls for process in self.processes.values() if not process.peer),
+        )
+
+    def _thread(
+        self, process: _Process, tid: int, wait: Wait | None, clock: SchedulerClock
+    ) -> tuple[Thread, ThreadRow | None]:
+        if wait is None:
+            hidden = "not permitted" if process.hidden_calls else None
+            thread = Thread(
+                pid=process.pid,
+                command=process.command,
+                tid=tid,
+                call=None,
+                fd=None,
+                socket=None,
+                since_s=None,
+                timeout_s=None,
+                file=None,
+                line=None,
+                function=None,
+                peer=process.peer,
+                hidden=hidden,
+            )
+            return thread, None
+        # All times are as of the last picture, so that they can be compared with what the sockets say.
+        now_ns = self.pictures[-1].at_ns
+        steady_ns = max(now_ns - process.steady_ns[tid], 0)
+        asleep_ns = clock.asleep_ns(process.pid, tid)
+        if asleep_ns is not None:
+            asleep_ns = max(asleep_ns - (time.monotonic_ns() - now_ns), 0)
+        # The scheduler's word is taken where it agrees with what was seen.
+        slept, since_ns = "scheduler", asleep_ns or 0
+        if asleep_ns is None or asleep_ns + 50_000_000 < steady_ns:
+            slept, since_ns = "pictures", steady_ns
+        watched = self._watched(process, wait)
+        keys = process.keys
+        key = keys.get(wait.fd) if wait.fd is not None and wait.call not in _EPOLL else None
+        if key is None and wait.call in _POLL and len(watched) == 1 and len(wait.watched) == 1:
+            key = watched[0]
+        row = ThreadRow(process.pid, wait, now_ns - since_ns, key if key in self.concerned else None)
+        self._find_line(process, tid, row)
+        only = watched[0] if key is None and len(watched) == 1 else key
+        name = process.names.get(wait.fd) if wait.fd is not None else None
+        thread = Thread(
+            pid=process.pid,
+            command=process.command,
+            tid=tid,
+            call=wait.call,
+            fd=wait.fd,
+            socket=self.concerned.get(only) if only is not None else None,
+            since_s=round(since_ns / 1e9, 3),
+            timeout_s=wait.timeout_s,
+            file=row.source_file,
+            line=row.line,
+            function=row.function,
+            peer=process.peer,
+            sockets=tuple(sorted(self.concerned[one] for one in set(watched) if one in self.concerned)),
+            slept=slept,
+            timeout_known=wait.timeout_known,
+            place=row.place,
+            names=None if key is not None or name is None else _kind(name),
+        )
+        return thread, row if wait.number >= 0 else None
+
+    def _watched(self, process: _Process, wait: Wait) -> list[Key]:
+        keys = process.keys
+        entries = list(wait.watched)
+        if wait.call in _EPOLL and wait.fd is not None:
+            entries = _threads.watched(process.pid, wait.fd) or []
+        return [keys[descriptor] for descriptor, events in entries if descriptor in keys and events & _EVENTS]
+
+    def _find_line(self, process: _Process, tid: int, row: ThreadRow) -> None:
+        if process.interpreter is None:
+            return
+        try:
+            stack = process.interpreter.frames(tid)
+        except (NotAvailable, NotPermitted, OSError):
+            return  # a thread that runs no Python code, or that ended
+        known = process.waits[tid][0]
+        top = stack.top
+        if not stack.waiting or top is None or known != _threads.switches(process.pid, tid):
+            return
+        row.source_file, row.line, row.function, row.place = top.file, top.line, top.function, stack.place
+
+    def _tasks(self, process: _Process) -> list[Task]:
+        if process.interpreter is None:
+            return []
+        try:
+            tasks = process.interpreter.tasks()
+        except (NotAvailable, NotPermitted, OSError) as error:
+            process.python_unknown = process.python_unknown or str(error)
+            return []
+        keys = process.keys
+        found = []
+        for task in tasks:
+            frame = next((one for one in task.frames if one.place == "user"), None)
+            frame = frame or (task.frames[0] if task.frames else None)
+            key = keys.get(task.descriptor) if task.descriptor is not None else None
+            found.append(
+                Task(
+                    pid=process.pid,
+                    name=task.name,
+                    awaits=task.awaits,
+                    socket=self.concerned.get(key) if key is not None else None,
+                    file=frame.file if frame is not None else None,
+                    line=frame.line if frame is not None else None,
+                    function=frame.function if frame is not None else None,
+                    state=task.state,
+                    peer=process.peer,
+                )
+            )
+        return sorted(found, key=lambda task: (len(task.name), task.name))
+
+    def _told_sockets(self) -> list[Socket]:
+        picture = self.pictures[-1]
+        own = _sockets.namespace("self") or 0
+        holders: dict[Key, list[int]] = {}
+        for process in self.processes.values():
+            for key in set(process.keys.values()):
+                holders.setdefault(key, []).append(process.pid)
+        found = []
+        for key, number in self.concerned.items():
+            seen = picture.by_key.get(key)
+            if seen is not None:
+                found.append(self._told(seen, number, picture, holders, own))
+        return found
+
+    def _told(self, seen: Seen, number: int, picture: Picture, holders: dict[Key, list[int]], own: int) -> Socket:
+        other = picture.peer(seen)
+        peers = tuple(holders.get(other.key, ()) or self.owners.get(other.key, ())) if other is not None else ()
+        options = dict(seen.options)
+        if seen.keepalive is not None:
+            options["SO_KEEPALIVE"] = seen.keepalive
+        timers: tuple[dict[str, Any], ...] = ()
+        if seen.timer != "none":
+            timers = ({"kind": seen.timer, "expires_ms": seen.timer_expires_ms, "retransmits": seen.retransmits},)
+        silent_ms = seen.info.last_data_received_ms if seen.info is not None and not seen.listens else None
+        return Socket(
+            id=number,
+            inode=seen.key[1],
+            state=seen.state_name,
+            local=_text(seen.local),
+            peer=_text(seen.peer),
+            receive_queue=None if seen.listens else seen.receive_queue,
+            send_queue=None if seen.listens else seen.send_queue,
+            accept_queue=seen.receive_queue if seen.listens else None,
+            backlog=seen.send_queue if seen.listens else None,
+            pids=tuple(holders.get(seen.key, ())),
+            peer_pids=peers,
+            timers=timers,
+            options=options,
+            protocol=seen.protocol,
+            namespace=seen.key[0] if seen.key[0] != own else None,
+            incoming=picture.incoming(seen),
+            silent_s=silent_ms / 1000 if silent_ms is not None else None,
+            peer_accepted=other is None or other.key[1] != 0,
+        )
+
+    def _growth(self) -> list[Growth]:
+        found = []
+        for process in self.processes.values():
+            keys = set(process.keys.values())
+            counts = [
+                sum(1 for key in keys if key in picture.by_key and picture.by_key[key].state == _sockets.CLOSE_WAIT)
+                for picture in (self.pictures[0], self.pictures[-1])
+            ]
+            if any(counts):
+                found.append(Growth(process.pid, process.command, counts[0], counts[1]))
+        return found
+
+    def _note(self) -> None:
+        own = _sockets.namespace("self") or 0
+        others = [process for process in self.processes.values() if process.namespace != own]
+        if others:
+            self.notes.append(
+                f"{_listed(others)} in another network namespace: its TCP and UDP sockets are read from /proc/PID/net, "
+                "without TCP_INFO, backlog, options and Unix sockets (run wallsocket inside that namespace to see them)"
+            )
+        for process in self.processes.values():
+            if process.hidden_descriptors or process.hidden_calls:
+                self.notes.append(_refusal(process))
+            elif process.narrow:
+                self.notes.append(f"{process.command} pid {process.pid} is a 32-bit program: its calls are not decoded")
+            elif process.python_unknown is not None:
+                self.notes.append(
+                    f"{process.command} pid {process.pid}: Python lines unknown: {process.python_unknown}"
+                )
+
+
+def _kind(name: str) -> str:
+    """What a descriptor is, without its number: ``pipe``, ``eventpoll``, or a path."""
+    if name.startswith("anon_inode:"):
+        return name.removeprefix("anon_inode:").strip("[]")
+    return name.partition(":[")[0]
+
+
+def _listed(processes: list[_Process]) -> str:
+    names = ", ".join(f"{process.command} pid {process.pid}" for process in processes[:5])
+    return f"{names} {'is' if len(processes) == 1 else 'are'}"
+
+
+def _refusal(process: _Process) -> str:
+    """Which permission is missing, and what is seen without it."""
+    who = f"{process.command} pid {process.pid}"
+    try:
+        uid = os.stat(f"/proc/{process.pid}").st_uid
+    except OSError:
+        return f"{who} has ended"
+    if process.hidden_descriptors:
+        owner = _user(uid)
+        reason = f"belongs to {owner}" if uid != os.geteuid() else "has more privileges than you (or is not dumpable)"
+        return (
+            f"{who} {reason}: its calls and descriptors are seen only by that user or with CAP_SYS_PTRACE "
+            f"(sudo wallsocket inspect {process.pid}); without it, wallsocket inspect :PORT shows the sockets of a port"
+        )
+    scope = here.sysctl("kernel.yama.ptrace_scope")
+    reason = (
+        f"kernel.yama.ptrace_scope is {scope}"
+        if scope not in (None, "0")
+        else "the kernel or a security policy refuses"
+    )
+    return (
+        f"{who}: {reason}, so the calls of its threads and Python lines are hidden (they need CAP_SYS_PTRACE: "
+        f"sudo wallsocket inspect {process.pid}); its sockets are seen"
+    )
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user id {uid}"
+
+
+def _text(address: object) -> str | None:
+    return None if address is None else str(address)

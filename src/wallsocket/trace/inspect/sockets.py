@@ -1,0 +1,300 @@
+"""Pictures of the sockets of one or more network namespaces."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from ..._core import kernel as _core
+from ...kernel import Address, InetSocket, TcpInfo, UnixSocket, here
+
+__all__ = ["Key", "Picture", "Seen", "descriptors", "namespace", "take"]
+
+#: (network namespace, inode).
+Key = tuple[int, int]
+
+LISTEN: Final = 10
+TIME_WAIT: Final = 6
+CLOSE_WAIT: Final = 8
+ESTABLISHED: Final = 1
+_STATES: Final = {_core.tcp_state(number): number for number in range(1, 14)}
+_TYPES: Final = {"stream": 1, "dgram": 2, "seqpacket": 5}
+_PROTOCOLS: Final = {"tcp": (1, 6), "udp": (2, 17), "raw": (3, 255)}
+_TIMERS: Final = {0: "none", 1: "retransmit", 2: "keepalive", 3: "time_wait", 4: "zero_window_probe"}
+#: USER_HZ of all machines that are supported (proc_pid_net(5) counts timers in it).
+_TICK_MS: Final = 10
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A socket at one moment, whatever its family; ``None`` is unknown.
+
+    Attributes:
+        key: its network namespace and inode; the inode is 0 when nobody has accepted it yet.
+        waiting: of a Unix listener the inodes that wait for ``accept()``.
+
+    """
+
+    key: Key
+    protocol: str
+    family: int
+    type: int
+    number: int
+    state: int
+    local: Address | None
+    peer: Address | None
+    receive_queue: int | None
+    send_queue: int | None
+    timer: str = "none"
+    timer_expires_ms: int = 0
+    retransmits: int = 0
+    cookie: int | None = None
+    uid: int | None = None
+    info: TcpInfo | None = None
+    memory: Mapping[str, int | None] | None = None
+    options: Mapping[str, object] = {}
+    peer_inode: int | None = None
+
+    @property
+    def state_name(self) -> str:
+        """As ss(8) and the kernel name it; of UDP ``CLOSE`` is unconnected."""
+        return _core.tcp_state(self.state)
+
+    @property
+    def listens(self) -> bool:
+        """Whether connections come in here."""
+        return self.state == LISTEN
+
+    @property
+    def ends(self) -> tuple[int, str, str, int, str, int] | None:
+        """Namespace, protocol and both ends, IPv4 inside IPv6 written as IPv4."""
+        if self.local is None or self.peer is None or self.local.host is None or self.peer.host is None:
+            return None
+        local, peer = _plain(self.local.host), _plain(self.peer.host)
+        return self.key[0], self.protocol, local, self.local.port or 0, peer, self.peer.port or 0
+
+    @property
+    def keepalive(self) -> bool | None:
+        """SO_KEEPALIVE, as the timer of an idle connection gives it away; ``None`` while another timer runs."""
+        if self.protocol != "tcp" or self.state not in (ESTABLISHED, CLOSE_WAIT):
+            return None
+        return {"keepalive": True, "none": False}.get(self.timer)
+
+
+class Picture:
+    """All sockets at one moment."""
+
+    def __init__(self, at_ns: int, sockets: Iterable[Seen]) -> None:
+        self.at_ns = at_ns
+        self.all = list(sockets)
+        self.by_key = {seen.key: seen for seen in self.all if seen.key[1]}
+        self.by_ends = {ends: seen for seen in self.all if (ends := seen.ends) is not None}
+        self.listening = {
+            (seen.key[0], seen.protocol, seen.local.port)
+            for seen in self.all
+            if seen.listens and seen.local is not None
+        }
+
+    def peer(self, seen: Seen) -> Seen | None:
+        """The other end, when it is a socket of the same namespace."""
+        if seen.peer_inode is not None:
+            return self.by_key.get((seen.key[0], seen.peer_inode))
+        ends = seen.ends
+        if ends is None:
+            return None
+        namespace_, protocol, local, local_port, peer, peer_port = ends
+        found = self.by_ends.get((namespace_, protocol, peer, peer_port, local, local_port))
+        # A socket that is connected to itself (TCP's simultaneous open on one host) is no other end.
+        return None if found is None or found.key == seen.key else found
+
+    def incoming(self, seen: Seen) -> bool:
+        """Whether the connection came in: something listens on its own port."""
+        return seen.local is not None and (seen.key[0], seen.protocol, seen.local.port) in self.listening
+
+
+def namespace(pid: int | str) -> int | None:
+    """The network namespace of a process by its number; ``None``: this user may not know."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except OSError:
+        return None
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """Descriptor -> what it names, such as ``socket:[123]``.
+
+    Raises:
+        PermissionError: the kernel does not tell this user.
+
+    """
+    directory = f"/proc/{pid}/fd"
+    found = {}
+    try:
+        for name in os.listdir(directory):
+            try:
+                found[int(name)] = os.readlink(f"{directory}/{name}")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return found
+
+
+def take(namespaces: Mapping[int, int], at_ns: int) -> Picture:
+    """Look at the sockets of some namespaces.
+
+    Args:
+        namespaces: number of the namespace -> a process in it; our own is asked through sock_diag.
+        at_ns: the time that the picture is given.
+
+    """
+    own = namespace("self") or 0
+    found: list[Seen] = []
+    for number, pid in namespaces.items():
+        found += _by_diag(number) if number == own else _by_proc(number, pid)
+    return Picture(at_ns, found)
+
+
+def _by_diag(number: int) -> list[Seen]:
+    found: list[Seen] = []
+    for protocol in ("tcp", "udp", "raw"):
+        states = [name for name, state in _STATES.items() if state != TIME_WAIT] if protocol == "tcp" else None
+        try:
+            found += [_inet(number, row) for row in here.sockets(protocol, states=states)]
+        except OSError:
+            # Its diag module may be missing, or netlink refused.
+            found += _by_proc(number, os.getpid(), (protocol,))
+    try:
+        rows = here.unix_sockets()
+    except OSError:
+        return found
+    names = {row.inode: row.name for row in rows}
+    return found + [_unix(number, row, names) for row in rows]
+
+
+def _inet(number: int, row: InetSocket) -> Seen:
+    kind, protocol = _PROTOCOLS[row.protocol]
+    memory = row.memory
+    options: dict[str, object] = {}
+    if memory is not None:
+        options |= {"SO_RCVBUF": memory.receive_buffer, "SO_SNDBUF": memory.send_buffer}
+    if row.congestion is not None:
+        options["TCP_CONGESTION"] = row.congestion
+    if row.only_inet6 is not None:
+        options["IPV6_V6ONLY"] = row.only_inet6
+    if row.type_of_service is not None:
+        options["IPV6_TCLASS" if row.only_inet6 is not None else "IP_TOS"] = row.type_of_service
+    if row.mark is not None:
+        options["SO_MARK"] = row.mark
+    if row.interface:
+        options["SO_BINDTOIFINDEX"] = row.interface
+    return Seen(
+        key=(number, row.inode),
+        protocol=row.protocol,
+        family=row.local.family or 0,
+        type=kind,
+        number=protocol,
+        state=_STATES.get(row.state, 0),
+        local=row.local,
+        peer=row.peer,
+        receive_queue=row.receive_queue,
+        send_queue=row.send_queue,
+        timer=row.timer,
+        timer_expires_ms=row.timer_expires_ms,
+        retransmits=row.retransmits,
+        cookie=row.cookie,
+        uid=row.uid,
+        info=row.info,
+        memory=msgspec.structs.asdict(memory) if memory is not None else None,
+        options=options,
+    )
+
+
+def _unix(number: int, row: UnixSocket, names: Mapping[int, Address]) -> Seen:
+    memory = row.memory
+    return Seen(
+        key=(number, row.inode),
+        protocol="unix",
+        family=socket.AF_UNIX,
+        type=_TYPES.get(row.type, -1),
+        number=0,
+        state=_STATES.get(row.state, 0),
+        local=row.name,
+        peer=names.get(row.peer_inode) if row.peer_inode else None,
+        receive_queue=row.receive_queue,
+        send_queue=row.send_queue,
+        cookie=row.cookie,
+        uid=row.uid,
+        memory=msgspec.structs.asdict(memory) if memory is not None else None,
+        options={"SO_RCVBUF": memory.receive_buffer, "SO_SNDBUF": memory.send_buffer} if memory is not None else {},
+        peer_inode=row.peer_inode or None,
+    )
+
+
+def _by_proc(number: int, pid: int, protocols: Iterable[str] = ("tcp", "udp")) -> list[Seen]:
+    """By the tables under ``/proc/PID/net``: no TCP_INFO, no backlog, no Unix sockets, but of any namespace."""
+    found = []
+    for protocol in protocols:
+        for name in (protocol, f"{protocol}6"):
+            try:
+                with open(f"/proc/{pid}/net/{name}", encoding="ascii", errors="replace") as file:
+                    next(file, None)
+                    found += [seen for line in file if (seen := _line(number, protocol, line)) is not None]
+            except OSError:
+                continue
+    return found
+
+
+def _line(number: int, protocol: str, line: str) -> Seen | None:
+    words = line.split()
+    try:
+        local, peer = _end(words[1]), _end(words[2])
+        state = int(words[3], 16)
+        send_queue, receive_queue = (int(word, 16) for word in words[4].split(":"))
+        timer, when = (int(word, 16) for word in words[5].split(":"))
+        retransmits, uid, inode = int(words[6], 16), int(words[7]), int(words[9])
+    except (IndexError, ValueError):
+        return None
+    if protocol == "tcp" and state == TIME_WAIT:
+        return None
+    kind, protocol_number = _PROTOCOLS[protocol]
+    return Seen(
+        key=(number, inode),
+        protocol=protocol,
+        family=local.family or 0,
+        type=kind,
+        number=protocol_number,
+        state=state,
+        local=local,
+        peer=peer if peer.port else None,
+        receive_queue=receive_queue,
+        # Of a listener the table shows 0, not the backlog.
+        send_queue=None if state == LISTEN else send_queue,
+        timer=_TIMERS.get(timer, f"timer {timer}"),
+        timer_expires_ms=when * _TICK_MS,
+        retransmits=retransmits,
+        uid=uid,
+    )
+
+
+def _end(text: str) -> Address:
+    address, _, port = text.partition(":")
+    # Words of 32 bits, each printed as a number of this machine.
+    raw = b"".join(struct.pack("=I", int(address[at : at + 8], 16)) for at in range(0, len(address), 8))
+    if len(raw) == 4:
+        return Address.parse(f"{ipaddress.IPv4Address(raw)}:{int(port, 16)}")
+    return Address.parse(f"[{ipaddress.IPv6Address(raw)}]:{int(port, 16)}")
+
+
+@cache
+def _plain(host: str) -> str:
+    number = ipaddress.ip_address(host.partition("%")[0])
+    if number.version == 6 and number.ipv4_mapped is not None:
+        return str(number.ipv4_mapped)
+    return str(number)

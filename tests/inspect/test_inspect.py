@@ -1,0 +1,436 @@
+"""Inspect on programs that really hang: what waits, where, since when, and why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wallsocket.errors import NotPermitted, UsageError
+from wallsocket.kernel import TcpInfo
+from wallsocket.trace import inspect as inspecting
+from wallsocket.trace.inspect.tables import packed_tcp_info
+
+from .conftest import Answer, Program, run_inspect
+
+Start = Callable[..., Program]
+Look = Callable[..., Answer]
+Tell = Callable[..., subprocess.CompletedProcess[str]]
+
+PROGRAMS = Path(__file__).parent / "programs"
+#: Numbers of x86-64 system calls.
+RECVFROM, SENDTO, SLEEP, POLL, FUTEX = 45, 44, 230, 7, 202
+
+SERVER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+"""
+CLIENT = """
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("connected", flush=True)
+"""
+
+
+def pair(start: Start, server: str, client: str) -> tuple[Program, Program]:
+    serving = start(name="server.py", source=SERVER + server)
+    return serving, start(serving.said, name="client.py", source=CLIENT + client)
+
+
+# -- what two pictures prove
+
+
+def test_both_wait(start: Start, look: Look, tell: Tell) -> None:
+    server, client = pair(start, "connection.recv(100)\n", "connection.recv(100)\n")
+    server.threads_wait_in(RECVFROM)
+    client.threads_wait_in(RECVFROM)
+    time.sleep(1.1)  # the rule asks for a second
+    answer = look(f":{server.said}")
+    assert answer.rules == ["both-wait"], answer.errors
+    assert answer.findings[0]["certainty"] == "certain"
+    assert answer.status == 1
+    mine, theirs = answer.threads
+    assert (mine["pid"], mine["command"], mine["call"]) == (server.pid, "server.py", "recvfrom")
+    assert (theirs["pid"], theirs["command"], theirs["call"]) == (client.pid, "client.py", "recvfrom")
+    assert (mine["file"].rsplit("/")[-1], mine["line"]) == ("server.py", 6)
+    assert (theirs["line"], theirs["function"]) == (5, "<module>")
+    assert mine["since_s"] > 1
+    assert (mine["timeout_s"], mine["timeout_known"]) == (None, False)
+    ours, other = answer.socket(mine["socket"]), answer.socket(theirs["socket"])
+    assert (ours["local"], ours["peer"]) == (other["peer"], other["local"])
+    assert (ours["peer_pids"], other["pids"]) == ([client.pid], [client.pid])
+    assert ours["state"] == "ESTABLISHED"
+    assert (ours["receive_queue"], ours["send_queue"], ours["options"]["SO_KEEPALIVE"]) == (0, 0, False)
+    text = tell(f":{server.said}").stdout
+    assert f"recv on 127.0.0.1:{server.said} ← {ours['peer']}, waits" in text
+    assert f"recv on {ours['peer']} → 127.0.0.1:{server.said}, waits" in text
+    assert "server.py:6" in text
+    assert "both ends wait for the other in recv" in text
+
+
+def test_both_send(start: Start, look: Look) -> None:
+    endless = "while True: connection.sendall(bytes(1 << 20))\n"
+    server, client = pair(start, endless, endless)
+    server.threads_wait_in(SENDTO)
+    client.threads_wait_in(SENDTO)
+    time.sleep(2)  # the last bytes find their way, and the rule asks for a second
+    answer = look(server.pid)
+    assert answer.rules[0] == "both-wait", (answer.text, answer.errors)
+    assert "in send" in answer.findings[0]["title"]
+    assert all(thread["call"] == "sendto" for thread in answer.threads)
+    assert all(one["receive_queue"] > 0 for one in answer.sockets if one["state"] == "ESTABLISHED")
+
+
+def test_one_end_waits_and_the_other_works(start: Start, look: Look) -> None:
+    server, _ = pair(start, "connection.recv(100)\n", "import time; time.sleep(100)\n")
+    server.threads_wait_in(RECVFROM)
+    time.sleep(1.1)
+    answer = look(server.pid)
+    assert answer.rules == []
+    assert answer.status == 0
+    assert [thread["call"] for thread in answer.threads] == ["recvfrom", "clock_nanosleep"]
+
+
+def test_silent_peer(start: Start, look: Look) -> None:
+    server, client = pair(start, "connection.recv(100)\n", "import time; time.sleep(100)\n")
+    time.sleep(10.2)  # the rule asks for ten seconds
+    answer = look(server.pid)
+    assert answer.rules == ["silent-peer"]
+    assert (answer.findings[0]["certainty"], answer.status) == ("hint", 0)
+
+
+def test_accept_queue_full(start: Start, look: Look) -> None:
+    server = start(
+        source="import socket, time\nlistener = socket.create_server(('127.0.0.1', 0), backlog=1)\n"
+        "print(listener.getsockname()[1], flush=True)\ntime.sleep(100)\n"
+    )
+    clients = [socket.socket() for _ in range(4)]
+    try:
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", int(server.said)))
+        time.sleep(0.2)
+        answer = look(f":{server.said}")
+        listener = next(one for one in answer.sockets if one["state"] == "LISTEN")
+        assert (listener["accept_queue"], listener["backlog"]) == (2, 1)
+        assert "accept-queue-full" in answer.rules
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_data_that_nobody_reads(start: Start, look: Look) -> None:
+    server, _ = pair(start, "import time; time.sleep(100)\n", "connection.sendall(bytes(5000))\nconnection.recv(1)\n")
+    server.threads_wait_in(SLEEP)
+    time.sleep(0.3)
+    answer = look(server.pid)
+    assert answer.rules == ["unread-data"]
+    assert "5000 bytes" in answer.findings[0]["why"]
+    assert "clock_nanosleep" in answer.findings[0]["why"]
+    assert (answer.findings[0]["file"].rsplit("/")[-1], answer.findings[0]["line"]) == ("server.py", 6)
+
+
+def test_close_wait_grows(start: Start, look: Look, tell: Tell) -> None:
+    server = start(
+        source="import socket\nlistener = socket.create_server(('127.0.0.1', 0))\n"
+        "print(listener.getsockname()[1], flush=True)\nkept = []\n"
+        "while True:\n    kept.append(listener.accept()[0])\n    kept[-1].recv(1)\n"
+    )
+
+    def come_and_go(count: int) -> None:
+        for _ in range(count):
+            socket.create_connection(("127.0.0.1", int(server.said))).close()
+
+    come_and_go(3)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "wallsocket", "inspect", f":{server.said}", "--watch", "4s"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while watching.poll() is None:
+        come_and_go(1)
+        time.sleep(0.2)
+    assert watching.stdout is not None
+    with watching.stdout as stream:
+        text = stream.read()
+    first, last = (
+        next(line for line in text.splitlines() if line.startswith("CLOSE_WAIT of")).split(": ")[1].split()[::2][:2]
+    )
+    assert int(last) > int(first)
+    assert "close() is missing" in text
+    assert look(server.pid).rules == ["close-wait"]
+
+
+# -- threads and calls
+
+
+def test_calls_of_a_c_program(start: Start, look: Look, tmp_path: Path) -> None:
+    program = tmp_path / "waits"
+    subprocess.run(["gcc", "-w", "-pthread", "-o", program, PROGRAMS / "waits.c"], check=True)
+    running = start(program)
+    deadline = time.monotonic() + 30
+    while -2 in running.calls() or len(set(running.calls())) < 7:
+        assert time.monotonic() < deadline, running.calls()
+        time.sleep(0.02)
+    answer = look("waits")
+    calls = {thread["call"]: thread for thread in answer.threads}
+    assert {"recvfrom", "poll", "epoll_wait", "accept", "read", "pause"} <= set(calls), set(calls)
+    assert (calls["poll"]["timeout_s"], calls["poll"]["timeout_known"]) == (77, True)
+    chosen = calls.get("select") or calls["pselect6"]
+    assert (chosen["timeout_s"], len(chosen["sockets"]), chosen["socket"]) == (55.5, 2, None)
+    assert (calls["epoll_wait"]["timeout_s"], calls["epoll_wait"]["timeout_known"]) == (None, True)
+    assert calls["epoll_wait"]["socket"] == calls["poll"]["socket"]
+    assert answer.socket(calls["poll"]["socket"])["peer"] == f"127.0.0.1:{running.said}"
+    assert answer.socket(calls["recvfrom"]["socket"])["local"] == f"127.0.0.1:{running.said}"
+    assert answer.socket(calls["accept"]["socket"])["backlog"] == 7
+    assert (calls["read"]["socket"], calls["read"]["names"]) == (None, "pipe")
+    assert all(thread["file"] is None for thread in answer.threads)
+    assert answer.rules == []
+
+
+def test_a_python_timeout_is_read(start: Start, look: Look) -> None:
+    server, client = pair(start, "connection.recv(1)\n", "connection.settimeout(33)\nconnection.recv(1)\n")
+    client.threads_wait_in(POLL)
+    answer = look(client.pid)
+    thread = next(thread for thread in answer.threads if thread["pid"] == client.pid)
+    assert 32 < thread["timeout_s"] <= 33
+    assert answer.socket(thread["socket"])["peer"] == f"127.0.0.1:{server.said}"
+    time.sleep(1.1)
+    assert look(client.pid).rules == []  # one end has a limit: no deadlock
+
+
+def test_python_threads(start: Start, look: Look) -> None:
+    program = start(
+        source=SERVER.replace("connection, _ = listener.accept()", "")
+        + "import threading\n"
+        + "client = socket.create_connection(listener.getsockname())\n"
+        + "connection, _ = listener.accept()\n"
+        + "def reads():\n    connection.recv(1)\n"
+        + "thread = threading.Thread(target=reads)\nthread.start()\nthread.join()\n"
+    ).threads_wait_in(RECVFROM, FUTEX)
+    answer = look(program.pid)
+    main, reader = answer.threads
+    assert (main["tid"], main["call"]) == (program.pid, "futex")
+    assert main["function"] == "<module>"
+    assert (reader["call"], reader["function"], reader["place"]) == ("recvfrom", "reads", "user")
+
+
+def test_asyncio_tasks(start: Start, look: Look) -> None:
+    program = start(
+        source="""
+import asyncio
+async def handle(reader, writer):
+    await reader.readline()
+async def main():
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def client():
+        await reader.read(10)
+    task = asyncio.create_task(client(), name="the client")
+    await asyncio.sleep(0)
+    print(port, flush=True)
+    await task
+asyncio.run(main())
+"""
+    )
+    time.sleep(0.5)
+    answer = look(program.pid)
+    tasks = {task["name"]: task for task in answer.tasks}
+    client = tasks["the client"]
+    assert (client["line"], client["function"].rsplit(".")[-1]) == (10, "client")
+    assert answer.socket(client["socket"])["peer"] == f"127.0.0.1:{program.said}"
+    assert tasks["Task-1"]["awaits"] == "task the client"
+    handler = next(task for task in answer.tasks if task["line"] == 4)
+    assert answer.socket(handler["socket"])["local"] == f"127.0.0.1:{program.said}"
+    (thread,) = answer.threads
+    assert thread["call"].startswith("epoll")
+    assert len(thread["sockets"]) >= 3
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_node(start: Start, look: Look) -> None:
+    program = start(
+        "node",
+        "-e",
+        "const net=require('net');const s=net.createServer(()=>{});s.listen(0,'127.0.0.1',()=>"
+        "{net.connect(s.address().port,'127.0.0.1').on('connect',()=>console.log(s.address().port))})",
+    )
+    answer = look(f":{program.said}")
+    main = next(thread for thread in answer.threads if thread["tid"] == program.pid)
+    assert main["call"].startswith("epoll")
+    assert {answer.socket(number)["state"] for number in main["sockets"]} >= {"LISTEN", "ESTABLISHED"}
+    assert answer.rules == []
+
+
+def test_unix_sockets(start: Start, look: Look) -> None:
+    program = start(
+        source="import os, socket\na, b = socket.socketpair()\nchild = os.fork()\nprint(child, flush=True)\n"
+        "if child: b.close(); a.recv(1)\nelse: a.close(); b.recv(1)\n"
+    ).threads_wait_in(RECVFROM)
+    time.sleep(1.2)
+    try:
+        answer = look(program.pid)
+        assert [thread["pid"] for thread in answer.threads] == [program.pid, int(program.said)]
+        assert answer.rules == ["both-wait"]
+    finally:
+        os.kill(int(program.said), signal.SIGKILL)
+
+
+# -- no trace is left
+
+
+def test_nothing_changes_in_the_target(start: Start, look: Look) -> None:
+    server, client = pair(start, "connection.recv(100)\n", "connection.recv(100)\n")
+    server.threads_wait_in(RECVFROM)
+    client.threads_wait_in(RECVFROM)
+
+    def state(pid: int) -> tuple[object, ...]:
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+        kept = [line for line in status if line.startswith(("Sig", "Shd", "Tracer", "volun", "nonvol", "Cpus_allowed"))]
+        links = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+        return kept, links, Path(f"/proc/{pid}/syscall").read_text()
+
+    before = state(server.pid), state(client.pid)
+    look(server.pid)
+    assert (state(server.pid), state(client.pid)) == before
+
+
+def test_the_target_closes_its_socket_while_it_is_watched(start: Start, look: Look) -> None:
+    server, client = pair(start, "import time; time.sleep(0.5)\n", "print(connection.recv(1))\n")
+    answer = look(server.pid, "--watch", "2s")
+    assert answer.status in (0, 2), answer.errors
+    assert client.process.wait(30) == 0
+
+
+# -- whom to look at
+
+
+def test_names(start: Start, tell: Tell) -> None:
+    source = "import time\nprint('up', flush=True)\ntime.sleep(100)\n"
+    start(name="an-odd-name.py", source=source)
+    start(name="an-odd-name.py", source=source)
+    by_script, by_stem = tell("an-odd-name.py"), tell("an-odd-name")
+    assert by_script.stdout.count("an-odd-name.py pid") == by_stem.stdout.count("an-odd-name.py pid") == 2
+    assert by_script.returncode == 0
+    near = tell("an-odd-nam.py")
+    assert (near.returncode, near.stdout) == (2, "")
+    assert "an-odd-name.py" in near.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("4194304", "no process 4194304"),
+        (":0", "from 1 to 65535"),
+        (":http", "from 1 to 65535"),
+        ("", "name a process"),
+        ("no such\x1b[31m", "no process is called"),
+    ],
+)
+def test_bad_targets(tell: Tell, target: str, said: str) -> None:
+    done = tell("--", target)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "\x1b" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_that_nobody_has(tell: Tell) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = tell(f":{port}")
+    assert done.returncode == 2
+    assert f"nobody has port {port}" in done.stderr
+
+
+def test_udp_ports(start: Start, look: Look) -> None:
+    program = start(
+        source="import socket\ns = socket.socket(type=socket.SOCK_DGRAM)\ns.bind(('127.0.0.1', 0))\n"
+        "print(s.getsockname()[1], flush=True)\ns.recv(10)\n"
+    ).threads_wait_in(RECVFROM)
+    answer = look(f":{program.said}")
+    (thread,) = answer.threads
+    assert answer.socket(thread["socket"])["protocol"] == "udp"
+
+
+def test_a_program_in_another_network_namespace(start: Start, look: Look) -> None:
+    if subprocess.run(["unshare", "-Urn", "true"], capture_output=True).returncode != 0:
+        pytest.skip("user namespaces are refused")
+    program = start(
+        "unshare",
+        "-Urn",
+        sys.executable,
+        "-c",
+        "import socket,subprocess\nsubprocess.run(['ip','link','set','lo','up'])\n"
+        "l=socket.create_server(('127.0.0.1',0)); c=socket.create_connection(l.getsockname()); a,_=l.accept()\n"
+        "c.send(b'12345'); print(l.getsockname()[1],flush=True); c.recv(1)",
+    ).threads_wait_in(RECVFROM)
+    answer = look(program.pid)
+    (thread,) = answer.threads
+    assert thread["call"] == "recvfrom"
+    waited = answer.socket(thread["socket"])
+    assert waited["peer"] == f"127.0.0.1:{program.said}"
+    other = next(one for one in answer.sockets if one["local"] == waited["peer"] and one["peer"] == waited["local"])
+    assert other["receive_queue"] == 5
+    assert waited["namespace"] not in (None, os.stat("/proc/self/ns/net").st_ino)
+    assert "another network namespace" in answer.errors
+    assert look(f":{program.said}").threads[0]["pid"] == program.pid
+
+
+# -- permissions
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look at everything")
+def test_other_users_are_refused() -> None:
+    with pytest.raises(NotPermitted, match="belongs to user root.*CAP_SYS_PTRACE"):
+        inspecting.inspect("1")
+
+
+@pytest.mark.root
+def test_an_ordinary_user(start: Start) -> None:
+    server, client = pair(start, "connection.recv(100)\n", "connection.recv(100)\n")
+    nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all")
+    refused = run_inspect(server.pid, prefix=nobody)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "belongs to user root" in refused.stderr
+    assert "CAP_SYS_PTRACE" in refused.stderr
+    sockets = run_inspect(f":{server.said}", prefix=nobody)
+    assert sockets.returncode == 2
+    assert "LISTEN" in sockets.stdout
+    assert "ESTABLISHED" in sockets.stdout
+    assert "sudo wallsocket inspect" in sockets.stdout
+
+
+# -- parts
+
+
+def test_tcp_info_is_packed_as_the_kernel_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as one:
+        one.sendall(b"123")
+        raw = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
+        packed = packed_tcp_info(TcpInfo.parse(raw))
+        assert packed == raw[: len(packed)]
+        assert len(packed) == 152
+
+
+def test_an_inspection_takes_a_second_at_most(start: Start) -> None:
+    server, client = pair(start, "connection.recv(100)\n", "connection.recv(100)\n")
+    found = min(inspecting.inspect(str(server.pid)).took_s for _ in range(3))
+    assert found < 1
+
+
+def test_the_wrong_type_of_name_is_an_error() -> None:
+    with pytest.raises(UsageError):
+        inspecting.inspect("   ")
