@@ -154,7 +154,9 @@ def _whole_command(rounds: int) -> Table:
         rounds,
         {
             "`python -c 'import click'`": process(sys.executable, "-c", "import click"),
-            "`wallsocket lab run a=true b=true`": process(sys.executable, "-m", "wallsocket", "lab", "run", "a=true", "b=true"),
+            "`wallsocket lab run a=true b=true`": process(
+                sys.executable, "-m", "wallsocket", "lab", "run", "a=true", "b=true"
+            ),
         },
         "whole command",
     )
@@ -227,11 +229,15 @@ def _throughput(rounds: int) -> Table:
                 server.communicate()
             return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e9
 
-    results = interleaved(rounds, {name: lambda make=make: gigabits(make) for name, make in _LINKS.items()}, "throughput")
+    results = interleaved(
+        rounds, {name: lambda make=make: gigabits(make) for name, make in _LINKS.items()}, "throughput"
+    )
     floor = next(iter(results.values()))
     table = Table("TCP through a link, MTU 1500, by iperf3", ["link", "Gbit/s", "× C loop"], data=results)
     table.rows = [[name, spread(values, 2), spread(ratios(values, floor), 2)] for name, values in results.items()]
-    table.notes.append("Goal: at least 1.5 Gbit/s. All links without segmentation offload, so that frames are as on a wire.")
+    table.notes.append(
+        "Goal: at least 1.5 Gbit/s. All links without segmentation offload, so that frames are as on a wire."
+    )
     return table
 
 
@@ -251,9 +257,13 @@ def _latency(rounds: int) -> Table:
                     times.append((time.perf_counter() - start) * 1e6)
                 return statistics.median(times)
 
-    results = interleaved(rounds, {name: lambda make=make: round_trip_us(make) for name, make in _LINKS.items()}, "latency")
+    results = interleaved(
+        rounds, {name: lambda make=make: round_trip_us(make) for name, make in _LINKS.items()}, "latency"
+    )
     plain = results["plain cable"]
-    table = Table("Round trip of 64 bytes over UDP", ["link", "µs, median of 2000", "µs added per direction"], data=results)
+    table = Table(
+        "Round trip of 64 bytes over UDP", ["link", "µs, median of 2000", "µs added per direction"], data=results
+    )
     for name, values in results.items():
         added = [(a - b) / 2 for a, b in zip(values, plain, strict=True)]
         table.rows.append([name, spread(values), "" if values is plain else spread(added)])

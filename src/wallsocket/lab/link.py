@@ -94,7 +94,7 @@ def check(settings: dict[str, Any]) -> dict[str, Any]:
     queue = _whole(given.get("queue", 1000), "queue", 1)
     if queue not in _QUEUE:
         raise UsageError(f"a queue of {queue} frames is more than {_QUEUE.stop - 1}")
-    checked = {
+    checked: dict[str, Any] = {
         "loss": probability(given.get("loss", 0), "loss"),
         "burst": _burst(given["burst"]) if "burst" in given else None,
         "lost_numbers": _numbers(given.get("lose", [])),

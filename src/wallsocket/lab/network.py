@@ -9,15 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import lab as _core
 from ..errors import UsageError
 from .host import Host, Interface
 from .link import Link
 from .program import Process, helper
-from .publish import Published
 from .refusal import explain
+
+if TYPE_CHECKING:
+    from .publish import Published
 
 __all__ = ["Lab", "Switch"]
 
@@ -317,6 +319,8 @@ class Lab:
         Raises:
             OSError: the port cannot be had, or the address is not one of this machine.
         """
+        from .publish import Published
+
         there = self[host] if isinstance(host, str) else host
         made = Published(there, host_port, address, port)
         self._closing.callback(made.close)

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotPermitted, UsageError
@@ -27,7 +26,7 @@ _NETWORK_CAPABILITIES = 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13
 
 def helper() -> str:
     """Path of the program that holds namespaces and starts programs in them."""
-    return str(Path(__file__).with_name("holder"))
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder")
 
 
 def _arguments(command: Command, shell: bool) -> list[str | bytes | os.PathLike[str]]:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import NotAvailable, NotPermitted
 from .program import helper
@@ -16,7 +15,8 @@ __all__ = ["explain"]
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
     except OSError:
         return ""
 

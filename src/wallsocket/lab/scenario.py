@@ -149,7 +149,7 @@ def _fill(net: Lab, document: dict[str, Any]) -> None:
         impairments = {key: value for key, value in entry.items() if key in IMPAIRMENTS}
         toward = entry.get("toward")
         options = {key: entry[key] for key in ("subnet", "mtu") if key in entry}
-        link = net.link(*entry["between"], **options, **({} if toward else impairments))
+        link = net.link(entry["between"][0], entry["between"][1], **options, **({} if toward else impairments))
         if toward:
             link.set(toward=toward, **impairments)
         _script(link, entry)
