@@ -1,7 +1,7 @@
 """Build back end of the package: maturin's, after compiling the helper programs that a wheel carries.
 
-maturin packs one library. The guardian of a trace and the holder of a lab are programs of their own (one must outlive the
-recorder, the other must have one thread, and neither may be a Python), so they are compiled first and put where
+maturin packs one library. The guardian of a trace and the holder of a lab are programs of their own (one must outlive
+the recorder, the other must have one thread, and neither may be a Python), so they are compiled first and put where
 ``[tool.maturin] include`` picks them up. Run as a script, it does only that.
 """
 

@@ -111,8 +111,8 @@ _published = click.option(
 def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...], ipv6: bool, **values: Any) -> int:
     r"""Run a command in each of some hosts, and end when the last one named ends.
 
-    The hosts are on one network and know each other by name. Commands start in the order given, each when the one before
-    listens on a port or has ended; the others are ended when the last one is. The exit status is that of the last one
+    The hosts are on one network and know each other by name. Commands start in the order given, each when the one
+    before listens on a port or has ended; the others are ended when the last one is. The exit status is that of the last one
     or, if that is 0, of the first that had ended with another.
 
     \b

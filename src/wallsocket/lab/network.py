@@ -52,7 +52,7 @@ class Switch:
 
 
 class Lab:
-    """A network of hosts on this machine, in namespaces of its own; needs no privileges. Close it, or use it with ``with``.
+    """A network of hosts on this machine, in namespaces of its own, without privileges. Use it with ``with``, or close it.
 
     Iterating gives the hosts in the order they were made, so ``with lab.hosts("a", "b") as (a, b)`` names them.
     """
@@ -389,7 +389,7 @@ class Lab:
         direct = {address.network for interface in host.interfaces for address in interface.addresses}
         found: dict[Network, str] = {}
         seen = {host}
-        # Each entry: a router that can be reached, by IP version the first hop that leads there, and what translates on the way.
+        # Each entry: a router that can be reached, and by IP version the first hop that leads there.
         queue: deque[tuple[Host, dict[int, str]]] = deque()
         for other, network, address in self._neighbours(host):
             if other.forward and other not in seen:

@@ -20,7 +20,7 @@ __all__ = ["Command", "Entry", "Process", "helper", "shell"]
 #: What may be run: arguments, or one text that is split as a shell would, without a shell.
 Command = str | Sequence["str | bytes | os.PathLike[str]"]
 
-#: Capabilities (capabilities(7)) of programs in a host, over its own network only: bind service, broadcast, administer, raw sockets.
+#: Capabilities (capabilities(7)) of programs in a host, over its network alone: NET_BIND_SERVICE, _BROADCAST, _ADMIN, _RAW.
 _NETWORK_CAPABILITIES = 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13
 
 

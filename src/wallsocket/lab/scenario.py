@@ -96,7 +96,7 @@ def load(source: str | os.PathLike[str] | dict[str, Any], *, seed: int | None = 
         seed: instead of the file's.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or says what cannot be; the text says where. Nothing is left then.
+        UsageError: the file cannot be read, is no TOML, or says what cannot be; the text says where. Nothing is left.
         NotPermitted: the kernel allows no namespaces here.
     """
     if isinstance(source, dict):
