@@ -143,7 +143,7 @@ class Host:
 
     @property
     def address(self) -> str | None:
-        """The first IPv4 address, else the first IPv6 one, without its prefix length; None before the host has a link."""
+        """The first IPv4 address, else the first IPv6 one, without prefix length; None before the host has a link."""
         every = [address for interface in self.interfaces for address in interface.addresses]
         every.sort(key=lambda address: address.version)
         return str(every[0].ip) if every else None
