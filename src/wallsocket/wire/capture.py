@@ -53,7 +53,7 @@ class Capture:
         self,
         interface_name: str | int | None = None,
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         host: HasSockets | None = None,
         direction: Direction = "both",
         promiscuous: bool = False,
@@ -238,7 +238,7 @@ class _Frames:
 def capture(
     interface: str | int | None = None,
     *,
-    filter: str | None = None,  # noqa: A002
+    filter: str | None = None,
     host: HasSockets | None = None,
     direction: Direction = "both",
     promiscuous: bool = False,
