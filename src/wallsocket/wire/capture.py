@@ -137,11 +137,6 @@ class Capture:
             if self._closed:
                 return []
             raise
-        except ValueError:
-            # Closed by another thread while this one waited.
-            if self._closed:
-                return []
-            raise
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._closed:
