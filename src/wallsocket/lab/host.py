@@ -96,6 +96,17 @@ class Host:
         """The functions of :mod:`wallsocket.tcp`, for this host."""
         return _Bound("tcp", self)
 
+    @property
+    def wire(self) -> Any:
+        """The functions of :mod:`wallsocket.wire`, for this host: ``a.wire.ping("b")``."""
+        return _Bound("wire", self)
+
+    def capture(self, interface: str | None = None, **options: Any) -> Any:
+        """Capture the frames of this host: of one interface, or of all; see :func:`wallsocket.wire.capture.capture`."""
+        from ..wire.capture import capture
+
+        return capture(interface, host=self, **options)
+
     # Programs
 
     def popen(self, command: Command, **options: Any) -> Process:

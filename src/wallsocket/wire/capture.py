@@ -132,6 +132,11 @@ class Capture:
             return self._ring.frames(timeout_s)
         except OSError as error:
             raise self._gone(error) from error
+        except ValueError:
+            # Closed by another thread while this one waited.
+            if self._closed:
+                return []
+            raise
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._closed:
