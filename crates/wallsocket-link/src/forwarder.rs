@@ -469,7 +469,7 @@ impl Path {
                     .into_iter()
                     .for_each(|bytes| work.carry(Source::Bytes(bytes))),
                 Decision::Pass => {
-                    work.carry(changed.map_or(Source::Ring(index, frame.bytes), Source::Bytes))
+                    work.carry(changed.map_or(Source::Ring(index, frame.bytes), Source::Bytes));
                 }
             }
         }
@@ -558,12 +558,14 @@ impl Path {
         if waiting[2].any() == Some(true) {
             let _ = self.shared.wake.read();
         }
-        for direction in 0..2 {
-            // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
-            if waiting[direction]
+        let failed = [0, 1].map(|direction: usize| {
+            waiting[direction]
                 .revents()
                 .is_some_and(|events| events.contains(PollFlags::POLLERR))
-            {
+        });
+        for (direction, failed) in failed.into_iter().enumerate() {
+            // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
+            if failed {
                 let _ = wallsocket_sys::socket::get_option(
                     self.rings[direction].socket(),
                     libc::SOL_SOCKET,

@@ -182,10 +182,10 @@ pub fn finish(
             }
         }
         libc::SYS_accept | libc::SYS_accept4 if result >= 0 => {
-            call.address = address_out(tid, second, third)
+            call.address = address_out(tid, second, third);
         }
         libc::SYS_getsockname | libc::SYS_getpeername if result == 0 => {
-            call.address = address_out(tid, second, third)
+            call.address = address_out(tid, second, third);
         }
         libc::SYS_sendto => {
             let length = (sixth as u32).min(MAXIMUM_ADDRESS) as usize;

@@ -289,8 +289,6 @@ fn limits(pid: i32) -> Option<Value> {
     let mut words = line.split_whitespace().skip(3);
     let soft: Option<u64> = words.next()?.parse().ok();
     let hard: Option<u64> = words.next()?.parse().ok();
-    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
-        .map(Iterator::count)
-        .unwrap_or(0);
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
     Some(json!({"open_files_soft": soft, "open_files_hard": hard, "open_files": open}))
 }

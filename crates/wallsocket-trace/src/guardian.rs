@@ -326,15 +326,13 @@ fn listen(
                         call(&control, waiter);
                         return;
                     }
-                    match command[0] {
-                        b'u' => control.unrecord.store(true, Ordering::Relaxed),
-                        b'k' => signal_main(&control, libc::SIGKILL),
-                        b's' => {
-                            if input.read_exact(&mut command).is_ok() {
-                                signal_main(&control, i32::from(command[0]));
-                            }
-                        }
-                        _ => {}
+                    let kind = command[0];
+                    if kind == b's' && input.read_exact(&mut command).is_ok() {
+                        signal_main(&control, i32::from(command[0]));
+                    } else if kind == b'u' {
+                        control.unrecord.store(true, Ordering::Relaxed);
+                    } else if kind == b'k' {
+                        signal_main(&control, libc::SIGKILL);
                     }
                 }
                 call(&control, waiter);

@@ -609,7 +609,7 @@ impl Tracer {
         let command = arguments_of(pid);
         if let Some(process) = self.processes.get_mut(&id) {
             process.threads = HashSet::from([tid]);
-            process.row.command = command.clone();
+            process.row.command.clone_from(&command);
             process.row.executable.clone_from(&executable);
             process.row.language = None;
             self.sink.send(&Row::Process(process.row.clone()));
@@ -824,16 +824,15 @@ impl Tracer {
                 (None, None, Vec::new())
             }
             Subject::Socket => {
-                let socket = self
-                    .socket_of(&table, first)
+                let socket = Self::socket_of(&table, first)
                     .or_else(|| self.unknown_descriptor(id, &table, first));
                 (Some(first), socket, Vec::new())
             }
-            Subject::Any => match self.subject_of(&entry, &table) {
+            Subject::Any => match Self::subject_of(&entry, &table) {
                 Some((fd, socket)) => (Some(fd), Some(socket), Vec::new()),
                 None => return Next::Run,
             },
-            Subject::Set => match self.set_of(tid, &entry, &table) {
+            Subject::Set => match Self::set_of(tid, &entry, &table) {
                 Some(found) => found,
                 None => return Next::Run,
             },
@@ -945,7 +944,7 @@ impl Tracer {
         }
     }
 
-    fn socket_of(&self, table: &SharedTable, fd: i32) -> Option<u32> {
+    fn socket_of(table: &SharedTable, fd: i32) -> Option<u32> {
         table.borrow().sockets.get(&fd).map(|entry| entry.socket)
     }
 
@@ -957,7 +956,7 @@ impl Tracer {
     }
 
     /// The socket that a call on any descriptor concerns.
-    fn subject_of(&mut self, entry: &Entry, table: &SharedTable) -> Option<(i32, u32)> {
+    fn subject_of(entry: &Entry, table: &SharedTable) -> Option<(i32, u32)> {
         let [first, second, third, ..] = entry.arguments.map(|argument| argument as i32);
         let candidates: &[i32] = match entry.number {
             libc::SYS_sendfile => &[first],
@@ -978,7 +977,6 @@ impl Tracer {
     /// The sockets that a call on many descriptors concerns: descriptor, socket when it is one, and the poll set.
     #[allow(clippy::type_complexity, reason = "used once")]
     fn set_of(
-        &mut self,
         tid: i32,
         entry: &Entry,
         table: &SharedTable,
@@ -1076,7 +1074,7 @@ impl Tracer {
                 self.take_sample(process, fd, socket, 0, Some(call), Depth::Everything);
             }
             libc::SYS_shutdown => {
-                self.take_sample(process, fd, socket, 0, Some(call), Depth::Queues)
+                self.take_sample(process, fd, socket, 0, Some(call), Depth::Queues);
             }
             // The next datagram's length, which a receive may cut.
             libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_read | libc::SYS_readv
@@ -1352,7 +1350,7 @@ impl Tracer {
                 libc::F_DUPFD => self.duplicated(id, table, first, result as i32, false),
                 libc::F_DUPFD_CLOEXEC => self.duplicated(id, table, first, result as i32, true),
                 libc::F_SETFD => {
-                    self.set_close_on_exec(table, first, third & libc::FD_CLOEXEC != 0)
+                    self.set_close_on_exec(table, first, third & libc::FD_CLOEXEC != 0);
                 }
                 _ => {}
             },
@@ -1426,7 +1424,7 @@ impl Tracer {
     }
 
     fn duplicated(&mut self, process: u32, table: &SharedTable, from: i32, to: i32, cloexec: bool) {
-        if let Some(socket) = self.socket_of(table, from) {
+        if let Some(socket) = Self::socket_of(table, from) {
             self.name_socket(process, table, to, socket, "dup", Some(cloexec));
         }
     }

@@ -1,9 +1,9 @@
-from . import trace as trace
 from . import framing as framing
 from . import kernel as kernel
 from . import lab as lab
 from . import python as python
 from . import segments as segments
+from . import trace as trace
 from . import wire as wire
 
 __version__: str
