@@ -469,7 +469,7 @@ impl Path {
                     .into_iter()
                     .for_each(|bytes| work.carry(Source::Bytes(bytes))),
                 Decision::Pass => {
-                    work.carry(changed.map_or(Source::Ring(index, frame.bytes), Source::Bytes))
+                    work.carry(changed.map_or(Source::Ring(index, frame.bytes), Source::Bytes));
                 }
             }
         }
@@ -558,21 +558,21 @@ impl Path {
         if waiting[2].any() == Some(true) {
             let _ = self.shared.wake.read();
         }
-        for direction in 0..2 {
+        for (direction, (ring, polled)) in self.rings.iter().zip(&waiting).enumerate() {
             // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
-            if waiting[direction]
+            if polled
                 .revents()
                 .is_some_and(|events| events.contains(PollFlags::POLLERR))
             {
                 let _ = wallsocket_sys::socket::get_option(
-                    self.rings[direction].socket(),
+                    ring.socket(),
                     libc::SOL_SOCKET,
                     libc::SO_ERROR,
                     &mut [0; 4],
                 );
             }
             // Asked when idle: it costs a system call.
-            if let Ok(lost @ 1..) = self.rings[direction].lost() {
+            if let Ok(lost @ 1..) = ring.lost() {
                 self.shared.count(direction, Counter::Received, lost.into());
                 self.shared.count(direction, Counter::Overrun, lost.into());
             }
@@ -827,7 +827,7 @@ fn script(
             .flatten()
     };
     match (flow.verdict, tcp) {
-        (Verdict::Open, _) => None,
+        (Verdict::Open, _) | (Verdict::Refused | Verdict::Reset, None) => None,
         (Verdict::Swallowed, _) => Some((first_part().into_iter().collect(), vec![])),
         (Verdict::Refused | Verdict::Reset, Some(tcp)) => {
             if tcp.flags & tcp_flag::RST != 0 {
@@ -849,7 +849,6 @@ fn script(
             }
             Some((forth, back.into_iter().collect()))
         }
-        (Verdict::Refused | Verdict::Reset, None) => None,
     }
 }
 
