@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.lab.apart import wait_until
 from wallsocket import lab
 from wallsocket.lab import Host
 
@@ -33,8 +34,8 @@ class Server:
             except OSError:
                 return
             thread = threading.Thread(target=self.talk, args=(connection,))
-            thread.start()
             self.threads.append(thread)
+            thread.start()
 
     def talk(self, connection: socket.socket) -> None:
         got = bytearray()
@@ -49,7 +50,7 @@ class Server:
                 while part := connection.recv(65536):
                     got += part
                 self.ends.append("end")
-            except ConnectionResetError:
+            except (ConnectionResetError, BrokenPipeError):
                 self.ends.append("reset")
             except TimeoutError:
                 self.ends.append("timeout")
@@ -89,8 +90,7 @@ def test_reset_after_bytes_gives_exactly_these_and_a_reset_to_both(limit: int, d
         with a.socket() as client:
             client.connect((b.address, 80))
             assert read_to_the_end(client) == (limit, "reset")
-        for thread in server.threads:
-            thread.join()
+        wait_until(lambda: server.ends, "the server's connection ends")
         assert server.ends == ["reset"]
         assert net.link_between(a, b).counters(a)["scripted"] >= 1
 
@@ -105,8 +105,7 @@ def test_reset_counts_the_client_to_server_direction_too() -> None:
                 for _ in range(100):
                     client.sendall(b"x" * 300)
                     time.sleep(0.001)
-        for thread in server.threads:
-            thread.join()
+        wait_until(lambda: server.ends, "the server's connection ends")
         assert [len(got) for got in server.received] == [2000]
 
 

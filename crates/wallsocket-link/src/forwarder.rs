@@ -558,23 +558,21 @@ impl Path {
         if waiting[2].any() == Some(true) {
             let _ = self.shared.wake.read();
         }
-        let failed = [0, 1].map(|direction: usize| {
-            waiting[direction]
+        for (direction, (ring, polled)) in self.rings.iter().zip(&waiting).enumerate() {
+            // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
+            if polled
                 .revents()
                 .is_some_and(|events| events.contains(PollFlags::POLLERR))
-        });
-        for (direction, failed) in failed.into_iter().enumerate() {
-            // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
-            if failed {
+            {
                 let _ = wallsocket_sys::socket::get_option(
-                    self.rings[direction].socket(),
+                    ring.socket(),
                     libc::SOL_SOCKET,
                     libc::SO_ERROR,
                     &mut [0; 4],
                 );
             }
             // Asked when idle: it costs a system call.
-            if let Ok(lost @ 1..) = self.rings[direction].lost() {
+            if let Ok(lost @ 1..) = ring.lost() {
                 self.shared.count(direction, Counter::Received, lost.into());
                 self.shared.count(direction, Counter::Overrun, lost.into());
             }
@@ -829,7 +827,7 @@ fn script(
             .flatten()
     };
     match (flow.verdict, tcp) {
-        (Verdict::Open, _) => None,
+        (Verdict::Open, _) | (Verdict::Refused | Verdict::Reset, None) => None,
         (Verdict::Swallowed, _) => Some((first_part().into_iter().collect(), vec![])),
         (Verdict::Refused | Verdict::Reset, Some(tcp)) => {
             if tcp.flags & tcp_flag::RST != 0 {
@@ -851,7 +849,6 @@ fn script(
             }
             Some((forth, back.into_iter().collect()))
         }
-        (Verdict::Refused | Verdict::Reset, None) => None,
     }
 }
 
