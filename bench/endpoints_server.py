@@ -6,6 +6,7 @@ Usage: endpoints_server.py PORT KIND
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 import sys
 import threading
@@ -23,7 +24,8 @@ def ready() -> None:
 
 def tcp_sync(port: int, *, batches: bool) -> None:
     def handle(connection: tcp.Connection) -> None:
-        with connection.messages(FRAMES) as stream:
+        # The load generator leaves by a reset.
+        with contextlib.suppress(ConnectionError), connection.messages(FRAMES) as stream:
             if batches:
                 while found := stream.receive_many():
                     stream.send_many([message.upper() for message in found])
@@ -119,7 +121,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         main()
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        pass
