@@ -30,7 +30,7 @@ bench: setup build ## measure against the peers, interleaved; one table
 soak: setup build ## long runs: thousands of repetitions, fuzzing; prints what it did
 	@scripts/soak
 
-fuzz: ## fuzz the parsers that read untrusted bytes (FUZZ_SECONDS=60 for each)
+fuzz: ## random input for the parsers that read untrusted bytes (FUZZ_CASES=100000 for each property)
 	@scripts/fuzz
 
 wheel: ## dist/: one wheel for every Python from 3.11 on, with old glibc in mind, and the source archive

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from bench.measure import PATH, PEERS, Table, compiled, interleaved, ratios, spread
 from wallsocket import lab
+
+DATAGRAM = socket.SOCK_DGRAM
 
 #: A fresh interpreter that has imported the lab, as a test run has: two hosts, a link, one echo; milliseconds.
 FIRST_ECHO = """
@@ -45,7 +47,8 @@ netns.create("wsb1"); netns.create("wsb2")
 a, b = NetNS("wsb1"), NetNS("wsb2")
 a.link("add", ifname="wsv1", kind="veth", peer={"ifname": "wsv2", "net_ns_fd": "wsb2"})
 i, j = a.link_lookup(ifname="wsv1")[0], b.link_lookup(ifname="wsv2")[0]
-a.addr("add", index=i, address="198.51.100.1", prefixlen=24); b.addr("add", index=j, address="198.51.100.2", prefixlen=24)
+a.addr("add", index=i, address="198.51.100.1", prefixlen=24)
+b.addr("add", index=j, address="198.51.100.2", prefixlen=24)
 a.link("set", index=i, state="up"); b.link("set", index=j, state="up")
 print((time.perf_counter() - start) * 1e3)
 a.close(); b.close()
@@ -154,7 +157,9 @@ def _whole_command(rounds: int) -> Table:
         rounds,
         {
             "`python -c 'import click'`": process(sys.executable, "-c", "import click"),
-            "`wallsocket lab run a=true b=true`": process(sys.executable, "-m", "wallsocket", "lab", "run", "a=true", "b=true"),
+            "`wallsocket lab run a=true b=true`": process(
+                sys.executable, "-m", "wallsocket", "lab", "run", "a=true", "b=true"
+            ),
         },
         "whole command",
     )
@@ -210,7 +215,7 @@ def _c_loop() -> Iterator[tuple[lab.Host, lab.Host]]:
                 loop.kill()
 
 
-_LINKS: dict[str, Callable[[], object]] = {
+_LINKS: dict[str, Callable[[], AbstractContextManager[tuple[lab.Host, lab.Host]]]] = {
     "C loop (`link_loop.c`), two threads": _c_loop,
     "**Wallsocket**, a link with a forwarder that lets all pass": lambda: _forwarded(lose=[2**60]),
     "plain cable": _plain,
@@ -218,8 +223,8 @@ _LINKS: dict[str, Callable[[], object]] = {
 
 
 def _throughput(rounds: int) -> Table:
-    def gigabits(make: Callable[[], object]) -> float:
-        with make() as (a, b):  # type: ignore[attr-defined]
+    def gigabits(make: Callable[[], AbstractContextManager[tuple[lab.Host, lab.Host]]]) -> float:
+        with make() as (a, b):
             with b.popen("iperf3 -s -1 --forceflush", stdout=subprocess.PIPE, text=True) as server:
                 while "listening" not in server.stdout.readline():
                     pass
@@ -227,33 +232,40 @@ def _throughput(rounds: int) -> Table:
                 server.communicate()
             return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e9
 
-    results = interleaved(rounds, {name: lambda make=make: gigabits(make) for name, make in _LINKS.items()}, "throughput")
+    results = interleaved(
+        rounds, {name: lambda make=make: gigabits(make) for name, make in _LINKS.items()}, "throughput"
+    )
     floor = next(iter(results.values()))
     table = Table("TCP through a link, MTU 1500, by iperf3", ["link", "Gbit/s", "× C loop"], data=results)
     table.rows = [[name, spread(values, 2), spread(ratios(values, floor), 2)] for name, values in results.items()]
-    table.notes.append("Goal: at least 1.5 Gbit/s. All links without segmentation offload, so that frames are as on a wire.")
+    table.notes.append(
+        "Goal: at least 1.5 Gbit/s. All links without segmentation offload, so that frames are as on a wire."
+    )
     return table
 
 
 def _latency(rounds: int) -> Table:
-    def round_trip_us(make: Callable[[], object]) -> float:
-        with make() as (a, b):  # type: ignore[attr-defined]
-            with b.socket(type=socket.SOCK_DGRAM) as server, a.socket(type=socket.SOCK_DGRAM) as client:
-                server.bind(("0.0.0.0", 7))
-                client.connect((b.address, 7))
-                times = []
-                for _ in range(2000):
-                    start = time.perf_counter()
-                    client.send(b"x" * 64)
-                    data, peer = server.recvfrom(100)
-                    server.sendto(data, peer)
-                    client.recv(100)
-                    times.append((time.perf_counter() - start) * 1e6)
-                return statistics.median(times)
+    def round_trip_us(make: Callable[[], AbstractContextManager[tuple[lab.Host, lab.Host]]]) -> float:
+        with make() as (a, b), b.socket(type=DATAGRAM) as server, a.socket(type=DATAGRAM) as client:
+            server.bind(("0.0.0.0", 7))
+            client.connect((b.address, 7))
+            times = []
+            for _ in range(2000):
+                start = time.perf_counter()
+                client.send(b"x" * 64)
+                data, peer = server.recvfrom(100)
+                server.sendto(data, peer)
+                client.recv(100)
+                times.append((time.perf_counter() - start) * 1e6)
+            return statistics.median(times)
 
-    results = interleaved(rounds, {name: lambda make=make: round_trip_us(make) for name, make in _LINKS.items()}, "latency")
+    results = interleaved(
+        rounds, {name: lambda make=make: round_trip_us(make) for name, make in _LINKS.items()}, "latency"
+    )
     plain = results["plain cable"]
-    table = Table("Round trip of 64 bytes over UDP", ["link", "µs, median of 2000", "µs added per direction"], data=results)
+    table = Table(
+        "Round trip of 64 bytes over UDP", ["link", "µs, median of 2000", "µs added per direction"], data=results
+    )
     for name, values in results.items():
         added = [(a - b) / 2 for a, b in zip(values, plain, strict=True)]
         table.rows.append([name, spread(values), "" if values is plain else spread(added)])

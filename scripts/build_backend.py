@@ -1,7 +1,7 @@
 """Build back end of the package: maturin's, after compiling the helper programs that a wheel carries.
 
-maturin packs one library. The guardian of a trace and the holder of a lab are programs of their own (one must outlive the
-recorder, the other must have one thread, and neither may be a Python), so they are compiled first and put where
+maturin packs one library. The guardian of a trace and the holder of a lab are programs of their own (one must outlive
+the recorder, the other must have one thread, and neither may be a Python), so they are compiled first and put where
 ``[tool.maturin] include`` picks them up. Run as a script, it does only that.
 """
 
@@ -18,18 +18,18 @@ from typing import Any
 import maturin
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Program: where the package has it.
+#: Program: its crate, and where the package has it.
 PROGRAMS = {
-    "wallsocket-guardian": ROOT / "src/wallsocket/trace/guardian",
-    "wallsocket-holder": ROOT / "src/wallsocket/lab/holder",
+    "wallsocket-guardian": ("wallsocket-trace", ROOT / "src/wallsocket/trace/guardian"),
+    "wallsocket-holder": ("wallsocket-link", ROOT / "src/wallsocket/lab/holder"),
 }
 
 
 def build_programs() -> None:
     """Compile the helper programs and put them into the package.
 
-    They are linked statically: so they start on any distribution, however old its C library, and also in a root or mount
-    namespace that has no library at all. glibc allows this for a program that looks up no names.
+    They are linked statically: so they start on any distribution, however old its C library, and also in a root or
+    mount namespace that has no library at all. glibc allows this for a program that looks up no names.
     """
     cargo = os.environ.get("CARGO", "cargo")
     version = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
@@ -37,11 +37,12 @@ def build_programs() -> None:
     # With --target given, the flag does not reach build scripts and procedural macros, which cannot be static.
     flags = f"{os.environ.get('RUSTFLAGS', '')} -C target-feature=+crt-static".strip()
     command = [cargo, "build", "--quiet", "--release", "--locked", "--target", target]
-    for program in PROGRAMS:
-        command += ["--bin", program]
+    for program, (crate, _) in PROGRAMS.items():
+        # Named crates: with the whole workspace, cargo would turn on what only the extension module needs.
+        command += ["--package", crate, "--bin", program]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "RUSTFLAGS": flags}, check=True)
     folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    for program, place in PROGRAMS.items():
+    for program, (_, place) in PROGRAMS.items():
         built = folder / target / "release" / program
         if place.exists() and filecmp.cmp(built, place, shallow=False):
             continue

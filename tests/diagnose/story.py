@@ -105,7 +105,7 @@ class Story:
         state: int = 1,
         tid: int | None = None,
         entry: dict[str, Any] | None = None,
-        exit: dict[str, Any] | None = None,  # noqa: A002
+        exit: dict[str, Any] | None = None,
         **columns: Any,
     ) -> int:
         """A call on a socket; ``unread`` and ``left``: what the receive queue held when it was entered and returned."""

@@ -236,6 +236,20 @@ def test_a_cut_datagram() -> None:
     assert "1976 of 3000 bytes" in finding.why
 
 
+def test_a_sample_between_two_reads_shows_the_next_datagram() -> None:
+    story = Story()
+    here = receiver(story)
+    story.call("recvfrom", here, 100, length=1024, left=3000)
+    story.call("recvfrom", here, 1024, length=1024, left=0)
+    assert story.found() == ["datagram-truncated certain error"]
+    story = Story()
+    here = receiver(story)
+    story.state(here, receive=3000, state=7)
+    story.call("recvfrom", here, 100, length=4096)
+    story.call("recvfrom", here, 1024, length=1024)
+    assert story.found() == []
+
+
 def test_a_datagram_that_fits_exactly_is_whole() -> None:
     story = Story()
     story.call("recvfrom", receiver(story), 1024, length=1024, unread=1024)
@@ -640,10 +654,20 @@ def test_waits_that_are_no_deadlock() -> None:
     assert story.found() == []
 
 
-def test_another_thread_makes_it_less_than_certain() -> None:
+def test_a_thread_that_goes_on_may_end_the_wait() -> None:
     story = Story()
     server, _ = waiting(story, "recvfrom", 0)
     story.call("getsockopt", server, 0, a=1, b=3, tid=4711)
+    diagnosis = story.diagnosis()
+    assert diagnosis.findings == ()
+    assert [question.missing for question in diagnosis.cannot_tell] == ["threads"]
+
+
+def test_threads_that_all_wait_are_less_than_certain() -> None:
+    story = Story()
+    server, _ = waiting(story, "recvfrom", 0)
+    story.call("accept", story.socket(story.made[server]["process"], None, None), None, tid=4711)
+    story.now += 2 * S
     assert story.found() == ["both-wait strong error"]
 
 
@@ -660,17 +684,25 @@ def test_a_wait_without_its_peer_cannot_be_judged() -> None:
 # -- speed
 
 
-def exchange(story: Story, *, delay: int = 41 * MS, nodelay: bool = False, held: bool = True, writes: int = 2) -> None:
+def exchange(
+    story: Story, *, delay: int = 41 * MS, nodelay: bool = False, held: bool = True, writes: int = 2, times: int = 4
+) -> None:
     here = story.socket(story.process(), ("127.0.0.1", 51000), ("127.0.0.1", 80))
     if nodelay:
         story.call("setsockopt", here, a=6, b=1, value=struct.pack("<i", 1))
     info = bytearray(232)
     info[136:140] = struct.pack("<I", 100)
-    for _ in range(4):
+    for _ in range(times):
         for number in range(writes):
             after = {"tcp_info": bytes(info)} if held and number else {}
             story.call("sendto", here, 100, length=100, exit={"receive": 0, **after})
         story.call("recvfrom", here, 4, length=100, took=delay)
+
+
+def test_a_single_slow_exchange_is_less_than_certain() -> None:
+    story = Story()
+    exchange(story, times=1)
+    assert story.found() == ["nagle-delayed-ack strong warning"]
 
 
 def test_the_second_small_write_waits() -> None:

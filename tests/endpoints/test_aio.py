@@ -6,6 +6,7 @@ import random
 import socket
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from wallsocket import aio, framing
@@ -42,7 +43,7 @@ def test_cancelled_receives_lose_no_byte(run):
         async def send():
             for at in range(0, len(data), 1000):
                 await a.send_all(data[at : at + 1000])
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             a.finish_sending()
 
         received = bytearray()

@@ -19,7 +19,7 @@ from wallsocket.kernel import Here, here
 
 
 def reason_of(call):
-    with pytest.raises(OSError) as caught:  # noqa: PT011  the reason says which
+    with pytest.raises(OSError) as caught:  # the reason says which
         call()
     found = reasons.of(caught.value)
     assert str(found) in caught.value.__notes__

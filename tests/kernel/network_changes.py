@@ -35,7 +35,7 @@ def other_namespace() -> tuple[subprocess.Popen[bytes], int]:
 
 def refused(number: int, change: Any) -> None:
     """Assert that a change fails with this error."""
-    with pytest.raises(OSError) as error:  # noqa: PT011
+    with pytest.raises(OSError) as error:
         change()
     assert error.value.errno == number, error.value
 

@@ -225,7 +225,7 @@ def test_address_in_use_by_a_listener() -> None:
         first.bind(("127.0.0.1", 0))
         first.listen()
         port = first.getsockname()[1]
-        with pytest.raises(OSError) as error:  # noqa: PT011
+        with pytest.raises(OSError) as error:
             second.bind(("127.0.0.1", port))
         assert error.value.errno == errno.EADDRINUSE
         found = here.sockets("tcp", local_port=port)
@@ -260,7 +260,7 @@ def test_address_in_use_by_time_wait_and_by_connections() -> None:
 
 
 def test_address_that_is_not_ours() -> None:
-    with socket.socket() as bound, pytest.raises(OSError) as error:  # noqa: PT011
+    with socket.socket() as bound, pytest.raises(OSError) as error:
         bound.bind(("192.0.2.200", 0))
     assert error.value.errno == errno.EADDRNOTAVAIL
     cause = causes.address_not_local("192.0.2.200", here.addresses(), here.links())
@@ -341,7 +341,7 @@ def test_longest_datagram(family: int, most: int) -> None:
         except OSError as error:
             pytest.skip(f"no such address: {error}")
         assert udp.sendto(b"x" * most, udp.getsockname()) == most
-        with pytest.raises(OSError) as error:  # noqa: PT011
+        with pytest.raises(OSError) as error:
             udp.sendto(b"x" * (most + 1), udp.getsockname())
         assert error.value.errno == errno.EMSGSIZE
     cause = causes.message_too_long(most + 1, family, None, fragments_allowed=True)

@@ -227,7 +227,7 @@ def test_wrong_use_is_one_clear_line() -> None:
                 options.put(sock, name, value)
         with pytest.raises(UsageError, match="can only be set"):
             options.get(sock, "SO_RCVBUFFORCE")
-        with pytest.raises(OSError) as refused:  # noqa: PT011
+        with pytest.raises(OSError) as refused:
             options.get(sock, "IPV6_V6ONLY")
         assert refused.value.errno in (errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 

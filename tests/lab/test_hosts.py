@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from wallsocket import lab
-from wallsocket.errors import UsageError
 
 from tests.lab.apart import Apart, wait_until
+from wallsocket import lab
+from wallsocket.errors import UsageError
 
 
 def echo_once(server: socket.socket) -> threading.Thread:

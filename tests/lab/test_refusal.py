@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.apart import Apart, wait_until
 
-#: Installs a seccomp filter in this process, as seccomp(2) has it: classic BPF over struct seccomp_data (nr at 0, arguments from 16).
+#: Installs a seccomp filter in this process (seccomp(2)): classic BPF over struct seccomp_data, nr at 0, arguments from 16.
 FILTER = """
 import ctypes, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -33,8 +33,8 @@ install([(LOAD, 0, 0, 0), (EQUAL, 0, 1, UNSHARE), (RETURN, 0, 0, EPERM), (RETURN
 """
 )
 
-#: Ubuntu's AppArmor: unshare works, but the new namespace has no rights: the write of uid_map gives EPERM. Nothing else in the
-#: programs concerned writes so little to a descriptor above 2 (a map is "UID UID 1"; both its numbers and Python's own writes differ).
+#: Ubuntu's AppArmor: unshare works, but the new namespace has no rights, so that the write of uid_map gives EPERM. Nothing
+#: else in the programs concerned writes 2 to 20 bytes to a descriptor above 2; a map of one id is that short.
 NO_MAP = (
     FILTER
     + """

@@ -34,14 +34,18 @@ def arrived(
             pass
 
     before = link.counters(b)["received"]
+
+    def came(count: int) -> None:
+        wait_until(lambda: link.counters(b)["received"] - before >= count, f"{count} frames came to the link")
+
     for number in numbers:
         senders[number % connections].send(struct.pack("!I", number).ljust(size, b"."))
         sent += 1
         # Neither the receiver's buffer nor the link's ring may overflow: losses are to be those that were asked for.
         if sent % 50 == 0:
-            wait_until(lambda: link.counters(b)["received"] - before >= sent, f"{sent} frames came to the link")
+            came(sent)
             take()
-    wait_until(lambda: link.counters(b)["received"] - before >= sent, f"{sent} frames came to the link")
+    came(sent)
 
     def settled() -> bool:
         take()

@@ -144,6 +144,7 @@ def _started(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,  # a group of its own, to be ended as a whole
+            preexec_fn=_heed_interrupts,
             env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **pair.environment},
         )
     try:
@@ -152,6 +153,11 @@ def _started(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _heed_interrupts() -> None:
+    """A test run that a shell put into the background has SIGINT ignored, and programs inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _outcome(pair: Pair, folder: Path, name: str, status: int) -> Outcome:

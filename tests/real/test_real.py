@@ -24,12 +24,9 @@ pytestmark = pytest.mark.timeout(400)
 _REFERENCES: dict[str, tuple[Path, int, Outcome, Outcome]] = {}
 
 
-@pytest.fixture(params=PARAMETERS)
-def reference(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Pair, Path, int, Outcome, Outcome]:
+@pytest.fixture
+def reference(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pair, Path, int, Outcome, Outcome]:
     """A pair's folder and port, and what is seen of it untraced; run once for the tests of the pair."""
-    pair: Pair = request.param
     if missing := pair.missing():
         pytest.skip(f"not installed: {', '.join(missing)}")
     if pair.name not in _REFERENCES:
@@ -50,6 +47,7 @@ def _assert_healthy(recording: harness.Recorded) -> None:
     assert recording.summary["lost"] == 0
 
 
+@pytest.mark.parametrize("pair", PARAMETERS)
 def test_a_traced_server_serves_as_before(reference: tuple[Pair, Path, int, Outcome, Outcome], tmp_path: Path) -> None:
     pair, folder, port, untraced_server, untraced_client = reference
     server, client = run_pair(pair, folder, port, server_recording=tmp_path / "server.wsrec")
@@ -65,6 +63,7 @@ def test_a_traced_server_serves_as_before(reference: tuple[Pair, Path, int, Outc
     assert server.status == 0, "explain found nothing, but says that it did"
 
 
+@pytest.mark.parametrize("pair", PARAMETERS)
 def test_a_traced_client_asks_as_before(reference: tuple[Pair, Path, int, Outcome, Outcome], tmp_path: Path) -> None:
     pair, folder, port, untraced_server, untraced_client = reference
     server, client = run_pair(pair, folder, port, client_recording=tmp_path / "client.wsrec")
@@ -78,6 +77,7 @@ def test_a_traced_client_asks_as_before(reference: tuple[Pair, Path, int, Outcom
     assert client.status == 0
 
 
+@pytest.mark.parametrize("pair", PARAMETERS)
 def test_both_in_a_private_network(reference: tuple[Pair, Path, int, Outcome, Outcome], tmp_path: Path) -> None:
     pair, folder, port, _, untraced_client = reference
     if subprocess.run(["unshare", "--map-current-user", "--net", "true"], capture_output=True, check=False).returncode:

@@ -52,9 +52,9 @@ def test_marks_stand_between_the_calls(tmp_path: Path) -> None:
     script.call("close", 4, 1, fd=3, socket=1)
     with script.done(20) as recording:
         assert printed(call_lines(recording, colour=False)) == (
-            '      0.001  70/101 --- exec: ["one"] ---\n'
-            "      0.004  70/101 close(3) = 0  <1 µs>\n"
-            "      0.009  70/101 --- signal: SIGTERM ---\n"
+            '      0.001  70/101           --- exec: ["one"] ---\n'
+            "      0.004  70/101           close(3) = 0  <1 µs>\n"
+            "      0.009  70/101           --- signal: SIGTERM ---\n"
         )
         every = printed(call_lines(recording, colour=False, every_mark=True))
     assert 'exec: ["quiet"]' in every

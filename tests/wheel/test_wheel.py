@@ -72,6 +72,7 @@ def test_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
         "wallsocket/py.typed",
         "wallsocket/trace/schema.sql",
         "wallsocket/trace/guardian",
+        "wallsocket/lab/holder",
     ):
         assert needed in names
     assert any(name.endswith("LICENSE-MIT") for name in names)
@@ -103,6 +104,12 @@ def test_the_command_answers(installed: Path) -> None:
     shown = _run(installed, "wallsocket", "--help")
     assert shown.returncode == 0, shown.stderr
     assert "explain" in shown.stdout
+
+
+def test_the_demo_runs(installed: Path) -> None:
+    shown = _run(installed, "wallsocket", "demo")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "one-recv-per-message" in shown.stdout + shown.stderr
 
 
 def test_the_source_archive_is_whole(wheel: Path) -> None:

@@ -28,11 +28,12 @@ class Host:
     def socket(
         self,
         family: int = socket.AF_INET,
-        type: int = socket.SOCK_STREAM,  # noqa: A002
+        kind: int = socket.SOCK_STREAM,
         proto: int = 0,
+        /,
     ) -> socket.socket:
-        descriptor = self.network._ask({"do": "socket", "host": self.number, "arguments": [family, type, proto]}, True)
-        made = socket.socket(family, type, proto, fileno=descriptor)
+        descriptor = self.network._ask({"do": "socket", "host": self.number, "arguments": [family, kind, proto]}, True)
+        made = socket.socket(family, kind, proto, fileno=descriptor)
         self.network.sockets.append(made)
         return made
 

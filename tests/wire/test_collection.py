@@ -79,7 +79,13 @@ def test_flows(tmp_path: Path):
     ]
     write(tmp_path / "a.pcapng", frames)
     (first, second), _ = collection(tmp_path / "a.pcapng").flows()
-    assert (first.protocol, first.address_a, first.port_a, first.address_b, first.port_b) == (6, "10.0.0.1", 40000, "10.0.0.2", 80)
+    assert (first.protocol, first.address_a, first.port_a, first.address_b, first.port_b) == (
+        6,
+        "10.0.0.1",
+        40000,
+        "10.0.0.2",
+        80,
+    )
     assert (first.packets_a_to_b, first.packets_b_to_a, first.retransmissions, first.resets) == (4, 2, 1, 1)
     assert first.bytes_a_to_b == sum(len(bytes(frames[number])) for number in (0, 2, 3, 4))
     assert first.round_trip_s is not None

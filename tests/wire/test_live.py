@@ -360,12 +360,15 @@ def test_without_permission_the_message_names_it():
         Capture("lo").close()
 
 
-def test_a_capture_can_be_stopped_from_another_thread(network: Network):
+def test_a_capture_can_be_asked_and_stopped_from_another_thread(network: Network):
     a = network.host("a")
     capture = Capture("lo", host=a)
-    seen = []
-    thread = threading.Thread(target=lambda: seen.extend(capture.read(0.5)))
+    seen: list[list[wire.Frame]] = []
+    thread = threading.Thread(target=lambda: seen.append(capture.read(None)))
     thread.start()
-    thread.join(10)
+    for _ in range(3):
+        assert capture.statistics().dropped == 0
     capture.close()
+    thread.join(10)
     assert not thread.is_alive()
+    assert seen == [[]]

@@ -114,17 +114,61 @@ fn write_file(directory: &OwnedFd, path: &str, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Maps the caller's ids to themselves: programs that refuse to be root, or that look at who they are, see no difference.
-/// Root maps every id, so that its programs can become other users.
-fn map_ids(proc: &OwnedFd, uid: Uid, gid: Gid) -> Result<()> {
-    if uid.is_root() && write_file(proc, "self/uid_map", "0 0 4294967295").is_ok() {
-        return write_file(proc, "self/gid_map", "0 0 4294967295")
-            .during("write /proc/self/gid_map");
-    }
+/// Maps the caller's own ids to themselves: programs that refuse to be root, or that look at who they are, see no difference.
+fn map_own_ids(proc: &OwnedFd, uid: Uid, gid: Gid) -> Result<()> {
     write_file(proc, "self/uid_map", &format!("{uid} {uid} 1"))
         .during("write /proc/self/uid_map")?;
     write_file(proc, "self/setgroups", "deny").during("write /proc/self/setgroups")?;
     write_file(proc, "self/gid_map", &format!("{gid} {gid} 1")).during("write /proc/self/gid_map")
+}
+
+/// The map that gives every id of this user namespace the same number in a new one.
+fn identity(map: &str) -> String {
+    let rows = map.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (first, _, count) = (words.next()?, words.next()?, words.next()?);
+        Some(format!("{first} {first} {count}\n"))
+    });
+    rows.collect()
+}
+
+/// A process that stays in the user namespace the holder leaves, and from there maps all of root's ids into the new one, so that
+/// root's programs can become other users. Only from outside may more than one id be mapped (user_namespaces(7)).
+struct Mapper {
+    pid: i32,
+    go: OwnedFd,
+}
+
+impl Mapper {
+    fn start() -> Result<Self> {
+        let (ready, go) = nix::unistd::pipe2(OFlag::O_CLOEXEC).during("make a pipe")?;
+        let holder = std::process::id();
+        match fork(false).during("fork")? {
+            Fork::Parent(pid) => Ok(Self { pid, go }),
+            Fork::Child => {
+                drop(go);
+                let map = || -> io::Result<()> {
+                    let maps = (
+                        std::fs::read_to_string("/proc/self/uid_map")?,
+                        std::fs::read_to_string("/proc/self/gid_map")?,
+                    );
+                    File::from(ready).read_exact(&mut [0; 1])?;
+                    std::fs::write(format!("/proc/{holder}/uid_map"), identity(&maps.0))?;
+                    std::fs::write(format!("/proc/{holder}/gid_map"), identity(&maps.1))
+                };
+                std::process::exit(i32::from(map().is_err()))
+            }
+        }
+    }
+
+    /// Lets it map, and waits; whether it could.
+    fn finish(self) -> bool {
+        let told = nix::unistd::write(&self.go, b"g").is_ok();
+        drop(self.go);
+        let pid = nix::unistd::Pid::from_raw(self.pid);
+        let status = nix::sys::wait::waitpid(pid, None);
+        told && matches!(status, Ok(nix::sys::wait::WaitStatus::Exited(_, 0)))
+    }
 }
 
 impl Holder {
@@ -137,9 +181,16 @@ impl Holder {
         )
         .during("open /proc")?;
         let private = CloneFlags::CLONE_NEWNS;
+        let mapper = if uid.is_root() {
+            Some(Mapper::start()?)
+        } else {
+            None
+        };
         let user = match unshare(CloneFlags::CLONE_NEWUSER | private) {
             Ok(()) => {
-                map_ids(&proc, uid, gid)?;
+                if !mapper.is_some_and(Mapper::finish) {
+                    map_own_ids(&proc, uid, gid)?;
+                }
                 Some(read_only(&proc, "self/ns/user").during("open /proc/self/ns/user")?)
             }
             // Where user namespaces are off, root can do without.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use arrow_schema::SchemaRef;
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCapsule, PyDict};
 use wallsocket_sys::packet;
 use wallsocket_wire::columns::{
@@ -531,6 +533,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The same for a thread that holds Python's lock: it lets go of that while it waits, because the holder may need it.
+fn lock_attached<'a, T>(py: Python<'_>, mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
+    mutex
+        .lock_py_attached(py)
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
 /// An exception that a signal handler raised while a thread was reading.
 type Raised = Arc<Mutex<Option<PyErr>>>;
 
@@ -660,8 +669,8 @@ impl Reader {
     }
 
     #[getter]
-    fn format(&self) -> PyResult<&'static str> {
-        self.with(|open| match open.reader.format() {
+    fn format(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.with(py, |open| match open.reader.format() {
             Format::Pcap => "pcap",
             Format::Pcapng => "pcapng",
         })
@@ -671,7 +680,7 @@ impl Reader {
     #[getter]
     fn interfaces(&self, py: Python<'_>) -> PyResult<Vec<Py<PyDict>>> {
         let found: Vec<Arc<file::Interface>> =
-            self.with(|open| open.reader.interfaces().to_vec())?;
+            self.with(py, |open| open.reader.interfaces().to_vec())?;
         found
             .iter()
             .map(|interface| {
@@ -689,8 +698,8 @@ impl Reader {
 
     /// (bytes of no use, where they start, why) once the end was reached.
     #[getter]
-    fn tail(&self) -> PyResult<Option<(u64, u64, String)>> {
-        self.with(|open| tail_tuple(open.reader.tail()))
+    fn tail(&self, py: Python<'_>) -> PyResult<Option<(u64, u64, String)>> {
+        self.with(py, |open| tail_tuple(open.reader.tail()))
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -699,7 +708,7 @@ impl Reader {
 
     /// The next frame, or None at the end of what the file has now; reading may be tried again.
     fn next_frame(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
-        let mut guard = lock(&self.open);
+        let mut guard = lock_attached(py, &self.open);
         let Some(open) = guard.as_mut() else {
             return Err(PyValueError::new_err("the capture file is closed"));
         };
@@ -743,6 +752,7 @@ impl Reader {
     #[pyo3(signature = (columns, *, batch_rows = 65536, filter = None, limit = None, workers = 1))]
     fn columns(
         &self,
+        py: Python<'_>,
         columns: Vec<String>,
         batch_rows: usize,
         filter: Option<Vec<(u16, u8, u8, u32)>>,
@@ -750,7 +760,7 @@ impl Reader {
         workers: usize,
     ) -> PyResult<ColumnStream> {
         let filter = filter_of(filter)?;
-        let Some(open) = lock(&self.open).take() else {
+        let Some(open) = lock_attached(py, &self.open).take() else {
             return Err(PyValueError::new_err("the capture file is closed"));
         };
         let report = Report::default();
@@ -785,7 +795,7 @@ impl Reader {
     ) -> PyResult<u64> {
         let filter = filter_of(filter)?;
         let mut output = io::BufWriter::with_capacity(1 << 20, File::from(owned(descriptor)?));
-        let Some(mut open) = lock(&self.open).take() else {
+        let Some(mut open) = lock_attached(py, &self.open).take() else {
             return Err(PyValueError::new_err("the capture file is closed"));
         };
         let result = py.detach(|| {
@@ -797,18 +807,18 @@ impl Reader {
             output.flush()?;
             Ok(kept)
         });
-        *lock(&self.open) = Some(open);
+        *lock_attached(py, &self.open) = Some(open);
         result.map_err(|error: io::Error| file_error(error.into(), &self.raised))
     }
 
-    fn close(&self) {
-        lock(&self.open).take();
+    fn close(&self, py: Python<'_>) {
+        lock_attached(py, &self.open).take();
     }
 }
 
 impl Reader {
-    fn with<T>(&self, ask: impl FnOnce(&Open) -> T) -> PyResult<T> {
-        lock(&self.open)
+    fn with<T>(&self, py: Python<'_>, ask: impl FnOnce(&Open) -> T) -> PyResult<T> {
+        lock_attached(py, &self.open)
             .as_ref()
             .map(ask)
             .ok_or_else(|| PyValueError::new_err("the capture file is closed"))
@@ -861,7 +871,7 @@ impl ColumnStream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // The protocol allows to ignore a requested schema.
         drop(requested_schema);
-        let stream = lock(&self.stream)
+        let stream = lock_attached(py, &self.stream)
             .take()
             .ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
         stream_capsule(py, stream)
@@ -872,7 +882,7 @@ impl ColumnStream {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Table> {
-        let mut guard = lock(&self.stream);
+        let mut guard = lock_attached(py, &self.stream);
         let stream = guard
             .as_mut()
             .ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
@@ -1072,6 +1082,8 @@ impl Writer {
 #[pyclass(frozen, module = "wallsocket._core.wire")]
 struct Ring {
     ring: Mutex<Option<RingState>>,
+    /// Set before the ring is closed, so that a thread that waits for frames stops soon.
+    closing: AtomicBool,
 }
 
 struct RingState {
@@ -1092,23 +1104,24 @@ fn seconds(value: f64) -> Duration {
 /// Longest wait between two looks at signals.
 const SLICE: Duration = Duration::from_millis(200);
 
-impl RingState {
-    /// Waits for a filled block in slices, so that Ctrl-C is heard; false when the time is over.
-    fn wait(&mut self, py: Python<'_>, end: Option<Instant>) -> PyResult<bool> {
+impl Ring {
+    /// Waits for a filled block in slices, so that Ctrl-C and a close by another thread are heard; false when the time is over.
+    fn wait(&self, py: Python<'_>, end: Option<Instant>) -> PyResult<bool> {
         loop {
             let left = end.map_or(SLICE, |end| {
                 end.saturating_duration_since(Instant::now()).min(SLICE)
             });
-            let ready = if self.ring.is_ready() {
-                Ok(true)
-            } else {
-                py.detach(|| self.ring.wait(Some(left)))
-            };
-            match ready {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(os_error(error)),
+            let ready = self.with(py, |state| {
+                if state.ring.is_ready() {
+                    return Ok(true);
+                }
+                match py.detach(|| state.ring.wait(Some(left))) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+                    result => result.map_err(os_error),
+                }
+            })?;
+            if ready {
+                return Ok(true);
             }
             py.check_signals()?;
             if end.is_some_and(|end| Instant::now() >= end) {
@@ -1223,28 +1236,29 @@ impl Ring {
         };
         Ok(Self {
             ring: Mutex::new(Some(state)),
+            closing: AtomicBool::new(false),
         })
     }
 
-    fn fileno(&self) -> PyResult<i32> {
-        self.with(|state| Ok(state.ring.as_raw_fd()))
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        self.with(py, |state| Ok(state.ring.as_raw_fd()))
     }
 
     /// Whether a block can be read without waiting.
-    fn is_ready(&self) -> PyResult<bool> {
-        self.with(|state| Ok(state.ring.is_ready()))
+    fn is_ready(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, |state| Ok(state.ring.is_ready()))
     }
 
     /// The frames of the next block, copied; an empty list when the time is over. `timeout_s` None: wait for ever.
     #[pyo3(signature = (timeout_s = None))]
     fn frames(&self, py: Python<'_>, timeout_s: Option<f64>) -> PyResult<Vec<Frame>> {
         let end = timeout_s.map(|timeout| Instant::now() + seconds(timeout.min(1e9)));
-        self.with(|state| {
-            let mut found = Vec::new();
-            while found.is_empty() {
-                if !state.wait(py, end)? {
-                    break;
-                }
+        let mut found = Vec::new();
+        while found.is_empty() {
+            if !self.wait(py, end)? {
+                break;
+            }
+            self.with(py, |state| {
                 let RingState {
                     ring,
                     filter,
@@ -1272,9 +1286,10 @@ impl Ring {
                         ));
                     }
                 }
-            }
-            Ok(found)
-        })
+                Ok(())
+            })?;
+        }
+        Ok(found)
     }
 
     /// Decodes into columns where the frames lie, for `duration_s` or until `rows` were seen.
@@ -1291,11 +1306,11 @@ impl Ring {
         let end = Instant::now() + seconds(duration_s.min(1e9));
         let mut left = rows.unwrap_or(u64::MAX);
         let mut batches = Vec::new();
-        self.with(|state| {
-            while left > 0 {
-                if !state.wait(py, Some(end))? {
-                    break;
-                }
+        while left > 0 {
+            if !self.wait(py, Some(end))? {
+                break;
+            }
+            self.with(py, |state| {
                 let RingState {
                     ring,
                     filter,
@@ -1307,9 +1322,9 @@ impl Ring {
                 if taken && (builder.is_full() || builder.len() >= LIVE_BATCH) {
                     batches.push(builder.finish());
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
+        }
         let schema = builder.schema();
         if !builder.is_empty() {
             batches.push(builder.finish());
@@ -1336,17 +1351,17 @@ impl Ring {
     ) -> PyResult<(u64, Option<u32>, u32)> {
         let end = Instant::now() + seconds(duration_s.min(1e9));
         let mut written = 0;
-        self.with(|state| {
-            while limit.is_none_or(|limit| written < limit) {
-                if !state.wait(py, Some(end))? {
-                    break;
-                }
+        while limit.is_none_or(|limit| written < limit) {
+            if !self.wait(py, Some(end))? {
+                break;
+            }
+            let unknown = self.with(py, |state| {
                 let RingState {
                     ring,
                     filter,
                     number,
                 } = &mut *state;
-                let unknown = py.detach(|| -> PyResult<Option<(u32, u16)>> {
+                py.detach(|| -> PyResult<Option<(u32, u16)>> {
                     let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)?
                     else {
                         return Ok(None);
@@ -1396,25 +1411,26 @@ impl Ring {
                         Ok(())
                     })?;
                     Ok(None)
-                })?;
-                if let Some((interface, hardware_type)) = unknown {
-                    return Ok((written, Some(interface), hardware_type.into()));
-                }
+                })
+            })?;
+            if let Some((interface, hardware_type)) = unknown {
+                return Ok((written, Some(interface), hardware_type.into()));
             }
-            Ok((written, None, 0))
-        })
+        }
+        Ok((written, None, 0))
     }
 
     /// (frames that passed the filter, frames lost, times the ring was full) since it was opened.
-    fn statistics(&self) -> PyResult<(u64, u64, u64)> {
-        self.with(|state| {
+    fn statistics(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
+        self.with(py, |state| {
             let found = state.ring.statistics().map_err(os_error)?;
             Ok((found.seen, found.dropped, found.freezes))
         })
     }
 
-    fn close(&self) {
-        lock(&self.ring).take();
+    fn close(&self, py: Python<'_>) {
+        self.closing.store(true, Ordering::Release);
+        lock_attached(py, &self.ring).take();
     }
 }
 
@@ -1463,8 +1479,15 @@ fn take_block(
 }
 
 impl Ring {
-    fn with<T>(&self, act: impl FnOnce(&mut RingState) -> PyResult<T>) -> PyResult<T> {
-        let mut guard = lock(&self.ring);
+    fn with<T>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&mut RingState) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let mut guard = lock_attached(py, &self.ring);
+        if self.closing.load(Ordering::Acquire) {
+            guard.take();
+        }
         act(guard
             .as_mut()
             .ok_or_else(|| PyValueError::new_err("the capture is closed"))?)

@@ -138,6 +138,21 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
         // SAFETY: installs no handler of ours, only the default action or "ignore".
         let _ = unsafe { nix::sys::signal::signal(signal, action) };
     }
+    // posix_spawn(3) of glibc, which started this process, ignores the two signals that glibc keeps for itself; its own
+    // functions refuse to name them.
+    for signal in 32..=33 {
+        let default = [0u64; 4];
+        // SAFETY: the kernel reads a struct kernel_sigaction, 32 bytes, of zeros: the default action.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null::<u64>(),
+                8,
+            )
+        };
+    }
     for (target, source) in program.streams.iter().enumerate() {
         let target = target as i32;
         // SAFETY: dup2 and fcntl on plain numbers; a bad number gives an error and no harm.
@@ -170,7 +185,7 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
     }
     match nix::unistd::execve(&program.path, &program.arguments, &program.environment) {
         Ok(never) => Ok(never),
-        Err(nix::errno::Errno::ENOEXEC) => {
+        Err(nix::errno::Errno::ENOEXEC) if is_text(&program.path) => {
             // A script without an interpreter line: the shell runs it, as execvp(3) does.
             let shell = CString::new("/bin/sh").map_err(|error| (2, error.into()))?;
             let mut arguments = vec![shell.clone(), program.path.clone()];
@@ -180,6 +195,16 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
         }
         Err(error) => Err((2, error.into())),
     }
+}
+
+/// Whether a file may be a shell script: it has no zero byte in its beginning, which is how shells tell (bash, execute_cmd.c).
+fn is_text(path: &CString) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let mut beginning = Vec::new();
+    std::fs::File::open(std::ffi::OsStr::from_bytes(path.as_bytes()))
+        .and_then(|file| file.take(128).read_to_end(&mut beginning))
+        .is_ok()
+        && !beginning.contains(&0)
 }
 
 impl Waiting {

@@ -120,6 +120,9 @@ fn capture(
         interfaces: HashMap::new(),
     };
     loop {
+        if sink.is_gone() {
+            return;
+        }
         let last = stop.load(Ordering::Relaxed);
         match reader.block(ring) {
             Ok(some) => {

@@ -6,6 +6,9 @@ use std::rc::Rc;
 
 use crate::rows;
 
+/// Departed sockets that are kept in mind.
+const MAXIMUM_DEPARTED: usize = 1024;
+
 /// A socket that at least one followed descriptor names.
 #[derive(Debug)]
 pub struct Known {
@@ -57,6 +60,8 @@ pub struct Registry {
     /// By id.
     pub sockets: HashMap<u32, Known>,
     by_inode: HashMap<u64, u32>,
+    /// Sockets whose last followed descriptor was closed, by inode: one on its way in an SCM_RIGHTS message comes back.
+    departed: HashMap<u64, Known>,
     last_socket: u32,
     last_descriptor: u32,
 }
@@ -92,6 +97,30 @@ impl Registry {
     pub fn next_descriptor(&mut self) -> u32 {
         self.last_descriptor += 1;
         self.last_descriptor
+    }
+
+    /// Brings back a departed socket that is seen again under its inode number, when the cookie shows that it is the same.
+    pub fn revive(&mut self, inode: u64, cookie: Option<u64>) -> Option<u32> {
+        let known = self.departed.get(&inode)?;
+        if cookie.is_none() || known.row.cookie != cookie {
+            return None;
+        }
+        let mut known = self.departed.remove(&inode)?;
+        known.row.ended_ns = None;
+        let socket = known.row.id;
+        self.by_inode.insert(inode, socket);
+        self.sockets.insert(socket, known);
+        Some(socket)
+    }
+
+    /// Keeps a removed socket in mind, in case it comes back.
+    pub fn depart(&mut self, known: Known) {
+        if self.departed.len() >= MAXIMUM_DEPARTED {
+            self.departed.clear();
+        }
+        if let Some(inode) = known.row.inode {
+            self.departed.insert(inode, known);
+        }
     }
 
     /// Forgets a socket that no descriptor names any more.

@@ -95,7 +95,9 @@ pub fn main() -> ExitCode {
     let Ok(control) = descriptor::inherited(order.control_fd) else {
         return ExitCode::from(2);
     };
-    match run(&order, arguments, rows.try_clone(), control) {
+    // Taken by the writer thread once it runs: its end must be the stream's end.
+    let mut rows = Some(rows);
+    match run(&order, arguments, &mut rows, control) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             // No writer thread runs yet: the row goes out directly.
@@ -103,7 +105,7 @@ pub fn main() -> ExitCode {
                 step: failed.step,
                 errno: failed.error.raw_os_error().unwrap_or(libc::EIO),
             });
-            if let Ok(bytes) = postcard::to_stdvec(&row) {
+            if let (Some(rows), Ok(bytes)) = (rows, postcard::to_stdvec(&row)) {
                 let _ = std::io::Write::write_all(&mut std::fs::File::from(rows), &bytes);
             }
             ExitCode::from(1)
@@ -114,12 +116,13 @@ pub fn main() -> ExitCode {
 fn run(
     order: &Order,
     arguments: Vec<CString>,
-    rows: std::io::Result<std::os::fd::OwnedFd>,
+    rows: &mut Option<std::os::fd::OwnedFd>,
     control_fd: std::os::fd::OwnedFd,
 ) -> Result<(), Failed> {
-    let rows = rows.map_err(at("trace"))?;
     let recorder = nix::unistd::getppid().as_raw();
-    let (ignored, mask) = ptrace::inherited_signals().map_err(at("trace"))?;
+    let (mut ignored, mask) = ptrace::inherited_signals().map_err(at("trace"))?;
+    // Rust's start-up code ignores SIGPIPE before main; the recorder asked for its default action.
+    ignored.retain(|signal| *signal != Signal::SIGPIPE);
     // The terminal's signals are for the target; SIGTERM reaches it through the recorder.
     for signal in [
         Signal::SIGINT,
@@ -175,7 +178,10 @@ fn run(
     release_streams();
 
     let clock = Clock::new(order.origin_ns);
-    let (sink, writer) = Sink::new(rows).map_err(at("trace"))?;
+    let rows = rows
+        .take()
+        .ok_or_else(|| std::io::Error::from_raw_os_error(libc::EBADF));
+    let (sink, writer) = rows.and_then(Sink::new).map_err(at("trace"))?;
     let control = Arc::new(Control::default());
     control.switch_ns.store(switch_ns, Ordering::Relaxed);
     let watched = Arc::new(Watched::default());

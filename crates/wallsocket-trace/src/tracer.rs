@@ -1508,7 +1508,16 @@ impl Tracer {
             .get(&process)
             .map_or(0, |process| process.row.pid);
         let cloexec = descriptors::is_close_on_exec(pid, number);
-        let socket = if let Some(known) = self.registry.by_inode(inode) {
+        let revived = |tracer: &mut Self| {
+            let pidfd = tracer.processes.get(&process)?.pidfd.as_ref()?;
+            let cookie = sample::identify(sample::duplicate(pidfd, number)?.as_fd()).cookie;
+            let socket = tracer.registry.revive(inode, cookie)?;
+            if let Some(known) = tracer.registry.sockets.get(&socket) {
+                tracer.sink.send(&Row::Socket(known.row.clone()));
+            }
+            Some(socket)
+        };
+        let socket = if let Some(known) = self.registry.by_inode(inode).or_else(|| revived(self)) {
             known
         } else {
             let socket = self.registry.add(rows::Socket {
@@ -1597,8 +1606,9 @@ impl Tracer {
         {
             known.row.ended_ns = Some(now);
             if self.recording {
-                self.sink.send(&Row::Socket(known.row));
+                self.sink.send(&Row::Socket(known.row.clone()));
             }
+            self.registry.depart(known);
         }
     }
 }

@@ -1,3 +1,4 @@
+from . import trace as trace
 from . import framing as framing
 from . import kernel as kernel
 from . import lab as lab

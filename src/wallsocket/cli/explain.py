@@ -100,8 +100,9 @@ def command(
         raise click.UsageError("give a recording or a command, not both", context)
     if not target:
         raise click.UsageError("no command after --", context)
+    from ..trace import places
     from ..trace.recording import Recording
-    from ..trace.run import run
+    from ..trace.run import run, say
 
     result = run(
         target,
@@ -119,6 +120,12 @@ def command(
         status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
     # Only now: a reader would be in the way.
     store(result.path, diagnosis)
+    if result.failure is not None:
+        say(f"wallsocket: {result.failure}")
+    if output is None:
+        for removed in places.prune():
+            if not quiet:
+                say(f"wallsocket: removed the old recording {removed.path} ({removed.size_bytes / 1e6:.1f} MB)")
     return status
 
 

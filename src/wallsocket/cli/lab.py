@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -70,7 +70,8 @@ def _port_waits(pid: int) -> bool:
     # Column 4 is the state (net/tcp_states.h): 0A listens; 07 is what UDP has while it is not connected.
     for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
         with contextlib.suppress(OSError):
-            rows = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+            with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
+                rows = file.readlines()[1:]
             if any(row.split()[3] == state for row in rows):
                 return True
     return False
@@ -108,10 +109,10 @@ _published = click.option(
 @click.option("--ipv6", is_flag=True, help="Give the hosts IPv6 addresses as well.")
 @click.argument("programs", nargs=-1, required=True, metavar="HOST=COMMAND...")
 def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...], ipv6: bool, **values: Any) -> int:
-    """Run a command in each of some hosts, and end when the last one named ends.
+    r"""Run a command in each of some hosts, and end when the last one named ends.
 
-    The hosts are on one network and know each other by name. Commands start in the order given, each when the one before
-    listens on a port or has ended; the others are ended when the last one is. The exit status is that of the last one
+    The hosts are on one network and know each other by name. Commands start in the order given, each when the one
+    before listens on a port or has ended; the others are ended when the last one is. The exit status is that of the last one
     or, if that is 0, of the first that had ended with another.
 
     \b
@@ -127,7 +128,6 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
             raise click.UsageError(f"the host {name!r} is named twice")
         wanted[name] = line
     from .. import lab
-    from ..trace.text import escape
 
     settings = _given(values)
     if len(wanted) == 1 and settings:
@@ -145,11 +145,9 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
                 except ValueError as error:
                     raise click.UsageError(f"{name}: {error} in {line!r}") from None
                 except FileNotFoundError:
-                    click.echo(f"wallsocket lab run: {name}: {escape(line.split()[0])}: command not found", err=True)
-                    return 127
+                    return _cannot_start(name, line, "command not found", 127)
                 except PermissionError as error:
-                    click.echo(f"wallsocket lab run: {name}: {escape(line.split()[0])}: {error.strerror}", err=True)
-                    return 126
+                    return _cannot_start(name, line, error.strerror or "cannot be run", 126)
             last = started[-1].wait()
             early = [process.poll() for process in started[:-1]]
         finally:
@@ -158,19 +156,23 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
         return _status(last or failed)
 
 
+def _cannot_start(host: str, line: str, why: str, status: int) -> int:
+    from ..trace.text import escape
+
+    click.echo(f"wallsocket lab run: {host}: {escape(line.split()[0])}: {why}", err=True)
+    return status
+
+
 def _end(programs: list[Process]) -> None:
     for process in programs:
         if process.poll() is None:
             process.terminate()
     deadline = time.monotonic() + _END_LIMIT_S
     for process in programs:
-        with contextlib.suppress(TimeoutError):
-            import subprocess
-
-            try:
-                process.wait(timeout=max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
+        try:
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _end_by_signal() -> None:
@@ -187,8 +189,8 @@ def _end_by_signal() -> None:
 @_seed
 @_published
 @click.option("--name", metavar="LAB", help="Name for other commands to find it by; the file's own without it.")
-@click.argument("file", type=click.Path(path_type=Path))
-def up(file: Path, name: str | None, seed: int | None, publish: tuple[str, ...]) -> int:
+@click.argument("file", type=click.Path())
+def up(file: str, name: str | None, seed: int | None, publish: tuple[str, ...]) -> int:
     """Build the network that a TOML file describes, and keep it up until Ctrl-C or `lab down`."""
     from .. import lab
     from ..lab.control import Offer
@@ -196,7 +198,7 @@ def up(file: Path, name: str | None, seed: int | None, publish: tuple[str, ...])
     _end_by_signal()
     down = threading.Event()
     with lab.load(file, seed=seed) as net:
-        offer = Offer(net, name or file.stem, on_down=down.set)
+        offer = Offer(net, name or os.path.splitext(os.path.basename(file))[0], on_down=down.set)
         try:
             _publish(net, publish)
             for host in net:
@@ -222,14 +224,17 @@ def _enter(name: str | None, host: str) -> Any:
     return Entry(host, descriptors)
 
 
+def _take_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _run_inside(entry: Any, arguments: list[str], environment: dict[str, str] | None) -> int:
     from ..lab.program import Process
 
     # Ctrl-C is for the program inside; this command ends with it.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-        with Process(entry, arguments, env=environment, **options) as process:
+        with Process(entry, arguments, env=environment, preexec_fn=_take_interrupts) as process:
             return _status(process.wait())
     finally:
         signal.signal(signal.SIGINT, previous)
@@ -343,6 +348,8 @@ def status(name: str | None, as_json: bool) -> None:
     remote = Remote(name)
     answer, _ = remote.ask("status")
     if as_json:
+        import json
+
         click.echo(json.dumps({"lab": remote.name, **answer}))
     else:
         _table(answer)

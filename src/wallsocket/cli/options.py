@@ -59,12 +59,12 @@ class Duration(_ParamType):
 DURATION: Final = Duration()
 
 
-def output(help: str = "Write to this file.", *aliases: str) -> _Decorator[Any]:  # noqa: A002 (click's name)
+def output(help: str = "Write to this file.", *aliases: str) -> _Decorator[Any]:
     """``-o FILE``, given to the command as ``output: Path | None``."""
     return click.option("-o", "--output", *aliases, type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
-def pid(help: str = "The running process.", *, multiple: bool = False) -> _Decorator[Any]:  # noqa: A002
+def pid(help: str = "The running process.", *, multiple: bool = False) -> _Decorator[Any]:
     """``-p PID``, given as ``pid: int | None`` (or a tuple)."""
     return click.option(
         "-p", "--pid", type=click.IntRange(min=1, max=2**22), metavar="PID", multiple=multiple, help=help

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def command(
 
     if interface is None and not dry_run:
         raise UsageError("name the interface to send through with -i: nothing is sent unasked")
-    show: Callable[[int], None] | None = None if as_json or not click.get_text_stream("stderr").isatty() else _progress
+    show: Callable[[int], None] | None = None if as_json or not sys.stderr.isatty() else _progress
     done = replay(
         capture,
         interface,

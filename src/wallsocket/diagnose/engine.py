@@ -100,14 +100,18 @@ class Engine:
         known = self._open.get(call.id)
         if known is None:
             known = self._open[call.id] = CallFacts(call, self._names.get(call.number, f"syscall {call.number}"))
-            for state in self._early.pop(call.id, ()):
-                self._attach(state)
-            self._push(call.entry_ns, 0, known)
+            if self._early:
+                for state in self._early.pop(call.id, ()):
+                    self._attach(state)
+            if call.took_ns is None or call.took_ns > _SAMPLE_LAG_NS:
+                # While others happen it waits; of a short call the end says all.
+                known.begun = True
+                self._push(call.entry_ns, 0, known)
         elif known.call.took_ns is not None:
             return
         known.call = call
-        if call.exit_ns is not None:
-            self._push(call.exit_ns, 2, known)
+        if call.took_ns is not None:
+            self._push(call.entry_ns + call.took_ns, 2, known)
 
     def _attach(self, state: State) -> None:
         assert state.call is not None
@@ -125,9 +129,9 @@ class Engine:
         while queue and (now_ns is None or queue[0][0] + _SAMPLE_LAG_NS <= now_ns):
             _, rank, _, item = heapq.heappop(queue)
             if isinstance(item, CallFacts):
-                if rank == 0:
+                if rank == 0 or not item.begun:
                     facts.begin(item)
-                else:
+                if rank == 2:
                     facts.end(item)
                     self._open.pop(item.call.id, None)
             elif isinstance(item, State):
@@ -160,8 +164,9 @@ class Engine:
 
     def news(self) -> list[Finding]:
         """Certain findings that were not told before; cheap when nothing happened."""
-        self.facts.relearn()
-        self._judge(set(self.facts.touched))
+        touched = set(self.facts.touched)
+        self.facts.relearn(touched)
+        self._judge(touched)
         fresh = []
         for evidence in self._standing():
             key = (evidence.rule.id, evidence.socket, evidence.call.id if evidence.call is not None else None)
@@ -175,7 +180,7 @@ class Engine:
         self.flush()
         facts = self.facts
         facts.final = True
-        facts.relearn()
+        facts.relearn(facts.sockets)
         ended = facts.tables.meta.get("ended_ns", "")
         if ended.isdecimal():
             facts.now_ns = max(facts.now_ns, int(ended))

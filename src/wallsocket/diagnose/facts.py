@@ -104,11 +104,12 @@ class Tables(Protocol):
 class CallFacts:
     """A call, and what its socket was when it was entered and when it returned."""
 
-    __slots__ = ("before", "call", "during", "entry", "exit", "name")
+    __slots__ = ("before", "begun", "call", "during", "entry", "exit", "name")
 
     def __init__(self, call: Call, name: str) -> None:
         self.call = call
         self.name = name
+        self.begun = False  #: its entry is handled before its return
         self.entry: State | None = None
         self.exit: State | None = None
         self.before: State | None = None  #: the latest sample of its socket before it was entered
@@ -307,8 +308,10 @@ class SocketFacts:
         "destroyed",
         "drops_first",
         "drops_last",
+        "earlier",
         "epoll_events",
         "errors",
+        "event_loop",
         "family",
         "hangup_seen",
         "held",
@@ -340,7 +343,7 @@ class SocketFacts:
         "writes",
     )
 
-    def __init__(self, id: int, process: int) -> None:  # noqa: A002 (the recording's word)
+    def __init__(self, id: int, process: int) -> None:
         self.id = id
         self.process = process
         self.family = -1
@@ -372,6 +375,7 @@ class SocketFacts:
         self.waiting: dict[int, CallFacts] = {}  #: by thread: calls that have not returned
         self.sources: set[int] = set()
         self.last: State | None = None  #: the latest sample while it lived
+        self.earlier: State | None = None  #: the one before it
         self.destroyed: State | None = None  #: what the kernel said when it was gone
         self.transitions: deque[State] = deque(maxlen=_TRANSITIONS)
         self.close_wait_since: State | None = None
@@ -379,6 +383,7 @@ class SocketFacts:
         self.drops_last: State | None = None
         self.listen_full: State | None = None  #: the sample with the fullest accept queue, once it was over its limit
         self.epoll_events = 0
+        self.event_loop = False  #: it was watched by epoll at some time
         self.hangup_seen: CallFacts | None = None  #: a poll that reported the peer's hang-up
         self.quiet_since_ns = 0  #: when its queues last changed
         self.seen_ns = 0  #: the latest fact about it
@@ -529,6 +534,13 @@ class Facts:
         """When its last descriptor was closed."""
         row = self.tables.sockets.get(socket.id)
         return row.ended_ns if row is not None else None
+
+    def left_ns(self, socket: SocketFacts) -> int:
+        """When the program began to close it for good, or its process ended; of a living socket now."""
+        if socket.closed is not None and self.closed_for_good(socket):
+            return socket.closed.entry_ns
+        ended = self.ended_ns(socket)
+        return self.now_ns if ended is None else ended
 
     def ended_by(self, socket: SocketFacts) -> Process | None:
         """The process whose end closed the socket; ``None``: it was closed by a call, or lives."""
@@ -732,7 +744,7 @@ class Facts:
 
     # -- filling
 
-    def socket(self, id: int, process: int) -> SocketFacts:  # noqa: A002
+    def socket(self, id: int, process: int) -> SocketFacts:
         """The facts of a socket, made when it is first met."""
         found = self.sockets.get(id)
         if found is None:
@@ -764,10 +776,12 @@ class Facts:
             if socket.id not in numbers:
                 numbers.append(socket.id)
 
-    def relearn(self) -> None:
-        """Take the addresses of all sockets again from the tables, which may have grown."""
-        for socket in self.sockets.values():
-            self._learn_socket(socket)
+    def relearn(self, numbers: Iterable[int]) -> None:
+        """Take the addresses of sockets again from the tables, which may have grown."""
+        for number in numbers:
+            socket = self.sockets.get(number)
+            if socket is not None:
+                self._learn_socket(socket)
 
     def retire(self, ids: Iterable[int]) -> None:
         """Forget closed sockets."""
@@ -785,13 +799,19 @@ class Facts:
         """A call was entered."""
         call = facts.call
         self.now_ns = max(self.now_ns, call.entry_ns)
-        if call.process not in self.threads or len(self.threads[call.process]) < 1024:
-            self.threads.setdefault(call.process, set()).add(call.tid)
-        self.waiting_threads[call.process, call.tid] = facts
+        threads = self.threads.get(call.process)
+        if threads is None:
+            threads = self.threads[call.process] = set()
+        if len(threads) < 1024:
+            threads.add(call.tid)
+        if facts.begun:
+            self.waiting_threads[call.process, call.tid] = facts
         if call.socket is not None:
             socket = self.socket(call.socket, call.process)
-            socket.waiting[call.tid] = facts
-            facts.before = socket.last
+            if facts.begun:
+                socket.waiting[call.tid] = facts
+            last = socket.last
+            facts.before = last if last is None or last.at_ns <= call.entry_ns else socket.earlier
             if facts.name in POLL_CALLS:
                 self._polled(socket, facts, (call.a or 0) == 1)
 
@@ -873,6 +893,7 @@ class Facts:
             socket.closed = facts
         elif name == "epoll_ctl" and succeeded:
             socket.epoll_events = (call.c or 0) if call.a != 2 else 0  # 2: EPOLL_CTL_DEL
+            socket.event_loop = True
 
     def _reached(self, socket: SocketFacts, facts: CallFacts) -> None:
         where = address_of(socket.connect.call.address) if socket.connect is not None else None
@@ -891,6 +912,10 @@ class Facts:
         if facts.flags & MSG_PEEK:
             return
         if not socket.stream:
+            last = socket.reads.last
+            if facts.entry is None and facts.before is not None and (last is None or facts.before.at_ns >= last.end_ns):
+                # No read came between: what was at the head of the queue then is what this read took.
+                facts.entry = facts.before
             socket.reads.add(facts)
             if _fills(facts):
                 socket.truncated.append(facts)
@@ -1036,7 +1061,7 @@ class Facts:
             socket.quiet_since_ns = state.at_ns
         if last is None or last.state != state.state:
             socket.transitions.append(state)
-        socket.last = state
+        socket.earlier, socket.last = last, state
         if state.moment == Moment.SAMPLE and (state.state == ESTABLISHED or not socket.tcp):
             for wait in socket.waiting.values():
                 wait.during = state

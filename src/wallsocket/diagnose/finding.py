@@ -69,7 +69,9 @@ class CannotTell(msgspec.Struct, frozen=True):
     """A rule whose question stays open, and what was missing."""
 
     rule: str
-    missing: str  #: 'calls', 'kernel', 'wire', 'peer' (the other end was not traced) or 'facts' (not looked up)
+    missing: (
+        str  #: 'calls', 'kernel', 'wire', 'peer' (the other end was not traced), 'facts' (not looked up) or 'threads'
+    )
     reason: str
 
 

@@ -150,7 +150,13 @@ UDP: Final = Graph(
             False,
             (1, 1),
         ),
-        ("sending finished", "ESTABLISHED", "After shutdown(SHUT_WR): sending gives EPIPE.", False, (2, 0.6)),
+        (
+            "sending finished",
+            "ESTABLISHED CLOSE unhashed",
+            "After shutdown(SHUT_WR): sending gives EPIPE, for good.",
+            False,
+            (2, 0.6),
+        ),
         (
             "receiving finished",
             "ESTABLISHED",

@@ -230,8 +230,9 @@ class EndpointSteps(Base):
         from .tcp import disconnect
 
         disconnect(self._socket)
-        # The kernel gives up a port of its own choice, and keeps one that was asked for.
-        self._state = "bound" if self._port_asked else "created"
+        # The kernel gives up a port of its own choice, and keeps one that was asked for. A shutdown stays.
+        if self._state != "sending finished":
+            self._state = "bound" if self._port_asked else "created"
 
     def finish_sending(self) -> None:
         """Make further sends fail with EPIPE; the peer is told nothing."""
@@ -269,7 +270,8 @@ class EndpointSteps(Base):
             self._socket.connect(target.sockaddr)
         except OSError as error:
             raise self._failed(error, "connect", target.sockaddr) from None
-        self._state = "connected"
+        if self._state != "sending finished":  # a shutdown stays
+            self._state = "connected"
 
     # Multicast
 

@@ -7,6 +7,8 @@ from typing import Final, Protocol, TypeVar
 
 from ..errors import FramingError
 
+__all__ = ["DEFAULT_MAX_MESSAGE", "Decoder", "Framing", "messages"]
+
 #: Bytes. Larger than the messages of ordinary protocols; a thousand hostile peers can make us keep one GiB.
 DEFAULT_MAX_MESSAGE: Final = 1 << 20
 

@@ -11,13 +11,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .host import Host, Interface
 from .link import IMPAIRMENTS, Fate, Link
 from .network import Lab, Switch
 from .program import Process
-from .publish import Published
-from .scenario import load
 from .topology import firewall, hosts, line, mtu_bottleneck, nat, pair, router, star
+
+if TYPE_CHECKING:
+    from .publish import Published
+    from .scenario import load
 
 __all__ = (
     "IMPAIRMENTS",
@@ -39,3 +43,16 @@ __all__ = (
     "router",
     "star",
 )
+
+
+def __getattr__(name: str) -> Any:
+    # What few labs need is imported by those: a lab is to be there at once.
+    if name == "load":
+        from .scenario import load
+
+        return load
+    if name == "Published":
+        from .publish import Published
+
+        return Published
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""Labs that run in another process of the same user: ``wallsocket lab up`` offers one, ``lab shell`` and ``lab link`` use it.
+"""Labs of the same user in another process: ``wallsocket lab up`` offers one, ``lab shell`` and ``lab link`` use it.
 
-The two speak over a Unix socket in the abstract namespace, so nothing stays behind when either is killed. Names there are
-free for all, so each side checks that the other is of the same user (SO_PEERCRED) before it says anything.
+The two speak over a Unix socket in the abstract namespace, so nothing stays behind when either is killed. Names there
+are free for all, so each side checks that the other is of the same user (SO_PEERCRED) before it says anything.
 
 One message each way: a JSON object, and with the answer to ``enter`` the descriptors of the host's namespaces.
 """

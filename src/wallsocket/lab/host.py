@@ -96,6 +96,17 @@ class Host:
         """The functions of :mod:`wallsocket.tcp`, for this host."""
         return _Bound("tcp", self)
 
+    @property
+    def wire(self) -> Any:
+        """The functions of :mod:`wallsocket.wire`, for this host: ``a.wire.ping("b")``."""
+        return _Bound("wire", self)
+
+    def capture(self, interface: str | None = None, **options: Any) -> Any:
+        """Capture the frames of this host: of one interface, or of all; see :func:`wallsocket.wire.capture.capture`."""
+        from ..wire.capture import capture
+
+        return capture(interface, host=self, **options)
+
     # Programs
 
     def popen(self, command: Command, **options: Any) -> Process:
@@ -143,7 +154,7 @@ class Host:
 
     @property
     def address(self) -> str | None:
-        """The first IPv4 address, else the first IPv6 one, without its prefix length; None before the host has a link."""
+        """The first IPv4 address, else the first IPv6 one, without prefix length; None before the host has a link."""
         every = [address for interface in self.interfaces for address in interface.addresses]
         every.sort(key=lambda address: address.version)
         return str(every[0].ip) if every else None

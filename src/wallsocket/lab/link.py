@@ -1,4 +1,4 @@
-"""A link between two hosts, or a host and a switch: a cable, or a path that loses, delays, repeats, reorders and corrupts."""
+"""A link between two hosts, or a host and a switch: a cable, or a path that loses, delays, repeats and corrupts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def check(settings: dict[str, Any]) -> dict[str, Any]:
     queue = _whole(given.get("queue", 1000), "queue", 1)
     if queue not in _QUEUE:
         raise UsageError(f"a queue of {queue} frames is more than {_QUEUE.stop - 1}")
-    checked = {
+    checked: dict[str, Any] = {
         "loss": probability(given.get("loss", 0), "loss"),
         "burst": _burst(given["burst"]) if "burst" in given else None,
         "lost_numbers": _numbers(given.get("lose", [])),
@@ -121,8 +121,8 @@ class Link:
     """A cable between two interfaces. Made by :meth:`Lab.link`.
 
     Without impairments it is a plain virtual cable of the kernel. The first impairment, script or frame function puts a
-    forwarder into it; the end ``b`` (of a switch: the switch's end) then gets a new interface that equals the old one, so only
-    captures on that interface notice.
+    forwarder into it; the end ``b`` (of a switch: the switch's end) then gets a new interface that equals the old one, so
+    only captures on that interface notice.
     """
 
     def __init__(self, lab: Lab, a: Host | Switch, b: Host | Switch, mtu: int, impairments: dict[str, Any]) -> None:
@@ -230,8 +230,8 @@ class Link:
         Args:
             toward: change only the direction that leads to this end; both without it.
             impairments: ``loss``, ``duplicate``, ``reorder``, ``corrupt`` (``"5%"`` or ``0.05``), ``delay``, ``jitter``
-                (``"50ms"``), ``rate`` (``"10mbit"``), ``queue`` (frames), ``lose`` (``[3, 7]``), ``lose_every``, ``burst``
-                (``("1%", "20%")``), ``reorder_gap``, ``mend_checksum``, ``largest`` (bytes); :data:`IMPAIRMENTS` says
+                (``"50ms"``), ``rate`` (``"10mbit"``), ``queue`` (frames), ``lose`` (``[3, 7]``), ``lose_every``,
+                ``burst`` (``("1%", "20%")``), ``reorder_gap``, ``mend_checksum``, ``largest`` (bytes); :data:`IMPAIRMENTS` says
                 what each means.
 
         Raises:
@@ -285,7 +285,7 @@ class Link:
     # Scripts
 
     def reset_after(self, bytes: int | str, *, port: int | None = None) -> None:
-        """Reset TCP connections, for both ends, once one direction has carried so many bytes; the next byte never arrives.
+        """Reset TCP connections, for both ends, once one direction has carried so many bytes, and no byte more.
 
         Args:
             bytes: payload bytes, counted once however often they are repeated.
@@ -300,7 +300,7 @@ class Link:
     def blackhole(
         self, *, after: float | str | None = None, after_bytes: int | str | None = None, port: int | None = None
     ) -> None:
-        """Swallow everything of a flow some time after its first frame, or once one direction has carried so many bytes.
+        """Swallow everything of a flow some time after its first frame, or once a direction has carried so many bytes.
 
         Raises:
             UsageError: not exactly one of ``after`` and ``after_bytes`` is given.
@@ -322,7 +322,7 @@ class Link:
     def on_frame(self, function: Callable[[Host | Switch, bytes], bool | bytes | list[bytes] | None] | None) -> None:
         """Let a function decide about every frame, before anything else happens to it; None takes it away.
 
-        The function gets the end that the frame travels to and the frame's bytes from the Ethernet header on. None or True passes
+        The function gets the end that the frame travels to and its bytes from the Ethernet header on. None or True passes
         the frame, False drops it, bytes or a list of bytes take its place. It runs in the link's own thread, with the
         interpreter's lock: a link with a function carries tens of thousands of frames a second, not a hundred thousand.
         An exception in it is reported by ``sys.unraisablehook``, and the frame passes.
@@ -344,9 +344,9 @@ class Link:
     def counters(self, toward: Host | Switch | str) -> dict[str, int]:
         """Counts of the direction that leads to an end, since the link has a forwarder.
 
-        ``received`` and ``sent`` frames (and ``_bytes``), and why frames are not among the sent ones or among them twice: ``lost``,
+        ``received`` and ``sent`` frames (and ``_bytes``), and why frames are not among the sent ones, or twice: ``lost``,
         ``queue_full``, ``cut``, ``too_large``, ``hooked``, ``scripted``, ``duplicated``, ``reordered``, ``corrupted``.
-        ``overrun`` counts frames that were lost although nobody asked for it: this machine was too slow, or an end was down.
+        ``overrun`` counts frames that were lost although nobody asked for it: the machine was too slow, or an end was down.
 
         Raises:
             UsageError: the link does not lead there, or is a plain cable that counts nothing.

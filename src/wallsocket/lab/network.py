@@ -9,15 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._core import lab as _core
 from ..errors import UsageError
 from .host import Host, Interface
 from .link import Link
 from .program import Process, helper
-from .publish import Published
 from .refusal import explain
+
+if TYPE_CHECKING:
+    from .publish import Published
 
 __all__ = ["Lab", "Switch"]
 
@@ -50,7 +52,7 @@ class Switch:
 
 
 class Lab:
-    """A network of hosts on this machine, in namespaces of its own; needs no privileges. Close it, or use it with ``with``.
+    """A network of hosts on this machine, in namespaces of its own, without privileges. Use it with ``with``, or close it.
 
     Iterating gives the hosts in the order they were made, so ``with lab.hosts("a", "b") as (a, b)`` names them.
     """
@@ -317,6 +319,8 @@ class Lab:
         Raises:
             OSError: the port cannot be had, or the address is not one of this machine.
         """
+        from .publish import Published
+
         there = self[host] if isinstance(host, str) else host
         made = Published(there, host_port, address, port)
         self._closing.callback(made.close)
@@ -385,7 +389,7 @@ class Lab:
         direct = {address.network for interface in host.interfaces for address in interface.addresses}
         found: dict[Network, str] = {}
         seen = {host}
-        # Each entry: a router that can be reached, by IP version the first hop that leads there, and what translates on the way.
+        # Each entry: a router that can be reached, and by IP version the first hop that leads there.
         queue: deque[tuple[Host, dict[int, str]]] = deque()
         for other, network, address in self._neighbours(host):
             if other.forward and other not in seen:

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotPermitted, UsageError
@@ -21,13 +20,13 @@ __all__ = ["Command", "Entry", "Process", "helper", "shell"]
 #: What may be run: arguments, or one text that is split as a shell would, without a shell.
 Command = str | Sequence["str | bytes | os.PathLike[str]"]
 
-#: Capabilities (capabilities(7)) of programs in a host, over its own network only: bind service, broadcast, administer, raw sockets.
+#: Capabilities (capabilities(7)) of programs in a host, over its network alone: NET_BIND_SERVICE, _BROADCAST, _ADMIN, _RAW.
 _NETWORK_CAPABILITIES = 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13
 
 
 def helper() -> str:
     """Path of the program that holds namespaces and starts programs in them."""
-    return str(Path(__file__).with_name("holder"))
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder")
 
 
 def _arguments(command: Command, shell: bool) -> list[str | bytes | os.PathLike[str]]:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import NotAvailable, NotPermitted
 from .program import helper
@@ -16,7 +15,8 @@ __all__ = ["explain"]
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
     except OSError:
         return ""
 
@@ -33,8 +33,8 @@ def _reason() -> str:
     if _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" and os.geteuid() != 0:
         profile = f"abi <abi/4.0>, profile wallsocket {helper()} flags=(unconfined) {{ userns, }}"
         return (
-            "AppArmor (kernel.apparmor_restrict_unprivileged_userns is 1) gives user namespaces no rights; allow this one "
-            f"program with: echo '{profile}' | sudo tee /etc/apparmor.d/wallsocket && "
+            "AppArmor (kernel.apparmor_restrict_unprivileged_userns is 1) gives user namespaces no rights; "
+            f"allow this one program with: echo '{profile}' | sudo tee /etc/apparmor.d/wallsocket && "
             "sudo apparmor_parser -r /etc/apparmor.d/wallsocket"
         )
     status = _read("/proc/self/status")
@@ -48,7 +48,7 @@ def _reason() -> str:
 
 @contextlib.contextmanager
 def explain() -> Iterator[None]:
-    """Turn the refusal of namespaces into :class:`NotPermitted` with its reason, and a missing helper into :class:`NotAvailable`."""
+    """Turn a refusal of namespaces into :class:`NotPermitted` with its reason, a missing helper into :class:`NotAvailable`."""
     try:
         yield
     except OSError as error:

@@ -96,7 +96,7 @@ def load(source: str | os.PathLike[str] | dict[str, Any], *, seed: int | None = 
         seed: instead of the file's.
 
     Raises:
-        UsageError: the file cannot be read, is no TOML, or says what cannot be; the text says where. Nothing is left then.
+        UsageError: the file cannot be read, is no TOML, or says what cannot be; the text says where. Nothing is left.
         NotPermitted: the kernel allows no namespaces here.
     """
     if isinstance(source, dict):
@@ -149,7 +149,7 @@ def _fill(net: Lab, document: dict[str, Any]) -> None:
         impairments = {key: value for key, value in entry.items() if key in IMPAIRMENTS}
         toward = entry.get("toward")
         options = {key: entry[key] for key in ("subnet", "mtu") if key in entry}
-        link = net.link(*entry["between"], **options, **({} if toward else impairments))
+        link = net.link(entry["between"][0], entry["between"][1], **options, **({} if toward else impairments))
         if toward:
             link.set(toward=toward, **impairments)
         _script(link, entry)

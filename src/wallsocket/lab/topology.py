@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 from ..errors import UsageError
@@ -19,8 +20,8 @@ def _lab(options: dict[str, Any]) -> Lab:
 def hosts(*names: str, **options: Any) -> Lab:
     """Hosts on one network: two are linked directly, more are plugged into a switch.
 
-    ``with lab.hosts("a", "b", loss="5%") as (a, b):`` names them. Options are those of :class:`Lab` (``seed``, ``ipv6``,
-    ``offloads``) and of :meth:`Lab.link`.
+    ``with lab.hosts("a", "b", loss="5%") as (a, b):`` names them. Options are those of :class:`Lab` (``seed``,
+    ``ipv6``, ``offloads``) and of :meth:`Lab.link`.
 
     Raises:
         UsageError: no name, a bad one or one twice, or an option that is not understood.
@@ -78,7 +79,7 @@ def line(count: int, **options: Any) -> Lab:
     try:
         ends = {1, count}
         row = [made.host(f"h{number}", forward=number not in ends) for number in range(1, count + 1)]
-        for near, far in zip(row, row[1:], strict=False):
+        for near, far in itertools.pairwise(row):
             made.link(near, far, **options)
     except BaseException:
         made.close()
@@ -115,7 +116,7 @@ def nat(**options: Any) -> Lab:
 
 
 def firewall(policy: Literal["drop", "reject"] = "drop", *, allow: tuple[int, ...] = (), **options: Any) -> Lab:
-    """A ``firewall`` between ``client`` and ``server`` that lets the client begin connections to the allowed ports only.
+    """A ``firewall`` between ``client`` and ``server`` that lets only connections to the allowed ports begin.
 
     Args:
         policy: ``drop`` says nothing, so that the client waits; ``reject`` answers with a reset, or by ICMP.
@@ -150,7 +151,7 @@ def mtu_bottleneck(mtu: int = 1400, *, icmp: bool = True, **options: Any) -> Lab
 
     Args:
         mtu: of the far link, in bytes.
-        icmp: whether the router may say so ("fragmentation needed", RFC 1191). Without it large packets vanish: a black hole.
+        icmp: whether the router may say so ("fragmentation needed", RFC 1191). Without it large packets vanish.
         options: as for :func:`hosts`.
     """
     made, _, between, _ = _two_networks("router", options, mtu=mtu)

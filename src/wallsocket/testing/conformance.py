@@ -187,7 +187,11 @@ class ByteStreamSuite(Suite):
                 await _maybe(a.close())
                 assert a.state == "closed"
                 assert a.kernel_state == "none"
-                calls: list[Callable[[], Any]] = [lambda: a.receive(), lambda: a.send(b"x"), lambda: a.receive_exactly(1)]
+                calls: list[Callable[[], Any]] = [
+                    lambda: a.receive(),
+                    lambda: a.send(b"x"),
+                    lambda: a.receive_exactly(1),
+                ]
                 for call in calls:
                     with _raises(WrongState, "close() was called"):
                         await call()

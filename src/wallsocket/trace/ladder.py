@@ -183,7 +183,11 @@ class Ladder:
         wire = conversation.segments > 0
         rail, middle = self._columns(two=two, wire=wire)
         heads = [self._rail_head(conversation, 0), self._rail_head(conversation, 1)]
-        yield self._paint(conversation_title(timeline, conversation), Style.BOLD)
+        title = self._paint(conversation_title(timeline, conversation), Style.BOLD)
+        if conversation.kind in ("tcp", "udp") and timeline.recording.meta.get("wire") not in ("yes", None):
+            # Why not, is told once for the recording.
+            title += self._paint("  wire not recorded", Style.DIM)
+        yield title
         cells = [pad("ms".rjust(self._time_width), self._time_width), pad(heads[0], rail)]
         if wire:
             cells.append(pad("wire".center(middle), middle))

@@ -203,7 +203,7 @@ class Writer:
             except UnicodeEncodeError:
                 connection.executemany(statement, [tuple(_encodable(value) for value in row) for row in rows])
 
-    def update(self, table: str, id: int, **columns: Any) -> None:  # noqa: A002 (the column's name)
+    def update(self, table: str, id: int, **columns: Any) -> None:
         """Set some columns of one row."""
         unknown = columns.keys() - set(_columns(table))
         if unknown:
@@ -549,7 +549,7 @@ class Recording:
         for _, _, _, event in heapq.merge(*streams, key=lambda item: item[:3]):
             yield event
 
-    def call(self, id: int) -> Call | None:  # noqa: A002 (the column's name)
+    def call(self, id: int) -> Call | None:
         """The call of this id."""
         return next(self._events(Call, ["id = ?"], [id]), None)
 

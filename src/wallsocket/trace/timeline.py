@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from ..events import Call, Mark, Moment, Packet, Process, Socket, Source, State
+from ..events import Call, Moment, Packet, Process, Socket, Source, State
 from .recording import Recording
 from .syscalls import Role, names, role
 
@@ -52,7 +52,6 @@ _UNKNOWN_ADDRESS: Final = b""
 FIN: Final = 0x01
 SYN: Final = 0x02
 RST: Final = 0x04
-PSH: Final = 0x08
 ACK: Final = 0x10
 
 _EINTR: Final = 4
@@ -69,7 +68,6 @@ _SLACK_NS: Final = 5_000_000
 _MAX_TRANSITIONS: Final = 1000
 #: Correspondents of one datagram socket that get a conversation of their own.
 _MAX_PEERS: Final = 64
-_MAX_MARKS: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
 _MSG_PEEK: Final = 2
@@ -248,7 +246,6 @@ class Row:
     side: int  #: 0 left, 1 right: who did it, or sent it
     call: Call | None = None
     segment: Segment | None = None
-    mark: Mark | None = None
     begin: int | None = None  #: stream offset of the first byte moved
     end: int | None = None  #: stream offset after the last byte moved
     before: State | None = None
@@ -288,7 +285,6 @@ class Conversation:
     kind: Literal["tcp", "udp", "unix", "listener", "socket"]
     left: int  #: socket.id
     right: int | None = None  #: socket.id of the traced peer
-    peer: Endpoint | None = None  #: the one correspondent, for a datagram socket with several
     started_ns: int = 0
     rows: _Rows = field(default_factory=lambda: _Rows(None))
     bases: list[int | None] = field(default_factory=lambda: [None, None])  #: sequence number of stream offset 0
@@ -379,7 +375,6 @@ class Timeline:
         self.machine = recording.meta.get("machine", "")
         self.conversations: list[Conversation] = []
         self.tracks: dict[int, Track] = {}
-        self.marks: list[Mark] = []
         self.calls = 0  #: all that were recorded
         self.stray_segments = 0  #: frames of conversations that no traced socket took part in
         self._names = names(self.machine)
@@ -694,11 +689,8 @@ class Timeline:
             leave(event.at_ns)
             if isinstance(event, State):
                 self._look(event)
-            elif isinstance(event, Packet):
-                if decode is not None and (segment := decode(event)) is not None:
-                    self._travel(segment)
-            elif isinstance(event, Mark) and len(self.marks) < _MAX_MARKS:
-                self.marks.append(event)
+            elif isinstance(event, Packet) and decode is not None and (segment := decode(event)) is not None:
+                self._travel(segment)
         leave(1 << 62)
 
     def _place(self, socket: int, call: Call) -> Conversation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -19,6 +20,10 @@ from .verdict import duration, verdict
 __all__ = ["call_lines", "json_lines", "packet_lines", "state_lines"]
 
 _KNOWN: Final = {known.value: known.name.lower() for known in Known}
+#: Calls that are looked at before the first is written, to see whether threads must be told apart.
+_LOOK_AHEAD: Final = 256
+#: Columns for process and thread; both have up to seven digits (proc(5), pid_max).
+_WHO_COLUMNS: Final = 15
 #: Signals that say nothing about sockets; a mark's text is the signal's name.
 _DULL_SIGNALS: Final = frozenset({"SIGCHLD", "SIGWINCH", "SIGCONT"})
 _MOMENTS: Final = {0: "entry", 1: "exit", 2: "sample", 3: "destroyed"}
@@ -45,7 +50,10 @@ def call_lines(
     """
     text = CallText(recording.meta.get("machine", ""), payload_bytes=payload_bytes)
     users = {item.process for item in recording.sockets.values()}
-    several = len(users) > 1 or every_mark
+    calls = recording.calls(socket=socket, since_ns=since_ns, until_ns=until_ns)
+    first = list(itertools.islice(calls, _LOOK_AHEAD))
+    threads = any(_is_thread(recording, call) for call in first)
+    who_width = _WHO_COLUMNS if len(users) > 1 or threads or every_mark else 0
     marks = (
         mark
         for mark in sorted(recording.marks(), key=lambda mark: mark.at_ns)
@@ -58,19 +66,18 @@ def call_lines(
         while mark is not None and mark.at_ns <= at_ns:
             if (since_ns or 0) <= mark.at_ns <= (until_ns if until_ns is not None else mark.at_ns):
                 note = f"--- {escape(mark.kind)}: {escape(mark.text)} ---"
-                yield f"{_ms(mark.at_ns)}  {_who(recording, mark.process, mark.tid, several)}" + paint(
+                yield f"{_ms(mark.at_ns)}  {_who(recording, mark.process, mark.tid, who_width)}" + paint(
                     note, Style.DIM, colour=colour
                 )
             mark = next(marks, None)
 
-    for call in recording.calls(socket=socket, since_ns=since_ns, until_ns=until_ns):
+    for call in itertools.chain(first, calls):
         yield from marks_until(call.entry_ns)
-        yield call_line(recording, text, call, several=several, colour=colour)
+        yield _call_line(recording, text, call, who_width=who_width, colour=colour)
     yield from marks_until(1 << 62)
 
 
-def call_line(recording: Recording, text: CallText, call: Call, *, several: bool, colour: bool) -> str:
-    """One call as :func:`call_lines` writes it."""
+def _call_line(recording: Recording, text: CallText, call: Call, *, who_width: int, colour: bool) -> str:
     failed = call.errno is not None
     shown = paint(text.full(call), Style.ERROR if failed else Style.PLAIN, colour=colour)
     took = f"  <{duration(call.took_ns)}>" if call.took_ns is not None else ""
@@ -81,16 +88,23 @@ def call_line(recording: Recording, text: CallText, call: Call, *, several: bool
         function = f" {source.function}" if source.function else ""
         known = "" if call.known == Known.DIRECT else f" ({_KNOWN.get(call.known, 'unknown')})"
         where = f"  {escape(place)}{escape(function)}{known}"
-    who = _who(recording, call.process, call.tid, several)
+    who = _who(recording, call.process, call.tid, who_width)
     return f"{_ms(call.entry_ns)}  {who}{shown}{paint(took + where, Style.DIM, colour=colour)}"
 
 
-def _who(recording: Recording, process: int | None, tid: int | None, several: bool) -> str:
+def _is_thread(recording: Recording, call: Call) -> bool:
+    process = recording.processes.get(call.process)
+    return process is not None and process.pid != call.tid
+
+
+def _who(recording: Recording, process: int | None, tid: int | None, width: int) -> str:
+    """``pid`` or ``pid/tid``, where there is more than one of them to tell apart."""
+    if not width:
+        return ""
     found = recording.processes.get(process) if process is not None else None
     pid = str(found.pid) if found is not None else "?"
-    if tid is not None and found is not None and tid != found.pid:
-        return f"{pid}/{tid} "
-    return f"{pid:<7} " if several else ""
+    thread = f"/{tid}" if tid is not None and (found is None or tid != found.pid) else ""
+    return f"{pid + thread:<{width}}  "
 
 
 def packet_lines(

@@ -53,7 +53,7 @@ class Capture:
         self,
         interface_name: str | int | None = None,
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         host: HasSockets | None = None,
         direction: Direction = "both",
         promiscuous: bool = False,
@@ -132,6 +132,11 @@ class Capture:
             return self._ring.frames(timeout_s)
         except OSError as error:
             raise self._gone(error) from error
+        except ValueError:
+            # Closed by another thread while this one waited.
+            if self._closed:
+                return []
+            raise
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._closed:
@@ -238,7 +243,7 @@ class _Frames:
 def capture(
     interface: str | int | None = None,
     *,
-    filter: str | None = None,  # noqa: A002
+    filter: str | None = None,
     host: HasSockets | None = None,
     direction: Direction = "both",
     promiscuous: bool = False,

@@ -82,7 +82,7 @@ def _output_name(path: str) -> str:
     return f"{Path(path).name}.{digest}.parquet"
 
 
-def decode_file(path: str, names: Sequence[str], folder: str, filter: str | None) -> Decoded:  # noqa: A002
+def decode_file(path: str, names: Sequence[str], folder: str, filter: str | None) -> Decoded:
     """Decode one file to Parquet; the task of a worker. A file that is no capture is a result, not an exception.
 
     The Parquet file appears under its name when it is whole, so a worker that dies leaves nothing that looks finished,
@@ -168,7 +168,7 @@ class _FlowState:
             self.highest[direction] = end
 
 
-def flows_of_file(path: str, filter: str | None) -> tuple[list[Flow], Decoded]:  # noqa: A002
+def flows_of_file(path: str, filter: str | None) -> tuple[list[Flow], Decoded]:
     """The flows of one file; the task of a worker."""
     from .pcap import read
 
@@ -255,7 +255,7 @@ class Collection:
         folder: str | os.PathLike[str],
         *,
         columns: Iterable[str] | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         executor: Executor | None = None,
     ) -> list[Decoded]:
         """Decode every file to a Parquet file of its own in ``folder``.
@@ -278,7 +278,7 @@ class Collection:
         os.makedirs(folder, exist_ok=True)
         return self._run(executor, decode_file, names, os.fspath(folder), filter)
 
-    def flows(self, *, filter: str | None = None, executor: Executor | None = None) -> tuple[list[Flow], list[Decoded]]:  # noqa: A002
+    def flows(self, *, filter: str | None = None, executor: Executor | None = None) -> tuple[list[Flow], list[Decoded]]:
         """The flows of every file, in the order of the files, and what was read."""
         results = self._run(executor, flows_of_file, filter)
         return [flow for flows, _ in results for flow in flows], [report for _, report in results]
@@ -287,7 +287,7 @@ class Collection:
         self,
         path: str | os.PathLike[str],
         *,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         executor: Executor | None = None,
     ) -> list[Decoded]:
         """Write the flow summary of every file to one Parquet file.

@@ -230,7 +230,7 @@ def replay(
     host: HasSockets | None = None,
     speed: float = 1.0,
     rate_per_s: float | None = None,
-    filter: str | None = None,  # noqa: A002
+    filter: str | None = None,
     map_ip: Mapping[str, str] | None = None,
     map_mac: Mapping[str, str] | None = None,
     dry_run: bool = False,

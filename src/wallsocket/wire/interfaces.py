@@ -29,28 +29,20 @@ _IFF_UP = 0x1
 
 
 class HasSockets(Protocol):
-    """A host: something that makes sockets in its network namespace."""
+    """A host: something that makes sockets in its network namespace, such as :class:`wallsocket.kernel.Host`."""
 
-    def socket(self, family: int = ..., type: int = ..., proto: int = ...) -> socket.socket:  # noqa: A002
+    def socket(self, family: int = ..., kind: int = ..., proto: int = ..., /) -> socket.socket:
         """Make a socket, as ``socket.socket`` does."""
         ...
 
 
-class _Here:
-    """The caller's own network namespace."""
-
-    def socket(
-        self,
-        family: int = socket.AF_INET,
-        type: int = socket.SOCK_STREAM,  # noqa: A002  the name socket.socket has
-        proto: int = 0,
-    ) -> socket.socket:
-        return socket.socket(family, type, proto)
-
-
 def host_or_here(host: HasSockets | None) -> HasSockets:
     """The host, or the caller's own network when there is none."""
-    return _Here() if host is None else host
+    if host is None:
+        from ..kernel import here
+
+        return here
+    return host
 
 
 class Interface:

@@ -37,7 +37,7 @@ class Reader:
         compression: ``none``, ``gzip`` or ``zstd``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, filter: str | None = None, follow: bool = False) -> None:  # noqa: A002
+    def __init__(self, path: str | os.PathLike[str], *, filter: str | None = None, follow: bool = False) -> None:
         self.path = os.fspath(path)
         self._follow = follow
         self._filter_text = filter
@@ -128,7 +128,7 @@ class Reader:
         return f"<capture file {self.path!r}>"
 
 
-def read(path: str | os.PathLike[str], *, filter: str | None = None, follow: bool = False) -> Reader:  # noqa: A002
+def read(path: str | os.PathLike[str], *, filter: str | None = None, follow: bool = False) -> Reader:
     """Open a capture file; ``-`` is standard input.
 
     Args:
@@ -155,7 +155,7 @@ class Writer:
         self,
         path: str | os.PathLike[str],
         *,
-        format: Format | None = None,  # noqa: A002
+        format: Format | None = None,
         link_type: int = 1,
         snap_length: int = 0,
         comment: str | None = None,
@@ -200,7 +200,7 @@ class Writer:
         *,
         name: str | None = None,
         description: str | None = None,
-        filter: str | None = None,  # noqa: A002
+        filter: str | None = None,
         snap_length: int = 0,
     ) -> int:
         """Describe an interface; its number in the file."""
@@ -286,7 +286,7 @@ def write(path: str | os.PathLike[str], frames: Iterable[Any], **options: Any) -
         return writer.count
 
 
-def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, filter: str | None = None) -> int:  # noqa: A002
+def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, filter: str | None = None) -> int:
     """Copy a capture file, byte for byte, with only the frames that match; every other block is kept. Their number.
 
     Raises:

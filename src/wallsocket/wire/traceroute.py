@@ -21,7 +21,7 @@ from .ask import _Way, answers
 from .capture import Capture
 from .craft import ICMP, TCP, UDP, ICMPv6, IPv4, IPv6, Layer, Packet
 from .frame import decode
-from .interfaces import HasSockets, resolve, route
+from .interfaces import HasSockets, host_or_here, resolve, route
 
 __all__ = ["Hop", "Probe", "Traceroute", "traceroute"]
 
@@ -107,7 +107,7 @@ class Traceroute:
         self._size: int | None = (found.mtu if found is not None else 1500) if mtu else None
         self._capture = Capture(interface, host=host, direction="in", latency_s=0.002)
         # Traceroute names its destination: that is as explicit as an interface.
-        self._way = _Way(interface, host if host is not None else _Outside())
+        self._way = _Way(interface, host_or_here(host))
         self._next = (first_hop, 0)
         self._waiting: dict[tuple[int, int], _Sent] = {}
         self._done: dict[int, dict[int, Probe]] = {}
@@ -260,18 +260,6 @@ class Traceroute:
         """Stop."""
         self._capture.close()
         self._way.close()
-
-
-class _Outside:
-    """The caller's own network, named on purpose."""
-
-    def socket(
-        self,
-        family: int = socket.AF_INET,
-        type: int = socket.SOCK_RAW,  # noqa: A002
-        proto: int = 0,
-    ) -> socket.socket:
-        return socket.socket(family, type, proto)
 
 
 def traceroute(

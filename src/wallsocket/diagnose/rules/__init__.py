@@ -17,6 +17,6 @@ def all_rules() -> tuple[Rule, ...]:
     return tuple(kind() for family in families for kind in family.RULES)
 
 
-def rule_of(id: str) -> Rule | None:  # noqa: A002 (what users call it)
+def rule_of(id: str) -> Rule | None:
     """The rule of that name."""
     return next((rule for rule in all_rules() if rule.id == id), None)

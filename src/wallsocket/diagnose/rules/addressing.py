@@ -8,7 +8,7 @@ from ...events import Call
 from ..facts import Facts, Listener, Refusal, SocketFacts
 from ..finding import CannotTell, Proof
 from ..rule import Evidence, Rule
-from ..vocabulary import AF_INET, AF_INET6, SOCK_DGRAM, Address, swapped
+from ..vocabulary import AF_INET, AF_INET6, SOCK_DGRAM, Address, address_of, swapped
 
 __all__ = ["RULES"]
 
@@ -210,7 +210,14 @@ class SwappedPort(Rule):
             return
         port = socket.local.port
         other = swapped(port)
-        sent = [call for call in facts.datagrams_to.get(other, ()) if call.end_ns >= socket.bind.end_ns]
+        asked = address_of(socket.bind.call.address)
+        if asked is None or asked.port != port:
+            return
+        sent = [
+            call
+            for call in facts.datagrams_to.get(other, ())
+            if call.end_ns >= socket.bind.end_ns and _reaches(address_of(call.call.address), socket.local)
+        ]
         if port == 0 or other == port or not sent:
             return
         if any(one.local is not None and one.local.port == other and one.bind for one in facts.binders()):
@@ -226,6 +233,11 @@ class SwappedPort(Rule):
             process=sent[0].call.process,
             subjects=frozenset({socket.id}),
         )
+
+
+def _reaches(where: Address | None, receiver: Address) -> bool:
+    """Whether a datagram for ``where`` would have reached the receiver, were it not for the port."""
+    return where is not None and (where.host == receiver.host or (where.loopback and receiver.wildcard))
 
 
 class NobodyListens(Rule):

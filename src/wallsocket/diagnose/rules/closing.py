@@ -57,7 +57,7 @@ class CloseWithUnreadData(Rule):
         if process is not None and facts.killed(process):
             return
         peer = facts.peer(socket)
-        ended = facts.ended_ns(socket) or facts.now_ns
+        ended = facts.left_ns(socket)
         error = None
         if peer is not None:
             gone = facts.ended_ns(peer)

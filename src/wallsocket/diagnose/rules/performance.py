@@ -50,10 +50,10 @@ class NagleDelayedAck(Rule):
         peer = facts.peer(socket)
         for pair in slow:
             late = _late_read(peer, pair, self._LEAST_NS) if peer is not None else None
-            if late is None and pair.held is None:
-                continue
-            yield self._evidence(facts, socket, slow, pair, peer, late)
-            return
+            # What the peer saw decides; where it was not traced the kernel's word must do, and an answer.
+            if late is not None or (peer is None and pair.held is not None and pair.reply.moved):
+                yield self._evidence(facts, socket, slow, pair, peer, late)
+                return
         if len(slow) >= 3 and peer is None and facts.layer("kernel") is not None:
             yield self.cannot_tell("kernel", "whether the kernel held the second write back was not recorded")
 
@@ -95,6 +95,7 @@ class NagleDelayedAck(Rule):
             socket=socket.id,
             process=pair.second.call.process,
             severity="warning",
+            certainty="certain" if late is not None or len(slow) >= 2 else "strong",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
 

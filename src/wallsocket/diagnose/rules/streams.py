@@ -183,9 +183,8 @@ class OneRecvPerMessage(Rule):
         refused = _begins(turn.answered).lower().startswith((b"-err", b"err", b"4", b"5"))
         records = cut is not None and asked > 0 and last.moved == asked and cut[2] % asked == 0
         # An event loop reads piece by piece for a parser, which may refuse what it has seen so far.
-        event_loop = socket.epoll_events != 0
         reply = turn.answered is not None and turn.reads == 1
-        if cut is not None and reply and not (refused or records or event_loop):
+        if cut is not None and reply and not (refused or records or socket.event_loop):
             return "certain"
         return "strong"
 
@@ -254,7 +253,7 @@ class ShortSendIgnored(Rule):
         if any(call.call.errno in _GONE for call in socket.errors) or socket.hangup_seen is not None:
             return
         peer = facts.peer(socket)
-        ended = facts.ended_ns(socket) or facts.now_ns
+        ended = facts.left_ns(socket)
         if peer is not None:
             gone = facts.ended_ns(peer)
             if gone is not None and gone < ended and peer.reads.bytes < socket.writes.bytes:
@@ -374,8 +373,18 @@ class BothWait(Rule):
                 if any(queues) if kind is READS else not all(queues):
                     continue
                 ends = (socket, mine, states[0]), (peer, theirs, states[1])
+                if self._others(facts, mine, theirs):
+                    yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
+                    break
                 yield self._evidence(facts, *ends, waited_ns, kind is READS)
                 break
+
+    @staticmethod
+    def _others(facts: Facts, mine: CallFacts, theirs: CallFacts) -> bool:
+        """Whether a thread that made socket calls is known not to wait: it may send what the others wait for."""
+        these = {(wait.call.process, wait.call.tid) for wait in (mine, theirs)}
+        known = {(process, tid) for process, _ in these for tid in facts.threads.get(process, ())}
+        return any(thread not in facts.waiting_threads for thread in known - these)
 
     def _evidence(
         self,

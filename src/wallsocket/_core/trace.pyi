@@ -1,0 +1,6 @@
+from typing import Any, final
+
+@final
+class Rows:
+    def __new__(cls) -> Rows: ...
+    def feed(self, data: bytes) -> dict[str, list[tuple[Any, ...]]]: ...
