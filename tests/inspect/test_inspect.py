@@ -275,8 +275,8 @@ def test_node(start: Start, look: Look) -> None:
 
 def test_unix_sockets(start: Start, look: Look) -> None:
     program = start(
-        source="import os, socket\na, b = socket.socketpair()\nchild = os.fork()\nprint(child, flush=True)\n"
-        "if child: b.close(); a.recv(1)\nelse: a.close(); b.recv(1)\n"
+        source="import os, socket\na, b = socket.socketpair()\nchild = os.fork()\n"
+        "if child: print(child, flush=True); b.close(); a.recv(1)\nelse: a.close(); b.recv(1)\n"
     ).threads_wait_in(RECVFROM)
     time.sleep(1.2)
     try:
