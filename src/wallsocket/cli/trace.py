@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
+
+if TYPE_CHECKING:
+    from ..diagnose.finding import Finding
+    from ..diagnose.live import Watcher
 
 __all__ = ["command"]
 
@@ -40,6 +47,50 @@ deny_io_uring = click.option(
     "--deny-io-uring", is_flag=True, help="Make io_uring unavailable to the command: it then uses calls that are seen."
 )
 one_core = click.option("--one-core", is_flag=True, help="Confine the command to one core: tracing costs less.")
+
+
+class _Watch:
+    """Tells findings that are certain as they happen, while that costs little: the recorder must keep up with the target."""
+
+    #: Share of the time that looking for findings may take, after a beginning that is always affordable.
+    _SHARE = 0.2
+    _BEGINNING_S = 0.3
+
+    def __init__(self, *, kernel: bool, lab: bool, quiet: bool) -> None:
+        self._meta = {"calls": "yes", "kernel": "yes" if kernel else "not asked for", "lab": "yes" if lab else "no"}
+        self._quiet = quiet
+        self._began_s = time.monotonic()
+        self._spent_s = 0.0
+        self._watcher: Watcher | None = None
+        self._given_up = quiet
+        #: How many findings were told; ``None`` when it was given up.
+        self.told: int | None = None if quiet else 0
+
+    def take(self, rows: Mapping[str, list[tuple[Any, ...]]]) -> None:
+        """The next rows, as the recorder gets them."""
+        if self._given_up:
+            return
+        began_s = time.monotonic()
+        if self._watcher is None:
+            from ..diagnose.live import Watcher
+
+            self._watcher = Watcher(self._meta)
+        for finding in self._watcher.take(rows):
+            self._tell(finding)
+        now_s = time.monotonic()
+        self._spent_s += now_s - began_s
+        if self._spent_s > self._BEGINNING_S + self._SHARE * (now_s - self._began_s):
+            self._given_up = True
+            self._watcher = None
+            self.told = None
+
+    def _tell(self, finding: Finding) -> None:
+        from ..diagnose.text import finding_lines
+        from . import terminal
+
+        lines = finding_lines(finding, "FOUND", width=terminal.width(), colour=terminal.has_colour(sys.stderr))
+        click.echo("\n".join(lines), err=True)
+        self.told = (self.told or 0) + 1
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -87,18 +138,25 @@ def command(
                 "Ctrl-C ends the recording, not them"
             )
 
+    watch = _Watch(kernel=not no_kernel, lab=lab, quiet=quiet)
     printer = None
     if live:
         from ..trace.live import Printer
 
-        printer = Printer().print_rows
+        printer = Printer()
+
+    def show(rows: run.Rows) -> None:
+        if printer is not None:
+            printer.print_rows(rows)
+        watch.take(rows)
+
     result = run.run(
         arguments,
         output=output,
         replace=overwrite,
         lab=lab,
         payload=None if payload < 0 else payload,
-        live=printer,
+        live=show,
         for_s=for_s,
         one_core=one_core,
         deny_io_uring=deny_io_uring,
@@ -111,7 +169,7 @@ def command(
     if result.failure is not None and quiet:
         run.say(f"wallsocket: {result.failure}")
     if not quiet:
-        run.say(run.describe(result))
+        run.say(run.describe(result, watch.told))
     if output is None:
         for removed in places.prune():
             if not quiet:

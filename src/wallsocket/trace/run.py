@@ -494,8 +494,10 @@ def describe(result: RunResult, findings: int | None = None) -> str:
             else "; the command was ended",
         )
     ]
-    if findings is not None:
-        lines.append(f"  findings: {findings}")
+    if findings is None:
+        lines.append("  findings: not looked for meanwhile (too many calls); wallsocket explain does")
+    elif findings:
+        lines.append(f"  findings: {findings} so far; wallsocket explain has all")
     lines.append(f"  recording: {result.path}")
     lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
     if result.lost:

@@ -407,7 +407,7 @@ class BothWait(Rule):
             alone &= len(facts.threads.get(call.call.process, ())) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if reading:
-            title, why = "both ends wait for the other in recv", "both queues are empty and neither has a time limit"
+            title, why = "both ends wait for the other in recv", "both queues are empty and no time limit is seen"
         else:
             title, why = "both ends wait for the other in send", "both have unread data and neither reads"
         return Evidence(
