@@ -201,8 +201,10 @@ class Talk:
                 receiving = self._receive(connection, stream)
                 if not receiving and not half_close:
                     return
-                if not receiving and reading and descriptor not in ready and not _more_to_read(descriptor):
-                    return
+                if not receiving and reading and os.isatty(descriptor):
+                    return  # nobody would see that the peer has finished
+            elif not receiving and ready.get(connection.fileno(), 0) & (select.POLLHUP | select.POLLERR):
+                return  # the peer takes nothing any more
             self.progress()
 
     def _receive(self, connection: Any, stream: Any) -> bool:
@@ -233,12 +235,6 @@ class Talk:
             lines.append(rest)
             rest = b""
         return self.codec.encode_many(lines), rest
-
-
-def _more_to_read(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, READABLE)
-    return bool(poll.poll(0)) and not os.isatty(descriptor)
 
 
 def _amount(count: float) -> str:
