@@ -21,6 +21,7 @@ struct Seen {
     inbound: Option<bool>,
 }
 
+#[allow(clippy::type_complexity, reason = "used in this file only")]
 fn read(bytes: Vec<u8>) -> Result<(Vec<Seen>, Vec<u32>, Option<Tail>), FileError> {
     let (source, _) = decompressed(Box::new(Cursor::new(bytes)))?;
     let mut reader = Reader::new(source)?;
