@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wallsocket.errors import UsageError
 from wallsocket.wire import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw, decode
 from wallsocket.wire.craft import fragment, sweep
 
+#: A loaded machine is no reason to fail.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ports = st.integers(0, 65535)
 numbers = st.integers(0, 2**32 - 1)
 ipv4 = st.integers(0, 2**32 - 1).map(lambda number: str(ipaddress.IPv4Address(number)))
@@ -19,6 +21,7 @@ ipv6 = st.integers(0, 2**128 - 1).map(lambda number: str(ipaddress.IPv6Address(n
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
 
 
+@unhurried
 @given(ipv4, ipv4, ports, ports, numbers, numbers, st.integers(0, 0x1FF), ports, st.binary(max_size=200))
 def test_tcp_over_ipv4(source, destination, from_port, to_port, sequence, acknowledgement, flags, window, data):
     packet = IPv4(source, destination) / TCP(from_port, to_port, sequence, acknowledgement, flags, window) / data
@@ -33,6 +36,7 @@ def test_tcp_over_ipv4(source, destination, from_port, to_port, sequence, acknow
     assert frame.payload == data
 
 
+@unhurried
 @given(ipv6, ipv6, ports, ports, st.binary(max_size=200), st.integers(0, 0xFFFFF))
 def test_udp_over_ipv6(source, destination, from_port, to_port, data, label):
     packet = IPv6(source, destination, flow_label=label) / UDP(from_port, to_port) / data
@@ -42,6 +46,7 @@ def test_udp_over_ipv6(source, destination, from_port, to_port, data, label):
     assert frame.payload == data
 
 
+@unhurried
 @given(macs, macs, st.integers(0, 4095), st.integers(0, 7))
 def test_tags_and_arp(source, destination, vlan, priority):
     packet = Ethernet(destination, source) / Dot1Q(vlan, priority) / ARP(2, source, "10.0.0.1", destination, "10.0.0.2")
