@@ -371,7 +371,7 @@ def test_a_program_in_another_network_namespace(start: Start, look: Look) -> Non
     program = start(
         "unshare",
         "-Urn",
-        sys.executable,
+        os.path.realpath(sys.executable),  # the virtual environment may be closed to the namespace's user
         "-c",
         "import socket,subprocess\nsubprocess.run(['ip','link','set','lo','up'])\n"
         "l=socket.create_server(('127.0.0.1',0)); c=socket.create_connection(l.getsockname()); a,_=l.accept()\n"
