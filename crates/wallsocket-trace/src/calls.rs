@@ -92,9 +92,18 @@ fn optional(bytes: Vec<u8>) -> Option<ByteBuf> {
     (!bytes.is_empty()).then(|| ByteBuf::from(bytes))
 }
 
+/// An address without the padding of `struct sockaddr_in` (eight zero bytes, ip(7)), which every datagram would carry.
+fn address(mut bytes: Vec<u8>) -> Option<ByteBuf> {
+    const INET_USED: usize = 8;
+    if bytes.len() > INET_USED && bytes[..2] == (libc::AF_INET as u16).to_ne_bytes() {
+        bytes.truncate(INET_USED);
+    }
+    optional(bytes)
+}
+
 /// An address that the caller gave: pointer and length in registers.
 fn address_in(tid: Pid, pointer: u64, length: u64) -> Option<ByteBuf> {
-    optional(memory::read(
+    address(memory::read(
         tid,
         pointer,
         (length as u32).min(MAXIMUM_ADDRESS) as usize,
@@ -190,7 +199,7 @@ pub fn finish(
         libc::SYS_sendto => {
             let length = (sixth as u32).min(MAXIMUM_ADDRESS) as usize;
             let [payload, address] = memory::pieces(tid, [(second, kept(moved)), (fifth, length)]);
-            (call.payload, call.address) = (optional(payload), optional(address));
+            (call.payload, call.address) = (optional(payload), self::address(address));
             return Moved::Sent(moved);
         }
         libc::SYS_write => {
@@ -212,7 +221,7 @@ pub fn finish(
             call.address = if length > INET_ADDRESS {
                 address_in(tid, address, length as u64)
             } else {
-                optional(from.get(..length).unwrap_or(&[]).to_vec())
+                self::address(from.get(..length).unwrap_or(&[]).to_vec())
             };
             return received(result, fourth);
         }

@@ -80,7 +80,8 @@ CREATE TABLE call (
     a        INTEGER,              -- number arguments in their order, pointers and fd left out;
     b        INTEGER,              --   table of their meanings: docs/recording.md
     c        INTEGER,
-    address  BLOB,                 -- struct sockaddr given (connect, bind, sendto …) or returned (accept, recvfrom …)
+    address  BLOB,                 -- struct sockaddr given (connect, bind, sendto …) or returned (accept, recvfrom …),
+                                   --   of AF_INET without its padding
     value    BLOB,                 -- what else a pointer held: option value, poll set, control messages …
     length   INTEGER,              -- bytes asked to be sent or offered for receiving
     offset   INTEGER,              -- stream position of the first byte moved, per socket and direction (stream sockets)
