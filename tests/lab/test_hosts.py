@@ -132,7 +132,9 @@ def test_status_signal_and_output_are_those_of_subprocess() -> None:
 def test_a_program_sees_the_usual_signal_dispositions() -> None:
     with lab.hosts("a", "b") as (a, _):
         done = a.run(["grep", "-E", "SigIgn|SigBlk", "/proc/self/status"], capture_output=True, text=True)
-        assert {line.split()[1] for line in done.stdout.splitlines()} == {"0" * 16}
+        # Signals 32 and 33 are glibc's own: its posix_spawn(3) leaves them ignored (sysdeps/unix/sysv/linux/spawni.c).
+        internal = 1 << 31 | 1 << 32
+        assert {int(line.split()[1], 16) & ~internal for line in done.stdout.splitlines()} == {0}
 
 
 @pytest.mark.parametrize("command", [["/no/such/program"], ["no-such-program-anywhere"], "no-such-program-anywhere -x"])

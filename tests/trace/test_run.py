@@ -103,7 +103,9 @@ def test_signals_are_as_before(python: str, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert seen.stdout == plain.stdout
+    # 32 and 33 are glibc's own: its posix_spawn(3) leaves them ignored, a shell that execs does not.
+    internal = 1 << 31 | 1 << 32
+    assert int(seen.stdout.split()[1], 16) & ~internal == int(plain.stdout.split()[1], 16) & ~internal == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

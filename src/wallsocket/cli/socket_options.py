@@ -56,13 +56,14 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
 
 
 def _rows(wanted: list[Any], kinds: list[str]) -> Iterator[dict[str, Any]]:
+    from ..kernel import here
     from ..kernel import options as table
 
     sockets: dict[str, socket.socket] = {}
     try:
         for kind in kinds:
             try:
-                sockets[kind] = socket.socket(*KINDS[kind])
+                sockets[kind] = here.socket(*KINDS[kind])
             except OSError:
                 continue  # not permitted, or not in this kernel: its defaults stay unknown
         for option in wanted:

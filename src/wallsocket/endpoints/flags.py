@@ -8,6 +8,20 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+__all__ = [
+    "CMSG_CLOEXEC",
+    "CTRUNC",
+    "DONTWAIT",
+    "ERRQUEUE",
+    "MORE",
+    "NOSIGNAL",
+    "OOB",
+    "PEEK",
+    "SEND_NOW",
+    "TRUNC",
+    "WAITALL",
+]
+
 CMSG_CLOEXEC: Final = int(socket.MSG_CMSG_CLOEXEC)
 CTRUNC: Final = int(socket.MSG_CTRUNC)
 DONTWAIT: Final = int(socket.MSG_DONTWAIT)

@@ -117,20 +117,36 @@ class _Way:
         self._raw: dict[int, socket.socket] = {}
         self._injector: Injector | None = None
 
+    def check(self, packet: Packet) -> None:
+        """Refuse what would leave this machine without an interface having been named.
+
+        Raises:
+            UsageError: that, or the packet has no link or network layer in front.
+
+        """
+        first = packet.layers[0]
+        if isinstance(first, Ethernet):
+            if self._interface is None and self._host is None:
+                raise UsageError("name the interface to send through, or a host of a lab: nothing is sent unasked")
+            return
+        if not isinstance(first, (IPv4, IPv6)):
+            raise UsageError("a packet starts with Ethernet, IPv4 or IPv6")
+        destination = str(first.destination)
+        loopback = ipaddress.ip_address(destination).is_loopback
+        if self._interface is None and self._host is None and not loopback:
+            raise UsageError(f"name the interface to send to {destination} through: nothing is sent unasked")
+
     def send(self, packet: Packet, data: bytes) -> None:
+        self.check(packet)
         first = packet.layers[0]
         if isinstance(first, Ethernet):
             if self._injector is None:
                 self._injector = Injector(self._interface, host=self._host)
             self._injector.send(data)
             return
-        if not isinstance(first, (IPv4, IPv6)):
-            raise UsageError("a packet starts with Ethernet, IPv4 or IPv6")
+        assert isinstance(first, (IPv4, IPv6))
         family = socket.AF_INET if isinstance(first, IPv4) else socket.AF_INET6
         destination = str(first.destination)
-        loopback = ipaddress.ip_address(destination).is_loopback
-        if self._interface is None and self._host is None and not loopback:
-            raise UsageError(f"name the interface to send to {destination} through: nothing is sent unasked")
         sock = self._raw.get(family)
         if sock is None:
             try:
@@ -195,6 +211,9 @@ def ask_many(
     # Answers by what they share with the question, so that many questions do not make each frame a long search.
     waiting: dict[Any, list[int]] = {}
     way = _Way(interface, host)
+    # Before anything is opened, so that a wrong question is not taken for a missing permission.
+    for packet in chosen:
+        way.check(packet)
 
     def take(frame: Frame) -> None:
         for key in _keys_of_answer(frame) if match is answers else [None]:
