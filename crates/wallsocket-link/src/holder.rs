@@ -413,6 +413,12 @@ impl Holder {
                 Reply::Text(self.sysctl(host, &name, value.as_deref())?),
                 vec![],
             )),
+            Request::OpenProc { host, path } => {
+                self.join_network(host)?;
+                let found = read_only(&self.proc, &network_file(&path)?)
+                    .during(format!("open /proc/{path}"))?;
+                Ok((Reply::Done, vec![found]))
+            }
             Request::Names {
                 host,
                 hosts,
@@ -487,6 +493,21 @@ fn sysctl_path(name: &str) -> Result<String> {
         what: format!("find the sysctl {name:?} (a host has those below net.)"),
         error: io::Error::from_raw_os_error(libc::ENOENT),
     })
+}
+
+/// The path from /proc to a file that shows a network: those below `net` are of the process that opens them.
+fn network_file(path: &str) -> Result<String> {
+    let plain = path
+        .split('/')
+        .all(|part| !part.is_empty() && part != "." && part != "..");
+    match path.strip_prefix("net/") {
+        Some(_) if plain => Ok(format!("self/{path}")),
+        None if plain && path.starts_with("sys/net/") => Ok(path.to_owned()),
+        _ => Err(Failure {
+            what: format!("open /proc/{path} (a host has net and sys/net)"),
+            error: io::Error::from_raw_os_error(libc::ENOENT),
+        }),
+    }
 }
 
 /// The life of the first process: it takes in the orphans, and dies with the holder.

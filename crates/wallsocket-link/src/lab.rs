@@ -274,6 +274,20 @@ impl Lab {
         }
     }
 
+    /// A file below /proc/net or /proc/sys/net, open for reading, as a process of the host sees it.
+    pub fn open_proc(&self, host: u32, path: &str) -> Result<OwnedFd> {
+        self.with(|open| {
+            let (_, descriptors) = open.ask(&Request::OpenProc {
+                host,
+                path: path.to_owned(),
+            })?;
+            descriptors.into_iter().next().ok_or_else(|| Error::Holder {
+                what: "take over a file".into(),
+                error: io::Error::from_raw_os_error(libc::EMFILE),
+            })
+        })
+    }
+
     /// Sets what programs of a host read in /etc/hosts and, unless empty, /etc/resolv.conf.
     pub fn set_names(&self, host: u32, hosts: &str, resolver: &str) -> Result<()> {
         let request = Request::Names {

@@ -30,6 +30,8 @@ pub(crate) enum Request {
         name: String,
         value: Option<String>,
     },
+    /// Opens a file below /proc/net or /proc/sys/net for reading, as a process of the host sees it; attached to the reply.
+    OpenProc { host: u32, path: String },
     /// Text of /etc/hosts and /etc/resolv.conf for the programs of a host; an empty resolver leaves the machine's file in place.
     Names {
         host: u32,

@@ -116,6 +116,13 @@ impl Namespaces {
             .map_err(|error| os_error(&error))
     }
 
+    fn open_proc(&self, py: Python<'_>, host: u32, path: &str) -> PyResult<RawFd> {
+        let found = py
+            .detach(|| self.lab.open_proc(host, path))
+            .map_err(|error| os_error(&error))?;
+        Ok(found.into_raw_fd())
+    }
+
     fn set_names(&self, py: Python<'_>, host: u32, hosts: &str, resolver: &str) -> PyResult<()> {
         py.detach(|| self.lab.set_names(host, hosts, resolver))
             .map_err(|error| os_error(&error))

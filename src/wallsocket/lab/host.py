@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket as _socket
 import subprocess
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
+from .. import kernel
 from ..errors import NotAvailable, UsageError
 from . import program
 from .program import Command, Process
@@ -59,8 +61,11 @@ class _Bound:
         return functools.partial(function, host=self._host) if callable(function) else function
 
 
-class Host:
-    """A host of a lab. Made by :meth:`Lab.host` and the functions of :mod:`wallsocket.lab`."""
+class Host(kernel.Host):
+    """A host of a lab, and so a :class:`wallsocket.kernel.Host`: whatever takes ``host=`` works in it.
+
+    Made by :meth:`Lab.host` and the functions of :mod:`wallsocket.lab`.
+    """
 
     def __init__(self, lab: Lab, name: str, number: int, *, forward: bool) -> None:
         self.lab = lab
@@ -178,13 +183,7 @@ class Host:
         networks = {address.network for interface in other.interfaces for address in interface.addresses}
         return str(next((address for address in own if address.network in networks), own[0]).ip)
 
-    def interface(self, name: str) -> Interface:
-        """The interface of that name.
-
-        Raises:
-            UsageError: there is none.
-
-        """
+    def _interface(self, name: str) -> Interface:
         for interface in self.interfaces:
             if interface.name == name:
                 return interface
@@ -198,7 +197,7 @@ class Host:
             UsageError: the address or the interface does not exist, or the host has it already.
 
         """
-        there, parsed = self.interface(interface), _interface_address(address)
+        there, parsed = self._interface(interface), _interface_address(address)
         if parsed in there.addresses:
             raise UsageError(f"{self.name!r} has the address {parsed} already")
         if parsed.version == 6:
@@ -214,7 +213,7 @@ class Host:
             UsageError: it is not there.
 
         """
-        there, parsed = self.interface(interface), _interface_address(address)
+        there, parsed = self._interface(interface), _interface_address(address)
         if parsed not in there.addresses:
             raise UsageError(f"{interface} of {self.name!r} does not have the address {parsed}")
         self.lab._namespaces.address(self._number, there.index, str(parsed.ip), parsed.network.prefixlen, False)
@@ -259,7 +258,7 @@ class Host:
             raise UsageError(f"route to {destination!r} via {via!r}: {error}") from None
         if kind not in _ROUTE_KINDS:
             raise UsageError(f"a route is {', '.join(_ROUTE_KINDS)}, not {kind!r}")
-        index = self.interface(interface).index if interface is not None else None
+        index = self._interface(interface).index if interface is not None else None
         if gateway is None and index is None and kind == "unicast" and add:
             raise UsageError(f"route to {destination}: give via= or interface=")
         self.lab._namespaces.route(
@@ -283,14 +282,54 @@ class Host:
 
     # Settings
 
-    def sysctl(self, name: str, value: str | int | None = None) -> str:
-        """Read a sysctl of this host's network, or set it: ``a.sysctl("net.ipv4.tcp_syncookies", 0)``.
+    def sysctl(self, name: str, value: str | int | None = None) -> str | None:
+        """Read a kernel setting, or set one of this host's network: ``a.sysctl("net.ipv4.tcp_syncookies", 0)``.
+
+        Reading gives ``None`` where there is no such setting; setting gives the new value.
 
         Raises:
-            OSError: there is no such sysctl in a host, or it does not take the value.
+            OSError: a setting that is to be set does not exist in a host, or does not take the value.
 
         """
-        return self.lab._namespaces.sysctl(self._number, name, None if value is None else str(value))
+        if value is not None:
+            self.lab._namespaces.sysctl(self._number, name, str(value))
+        return super().sysctl(name)
+
+    def read_proc(self, path: str) -> str:
+        """Return the text of a file under ``/proc`` as a process of this host sees it, such as ``net/snmp``.
+
+        Raises:
+            OSError: there is none, or it cannot be read.
+
+        """
+        if path.startswith(("net/", "sys/net/")):
+            file: int | str = self.lab._namespaces.open_proc(self._number, path)
+        else:
+            file = f"/proc/{path}"
+        with open(file, encoding="utf-8", errors="surrogateescape") as text:
+            return text.read()
+
+    def lookup(self, name: str, family: int) -> list[str]:
+        """Return the addresses of a host of the lab, those on a network that the two share first.
+
+        Raises:
+            socket.gaierror: the lab has no host of that name, or it has no address of that family.
+
+        """
+        if name == "localhost":
+            found = ["127.0.0.1", "::1"]
+        elif name in self.lab._hosts:
+            other, found = self.lab._hosts[name], []
+            for version in (4, 6):
+                with contextlib.suppress(UsageError):
+                    found.append(other.address_on(self, version))
+        else:
+            return super().lookup(name, family)
+        families: dict[int, bool] = {_socket.AF_INET: False, _socket.AF_INET6: True}
+        wanted = [text for text in found if families.get(family, ":" in text) == (":" in text)]
+        if not wanted:
+            raise _socket.gaierror(_socket.EAI_NODATA, f"host {name} of the lab has no address of that family")
+        return wanted
 
     def nft(self, rules: str) -> str:
         """Load nftables rules (the language of nft(8)) in this host; what nft printed.
