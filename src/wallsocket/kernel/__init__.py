@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib as _importlib
 import socket as _socket
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 from .._core.kernel import Address
 from .._core.kernel import disconnect as _disconnect
-from . import address, causes, counters, limits, names, options
-from .host import Facts, Here, Host, here
-from .limits import Limits
-from .routes import InterfaceAddress, Link, Neighbour, Route
-from .sockets import InetSocket, Owner, Owners, UnixSocket
-from .tcp_info import SocketMemory, TcpInfo
+from .host import Here, Host, here
+
+if TYPE_CHECKING:
+    from . import address, causes, counters, limits, names, options
+    from .facts import Facts
+    from .limits import Limits
+    from .routes import InterfaceAddress, Link, Neighbour, Route
+    from .sockets import InetSocket, Owner, Owners, UnixSocket
+    from .tcp_info import SocketMemory, TcpInfo
 
 __all__ = [
     "Address",
@@ -38,6 +44,31 @@ __all__ = [
     "names",
     "options",
 ]
+
+#: Where names are that are imported when they are first used; a module is under its own name.
+_PLACES = {
+    "Facts": "facts",
+    "InetSocket": "sockets",
+    "InterfaceAddress": "routes",
+    "Limits": "limits",
+    "Link": "routes",
+    "Neighbour": "routes",
+    "Owner": "sockets",
+    "Owners": "sockets",
+    "Route": "routes",
+    "SocketMemory": "tcp_info",
+    "TcpInfo": "tcp_info",
+    "UnixSocket": "sockets",
+}
+_MODULES = frozenset({"address", "causes", "counters", "limits", "names", "options", "routes", "sockets", "tcp_info"})
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _importlib.import_module(f"{__name__}.{name}")
+    if name in _PLACES:
+        return getattr(_importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def disconnect(sock: _socket.socket | int) -> None:

@@ -2,6 +2,8 @@
 
 `here` is the host of the calling process. Another host (a lab's) implements `Host.socket` and `Host.read_proc`, and for
 names `Host.lookup`; everything else follows from these.
+
+The records that methods return are imported by the methods: most programs need sockets and names only, and at once.
 """
 
 from __future__ import annotations
@@ -11,19 +13,17 @@ import contextlib
 import ipaddress
 import socket as _socket
 from collections.abc import Collection, Iterator
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from .._core import kernel as _core
-from . import counters as _counters
-from . import limits as _limits
-from . import sockets as _sockets
-from .limits import Limits
-from .routes import InterfaceAddress, Link, Neighbour, Route
-from .sockets import InetSocket, Owners, UnixSocket
 
-__all__ = ["Facts", "Here", "Host", "Resolved", "here"]
+if TYPE_CHECKING:
+    from .facts import Facts
+    from .limits import Limits
+    from .routes import InterfaceAddress, Link, Neighbour, Route
+    from .sockets import InetSocket, Owners, UnixSocket
+
+__all__ = ["Here", "Host", "Resolved", "here"]
 
 #: One entry of ``getaddrinfo``: family, type, protocol, canonical name, address.
 Resolved = tuple[int, int, int, str, tuple[Any, ...]]
@@ -33,29 +33,6 @@ _NETLINK_SOCK_DIAG = 4
 
 #: A dump whose diag module is missing (ENOENT), or of a family that the kernel lacks (EINVAL, EOPNOTSUPP).
 _CANNOT_LIST = frozenset({2, 22, 95})
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host looked like at one moment; a part that could not be read is ``None``, and `unknown` says why.
-
-    Attributes:
-        listeners: TCP listeners and unconnected UDP sockets.
-        links: interfaces.
-        addresses: their addresses.
-        routes: routes of all tables but the local one.
-        neighbours: the neighbour tables.
-        limits: limits of the host and of this process.
-        unknown: part -> reason.
-
-    """
-
-    listeners: tuple[InetSocket, ...] | None
-    links: tuple[Link, ...] | None
-    addresses: tuple[InterfaceAddress, ...] | None
-    routes: tuple[Route, ...] | None
-    neighbours: tuple[Neighbour, ...] | None
-    limits: Limits
-    unknown: dict[str, str]
 
 
 class Host(abc.ABC):
@@ -155,6 +132,8 @@ class Host(abc.ABC):
             OSError: ENODEV: there is none.
 
         """
+        from .routes import Link
+
         if isinstance(name_or_index, str):
             with self._routing() as routing:
                 return Link.from_row(routing.link(name_or_index))
@@ -227,10 +206,12 @@ class Host(abc.ABC):
             ValueError: no such protocol or state.
 
         """
-        number = _sockets.PROTOCOLS.get(protocol)
+        from .sockets import PROTOCOLS, InetSocket, state_bits
+
+        number = PROTOCOLS.get(protocol)
         if number is None:
-            raise ValueError(f"no protocol is called {protocol!r} here (there are: {', '.join(_sockets.PROTOCOLS)})")
-        bits = _sockets.state_bits(states)
+            raise ValueError(f"no protocol is called {protocol!r} here (there are: {', '.join(PROTOCOLS)})")
+        bits = state_bits(states)
         found: list[InetSocket] = []
         with self._diag() as diag:
             for inet6 in (False, True):
@@ -256,27 +237,37 @@ class Host(abc.ABC):
             OSError: ENOENT: this kernel cannot list them.
 
         """
+        from .sockets import UnixSocket, state_bits
+
         with self._diag() as diag:
-            return [UnixSocket.from_row(row) for row in diag.unix(_sockets.state_bits(states))]
+            return [UnixSocket.from_row(row) for row in diag.unix(state_bits(states))]
 
     def owners(self, inodes: Collection[int], *, timeout_s: float | None = None) -> Owners:
         """Return the processes that hold sockets of these inodes, by number and name; see `sockets.owners`."""
-        return _sockets.owners(inodes, timeout_s=timeout_s)
+        from .sockets import owners
+
+        return owners(inodes, timeout_s=timeout_s)
 
     # Routing
 
     def links(self) -> list[Link]:
         """All interfaces."""
+        from .routes import Link
+
         with self._routing() as routing:
             return [Link.from_row(row) for row in routing.links()]
 
     def addresses(self) -> list[InterfaceAddress]:
         """All addresses of all interfaces."""
+        from .routes import InterfaceAddress
+
         with self._routing() as routing:
             return [InterfaceAddress(**row) for row in routing.addresses()]
 
     def routes(self) -> list[Route]:
         """All routes of all tables."""
+        from .routes import Route
+
         with self._routing() as routing:
             return [Route.from_row(row) for row in routing.routes()]
 
@@ -296,6 +287,8 @@ class Host(abc.ABC):
             ValueError: ``address`` is no address.
 
         """
+        from .routes import Route
+
         target = ipaddress.ip_address(address.partition("%")[0])
         from_address = None if source is None else ipaddress.ip_address(source)
         with self._routing() as routing:
@@ -303,6 +296,8 @@ class Host(abc.ABC):
 
     def neighbours(self) -> list[Neighbour]:
         """Return the neighbour tables of IPv4 and IPv6."""
+        from .routes import Neighbour
+
         with self._routing() as routing:
             return [Neighbour(**row) for row in routing.neighbours()]
 
@@ -323,14 +318,20 @@ class Host(abc.ABC):
 
     def limits(self) -> Limits:
         """Limits of this host and of the calling process."""
-        return _limits.read(self.sysctl)
+        from .limits import read
+
+        return read(self.sysctl)
 
     def counters(self) -> dict[str, int]:
         """All protocol counters of this host; see `counters.difference`."""
-        return _counters.read(self.read_proc)
+        from .counters import read
+
+        return read(self.read_proc)
 
     def facts(self) -> Facts:
         """Return a picture of the whole host; costs a few milliseconds, more on a host with many sockets."""
+        from .facts import Facts
+
         unknown: dict[str, str] = {}
 
         def part(name: str) -> Any:
