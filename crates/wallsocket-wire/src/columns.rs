@@ -18,7 +18,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::decode::options::TcpOption;
-use crate::decode::{Frame, Link, Network, Transport, application, summary};
+use crate::decode::{Frame, Hints, Link, Network, Transport, application, decode_into, summary};
 use crate::file::{Chunk, Reader, Record, Tail};
 use crate::filter::Filter;
 
@@ -215,7 +215,7 @@ impl<F: Fn(&Row<'_>) -> Option<bool> + Send> Column for Flags<F> {
 
 /// Values of `N` bytes.
 struct Fixed<const N: usize, F> {
-    values: Vec<u8>,
+    values: Vec<[u8; N]>,
     validity: Validity,
     get: F,
 }
@@ -226,21 +226,23 @@ impl<const N: usize, F: Fn(&Row<'_>) -> Option<[u8; N]> + Send> Column for Fixed
     }
 
     fn reserve(&mut self, rows: usize) {
-        self.values.reserve(rows * N);
+        self.values.reserve(rows);
     }
 
     fn extend(&mut self, rows: &[Row<'_>]) {
         let mut mask = 0;
-        for (bit, row) in rows.iter().enumerate() {
+        let mut bit = 0;
+        self.values.extend(rows.iter().map(|row| {
             let value = (self.get)(row);
             mask |= u64::from(value.is_some()) << bit;
-            self.values.extend_from_slice(&value.unwrap_or([0; N]));
-        }
+            bit += 1;
+            value.unwrap_or([0; N])
+        }));
         self.validity.push(mask, rows.len());
     }
 
     fn finish(&mut self) -> ArrayRef {
-        let values = Buffer::from_vec(std::mem::take(&mut self.values));
+        let values = Buffer::from_vec(std::mem::take(&mut self.values).into_flattened());
         Arc::new(FixedSizeBinaryArray::new(
             N as i32,
             values,
@@ -765,29 +767,39 @@ fn tell(report: &Report, reader: &Reader) {
 /// Decodes the records of a chunk into `builder`.
 fn decode_chunk(chunk: &Chunk, filter: Option<&Filter>, builder: &mut Builder, left: &mut u64) {
     let mut number = chunk.first_number();
-    let mut rows: Vec<Row<'_>> = Vec::with_capacity(GROUP);
+    // Decoded in place: moving a row costs as much as decoding it.
+    let mut rows = [Row {
+        frame: Frame::empty(),
+        meta: Meta::default(),
+        file: None,
+    }; GROUP];
     for group in chunk.records().chunks(GROUP) {
-        rows.clear();
+        let mut count = 0;
         for record in group {
-            let wanted = filter.is_none_or(|filter| {
-                filter.matches(chunk.frame_bytes(record), record.original_length)
-            });
+            let bytes = chunk.frame_bytes(record);
+            let wanted = filter.is_none_or(|filter| filter.matches(bytes, record.original_length));
             if wanted && *left > 0 {
                 *left -= 1;
-                rows.push(Row {
-                    frame: chunk.decode(record),
-                    meta: Meta {
-                        number,
-                        timestamp_ns: record.timestamp_ns,
-                        interface: record.interface,
-                        inbound: chunk.inbound(record),
-                    },
-                    file: Some((chunk, record)),
-                });
+                let row = &mut rows[count];
+                count += 1;
+                decode_into(
+                    &mut row.frame,
+                    record.link_type,
+                    bytes,
+                    record.original_length,
+                    Hints::default(),
+                );
+                row.meta = Meta {
+                    number,
+                    timestamp_ns: record.timestamp_ns,
+                    interface: record.interface,
+                    inbound: chunk.inbound(record),
+                };
+                row.file = Some((chunk, record));
             }
             number += 1;
         }
-        builder.extend(&rows);
+        builder.extend(&rows[..count]);
     }
 }
 

@@ -7,6 +7,8 @@ lab; without it the caller's own network is meant. Nothing here goes through the
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,6 +85,22 @@ __all__ = [
 ]
 
 
+class _Package(ModuleType):
+    """This package: the names of functions stay theirs.
+
+    ``ping`` is a function and the module it is in. Importing a module binds its name in the package, whoever imports it
+    and whenever; then the function takes the place.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _PLACES.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 def __getattr__(name: str) -> Any:
     if name == "Frame":
         value: Any = importlib.import_module("wallsocket._core.wire").Frame
@@ -90,6 +108,5 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # A function may have the name of its module (ping.ping): what the caller asked for wins.
     globals()[name] = value
     return value
