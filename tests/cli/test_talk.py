@@ -104,7 +104,7 @@ def test_errors_are_one_line_with_the_reason_and_status_2():
         (("tcp", "connect", "127.0.0.1"), b"has no port"),
         (("tcp", "connect", "127.0.0.1:x"), b"neither a port nor a tcp service"),
         (("tcp", "connect", "127.0.0.1:1", "--framing", "morse"), b"no framing is named 'morse'"),
-        (("unix", "connect", "/nonexistent/socket"), b"/nonexistent"),
+        (("unix", "connect", "/nonexistent/socket"), b"/nonexistent does not exist"),
         (("udp", "send", "255.255.255.255:9", "x"), b""),
     ):
         done = run(*arguments)

@@ -158,11 +158,8 @@ def test_a_slow_source_of_facts_does_not_hold_the_error(monkeypatch):
         assert min(times) < 0.1
     finally:
         host.gate.set()
-    deadline = time.monotonic() + 20
-    while reasons.of(errors[0]).status == "late" and time.monotonic() < deadline:
-        time.sleep(0.01)
     # The facts came after all: the note of the first error, which waited for them, is complete.
-    assert reasons.of(errors[0]).cause.name == "nobody_listens"
+    assert reasons.settle(errors[0], 20).cause.name == "nobody_listens"
     assert any("nobody listens" in note for note in errors[0].__notes__)
 
 

@@ -24,6 +24,9 @@ __all__ = ["Talk", "failed", "framing", "hex_view", "text_of"]
 #: Seconds after which a transfer shows progress on a terminal.
 _PROGRESS_AFTER_S: Final = 1.0
 _CHUNK: Final = 65536
+#: How long standard input may be silent after the peer has finished before it counts as ended. A listener's input may stay
+#: open for ever, and a peer that waits for our end would wait with it; input that still flows is sent whole.
+_SILENCE_S: Final = 1.0
 
 
 if TYPE_CHECKING:
@@ -68,11 +71,16 @@ def text_of(data: bytes) -> dict[str, Any]:
         return {"base64": base64.b64encode(data).decode()}
 
 
+#: How long the end of a command may take longer for the reason of its failure.
+_REASON_S: Final = 1.0
+
+
 def failed(error: BaseException) -> click.ClickException:
     """Return an error for the command line: one line, with its reason."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    # A person reads this: a reason that comes late is worth a moment.
+    reason = reasons.settle(error, _REASON_S)
     notes = list(getattr(error, "__notes__", []))
-    reason = reasons.of(error)
     if reason is not None and reason.cause is None and reason.status != "limit":
         notes = [note for note in notes if note != str(reason)]
     where = "; ".join(notes)
@@ -159,7 +167,8 @@ class Talk:
     def pump(self, connection: Any, *, half_close: bool = True) -> None:
         """Copy standard input to the connection and the connection to standard output, until both have ended.
 
-        The end of standard input half-closes the connection: the peer reads to the end and can still answer.
+        The end of standard input half-closes the connection: the peer reads to the end and can still answer. When the
+        peer has finished first, input is sent on until it ends or is silent for a second.
         """
         stream = connection.messages(self.codec) if self.codec is not None else None
         source = sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
@@ -173,7 +182,13 @@ class Talk:
             poll.register(connection.fileno(), events)
             if reading and unsent is None:
                 poll.register(descriptor, READABLE)
-            ready = dict(poll.poll(None if self.idle_s is None else self.idle_s * 1000))
+            waits_for_input = not receiving and unsent is None
+            limits = [self.idle_s, _SILENCE_S if waits_for_input else None]
+            timeout_s = min((limit for limit in limits if limit is not None), default=None)
+            ready = dict(poll.poll(None if timeout_s is None else timeout_s * 1000))
+            if not ready and waits_for_input and timeout_s == _SILENCE_S:
+                self.say(f"the peer has finished, and no input came for {_SILENCE_S:g} s")
+                return
             if not ready:
                 self.say(f"nothing moved for {self.idle_s:g} s")
                 return

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..kernel.causes import Cause
     from .base import Base
 
-__all__ = ["DEADLINE_S", "Failure", "Reason", "attach", "explain", "of"]
+__all__ = ["DEADLINE_S", "Failure", "Reason", "attach", "explain", "of", "settle"]
 
 #: Seconds that a failing call may take longer for its reason.
 DEADLINE_S = 0.002
@@ -91,17 +91,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class _Note:
     """A note of an exception, which a late lookup may still complete. It holds the list of notes, not the exception."""
 
-    __slots__ = ("_notes", "_place", "reason")
+    __slots__ = ("_notes", "_place", "arrived", "reason")
 
     def __init__(self, error: OSError, reason: Reason) -> None:
         error.add_note(str(reason))
         self._notes: list[str] = error.__notes__
         self._place = len(self._notes) - 1
         self.reason = reason
+        self.arrived = threading.Event()
 
     def complete(self, reason: Reason) -> None:
         self.reason = reason
         self._notes[self._place] = str(reason)
+        self.arrived.set()
 
 
 _recent: dict[tuple[int, object], float] = {}
@@ -112,6 +114,20 @@ def of(error: BaseException) -> Reason | None:
     """Return the reason that an endpoint attached to its error; ``None`` for other exceptions."""
     note = getattr(error, _ATTRIBUTE, None)
     return note.reason if isinstance(note, _Note) else None
+
+
+def settle(error: BaseException, timeout_s: float) -> Reason | None:
+    """Return the reason as `of` does, but wait for one that is late: for callers that have the time, such as a person.
+
+    Args:
+        error: of an endpoint.
+        timeout_s: seconds to wait at most.
+
+    """
+    note = getattr(error, _ATTRIBUTE, None)
+    if isinstance(note, _Note):
+        note.arrived.wait(timeout_s)
+    return of(error)
 
 
 def attach(
