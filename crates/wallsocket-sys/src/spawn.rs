@@ -35,6 +35,8 @@ pub struct Program {
     pub filter: Vec<Instruction>,
     /// Signals that the program shall ignore, as its parent's parent did; all others get their default action.
     pub ignored: Vec<Signal>,
+    /// The same for signals 32 and 33, which glibc keeps for itself and its functions refuse to name.
+    pub ignored_internal: Vec<i32>,
     /// Signal mask to give it.
     pub mask: SigSet,
     /// Descriptors to put at 0, 1 and 2.
@@ -138,16 +140,20 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
         // SAFETY: installs no handler of ours, only the default action or "ignore".
         let _ = unsafe { nix::sys::signal::signal(signal, action) };
     }
-    // posix_spawn(3) of glibc, which started this process, ignores the two signals that glibc keeps for itself; its own
-    // functions refuse to name them.
+    // posix_spawn(3) of glibc, which started this process, ignores its two internal signals whatever they were before.
     for signal in 32..=33 {
-        let default = [0u64; 4];
-        // SAFETY: the kernel reads a struct kernel_sigaction, 32 bytes, of zeros: the default action.
+        let handler = if program.ignored_internal.contains(&signal) {
+            libc::SIG_IGN as u64
+        } else {
+            libc::SIG_DFL as u64
+        };
+        let action = [handler, 0, 0, 0];
+        // SAFETY: the kernel reads a struct kernel_sigaction, 32 bytes, that names no handler of ours.
         unsafe {
             libc::syscall(
                 libc::SYS_rt_sigaction,
                 signal,
-                default.as_ptr(),
+                action.as_ptr(),
                 std::ptr::null::<u64>(),
                 8,
             )

@@ -55,6 +55,8 @@ pub struct Order {
     deny_io_uring: bool,
     /// Confine the program and this process to one core.
     one_core: bool,
+    /// Which of signals 32 and 33 the recorder was given as ignored.
+    ignored_internal: Vec<i32>,
     /// Run in a private network namespace.
     lab: bool,
     /// Path of the program file.
@@ -169,6 +171,7 @@ fn run(
             }),
         filter: crate::filter::first(order.deny_io_uring),
         ignored,
+        ignored_internal: order.ignored_internal.clone(),
         mask,
         streams: [0, 1, 2],
     };

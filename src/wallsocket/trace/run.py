@@ -158,6 +158,7 @@ def run(
         "one_core": one_core,
         "lab": lab,
         "program": program,
+        "ignored_internal": _ignored_internal(),
         "user": credentials,
     }
     try:
@@ -173,6 +174,17 @@ def _version() -> str:
     from .. import __version__
 
     return str(__version__)
+
+
+def _ignored_internal() -> list[int]:
+    """Which of the two signals that glibc keeps for itself (32, 33) this process was given as ignored.
+
+    ``make`` and others start their jobs by posix_spawn(3), which leaves them ignored; the command must find them as it
+    would without us, and Python's ``signal`` does not name them.
+    """
+    with open("/proc/self/status") as file:
+        ignored = next((int(line.split()[1], 16) for line in file if line.startswith("SigIgn:")), 0)
+    return [number for number in (32, 33) if ignored >> (number - 1) & 1]
 
 
 def _credentials(user: str | None) -> tuple[int, int, list[int]] | None:
