@@ -115,7 +115,7 @@ def run_script(pair: Pair, folder: Path, port: int, recording: Path | None) -> O
         {shlex.join(pair.client(folder, port))} <input
         client=$?
         {f"kill -{int(stop)} $server" if stop is not None else ""}
-        wait $server
+        wait $server 2>wait.err  # "Terminated", or not: the shell's word depends on which ended first
         echo client $client server $?
     """
     command = ["sh", "-c", script]
