@@ -52,12 +52,8 @@ class _Bound:
     def __getattr__(self, name: str) -> Any:
         import functools
         import importlib
-        import types
 
         function = getattr(importlib.import_module(f"wallsocket.{self._module}"), name)
-        if isinstance(function, types.ModuleType):
-            # A submodule hides the function of the same name once it is imported: wallsocket.wire.ping.
-            function = getattr(function, name)
         return functools.partial(function, host=self._host) if callable(function) else function
 
 

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from .ask import arp_question
 from .capture import Capture
 from .frame import Frame
-from .inject import Injector, _only_interface
+from .inject import Injector, only_interface
 from .interfaces import HasSockets, interface
 
 __all__ = ["Neighbour", "Scan", "arp"]
@@ -52,7 +52,7 @@ class Scan:
         self.targets = list(_addresses(targets))
         if timeout_s <= 0 or attempts < 1 or rate_per_s <= 0:
             raise UsageError("the timeout, the attempts and the rate must be above 0")
-        place = interface(_only_interface(host) if interface_name is None else interface_name, host)
+        place = interface(only_interface(host) if interface_name is None else interface_name, host)
         if place.hardware_type != 1 or place.mac is None:
             raise UsageError(f"{place.name} is no Ethernet interface: it has no ARP")
         self.interface = place.name

@@ -17,7 +17,7 @@ from ..errors import NotPermitted, UsageError
 from .capture import Capture
 from .craft import ARP, TCP, Ethernet, IPv4, IPv6, Layer, Packet
 from .frame import decode
-from .inject import Injector
+from .inject import Injector, only_interface
 from .interfaces import HasSockets, host_or_here, route
 
 __all__ = ["Answer", "answers", "ask", "ask_many"]
@@ -126,8 +126,8 @@ class _Way:
         """
         first = packet.layers[0]
         if isinstance(first, Ethernet):
-            if self._interface is None and self._host is None:
-                raise UsageError("name the interface to send through, or a host of a lab: nothing is sent unasked")
+            if self._interface is None:
+                only_interface(self._host)
             return
         if not isinstance(first, (IPv4, IPv6)):
             raise UsageError("a packet starts with Ethernet, IPv4 or IPv6")

@@ -17,10 +17,10 @@ from . import craft
 from .frame import Frame
 from .interfaces import HasSockets, interface, interfaces, packet_socket
 
-__all__ = ["Injector", "Replayed", "inject", "replay", "rewrite"]
+__all__ = ["Injector", "Replayed", "inject", "only_interface", "replay", "rewrite"]
 
 
-def _only_interface(host: HasSockets | None) -> str:
+def only_interface(host: HasSockets | None) -> str:
     """The interface of a lab host that has one beside loopback.
 
     Raises:
@@ -41,7 +41,7 @@ class Injector:
     def __init__(
         self, interface_name: str | int | None = None, *, host: HasSockets | None = None, bypass_queue: bool = False
     ) -> None:
-        found = interface(_only_interface(host) if interface_name is None else interface_name, host)
+        found = interface(only_interface(host) if interface_name is None else interface_name, host)
         self.interface = found.name
         self.mac = found.mac
         with packet_socket(host) as sock:
