@@ -103,7 +103,7 @@ _OPTIONS = [
 
 def by_tshark(path: Path) -> list[dict[str, Any]]:
     """One dictionary per frame: values as numbers or text, ``None`` where tshark has none."""
-    names = ["frame.protocols", *(name for name, _, _ in FIELDS)]
+    names = ["frame.protocols", "ieee8021ad.id", *(name for name, _, _ in FIELDS)]
     command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=f"]
     for option in _OPTIONS:
         command += ["-o", option]
@@ -118,6 +118,10 @@ def by_tshark(path: Path) -> list[dict[str, Any]]:
                 row[name] = None
             elif name not in ("frame.protocols", "eth.src", "eth.dst", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst"):
                 row[name] = int(value == "True") if value in ("True", "False") else int(value, 0)
+        layers = (row["frame.protocols"] or "").split(":")
+        if "ieee8021ad" in layers and "vlan" not in layers[: layers.index("ieee8021ad")]:
+            # tshark names the identifier of an 802.1ad tag differently.
+            row["vlan.id"] = row["ieee8021ad.id"]
         rows.append(row)
     return rows
 
@@ -172,6 +176,25 @@ EXPLAINED: list[tuple[str, str, Callable[[Difference], bool]]] = [
         "igmp subprotocol",
         "tshark gives DVMRP and other protocols in IGMP messages a type field of their own",
         lambda difference: difference.field == "igmp.type" and ":igmp:" in difference.protocols,
+    ),
+    (
+        "ISL",
+        "tshark enters Cisco's ISL encapsulation (destination 01:00:0c:00:00), a tunnel, and gives the inner addresses",
+        lambda difference: (
+            difference.protocols.startswith("eth:eth") and str(difference.ours).startswith("01:00:0c:00:00")
+        ),
+    ),
+    (
+        "ATM ARP",
+        "tshark gives the operation of ATM address resolution a field of its own",
+        lambda difference: difference.field == "arp.opcode" and "atmarp" in difference.protocols,
+    ),
+    (
+        "cut TCP header",
+        "tshark shows no number of a TCP header that is cut, not even those that are there",
+        lambda difference: (
+            difference.field.startswith("tcp.") and difference.theirs is None and "cut by" in (difference.problem or "")
+        ),
     ),
 ]
 

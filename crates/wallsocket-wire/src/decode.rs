@@ -1016,8 +1016,9 @@ fn other_link(frame: &mut Frame<'_>) {
 
 fn cooked(frame: &mut Frame<'_>, hardware_type: u16, protocol: u16, offset: usize) {
     frame.payload_start = offset as u32;
-    // For netlink, GRE, infrared, CAN and radio devices the field is not an EtherType; below 1536 it is `ETH_P_802_3` and the like.
-    if protocol > 1500 && !matches!(hardware_type, 280 | 778 | 783 | 802 | 803 | 824) {
+    // For netlink, frame relay and radiotap devices the field is not an EtherType; below 1536 it is `ETH_P_802_3` and the
+    // like (https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html).
+    if protocol > 1500 && !matches!(hardware_type, 770 | 803 | 824) {
         tagged(frame, protocol, offset);
     }
 }

@@ -202,7 +202,11 @@ def ask_many(
     match: Callable[[Frame, Frame], bool] = answers,
 ) -> list[Answer]:
     """Send many packets and gather the answers; the last packet is waited for ``timeout_s``. As :func:`ask`."""
-    chosen = [_with_source(packet if isinstance(packet, Packet) else Packet((packet,)), host) for packet in packets]
+    way = _Way(interface, host)
+    whole = [packet if isinstance(packet, Packet) else Packet((packet,)) for packet in packets]
+    for packet in whole:
+        way.check(packet)
+    chosen = [_with_source(packet, host) for packet in whole]
     built = [bytes(packet) for packet in chosen]
     frames = [decode(data, packet.link_type) for packet, data in zip(chosen, built, strict=True)]
     found: list[Frame | None] = [None] * len(chosen)
@@ -210,10 +214,6 @@ def ask_many(
     received_at: list[int] = [0] * len(chosen)
     # Answers by what they share with the question, so that many questions do not make each frame a long search.
     waiting: dict[Any, list[int]] = {}
-    way = _Way(interface, host)
-    # Before anything is opened, so that a wrong question is not taken for a missing permission.
-    for packet in chosen:
-        way.check(packet)
 
     def take(frame: Frame) -> None:
         for key in _keys_of_answer(frame) if match is answers else [None]:
