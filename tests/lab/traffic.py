@@ -22,6 +22,11 @@ def arrived(
     senders = [a.socket(type=socket.SOCK_DGRAM) for _ in range(connections)]
     for sender in senders:
         sender.connect((b.address, PORT))
+    # While an address is being asked for, the kernel queues frames, and later ones overtake them (net/core/neighbour.c).
+    (near,) = a.interfaces
+    mac = next(interface for interface in b.interfaces).mac.hex(":")
+    neighbour = ["ip", "neigh", "replace", b.address, "lladdr", mac, "dev", near.name, "nud", "permanent"]
+    a.run([str(word) for word in neighbour], check=True)
     got: list[bytes] = []
     sent = 0
 

@@ -142,7 +142,7 @@ def test_a_signal_to_wallsocket_reaches_the_command(number: signal.Signals, pyth
 def test_a_terminals_interrupt_reaches_the_command_once(python: str, tmp_path: Path) -> None:
     code = ECHO + (
         "import signal\ncount = []\nsignal.signal(2, lambda n, f: count.append(n))\nprint('handler', flush=True)\n"
-        "signal.pause()\ntime.sleep(0.3)\nprint('count', len(count), flush=True)\n"
+        "while not count: time.sleep(0.01)\ntime.sleep(0.3)\nprint('count', len(count), flush=True)\n"
     )
     pid, terminal = pty.fork()
     if pid == 0:

@@ -129,6 +129,8 @@ impl State {
                     local_port: 0,
                     peer_port: 0,
                 };
+                // The moment of asking: by the time the answer is here, a call may have changed what it says.
+                let asked_ns = self.clock.now();
                 for found in diag.inet(&query).unwrap_or_default() {
                     let Some(socket) = watched.get(&found.cookie) else {
                         continue;
@@ -136,7 +138,7 @@ impl State {
                     let drops = found.memory.as_ref().and_then(|memory| memory.drops);
                     let picture = (found.state, found.receive_queue, found.send_queue, drops);
                     if self.seen.insert(found.cookie, picture) != Some(picture) {
-                        self.sink.send(&row(&found, *socket, self.clock.now(), 2));
+                        self.sink.send(&row(&found, *socket, asked_ns, 2));
                     }
                 }
             }

@@ -671,8 +671,10 @@ impl Tracer {
         if let Ok(status) = ptrace::event_message(tid) {
             process.status = Some(status as i32);
         }
-        let last = process.threads.len() <= 1;
-        if last && self.recording && self.settings.samples {
+        if process.threads.len() > 1 {
+            return;
+        }
+        if self.recording && self.settings.samples {
             // The descriptors are still open at this stop.
             let open: Vec<(i32, u32)> = table
                 .borrow()
@@ -682,6 +684,19 @@ impl Tracer {
                 .collect();
             for (number, socket) in open {
                 self.take_sample(id, number, socket, 0, None, Depth::Addresses);
+            }
+        }
+        // The kernel closes them right after this stop, before it reports the end: a peer may see that, and act, first.
+        // Held by the thread and by this function.
+        self.drop_all(&table, 2);
+    }
+
+    /// The process that holds this table ends: its descriptors are closed, unless more than `holders` share them.
+    fn drop_all(&mut self, table: &SharedTable, holders: usize) {
+        if Rc::strong_count(table) <= holders {
+            let numbers: Vec<i32> = table.borrow().sockets.keys().copied().collect();
+            for number in numbers {
+                self.drop_descriptor(table, number);
             }
         }
     }
@@ -714,12 +729,7 @@ impl Tracer {
         self.processes.remove(&id);
         self.by_pid.remove(&tid);
         self.lines.forget(tid);
-        if Rc::strong_count(&thread.table) == 1 {
-            let numbers: Vec<i32> = thread.table.borrow().sockets.keys().copied().collect();
-            for number in numbers {
-                self.drop_descriptor(&thread.table, number);
-            }
-        }
+        self.drop_all(&thread.table, 1);
         if tid == self.main_pid {
             let status = code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
             self.sink.send(&Row::End(End::Main {
