@@ -41,6 +41,7 @@ def test_each_installed_command_has_help() -> None:
         done = run(name, "--help")
         assert (done.returncode, done.stderr) == (0, ""), name
         assert done.stdout.startswith(f"Usage: wallsocket {name}"), name
+        assert "\\b" not in done.stdout, name
 
 
 def test_without_a_command() -> None:

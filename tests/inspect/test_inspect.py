@@ -65,7 +65,7 @@ def test_both_wait(start: Start, look: Look, tell: Tell) -> None:
     assert (mine["file"].rsplit("/")[-1], mine["line"]) == ("server.py", 6)
     assert (theirs["line"], theirs["function"]) == (5, "<module>")
     assert mine["since_s"] > 1
-    assert (mine["timeout_s"], mine["timeout_known"]) == (None, False)
+    assert (mine["timeout_s"], mine["timeout_known"]) == (None, True)
     ours, other = answer.socket(mine["socket"]), answer.socket(theirs["socket"])
     assert (ours["local"], ours["peer"]) == (other["peer"], other["local"])
     assert (ours["peer_pids"], other["pids"]) == ([client.pid], [client.pid])
@@ -76,6 +76,34 @@ def test_both_wait(start: Start, look: Look, tell: Tell) -> None:
     assert f"recv on {ours['peer']} → 127.0.0.1:{server.said}, waits" in text
     assert "server.py:6" in text
     assert "both ends wait for the other in recv" in text
+
+
+def test_a_limit_in_the_sockets_option_is_read(start: Start, look: Look, tell: Tell) -> None:
+    limited = (
+        "import struct\nconnection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('@qq', 44, 500000))\n"
+        "connection.recv(100)\n"
+    )
+    server, client = pair(start, "connection.recv(100)\n", limited)
+    server.threads_wait_in(RECVFROM)
+    client.threads_wait_in(RECVFROM)
+    time.sleep(1.1)
+    answer = look(server.pid)
+    assert answer.rules == []  # one end has a limit: no deadlock
+    assert [(thread["timeout_s"], thread["timeout_known"]) for thread in answer.threads] == [(None, True), (44.5, True)]
+    text = tell(server.pid).stdout
+    assert ", no timeout  " in text
+    assert ", timeout 44.5 s" in text or ", timeout 44 s" in text
+
+
+def test_a_thread_that_runs_may_end_the_wait(start: Start, look: Look) -> None:
+    busy = "import threading\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\n"
+    server, client = pair(start, "connection.recv(100)\n", busy + "connection.recv(100)\n")
+    server.threads_wait_in(RECVFROM)
+    time.sleep(1.1)
+    answer = look(server.pid)
+    assert answer.rules == []
+    open_questions = {(one["rule"], one["missing"]) for one in answer.summary["cannot_tell"]}
+    assert open_questions == {("both-wait", "threads")}
 
 
 def test_both_send(start: Start, look: Look) -> None:

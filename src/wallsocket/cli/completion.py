@@ -12,7 +12,7 @@ __all__ = ["command"]
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    r"""Print a script for SHELL that completes commands, options and recordings.
+    """Print a script for SHELL that completes commands, options and recordings.
 
     \b
     bash   eval "$(wallsocket completion bash)"        in ~/.bashrc

@@ -78,7 +78,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    r"""Say what is wrong in a recording (the newest if none is named), or run a command and say it then.
+    """Say what is wrong in a recording (the newest if none is named), or run a command and say it then.
 
     \b
     wallsocket explain                        the newest recording

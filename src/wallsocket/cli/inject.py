@@ -25,7 +25,7 @@ __all__ = ["command"]
 def command(
     packets: tuple[str, ...], interface: str, count: int, rate: float | None, dry_run: bool, as_json: bool
 ) -> int:
-    r"""Send frames of your own making. Needs CAP_NET_RAW.
+    """Send frames of your own making. Needs CAP_NET_RAW.
 
     PACKET is hexadecimal, - for raw bytes on standard input, or layers, such as:
 

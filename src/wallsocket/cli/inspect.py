@@ -44,15 +44,15 @@ _LIMIT_IN_OPTION: Final = frozenset(
 @options.json
 @options.quiet
 def command(target: str, watch_s: float | None, fail_on: str, as_json: bool, quiet: bool) -> int:
-    r"""Say what running programs wait for, where in their code, and what their sockets are.
+    """Say what running programs wait for, where in their code, and what their sockets are.
 
     \b
     wallsocket inspect 4711        a process
     wallsocket inspect :8080       whoever has that port
     wallsocket inspect store.py    every process of that name, program or script
 
-    The processes at the other ends are looked at as well. Nothing is stopped: no ptrace, no signal, no copied
-    descriptor. Exit status: 0 nothing at or above --fail-on, 1 findings, 2 could not look.
+    The processes at the other ends are looked at as well. Nothing is stopped: no ptrace, no signal. Exit
+    status: 0 nothing at or above --fail-on, 1 findings, 2 could not look.
     """
     from ..diagnose import diagnose
     from ..trace.inspect import inspect
@@ -203,7 +203,7 @@ def _doing(thread: Thread, by_id: dict[int, Socket]) -> str:
     elif thread.timeout_known:
         text += ", no timeout"
     elif socket is not None and thread.call in _LIMIT_IN_OPTION:
-        # SO_RCVTIMEO and SO_SNDTIMEO can only be read by who holds the socket.
+        # SO_RCVTIMEO and SO_SNDTIMEO could not be read: who may not copy a descriptor may not ask the socket.
         text += ", no timeout seen"
     return text
 

@@ -109,7 +109,7 @@ _published = click.option(
 @click.option("--ipv6", is_flag=True, help="Give the hosts IPv6 addresses as well.")
 @click.argument("programs", nargs=-1, required=True, metavar="HOST=COMMAND...")
 def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...], ipv6: bool, **values: Any) -> int:
-    r"""Run a command in each of some hosts, and end when the last one named ends.
+    """Run a command in each of some hosts, and end when the last one named ends.
 
     The hosts are on one network and know each other by name. Commands start in the order given, each when the one
     before listens on a port or has ended; the others are ended when the last one is. The exit status is that of the last one

@@ -45,7 +45,7 @@ def command(
     everything: bool,
     follow: bool,
 ) -> None:
-    r"""Show what RECORDING holds; the newest one when none is named.
+    """Show what RECORDING holds; the newest one when none is named.
 
     \b
     In the ladder, calls stand on the outer rails with their lines of code, and

@@ -442,14 +442,13 @@ class Facts:
         self.tables = tables
         self.sockets: dict[int, SocketFacts] = {}
         self.counters: dict[str, CounterFacts] = {}
-        self.marks: deque[Mark] = deque(maxlen=1000)
         self.now_ns = 0
         self.final = False  #: the recording has ended: what has not happened will not
         self.touched: set[int] = set()  #: sockets that have changed since the rules last looked
         self.connected: dict[tuple[int, int], int] = {}  #: (process, port) -> when a connect to it last succeeded
         self.reached: dict[tuple[str, int], int] = {}  #: (host, port) -> when anybody's connect last succeeded
         self.bound: dict[tuple[int, int, int], int] = {}  #: (process, type, port asked) -> when a bind last succeeded
-        self.threads: dict[int, set[int]] = {}  #: process -> threads that made calls
+        self.threads: dict[int, set[int]] = {}  #: process -> threads that made calls, or were seen to run
         self.waiting_threads: dict[tuple[int, int], CallFacts] = {}  #: (process, thread) -> its unfinished call
         self.datagrams_to: dict[int, deque[CallFacts]] = {}  #: port -> latest datagrams sent there
         self._binders: dict[int, None] = {}
@@ -1098,7 +1097,8 @@ class Facts:
     def see_mark(self, mark: Mark) -> None:
         """Something that was no call."""
         self.now_ns = max(self.now_ns, mark.at_ns)
-        self.marks.append(mark)
+        if mark.kind == "runs" and mark.process is not None and mark.tid is not None:
+            self.threads.setdefault(mark.process, set()).add(mark.tid)
 
     def see_packet(self, packet: Packet) -> None:
         """A frame: of TCP the resets are kept, by their ends."""

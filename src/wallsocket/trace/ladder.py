@@ -349,8 +349,10 @@ class Ladder:
 
     def _timing(self, call: Call) -> list[tuple[str, Style]]:
         if call.took_ns is None:
-            waited = max(0, self._timeline.recording.ended_ns - call.entry_ns)
-            return [(f"has not returned for {duration(waited)}", Style.WARNING)]
+            waited = duration(self._timeline.waited_until(call) - call.entry_ns)
+            if self._timeline.cut_short(call) is not None:
+                return [(f"cut short by the end of the process after {waited}", Style.WARNING)]
+            return [(f"has not returned for {waited}", Style.WARNING)]
         if call.took_ns >= _SLOW_NS:
             waits = self._calls.role(call) in (Role.RECEIVE, Role.ACCEPT, Role.WAIT)
             return [(f"{'after' if waits else 'took'} {duration(call.took_ns)}", Style.DIM)]

@@ -442,6 +442,18 @@ class Timeline:
         """The name of a call's system call."""
         return self._names.get(call.number, f"syscall {call.number}")
 
+    def cut_short(self, call: Call) -> int | None:
+        """When the process of a call that never returned ended; ``None``: the recording ended first."""
+        process = self.processes.get(call.process)
+        return process.ended_ns if process is not None else None
+
+    def waited_until(self, call: Call) -> int:
+        """When a call returned, or its process or the recording ended, in ns since the start of the recording."""
+        if call.exit_ns is not None:
+            return call.exit_ns
+        ended_ns = self.cut_short(call)
+        return max(call.entry_ns, self.recording.ended_ns if ended_ns is None else ended_ns)
+
     def role(self, call: Call) -> Role:
         """What a call does to a conversation."""
         what = self._roles.get(call.number)
@@ -739,7 +751,7 @@ class Timeline:
     def _exit(self, call: Call, placed: _Placed) -> None:
         what = self.role(call)
         if what in _WAITING:
-            at = call.exit_ns if call.exit_ns is not None else max(call.entry_ns, self.recording.ended_ns)
+            at = self.waited_until(call)
             for conversation, _, row in placed:
                 row.key = (at, row.key[1])
                 self._keep(conversation, row)

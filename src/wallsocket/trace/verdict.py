@@ -106,8 +106,9 @@ def _other_end(timeline: Timeline, track: Track) -> str:
 def _waiting(timeline: Timeline, track: Track) -> str:
     call = track.waiting
     assert call is not None
-    waited = max(0, timeline.recording.ended_ns - call.entry_ns)
-    return f"waited in {timeline.name(call)} for {duration(waited)} when the recording ended"
+    waited = duration(timeline.waited_until(call) - call.entry_ns)
+    ended = "its process" if timeline.cut_short(call) is not None else "the recording"
+    return f"waited in {timeline.name(call)} for {waited} when {ended} ended"
 
 
 def _left_open(track: Track) -> str:

@@ -338,8 +338,8 @@ class BothWait(Rule):
     symptoms = ("program hangs", "deadlock", "both client and server block", "stuck in recv", "stuck in send")
     proof = (
         "Both ends of one connection are traced; each is inside a call without time limit for at least a second, both "
-        "in recv with empty queues or both in send with unread data at both ends. Certain when each process made its "
-        "calls from one thread."
+        "in recv with empty queues or both in send with unread data at both ends. Certain when each process has one "
+        "thread and the sockets say that they have no time limit."
     )
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
@@ -376,7 +376,8 @@ class BothWait(Rule):
                 if self._others(facts, mine, theirs):
                     yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
                     break
-                yield self._evidence(facts, *ends, waited_ns, kind is READS)
+                known = all(wait.name in POLL_CALLS or _limited(end, option) is False for end, wait, _ in ends)
+                yield self._evidence(facts, *ends, waited_ns, kind is READS, known)
                 break
 
     @staticmethod
@@ -393,6 +394,7 @@ class BothWait(Rule):
         other: tuple[SocketFacts, CallFacts, State],
         waited_ns: int,
         reading: bool,
+        limits_known: bool,
     ) -> Evidence:
         rows: list[Proof] = []
         names = []
@@ -407,9 +409,12 @@ class BothWait(Rule):
             alone &= len(facts.threads.get(call.call.process, ())) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if reading:
-            title, why = "both ends wait for the other in recv", "both queues are empty and no time limit is seen"
+            title, why = "both ends wait for the other in recv", "both queues are empty"
         else:
             title, why = "both ends wait for the other in send", "both have unread data and neither reads"
+        why += (
+            ", and neither wait has a time limit" if limits_known else "; whether a time limit ends this is not known"
+        )
         return Evidence(
             self,
             first[1].entry_ns,
@@ -418,7 +423,7 @@ class BothWait(Rule):
             call=first[1].call,
             socket=first[0].id,
             process=first[1].call.process,
-            certainty="certain" if alone else "strong",
+            certainty="certain" if alone and limits_known else "strong",
             title=title,
             subjects=frozenset({second[0].id}),
         )
@@ -449,9 +454,13 @@ def _while_waiting(wait: CallFacts) -> State | None:
     return wait.during or wait.entry or wait.before
 
 
-def _limited(socket: SocketFacts, option: int) -> bool:
+def _limited(socket: SocketFacts, option: int) -> bool | None:
+    """Whether its waits have a time limit; ``None``: nobody saw it set, and the socket was not asked."""
     call = socket.option(SOL_SOCKET, option)
-    return call is not None and any(call.call.value or b"")
+    if call is not None:
+        return any(call.call.value or b"")
+    in_force = socket.in_force(SOL_SOCKET, option)
+    return None if in_force is None else bool(in_force)
 
 
 RULES = (OneRecvPerMessage, ShortSendIgnored, EndOfStreamIgnored, BothWait)

@@ -1,7 +1,8 @@
 """Looking at running programs without stopping them: what each thread waits in, and what its sockets are.
 
 Two pictures half a second apart are taken from ``/proc``, sock_diag and the target's memory. Nothing is traced: no
-ptrace, no signal, no copy of a descriptor, so the target runs and sleeps as it did.
+ptrace, no signal, so the target runs and sleeps as it did. Of a socket that a thread waits in, the descriptor is copied
+for the moment of reading its time limits.
 
 >>> inspection = inspect(":8080")                                                       # doctest: +SKIP
 >>> [(thread.command, thread.call, thread.since_s) for thread in inspection.threads]    # doctest: +SKIP
@@ -42,6 +43,9 @@ _MAX_PEERS: Final = 32
 _OWNERS_S: Final = 0.25
 _EPOLL: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
 _POLL: Final = frozenset({"poll", "ppoll", "select", "pselect6"})
+#: Calls that SO_RCVTIMEO and SO_SNDTIMEO limit (socket(7)).
+_RECEIVING: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "accept", "accept4"})
+_SENDING: Final = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "connect"})
 _EVENTS: Final = 0x1 | 0x4 | 0x2000  # POLLIN, POLLOUT, POLLRDHUP: what a program waits for
 
 
@@ -59,7 +63,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
         peer: whether it is a process at the other end, not one that was asked for.
         sockets: ids of all sockets that a poll, select or epoll call watches.
         slept: how `since_s` is known: ``scheduler`` (when it last ran) or ``pictures`` (it did not run in between).
-        timeout_known: whether the time limit is in the call's arguments.
+        timeout_known: whether the time limit, or that there is none, could be read.
         place: whose code `file` is: ``user``, ``library`` or ``loop`` (an event loop: see the tasks).
         names: what `fd` is when it is no socket, such as ``pipe``.
         hidden: why the call is not known.
@@ -386,6 +390,7 @@ class _Look:
         clock = SchedulerClock()
         threads: list[Thread] = []
         rows: list[ThreadRow] = []
+        running: list[tuple[int, int]] = []
         tasks: list[Task] = []
         for process in self.processes.values():
             for tid, (_, wait) in process.waits.items():
@@ -393,10 +398,17 @@ class _Look:
                 threads.append(thread)
                 if row is not None:
                     rows.append(row)
+                elif thread.hidden is None:
+                    running.append((process.pid, tid))
             tasks += self._tasks(process)
         command = ["wallsocket", "inspect", self.text]
         recording = fill(
-            [process.row() for process in self.processes.values()], rows, self.pictures, self.concerned, command
+            [process.row() for process in self.processes.values()],
+            rows,
+            running,
+            self.pictures,
+            self.concerned,
+            command,
         )
         self._note()
         return Inspection(
@@ -449,6 +461,7 @@ class _Look:
             key = watched[0]
         row = ThreadRow(process.pid, wait, now_ns - since_ns, key if key in self.concerned else None)
         self._find_line(process, tid, row)
+        timeout_s, timeout_known = self._limit(process, row)
         only = watched[0] if key is None and len(watched) == 1 else key
         name = process.names.get(wait.fd) if wait.fd is not None else None
         thread = Thread(
@@ -459,18 +472,29 @@ class _Look:
             fd=wait.fd,
             socket=self.concerned.get(only) if only is not None else None,
             since_s=round(since_ns / 1e9, 3),
-            timeout_s=wait.timeout_s,
+            timeout_s=timeout_s,
             file=row.source_file,
             line=row.line,
             function=row.function,
             peer=process.peer,
             sockets=tuple(sorted(self.concerned[one] for one in set(watched) if one in self.concerned)),
             slept=slept,
-            timeout_known=wait.timeout_known,
+            timeout_known=timeout_known,
             place=row.place,
             names=None if key is not None or name is None else _kind(name),
         )
         return thread, row if wait.number >= 0 else None
+
+    @staticmethod
+    def _limit(process: _Process, row: ThreadRow) -> tuple[float | None, bool]:
+        """The time limit of a wait, and whether it is known; from the call's arguments or the socket's options."""
+        wait = row.wait
+        if wait.fd is None or row.socket is None or wait.call not in (*_RECEIVING, *_SENDING):
+            return wait.timeout_s, wait.timeout_known
+        row.limits_s = _threads.limits_s(process.pid, wait.fd)
+        if row.limits_s is None:
+            return None, False
+        return row.limits_s[wait.call in _SENDING] or None, True
 
     def _watched(self, process: _Process, wait: Wait) -> list[Key]:
         keys = process.keys

@@ -18,6 +18,8 @@ __all__ = ["ProcessRow", "ThreadRow", "fill", "packed_tcp_info"]
 
 _SOL_SOCKET: Final = 1
 _SO_KEEPALIVE: Final = 9
+_SO_RCVTIMEO: Final = 20
+_SO_SNDTIMEO: Final = 21
 _SAMPLE: Final = 2
 _KNOWN: Final = {"user": 1, "library": 4}
 
@@ -78,15 +80,16 @@ class ProcessRow:
 
 
 class ThreadRow:
-    """A thread's wait, its socket and its line."""
+    """A thread's wait, its socket, the time limits of that (both in seconds; 0: none) and its line."""
 
-    __slots__ = ("entry_ns", "function", "line", "pid", "place", "socket", "source_file", "wait")
+    __slots__ = ("entry_ns", "function", "limits_s", "line", "pid", "place", "socket", "source_file", "wait")
 
     def __init__(self, pid: int, wait: Wait, entry_ns: int, socket: Key | None) -> None:
         self.pid = pid
         self.wait = wait
         self.entry_ns = entry_ns
         self.socket = socket
+        self.limits_s: tuple[float, float] | None = None
         self.source_file: str | None = None
         self.line: int | None = None
         self.function: str | None = None
@@ -96,6 +99,7 @@ class ThreadRow:
 def fill(
     processes: Iterable[ProcessRow],
     threads: Iterable[ThreadRow],
+    running: Iterable[tuple[int, int]],
     pictures: list[Picture],
     ids: Mapping[Key, int],
     command: list[str],
@@ -105,6 +109,7 @@ def fill(
     Args:
         processes: those that were looked at.
         threads: those of their threads that wait in a call, as of the last picture.
+        running: (process, thread) of those that wait in no call.
         pictures: in order of time, on the monotonic clock.
         ids: the sockets that are concerned, and their numbers.
         command: what was asked, for the record.
@@ -155,10 +160,18 @@ def fill(
     )
     _write_sockets(writer, processes, numbers, pictures, ids)
     _write_calls(writer, threads, numbers, ids, origin)
+    limits = {row.socket: row.limits_s for row in threads if row.socket is not None and row.limits_s is not None}
+    writer.write(
+        "mark",
+        [
+            (number, end_ns, numbers[pid], tid, "runs", "was in no call that waits")
+            for number, (pid, tid) in enumerate(running, 1)
+        ],
+    )
     writer.write(
         "state",
         [
-            (number, ids[seen.key], at_ns - origin, _SAMPLE, None, *_state(seen, whole))
+            (number, ids[seen.key], at_ns - origin, _SAMPLE, None, *_state(seen, whole, limits.get(seen.key)))
             for number, (at_ns, seen, whole) in enumerate(states, 1)
         ],
     )
@@ -266,11 +279,13 @@ def _states(pictures: list[Picture], ids: Mapping[Key, int]) -> Iterable[tuple[i
                 yield picture.at_ns, picture.by_key[key], True
 
 
-def _state(seen: Seen, whole: bool) -> tuple[Any, ...]:
+def _state(seen: Seen, whole: bool, limits_s: tuple[float, float] | None) -> tuple[Any, ...]:
     memory = seen.memory
     options = b""
     if seen.keepalive is not None:
         options = struct.pack("<HHHi", _SOL_SOCKET, _SO_KEEPALIVE, 4, int(seen.keepalive))
+    for option, limit_s in zip((_SO_RCVTIMEO, _SO_SNDTIMEO), limits_s or (), strict=False):
+        options += struct.pack("<HHHqq", _SOL_SOCKET, option, 16, int(limit_s), int(limit_s % 1 * 1e6))
     return (
         seen.state,
         seen.receive_queue if whole else None,

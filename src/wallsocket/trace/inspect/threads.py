@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import socket
 import struct
 import time
 from typing import Final
@@ -17,7 +18,7 @@ import msgspec
 
 from ..syscalls import names
 
-__all__ = ["SchedulerClock", "Wait", "is_32_bit", "switches", "thread_ids", "wait_of", "watched"]
+__all__ = ["SchedulerClock", "Wait", "is_32_bit", "limits_s", "switches", "thread_ids", "wait_of", "watched"]
 
 #: Calls whose first argument is the descriptor that they wait for.
 _ON_DESCRIPTOR: Final = frozenset(
@@ -29,6 +30,9 @@ _EPOLL: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
 _MAX_POLLED: Final = 65_536
 _MAX_ADDRESS: Final = 128
 _INT_MAX: Final = 2**31 - 1
+#: The same number on every machine (include/uapi/asm-generic/unistd.h).
+_PIDFD_GETFD: Final = 438
+_TIMEVAL: Final = struct.Struct("@qq")
 
 _POLLIN: Final = 1
 _POLLPRI: Final = 2
@@ -46,7 +50,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
         arguments: the six registers, to tell one call from the next.
         watched: (descriptor, POLL* events) of poll and select.
         timeout_s: the time limit in the arguments, in seconds; ``None``: none, or not known.
-        timeout_known: whether the arguments tell. A plain recv may have SO_RCVTIMEO, which nobody outside can read.
+        timeout_known: whether the arguments tell. A plain recv may have SO_RCVTIMEO: see `limits_s`.
         a, b, c, value, address, length: as in the ``call`` table of a recording.
 
     """
@@ -214,6 +218,38 @@ def watched(pid: int, epoll: int) -> list[tuple[int, int]] | None:
     except (OSError, ValueError, IndexError):
         return None
     return found
+
+
+def limits_s(pid: int, descriptor: int) -> tuple[float, float] | None:
+    """SO_RCVTIMEO and SO_SNDTIMEO in seconds, 0: none; ``None`` when they cannot be read.
+
+    Only who holds a socket may ask it, so the descriptor is copied for the moment of asking (pidfd_getfd(2)). Ask only
+    for one that a thread waits in: that wait keeps the socket open by itself, so the copy cannot put off a close.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return None
+    try:
+        number = _libc().syscall(_PIDFD_GETFD, process, descriptor, 0)
+    finally:
+        os.close(process)
+    if number < 0:
+        return None
+    try:
+        copy = socket.socket(fileno=number)
+    except OSError:
+        os.close(number)
+        return None
+    with copy:
+        found = []
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            try:
+                seconds, microseconds = _TIMEVAL.unpack(copy.getsockopt(socket.SOL_SOCKET, option, _TIMEVAL.size))
+            except (OSError, struct.error):
+                return None
+            found.append(seconds + microseconds / 1e6)
+    return found[0], found[1]
 
 
 class _Part(ctypes.Structure):
