@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.support.repository import ROOT
 
 README = (ROOT / "README.md").read_text()
