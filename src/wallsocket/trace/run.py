@@ -10,6 +10,7 @@ import contextlib
 import errno
 import grp
 import json
+import operator
 import os
 import platform
 import pwd
@@ -39,7 +40,10 @@ DEFAULT_PAYLOAD: Final = 64
 _ALL_PAYLOAD: Final = 1 << 31
 #: What a kill of this process may cost, at most.
 _COMMIT_INTERVAL_S: Final = 0.2
-_READ_BYTES: Final = 1 << 20
+#: Small enough that no memory is mapped for it.
+_READ_BYTES: Final = 1 << 16
+
+_ID: Final = operator.itemgetter(0)
 
 Rows = Mapping[str, list[tuple[Any, ...]]]
 
@@ -323,9 +327,9 @@ class _Recorder:
         for table, rows in tables.items():
             self._guard(lambda table=table, rows=rows: self._writer.write(table, rows))  # type: ignore[misc]
         if "call" in tables:
-            self._calls = max(self._calls, max(row[0] for row in tables["call"]))
+            self._calls = max(self._calls, max(map(_ID, tables["call"])))
         if "socket" in tables:
-            self._sockets = max(self._sockets, max(row[0] for row in tables["socket"]))
+            self._sockets = max(self._sockets, max(map(_ID, tables["socket"])))
         if self._live is not None:
             self._live(tables)
         for end in ends:
