@@ -1,0 +1,231 @@
+"""Long runs of tracing and inspecting: nothing grows, nothing is lost, no moment is a bad one to die at."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import ROOT
+from wallsocket.trace.inspect import inspect
+from wallsocket.trace.recording import Recording
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+
+WALLSOCKET = [sys.executable, "-m", "wallsocket"]
+SEED = int(os.environ.get("SOAK_SEED", "1"))
+
+#: Sends to itself for ever; the file named by its argument has the number of rounds.
+COUNTER = """
+import os, socket, sys
+a, b = socket.socketpair()
+progress = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT, 0o600)
+count = 0
+while True:
+    a.send(b"x")
+    b.recv(1)
+    count += 1
+    os.pwrite(progress, b"%020d" % count, 0)
+"""
+
+CHILDREN = """
+import os, socket
+for number in range(3000):
+    pid = os.fork()
+    if pid == 0:
+        a, b = socket.socketpair()
+        a.send(b"child")
+        b.recv(10)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def value_kib(pid: int, name: str) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that come from it."""
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += [int(word) for word in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+class Peaks:
+    """The most memory and descriptors that the recorder and the guardian had."""
+
+    def __init__(self) -> None:
+        self.memory_mib: dict[str, float] = {}
+        self.descriptors: dict[str, int] = {}
+
+    def watch(self, process: subprocess.Popen[bytes]) -> int:
+        while process.poll() is None:
+            for name, pid in (("recorder", process.pid), *(("guardian", pid) for pid in guardians(process.pid))):
+                self.memory_mib[name] = max(self.memory_mib.get(name, 0), value_kib(pid, "VmHWM") / 1024)
+                try:
+                    count = len(os.listdir(f"/proc/{pid}/fd"))
+                except OSError:
+                    continue
+                self.descriptors[name] = max(self.descriptors.get(name, 0), count)
+            time.sleep(0.2)
+        return process.wait()
+
+
+def guardians(recorder: int) -> Iterator[int]:
+    for pid in family(recorder):
+        try:
+            if os.readlink(f"/proc/{pid}/exe").endswith("/guardian"):
+                yield pid
+        except OSError:
+            continue
+
+
+def traced(recording: Path, *command: object) -> subprocess.Popen[bytes]:
+    words = [*WALLSOCKET, "trace", "-q", "-o", str(recording), "--", *(str(word) for word in command)]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def sysprog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("sysprog") / "sysprog"
+    subprocess.run(["gcc", "-O2", "-w", "-o", program, ROOT / "bench/peers/sysprog.c"], check=True)
+    return program
+
+
+def test_a_million_calls(sysprog: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peaks = Peaks()
+    recording = tmp_path / "r.wsrec"
+    assert peaks.watch(traced(recording, sysprog, 500_000)) == 0
+    with Recording.open(recording) as opened:
+        assert opened.meta["lost"] == "0"
+        assert sum(1 for _ in opened.calls()) >= 1_000_000
+    with capsys.disabled():
+        print(f"\n1,000,000 calls: {peaks.memory_mib} MiB, {recording.stat().st_size / 1e6:.0f} MB on disk")
+    assert max(peaks.memory_mib.values()) < 100
+
+
+def test_thousands_of_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peaks = Peaks()
+    recording = tmp_path / "r.wsrec"
+    assert peaks.watch(traced(recording, sys.executable, "-c", CHILDREN)) == 0
+    with Recording.open(recording) as opened:
+        assert len(opened.processes) == 3001
+        assert all(process.ended_ns is not None for process in opened.processes.values())
+        assert opened.meta["lost"] == "0"
+    with capsys.disabled():
+        print(f"\n3,000 processes: {peaks.memory_mib} MiB, descriptors {peaks.descriptors}")
+    assert max(peaks.descriptors.values()) < 64
+    assert max(peaks.memory_mib.values()) < 100
+
+
+@contextmanager
+def counting(tmp_path: Path, number: int) -> Iterator[tuple[subprocess.Popen[bytes], Path, Callable[[], int]]]:
+    recording, progress = tmp_path / f"{number}.wsrec", tmp_path / f"{number}.progress"
+    process = traced(recording, sys.executable, "-c", COUNTER, progress)
+    pids: set[int] = set()
+
+    def count() -> int:
+        pids.update(family(process.pid))
+        try:
+            return int(progress.read_bytes() or b"0")
+        except FileNotFoundError:
+            return 0
+
+    try:
+        yield process, recording, count
+    finally:
+        for pid in sorted(pids | set(family(process.pid)), reverse=True):
+            try:
+                if str(progress).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
+        process.wait()
+
+
+def test_the_recorder_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    for number in range(200):
+        with counting(tmp_path, number) as (process, recording, count):
+            deadline = time.monotonic() + 60
+            while count() == 0:
+                assert time.monotonic() < deadline, f"run {number}: the program did not start"
+                time.sleep(0.01)
+            wait_s = chance.uniform(0, 0.6)
+            time.sleep(wait_s)
+            process.kill()
+            process.wait()
+            at_death = count()
+            deadline = time.monotonic() + 60
+            while count() < at_death + 100:
+                assert time.monotonic() < deadline, f"run {number}: the program stood still after {wait_s:.3f} s"
+                time.sleep(0.01)
+            if wait_s > 0.25:
+                with Recording.open(recording) as opened:
+                    assert sum(1 for _ in opened.calls()) > 0, f"run {number}: killed after {wait_s:.3f} s"
+
+
+def test_the_guardians_death_ends_the_program_and_leaves_the_recording(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    for number in range(50):
+        with counting(tmp_path, number) as (process, recording, count):
+            deadline = time.monotonic() + 60
+            while count() == 0:
+                assert time.monotonic() < deadline, f"run {number}: the program did not start"
+                time.sleep(0.01)
+            wait_s = chance.uniform(0, 0.6)
+            time.sleep(wait_s)
+            (guardian, *_) = guardians(process.pid)
+            os.kill(guardian, signal.SIGKILL)
+            assert process.wait(60) == 128 + signal.SIGKILL
+            before = count()
+            with Recording.open(recording) as opened:
+                seen = sum(1 for _ in opened.calls())
+            # What the guardian had not handed on yet is lost with it.
+            assert seen > 0 or wait_s < 0.25, f"run {number}: killed after {wait_s:.3f} s"
+            assert count() == before
+
+
+def test_inspect_again_and_again(tmp_path: Path) -> None:
+    program = tmp_path / "waits.py"
+    program.write_text(
+        "import socket, threading\na, b = socket.socketpair()\n"
+        "for _ in range(8): threading.Thread(target=b.recv, args=(1,)).start()\nprint('ready', flush=True)\nb.recv(1)\n"
+    )
+    target = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE)
+    assert target.stdout is not None
+    try:
+        target.stdout.readline()
+        inspect(str(target.pid), interval_s=0.05)
+        theirs, ours = os.listdir(f"/proc/{target.pid}/fd"), os.listdir("/proc/self/fd")
+        memory = value_kib(os.getpid(), "VmRSS")
+        for _ in range(500):
+            found = inspect(str(target.pid), interval_s=0.02)
+            assert {thread.call for thread in found.threads} == {"recvfrom"}
+        assert os.listdir(f"/proc/{target.pid}/fd") == theirs
+        assert len(os.listdir("/proc/self/fd")) == len(ours)
+        assert value_kib(os.getpid(), "VmRSS") - memory < 20_000
+    finally:
+        target.kill()
+        target.wait()
+        target.stdout.close()
