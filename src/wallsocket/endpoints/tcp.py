@@ -14,14 +14,13 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import DeadlinePassed, UsageError, WouldBlock
 from . import addresses
 from . import flags as msg
 from .addresses import Address, Target
-from .base import Base, default_host, make_socket
+from .base import Base, Blocking, default_host, make_socket
 from .states import TCP
 from .steps import READABLE, WRITABLE, AnyReady, Pause, Steps, run
 from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
@@ -566,8 +565,8 @@ class Connection(ConnectionSteps, BlockingStream):
         return run(self._send(data, flags), self, timeout_s, "send")
 
 
-class Listener(ListenerSteps):
-    """A listening TCP socket; iterating accepts for ever.
+class Listener(ListenerSteps, Blocking):
+    """A listening TCP socket; iterating accepts for ever. Closing resets the connections that wait in the backlog.
 
     Made by `listen`, or step by step: ``Listener()``, `bind`, `listen`.
 
@@ -597,21 +596,9 @@ class Listener(ListenerSteps):
         """
         return run(self._accept(Connection), self, timeout_s, "accept")
 
-    def close(self) -> None:
-        """Close: connections that wait in the backlog are reset."""
-        self._close()
-
     def __iter__(self) -> Iterator[Connection]:
         while self._state == "listening":
             yield self.accept()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def connect(

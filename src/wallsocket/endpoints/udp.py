@@ -14,8 +14,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -23,7 +22,7 @@ from ..errors import DatagramTooLong, IcmpError, PortUnreachable, TruncatedDatag
 from . import addresses
 from . import flags as msg
 from .addresses import Address, Target
-from .base import Base, byte_view, default_host, make_socket, positive
+from .base import Base, Blocking, byte_view, default_host, make_socket, positive
 from .states import UDP
 from .steps import READABLE, WRITABLE, Steps, run
 
@@ -375,14 +374,18 @@ class EndpointSteps(Base):
             except OSError as error:
                 raise self._network_error(error, "receive") from None
 
+    def _arrived(self, max_bytes: int, flags: int) -> Datagram | None:
+        """Receive after a wait, which also ends for an entry in the error queue; recv() does not always report that."""
+        found = self._now_receive(max_bytes, flags)
+        if found is None and (told := self._icmp_error()) is not None:
+            raise told
+        return found
+
     def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
-        waited = False
-        while (found := self._now_receive(max_bytes, flags)) is None:
-            # poll() also wakes for an entry in the error queue, which recv() does not always report.
-            if waited and self._icmp and (told := self._icmp_error()) is not None:
-                raise told
+        found = self._now_receive(max_bytes, flags)
+        while found is None:
             yield READABLE
-            waited = True
+            found = self._arrived(max_bytes, flags)
         return found
 
     def _receive_message(self, max_bytes: int, flags: int) -> Datagram:
@@ -430,10 +433,25 @@ class EndpointSteps(Base):
                 )
         return Datagram(first, peer, local, interface, ttl, dropped)
 
+    def _now_many(self, limit: int, flags: int) -> list[Datagram] | None:
+        """Receive all that is there, up to ``limit``; ``None`` as `_now_receive`."""
+        first = self._now_receive(BUFFER_SIZE, flags)
+        return None if first is None else self._and_more(first, limit, flags | msg.DONTWAIT)
+
+    def _arrived_many(self, limit: int, flags: int) -> list[Datagram] | None:
+        first = self._arrived(BUFFER_SIZE, flags)
+        return None if first is None else self._and_more(first, limit, flags | msg.DONTWAIT)
+
     def _receive_many(self, limit: int, flags: int) -> Steps[list[Datagram]]:
-        positive(limit, "limit")
-        found = [(yield from self._receive(BUFFER_SIZE, flags))]
-        more = flags | msg.DONTWAIT
+        first = yield from self._receive(BUFFER_SIZE, flags)
+        return self._and_more(first, limit, flags | msg.DONTWAIT)
+
+    def _put_back(self, datagrams: Sequence[Datagram]) -> None:
+        """Keep for the next receive what a cancelled one had taken."""
+        self._queue.extendleft(reversed(datagrams))
+
+    def _and_more(self, first: Datagram, limit: int, more: int) -> list[Datagram]:
+        found = [first]
         simple = not (self._details or self._gro)
         queue = self._queue
         append = found.append
@@ -714,8 +732,8 @@ def connect_steps(
     raise failure
 
 
-class Endpoint(EndpointSteps):
-    """A UDP socket; iterating receives for ever.
+class Endpoint(EndpointSteps, Blocking):
+    """A UDP socket; iterating receives for ever. Closing tells the peer nothing; what was not received is lost.
 
     Made by `bind`, by `connect`, or step by step: ``Endpoint()``, `Endpoint.bind`, `Endpoint.connect`.
 
@@ -764,7 +782,10 @@ class Endpoint(EndpointSteps):
 
     def receive_many(self, limit: int = 64, *, timeout_s: float | None = None) -> list[Datagram]:
         """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        positive(limit, "limit")
         flags = 0 if timeout_s is None else msg.DONTWAIT
+        if (found := self._now_many(limit, flags)) is not None:
+            return found
         return run(self._receive_many(limit, flags), self, timeout_s, "receive")
 
     def send(
@@ -804,21 +825,9 @@ class Endpoint(EndpointSteps):
         flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         run(self._send(data, datagram.peer, flags, reply_source(datagram), 0), self, timeout_s, "send")
 
-    def close(self) -> None:
-        """Close. The peer is told nothing; datagrams in the receive queue are lost."""
-        self._close()
-
     def __iter__(self) -> Iterator[Datagram]:
         while True:
             yield self.receive()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def reply_source(datagram: Datagram) -> str | None:

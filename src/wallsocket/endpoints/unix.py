@@ -15,14 +15,13 @@ import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ..errors import TruncatedDatagram, UsageError
 from . import addresses
 from . import flags as msg
 from .addresses import Address
-from .base import Base, byte_view, default_host, make_socket, positive
+from .base import Base, Blocking, byte_view, default_host, make_socket, positive
 from .states import TCP, UDP
 from .steps import READABLE, WRITABLE, Pause, Steps, run
 from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
@@ -463,7 +462,7 @@ class Connection(ConnectionSteps, BlockingStream):
         return run(self._receive_descriptors(max_bytes, max_descriptors, flags), self, timeout_s, "receive")
 
 
-class Listener(ListenerSteps):
+class Listener(ListenerSteps, Blocking):
     """A listening Unix socket; iterating accepts for ever. Made by `listen`, or step by step.
 
     Args:
@@ -486,24 +485,12 @@ class Listener(ListenerSteps):
         """Return the next connection."""
         return run(self._accept(Connection), self, timeout_s, "accept")
 
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
-
     def __iter__(self) -> Iterator[Connection]:
         while self._state == "listening":
             yield self.accept()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-
-class Endpoint(EndpointSteps):
+class Endpoint(EndpointSteps, Blocking):
     """A Unix datagram socket. Made by `bind`, or step by step.
 
     Args:
@@ -529,18 +516,6 @@ class Endpoint(EndpointSteps):
         """Send one datagram; waits while the receiver's queue is full."""
         flags = msg.NOSIGNAL | msg.DONTWAIT
         run(self._send(data, to, flags), self, timeout_s, "send")
-
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def connect(

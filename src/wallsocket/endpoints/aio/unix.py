@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import flags as msg
 from .. import unix as semantics
 from ..addresses import Address
 from ..base import default_host, make_socket, positive
-from ..stream import RECEIVE_SIZE, check_size
+from ..stream import RECEIVE_SIZE
 from ..udp import Datagram
 from ..unix import DATAGRAM_SIZE, Kind
-from .driver import closing, drive
+from .driver import AsyncClosing, drive
 from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
@@ -28,17 +27,9 @@ MessageT = TypeVar("MessageT")
 class Connection(semantics.ConnectionSteps, AsyncStream):
     """A connected Unix socket; see `wallsocket.unix.Connection`."""
 
-    blocking = False
-    _in_a_row = 0
-
     def __init__(self, sock: socket.socket, host: Host | None = None, state: str = "created") -> None:
         sock.setblocking(False)
         super().__init__(sock, default_host(host), state)
-
-    async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False) -> bytes:
-        """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end."""
-        flags = RECEIVE | (msg.PEEK if peek else 0)
-        return await drive(self._receive(check_size(max_bytes), flags), self)
 
     async def send(self, data: Any) -> int:
         """Hand bytes or one message to the kernel; return how many bytes it took."""
@@ -56,42 +47,20 @@ class Connection(semantics.ConnectionSteps, AsyncStream):
         return await drive(self._receive_descriptors(max_bytes, max_descriptors, RECEIVE), self)
 
 
-class Listener(semantics.ListenerSteps):
+class Listener(semantics.ListenerSteps, AsyncClosing):
     """A listening Unix socket; see `wallsocket.unix.Listener`."""
-
-    blocking = False
-    _in_a_row = 0
 
     async def accept(self) -> Connection:
         """Return the next connection."""
         return await drive(self._accept(Connection), self)
 
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
     async def __aiter__(self) -> AsyncIterator[Connection]:
         while self._state == "listening":
             yield await self.accept()
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-
-class Endpoint(semantics.EndpointSteps):
+class Endpoint(semantics.EndpointSteps, AsyncClosing):
     """A Unix datagram socket; see `wallsocket.unix.Endpoint`."""
-
-    blocking = False
-    _in_a_row = 0
 
     async def receive(self, max_bytes: int = DATAGRAM_SIZE, *, peek: bool = False) -> Datagram:
         """Return the next datagram."""
@@ -101,22 +70,6 @@ class Endpoint(semantics.EndpointSteps):
     async def send(self, data: Any, to: Address | None = None) -> None:
         """Send one datagram; waits while the receiver's queue is full."""
         await drive(self._send(data, to, SEND), self)
-
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 async def connect(address: Address, *, kind: Kind = "stream", host: Host | None = None) -> Connection:
