@@ -77,6 +77,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         target: the address that the call was about, as Python's ``socket`` writes it; ``None`` when unknown.
         reuse_address: whether the socket has SO_REUSEADDR.
         broadcast: whether the socket has SO_BROADCAST.
+        reporter: who sent the ICMP error, if one came.
+        icmp: its type and code.
 
     """
 
@@ -86,6 +88,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     target: Any = None
     reuse_address: bool = False
     broadcast: bool = False
+    reporter: str | None = None
+    icmp: tuple[int, int] | None = None
 
 
 class _Note:
@@ -165,14 +169,14 @@ def attach(
     if named is not None and where and str(named) not in where and isinstance(named, str):
         where += f" ({named})"
     error.add_note(f"{protocol} {doing}{where} on host {host.name}")
-    failure = _failure(error.errno, doing, protocol or "tcp", target, endpoint)
+    failure = _failure(error, doing, protocol or "tcp", target, endpoint)
     note = _Note(error, Reason("late"))
     setattr(error, _ATTRIBUTE, note)
     _limited(failure, host, note)
     return error
 
 
-def _failure(number: int, doing: str, protocol: str, target: Any, endpoint: Base | None) -> Failure:
+def _failure(error: OSError, doing: str, protocol: str, target: Any, endpoint: Base | None) -> Failure:
     reuse = broadcast = False
     if endpoint is not None and endpoint.fileno() >= 0:
         sock = endpoint.socket
@@ -182,7 +186,14 @@ def _failure(number: int, doing: str, protocol: str, target: Any, endpoint: Base
         except OSError:
             pass
     return Failure(
-        number=number, call=doing, protocol=protocol, target=target, reuse_address=reuse, broadcast=broadcast
+        number=error.errno or 0,
+        call=doing,
+        protocol=protocol,
+        target=target,
+        reuse_address=reuse,
+        broadcast=broadcast,
+        reporter=getattr(error, "reporter", None),
+        icmp=getattr(error, "icmp", None),
     )
 
 
@@ -224,7 +235,9 @@ class _Worker:
     def look_up(self, failure: Failure, host: Host, note: _Note, timeout_s: float) -> None:
         if not self._busy.acquire(blocking=False):
             return  # an earlier lookup still waits for its facts
-        done = threading.Event()
+        # A bare lock: the waiting thread has nothing to do when the time is over but to take the interpreter's lock.
+        done = threading.Lock()
+        done.acquire()
         deadline = time.monotonic() + timeout_s * OWNERS_SHARE
 
         def task() -> None:
@@ -232,10 +245,10 @@ class _Worker:
                 note.complete(look_up(failure, host, deadline))
             finally:
                 self._busy.release()
-                done.set()
+                done.release()
 
         self._tasks.put(task)
-        done.wait(timeout_s)
+        done.acquire(timeout=timeout_s)
 
 
 _the_worker: _Worker | None = None
@@ -276,6 +289,12 @@ def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     target = failure.target
     if find is None or not isinstance(target, tuple) or len(target) < 2:
         return None
+    if failure.reporter is not None and failure.icmp is not None:
+        from ..kernel import causes
+
+        told = causes.told_by_router(failure.reporter, str(target[0]).partition("%")[0], int(target[1]), failure.icmp)
+        if told is not None:
+            return told
     return find(failure, host, str(target[0]).partition("%")[0], int(target[1]), deadline)
 
 

@@ -616,8 +616,10 @@ class EndpointSteps(Base):
             number, origin, icmp_type, code, info = struct.unpack_from("=IBBBxI", value)
             if number == errno.EMSGSIZE:
                 limit = info - (48 if self._v6 else 28)
-                text = f"a datagram of {len(data)} bytes is too long for the path to {addresses.shown(destination)}"
                 reporter = None if origin == _ORIGIN_LOCAL else _offender(value[16:])
+                # A router quotes the beginning of the datagram, not all of it.
+                size = f"{len(data)} bytes" if reporter is None else f"at least {len(data)} bytes"
+                text = f"a datagram of {size} was too long for the path to {addresses.shown(destination)}"
                 text = f"{text}; the limit is {limit} bytes ({reporter or 'this host'} knows an MTU of {info})"
                 long = DatagramTooLong(number, text)
                 long.length, long.limit, long.reporter = len(data), limit, reporter
@@ -627,10 +629,10 @@ class EndpointSteps(Base):
             said = f"{reporter} reports" if reporter else "this host reports"
             kind_of = PortUnreachable if number == errno.ECONNREFUSED else IcmpError
             what = f", ICMP type {icmp_type} code {code}" if icmp else ""
+            words = icmp_words(number, icmp, reporter, str(destination[0]))
             made = kind_of(
                 number,
-                f"{said} for a datagram of {len(data)} bytes to {addresses.shown(destination)}: "
-                f"{socket_error_words(number)}{what}",
+                f"{said} for a datagram to {addresses.shown(destination)}: {words}{what}",
             )
             made.destination, made.reporter, made.icmp, made.datagram = destination, reporter, icmp, data
             failed = self._failed(made, "send", destination)
@@ -638,8 +640,14 @@ class EndpointSteps(Base):
         return None
 
 
-def socket_error_words(number: int) -> str:
-    """Return what an ICMP error means, in words."""
+def icmp_words(number: int, icmp: tuple[int, int] | None, reporter: str | None, destination: str) -> str:
+    """Return what an ICMP error means, in words; ``number`` is the errno that the kernel makes of it."""
+    if icmp is not None and icmp[0] == (3 if ":" in destination else 11):
+        return "its hops (TTL) were used up"
+    if icmp in ((1, 1), (1, 5)) if ":" in destination else icmp in ((3, 9), (3, 10), (3, 13)):
+        return "administratively prohibited"
+    if number == errno.ECONNREFUSED and reporter not in (None, destination):
+        return "refused on the way, as if the port were closed"
     words = {
         errno.ECONNREFUSED: "no socket on that port",
         errno.EHOSTUNREACH: "host unreachable",
