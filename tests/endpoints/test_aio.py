@@ -110,22 +110,6 @@ def test_cancelled_message_sends_go_on_later(run):
     run(check)
 
 
-def test_closing_wakes_a_waiting_task(run):
-    async def check():
-        a, b = await tcp_pair()
-
-        async def wait():
-            with pytest.raises((anyio.ClosedResourceError, OSError, Exception)):
-                await a.receive()
-
-        async with b, anyio.create_task_group() as group:
-            group.start_soon(wait)
-            await anyio.wait_all_tasks_blocked()
-            await a.close()
-
-    run(check)
-
-
 def test_udp(run):
     async def check():
         async with await aio.udp.bind("127.0.0.1:0") as server, await aio.udp.connect(server.local) as client:
