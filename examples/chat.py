@@ -1,4 +1,4 @@
-"""Chat without a server: UDP multicast finds the others, TCP carries the talk. Usage: chat.py NAME [INTERFACE]"""
+"""Chat without a server: UDP multicast finds the others, TCP carries the talk. Start it by chat.py NAME [INTERFACE]."""
 
 import contextlib
 import sys

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..kernel import Host
     from .options import Options
 
-__all__ = ["Base", "Blocking", "default_host"]
+__all__ = ["Base", "Blocking", "Inet", "default_host"]
 
 
 def default_host(host: Host | None) -> Host:
@@ -160,6 +160,34 @@ class Blocking(Base):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+
+
+class Inet(Base):
+    """Endpoints over IPv4 or IPv6, made around a socket or with a new one.
+
+    Args:
+        sock: the socket to use; a new one by default.
+        host: whose socket it is; the caller's own host by default.
+        state: of ``sock``.
+        ipv6: family of a new socket.
+    """
+
+    socket_kind: ClassVar[int] = socket.SOCK_STREAM
+
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        home = default_host(host)
+        if sock is None:
+            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, self.socket_kind)
+        if not self.blocking:
+            sock.setblocking(False)
+        super().__init__(sock, home, state)
 
 
 def make_socket(host: Host, family: int, kind: int, protocol: int = 0) -> socket.socket:

@@ -20,7 +20,7 @@ from ..errors import DeadlinePassed, UsageError, WouldBlock
 from . import addresses
 from . import flags as msg
 from .addresses import Address, Target
-from .base import Base, Blocking, default_host, make_socket
+from .base import Base, Blocking, Inet, default_host, make_socket
 from .states import TCP
 from .steps import READABLE, WRITABLE, AnyReady, Pause, Steps, run
 from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
@@ -487,28 +487,11 @@ def listen_steps(
     return listener
 
 
-class Connection(ConnectionSteps, BlockingStream):
+class Connection(Inet, ConnectionSteps, BlockingStream):
     """A TCP connection.
 
     Made by `connect`, by `Listener.accept`, or step by step: ``Connection()``, `bind`, `connect`.
-
-    Args:
-        ipv6: family of the socket.
-        host: whose socket it is; the caller's own host by default.
     """
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        super().__init__(sock, home, state)
 
     def connect(self, address: Address, *, timeout_s: float | None = None) -> None:
         """Connect to ``address``; after `DeadlinePassed` the attempt is given up and may be made again.
@@ -565,28 +548,11 @@ class Connection(ConnectionSteps, BlockingStream):
         return run(self._send(data, flags), self, timeout_s, "send")
 
 
-class Listener(ListenerSteps, Blocking):
+class Listener(Inet, ListenerSteps, Blocking):
     """A listening TCP socket; iterating accepts for ever. Closing resets the connections that wait in the backlog.
 
     Made by `listen`, or step by step: ``Listener()``, `bind`, `listen`.
-
-    Args:
-        ipv6: family of the socket.
-        host: whose socket it is; the caller's own host by default.
     """
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        super().__init__(sock, home, state)
 
     def accept(self, *, timeout_s: float | None = None) -> Connection:
         """Return the next connection.

@@ -22,7 +22,7 @@ from ..errors import DatagramTooLong, IcmpError, PortUnreachable, TruncatedDatag
 from . import addresses
 from . import flags as msg
 from .addresses import Address, Target
-from .base import Base, Blocking, byte_view, default_host, make_socket, positive
+from .base import Base, Blocking, Inet, byte_view, default_host, make_socket, positive
 from .states import UDP
 from .steps import READABLE, WRITABLE, Steps, run
 
@@ -111,6 +111,8 @@ class EndpointSteps(Base):
         self._port_asked = False
         #: Datagrams that came in one trip through the kernel with one that was returned.
         self._queue: deque[Datagram] = deque()
+        #: An error that came behind datagrams which were returned.
+        self._untold: OSError | None = None
         #: Addresses as they were given -> as the kernel takes them.
         self._known: dict[Any, Any] = {}
         self._v6 = sock.family == socket.AF_INET6
@@ -360,7 +362,13 @@ class EndpointSteps(Base):
         if self._state not in _RECEIVABLE:
             self._wrong("receive")
         if self._queue:
-            return self._queue[0] if flags & msg.PEEK else self._queue.popleft()
+            found = self._queue[0] if flags & msg.PEEK else self._queue.popleft()
+            if len(found.data) > max_bytes:
+                raise _truncated(len(found.data), found.data[:max_bytes], found.peer)
+            return found
+        if self._untold is not None:
+            error, self._untold = self._untold, None
+            raise self._network_error(error, "receive")
         while True:
             try:
                 if max_bytes >= BUFFER_SIZE and not (self._details or self._gro):
@@ -416,13 +424,7 @@ class EndpointSteps(Base):
             elif level == socket.IPPROTO_UDP and kind == UDP_GRO:
                 (segment,) = struct.unpack_from("=i", value)
         if length > len(data):
-            raise TruncatedDatagram(
-                f"a datagram of {length} bytes from {addresses.shown(peer)} did not fit into max_bytes={max_bytes}; "
-                f"{length - max_bytes} bytes are lost",
-                length,
-                data,
-                peer,
-            )
+            raise _truncated(length, data, peer)
         first = data
         if segment and length > segment:
             first = data[:segment]
@@ -431,6 +433,8 @@ class EndpointSteps(Base):
                 self._queue.extend(
                     Datagram(data[at : at + segment], peer, local, interface, ttl, dropped) for at in rest
                 )
+        if len(first) > max_bytes:
+            raise _truncated(len(first), first[:max_bytes], peer)
         return Datagram(first, peer, local, interface, ttl, dropped)
 
     def _now_many(self, limit: int, flags: int) -> list[Datagram] | None:
@@ -464,9 +468,10 @@ class EndpointSteps(Base):
                     append(Datagram(data, peer))
                 else:
                     append(self._receive_message(BUFFER_SIZE, more))
-        except OSError:
-            # Nothing more is there; a pending error is for the next call.
-            pass
+        except (BlockingIOError, InterruptedError):
+            pass  # nothing more is there
+        except OSError as error:
+            self._untold = error  # the kernel tells it once: it is for the next call
         return found
 
     # Sending
@@ -657,6 +662,12 @@ def icmp_words(number: int, icmp: tuple[int, int] | None, reporter: str | None, 
     return words.get(number) or errno.errorcode.get(number, str(number))
 
 
+def _truncated(length: int, data: bytes, peer: Any) -> TruncatedDatagram:
+    room = len(data)
+    text = f"a datagram of {length} bytes from {addresses.shown(peer)} did not fit into max_bytes={room}"
+    return TruncatedDatagram(f"{text}; {length - room} bytes are lost", length, data, peer)
+
+
 def _offender(sockaddr: bytes) -> str | None:
     if len(sockaddr) < 2:
         return None
@@ -740,28 +751,13 @@ def connect_steps(
     raise failure
 
 
-class Endpoint(EndpointSteps, Blocking):
+class Endpoint(Inet, EndpointSteps, Blocking):
     """A UDP socket; iterating receives for ever. Closing tells the peer nothing; what was not received is lost.
 
     Made by `bind`, by `connect`, or step by step: ``Endpoint()``, `Endpoint.bind`, `Endpoint.connect`.
-
-    Args:
-        ipv6: family of the socket.
-        host: whose socket it is; the caller's own host by default.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-        super().__init__(sock, home, state)
+    socket_kind = socket.SOCK_DGRAM
 
     def connect(self, address: Address, *, timeout_s: float | None = None) -> None:
         """Choose one peer: the default destination, the only sender, and errors are reported. Sends no packet."""

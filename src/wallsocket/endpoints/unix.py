@@ -421,6 +421,27 @@ class EndpointSteps(Base):
         super()._close()
 
 
+def bound(endpoint: EndpointT, address: Address, replace_stale: bool, mode: int | None) -> EndpointT:
+    """Bind ``endpoint``, or close it; return it."""
+    try:
+        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
+    except BaseException:
+        endpoint._close()
+        raise
+    return endpoint
+
+
+def listening(listener: ListenerT, address: Address, backlog: int, replace_stale: bool, mode: int | None) -> ListenerT:
+    """Bind ``listener`` and listen, or close it; return it."""
+    try:
+        listener.bind(address, replace_stale=replace_stale, mode=mode)
+        listener.listen(backlog)
+    except BaseException:
+        listener._close()
+        raise
+    return listener
+
+
 class Connection(ConnectionSteps, BlockingStream):
     """A connected Unix socket; made by `connect`, `Listener.accept` or `pair`."""
 
@@ -551,27 +572,16 @@ def listen(
         replace_stale: take over a socket file that no process has open any more, as a crash leaves it.
         mode: permissions of the file, ``0o660``; connecting needs write permission.
     """
-    listener = Listener(None, host, kind=kind)
-    try:
-        listener.bind(address, replace_stale=replace_stale, mode=mode)
-        listener.listen(backlog)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    home = default_host(host)
+    listener = Listener(make_socket(home, socket.AF_UNIX, kind_number(kind)), home)
+    return listening(listener, address, backlog, replace_stale, mode)
 
 
 def bind(
     address: Address, *, host: Host | None = None, replace_stale: bool = True, mode: int | None = None
 ) -> Endpoint:
     """Create a Unix datagram endpoint; the arguments are those of `listen`."""
-    endpoint = Endpoint(None, host)
-    try:
-        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
+    return bound(Endpoint(None, host), address, replace_stale, mode)
 
 
 def pair(kind: Kind = "stream") -> tuple[Connection, Connection]:

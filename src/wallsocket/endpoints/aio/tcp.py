@@ -18,7 +18,7 @@ from ...errors import EndpointError, FramingError
 from .. import flags as msg
 from .. import tcp as semantics
 from ..addresses import Address
-from ..base import default_host, make_socket
+from ..base import Inet
 from ..stream import RECEIVE_SIZE, check_size
 from .driver import AsyncClosing, drive
 from .stream import RECEIVE, SEND, AsyncStream
@@ -33,22 +33,8 @@ MessageT = TypeVar("MessageT")
 _log = logging.getLogger("wallsocket.aio")
 
 
-class Connection(semantics.ConnectionSteps, AsyncStream):
+class Connection(Inet, semantics.ConnectionSteps, AsyncStream):
     """A TCP connection; see `wallsocket.tcp.Connection`."""
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        super().__init__(sock, home, state)
 
     async def connect(self, address: Address) -> None:
         """Connect to ``address``; a cancelled attempt is given up and may be made again."""
@@ -66,21 +52,8 @@ class Connection(semantics.ConnectionSteps, AsyncStream):
         return await drive(self._send(data, flags), self)
 
 
-class Listener(semantics.ListenerSteps, AsyncClosing):
+class Listener(Inet, semantics.ListenerSteps, AsyncClosing):
     """A listening TCP socket; see `wallsocket.tcp.Listener`."""
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        super().__init__(sock, home, state)
 
     async def accept(self) -> Connection:
         """Return the next connection; survives lost connections and a lack of descriptors."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import flags as msg
 from .. import udp as semantics
 from ..addresses import Address
-from ..base import default_host, make_socket, positive
+from ..base import Inet, positive
 from ..udp import BUFFER_SIZE, Datagram, reply_source
 from .driver import TURN, AsyncClosing, arrival, drive
 from .stream import RECEIVE, SEND
@@ -21,22 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Datagram", "Endpoint", "bind", "connect"]
 
 
-class Endpoint(semantics.EndpointSteps, AsyncClosing):
+class Endpoint(Inet, semantics.EndpointSteps, AsyncClosing):
     """A UDP socket; see `wallsocket.udp.Endpoint`. Iterating receives for ever."""
 
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        super().__init__(sock, home, state)
+    socket_kind = socket.SOCK_DGRAM
 
     async def connect(self, address: Address) -> None:
         """Choose one peer; sends no packet."""

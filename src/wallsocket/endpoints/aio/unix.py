@@ -89,13 +89,7 @@ async def listen(
     """Create a Unix listener; see `wallsocket.unix.listen`."""
     home = default_host(host)
     listener = Listener(make_socket(home, socket.AF_UNIX, semantics.kind_number(kind)), home)
-    try:
-        listener.bind(address, replace_stale=replace_stale, mode=mode)
-        listener.listen(backlog)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return semantics.listening(listener, address, backlog, replace_stale, mode)
 
 
 async def bind(
@@ -105,13 +99,7 @@ async def bind(
     home = default_host(host)
     sock = make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM)
     sock.setblocking(False)
-    endpoint = Endpoint(sock, home)
-    try:
-        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
+    return semantics.bound(Endpoint(sock, home), address, replace_stale, mode)
 
 
 def pair(kind: Kind = "stream") -> tuple[Connection, Connection]:
