@@ -33,6 +33,9 @@ __all__ = ["Endpoint", "Packet"]
 
 BUFFER_SIZE: Final = 65536
 
+_CONNECTED: Final = UDP.allowing("send")
+_SENDABLE: Final = UDP.allowing("sendto")
+
 
 class Packet(msgspec.Struct, frozen=True, gc=False):
     """One IPv4 packet.
@@ -137,7 +140,7 @@ class EndpointSteps(Base):
             yield READABLE
 
     def _send(self, data: Any, to: str | None, flags: int) -> Steps[None]:
-        if self._state not in UDP.allowing("send" if to is None else "sendto"):
+        if self._state not in (_CONNECTED if to is None else _SENDABLE):
             self._wrong("send" if to is None else "sendto")
         while True:
             try:

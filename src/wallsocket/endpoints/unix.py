@@ -13,11 +13,12 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from ..errors import TruncatedDatagram, UsageError
+from ..errors import DeadlinePassed, TruncatedDatagram, UsageError, WouldBlock
 from . import addresses
 from . import flags as msg
 from .addresses import Address
@@ -237,6 +238,8 @@ class ConnectionSteps(StreamSteps):
             yield WRITABLE
 
 
+_CONNECTED: Final = UDP.allowing("send")
+_SENDABLE: Final = UDP.allowing("sendto")
 _CAN_SEND: Final = TCP.allowing("send") - {"connecting"}
 _CAN_RECEIVE: Final = TCP.allowing("receive") - {"connecting"}
 _CAN_LISTEN: Final = TCP.allowing("listen")
@@ -249,9 +252,17 @@ class ListenerSteps(Base):
     graph = TCP
     protocol = "unix"
 
-    def __init__(self, sock: socket.socket, host: Host, state: str = "created") -> None:
-        super().__init__(sock, host, state)
-        sock.setblocking(False)
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        kind: Kind = "stream",
+    ) -> None:
+        home = default_host(host)
+        super().__init__(sock or make_socket(home, socket.AF_UNIX, kind_number(kind)), home, state)
+        self._socket.setblocking(False)
         self._file: SocketFile | None = None
 
     @property
@@ -335,10 +346,17 @@ class EndpointSteps(Base):
     graph = UDP
     protocol = "unix"
 
-    def __init__(self, sock: socket.socket, host: Host, state: str = "created") -> None:
-        super().__init__(sock, host, state)
+    def __init__(self, sock: socket.socket | None = None, host: Host | None = None, state: str = "created") -> None:
+        home = default_host(host)
+        super().__init__(sock or make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM), home, state)
+        if not self.blocking:
+            self._socket.setblocking(False)
         self._file: SocketFile | None = None
         self._spare: bytearray | None = None
+        #: Datagrams that were taken for a receive that was cancelled.
+        self._kept: deque[Datagram] = deque()
+        #: An error that came behind datagrams which were returned.
+        self._untold: Exception | None = None
 
     @property
     def kernel_state(self) -> str:
@@ -364,9 +382,15 @@ class EndpointSteps(Base):
             raise self._failed(error, "connect", name) from None
         self._state = "connected"
 
-    def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
+    def _now_receive(self, max_bytes: int, flags: int) -> Datagram | None:
+        """Receive without waiting beyond what ``flags`` allow; ``None``: nothing is there yet."""
         if self._state == "closed":
             self._wrong("receive")
+        if self._kept:
+            return self._kept[0] if flags & msg.PEEK else self._kept.popleft()
+        if self._untold is not None:
+            error, self._untold = self._untold, None
+            raise error
         # Taken out while in use, so that threads never share it; a fresh buffer each time would be zeroed each time.
         buffer, self._spare = self._spare, None
         if buffer is None or len(buffer) < max_bytes:
@@ -376,7 +400,8 @@ class EndpointSteps(Base):
             try:
                 length, _, _, peer = self._socket.recvmsg_into([room], 0, flags | msg.TRUNC)
             except BlockingIOError:
-                pass
+                self._spare = buffer
+                return None
             except InterruptedError:
                 continue
             except OSError as error:
@@ -388,10 +413,52 @@ class EndpointSteps(Base):
                     text = f"a datagram of {length} bytes did not fit into max_bytes={max_bytes}"
                     raise TruncatedDatagram(f"{text}; {length - max_bytes} bytes are lost", length, data, peer)
                 return Datagram(data, peer)
+
+    def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
+        while (found := self._now_receive(max_bytes, flags)) is None:
             yield READABLE
+        return found
+
+    def _now_many(self, limit: int, flags: int) -> list[Datagram] | None:
+        """Receive all that is there, up to ``limit``; ``None`` as `_now_receive`."""
+        found: list[Datagram] = []
+        while len(found) < limit:
+            try:
+                one = self._now_receive(DATAGRAM_SIZE, flags)
+            except (OSError, TruncatedDatagram) as error:
+                if not found:
+                    raise
+                self._untold = error  # it is for the next call
+                break
+            if one is None:
+                break
+            found.append(one)
+            flags |= msg.DONTWAIT
+        return found or None
+
+    def _receive_many(self, limit: int, flags: int) -> Steps[list[Datagram]]:
+        while (found := self._now_many(limit, flags)) is None:
+            yield READABLE
+        return found
+
+    def _put_back(self, datagrams: Sequence[Datagram]) -> None:
+        """Keep for the next receive what a cancelled one had taken."""
+        self._kept.extendleft(reversed(datagrams))
+
+    def _send_many(self, datagrams: Sequence[Any], to: Address | None, flags: int) -> Steps[int]:
+        sent = 0
+        try:
+            for data in datagrams:
+                yield from self._send(data, to, flags)
+                sent += 1
+        except (DeadlinePassed, WouldBlock) as error:
+            error.done = sent
+            error.strerror = f"{error.strerror} ({sent} of {len(datagrams)} datagrams went out)"
+            raise
+        return sent
 
     def _send(self, data: Any, to: Address | None, flags: int) -> Steps[None]:
-        if self._state not in UDP.allowing("send" if to is None else "sendto"):
+        if self._state not in (_CONNECTED if to is None else _SENDABLE):
             self._wrong("send" if to is None else "sendto")
         name = None if to is None else addresses.parse_unix(to)
         while True:
@@ -491,17 +558,6 @@ class Listener(ListenerSteps, Blocking):
         host: whose socket it is; the caller's own host by default.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        kind: Kind = "stream",
-    ) -> None:
-        home = default_host(host)
-        super().__init__(sock or make_socket(home, socket.AF_UNIX, kind_number(kind)), home, state)
-
     def accept(self, *, timeout_s: float | None = None) -> Connection:
         """Return the next connection."""
         return run(self._accept(Connection), self, timeout_s, "accept")
@@ -518,10 +574,6 @@ class Endpoint(EndpointSteps, Blocking):
         host: whose socket it is; the caller's own host by default.
     """
 
-    def __init__(self, sock: socket.socket | None = None, host: Host | None = None, state: str = "created") -> None:
-        home = default_host(host)
-        super().__init__(sock or make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM), home, state)
-
     def receive(
         self, max_bytes: int = DATAGRAM_SIZE, *, timeout_s: float | None = None, peek: bool = False
     ) -> Datagram:
@@ -535,8 +587,16 @@ class Endpoint(EndpointSteps, Blocking):
 
     def send(self, data: Any, to: Address | None = None, *, timeout_s: float | None = None) -> None:
         """Send one datagram; waits while the receiver's queue is full."""
-        flags = msg.NOSIGNAL | msg.DONTWAIT
-        run(self._send(data, to, flags), self, timeout_s, "send")
+        run(self._send(data, to, msg.SEND_NOW), self, timeout_s, "send")
+
+    def receive_many(self, limit: int = 64, *, timeout_s: float | None = None) -> list[Datagram]:
+        """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        flags = 0 if timeout_s is None else msg.DONTWAIT
+        return run(self._receive_many(positive(limit, "limit"), flags), self, timeout_s, "receive")
+
+    def send_many(self, datagrams: Iterable[Any], to: Address | None = None, *, timeout_s: float | None = None) -> int:
+        """Send datagrams to one receiver; return how many. `DeadlinePassed.done` counts those before a deadline."""
+        return run(self._send_many(list(datagrams), to, msg.SEND_NOW), self, timeout_s, "send")
 
 
 def connect(
@@ -572,9 +632,7 @@ def listen(
         replace_stale: take over a socket file that no process has open any more, as a crash leaves it.
         mode: permissions of the file, ``0o660``; connecting needs write permission.
     """
-    home = default_host(host)
-    listener = Listener(make_socket(home, socket.AF_UNIX, kind_number(kind)), home)
-    return listening(listener, address, backlog, replace_stale, mode)
+    return listening(Listener(None, host, kind=kind), address, backlog, replace_stale, mode)
 
 
 def bind(

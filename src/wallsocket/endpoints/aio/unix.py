@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import flags as msg
 from .. import unix as semantics
 from ..addresses import Address
-from ..base import default_host, make_socket, positive
+from ..base import default_host, positive
 from ..stream import RECEIVE_SIZE
 from ..udp import Datagram
 from ..unix import DATAGRAM_SIZE, Kind
-from .driver import AsyncClosing, drive
+from .driver import TURN, AsyncClosing, arrival, drive
 from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
@@ -64,8 +65,26 @@ class Endpoint(semantics.EndpointSteps, AsyncClosing):
 
     async def receive(self, max_bytes: int = DATAGRAM_SIZE, *, peek: bool = False) -> Datagram:
         """Return the next datagram."""
-        flags = RECEIVE | (msg.PEEK if peek else 0)
-        return await drive(self._receive(positive(max_bytes, "max_bytes"), flags), self)
+        positive(max_bytes, "max_bytes")
+        if peek:
+            return await drive(self._receive(max_bytes, RECEIVE | msg.PEEK), self)
+        self._in_a_row += 1
+        take = partial(self._now_receive, max_bytes, RECEIVE)
+        if self._in_a_row < TURN and (found := take()) is not None:
+            return found
+        return await arrival(self, take, self._kept.appendleft)
+
+    async def receive_many(self, limit: int = 64) -> list[Datagram]:
+        """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        self._in_a_row += 1
+        take = partial(self._now_many, positive(limit, "limit"), RECEIVE)
+        if self._in_a_row < TURN and (found := take()) is not None:
+            return found
+        return await arrival(self, take, self._put_back)
+
+    async def send_many(self, datagrams: Iterable[Any], to: Address | None = None) -> int:
+        """Send datagrams to one receiver; return how many."""
+        return await drive(self._send_many(list(datagrams), to, SEND), self)
 
     async def send(self, data: Any, to: Address | None = None) -> None:
         """Send one datagram; waits while the receiver's queue is full."""
@@ -87,19 +106,14 @@ async def listen(
     mode: int | None = None,
 ) -> Listener:
     """Create a Unix listener; see `wallsocket.unix.listen`."""
-    home = default_host(host)
-    listener = Listener(make_socket(home, socket.AF_UNIX, semantics.kind_number(kind)), home)
-    return semantics.listening(listener, address, backlog, replace_stale, mode)
+    return semantics.listening(Listener(None, host, kind=kind), address, backlog, replace_stale, mode)
 
 
 async def bind(
     address: Address, *, host: Host | None = None, replace_stale: bool = True, mode: int | None = None
 ) -> Endpoint:
     """Create a Unix datagram endpoint; see `wallsocket.unix.bind`."""
-    home = default_host(host)
-    sock = make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM)
-    sock.setblocking(False)
-    return semantics.bound(Endpoint(sock, home), address, replace_stale, mode)
+    return semantics.bound(Endpoint(None, host), address, replace_stale, mode)
 
 
 def pair(kind: Kind = "stream") -> tuple[Connection, Connection]:
