@@ -20,6 +20,9 @@ __all__ = ["Base", "Blocking", "Inet", "default_host"]
 
 def default_host(host: Host | None) -> Host:
     """Return ``host``, or the caller's own."""
+    # Loaded with the first endpoint: a call that fails has no time to spare for it.
+    from . import reasons  # noqa: F401
+
     if host is not None:
         return host
     from ..kernel import here

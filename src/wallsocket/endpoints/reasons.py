@@ -23,17 +23,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from ..kernel import causes
+from ..kernel.causes import Cause
 from . import addresses
 
 if TYPE_CHECKING:
     from ..kernel import Host, InetSocket
-    from ..kernel.causes import Cause
     from .base import Base
 
 __all__ = ["DEADLINE_S", "Failure", "Reason", "attach", "explain", "of", "settle"]
 
 #: Seconds that a failing call may take longer for its reason.
 DEADLINE_S = 0.002
+#: Of which so much is left for waking up: a thread that waits until the last moment is back after it.
+_WAKING_S: Final = 0.0005
 #: Share of that time in which the holders of sockets are searched: there is no index of them.
 OWNERS_SHARE: Final = 0.4
 #: Seconds between two lookups for the same error and destination.
@@ -248,7 +251,7 @@ class _Worker:
                 done.release()
 
         self._tasks.put(task)
-        done.acquire(timeout=timeout_s)
+        done.acquire(timeout=timeout_s - _WAKING_S)
 
 
 _the_worker: _Worker | None = None
@@ -279,8 +282,6 @@ def look_up(failure: Failure, host: Host, deadline: float) -> Reason:
 
 def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     if failure.number in (errno.EMFILE, errno.ENFILE):
-        from ..kernel import causes
-
         # Counting them would need a descriptor.
         return causes.no_descriptors(host.limits(), None, whole_system=failure.number == errno.ENFILE)
     if failure.protocol == "unix":
@@ -290,8 +291,6 @@ def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     if find is None or not isinstance(target, tuple) or len(target) < 2:
         return None
     if failure.reporter is not None and failure.icmp is not None:
-        from ..kernel import causes
-
         told = causes.told_by_router(failure.reporter, str(target[0]).partition("%")[0], int(target[1]), failure.icmp)
         if told is not None:
             return told
@@ -310,8 +309,6 @@ def _transport(failure: Failure) -> Literal["tcp", "udp"]:
 
 
 def _refused(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     listeners = host.listeners()
     local = [entry.address for entry in host.addresses()]
     concerned = [sock for sock in listeners if sock.local.port in (port, causes.swapped_port(port))]
@@ -319,8 +316,6 @@ def _refused(failure: Failure, host: Host, name: str, port: int, deadline: float
 
 
 def _in_use(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     protocol = _transport(failure)
     sockets = host.sockets(protocol, local_port=port)
     return causes.address_in_use(
@@ -334,8 +329,6 @@ def _in_use(failure: Failure, host: Host, name: str, port: int, deadline: float)
 
 
 def _not_available(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     if failure.call in ("bind", "join"):
         return causes.address_not_local(name, host.addresses(), host.links())
     if failure.protocol == "tcp":
@@ -346,8 +339,6 @@ def _not_available(failure: Failure, host: Host, name: str, port: int, deadline:
 
 
 def _unreachable(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     try:
         route = host.route_to(name)
     except OSError:
@@ -360,8 +351,6 @@ def _unreachable(failure: Failure, host: Host, name: str, port: int, deadline: f
 
 
 def _denied(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     if failure.call == "bind":
         return causes.port_not_permitted(port, host.limits())
     found = causes.broadcast_not_allowed(name, failure.broadcast, host.addresses())
@@ -370,8 +359,6 @@ def _denied(failure: Failure, host: Host, name: str, port: int, deadline: float)
 
 def _no_answer(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
     """Why nothing came back: the accept queue of a listener here is full, or the next hop is silent."""
-    from ..kernel import causes
-
     if failure.call != "connect":
         return None
     if name in {entry.address for entry in host.addresses()} and failure.protocol == "tcp":
@@ -396,8 +383,6 @@ _BY_NUMBER: Final[dict[int, Callable[[Failure, Host, str, int, float], Cause | N
 
 
 def _unix_cause(failure: Failure) -> Cause | None:
-    from ..kernel.causes import Cause
-
     name = failure.target
     if isinstance(name, bytes) and name.startswith(b"\0"):
         if failure.number == errno.ECONNREFUSED:
