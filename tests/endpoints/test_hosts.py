@@ -8,6 +8,7 @@ import os
 import pytest
 
 from wallsocket import framing, lab, reasons
+from wallsocket.endpoints import addresses
 from wallsocket.errors import DatagramTooLong, DeadlinePassed, IcmpError, PortUnreachable, WallsocketError
 
 
@@ -79,6 +80,22 @@ def test_nobody_has_that_address(hosts, patient_reasons):
     found = reasons.of(caught.value)
     assert found.cause is not None
     assert found.cause.name in ("neighbour_silent", "no_route")
+
+
+def test_a_silent_address_does_not_hold_up_the_next_one(hosts, monkeypatch):
+    """RFC 8305: the second address is tried beside the first, which nobody answers for."""
+    a, b = hosts
+    silent = (b.address.rsplit(".", 1)[0] + ".250", 80)
+    with a.tcp.listen((a.address, 80)) as listener:
+
+        def both(host, address, kind, **more):
+            yield from ()
+            return [addresses.Target(2, silent), addresses.Target(2, listener.local)]
+
+        monkeypatch.setattr(addresses, "targets", both)
+        # The kernel itself would take three seconds to give the first one up.
+        with b.tcp.connect("service:80", stagger_s=0.05, timeout_s=2.5) as client:
+            assert client.peer == listener.local
 
 
 def test_no_route_leads_out(hosts, patient_reasons):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from ..errors import DeadlinePassed, TruncatedDatagram, UsageError, WouldBlock
 from . import addresses
 from . import flags as msg
+from .accepting import Accepting
 from .addresses import Address
 from .base import Base, Blocking, byte_view, default_host, make_socket, positive
 from .states import TCP, UDP
@@ -243,13 +244,11 @@ _SENDABLE: Final = UDP.allowing("sendto")
 _CAN_SEND: Final = TCP.allowing("send") - {"connecting"}
 _CAN_RECEIVE: Final = TCP.allowing("receive") - {"connecting"}
 _CAN_LISTEN: Final = TCP.allowing("listen")
-_CAN_ACCEPT: Final = TCP.allowing("accept")
 
 
-class ListenerSteps(Base):
+class ListenerSteps(Accepting):
     """A listening Unix socket: operations as steps, and everything that never waits."""
 
-    graph = TCP
     protocol = "unix"
 
     def __init__(
@@ -262,7 +261,6 @@ class ListenerSteps(Base):
     ) -> None:
         home = default_host(host)
         super().__init__(sock or make_socket(home, socket.AF_UNIX, kind_number(kind)), home, state)
-        self._socket.setblocking(False)
         self._file: SocketFile | None = None
 
     @property
@@ -286,26 +284,6 @@ class ListenerSteps(Base):
         except OSError as error:
             raise self._failed(error, "listen", self._socket.getsockname()) from None
         self._state = "listening"
-
-    def _accept(self, kind: type[ConnectionT]) -> Steps[ConnectionT]:
-        if self._state not in _CAN_ACCEPT:
-            self._wrong("accept")
-        while True:
-            full = False
-            try:
-                sock, _ = self._socket.accept()
-            except BlockingIOError:
-                pass
-            except (InterruptedError, ConnectionAbortedError):
-                continue
-            except OSError as error:
-                full = error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-                if not full:
-                    raise self._failed(error, "accept") from None
-            else:
-                sock.setblocking(True)
-                return kind(sock, self._host, "established")
-            yield Pause(0.1) if full else READABLE
 
     def _close(self) -> None:
         if self._file is not None and self._state != "closed":
