@@ -129,7 +129,10 @@ def test_what_was_taken_for_a_cancelled_task_is_kept():
                 await b.send_all(wire[-1:])
                 assert [await stream.receive() for _ in range(3)] == [b"one", b"two", b"three"]
 
-            outcome = await caught_in_the_moment(a, a.receive, lambda: asyncio.to_thread(b.abort))
+            async def abort():
+                b.abort()
+
+            outcome = await caught_in_the_moment(a, a.receive, abort)
             # The kernel tells a reset once: it goes before the cancellation.
             assert isinstance(outcome, ConnectionResetError)
             assert a.state == "reset"
