@@ -15,18 +15,6 @@ from wallsocket.errors import DeadlinePassed, PortUnreachable
 FRAMES = framing.LengthPrefixed(4)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request):
-    def go(check):
-        async def limited():
-            with anyio.fail_after(60):
-                await check()
-
-        anyio.run(limited, backend=request.param)
-
-    return go
-
-
 async def tcp_pair():
     async with await aio.tcp.listen("127.0.0.1:0") as listener:
         a = await aio.tcp.connect(listener.local)

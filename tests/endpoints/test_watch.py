@@ -18,18 +18,6 @@ from wallsocket.errors import WrongState
 FRAMES = framing.LengthPrefixed(2)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def run(request):
-    def go(check):
-        async def limited():
-            with anyio.fail_after(60):
-                await check()
-
-        anyio.run(limited, backend=request.param)
-
-    return go
-
-
 @contextlib.contextmanager
 def counted(loop, name):
     calls = []
