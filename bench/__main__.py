@@ -13,7 +13,7 @@ from bench import measure
 
 RESULTS = Path(__file__).parent / "results"
 #: What is no benchmark.
-_OTHERS = {"__init__", "__main__", "measure"}
+_OTHERS = {"__init__", "__main__", "measure", "endpoints_server"}
 
 
 def main() -> int:

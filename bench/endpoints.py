@@ -1,6 +1,4 @@
-"""Endpoints beside hand-written code and other libraries, in one run, interleaved.
-
-Usage: python bench/endpoints.py [--rounds N] [--seconds S] [--only REGEX] [--json FILE]
+"""Endpoints beside hand-written code and other libraries.
 
 Every server answers each message in upper case. It runs on core 0; the load generator of bench/peers, a closed loop in C,
 runs on core 1. Each round runs every server once, and ratios are taken within a round: that is what a shared machine leaves
@@ -9,10 +7,8 @@ comparable. ``foreign`` is the median number of cores that other processes took:
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import re
 import resource
 import shutil
 import statistics
@@ -23,9 +19,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from bench.measure import Table, compiled, ratios, spread
+
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
-BIN = HERE / "bin"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 OURS = [sys.executable, str(HERE / "endpoints_server.py"), "{port}"]
@@ -62,21 +59,23 @@ UDP_SERVERS = {
 TCP_MODES = {"1 in flight": ["1", "1"], "16 in flight": ["1", "16"]}
 UDP_MODES = {"1 in flight": ["1"], "64 in flight": ["64"]}
 
-#: ours, peer, least ratio, what it means.
+#: transport, mode ("" for all), ours, peer, least ratio, what it means. asyncio's DatagramProtocol loses to the 256 KiB buffer
+#: of each receive, which tells when many wait; with one in flight even C is only 2.4 times as fast, for the rest is the wait.
 GOALS = [
-    ("tcp", "wallsocket sync", "threads (hand-written)", 1 / 1.3, "sync within 1.3x of hand-written"),
-    ("tcp", "wallsocket aio, asyncio", "asyncio streams", 1.0, "async at or above asyncio's streams"),
-    ("tcp", "wallsocket aio, asyncio", "anyio streams", 1.0, "async at or above anyio's streams"),
-    ("udp", "wallsocket aio, asyncio", "asyncio DatagramProtocol", 3.0, "UDP async 3x asyncio's DatagramProtocol"),
+    ("tcp", "", "wallsocket sync", "threads (hand-written)", 1 / 1.3, "sync within 1.3× of hand-written"),
+    ("tcp", "", "wallsocket aio, asyncio", "asyncio streams", 1.0, "async at or above asyncio's streams"),
+    ("tcp", "", "wallsocket aio, asyncio", "anyio streams", 1.0, "async at or above anyio's streams"),
+    (
+        "udp",
+        "64 in flight",
+        "wallsocket aio, asyncio",
+        "asyncio DatagramProtocol",
+        3.0,
+        "UDP async 3× DatagramProtocol",
+    ),
 ]
-
-
-def build() -> None:
-    BIN.mkdir(exist_ok=True)
-    for name in ("tcp_load", "udp_load"):
-        source, program = PEERS / f"{name}.c", BIN / name
-        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-            subprocess.run(["cc", "-O2", "-w", "-o", program, source], check=True)
+#: Seconds of each trial.
+SECONDS = 0.5
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
@@ -126,72 +125,69 @@ def missing(name: str) -> str | None:
     return None
 
 
-def run(transport: str, servers: dict[str, list[str]], modes: dict[str, list[str]], options: Any) -> dict[str, Any]:
+def measured(transport: str, servers: dict[str, list[str]], modes: dict[str, list[str]], rounds: int) -> dict[str, Any]:
+    load_program = str(compiled(f"{transport}_load"))
     results: dict[str, Any] = defaultdict(lambda: defaultdict(list))
     port = 20_000 + os.getpid() % 20_000
-    chosen = {name: command for name, command in servers.items() if re.search(options.only, f"{transport} {name}")}
+    chosen = dict(servers)
     for name in [name for name in chosen if missing(name)]:
         print(f"left out: {transport} {name}: {missing(name)}", file=sys.stderr)
         del chosen[name]
-    for number in range(options.rounds):
+    for _ in range(rounds):
         for name, command in chosen.items():
             port += 1
             command = pinned(0, [part.replace("{port}", str(port)) for part in command])
-            server = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "WALLSOCKET_REASONS": "off"})
-            try:
-                assert server.stdout is not None
-                if server.stdout.readline().strip() != b"ready":
-                    raise RuntimeError(f"{name} did not start")
-                for mode, arguments in modes.items():
-                    load = [str(BIN / f"{transport}_load"), "127.0.0.1", str(port), *arguments, str(options.seconds)]
-                    if transport == "udp":
-                        load.append("block")
-                    results[mode][name].append(trial(server, load))
-            finally:
-                server.kill()
-                server.wait()
-                server.stdout.close()  # type: ignore[union-attr]
-        print(f"{transport}: round {number + 1} of {options.rounds}", file=sys.stderr)
+            environment = {**os.environ, "WALLSOCKET_REASONS": "off"}
+            with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
+                try:
+                    assert server.stdout is not None
+                    if server.stdout.readline().strip() != b"ready":
+                        raise RuntimeError(f"{name} did not start")
+                    for mode, arguments in modes.items():
+                        load = [load_program, "127.0.0.1", str(port), *arguments, str(SECONDS)]
+                        if transport == "udp":
+                            load.append("block")
+                        results[mode][name].append(trial(server, load))
+                finally:
+                    server.kill()
     return results
 
 
-def table(transport: str, results: dict[str, Any], base: str) -> None:
-    for mode, by_name in results.items():
-        print(f"\n### {transport.upper()}, {mode}\n")
-        print(f"| server | k/s, median (min-max) | p50 us | p99 us | server CPU | x {base} | foreign |")
-        print("|---|---|---|---|---|---|---|")
-        for name, trials in by_name.items():
-            rates = [each["rate"] / 1000 for each in trials]
-            ratio = "-"
-            if base in by_name:
-                pairs = [a["rate"] / b["rate"] for a, b in zip(trials, by_name[base], strict=True)]
-                ratio = f"{statistics.median(pairs):.2f} ({min(pairs):.2f}-{max(pairs):.2f})"
+def table(transport: str, mode: str, by_name: dict[str, list[dict[str, float]]], base: str) -> Table:
+    made = Table(
+        f"{transport.upper()}, {mode}",
+        ["server", "thousand/s", "p50 µs", "p99 µs", "server CPU", f"× {base}", "foreign"],
+        data=by_name,
+    )
+    for name, trials in by_name.items():
 
-            def middle(field: str, trials: list[dict[str, float]] = trials) -> float:
-                return statistics.median(each[field] for each in trials)
+        def middle(field: str, trials: list[dict[str, float]] = trials) -> float:
+            return statistics.median(each[field] for each in trials)
 
-            print(
-                f"| {name} | {statistics.median(rates):.1f} ({min(rates):.1f}-{max(rates):.1f}) | {middle('p50'):.0f} "
-                f"| {middle('p99'):.0f} | {middle('server_cpu'):.2f} | {ratio} | {middle('foreign'):.2f} |"
-            )
-
-
-def goals(everything: dict[str, dict[str, Any]]) -> None:
-    print("\n### Goals\n\n| goal | mode | median ratio (min-max) | least | |\n|---|---|---|---|---|")
-    for transport, ours, peer, least, meaning in GOALS:
-        for mode, by_name in everything.get(transport, {}).items():
-            if ours not in by_name or peer not in by_name:
-                continue
-            pairs = [a["rate"] / b["rate"] for a, b in zip(by_name[ours], by_name[peer], strict=True)]
-            median = statistics.median(pairs)
-            verdict = "met" if median >= least else "not met"
-            print(
-                f"| {meaning} | {mode} | {median:.2f} ({min(pairs):.2f}-{max(pairs):.2f}) | {least:.2f} | {verdict} |"
-            )
+        rates, floor = ([each["rate"] / 1000 for each in some] for some in (trials, by_name[base]))
+        made.rows.append(
+            [
+                f"**{name}**" if name.startswith("wallsocket") else name,
+                spread(rates), f"{middle('p50'):.0f}", f"{middle('p99'):.0f}", f"{middle('server_cpu'):.2f}",
+                spread(ratios(rates, floor), 2), f"{middle('foreign'):.2f}",
+            ]
+        )  # fmt: skip
+    return made
 
 
-def reasons(count: int) -> dict[str, float]:
-    """Return what a reason adds to a refused connect, in milliseconds: median and p99."""
+def goals(everything: dict[str, dict[str, Any]]) -> Table:
+    made = Table("Endpoints: goals", ["goal", "mode", "ratio, median (lowest–highest)", "at least", ""])
+    for transport, only, ours, peer, least, meaning in GOALS:
+        for mode, by_name in everything[transport].items():
+            if only in ("", mode) and ours in by_name and peer in by_name:
+                pairs = [a["rate"] / b["rate"] for a, b in zip(by_name[ours], by_name[peer], strict=True)]
+                verdict = "met" if statistics.median(pairs) >= least else "**not met**"
+                made.rows.append([meaning, mode, spread(pairs, 2), f"{least:.2f}", verdict])
+    return made
+
+
+def reasons(count: int) -> Table:
+    """What a reason adds to a refused connect, in milliseconds."""
     import socket
 
     from wallsocket import tcp
@@ -199,55 +195,46 @@ def reasons(count: int) -> dict[str, float]:
 
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
-    added = {}
-    for state in ("off", "on"):
-        os.environ["WALLSOCKET_REASONS"] = state
-        times = []
-        for _ in range(count):
+    times: dict[str, list[float]] = {"off": [], "on": []}
+    found = 0
+    for _ in range(count):
+        for state, taken in times.items():
+            os.environ["WALLSOCKET_REASONS"] = state
             lookup._recent.clear()
             start = time.perf_counter()
             try:
                 tcp.connect(("127.0.0.1", port))
-            except ConnectionRefusedError:
-                times.append((time.perf_counter() - start) * 1000)
-        added[state] = sorted(times)
-    os.environ["WALLSOCKET_REASONS"] = "on"
-    p99 = -max(count // 100, 1)
-    return {
-        "median_ms": statistics.median(added["on"]) - statistics.median(added["off"]),
-        "p99_ms": added["on"][p99] - statistics.median(added["off"]),
-        "deadline_ms": lookup.DEADLINE_S * 1000,
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument(
-        "--only", default="", help="regular expression: only servers whose 'tcp NAME' or 'udp NAME' match"
+            except ConnectionRefusedError as error:
+                taken.append((time.perf_counter() - start) * 1000)
+                reason = lookup.of(error)
+                found += reason is not None and reason.status == "found"
+                lookup.settle(error, 1.0)
+    os.environ.pop("WALLSOCKET_REASONS")
+    without = statistics.median(times["off"])
+    added = sorted(each - without for each in times["on"])
+    made = Table(
+        "Reasons: what a refused connect takes longer", ["median ms", "p99 ms", "limit ms", "found in time"], data=added
     )
-    parser.add_argument("--json", type=Path, default=HERE / "results" / "endpoints.json")
-    options = parser.parse_args()
-    build()
+    p99 = added[-max(count // 100, 1)]
+    limit = lookup.DEADLINE_S * 1000
+    made.rows.append([f"{statistics.median(added):.2f}", f"{p99:.2f}", f"{limit:.0f}", f"{found / count:.0%}"])
+    return made
+
+
+def run(rounds: int) -> list[Table]:
+    """Measure everything; the goals come last."""
     everything = {
-        "tcp": run("tcp", TCP_SERVERS, TCP_MODES, options),
-        "udp": run("udp", UDP_SERVERS, UDP_MODES, options),
+        "tcp": measured("tcp", TCP_SERVERS, TCP_MODES, rounds),
+        "udp": measured("udp", UDP_SERVERS, UDP_MODES, rounds),
     }
-    table("tcp", everything["tcp"], "threads (hand-written)")
-    table("udp", everything["udp"], "recvfrom/sendto (hand-written)")
-    goals(everything)
-    added = reasons(300)
-    print(
-        f"\nReasons: a refused connect takes {added['median_ms']:.2f} ms longer (median), {added['p99_ms']:.2f} ms (p99); "
-        f"the limit is {added['deadline_ms']:.0f} ms."
-    )
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({**everything, "reasons": added}, indent=1))
-    print(
-        f"\nMachine: {os.cpu_count()} cores, Linux {os.uname().release}, Python {sys.version.split()[0]}. {options.json}"
-    )
-
-
-if __name__ == "__main__":
-    main()
+    tables = [
+        table(
+            transport,
+            mode,
+            by_name,
+            "recvfrom/sendto (hand-written)" if transport == "udp" else "threads (hand-written)",
+        )
+        for transport, results in everything.items()
+        for mode, by_name in results.items()
+    ]
+    return [*tables, reasons(300), goals(everything)]

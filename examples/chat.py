@@ -1,74 +1,58 @@
-"""Chat without a server: peers find each other by UDP multicast and talk over TCP.
+"""Chat without a server: UDP multicast finds the others, TCP carries the talk. Start it by chat.py NAME [INTERFACE]."""
 
-chat.py NAME [INTERFACE]
-"""
-
-from __future__ import annotations
-
+import contextlib
 import sys
 
 import anyio
 
 from wallsocket import aio, framing
-from wallsocket.framing import FramingError
+from wallsocket.errors import EndpointError, FramingError
 
-GROUP, PORT = "239.255.45.67", 45678
+GROUP = ("239.255.45.67", 45678)
 LINES = framing.Delimited(strict=False, max_message=4096)
+BROKEN = (OSError, EndpointError, FramingError)
 
 
-class Peer:
-    """One person at the table."""
+async def main(me: str, interface: str = "lo") -> None:
+    others: dict[str, aio.MessageStream[bytes] | None] = {}
 
-    def __init__(self, name: str, interface: str) -> None:
-        self.name, self.interface = name, interface
-        self.streams: dict[str, aio.MessageStream[bytes]] = {}
-
-    async def run(self) -> None:
-        """Find others, be found, and send what is typed."""
-        async with await aio.tcp.listen(":0") as listener, anyio.create_task_group() as group:
-            group.start_soon(listener.serve, self.meet)
-            group.start_soon(self.discover, listener.local[1], group)
-            group.start_soon(self.announce, listener.local[1])
-            async for line in anyio.wrap_file(sys.stdin):
-                for stream in list(self.streams.values()):
-                    await stream.send(line.rstrip("\n").encode())
-            group.cancel_scope.cancel()
-
-    async def announce(self, port: int) -> None:
-        """Say twice a second who listens where."""
-        async with aio.udp.Endpoint() as endpoint:
-            endpoint.send_multicast(interface=self.interface)
+    async def find(port: int, group: anyio.abc.TaskGroup) -> None:
+        async with await aio.udp.bind(GROUP, reuse_address=True) as endpoint:
+            endpoint.join(GROUP[0], interface=interface)
+            endpoint.send_multicast(interface=interface)
             while True:
-                await endpoint.send(f"{self.name} {port}".encode(), (GROUP, PORT))
-                await anyio.sleep(0.5)
+                await endpoint.send(f"{me} {port}".encode(), GROUP)
+                with anyio.move_on_after(0.5):  # a receive that is cancelled loses nothing
+                    async for found in endpoint:
+                        name, _, there = found.data.decode(errors="replace").partition(" ")
+                        if me < name and name not in others and there.isdigit():  # the smaller name calls
+                            others[name] = None
+                            group.start_soon(call, name, (found.peer[0], int(there)))
 
-    async def discover(self, own_port: int, group: anyio.abc.TaskGroup) -> None:
-        """Connect to whoever is announced."""
-        async with await aio.udp.bind((GROUP, PORT), reuse_address=True) as endpoint:
-            endpoint.join(GROUP, interface=self.interface)
-            async for found in endpoint:
-                name, _, port = found.data.decode(errors="replace").partition(" ")
-                # Of two peers the one with the smaller name connects.
-                if self.name < name and name not in self.streams and port.isdigit():
-                    group.start_soon(self.meet, await aio.tcp.connect((found.peer[0], int(port))))
+    async def call(name: str, address: tuple[str, int]) -> None:
+        with contextlib.suppress(*BROKEN):
+            await meet(await aio.tcp.connect(address))
+        others.pop(name, None)  # to be called again when it is heard of again
 
-    async def meet(self, connection: aio.tcp.Connection) -> None:
-        """Exchange names, then show what the other says."""
+    async def meet(connection: aio.tcp.Connection) -> None:
         async with connection.messages(LINES) as stream:
-            await stream.send(self.name.encode())
-            name = (await stream.receive()).decode(errors="replace")
-            self.streams[name] = stream
+            await stream.send(me.encode())
+            others[name := (await stream.receive()).decode(errors="replace")] = stream
             print(f"* {name} is here", flush=True)
-            try:
+            with contextlib.suppress(*BROKEN):
                 async for message in stream:
                     print(f"{name}: {message.decode(errors='replace')}", flush=True)
-            except (OSError, FramingError) as error:
-                print(f"* {name}: {error}", flush=True)
-            del self.streams[name]
+            others.pop(name, None)
             print(f"* {name} left", flush=True)
 
+    async with await aio.tcp.listen(":0") as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, meet)
+        group.start_soon(find, listener.local[1], group)
+        async for line in anyio.wrap_file(sys.stdin):
+            for stream in filter(None, list(others.values())):
+                with contextlib.suppress(*BROKEN):  # meet() ends as well, and says so
+                    await stream.send(line.rstrip("\n").encode())
+        group.cancel_scope.cancel()
 
-if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        raise SystemExit(__doc__)
-    anyio.run(Peer(sys.argv[1], sys.argv[2] if len(sys.argv) == 3 else "lo").run)
+
+anyio.run(main, *sys.argv[1:]) if len(sys.argv) in (2, 3) else sys.exit(__doc__)

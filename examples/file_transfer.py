@@ -4,8 +4,6 @@ file_transfer.py receive [HOST:]PORT FOLDER
 file_transfer.py send HOST:PORT FILE
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -58,4 +56,4 @@ if __name__ == "__main__":
         case ["send", address, path]:
             send(address, Path(path))
         case _:
-            raise SystemExit(__doc__)
+            sys.exit(__doc__)

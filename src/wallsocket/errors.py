@@ -162,7 +162,7 @@ class DatagramTooLong(EndpointError, OSError):
     """A datagram is longer than the protocol or the path allows (EMSGSIZE); nothing was sent.
 
     Attributes:
-        length: bytes of the datagram.
+        length: bytes of the datagram; of one that a router refused only what its answer quotes, so at least.
         limit: bytes that would be possible; ``None`` when unknown.
         reporter: the router that said so of an earlier datagram; ``None`` when this host knew.
     """
@@ -179,7 +179,7 @@ class IcmpError(EndpointError, OSError):
         destination: whereto the datagram was sent.
         reporter: address of the router or host that complains; ``None`` when unknown.
         icmp: type and code of the ICMP message; ``None`` when the kernel itself complains.
-        datagram: the beginning of the datagram, as far as the kernel kept it.
+        datagram: the beginning of the datagram, as far as the error quotes it (often 520 bytes, at least none).
     """
 
     destination: object = None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -187,7 +190,7 @@ def test_udp_nobody_there():
         address = f"127.0.0.1:{gone.local[1]}"
     done = run("udp", "send", address, "x", "--wait", "60s")
     assert done.returncode == 2
-    assert b"127.0.0.1 reports for a datagram of 1 bytes" in done.stderr
+    assert b"127.0.0.1 reports for a datagram to 127.0.0.1:" in done.stderr
 
 
 def test_unix(tmp_path):
@@ -231,3 +234,63 @@ def test_help_says_what_it_is_for(name):
     done = run(name, "--help")
     assert done.returncode == 0
     assert b"Usage: wallsocket" in done.stdout
+
+
+def test_ctrl_c_is_status_130_without_a_word_more():
+    for arguments in (
+        ("tcp", "listen", "127.0.0.1:0"),
+        ("udp", "listen", "127.0.0.1:0"),
+        ("tcp", "listen", "--keep", ":0"),
+    ):
+        with Running(*arguments) as listening:
+            assert listening.port
+            listening.process.send_signal(signal.SIGINT)
+            output, complaints = listening.process.communicate(timeout=60)
+            # The line that ^C began on a terminal is ended.
+            assert (listening.process.returncode, output, complaints) == (130, b"", b"\n")
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly():
+    with tcp.listen("127.0.0.1:0") as listener:
+        address = f"127.0.0.1:{listener.local[1]}"
+        with Running("tcp", "connect", address) as client, listener.accept(timeout_s=60) as server:
+            client.process.stdout.close()  # as `wallsocket tcp connect ... | head -1` does
+            server.send_all(b"x" * 100_000)
+            assert client.process.wait(60) == 141
+            assert client.process.stderr.read() == b""
+
+
+def test_progress_is_for_terminals_and_for_transfers_that_take_long():
+    """A terminal sees the amount and the rate; a pipe sees nothing of it."""
+    for on_terminal in (True, False):
+        with tcp.listen("127.0.0.1:0") as listener:
+            terminal, end = pty.openpty() if on_terminal else os.pipe()
+            address = f"127.0.0.1:{listener.local[1]}"
+            sender = subprocess.Popen(command("tcp", "send", address), stdin=subprocess.PIPE, stderr=end)
+            os.close(end)
+            with listener.accept(timeout_s=60) as server:
+                began = time.monotonic()
+                while time.monotonic() - began < 2.5:
+                    sender.stdin.write(b"x" * 65536)  # as much as the command reads at a time
+                    sender.stdin.flush()
+                    server.receive(timeout_s=60)
+                    time.sleep(0.05)  # a slow source: that is the scenario
+                sender.stdin.close()
+                while server.receive(timeout_s=60):
+                    pass
+                server.close()
+            assert sender.wait(60) == 0
+            shown = b""
+            while True:
+                try:
+                    piece = os.read(terminal, 65536)
+                except OSError:  # the terminal's other end is closed
+                    break
+                if not piece:
+                    break
+                shown += piece
+            os.close(terminal)
+            if on_terminal:
+                assert re.search(rb"[0-9.]+ [kM]B out, 0 B in, [0-9.]+ [kM]?B/s", shown), shown
+            else:
+                assert shown == b""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from wallsocket.endpoints import reasons
@@ -12,3 +13,17 @@ def patient_reasons(monkeypatch):
     monkeypatch.delenv("WALLSOCKET_REASONS", raising=False)
     reasons._recent.clear()
     return reasons
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def run(request):
+    """Run an async check on both kinds of event loop, but not for ever."""
+
+    def go(check):
+        async def limited():
+            with anyio.fail_after(60):
+                await check()
+
+        anyio.run(limited, backend=request.param)
+
+    return go

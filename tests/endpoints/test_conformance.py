@@ -8,7 +8,14 @@ import socket
 from wallsocket import aio, framing, tcp, udp, unix
 from wallsocket.kernel import here
 from wallsocket.testing.awkward import AwkwardSocket
-from wallsocket.testing.conformance import ByteStreamSuite, DatagramSuite, MessageStreamSuite, Suite, Threaded
+from wallsocket.testing.conformance import (
+    ByteStreamSuite,
+    DatagramSuite,
+    ListenerSuite,
+    MessageStreamSuite,
+    Suite,
+    Threaded,
+)
 
 MODES = {"sync": "asyncio", "asyncio": "asyncio", "trio": "trio"}
 FRAMINGS = {
@@ -87,3 +94,36 @@ for name, mode, awkward in itertools.product(("tcp", "unix"), MODES, (False, Tru
 for name, mode, awkward in itertools.product(("udp", "unix_datagram"), MODES, (False, True)):
     label = f"{name.title().replace('_', '')}{mode.title()}{'Awkward' if awkward else ''}"
     globals()[f"TestDatagrams{label}"] = suite(DatagramSuite, name, mode, awkward)
+
+
+def listener_suite(name, mode, awkward):
+    module = {"tcp": tcp, "unix": unix}[name]
+    faces = module if mode == "sync" else getattr(aio, name)
+
+    def listening_socket():
+        if name == "tcp":
+            return socket.create_server(("127.0.0.1", 0))
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind("")  # the kernel chooses an abstract name
+        sock.listen()
+        return sock
+
+    async def make_listener(self):
+        sock = listening_socket()
+        address = sock.getsockname()
+        if name == "unix":
+            address = "unix:@" + address[1:].decode()
+        listener = faces.Listener(AwkwardSocket(sock, next(seeds)) if awkward else sock, here, "listening")
+
+        async def connect():
+            made = faces.connect(address)
+            return Threaded(made) if mode == "sync" else await made
+
+        return (Threaded(listener) if mode == "sync" else listener), connect
+
+    return type("Test", (ListenerSuite,), {"backend": MODES[mode], "make_listener": make_listener})
+
+
+for name, mode, awkward in itertools.product(("tcp", "unix"), MODES, (False, True)):
+    label = f"{name.title()}{mode.title()}{'Awkward' if awkward else ''}"
+    globals()[f"TestListener{label}"] = listener_suite(name, mode, awkward)

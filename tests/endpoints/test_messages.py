@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import threading
 
@@ -11,7 +12,7 @@ import pytest
 import trio
 
 from wallsocket import aio, framing, tcp
-from wallsocket.errors import CutMessage, DeadlinePassed, EndOfStream, EndpointError, UsageError
+from wallsocket.errors import CutMessage, DeadlinePassed, EndOfStream, EndpointError, UsageError, WouldBlock
 
 FRAMES = framing.LengthPrefixed(4)
 
@@ -172,3 +173,75 @@ def test_a_cancelled_send_on_a_foreign_stream_is_not_repeated(backend):
         await listener.aclose()
 
     anyio.run(main, backend=backend)
+
+
+class _Struck(Exception):
+    """Raised by a signal handler."""
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_signal_does_not_end_a_receive_unless_its_handler_does(pair, raises):
+    a, b = pair
+    struck = []
+
+    def handler(*_):
+        struck.append(True)
+        if raises:
+            raise _Struck
+        if len(struck) == 3:
+            b.send_all(FRAMES.encode(b"after three signals"))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        stream = a.messages(FRAMES)
+        if raises:
+            with pytest.raises(_Struck):
+                stream.receive()
+        else:
+            assert stream.receive() == b"after three signals"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    b.send_all(FRAMES.encode(b"goes on"))
+    assert stream.receive(timeout_s=30) == b"goes on"
+    assert a.bytes_received == b.bytes_sent
+
+
+def test_one_byte_at_a_time_and_kept_bytes_first(pair):
+    a, b = pair
+    wire = FRAMES.encode_many([b"one", b"", b"three"])
+    stream = b.messages(FRAMES)
+    received = []
+    for at in range(len(wire)):
+        a.send_all(wire[at : at + 1])
+        try:
+            received += stream.receive_many(timeout_s=0)
+        except WouldBlock:
+            pass
+    while len(received) < 3:
+        received += stream.receive_many(timeout_s=30)
+    assert received == [b"one", b"", b"three"]
+    # What a receive_exactly() out of time has kept comes before what the kernel has.
+    a.send_all(wire[:2])
+    with pytest.raises(DeadlinePassed):
+        b.receive_exactly(4, timeout_s=0.05)
+    a.send_all(wire[2:])
+    assert [stream.receive(timeout_s=30) for _ in range(3)] == received
+
+
+def test_slow_peers_and_floods_cost_bounded_memory(pair):
+    a, b = pair
+    stream = b.messages(framing.LengthPrefixed(4, max_message=1 << 30))
+    # A length announced reserves nothing: only what came is kept.
+    a.send_all((1 << 30).to_bytes(4) + b"slow")
+    with pytest.raises(DeadlinePassed):
+        stream.receive(timeout_s=0.05)
+    assert stream._decoder.buffered == 8
+    stream = b.messages(framing.LengthPrefixed(1))
+    with pytest.raises(DeadlinePassed):
+        a.send_all(bytes(100_000_000), timeout_s=0.2)
+    # One receive takes 64 KiB at most, however much waits; an empty message is one byte of it.
+    for _ in range(3):
+        assert stream.receive() == b""
+        assert stream.waiting < 65536

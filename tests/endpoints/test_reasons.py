@@ -163,6 +163,31 @@ def test_a_slow_source_of_facts_does_not_hold_the_error(monkeypatch):
     assert any("nobody listens" in note for note in errors[0].__notes__)
 
 
+class BusyHost(Here):
+    """A host whose facts are worked out in Python for a second, with the interpreter's lock held."""
+
+    name = "busy"
+
+    def listeners(self, port=0):
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            pass
+        return super().listeners(port)
+
+
+def test_a_source_that_holds_the_interpreter_does_not_hold_the_error(monkeypatch):
+    monkeypatch.delenv("WALLSOCKET_REASONS", raising=False)
+    lookup._recent.clear()
+    start = time.monotonic()
+    with pytest.raises(ConnectionRefusedError) as caught:
+        tcp.connect(("127.0.0.1", free_port()), host=BusyHost())
+    took = time.monotonic() - start
+    assert reasons.of(caught.value).status == "late"
+    # The interpreter hands its lock over after 5 ms; a loaded machine after a while more.
+    assert took < 0.7
+    assert reasons.settle(caught.value, 20).cause.name == "nobody_listens"
+
+
 def test_off(monkeypatch):
     monkeypatch.setenv("WALLSOCKET_REASONS", "off")
     with pytest.raises(ConnectionRefusedError) as caught:

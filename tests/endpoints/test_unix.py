@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
+import anyio
 import pytest
 
-from wallsocket import framing, unix
-from wallsocket.errors import TruncatedDatagram, UsageError, WrongState
+from wallsocket import aio, framing, unix
+from wallsocket.errors import DeadlinePassed, TruncatedDatagram, UsageError, WouldBlock, WrongState
 
 
 def test_stream_with_path(tmp_path):
@@ -112,8 +113,6 @@ def test_datagrams(tmp_path):
 
 
 def test_a_full_receiver_makes_the_sender_wait(tmp_path):
-    from wallsocket.errors import DeadlinePassed
-
     with unix.bind(tmp_path / "a") as a, unix.Endpoint() as sender:
         with pytest.raises(DeadlinePassed):
             for _ in range(100_000):
@@ -138,3 +137,57 @@ def test_wrong_states_and_kinds(tmp_path):
         listener.listen()
     with unix.bind(tmp_path / "a") as a, pytest.raises(WrongState, match="has an address already"):
         a.bind(tmp_path / "b")
+
+
+def test_batches_of_datagrams(tmp_path):
+    with unix.bind(tmp_path / "a") as a, unix.Endpoint() as sender:
+        sender.connect(tmp_path / "a")
+        sent = [b"one", b"", b"three", b"four"]
+        assert sender.send_many(sent) == 4
+        assert [each.data for each in a.receive_many(3, timeout_s=10)] == sent[:3]
+        assert [each.data for each in a.receive_many(timeout_s=10)] == sent[3:]
+        with pytest.raises(WouldBlock):
+            a.receive_many(timeout_s=0)
+        with pytest.raises(DeadlinePassed, match="datagrams went out") as caught:
+            sender.send_many([b"x"] * 100_000, timeout_s=0.05)
+        came = 0
+        while came < caught.value.done:
+            came += len(a.receive_many(timeout_s=10))
+        assert came == caught.value.done
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_same_on_event_loops(backend, tmp_path):
+    async def check():
+        a, b = aio.unix.pair("seqpacket")
+        async with a, b:
+            assert a.peer_credentials == unix.Credentials(os.getpid(), os.geteuid(), os.getegid())
+            await a.send(b"too long for it")
+            with pytest.raises(TruncatedDatagram, match="15 bytes did not fit") as caught:
+                await b.receive(4)
+            assert caught.value.data == b"too "
+            read, write = os.pipe()
+            await a.send_descriptors(b"x", [write])
+            os.close(write)
+            data, descriptors = await b.receive_descriptors()
+            assert data == b"x"
+            os.write(descriptors[0], b"through")
+            assert os.read(read, 10) == b"through"
+            for descriptor in (*descriptors, read):
+                os.close(descriptor)
+            before = os.listdir("/proc/self/fd")
+            await a.send_descriptors(b"x", [0] * 8)
+            with pytest.raises(UsageError, match="more than max_descriptors=2"):
+                await b.receive_descriptors(max_descriptors=2)
+            assert len(os.listdir("/proc/self/fd")) == len(before)
+        async with await aio.unix.bind(tmp_path / "d") as service, aio.unix.Endpoint() as client:
+            client.connect(tmp_path / "d")
+            assert await client.send_many([b"one", b"two"]) == 2
+            assert [each.data for each in await service.receive_many()] == [b"one", b"two"]
+            await client.send(b"x" * 2000)
+            with pytest.raises(TruncatedDatagram, match="2000 bytes"):
+                await service.receive(1000)
+            with pytest.raises(FileNotFoundError):
+                await client.send(b"x", tmp_path / "missing")
+
+    anyio.run(check, backend=backend)

@@ -44,7 +44,7 @@ def stop(process):
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_examples_are_short_and_say_how_they_are_used(name):
     text = (EXAMPLES / name).read_text()
-    assert text.count("\n") <= 75
+    assert text.count("\n") <= 60
     if "sys.argv" in text:
         assert run(name).stderr.startswith(text.split('"""')[1].split("\n")[0])
 

@@ -1,12 +1,27 @@
 //! `wallsocket._core.framing`.
 
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
+use std::io::ErrorKind;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use wallsocket_framing::{Codec, Decode, Decoder, Fault, Header, Order, Refusal, Setup};
+use wallsocket_sys::socket;
+
+use crate::kernel::io_error;
+
+/// `MSG_DONTWAIT`, from linux/socket.h.
+const DONTWAIT: i32 = 0x40;
+/// Bytes that one receive takes at most.
+const ROOM: usize = 1 << 16;
+
+thread_local! {
+    /// Room for this thread's next receive. Taken out while in use: a signal handler may receive, too.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 mod raised {
     pyo3::import_exception!(wallsocket.errors, CutMessage);
@@ -72,12 +87,21 @@ fn encode_many<'py>(
     messages: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let mut wire = Vec::new();
-    for message in messages.try_iter()? {
-        with_bytes(&message?, |bytes| {
+    let mut append = |message: &Bound<'py, PyAny>| {
+        with_bytes(message, |bytes| {
             codec
                 .encode(bytes, &mut wire)
                 .map_err(|refusal| refusal_error(&refusal))
-        })?;
+        })
+    };
+    if let Ok(list) = messages.cast_exact::<PyList>() {
+        for message in list {
+            append(&message)?;
+        }
+    } else {
+        for message in messages.try_iter()? {
+            append(&message?)?;
+        }
     }
     Ok(PyBytes::new(messages.py(), &wire))
 }
@@ -94,25 +118,61 @@ impl PyDecoder {
             decoder: Box::new(Decoder::new(codec)),
         }
     }
+
+    fn messages_of<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let messages = PyList::empty(py);
+        let mut failed = None;
+        let mut sink = |message: &[u8]| {
+            if let Err(error) = messages.append(PyBytes::new(py, message)) {
+                failed = Some(error);
+            }
+        };
+        self.decoder
+            .feed(bytes, &mut sink)
+            .map_err(|fault| fault_error(&fault))?;
+        failed.map_or(Ok(messages), Err)
+    }
 }
 
 #[pymethods]
 impl PyDecoder {
     fn feed<'py>(&mut self, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        let py = data.py();
-        let messages = PyList::empty(py);
-        let mut failed = None;
-        with_bytes(data, |bytes| {
-            let mut sink = |message: &[u8]| {
-                if let Err(error) = messages.append(PyBytes::new(py, message)) {
-                    failed = Some(error);
-                }
+        with_bytes(data, |bytes| self.messages_of(data.py(), bytes))
+    }
+
+    /// Receives once on a stream socket: the count of bytes (0 at the end) and the messages that they complete, or
+    /// nothing when there are no bytes yet. The bytes never become a Python object.
+    fn receive<'py>(
+        slf: &Bound<'py, Self>,
+        descriptor: i32,
+        flags: i32,
+    ) -> PyResult<Option<(usize, Bound<'py, PyList>)>> {
+        let py = slf.py();
+        if let Some(fault) = slf.borrow().decoder.fault() {
+            return Err(fault_error(fault));
+        }
+        let mut room = SPARE.take();
+        room.resize(ROOM, 0);
+        let received = loop {
+            // No borrow of the decoder here: another thread may look at it while this one waits.
+            let result = if flags & DONTWAIT == 0 {
+                py.detach(|| socket::receive_by_number(descriptor, &mut room, flags))
+            } else {
+                socket::receive_by_number(descriptor, &mut room, flags)
             };
-            self.decoder
-                .feed(bytes, &mut sink)
-                .map_err(|fault| fault_error(&fault))
-        })?;
-        failed.map_or(Ok(messages), Err)
+            match result {
+                Err(error) if error.kind() == ErrorKind::Interrupted => py.check_signals()?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(None),
+                Err(error) => break Err(io_error(&error)),
+                Ok(0) => break Ok(Some((0, PyList::empty(py)))),
+                Ok(count) => {
+                    let found = slf.borrow_mut().messages_of(py, &room[..count]);
+                    break found.map(|messages| Some((count, messages)));
+                }
+            }
+        };
+        SPARE.set(room);
+        received
     }
 
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

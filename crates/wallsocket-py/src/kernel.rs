@@ -36,7 +36,7 @@ fn os_error(error: &netlink::Error) -> PyErr {
 }
 
 /// The same for a call of the system: the conversion of the standard library would lose the number.
-fn io_error(error: &std::io::Error) -> PyErr {
+pub(crate) fn io_error(error: &std::io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => PyOSError::new_err((number, netlink::strerror(number))),
         None => PyOSError::new_err(error.to_string()),

@@ -151,6 +151,15 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: i32) -> io::Res
     })
 }
 
+/// The same for a descriptor that other code of this process owns, by number.
+///
+/// # Errors
+/// EBADF when the number is not open, ENOTSOCK when it is no socket.
+pub fn receive_by_number(descriptor: RawFd, buffer: &mut [u8], flags: i32) -> io::Result<usize> {
+    // SAFETY: the pointer and length describe `buffer`, which lives through the call; the kernel checks the number.
+    checked_size(unsafe { libc::recv(descriptor, buffer.as_mut_ptr().cast(), buffer.len(), flags) })
+}
+
 /// Asks an ioctl whose answer is one int: FIONREAD (SIOCINQ), SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK.
 pub fn ioctl_int(socket: BorrowedFd<'_>, request: u64) -> io::Result<i32> {
     let mut value: libc::c_int = 0;

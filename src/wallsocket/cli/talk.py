@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import select
@@ -18,8 +19,9 @@ from ..endpoints.steps import READABLE
 from ..errors import DeadlinePassed, EndOfStream, WallsocketError, WouldBlock
 from ..framing import Framing, from_text
 from ..framing.text import GRAMMAR
+from . import options
 
-__all__ = ["Talk", "failed", "framing", "hex_view", "text_of"]
+__all__ = ["Talk", "failed", "hex_view", "talking", "text_of", "timeout"]
 
 #: Seconds after which a transfer shows progress on a terminal.
 _PROGRESS_AFTER_S: Final = 1.0
@@ -50,8 +52,37 @@ class FramingName(_ParamType):
             self.fail(str(error), parameter, context)
 
 
-#: ``--framing``, given as ``codec: Framing | None``.
-framing = click.option("--framing", "codec", type=FramingName(), help=f"Cut the stream into messages: {GRAMMAR}.")
+#: What `talking` may be given.
+_OPTIONS: Final = {
+    "idle": click.option("--idle", "idle_s", type=options.DURATION, help="End when nothing moved for this time."),
+    "framing": click.option("--framing", "codec", type=FramingName(), help=f"Cut the stream into messages: {GRAMMAR}."),
+    "hex": click.option("--hex", "as_hex", is_flag=True, help="Show received bytes as hex and characters."),
+    "json": options.json,
+    "quiet": options.quiet,
+}
+timeout = click.option("--timeout", "timeout_s", type=options.DURATION, help="Give up connecting after this time.")
+
+
+def talking(*names: str) -> Callable[[Callable[..., None]], Callable[..., int]]:
+    """Give a command the options of `_OPTIONS` as a `Talk`, its first argument, and let it fail as commands do."""
+
+    def decorate(body: Callable[..., None]) -> Callable[..., int]:
+        @functools.wraps(body)
+        def command(**arguments: Any) -> int:
+            talk = Talk(
+                codec=arguments.pop("codec", None),
+                as_json=arguments.pop("as_json", False),
+                as_hex=arguments.pop("as_hex", False),
+                quiet=arguments.pop("quiet", False),
+                idle_s=arguments.pop("idle_s", None),
+            )
+            return run_talk(functools.partial(body, talk, **arguments), talk)
+
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate
 
 
 def hex_view(data: bytes, start: int = 0) -> Iterator[str]:
@@ -260,10 +291,11 @@ def _amount(count: float) -> str:
     return ""
 
 
-def run_talk(talk: Callable[[], None]) -> int:
-    """Run a command's body; return its exit status: 0, or 1 when the network said no."""
+def run_talk(body: Callable[[], None], talk: Talk) -> int:
+    """Run a command's body; return its exit status."""
     try:
-        talk()
+        body()
+        talk.summary()
     except DeadlinePassed as error:
         raise failed(error) from None
     except BrokenPipeError as error:

@@ -11,8 +11,7 @@ import click
 
 from ..errors import DeadlinePassed
 from . import options
-from .talk import Talk, named, run_talk
-from .tcp import hexadecimal
+from .talk import Talk, named, talking
 
 join = click.option("--join", "group", metavar="GROUP", help="Join this multicast group.")
 interface = click.option("-i", "--interface", metavar="NAME", help="Interface for multicast.")
@@ -32,10 +31,9 @@ def command() -> None:
 @click.option("--ttl", type=click.IntRange(1, 255), help="Hops that the datagram may take.")
 @click.option("--broadcast", is_flag=True, help="Allow broadcast addresses.")
 @interface
-@hexadecimal
-@options.json
-@options.quiet
+@talking("hex", "json", "quiet")
 def send(
+    talk: Talk,
     address: str,
     text: str | None,
     lines: bool,
@@ -44,41 +42,32 @@ def send(
     ttl: int | None,
     broadcast: bool,
     interface: str | None,
-    as_hex: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
+) -> None:
     """Send TEXT, or standard input, to HOST:PORT as one datagram."""
     from ..endpoints import addresses
 
-    talk = Talk(codec=None, as_json=as_json, as_hex=as_hex, quiet=quiet, idle_s=None)
-
-    def body() -> None:
-        with _endpoint(address, source) as endpoint:
-            _adjust(endpoint, ttl, broadcast, interface)
-            unicast = not (broadcast or _is_multicast(addresses.parse(address, "udp").host))
-            if unicast:
-                endpoint.connect(address)
-                endpoint.collect_icmp_errors()
-            to = None if unicast else address
-            if text is not None:
-                payloads = [text.encode()]
-            elif lines:
-                payloads = [line.rstrip(b"\n") for line in sys.stdin.buffer]
-            else:
-                payloads = [sys.stdin.buffer.read()]
-            for payload in payloads:
-                endpoint.send(payload, to)
-                talk.bytes_out += len(payload)
-            deadline = time.monotonic() + (0.0 if wait_s is None else wait_s)
-            while wait_s is not None and (left_s := deadline - time.monotonic()) > 0:
-                try:
-                    _show(talk, endpoint.receive(timeout_s=left_s))
-                except DeadlinePassed:
-                    break
-        talk.summary()
-
-    return run_talk(body)
+    with _endpoint(address, source) as endpoint:
+        _adjust(endpoint, ttl, broadcast, interface)
+        unicast = not (broadcast or _is_multicast(addresses.parse(address, "udp").host))
+        if unicast:
+            endpoint.connect(address)
+            endpoint.collect_icmp_errors()
+        to = None if unicast else address
+        if text is not None:
+            payloads = [text.encode()]
+        elif lines:
+            payloads = [line.rstrip(b"\n") for line in sys.stdin.buffer]
+        else:
+            payloads = [sys.stdin.buffer.read()]
+        for payload in payloads:
+            endpoint.send(payload, to)
+            talk.bytes_out += len(payload)
+        deadline = time.monotonic() + (0.0 if wait_s is None else wait_s)
+        while wait_s is not None and (left_s := deadline - time.monotonic()) > 0:
+            try:
+                _show(talk, endpoint.receive(timeout_s=left_s))
+            except DeadlinePassed:
+                break
 
 
 @command.command()
@@ -89,10 +78,9 @@ def send(
 @click.option("--count", type=click.IntRange(min=1), help="End after so many datagrams.")
 @click.option("--echo", is_flag=True, help="Answer each datagram with itself.")
 @options.duration
-@hexadecimal
-@options.json
-@options.quiet
+@talking("hex", "json", "quiet")
 def listen(
+    talk: Talk,
     address: str,
     group: str | None,
     interface: str | None,
@@ -100,82 +88,64 @@ def listen(
     count: int | None,
     echo: bool,
     for_s: float | None,
-    as_hex: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
+) -> None:
     """Show what comes to [HOST]:PORT, with sender, destination, interface and TTL."""
     from .. import udp
 
-    talk = Talk(codec=None, as_json=as_json, as_hex=as_hex, quiet=quiet, idle_s=None)
-
-    def body() -> None:
-        with udp.bind(address, reuse_address=group is not None, details=True) as endpoint:
-            if group is not None:
-                endpoint.join(group, interface=interface or 0, source=only)
-            talk.event("listening", local=named(endpoint.local), **({"group": group} if group else {}))
-            deadline = None if for_s is None else time.monotonic() + for_s
-            seen = 0
-            try:
-                while count is None or seen < count:
-                    left_s = None if deadline is None else max(deadline - time.monotonic(), 0)
-                    datagram = endpoint.receive(timeout_s=left_s)
-                    seen += 1
-                    _show(talk, datagram)
-                    if echo:
-                        endpoint.reply(datagram, datagram.data)
-            except DeadlinePassed:
-                pass
-            except BlockingIOError:
-                pass  # the time was over between two datagrams
-            if endpoint.dropped:
-                talk.event("dropped", datagrams=endpoint.dropped)
-        talk.summary()
-
-    return run_talk(body)
+    with udp.bind(address, reuse_address=group is not None, details=True) as endpoint:
+        if group is not None:
+            endpoint.join(group, interface=interface or 0, source=only)
+        talk.event("listening", local=named(endpoint.local), **({"group": group} if group else {}))
+        deadline = None if for_s is None else time.monotonic() + for_s
+        seen = 0
+        try:
+            while count is None or seen < count:
+                left_s = None if deadline is None else max(deadline - time.monotonic(), 0)
+                datagram = endpoint.receive(timeout_s=left_s)
+                seen += 1
+                _show(talk, datagram)
+                if echo:
+                    endpoint.reply(datagram, datagram.data)
+        except DeadlinePassed:
+            pass
+        except BlockingIOError:
+            pass  # the time was over between two datagrams
+        if endpoint.dropped:
+            talk.event("dropped", datagrams=endpoint.dropped)
 
 
 @command.command()
 @click.argument("address")
-@hexadecimal
-@options.json
-@options.quiet
-@click.option("--idle", "idle_s", type=options.DURATION, help="End when nothing moved for this time.")
-def connect(address: str, as_hex: bool, as_json: bool, quiet: bool, idle_s: float | None) -> int:
+@talking("idle", "hex", "json", "quiet")
+def connect(talk: Talk, address: str) -> None:
     """Talk with HOST:PORT: each line of standard input is a datagram, each answer is shown."""
     import select
 
     from .. import udp
 
-    talk = Talk(codec=None, as_json=as_json, as_hex=as_hex, quiet=quiet, idle_s=idle_s)
-
-    def body() -> None:
-        with udp.connect(address) as endpoint:
-            talk.event("connected", peer=named(endpoint.peer), local=named(endpoint.local))
-            reading, pending = True, b""
-            while True:
-                poll = select.poll()
-                poll.register(endpoint.fileno(), select.POLLIN)
-                if reading:
-                    poll.register(0, select.POLLIN)
-                wait_s = idle_s if reading else min(idle_s or 1.0, 1.0)
-                ready = dict(poll.poll(None if wait_s is None else wait_s * 1000))
-                if not ready:
-                    break
-                if 0 in ready:
-                    data = os.read(0, 65536)
-                    *full, pending = (pending + data).split(b"\n")
-                    if not data:
-                        reading = False
-                        full += [pending] if pending else []
-                    for line in full:
-                        endpoint.send(line)
-                        talk.bytes_out += len(line)
-                if endpoint.fileno() in ready:
-                    _show(talk, endpoint.receive(timeout_s=0))
-        talk.summary()
-
-    return run_talk(body)
+    with udp.connect(address) as endpoint:
+        talk.event("connected", peer=named(endpoint.peer), local=named(endpoint.local))
+        reading, pending = True, b""
+        while True:
+            poll = select.poll()
+            poll.register(endpoint.fileno(), select.POLLIN)
+            if reading:
+                poll.register(0, select.POLLIN)
+            wait_s = talk.idle_s if reading else min(talk.idle_s or 1.0, 1.0)
+            ready = dict(poll.poll(None if wait_s is None else wait_s * 1000))
+            if not ready:
+                break
+            if 0 in ready:
+                data = os.read(0, 65536)
+                *full, pending = (pending + data).split(b"\n")
+                if not data:
+                    reading = False
+                    full += [pending] if pending else []
+                for line in full:
+                    endpoint.send(line)
+                    talk.bytes_out += len(line)
+            if endpoint.fileno() in ready:
+                _show(talk, endpoint.receive(timeout_s=0))
 
 
 def _endpoint(address: str, source: str | None) -> Any:

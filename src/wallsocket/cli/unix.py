@@ -7,10 +7,10 @@ from typing import Literal
 
 import click
 
-from ..framing import Framing
-from . import options
-from .talk import Talk, framing, named, run_talk
-from .tcp import hexadecimal, idle, serve_echo, timeout
+from .talk import Talk, named, talking, timeout
+from .tcp import serve_echo
+
+Kind = Literal["stream", "seqpacket", "datagram"]
 
 kind = click.option(
     "--kind",
@@ -30,82 +30,42 @@ def command() -> None:
 @click.argument("path")
 @kind
 @timeout
-@idle
-@framing
-@hexadecimal
-@options.json
-@options.quiet
-def connect(
-    path: str,
-    kind: Literal["stream", "seqpacket", "datagram"],
-    timeout_s: float | None,
-    idle_s: float | None,
-    codec: Framing[bytes] | None,
-    as_hex: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
+@talking("idle", "framing", "hex", "json", "quiet")
+def connect(talk: Talk, path: str, kind: Kind, timeout_s: float | None) -> None:
     """Connect to the socket at PATH."""
     from .. import unix
 
     if kind == "datagram":
         raise click.UsageError("datagrams have no connection; use 'unix send --kind datagram'")
-    talk = Talk(codec=codec, as_json=as_json, as_hex=as_hex, quiet=quiet, idle_s=idle_s)
-
-    def body() -> None:
-        with unix.connect(path, kind=kind, timeout_s=timeout_s) as connection:
-            who = connection.peer_credentials
-            talk.event("connected", peer=named(connection.peer), pid=who.pid, uid=who.uid)
-            talk.pump(connection)
-        talk.summary()
-
-    return run_talk(body)
+    with unix.connect(path, kind=kind, timeout_s=timeout_s) as connection:
+        who = connection.peer_credentials
+        talk.event("connected", peer=named(connection.peer), pid=who.pid, uid=who.uid)
+        talk.pump(connection)
 
 
 @command.command()
 @click.argument("path")
 @kind
 @click.option("--keep", is_flag=True, help="Go on after the first connection; each is answered with what it sent.")
-@idle
-@framing
-@hexadecimal
-@options.json
-@options.quiet
-def listen(
-    path: str,
-    kind: Literal["stream", "seqpacket", "datagram"],
-    keep: bool,
-    idle_s: float | None,
-    codec: Framing[bytes] | None,
-    as_hex: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
+@talking("idle", "framing", "hex", "json", "quiet")
+def listen(talk: Talk, path: str, kind: Kind, keep: bool) -> None:
     """Listen at PATH; a file that no process has open is replaced. Datagrams are shown as they come."""
     from .. import unix
 
-    talk = Talk(codec=codec, as_json=as_json, as_hex=as_hex, quiet=quiet, idle_s=idle_s)
-
-    def body() -> None:
-        if kind == "datagram":
-            with unix.bind(path) as endpoint:
-                talk.event("listening", local=named(endpoint.local))
-                while True:
-                    datagram = endpoint.receive(timeout_s=idle_s)
-                    talk.show(datagram.data, peer=named(datagram.peer or ""))
-        with unix.listen(path, kind=kind) as listener:
-            talk.event("listening", local=named(listener.local))
-            if keep:
-                serve_echo(listener, talk, codec)
-                return
-            connection = listener.accept()
-            with connection:
-                who = connection.peer_credentials
-                talk.event("accepted", pid=who.pid, uid=who.uid)
-                talk.pump(connection)
-        talk.summary()
-
-    return run_talk(body)
+    if kind == "datagram":
+        with unix.bind(path) as endpoint:
+            talk.event("listening", local=named(endpoint.local))
+            while True:
+                datagram = endpoint.receive(timeout_s=talk.idle_s)
+                talk.show(datagram.data, peer=named(datagram.peer or ""))
+    with unix.listen(path, kind=kind) as listener:
+        talk.event("listening", local=named(listener.local))
+        if keep:
+            serve_echo(listener, talk)
+        with listener.accept() as connection:
+            who = connection.peer_credentials
+            talk.event("accepted", pid=who.pid, uid=who.uid)
+            talk.pump(connection)
 
 
 @command.command()
@@ -113,30 +73,20 @@ def listen(
 @click.argument("text", required=False)
 @kind
 @timeout
-@framing
-@options.quiet
-def send(
-    path: str,
-    text: str | None,
-    kind: Literal["stream", "seqpacket", "datagram"],
-    timeout_s: float | None,
-    codec: Framing[bytes] | None,
-    quiet: bool,
-) -> int:
+@talking("framing", "json", "quiet")
+def send(talk: Talk, path: str, text: str | None, kind: Kind, timeout_s: float | None) -> None:
     """Send TEXT (or standard input, as one message) to the socket at PATH."""
     from .. import unix
 
-    def body() -> None:
-        data = text.encode() if text is not None else sys.stdin.buffer.read()
-        if kind == "datagram":
-            with unix.Endpoint() as endpoint:
-                endpoint.send(data, path, timeout_s=timeout_s)
-            return
-        with unix.connect(path, kind=kind, timeout_s=timeout_s) as connection:
-            if codec is not None:
-                connection.messages(codec).send(data)
-            else:
-                connection.send_all(data)
-            connection.close(graceful=True, timeout_s=10)
-
-    return run_talk(body)
+    data = text.encode() if text is not None else sys.stdin.buffer.read()
+    talk.bytes_out = len(data)
+    if kind == "datagram":
+        with unix.Endpoint() as endpoint:
+            endpoint.send(data, path, timeout_s=timeout_s)
+        return
+    with unix.connect(path, kind=kind, timeout_s=timeout_s) as connection:
+        if talk.codec is not None:
+            connection.messages(talk.codec).send(data)
+        else:
+            connection.send_all(data)
+        connection.close(graceful=True, timeout_s=10)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self
 
 from ..errors import UsageError, WrongState
 from . import addresses
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
     from ..kernel import Host
     from .options import Options
 
-__all__ = ["Base", "default_host"]
+__all__ = ["Base", "Blocking", "Inet", "default_host"]
 
 
 def default_host(host: Host | None) -> Host:
     """Return ``host``, or the caller's own."""
+    # Loaded with the first endpoint: a call that fails has no time to spare for it.
+    from . import reasons  # noqa: F401
+
     if host is not None:
         return host
     from ..kernel import here
@@ -102,12 +106,18 @@ class Base:
     def detach(self) -> int:
         """Give the descriptor away: the endpoint is closed, the socket is not."""
         self._require_open("detach")
+        self._release()
         self._state = "closed"
         return self._socket.detach()
 
     def _close(self) -> None:
-        self._state = "closed"
+        if self._state != "closed":
+            self._release()
+            self._state = "closed"
         self._socket.close()
+
+    def _release(self) -> None:
+        """Have nobody watch the descriptor any more; it is about to be closed or given away."""
 
     def _require_open(self, call: str) -> None:
         if self._state == "closed":
@@ -137,6 +147,50 @@ class Base:
         except OSError:
             ends = "?"
         return f"<{self._name()} {self._state} {ends} fd={self._socket.fileno()}>"
+
+
+class Blocking(Base):
+    """Endpoints whose calls wait by themselves, and whose close() has nothing to wait for."""
+
+    def close(self) -> None:
+        """Close. Harmless when repeated."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+class Inet(Base):
+    """Endpoints over IPv4 or IPv6, made around a socket or with a new one.
+
+    Args:
+        sock: the socket to use; a new one by default.
+        host: whose socket it is; the caller's own host by default.
+        state: of ``sock``.
+        ipv6: family of a new socket.
+    """
+
+    socket_kind: ClassVar[int] = socket.SOCK_STREAM
+
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        home = default_host(host)
+        if sock is None:
+            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, self.socket_kind)
+        if not self.blocking:
+            sock.setblocking(False)
+        super().__init__(sock, home, state)
 
 
 def make_socket(host: Host, family: int, kind: int, protocol: int = 0) -> socket.socket:

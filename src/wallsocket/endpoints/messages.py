@@ -12,7 +12,7 @@ from ..framing import Framing
 from ..framing.protocol import MessageT
 from . import flags as msg
 from .steps import READABLE, Steps, run
-from .stream import RECEIVE_SIZE, Progress
+from .stream import RECEIVE_SIZE, Progress, Receive, StreamSteps
 
 __all__ = ["MessageSteps", "MessageStream", "StreamOfBytes"]
 
@@ -52,6 +52,9 @@ class MessageSteps(Generic[MessageT]):
         self._now_receive: Callable[[int, int], bytes | None] | None = getattr(stream, "_now_receive", None)
         self._now_send: Callable[[bytes, int], int | None] | None = getattr(stream, "_now_send", None)
         self._simple = self._now_send is not None and not framing.ends_with_stream
+        # A compiled decoder receives by itself: the bytes on their way never become a Python object.
+        self._direct: Receive[MessageT] | None = getattr(self._decoder, "receive", None)
+        self._plain = stream if isinstance(stream, StreamSteps) and stream._plain and self._direct is not None else None
 
     @property
     def framing(self) -> Framing[MessageT]:
@@ -74,8 +77,23 @@ class MessageSteps(Generic[MessageT]):
             found = list(self._queue)
             self._queue.clear()
             return found
-        if self._decoder.fault is not None:
-            raise self._decoder.fault
+        plain = self._plain
+        if plain is not None and not plain._kept:
+            assert self._direct is not None
+            while not self._ended:
+                got = plain._now_decoded(self._direct, flags)
+                if got is None:
+                    if flags & msg.DONTWAIT:
+                        return None
+                    break  # an adopted socket with a time limit of its own: recv() below keeps it
+                count, found = got
+                if found:
+                    return found
+                if not count:
+                    self._ended = True
+                    return self._decoder.finish()
+        if (fault := self._decoder.fault) is not None:
+            raise fault
         receive = self._now_receive
         while not self._ended:
             if receive is None or (data := receive(RECEIVE_SIZE, flags)) is None:
@@ -204,21 +222,20 @@ class MessageStream(MessageSteps[MessageT]):
             UnsendableMessage: the framing cannot carry it; nothing was sent.
             DeadlinePassed: the rest is kept; call `flush`, or send the next message.
         """
-        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         wire = self._framing.encode(message)
         if timeout_s is not None or progress is not None:
+            flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
             run(self._send_encoded(wire, flags, progress), self._stream, timeout_s, "send")
-        elif not self._now_encoded(wire, flags):
-            run(self._send_rest(wire, flags), self._stream, None, "send")
+        elif not self._now_encoded(wire, msg.NOSIGNAL):
+            run(self._send_rest(wire, msg.NOSIGNAL), self._stream, None, "send")
 
     def send_many(self, messages: Iterable[MessageT], *, timeout_s: float | None = None) -> None:
         """Send messages in as few system calls as possible."""
-        flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         wire = self._framing.encode_many(messages)
         if timeout_s is not None:
-            run(self._send_encoded(wire, flags), self._stream, timeout_s, "send")
-        elif not self._now_encoded(wire, flags):
-            run(self._send_rest(wire, flags), self._stream, None, "send")
+            run(self._send_encoded(wire, msg.SEND_NOW), self._stream, timeout_s, "send")
+        elif not self._now_encoded(wire, msg.NOSIGNAL):
+            run(self._send_rest(wire, msg.NOSIGNAL), self._stream, None, "send")
 
     def flush(self, *, timeout_s: float | None = None) -> None:
         """Send what a send that ran out of time left over."""

@@ -16,14 +16,13 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from ..errors import DatagramTooLong, UsageError
 from . import flags as msg
-from .base import Base, byte_view, default_host, make_socket
+from .base import Base, Blocking, byte_view, default_host, make_socket
 from .states import UDP
 from .steps import READABLE, WRITABLE, Steps, run
 
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "Packet"]
 
 BUFFER_SIZE: Final = 65536
+
+_CONNECTED: Final = UDP.allowing("send")
+_SENDABLE: Final = UDP.allowing("sendto")
 
 
 class Packet(msgspec.Struct, frozen=True, gc=False):
@@ -138,7 +140,7 @@ class EndpointSteps(Base):
             yield READABLE
 
     def _send(self, data: Any, to: str | None, flags: int) -> Steps[None]:
-        if self._state not in UDP.allowing("send" if to is None else "sendto"):
+        if self._state not in (_CONNECTED if to is None else _SENDABLE):
             self._wrong("send" if to is None else "sendto")
         while True:
             try:
@@ -168,7 +170,7 @@ class EndpointSteps(Base):
             yield WRITABLE
 
 
-class Endpoint(EndpointSteps):
+class Endpoint(EndpointSteps, Blocking):
     """A raw IPv4 socket.
 
     Args:
@@ -195,18 +197,6 @@ class Endpoint(EndpointSteps):
         """Send one packet: a payload, or header and payload with ``own_header``."""
         flags = 0 if timeout_s is None else msg.DONTWAIT
         run(self._send(data, to, flags), self, timeout_s, "send")
-
-    def close(self) -> None:
-        """Close."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def protocol_number(protocol: int | str) -> int:

@@ -23,17 +23,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from ..kernel import causes
+from ..kernel.causes import Cause
 from . import addresses
 
 if TYPE_CHECKING:
     from ..kernel import Host, InetSocket
-    from ..kernel.causes import Cause
     from .base import Base
 
 __all__ = ["DEADLINE_S", "Failure", "Reason", "attach", "explain", "of", "settle"]
 
 #: Seconds that a failing call may take longer for its reason.
 DEADLINE_S = 0.002
+#: Of which so much is left for waking up: a thread that waits until the last moment is back after it.
+_WAKING_S: Final = 0.0005
 #: Share of that time in which the holders of sockets are searched: there is no index of them.
 OWNERS_SHARE: Final = 0.4
 #: Seconds between two lookups for the same error and destination.
@@ -77,6 +80,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         target: the address that the call was about, as Python's ``socket`` writes it; ``None`` when unknown.
         reuse_address: whether the socket has SO_REUSEADDR.
         broadcast: whether the socket has SO_BROADCAST.
+        reporter: who sent the ICMP error, if one came.
+        icmp: its type and code.
 
     """
 
@@ -86,6 +91,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     target: Any = None
     reuse_address: bool = False
     broadcast: bool = False
+    reporter: str | None = None
+    icmp: tuple[int, int] | None = None
 
 
 class _Note:
@@ -165,14 +172,14 @@ def attach(
     if named is not None and where and str(named) not in where and isinstance(named, str):
         where += f" ({named})"
     error.add_note(f"{protocol} {doing}{where} on host {host.name}")
-    failure = _failure(error.errno, doing, protocol or "tcp", target, endpoint)
+    failure = _failure(error, doing, protocol or "tcp", target, endpoint)
     note = _Note(error, Reason("late"))
     setattr(error, _ATTRIBUTE, note)
     _limited(failure, host, note)
     return error
 
 
-def _failure(number: int, doing: str, protocol: str, target: Any, endpoint: Base | None) -> Failure:
+def _failure(error: OSError, doing: str, protocol: str, target: Any, endpoint: Base | None) -> Failure:
     reuse = broadcast = False
     if endpoint is not None and endpoint.fileno() >= 0:
         sock = endpoint.socket
@@ -182,7 +189,14 @@ def _failure(number: int, doing: str, protocol: str, target: Any, endpoint: Base
         except OSError:
             pass
     return Failure(
-        number=number, call=doing, protocol=protocol, target=target, reuse_address=reuse, broadcast=broadcast
+        number=error.errno or 0,
+        call=doing,
+        protocol=protocol,
+        target=target,
+        reuse_address=reuse,
+        broadcast=broadcast,
+        reporter=getattr(error, "reporter", None),
+        icmp=getattr(error, "icmp", None),
     )
 
 
@@ -224,7 +238,9 @@ class _Worker:
     def look_up(self, failure: Failure, host: Host, note: _Note, timeout_s: float) -> None:
         if not self._busy.acquire(blocking=False):
             return  # an earlier lookup still waits for its facts
-        done = threading.Event()
+        # A bare lock: the waiting thread has nothing to do when the time is over but to take the interpreter's lock.
+        done = threading.Lock()
+        done.acquire()
         deadline = time.monotonic() + timeout_s * OWNERS_SHARE
 
         def task() -> None:
@@ -232,10 +248,10 @@ class _Worker:
                 note.complete(look_up(failure, host, deadline))
             finally:
                 self._busy.release()
-                done.set()
+                done.release()
 
         self._tasks.put(task)
-        done.wait(timeout_s)
+        done.acquire(timeout=timeout_s - _WAKING_S)
 
 
 _the_worker: _Worker | None = None
@@ -266,8 +282,6 @@ def look_up(failure: Failure, host: Host, deadline: float) -> Reason:
 
 def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     if failure.number in (errno.EMFILE, errno.ENFILE):
-        from ..kernel import causes
-
         # Counting them would need a descriptor.
         return causes.no_descriptors(host.limits(), None, whole_system=failure.number == errno.ENFILE)
     if failure.protocol == "unix":
@@ -276,6 +290,10 @@ def _cause(failure: Failure, host: Host, deadline: float) -> Cause | None:
     target = failure.target
     if find is None or not isinstance(target, tuple) or len(target) < 2:
         return None
+    if failure.reporter is not None and failure.icmp is not None:
+        told = causes.told_by_router(failure.reporter, str(target[0]).partition("%")[0], int(target[1]), failure.icmp)
+        if told is not None:
+            return told
     return find(failure, host, str(target[0]).partition("%")[0], int(target[1]), deadline)
 
 
@@ -291,8 +309,6 @@ def _transport(failure: Failure) -> Literal["tcp", "udp"]:
 
 
 def _refused(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     listeners = host.listeners()
     local = [entry.address for entry in host.addresses()]
     concerned = [sock for sock in listeners if sock.local.port in (port, causes.swapped_port(port))]
@@ -300,8 +316,6 @@ def _refused(failure: Failure, host: Host, name: str, port: int, deadline: float
 
 
 def _in_use(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     protocol = _transport(failure)
     sockets = host.sockets(protocol, local_port=port)
     return causes.address_in_use(
@@ -315,8 +329,6 @@ def _in_use(failure: Failure, host: Host, name: str, port: int, deadline: float)
 
 
 def _not_available(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     if failure.call in ("bind", "join"):
         return causes.address_not_local(name, host.addresses(), host.links())
     if failure.protocol == "tcp":
@@ -327,8 +339,6 @@ def _not_available(failure: Failure, host: Host, name: str, port: int, deadline:
 
 
 def _unreachable(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     try:
         route = host.route_to(name)
     except OSError:
@@ -341,8 +351,6 @@ def _unreachable(failure: Failure, host: Host, name: str, port: int, deadline: f
 
 
 def _denied(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
-    from ..kernel import causes
-
     if failure.call == "bind":
         return causes.port_not_permitted(port, host.limits())
     found = causes.broadcast_not_allowed(name, failure.broadcast, host.addresses())
@@ -351,8 +359,6 @@ def _denied(failure: Failure, host: Host, name: str, port: int, deadline: float)
 
 def _no_answer(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:
     """Why nothing came back: the accept queue of a listener here is full, or the next hop is silent."""
-    from ..kernel import causes
-
     if failure.call != "connect":
         return None
     if name in {entry.address for entry in host.addresses()} and failure.protocol == "tcp":
@@ -377,8 +383,6 @@ _BY_NUMBER: Final[dict[int, Callable[[Failure, Host, str, int, float], Cause | N
 
 
 def _unix_cause(failure: Failure) -> Cause | None:
-    from ..kernel.causes import Cause
-
     name = failure.target
     if isinstance(name, bytes) and name.startswith(b"\0"):
         if failure.number == errno.ECONNREFUSED:

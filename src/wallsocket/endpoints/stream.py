@@ -10,12 +10,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from ..errors import DeadlinePassed, EndOfStream, UsageError, WouldBlock
 from . import flags as msg
-from .base import Base, byte_view, positive
+from .base import Base, Blocking, byte_view, positive
 from .states import TCP
 from .steps import READABLE, WRITABLE, Steps, run
 
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["BlockingStream", "Progress", "StreamSteps"]
 
 MessageT = TypeVar("MessageT")
+T = TypeVar("T")
+
+#: Receives from a descriptor into a decoder: descriptor, flags -> count of bytes and messages; ``None``: nothing yet.
+Receive: TypeAlias = Callable[[int, int], tuple[int, list[T]] | None]
 
 #: Called as bytes leave: ``progress(bytes so far, bytes in all)``; the total is ``None`` when unknown.
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -53,6 +56,8 @@ class StreamSteps(Base):
         super().__init__(sock, host, state)
         #: Bytes that a receive_exactly() had taken when it was cancelled; the next receive returns them first.
         self._kept = b""
+        #: Whether bytes come out of the descriptor as they are: not with TLS, nor where messages are kept apart.
+        self._plain = type(sock) is socket.socket and sock.type == socket.SOCK_STREAM
         self._bytes_sent = 0
         self._bytes_received = 0
 
@@ -89,6 +94,25 @@ class StreamSteps(Base):
             elif max_bytes:
                 self._state = _AFTER_PEERS_END.get(self._state, self._state)
             return data
+
+    def _put_back(self, data: bytes) -> None:
+        """Keep for the next receive what a cancelled one had taken."""
+        self._kept = data + self._kept
+
+    def _now_decoded(self, receive: Receive[T], flags: int) -> tuple[int, list[T]] | None:
+        """Receive into a compiled decoder: the count of bytes and the messages, or ``None`` as `_now_receive`."""
+        if self._state not in _CAN_RECEIVE:
+            self._wrong("receive")
+        try:
+            got = receive(self._socket.fileno(), flags)
+        except OSError as error:
+            raise self._broken(error, "receive") from None
+        if got is not None:
+            if got[0]:
+                self._bytes_received += got[0]
+            else:
+                self._state = _AFTER_PEERS_END.get(self._state, self._state)
+        return got
 
     def _receive(self, max_bytes: int, flags: int) -> Steps[bytes]:
         while (data := self._now_receive(max_bytes, flags)) is None:
@@ -297,7 +321,7 @@ class StreamSteps(Base):
         return self._failed(error, doing)
 
 
-class BlockingStream(StreamSteps):
+class BlockingStream(StreamSteps, Blocking):
     """The calls that blocking connections of TCP and Unix sockets share; ``timeout_s`` is as `wallsocket.tcp` says."""
 
     def receive_into(self, buffer: Any, *, timeout_s: float | None = None, fill: bool = False) -> int:
@@ -379,14 +403,6 @@ class BlockingStream(StreamSteps):
         from .messages import MessageStream
 
         return MessageStream(self, framing)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def check_size(max_bytes: int) -> int:

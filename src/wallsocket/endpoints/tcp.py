@@ -11,19 +11,18 @@ import contextlib
 import errno
 import socket
 import struct
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import DeadlinePassed, UsageError, WouldBlock
 from . import addresses
 from . import flags as msg
+from .accepting import AcceptedT, Accepting
 from .addresses import Address, Target
-from .base import Base, default_host, make_socket
+from .base import Base, Blocking, Inet, default_host, make_socket
 from .states import TCP
-from .steps import READABLE, WRITABLE, AnyReady, Pause, Steps, run
+from .steps import WRITABLE, AnyReady, Steps, run
 from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
 
 if TYPE_CHECKING:
@@ -41,16 +40,6 @@ KERNEL_STATES: Final = (
     "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
     "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
 )  # fmt: skip
-
-#: Errors of accept() that belong to one lost connection, not to the listener (accept(2), "Error handling").
-_LOST: Final = frozenset(
-    {
-        errno.ECONNABORTED, errno.ENETDOWN, errno.EPROTO, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET,
-        errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM,
-    }
-)  # fmt: skip
-#: Errors of accept() that pass when something is closed or freed.
-_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _SO_LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
@@ -204,7 +193,6 @@ class ConnectionSteps(StreamSteps):
 _CAN_CONNECT: Final = TCP.allowing("connect")
 _CAN_BIND: Final = TCP.allowing("bind")
 _CAN_LISTEN: Final = TCP.allowing("listen")
-_CAN_ACCEPT: Final = TCP.allowing("accept")
 
 
 def disconnect(sock: socket.socket) -> None:
@@ -249,40 +237,19 @@ class Backlog:
     half_open: int | None
 
 
-class ListenerSteps(Base):
+class ListenerSteps(Accepting):
     """A listening socket: operations as steps, and everything that never waits."""
 
-    graph = TCP
     protocol = "tcp"
 
     def __init__(self, sock: socket.socket, host: Host, state: str = "created") -> None:
         super().__init__(sock, host, state)
-        # A connection may vanish between poll() and accept(): a blocking accept() would then hang past its deadline.
-        sock.setblocking(False)
         self._asked = 0
-        self._accepted = 0
-        self._lost = 0
-        self._starved = 0
 
     @property
     def kernel_state(self) -> str:
         """The kernel's state, from TCP_INFO: ``"LISTEN"`` or ``"CLOSE"``."""
         return kernel_state(self._socket)
-
-    @property
-    def accepted(self) -> int:
-        """Connections that accept() returned."""
-        return self._accepted
-
-    @property
-    def lost(self) -> int:
-        """Connections that were gone before accept() took them."""
-        return self._lost
-
-    @property
-    def starved(self) -> int:
-        """How often accept() had to wait because no descriptor or memory was left (EMFILE, ENFILE, ENOBUFS, ENOMEM)."""
-        return self._starved
 
     def bind(self, address: Address) -> None:
         """Choose the address to listen on."""
@@ -323,43 +290,9 @@ class ListenerSteps(Base):
             return None
         return sum(1 for entry in entries if entry.local.port == local[1])
 
-    def _accept(self, kind: type[ConnectionT]) -> Steps[ConnectionT]:
-        if self._state not in _CAN_ACCEPT:
-            self._wrong("accept")
-        pause_s = 0.05
-        while True:
-            starving: str | None = None
-            try:
-                sock, _ = self._socket.accept()
-            except BlockingIOError:
-                pass
-            except InterruptedError:
-                continue
-            except OSError as error:
-                if error.errno in _LOST:
-                    self._lost += 1
-                    continue
-                if error.errno not in _FULL:
-                    raise self._failed(error, "accept") from None
-                self._starved += 1
-                starving = error.strerror
-            else:
-                self._accepted += 1
-                return self._made(sock, kind)
-            if starving is None:
-                yield READABLE
-                continue
-            if self._starved == 1:
-                text = (
-                    f"{self!r}: accept() failed: {starving}; connections wait in the backlog until something is closed"
-                )
-                warnings.warn(text, ResourceWarning, stacklevel=2)
-            yield Pause(pause_s)
-            pause_s = min(pause_s * 2, 1.0)
-
-    def _made(self, sock: socket.socket, kind: type[ConnectionT]) -> ConnectionT:
+    def _made(self, sock: socket.socket, kind: type[AcceptedT]) -> AcceptedT:
         prepare(sock)
-        return kind(sock, self._host, "established")
+        return super()._made(sock, kind)
 
 
 def prepare(sock: socket.socket) -> None:
@@ -488,28 +421,11 @@ def listen_steps(
     return listener
 
 
-class Connection(ConnectionSteps, BlockingStream):
+class Connection(Inet, ConnectionSteps, BlockingStream):
     """A TCP connection.
 
     Made by `connect`, by `Listener.accept`, or step by step: ``Connection()``, `bind`, `connect`.
-
-    Args:
-        ipv6: family of the socket.
-        host: whose socket it is; the caller's own host by default.
     """
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        super().__init__(sock, home, state)
 
     def connect(self, address: Address, *, timeout_s: float | None = None) -> None:
         """Connect to ``address``; after `DeadlinePassed` the attempt is given up and may be made again.
@@ -566,28 +482,11 @@ class Connection(ConnectionSteps, BlockingStream):
         return run(self._send(data, flags), self, timeout_s, "send")
 
 
-class Listener(ListenerSteps):
-    """A listening TCP socket; iterating accepts for ever.
+class Listener(Inet, ListenerSteps, Blocking):
+    """A listening TCP socket; iterating accepts for ever. Closing resets the connections that wait in the backlog.
 
     Made by `listen`, or step by step: ``Listener()``, `bind`, `listen`.
-
-    Args:
-        ipv6: family of the socket.
-        host: whose socket it is; the caller's own host by default.
     """
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        super().__init__(sock, home, state)
 
     def accept(self, *, timeout_s: float | None = None) -> Connection:
         """Return the next connection.
@@ -597,21 +496,9 @@ class Listener(ListenerSteps):
         """
         return run(self._accept(Connection), self, timeout_s, "accept")
 
-    def close(self) -> None:
-        """Close: connections that wait in the backlog are reset."""
-        self._close()
-
     def __iter__(self) -> Iterator[Connection]:
         while self._state == "listening":
             yield self.accept()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def connect(

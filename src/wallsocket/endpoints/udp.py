@@ -14,8 +14,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -23,7 +22,7 @@ from ..errors import DatagramTooLong, IcmpError, PortUnreachable, TruncatedDatag
 from . import addresses
 from . import flags as msg
 from .addresses import Address, Target
-from .base import Base, byte_view, default_host, make_socket, positive
+from .base import Base, Blocking, Inet, byte_view, default_host, make_socket, positive
 from .states import UDP
 from .steps import READABLE, WRITABLE, Steps, run
 
@@ -112,6 +111,8 @@ class EndpointSteps(Base):
         self._port_asked = False
         #: Datagrams that came in one trip through the kernel with one that was returned.
         self._queue: deque[Datagram] = deque()
+        #: An error that came behind datagrams which were returned.
+        self._untold: OSError | None = None
         #: Addresses as they were given -> as the kernel takes them.
         self._known: dict[Any, Any] = {}
         self._v6 = sock.family == socket.AF_INET6
@@ -361,7 +362,13 @@ class EndpointSteps(Base):
         if self._state not in _RECEIVABLE:
             self._wrong("receive")
         if self._queue:
-            return self._queue[0] if flags & msg.PEEK else self._queue.popleft()
+            found = self._queue[0] if flags & msg.PEEK else self._queue.popleft()
+            if len(found.data) > max_bytes:
+                raise _truncated(len(found.data), found.data[:max_bytes], found.peer)
+            return found
+        if self._untold is not None:
+            error, self._untold = self._untold, None
+            raise self._network_error(error, "receive")
         while True:
             try:
                 if max_bytes >= BUFFER_SIZE and not (self._details or self._gro):
@@ -375,14 +382,18 @@ class EndpointSteps(Base):
             except OSError as error:
                 raise self._network_error(error, "receive") from None
 
+    def _arrived(self, max_bytes: int, flags: int) -> Datagram | None:
+        """Receive after a wait, which also ends for an entry in the error queue; recv() does not always report that."""
+        found = self._now_receive(max_bytes, flags)
+        if found is None and (told := self._icmp_error()) is not None:
+            raise told
+        return found
+
     def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
-        waited = False
-        while (found := self._now_receive(max_bytes, flags)) is None:
-            # poll() also wakes for an entry in the error queue, which recv() does not always report.
-            if waited and self._icmp and (told := self._icmp_error()) is not None:
-                raise told
+        found = self._now_receive(max_bytes, flags)
+        while found is None:
             yield READABLE
-            waited = True
+            found = self._arrived(max_bytes, flags)
         return found
 
     def _receive_message(self, max_bytes: int, flags: int) -> Datagram:
@@ -413,13 +424,7 @@ class EndpointSteps(Base):
             elif level == socket.IPPROTO_UDP and kind == UDP_GRO:
                 (segment,) = struct.unpack_from("=i", value)
         if length > len(data):
-            raise TruncatedDatagram(
-                f"a datagram of {length} bytes from {addresses.shown(peer)} did not fit into max_bytes={max_bytes}; "
-                f"{length - max_bytes} bytes are lost",
-                length,
-                data,
-                peer,
-            )
+            raise _truncated(length, data, peer)
         first = data
         if segment and length > segment:
             first = data[:segment]
@@ -428,12 +433,29 @@ class EndpointSteps(Base):
                 self._queue.extend(
                     Datagram(data[at : at + segment], peer, local, interface, ttl, dropped) for at in rest
                 )
+        if len(first) > max_bytes:
+            raise _truncated(len(first), first[:max_bytes], peer)
         return Datagram(first, peer, local, interface, ttl, dropped)
 
+    def _now_many(self, limit: int, flags: int) -> list[Datagram] | None:
+        """Receive all that is there, up to ``limit``; ``None`` as `_now_receive`."""
+        first = self._now_receive(BUFFER_SIZE, flags)
+        return None if first is None else self._and_more(first, limit, flags | msg.DONTWAIT)
+
+    def _arrived_many(self, limit: int, flags: int) -> list[Datagram] | None:
+        first = self._arrived(BUFFER_SIZE, flags)
+        return None if first is None else self._and_more(first, limit, flags | msg.DONTWAIT)
+
     def _receive_many(self, limit: int, flags: int) -> Steps[list[Datagram]]:
-        positive(limit, "limit")
-        found = [(yield from self._receive(BUFFER_SIZE, flags))]
-        more = flags | msg.DONTWAIT
+        first = yield from self._receive(BUFFER_SIZE, flags)
+        return self._and_more(first, limit, flags | msg.DONTWAIT)
+
+    def _put_back(self, datagrams: Sequence[Datagram]) -> None:
+        """Keep for the next receive what a cancelled one had taken."""
+        self._queue.extendleft(reversed(datagrams))
+
+    def _and_more(self, first: Datagram, limit: int, more: int) -> list[Datagram]:
+        found = [first]
         simple = not (self._details or self._gro)
         queue = self._queue
         append = found.append
@@ -446,9 +468,10 @@ class EndpointSteps(Base):
                     append(Datagram(data, peer))
                 else:
                     append(self._receive_message(BUFFER_SIZE, more))
-        except OSError:
-            # Nothing more is there; a pending error is for the next call.
-            pass
+        except (BlockingIOError, InterruptedError):
+            pass  # nothing more is there
+        except OSError as error:
+            self._untold = error  # the kernel tells it once: it is for the next call
         return found
 
     # Sending
@@ -598,8 +621,10 @@ class EndpointSteps(Base):
             number, origin, icmp_type, code, info = struct.unpack_from("=IBBBxI", value)
             if number == errno.EMSGSIZE:
                 limit = info - (48 if self._v6 else 28)
-                text = f"a datagram of {len(data)} bytes is too long for the path to {addresses.shown(destination)}"
                 reporter = None if origin == _ORIGIN_LOCAL else _offender(value[16:])
+                # A router quotes the beginning of the datagram, not all of it.
+                size = f"{len(data)} bytes" if reporter is None else f"at least {len(data)} bytes"
+                text = f"a datagram of {size} was too long for the path to {addresses.shown(destination)}"
                 text = f"{text}; the limit is {limit} bytes ({reporter or 'this host'} knows an MTU of {info})"
                 long = DatagramTooLong(number, text)
                 long.length, long.limit, long.reporter = len(data), limit, reporter
@@ -609,10 +634,10 @@ class EndpointSteps(Base):
             said = f"{reporter} reports" if reporter else "this host reports"
             kind_of = PortUnreachable if number == errno.ECONNREFUSED else IcmpError
             what = f", ICMP type {icmp_type} code {code}" if icmp else ""
+            words = icmp_words(number, icmp, reporter, str(destination[0]))
             made = kind_of(
                 number,
-                f"{said} for a datagram of {len(data)} bytes to {addresses.shown(destination)}: "
-                f"{socket_error_words(number)}{what}",
+                f"{said} for a datagram to {addresses.shown(destination)}: {words}{what}",
             )
             made.destination, made.reporter, made.icmp, made.datagram = destination, reporter, icmp, data
             failed = self._failed(made, "send", destination)
@@ -620,8 +645,14 @@ class EndpointSteps(Base):
         return None
 
 
-def socket_error_words(number: int) -> str:
-    """Return what an ICMP error means, in words."""
+def icmp_words(number: int, icmp: tuple[int, int] | None, reporter: str | None, destination: str) -> str:
+    """Return what an ICMP error means, in words; ``number`` is the errno that the kernel makes of it."""
+    if icmp is not None and icmp[0] == (3 if ":" in destination else 11):
+        return "its hops (TTL) were used up"
+    if icmp in ((1, 1), (1, 5)) if ":" in destination else icmp in ((3, 9), (3, 10), (3, 13)):
+        return "administratively prohibited"
+    if number == errno.ECONNREFUSED and reporter not in (None, destination):
+        return "refused on the way, as if the port were closed"
     words = {
         errno.ECONNREFUSED: "no socket on that port",
         errno.EHOSTUNREACH: "host unreachable",
@@ -629,6 +660,12 @@ def socket_error_words(number: int) -> str:
         errno.EACCES: "administratively prohibited",
     }
     return words.get(number) or errno.errorcode.get(number, str(number))
+
+
+def _truncated(length: int, data: bytes, peer: Any) -> TruncatedDatagram:
+    room = len(data)
+    text = f"a datagram of {length} bytes from {addresses.shown(peer)} did not fit into max_bytes={room}"
+    return TruncatedDatagram(f"{text}; {length - room} bytes are lost", length, data, peer)
 
 
 def _offender(sockaddr: bytes) -> str | None:
@@ -714,28 +751,13 @@ def connect_steps(
     raise failure
 
 
-class Endpoint(EndpointSteps):
-    """A UDP socket; iterating receives for ever.
+class Endpoint(Inet, EndpointSteps, Blocking):
+    """A UDP socket; iterating receives for ever. Closing tells the peer nothing; what was not received is lost.
 
     Made by `bind`, by `connect`, or step by step: ``Endpoint()``, `Endpoint.bind`, `Endpoint.connect`.
-
-    Args:
-        ipv6: family of the socket.
-        host: whose socket it is; the caller's own host by default.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-        super().__init__(sock, home, state)
+    socket_kind = socket.SOCK_DGRAM
 
     def connect(self, address: Address, *, timeout_s: float | None = None) -> None:
         """Choose one peer: the default destination, the only sender, and errors are reported. Sends no packet."""
@@ -764,7 +786,10 @@ class Endpoint(EndpointSteps):
 
     def receive_many(self, limit: int = 64, *, timeout_s: float | None = None) -> list[Datagram]:
         """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        positive(limit, "limit")
         flags = 0 if timeout_s is None else msg.DONTWAIT
+        if (found := self._now_many(limit, flags)) is not None:
+            return found
         return run(self._receive_many(limit, flags), self, timeout_s, "receive")
 
     def send(
@@ -804,21 +829,9 @@ class Endpoint(EndpointSteps):
         flags = msg.NOSIGNAL if timeout_s is None else msg.SEND_NOW
         run(self._send(data, datagram.peer, flags, reply_source(datagram), 0), self, timeout_s, "send")
 
-    def close(self) -> None:
-        """Close. The peer is told nothing; datagrams in the receive queue are lost."""
-        self._close()
-
     def __iter__(self) -> Iterator[Datagram]:
         while True:
             yield self.receive()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def reply_source(datagram: Datagram) -> str | None:

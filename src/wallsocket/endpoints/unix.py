@@ -13,16 +13,17 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from ..errors import TruncatedDatagram, UsageError
+from ..errors import DeadlinePassed, TruncatedDatagram, UsageError, WouldBlock
 from . import addresses
 from . import flags as msg
+from .accepting import Accepting
 from .addresses import Address
-from .base import Base, byte_view, default_host, make_socket, positive
+from .base import Base, Blocking, byte_view, default_host, make_socket, positive
 from .states import TCP, UDP
 from .steps import READABLE, WRITABLE, Pause, Steps, run
 from .stream import RECEIVE_SIZE, BlockingStream, StreamSteps, check_size
@@ -238,21 +239,28 @@ class ConnectionSteps(StreamSteps):
             yield WRITABLE
 
 
+_CONNECTED: Final = UDP.allowing("send")
+_SENDABLE: Final = UDP.allowing("sendto")
 _CAN_SEND: Final = TCP.allowing("send") - {"connecting"}
 _CAN_RECEIVE: Final = TCP.allowing("receive") - {"connecting"}
 _CAN_LISTEN: Final = TCP.allowing("listen")
-_CAN_ACCEPT: Final = TCP.allowing("accept")
 
 
-class ListenerSteps(Base):
+class ListenerSteps(Accepting):
     """A listening Unix socket: operations as steps, and everything that never waits."""
 
-    graph = TCP
     protocol = "unix"
 
-    def __init__(self, sock: socket.socket, host: Host, state: str = "created") -> None:
-        super().__init__(sock, host, state)
-        sock.setblocking(False)
+    def __init__(
+        self,
+        sock: socket.socket | None = None,
+        host: Host | None = None,
+        state: str = "created",
+        *,
+        kind: Kind = "stream",
+    ) -> None:
+        home = default_host(host)
+        super().__init__(sock or make_socket(home, socket.AF_UNIX, kind_number(kind)), home, state)
         self._file: SocketFile | None = None
 
     @property
@@ -276,26 +284,6 @@ class ListenerSteps(Base):
         except OSError as error:
             raise self._failed(error, "listen", self._socket.getsockname()) from None
         self._state = "listening"
-
-    def _accept(self, kind: type[ConnectionT]) -> Steps[ConnectionT]:
-        if self._state not in _CAN_ACCEPT:
-            self._wrong("accept")
-        while True:
-            full = False
-            try:
-                sock, _ = self._socket.accept()
-            except BlockingIOError:
-                pass
-            except (InterruptedError, ConnectionAbortedError):
-                continue
-            except OSError as error:
-                full = error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-                if not full:
-                    raise self._failed(error, "accept") from None
-            else:
-                sock.setblocking(True)
-                return kind(sock, self._host, "established")
-            yield Pause(0.1) if full else READABLE
 
     def _close(self) -> None:
         if self._file is not None and self._state != "closed":
@@ -336,10 +324,17 @@ class EndpointSteps(Base):
     graph = UDP
     protocol = "unix"
 
-    def __init__(self, sock: socket.socket, host: Host, state: str = "created") -> None:
-        super().__init__(sock, host, state)
+    def __init__(self, sock: socket.socket | None = None, host: Host | None = None, state: str = "created") -> None:
+        home = default_host(host)
+        super().__init__(sock or make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM), home, state)
+        if not self.blocking:
+            self._socket.setblocking(False)
         self._file: SocketFile | None = None
         self._spare: bytearray | None = None
+        #: Datagrams that were taken for a receive that was cancelled.
+        self._kept: deque[Datagram] = deque()
+        #: An error that came behind datagrams which were returned.
+        self._untold: Exception | None = None
 
     @property
     def kernel_state(self) -> str:
@@ -365,9 +360,15 @@ class EndpointSteps(Base):
             raise self._failed(error, "connect", name) from None
         self._state = "connected"
 
-    def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
+    def _now_receive(self, max_bytes: int, flags: int) -> Datagram | None:
+        """Receive without waiting beyond what ``flags`` allow; ``None``: nothing is there yet."""
         if self._state == "closed":
             self._wrong("receive")
+        if self._kept:
+            return self._kept[0] if flags & msg.PEEK else self._kept.popleft()
+        if self._untold is not None:
+            error, self._untold = self._untold, None
+            raise error
         # Taken out while in use, so that threads never share it; a fresh buffer each time would be zeroed each time.
         buffer, self._spare = self._spare, None
         if buffer is None or len(buffer) < max_bytes:
@@ -377,7 +378,8 @@ class EndpointSteps(Base):
             try:
                 length, _, _, peer = self._socket.recvmsg_into([room], 0, flags | msg.TRUNC)
             except BlockingIOError:
-                pass
+                self._spare = buffer
+                return None
             except InterruptedError:
                 continue
             except OSError as error:
@@ -389,10 +391,52 @@ class EndpointSteps(Base):
                     text = f"a datagram of {length} bytes did not fit into max_bytes={max_bytes}"
                     raise TruncatedDatagram(f"{text}; {length - max_bytes} bytes are lost", length, data, peer)
                 return Datagram(data, peer)
+
+    def _receive(self, max_bytes: int, flags: int) -> Steps[Datagram]:
+        while (found := self._now_receive(max_bytes, flags)) is None:
             yield READABLE
+        return found
+
+    def _now_many(self, limit: int, flags: int) -> list[Datagram] | None:
+        """Receive all that is there, up to ``limit``; ``None`` as `_now_receive`."""
+        found: list[Datagram] = []
+        while len(found) < limit:
+            try:
+                one = self._now_receive(DATAGRAM_SIZE, flags)
+            except (OSError, TruncatedDatagram) as error:
+                if not found:
+                    raise
+                self._untold = error  # it is for the next call
+                break
+            if one is None:
+                break
+            found.append(one)
+            flags |= msg.DONTWAIT
+        return found or None
+
+    def _receive_many(self, limit: int, flags: int) -> Steps[list[Datagram]]:
+        while (found := self._now_many(limit, flags)) is None:
+            yield READABLE
+        return found
+
+    def _put_back(self, datagrams: Sequence[Datagram]) -> None:
+        """Keep for the next receive what a cancelled one had taken."""
+        self._kept.extendleft(reversed(datagrams))
+
+    def _send_many(self, datagrams: Sequence[Any], to: Address | None, flags: int) -> Steps[int]:
+        sent = 0
+        try:
+            for data in datagrams:
+                yield from self._send(data, to, flags)
+                sent += 1
+        except (DeadlinePassed, WouldBlock) as error:
+            error.done = sent
+            error.strerror = f"{error.strerror} ({sent} of {len(datagrams)} datagrams went out)"
+            raise
+        return sent
 
     def _send(self, data: Any, to: Address | None, flags: int) -> Steps[None]:
-        if self._state not in UDP.allowing("send" if to is None else "sendto"):
+        if self._state not in (_CONNECTED if to is None else _SENDABLE):
             self._wrong("send" if to is None else "sendto")
         name = None if to is None else addresses.parse_unix(to)
         while True:
@@ -420,6 +464,27 @@ class EndpointSteps(Base):
         if self._file is not None and self._state != "closed":
             self._file.remove()
         super()._close()
+
+
+def bound(endpoint: EndpointT, address: Address, replace_stale: bool, mode: int | None) -> EndpointT:
+    """Bind ``endpoint``, or close it; return it."""
+    try:
+        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
+    except BaseException:
+        endpoint._close()
+        raise
+    return endpoint
+
+
+def listening(listener: ListenerT, address: Address, backlog: int, replace_stale: bool, mode: int | None) -> ListenerT:
+    """Bind ``listener`` and listen, or close it; return it."""
+    try:
+        listener.bind(address, replace_stale=replace_stale, mode=mode)
+        listener.listen(backlog)
+    except BaseException:
+        listener._close()
+        raise
+    return listener
 
 
 class Connection(ConnectionSteps, BlockingStream):
@@ -463,7 +528,7 @@ class Connection(ConnectionSteps, BlockingStream):
         return run(self._receive_descriptors(max_bytes, max_descriptors, flags), self, timeout_s, "receive")
 
 
-class Listener(ListenerSteps):
+class Listener(ListenerSteps, Blocking):
     """A listening Unix socket; iterating accepts for ever. Made by `listen`, or step by step.
 
     Args:
@@ -471,48 +536,21 @@ class Listener(ListenerSteps):
         host: whose socket it is; the caller's own host by default.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        kind: Kind = "stream",
-    ) -> None:
-        home = default_host(host)
-        super().__init__(sock or make_socket(home, socket.AF_UNIX, kind_number(kind)), home, state)
-
     def accept(self, *, timeout_s: float | None = None) -> Connection:
         """Return the next connection."""
         return run(self._accept(Connection), self, timeout_s, "accept")
-
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
 
     def __iter__(self) -> Iterator[Connection]:
         while self._state == "listening":
             yield self.accept()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-
-class Endpoint(EndpointSteps):
+class Endpoint(EndpointSteps, Blocking):
     """A Unix datagram socket. Made by `bind`, or step by step.
 
     Args:
         host: whose socket it is; the caller's own host by default.
     """
-
-    def __init__(self, sock: socket.socket | None = None, host: Host | None = None, state: str = "created") -> None:
-        home = default_host(host)
-        super().__init__(sock or make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM), home, state)
 
     def receive(
         self, max_bytes: int = DATAGRAM_SIZE, *, timeout_s: float | None = None, peek: bool = False
@@ -527,20 +565,16 @@ class Endpoint(EndpointSteps):
 
     def send(self, data: Any, to: Address | None = None, *, timeout_s: float | None = None) -> None:
         """Send one datagram; waits while the receiver's queue is full."""
-        flags = msg.NOSIGNAL | msg.DONTWAIT
-        run(self._send(data, to, flags), self, timeout_s, "send")
+        run(self._send(data, to, msg.SEND_NOW), self, timeout_s, "send")
 
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
+    def receive_many(self, limit: int = 64, *, timeout_s: float | None = None) -> list[Datagram]:
+        """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        flags = 0 if timeout_s is None else msg.DONTWAIT
+        return run(self._receive_many(positive(limit, "limit"), flags), self, timeout_s, "receive")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    def send_many(self, datagrams: Iterable[Any], to: Address | None = None, *, timeout_s: float | None = None) -> int:
+        """Send datagrams to one receiver; return how many. `DeadlinePassed.done` counts those before a deadline."""
+        return run(self._send_many(list(datagrams), to, msg.SEND_NOW), self, timeout_s, "send")
 
 
 def connect(
@@ -576,27 +610,14 @@ def listen(
         replace_stale: take over a socket file that no process has open any more, as a crash leaves it.
         mode: permissions of the file, ``0o660``; connecting needs write permission.
     """
-    listener = Listener(None, host, kind=kind)
-    try:
-        listener.bind(address, replace_stale=replace_stale, mode=mode)
-        listener.listen(backlog)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return listening(Listener(None, host, kind=kind), address, backlog, replace_stale, mode)
 
 
 def bind(
     address: Address, *, host: Host | None = None, replace_stale: bool = True, mode: int | None = None
 ) -> Endpoint:
     """Create a Unix datagram endpoint; the arguments are those of `listen`."""
-    endpoint = Endpoint(None, host)
-    try:
-        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
+    return bound(Endpoint(None, host), address, replace_stale, mode)
 
 
 def pair(kind: Kind = "stream") -> tuple[Connection, Connection]:

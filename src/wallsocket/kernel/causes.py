@@ -31,6 +31,7 @@ __all__ = [
     "nobody_listens",
     "port_not_permitted",
     "swapped_port",
+    "told_by_router",
 ]
 
 Owning = Mapping[int, Sequence[Owner]]
@@ -169,6 +170,54 @@ def nobody_listens(
         fix="start the service, wait until it listens, or use its port",
         certainty="certain",
     )
+
+
+def told_by_router(reporter: str, host: str, port: int, icmp: tuple[int, int]) -> Cause | None:
+    """Why a datagram came back with an ICMP error that its destination did not send.
+
+    Args:
+        reporter: who sent the error.
+        host: destination address, a number.
+        port: destination port.
+        icmp: type and code (RFC 792 and 1812, RFC 4443).
+
+    Returns:
+        ``None`` when the destination itself answered, or the error has no sentence here.
+
+    """
+    if _plain(reporter) == _plain(host):
+        return None
+    target = _where(host, port)
+    told = (6 if ":" in host else 4, *icmp)
+    if told[:2] in ((4, 11), (6, 3)):
+        return Cause(
+            name="hops_used_up",
+            sentence=f"the datagram had used up its hops (TTL) at {reporter}, before it reached {host}",
+            fix="send it with a larger TTL; if that was large enough, look for a routing loop with traceroute",
+            certainty="certain",
+        )
+    if told in ((4, 3, 3), (6, 1, 4)):
+        return Cause(
+            name="rejected_on_the_way",
+            sentence=f"{reporter}, which is not {host}, answered that the port is closed: a firewall there refuses {target}",
+            fix="allow the port there, or use one that is allowed",
+            certainty="strong",
+        )
+    if told in ((4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1), (6, 1, 5)):
+        return Cause(
+            name="prohibited_on_the_way",
+            sentence=f"the router or firewall {reporter} forbids datagrams to {target}",
+            fix="have them allowed there",
+            certainty="certain",
+        )
+    if told[:2] in ((4, 3), (6, 1)):
+        return Cause(
+            name="router_has_no_way",
+            sentence=f"the router {reporter} has no way to {host}: no route, or nobody there answers for the address",
+            fix=f"check the address, whether that host is up, and the routes of {reporter}",
+            certainty="certain",
+        )
+    return None
 
 
 def _elsewhere(target: str, host: str, on_port: Sequence[InetSocket], owners: Owning) -> Cause:

@@ -102,6 +102,16 @@ class Host(kernel.Host):
         return _Bound("tcp", self)
 
     @property
+    def unix(self) -> Any:
+        """The functions of :mod:`wallsocket.unix`, for this host: abstract names belong to it, paths to the machine."""
+        return _Bound("unix", self)
+
+    @property
+    def raw(self) -> Any:
+        """:mod:`wallsocket.raw` for this host, which needs no root there: ``a.raw.Endpoint("icmp")``."""
+        return _Bound("raw", self)
+
+    @property
     def wire(self) -> Any:
         """The functions of :mod:`wallsocket.wire`, for this host: ``a.wire.ping("b")``."""
         return _Bound("wire", self)

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from ..errors import EndOfStream, WrongState
 
-__all__ = ["ByteStreamSuite", "DatagramSuite", "MessageStreamSuite", "Suite", "Threaded"]
+__all__ = ["ByteStreamSuite", "DatagramSuite", "ListenerSuite", "MessageStreamSuite", "Suite", "Threaded"]
 
 T = TypeVar("T")
 
@@ -322,6 +322,92 @@ class DatagramSuite(Suite):
                     await a.send(b"x")
                 with _raises(WrongState, "close() was called"):
                     await a.receive()
+
+        self.run(check)
+
+
+class ListenerSuite(Suite):
+    """What a listener must do; its connections have a suite of their own."""
+
+    async def make_listener(self) -> tuple[Any, Callable[[], Awaitable[Any]]]:
+        """Return a listener, and how to connect to it."""
+        raise NotImplementedError
+
+    @contextlib.asynccontextmanager
+    async def listener(self) -> AsyncIterator[tuple[Any, Callable[[], Awaitable[Any]]]]:
+        """Have a listener, and close it."""
+        listener, connect = await self.make_listener()
+        try:
+            yield listener, connect
+        finally:
+            await _maybe(listener.close())
+
+    def test_connections_come_in_order(self) -> None:
+        """Those that connected before anybody accepted are there, first come first served."""
+
+        async def check() -> None:
+            async with self.listener() as (listener, connect):
+                clients = [await connect() for _ in range(5)]
+                for number, client in enumerate(clients):
+                    await client.send_all(b"%d" % number)
+                for number in range(5):
+                    accepted = await listener.accept()
+                    assert await accepted.receive(10) == b"%d" % number
+                    await _maybe(accepted.close())
+                for client in clients:
+                    await _maybe(client.close())
+                assert listener.accepted == 5
+
+        self.run(check)
+
+    def test_a_connection_that_is_gone_is_not_the_listeners_end(self) -> None:
+        """A client that left before it was accepted does not disturb the next one."""
+
+        async def check() -> None:
+            async with self.listener() as (listener, connect):
+                await _maybe((await connect()).close())
+                client = await connect()
+                await client.send_all(b"here")
+                while True:
+                    accepted = await listener.accept()
+                    data = await accepted.receive(10)
+                    await _maybe(accepted.close())
+                    if data:
+                        break
+                assert data == b"here"
+                await _maybe(client.close())
+
+        self.run(check)
+
+    def test_a_waiting_accept_gets_the_next_connection(self) -> None:
+        """Waiting first and connecting later is the same."""
+
+        async def check() -> None:
+            async with self.listener() as (listener, connect):
+                ends: list[Any] = []
+
+                async def accept() -> None:
+                    ends.append(await listener.accept())
+
+                async def come() -> None:
+                    ends.append(await connect())
+
+                await together(accept, come)
+                for end in ends:
+                    await _maybe(end.close())
+
+        self.run(check)
+
+    def test_closed_is_closed(self) -> None:
+        """Every call after close is the caller's mistake; closing again is none."""
+
+        async def check() -> None:
+            async with self.listener() as (listener, _):
+                await _maybe(listener.close())
+                await _maybe(listener.close())
+                assert listener.state == "closed"
+                with _raises(WrongState, "close() was called"):
+                    await listener.accept()
 
         self.run(check)
 

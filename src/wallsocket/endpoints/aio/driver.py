@@ -6,17 +6,19 @@ call. Every `TURN` such operations of an endpoint it does, so that others get th
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from ..base import Base
 from ..steps import READABLE, AnyReady, Await, Call, Pause, Steps, Wait
+from .watch import Watch, asyncio_loop
 
-__all__ = ["TURN", "closing", "drive"]
+__all__ = ["TURN", "Async", "AsyncClosing", "arrival", "drive"]
 
 T = TypeVar("T")
 
@@ -29,6 +31,70 @@ class _Holder(Protocol):
     _in_a_row: int
 
     def fileno(self) -> int: ...
+
+    def _watched(self) -> Watch: ...
+
+
+class Async(Base):
+    """What all endpoints on event loops share."""
+
+    blocking = False
+    _in_a_row = 0
+    _watch: Watch | None = None
+
+    def _watched(self) -> Watch:
+        watch = self._watch
+        if watch is None:
+            watch = self._watch = Watch(self._name())
+        return watch
+
+    def _release(self) -> None:
+        if self._watch is not None:
+            self._watch.release(self._socket.fileno())
+
+    def __del__(self) -> None:
+        # The loop must not go on watching a descriptor whose number another socket will get.
+        if self._watch is not None and self._socket.fileno() >= 0:
+            self._watch.release(self._socket.fileno())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+class AsyncClosing(Async):
+    """Endpoints whose close() has nothing to wait for."""
+
+    def close(self) -> None:
+        """Close. Harmless when repeated; tasks that wait get `WrongState`."""
+        self._close()
+
+
+async def arrival(holder: _Holder, take: Callable[[], T | None], put_back: Callable[[T], object]) -> T:
+    """Return what ``take`` finds, which returns ``None`` while it would have to wait.
+
+    Args:
+        holder: whose socket it is.
+        take: receives without waiting.
+        put_back: keeps for the next receive what was taken for a task that was cancelled.
+    """
+    if holder._in_a_row >= TURN:
+        holder._in_a_row = 0
+        await anyio.lowlevel.checkpoint()
+        if (found := take()) is not None:
+            return found
+    holder._in_a_row = 0
+    loop = asyncio_loop()
+    if loop is not None:
+        return await holder._watched().arrival(loop, holder.fileno(), take, put_back)
+    while True:
+        await holder._watched().readable(holder.fileno())
+        if (found := take()) is not None:
+            return found
 
 
 async def drive(steps: Steps[T], holder: _Holder | None) -> T:
@@ -52,8 +118,8 @@ async def drive(steps: Steps[T], holder: _Holder | None) -> T:
         while True:
             try:
                 if wait.__class__ is int and holder is not None:
-                    descriptor = holder.fileno()
-                    await (anyio.wait_readable(descriptor) if wait == READABLE else anyio.wait_writable(descriptor))
+                    watch, descriptor = holder._watched(), holder.fileno()
+                    await (watch.readable(descriptor) if wait == READABLE else watch.writable(descriptor))
                     result = None
                 else:
                     result = await _other(wait)
@@ -93,10 +159,3 @@ async def _any_ready(wait: AnyReady) -> list[Any]:
             for sock in wait.sockets:
                 group.start_soon(watch, sock, one)
     return ready
-
-
-def closing(descriptor: int) -> None:
-    """Wake tasks that wait on ``descriptor``, which is about to be closed."""
-    if descriptor >= 0 and hasattr(anyio, "notify_closing"):
-        with contextlib.suppress(Exception):  # no event loop runs: nobody waits
-            anyio.notify_closing(descriptor)

@@ -11,8 +11,9 @@ from ...framing import Framing
 from ..messages import MessageSteps, StreamOfBytes
 from ..steps import Await, Steps
 from ..stream import Progress, StreamSteps
-from .driver import TURN, drive
+from .driver import TURN, arrival, drive
 from .stream import RECEIVE, SEND
+from .watch import Watch
 
 __all__ = ["MessageStream", "messages"]
 
@@ -32,6 +33,13 @@ class MessageStream(MessageSteps[MessageT]):
         """Return the descriptor of the stream underneath."""
         return self._stream.fileno()
 
+    def _watched(self) -> Watch:
+        watch: Watch = self._stream._watched()  # type: ignore[attr-defined]  # foreign streams wait by themselves
+        return watch
+
+    def _arrived(self) -> list[MessageT] | None:
+        return self._now_many(RECEIVE)
+
     async def receive(self) -> MessageT:
         """Return the next message.
 
@@ -45,14 +53,20 @@ class MessageStream(MessageSteps[MessageT]):
                 return self._queue.popleft()
             if found := self._now_many(RECEIVE):
                 return self._first(found)
-        return await drive(self._receive_one(RECEIVE), self)
+        if self._now_receive is None or self._ended:
+            return await drive(self._receive_one(RECEIVE), self)
+        if found := await arrival(self, self._arrived, self._queue.extend):
+            return self._first(found)
+        return await drive(self._receive_one(RECEIVE), self)  # the end
 
     async def receive_many(self) -> list[MessageT]:
         """Return all messages that are there, waiting for the first; an empty list when the peer has finished."""
         self._in_a_row += 1
         if self._in_a_row < TURN and (found := self._now_many(RECEIVE)) is not None:
             return found
-        return await drive(self._receive_many(RECEIVE), self)
+        if self._now_receive is None:
+            return await drive(self._receive_many(RECEIVE), self)
+        return await arrival(self, self._arrived, self._queue.extend)
 
     async def send(self, message: MessageT, *, progress: Progress | None = None) -> None:
         """Send one message."""

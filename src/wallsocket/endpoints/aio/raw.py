@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from .. import raw as semantics
 from ..base import default_host, make_socket
 from ..raw import Packet
-from .driver import closing, drive
+from .driver import AsyncClosing, drive
 from .stream import RECEIVE
 
 if TYPE_CHECKING:
@@ -18,11 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "Packet"]
 
 
-class Endpoint(semantics.EndpointSteps):
+class Endpoint(semantics.EndpointSteps, AsyncClosing):
     """A raw IPv4 socket; see `wallsocket.raw.Endpoint`."""
-
-    blocking = False
-    _in_a_row = 0
 
     def __init__(self, protocol: int | str, *, own_header: bool = False, host: Host | None = None) -> None:
         home = default_host(host)
@@ -39,19 +35,3 @@ class Endpoint(semantics.EndpointSteps):
     async def send(self, data: Any, to: str | None = None) -> None:
         """Send one packet: a payload, or header and payload with ``own_header``."""
         await drive(self._send(data, to, RECEIVE), self)
-
-    def close(self) -> None:
-        """Close."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
 from .. import flags as msg
-from ..stream import Progress, StreamSteps
-from .driver import closing, drive
+from ..stream import RECEIVE_SIZE, Progress, StreamSteps, check_size
+from .driver import TURN, Async, arrival, drive
 
 if TYPE_CHECKING:
     from ...framing import Framing
@@ -23,11 +23,27 @@ RECEIVE: Final = msg.DONTWAIT
 SEND: Final = msg.SEND_NOW
 
 
-class AsyncStream(StreamSteps):
+class AsyncStream(StreamSteps, Async):
     """A connection on asyncio or trio."""
 
-    blocking = False
-    _in_a_row = 0
+    async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False) -> bytes:
+        """Return the bytes that are there (of a seqpacket: the next message); ``b""`` when the peer has finished.
+
+        Args:
+            max_bytes: at least 1.
+            peek: leave the bytes where they are (MSG_PEEK).
+        """
+        if max_bytes < 1:
+            check_size(max_bytes)
+        if peek:
+            return await drive(self._receive(max_bytes, RECEIVE | msg.PEEK), self)
+        return await self._arriving(max_bytes)
+
+    async def _arriving(self, max_bytes: int) -> bytes:
+        self._in_a_row += 1
+        if self._in_a_row < TURN and (data := self._now_receive(max_bytes, RECEIVE)) is not None:
+            return data
+        return await arrival(self, partial(self._now_receive, max_bytes, RECEIVE), self._put_back)
 
     async def receive_into(self, buffer: Any) -> int:
         """Receive into a writable buffer; return the count, 0 when the peer has finished sending."""
@@ -58,20 +74,8 @@ class AsyncStream(StreamSteps):
                 await drive(self._close_gracefully(), self)
         self._close()
 
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
     def messages(self, framing: Framing[MessageT]) -> MessageStream[MessageT]:
         """Return the connection as a stream of messages."""
         from .messages import MessageStream
 
         return MessageStream(self, framing)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -19,9 +18,9 @@ from ...errors import EndpointError, FramingError
 from .. import flags as msg
 from .. import tcp as semantics
 from ..addresses import Address
-from ..base import default_host, make_socket
+from ..base import Inet
 from ..stream import RECEIVE_SIZE, check_size
-from .driver import TURN, closing, drive
+from .driver import AsyncClosing, drive
 from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
@@ -34,25 +33,8 @@ MessageT = TypeVar("MessageT")
 _log = logging.getLogger("wallsocket.aio")
 
 
-class Connection(semantics.ConnectionSteps, AsyncStream):
+class Connection(Inet, semantics.ConnectionSteps, AsyncStream):
     """A TCP connection; see `wallsocket.tcp.Connection`."""
-
-    blocking = False
-    _in_a_row = 0
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        super().__init__(sock, home, state)
 
     async def connect(self, address: Address) -> None:
         """Connect to ``address``; a cancelled attempt is given up and may be made again."""
@@ -60,17 +42,9 @@ class Connection(semantics.ConnectionSteps, AsyncStream):
 
     async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False, urgent: bool = False) -> bytes:
         """Return the bytes that are there, at most ``max_bytes``; ``b""`` when the peer has finished sending."""
-        if max_bytes < 1:
-            check_size(max_bytes)
-        flags = RECEIVE
-        if peek:
-            flags |= msg.PEEK
         if urgent:
-            flags |= msg.OOB
-        self._in_a_row += 1
-        if self._in_a_row < TURN and (data := self._now_receive(max_bytes, flags)) is not None:
-            return data
-        return await drive(self._receive(max_bytes, flags), self)
+            return await drive(self._receive(check_size(max_bytes), RECEIVE | msg.OOB), self)
+        return await super().receive(max_bytes, peek=peek)
 
     async def send(self, data: Any, *, more: bool = False, urgent: bool = False) -> int:
         """Hand bytes to the kernel; return how many it took, which may be fewer."""
@@ -78,24 +52,8 @@ class Connection(semantics.ConnectionSteps, AsyncStream):
         return await drive(self._send(data, flags), self)
 
 
-class Listener(semantics.ListenerSteps):
+class Listener(Inet, semantics.ListenerSteps, AsyncClosing):
     """A listening TCP socket; see `wallsocket.tcp.Listener`."""
-
-    blocking = False
-    _in_a_row = 0
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-        super().__init__(sock, home, state)
 
     async def accept(self) -> Connection:
         """Return the next connection; survives lost connections and a lack of descriptors."""
@@ -131,25 +89,9 @@ class Listener(semantics.ListenerSteps):
                     await limiter.acquire()
                 group.start_soon(run, await self.accept())
 
-    def close(self) -> None:
-        """Close: connections that wait in the backlog are reset."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
     async def __aiter__(self) -> AsyncIterator[Connection]:
         while self._state == "listening":
             yield await self.accept()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 async def connect(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from .. import flags as msg
 from .. import udp as semantics
 from ..addresses import Address
-from ..base import default_host, make_socket, positive
+from ..base import Inet, positive
 from ..udp import BUFFER_SIZE, Datagram, reply_source
-from .driver import TURN, closing, drive
+from .driver import TURN, AsyncClosing, arrival, drive
 from .stream import RECEIVE, SEND
 
 if TYPE_CHECKING:
@@ -21,25 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Datagram", "Endpoint", "bind", "connect"]
 
 
-class Endpoint(semantics.EndpointSteps):
+class Endpoint(Inet, semantics.EndpointSteps, AsyncClosing):
     """A UDP socket; see `wallsocket.udp.Endpoint`. Iterating receives for ever."""
 
-    blocking = False
-    _in_a_row = 0
-
-    def __init__(
-        self,
-        sock: socket.socket | None = None,
-        host: Host | None = None,
-        state: str = "created",
-        *,
-        ipv6: bool = False,
-    ) -> None:
-        home = default_host(host)
-        if sock is None:
-            sock = make_socket(home, socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        super().__init__(sock, home, state)
+    socket_kind = socket.SOCK_DGRAM
 
     async def connect(self, address: Address) -> None:
         """Choose one peer; sends no packet."""
@@ -49,15 +34,20 @@ class Endpoint(semantics.EndpointSteps):
         """Return the next datagram; an empty one is a datagram, too."""
         if max_bytes < BUFFER_SIZE:
             positive(max_bytes, "max_bytes")
-        flags = RECEIVE | msg.PEEK if peek else RECEIVE
+        if peek:
+            return await drive(self._receive(max_bytes, RECEIVE | msg.PEEK), self)
         self._in_a_row += 1
-        if self._in_a_row < TURN and (found := self._now_receive(max_bytes, flags)) is not None:
+        if self._in_a_row < TURN and (found := self._now_receive(max_bytes, RECEIVE)) is not None:
             return found
-        return await drive(self._receive(max_bytes, flags), self)
+        return await arrival(self, partial(self._arrived, max_bytes, RECEIVE), self._queue.appendleft)
 
     async def receive_many(self, limit: int = 64) -> list[Datagram]:
         """Return the datagrams that are there, at most ``limit``, waiting for the first."""
-        return await drive(self._receive_many(limit, RECEIVE), self)
+        positive(limit, "limit")
+        self._in_a_row += 1
+        if self._in_a_row < TURN and (found := self._now_many(limit, RECEIVE)) is not None:
+            return found
+        return await arrival(self, partial(self._arrived_many, limit, RECEIVE), self._put_back)
 
     async def send(
         self, data: Any, to: Address | None = None, *, source: str | None = None, interface: str | int = 0
@@ -78,25 +68,9 @@ class Endpoint(semantics.EndpointSteps):
         """Answer ``datagram`` from the very address that it was sent to."""
         await drive(self._send(data, datagram.peer, SEND, reply_source(datagram), 0), self)
 
-    def close(self) -> None:
-        """Close. The peer is told nothing."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
     async def __aiter__(self) -> AsyncIterator[Datagram]:
         while True:
             yield await self.receive()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 async def bind(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import flags as msg
 from .. import unix as semantics
 from ..addresses import Address
-from ..base import default_host, make_socket, positive
-from ..stream import RECEIVE_SIZE, check_size
+from ..base import default_host, positive
+from ..stream import RECEIVE_SIZE
 from ..udp import Datagram
 from ..unix import DATAGRAM_SIZE, Kind
-from .driver import closing, drive
+from .driver import TURN, AsyncClosing, arrival, drive
 from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
@@ -28,17 +28,9 @@ MessageT = TypeVar("MessageT")
 class Connection(semantics.ConnectionSteps, AsyncStream):
     """A connected Unix socket; see `wallsocket.unix.Connection`."""
 
-    blocking = False
-    _in_a_row = 0
-
     def __init__(self, sock: socket.socket, host: Host | None = None, state: str = "created") -> None:
         sock.setblocking(False)
         super().__init__(sock, default_host(host), state)
-
-    async def receive(self, max_bytes: int = RECEIVE_SIZE, *, peek: bool = False) -> bytes:
-        """Return the bytes that are there (stream) or the next message (seqpacket); ``b""`` at the end."""
-        flags = RECEIVE | (msg.PEEK if peek else 0)
-        return await drive(self._receive(check_size(max_bytes), flags), self)
 
     async def send(self, data: Any) -> int:
         """Hand bytes or one message to the kernel; return how many bytes it took."""
@@ -56,67 +48,47 @@ class Connection(semantics.ConnectionSteps, AsyncStream):
         return await drive(self._receive_descriptors(max_bytes, max_descriptors, RECEIVE), self)
 
 
-class Listener(semantics.ListenerSteps):
+class Listener(semantics.ListenerSteps, AsyncClosing):
     """A listening Unix socket; see `wallsocket.unix.Listener`."""
-
-    blocking = False
-    _in_a_row = 0
 
     async def accept(self) -> Connection:
         """Return the next connection."""
         return await drive(self._accept(Connection), self)
 
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
     async def __aiter__(self) -> AsyncIterator[Connection]:
         while self._state == "listening":
             yield await self.accept()
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-
-class Endpoint(semantics.EndpointSteps):
+class Endpoint(semantics.EndpointSteps, AsyncClosing):
     """A Unix datagram socket; see `wallsocket.unix.Endpoint`."""
-
-    blocking = False
-    _in_a_row = 0
 
     async def receive(self, max_bytes: int = DATAGRAM_SIZE, *, peek: bool = False) -> Datagram:
         """Return the next datagram."""
-        flags = RECEIVE | (msg.PEEK if peek else 0)
-        return await drive(self._receive(positive(max_bytes, "max_bytes"), flags), self)
+        positive(max_bytes, "max_bytes")
+        if peek:
+            return await drive(self._receive(max_bytes, RECEIVE | msg.PEEK), self)
+        self._in_a_row += 1
+        take = partial(self._now_receive, max_bytes, RECEIVE)
+        if self._in_a_row < TURN and (found := take()) is not None:
+            return found
+        return await arrival(self, take, self._kept.appendleft)
+
+    async def receive_many(self, limit: int = 64) -> list[Datagram]:
+        """Return the datagrams that are there, at most ``limit``, waiting for the first."""
+        self._in_a_row += 1
+        take = partial(self._now_many, positive(limit, "limit"), RECEIVE)
+        if self._in_a_row < TURN and (found := take()) is not None:
+            return found
+        return await arrival(self, take, self._put_back)
+
+    async def send_many(self, datagrams: Iterable[Any], to: Address | None = None) -> int:
+        """Send datagrams to one receiver; return how many."""
+        return await drive(self._send_many(list(datagrams), to, SEND), self)
 
     async def send(self, data: Any, to: Address | None = None) -> None:
         """Send one datagram; waits while the receiver's queue is full."""
         await drive(self._send(data, to, SEND), self)
-
-    def close(self) -> None:
-        """Close, and remove the socket file."""
-        self._close()
-
-    def _close(self) -> None:
-        closing(self._socket.fileno())
-        super()._close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 async def connect(address: Address, *, kind: Kind = "stream", host: Host | None = None) -> Connection:
@@ -134,31 +106,14 @@ async def listen(
     mode: int | None = None,
 ) -> Listener:
     """Create a Unix listener; see `wallsocket.unix.listen`."""
-    home = default_host(host)
-    listener = Listener(make_socket(home, socket.AF_UNIX, semantics.kind_number(kind)), home)
-    try:
-        listener.bind(address, replace_stale=replace_stale, mode=mode)
-        listener.listen(backlog)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return semantics.listening(Listener(None, host, kind=kind), address, backlog, replace_stale, mode)
 
 
 async def bind(
     address: Address, *, host: Host | None = None, replace_stale: bool = True, mode: int | None = None
 ) -> Endpoint:
     """Create a Unix datagram endpoint; see `wallsocket.unix.bind`."""
-    home = default_host(host)
-    sock = make_socket(home, socket.AF_UNIX, socket.SOCK_DGRAM)
-    sock.setblocking(False)
-    endpoint = Endpoint(sock, home)
-    try:
-        endpoint.bind(address, replace_stale=replace_stale, mode=mode)
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
+    return semantics.bound(Endpoint(None, host), address, replace_stale, mode)
 
 
 def pair(kind: Kind = "stream") -> tuple[Connection, Connection]:
