@@ -27,7 +27,7 @@ const CARRIER_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The holder's program could not be started.
-    #[error("cannot start {program}: {error}")]
+    #[error("cannot start {program}: {}", sentence(error))]
     Start {
         /// Path of the program.
         program: String,
@@ -35,7 +35,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The kernel refused something that the holder tried.
-    #[error("cannot {what}: {error}")]
+    #[error("cannot {what}: {}", sentence(error))]
     Holder {
         /// What it tried.
         what: String,
@@ -53,6 +53,17 @@ pub enum Error {
     /// The lab was closed, or its holder is gone.
     #[error("the lab is closed")]
     Closed,
+}
+
+/// An error's text without the number that Rust appends: programs find it in the exception's `errno`.
+fn sentence(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(number) => text
+            .trim_end_matches(&format!(" (os error {number})"))
+            .to_owned(),
+        None => text,
+    }
 }
 
 impl Error {

@@ -177,10 +177,15 @@ class Lab:
             self._check_name(name)
             if name in names[:position]:
                 raise UsageError(f"the name {name!r} is taken")
-        first = self._namespaces.add_hosts(len(names), _sysctls(ipv6=self.ipv6, forward=forward))
+        first = self._new_namespaces(len(names), ipv6=self.ipv6, forward=forward)
         made = [Host(self, name, first + offset, forward=forward) for offset, name in enumerate(names)]
         self._hosts.update({host.name: host for host in made})
         return made
+
+    def _new_namespaces(self, count: int, *, ipv6: bool = False, forward: bool = False) -> int:
+        """Make network namespaces; the number of the first one."""
+        with explain():
+            return self._namespaces.add_hosts(count, _sysctls(ipv6=ipv6, forward=forward))
 
     def switch(
         self, name: str, *hosts: Host | str, subnet: str | None = None, mtu: int = 1500, **impairments: Any
@@ -195,7 +200,7 @@ class Lab:
         _check_mtu(mtu, self.ipv6)
         members = [self[host] if isinstance(host, str) else host for host in hosts]
         subnets = self._subnets(subnet, max(len(members), 1))
-        number = self._namespaces.add_hosts(1, _sysctls(ipv6=False, forward=False))
+        number = self._new_namespaces(1)
         bridge = self._namespaces.bridge(number, "switch", mtu)
         made = Switch(self, name, number, bridge, mtu)
         made.subnets = subnets
@@ -428,7 +433,7 @@ class Lab:
     def _wires_host(self) -> int:
         """The namespace in which the links' forwarders work; no program ever runs in it."""
         if self._wires is None:
-            self._wires = self._namespaces.add_hosts(1, _sysctls(ipv6=False, forward=False))
+            self._wires = self._new_namespaces(1)
         return self._wires
 
     def _next_wire_end(self) -> tuple[int, int, str]:
