@@ -352,39 +352,45 @@ impl Lab {
     }
 
     /// Opens a plain link to put a forwarder in: the interface of `end` moves to the host `wires`, as `name`, and `end` gets a new one
-    /// with the same name, number, addresses and routes, whose other side is `far` in `wires`. Returns the moved interface's number.
+    /// with the same name, number, addresses and routes, whose other side is `far` in `wires`. Returns the moved interface's number;
+    /// when it fails, everything is as it was.
     pub fn splice(&self, end: &End, wires: u32, name: &str, far: &End) -> Result<u32> {
-        let (moved, routes) = self.with(|open| {
+        let what = |what: &str| refused(format!("{what} {}", end.name));
+        let routes = self.with(|open| {
             let network = open.host(wires)?.network.try_clone().map_err(copying)?;
             let route = &mut open.host(end.host)?.route;
-            let what = |what: &str| refused(format!("{what} of {}", end.name));
-            let routes = route.routes().map_err(what("read the routes"))?;
-            let away = LinkChange {
-                name: Some(name),
-                namespace: Some(network.as_fd()),
-                ..LinkChange::default()
-            };
+            let routes = route.routes().map_err(what("read the routes of"))?;
             route
-                .change_link(end.index, &away)
-                .map_err(refused(format!("move {}", end.name)))?;
-            let host = open.host(wires)?;
-            let moved = host
-                .route
-                .link(name)
-                .map_err(what("find the other side"))?
-                .index;
-            let there = End {
-                name: name.to_owned(),
-                index: moved,
-                addresses: Vec::new(),
-                ..end.clone()
-            };
-            prepare(host, &there, false)?;
-            wait_for_carrier(host, &there)?;
-            Ok((moved, routes))
+                .change_link(end.index, &into(&network, name))
+                .map_err(what("move"))?;
+            Ok(routes)
         })?;
-        self.connect(end, far, false)?;
+        let replaced = self
+            .with(|open| {
+                let host = open.host(wires)?;
+                let index = host.route.link(name).map_err(what("find"))?.index;
+                let there = End {
+                    name: name.to_owned(),
+                    index,
+                    addresses: Vec::new(),
+                    ..end.clone()
+                };
+                prepare(host, &there, false)?;
+                wait_for_carrier(host, &there)?;
+                Ok(index)
+            })
+            .and_then(|index| self.connect(end, far, false).map(|()| index));
         self.with(|open| {
+            if replaced.is_err() {
+                // The link stays the cable that it was.
+                let network = open.host(end.host)?.network.try_clone().map_err(copying)?;
+                let route = &mut open.host(wires)?.route;
+                let index = route.link(name).map_err(what("find"))?.index;
+                route
+                    .change_link(index, &into(&network, &end.name))
+                    .map_err(what("move back"))?;
+                prepare(open.host(end.host)?, end, false)?;
+            }
             let host = open.host(end.host)?;
             for route in routes.iter().filter(|route| is_ours(route, end.index)) {
                 let change = RouteChange {
@@ -406,8 +412,9 @@ impl Lab {
                     .add_route(&change)
                     .map_err(refused("bring a route back"))?;
             }
-            Ok(moved)
-        })
+            Ok(())
+        })?;
+        replaced
     }
 
     /// Descriptor of a host's network namespace, open as long as the copy is.
@@ -429,6 +436,15 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// The change that moves an interface into a network namespace, under another name.
+fn into<'a>(network: &'a OwnedFd, name: &'a str) -> LinkChange<'a> {
+    LinkChange {
+        name: Some(name),
+        namespace: Some(network.as_fd()),
+        ..LinkChange::default()
     }
 }
 

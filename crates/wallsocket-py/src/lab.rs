@@ -379,6 +379,7 @@ impl Forwarder {
         far: u32,
         mtu: u32,
         seed: u64,
+        ring: usize,
     ) -> PyResult<Self> {
         py.detach(|| {
             let socket = || {
@@ -388,9 +389,17 @@ impl Forwarder {
                     .map_err(|error| os_error(&error))
             };
             let ends = [(socket()?, near), (socket()?, far)];
-            let forwarder = Mutex::new(forwarder::Forwarder::start(ends, mtu, seed)?);
+            let forwarder = Mutex::new(forwarder::Forwarder::start(ends, mtu, seed, ring)?);
             Ok(Self { forwarder })
         })
+    }
+
+    fn wait(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.with(forwarder::Forwarder::wait))?)
+    }
+
+    fn end(&self) {
+        self.with(forwarder::Forwarder::end);
     }
 
     #[expect(clippy::too_many_arguments, reason = "one for each impairment")]

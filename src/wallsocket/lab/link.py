@@ -185,9 +185,21 @@ class Link:
 
     def _start(self, near: int, far: int) -> None:
         host = self.lab._wires_host()
-        self._forwarder = _core.Forwarder(self.lab._namespaces, host, near, far, self.mtu, self.lab.seed)
+        self._forwarder = _core.Forwarder(
+            self.lab._namespaces, host, near, far, self.mtu, self.lab.seed, self.lab._ring_bytes()
+        )
         for direction in (0, 1):
             self._forwarder.set(direction, **check(self._settings[direction]))
+
+    def _wait(self) -> None:
+        """Return when a forwarder that was started carries frames."""
+        if self._forwarder is not None:
+            try:
+                self._forwarder.wait()
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"cannot start the forwarder of the link {self}: {error.strerror}"
+                ) from error
 
     def _engine(self) -> _core.Forwarder:
         """The forwarder; put into the link if it is plain so far."""
@@ -200,14 +212,22 @@ class Link:
             host, _, name = self.lab._next_wire_end()
             _, far, far_name = self.lab._next_wire_end()
             wire: _core._End = (host, far_name, far, self.lab._mac(), self.mtu, [])
-            near = self.lab._namespaces.splice(self._ends()[side], host, name, wire)
-            self._plug_into_switch(end, self._interfaces[side])
+            try:
+                near = self.lab._namespaces.splice(self._ends()[side], host, name, wire)
+            finally:
+                self._plug_into_switch(end, self._interfaces[side])
             self._start(*((near, far) if side == 1 else (far, near)))
+            self._wait()
             if self._down and self._forwarder is not None:
                 self._forwarder.cut(None)
         if self._forwarder is None:
             raise AssertionError("_start makes it")
         return self._forwarder
+
+    def _end(self) -> None:
+        """Begin to end; :meth:`_close` waits. The kernel is slow at it (packet_release), so links end together."""
+        if self._forwarder is not None:
+            self._forwarder.end()
 
     def _close(self) -> None:
         if self._forwarder is not None:
