@@ -208,8 +208,8 @@ def test_without_descriptors_it_is_said_and_nothing_is_left(apart: Apart) -> Non
 @pytest.mark.parametrize(
     ("call", "argument", "value", "text"),
     [
-        # sendto(2) of more than 150 bytes: the request for a pair of interfaces is the largest one that a lab makes.
-        (44, 32, 150, "make the interface pair"),
+        # sendto(2) of more than 100 bytes: the request for a pair of interfaces is the largest one that a lab makes.
+        (44, 32, 100, "make the interface pair"),
         # setsockopt(2) SOL_PACKET: the ring of a forwarder.
         (54, 24, 263, "cannot start the forwarder of the link a-b"),
     ],

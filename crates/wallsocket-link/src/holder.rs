@@ -392,7 +392,12 @@ impl Holder {
 
     fn answer(&mut self, request: Request) -> Result<(Reply, Vec<OwnedFd>)> {
         match request {
-            Request::Hosts { count, sysctls } => {
+            Request::Hosts {
+                first,
+                count,
+                sysctls,
+            } => {
+                self.hosts.truncate(first as usize);
                 let mut attached = Vec::new();
                 for _ in 0..count {
                     let netlink = self.add_host(&sysctls)?;
@@ -569,7 +574,17 @@ fn serve(control: BorrowedFd<'_>, parent: &OwnedFd, holder: &mut Holder) -> io::
                 vec![],
             ),
         };
-        reply_with(control, &reply, &attached)?;
+        if let Err(error) = reply_with(control, &reply, &attached) {
+            if attached.is_empty() {
+                return Err(error);
+            }
+            // Not the message but its descriptors are refused: too many are on their way (unix(7), ETOOMANYREFS).
+            let failure = Failure {
+                what: "pass descriptors".into(),
+                error,
+            };
+            reply_with(control, &failed(&failure), &[])?;
+        }
     }
 }
 

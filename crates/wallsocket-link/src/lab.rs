@@ -16,6 +16,7 @@ use wallsocket_sys::link::{disable_offloads, has_carrier};
 use wallsocket_sys::namespace::{receive_message, send_message};
 
 use crate::protocol::{HOSTS_PER_REQUEST, LARGEST, Reply, Request};
+use crate::sentence;
 
 /// Number of the loopback interface in every network namespace (LOOPBACK_IFINDEX, include/net/flow.h).
 const LOOPBACK: u32 = 1;
@@ -53,17 +54,6 @@ pub enum Error {
     /// The lab was closed, or its holder is gone.
     #[error("the lab is closed")]
     Closed,
-}
-
-/// An error's text without the number that Rust appends: programs find it in the exception's `errno`.
-fn sentence(error: &io::Error) -> String {
-    let text = error.to_string();
-    match error.raw_os_error() {
-        Some(number) => text
-            .trim_end_matches(&format!(" (os error {number})"))
-            .to_owned(),
-        None => text,
-    }
 }
 
 impl Error {
@@ -139,7 +129,15 @@ fn exchange(control: BorrowedFd<'_>, request: Option<&Request>) -> Result<(Reply
         send_message(control, &bytes, &[]).map_err(|_| Error::Closed)?;
     }
     let mut buffer = vec![0; LARGEST];
-    let (length, descriptors) = receive_message(control, &mut buffer).map_err(|_| Error::Closed)?;
+    let received = receive_message(control, &mut buffer);
+    let (length, descriptors) = received.map_err(|error| match error.raw_os_error() {
+        // The message itself has come, so the two stay in step.
+        Some(libc::EMFILE) => Error::Holder {
+            what: "take over the descriptors of the lab".into(),
+            error,
+        },
+        _ => Error::Closed,
+    })?;
     if length == 0 {
         return Err(Error::Closed);
     }
@@ -228,16 +226,10 @@ impl Lab {
             while open_count > 0 {
                 let count = open_count.min(HOSTS_PER_REQUEST);
                 let (_, descriptors) = open.ask(&Request::Hosts {
+                    first: open.hosts.len() as u32,
                     count,
                     sysctls: sysctls.to_vec(),
                 })?;
-                if descriptors.len() != 2 * count as usize {
-                    // The kernel leaves out what this process may not open any more.
-                    return Err(Error::Holder {
-                        what: format!("take over {count} hosts"),
-                        error: io::Error::from_raw_os_error(libc::EMFILE),
-                    });
-                }
                 let mut descriptors = descriptors.into_iter();
                 while let (Some(network), Some(socket)) = (descriptors.next(), descriptors.next()) {
                     let mut host = Host::new(network, socket).map_err(copying)?;

@@ -1,6 +1,7 @@
 //! `wallsocket._core.lab`.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::path::PathBuf;
@@ -15,6 +16,15 @@ use wallsocket_kernel::route::{LinkChange, RouteChange, RouteSocket};
 use wallsocket_link::fate::{Burst, Fate, Impairments};
 use wallsocket_link::forwarder::{self, Action, COUNTER_NAMES, Decision, Hook, Script};
 use wallsocket_link::lab::{End, Error};
+
+/// An `OSError` with the kernel's number and sentence; pyo3 would make a `MemoryError` of ENOMEM, which is about the interpreter's.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn plain_error(error: io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, wallsocket_link::sentence(&error))),
+        None => error.into(),
+    }
+}
 
 /// An `OSError` with the kernel's number and a text that says what was tried.
 fn os_error(error: &Error) -> PyErr {
@@ -389,13 +399,16 @@ impl Forwarder {
                     .map_err(|error| os_error(&error))
             };
             let ends = [(socket()?, near), (socket()?, far)];
-            let forwarder = Mutex::new(forwarder::Forwarder::start(ends, mtu, seed, ring)?);
+            let forwarder = Mutex::new(
+                forwarder::Forwarder::start(ends, mtu, seed, ring).map_err(plain_error)?,
+            );
             Ok(Self { forwarder })
         })
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(py.detach(|| self.with(forwarder::Forwarder::wait))?)
+        py.detach(|| self.with(forwarder::Forwarder::wait))
+            .map_err(plain_error)
     }
 
     fn end(&self) {
