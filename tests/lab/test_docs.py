@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab.apart import Apart, wait_until
 from tests.lab.test_command import MAIN
+from tests.lab.test_pytest_plugin import run as run_pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
 
@@ -79,19 +80,13 @@ def test_python(block: Block, environment: dict[str, str], tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
 
 
-def test_the_project_that_has_nothing_else_to_do_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_project_that_has_nothing_else_to_do_with_it(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (block,) = [block for block in BLOCKS if "def test_" in block.text]
-    (tmp_path / "test_my_client.py").write_text(block.text)
     assert len(block.text.splitlines()) <= 5
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "wallsocket.pytest_plugin", "."]
-    if (
-        "wallsocket"
-        in subprocess.run([sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, check=True).stdout
-    ):
-        del command[6:8]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
+    monkeypatch.setenv("PATH", environment["PATH"])
+    done = run_pytest(tmp_path, block.text)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 

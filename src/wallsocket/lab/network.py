@@ -389,11 +389,16 @@ class Lab:
         while (1 << (32 - prefix)) - 2 < hosts:
             prefix -= 1
         step = 1 << max(24 - prefix, 0)
-        for number in range(-(-self._next_subnet // step) * step, (1 << 16) - step + 1, step):
+        number = self._next_subnet
+        while (number := -(-number // step) * step) + step <= 1 << 16:
             found = self._with_ipv6(ip_network(f"10.{number >> 8}.{number & 255}.0/{prefix}"), number)
-            if self._overlapped(found) is None:
+            used = self._overlapped(found)
+            if used is None:
                 self._next_subnet = number + step
                 return found
+            # Behind what is in the way; of IPv6, that is one number.
+            last = int(used.broadcast_address) >> 8 & 0xFFFF if used.version == 4 else number
+            number = max(last, number) + 1
         raise UsageError("there is no subnet of 10.0.0.0/8 left for this lab: give it one with subnet=")
 
     def _given_subnets(self, subnet: str, hosts: int) -> tuple[Network, ...]:
