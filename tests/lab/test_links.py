@@ -10,6 +10,7 @@ import shutil
 import socket
 import statistics
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -307,6 +308,31 @@ def test_a_function_sees_and_decides() -> None:
         assert link.counters(b)["hooked"] == 1
         link.on_frame(None)
         assert len(arrived(a, b, link, range(5))) == 5
+
+
+def test_frames_that_found_no_room_are_counted_as_overrun() -> None:
+    go_on = threading.Event()
+    # A ring holds as many bytes of the largest frames for every MTU: of these it holds a hundred.
+    with lab.hosts("a", "b", mtu=65535) as net, net["b"].socket(type=socket.SOCK_DGRAM) as receiver:
+        a, b = net
+        link = net.link_between(a, b)
+        link.set(delay=0)
+        receiver.bind(("0.0.0.0", PORT))
+        receiver.settimeout(20)
+        with a.socket(type=socket.SOCK_DGRAM) as sender:
+            sender.connect((b.address, PORT))
+            sender.send(b"so that the address is known")
+            receiver.recv(100)
+            before = link.counters(b)
+            link.on_frame(lambda end, frame: go_on.wait(60) and None)
+            for _ in range(1000):
+                sender.send(b"x")
+            go_on.set()
+            wait_until(lambda: link.counters(b)["received"] - before["received"] >= 1000, "all are counted")
+        after = link.counters(b)
+        assert after["received"] - before["received"] == 1000
+        assert 500 < after["overrun"] < 1000
+        assert after["sent"] - before["sent"] == 1000 - after["overrun"]
 
 
 def test_an_exception_in_a_function_is_reported_and_the_frame_passes() -> None:

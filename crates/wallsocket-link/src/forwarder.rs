@@ -441,6 +441,8 @@ struct Path {
     orders: Orders,
     version: u64,
     plain: bool,
+    /// Frames taken since the ring was last seen empty.
+    unpaused: usize,
 }
 
 impl Path {
@@ -462,6 +464,7 @@ impl Path {
             orders: Orders::default(),
             version: 0,
             plain: true,
+            unpaused: 0,
         }
     }
 
@@ -608,6 +611,7 @@ impl Path {
             send(&self.shared, self.out.as_fd(), direction, &frames);
         }
         self.ring.release(arrived);
+        self.unpaused += arrived;
         if !back.is_empty() {
             self.give_back(back);
         }
@@ -647,8 +651,23 @@ impl Path {
         true
     }
 
+    /// Counts frames that found no room in the ring. That it was full shows in as many frames taken without a pause; the question
+    /// costs a system call.
+    fn count_overrun(&mut self) {
+        if std::mem::take(&mut self.unpaused) < self.ring.slots() {
+            return;
+        }
+        if let Ok(lost @ 1..) = self.ring.lost() {
+            self.shared
+                .count(self.direction, Counter::Received, lost.into());
+            self.shared
+                .count(self.direction, Counter::Overrun, lost.into());
+        }
+    }
+
     /// Waits for frames, orders, or the time of the next frame.
     fn wait(&mut self) {
+        self.count_overrun();
         let next = self
             .lane
             .queue
@@ -679,13 +698,6 @@ impl Path {
                 libc::SO_ERROR,
                 &mut [0; 4],
             );
-        }
-        // Asked when idle: it costs a system call.
-        if let Ok(lost @ 1..) = self.ring.lost() {
-            self.shared
-                .count(self.direction, Counter::Received, lost.into());
-            self.shared
-                .count(self.direction, Counter::Overrun, lost.into());
         }
     }
 }
