@@ -17,6 +17,7 @@ from typing import Any, Self
 
 BIN = Path(__file__).parent / "bin"
 PEERS = Path(__file__).parent / "peers"
+BUILD = Path(__file__).parent.parent / "build" / "bench"
 PATH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
 
 Spread = Sequence[float]
@@ -87,6 +88,32 @@ def compiled(name: str) -> Path:
         BIN.mkdir(exist_ok=True)
         subprocess.run(["gcc", "-O2", "-w", "-o", target, source], check=True)
     return target
+
+
+def peer_package(requirement: str) -> dict[str, str] | None:
+    """An environment in which a peer from PyPI can be imported; None when it cannot be had.
+
+    It goes to ``build/``, not into the tools' environment: nothing but a benchmark needs it.
+    """
+    folder = BUILD / requirement.replace("==", "-")
+    if not folder.exists():
+        arriving = folder.with_name(f"{folder.name}.arriving")
+        shutil.rmtree(arriving, ignore_errors=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            str(arriving),
+            requirement,
+        ]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            return None
+        arriving.rename(folder)
+    return {**os.environ, "PYTHONPATH": str(folder)}
 
 
 def interleaved(rounds: int, peers: Mapping[str, Callable[[], float]], what: str) -> dict[str, list[float]]:

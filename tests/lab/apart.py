@@ -29,10 +29,13 @@ class Apart:
         self.mark = f"WALLSOCKET_TEST_MARK={uuid.uuid4()}"
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, program: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    def start(
+        self, program: str, *arguments: str, under: tuple[str, ...] = (), **options: object
+    ) -> subprocess.Popen[str]:
+        """Start a program, ``under`` another command if wanted."""
         name, _, value = self.mark.partition("=")
         process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
+            [*under, sys.executable, "-c", program, *arguments],
             env={**os.environ, name: value},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -168,6 +168,15 @@ def test_programs_see_only_the_processes_of_their_lab() -> None:
         process.kill()
 
 
+def test_a_shell_is_the_users_own_in_the_host(apart: Apart) -> None:
+    program = "from wallsocket import lab\nwith lab.hosts('a', 'b') as (a, b): print(a.shell(), flush=True)"
+    process = apart.start(
+        f"import os; os.environ['SHELL'] = '/bin/sh'\n{program}", stdin=subprocess.PIPE, start_new_session=True
+    )
+    output, _ = process.communicate("echo in $WALLSOCKET_HOST; getent hosts b; exit 3\n", timeout=60)
+    assert output.splitlines() == ["in a", "10.0.1.2        b", "3"]
+
+
 def test_sysctls_are_of_the_host_alone() -> None:
     machine = Path("/proc/sys/net/ipv4/tcp_retries2").read_text()
     with lab.hosts("a", "b") as (a, b):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.lab.apart import Apart, wait_until
+from tests.lab.test_command import MAIN
+from tests.lab.test_refusal import FILTER
 
 #: Two hosts, a program, and a daemon that has left its parent and its session.
 LAB = """
@@ -78,31 +83,156 @@ def test_an_interrupt_of_the_whole_group_leaves_nothing(apart: Apart) -> None:
     wait_until(lambda: not apart.left(), "no process is left")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_signal_at_any_point_leaves_nothing(apart: Apart, number: signal.Signals) -> None:
-    program = """
+#: Every part of a lab's life: plain and impaired links, a switch, a router, a published port, programs, a change while it runs.
+WHOLE = """
 import sys
 import wallsocket.lab
 print("go", flush=True)
-with wallsocket.lab.hosts("a", "b") as (a, b):
+with wallsocket.lab.Lab() as net:
+    a, b, c = net.host("a"), net.host("b", forward=True), net.host("c")
+    net.switch("s", a, b)
+    net.link(b, c, loss="1%")
+    net.publish(b, 80)
     for _ in range(3):
         a.popen("sleep 1000")
         b.run("true")
+    net.link_between(a, "s").set(delay="1ms")
 print("done", flush=True)
 """
-    delays_ms = [0, 1, 2, 3, 5, 7, 9, 12, 15, 20, 26, 33, 42, 55]
-    for delay_ms in delays_ms:
-        process = apart.start(program, start_new_session=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "go\n"
-        # The moment is the scenario here: each run is cut at another point of the lab's life.
-        time.sleep(delay_ms / 1000)
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-        process.communicate(timeout=30)
-        wait_until(lambda: not apart.left(), f"no process is left after {number.name} at {delay_ms} ms")
+
+
+def cut(apart: Apart, number: signal.Signals, delay_ms: float) -> None:
+    """Run the whole, and end it by a signal at some point: nothing is left."""
+    process = apart.start(WHOLE, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "go\n"
+    # The moment is the scenario here: each run is cut at another point of the lab's life.
+    time.sleep(delay_ms / 1000)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    process.communicate(timeout=60)
+    wait_until(lambda: not apart.left(), f"no process is left after {number.name} at {delay_ms} ms")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_at_any_point_leaves_nothing(apart: Apart, number: signal.Signals) -> None:
+    for delay_ms in (0, 1, 2, 3, 5, 7, 9, 12, 15, 20, 30, 50, 80):
+        cut(apart, number, delay_ms)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_hundreds_of_signals_at_random_points_leave_nothing(apart: Apart, number: signal.Signals) -> None:
+    moments = random.Random(number)
+    for _ in range(200):
+        cut(apart, number, moments.uniform(0, 150))
+
+
+def cut_command(apart: Apart, folder: Path, action: str, number: signal.Signals, delay_ms: float) -> None:
+    """Run the command line, and end it some time after it was started: nothing is left, and no traceback is printed."""
+    folder.joinpath("net.toml").write_text(
+        "[hosts.a]\nrun='sleep 1000'\n[hosts.b]\n[[links]]\nbetween=['a','b']\nloss='1%'\n"
+    )
+    arguments = {
+        "run": ["lab", "run", "--loss", "1%", "a=sleep 1000", "b=sleep 1000"],
+        "up": ["lab", "up", "--name", f"cut-{os.getpid()}", str(folder / "net.toml")],
+    }[action]
+    # Until here an interrupt is one of Python's start, with its own traceback.
+    process = apart.start(f"print('go', flush=True); {MAIN}", *arguments, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "go\n"
+    time.sleep(delay_ms / 1000)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    wait_until(lambda: not apart.left(), f"no process is left after {number.name} at {delay_ms} ms")
+    # While modules are imported the signal's meaning is still Python's.
+    if delay_ms > 500:
+        assert "Traceback" not in errors, errors
+
+
+@pytest.mark.parametrize("action", ["run", "up"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_ended_at_any_point_leaves_nothing(
+    apart: Apart, tmp_path: Path, action: str, number: signal.Signals
+) -> None:
+    for delay_ms in (0, 40, 80, 110, 140, 170, 200, 250, 600):
+        cut_command(apart, tmp_path, action, number, delay_ms)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("action", ["run", "up"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_commands_that_are_ended_at_random_points_leave_nothing(
+    apart: Apart, tmp_path: Path, action: str, number: signal.Signals
+) -> None:
+    moments = random.Random(number)
+    for _ in range(50):
+        cut_command(apart, tmp_path, action, number, moments.uniform(0, 500))
+
+
+#: Builds a lab with every kind of part and says how it went.
+BUILD = """
+import resource, sys
+from wallsocket import lab, errors
+try:
+    with lab.Lab() as net:
+        a, b = net.host("a"), net.host("b")
+        net.switch("s", a, b)
+        net.link(a, b, loss="1%")
+        net.link_between(a, "s").set(delay="1ms")
+        net.publish(b, 80)
+        a.run("true")
+    print("done")
+except (OSError, errors.WallsocketError) as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_without_descriptors_it_is_said_and_nothing_is_left(apart: Apart) -> None:
+    seen = set()
+    for limit in range(6, 60, 3):
+        lower = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))"
+        # Imported before: without descriptors not even a module can be read.
+        imports = "import wallsocket.lab, wallsocket.lab.publish, subprocess, selectors, wallsocket.kernel.refusal, encodings.idna"
+        process = apart.start(f"{imports}\n{lower}\n{BUILD}")
+        output, errors = process.communicate(timeout=60)
+        assert errors == "", errors
+        assert output == "done\n" or re.search("Too many open files|Errno 24", output), (limit, output)
+        seen.add(output == "done\n")
+        wait_until(lambda: not apart.left(), f"no process is left after {limit} descriptors")
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "value", "text"),
+    [
+        # sendto(2) of more than 100 bytes: the request for a pair of interfaces is the largest one that a lab makes.
+        (44, 32, 100, "make the interface pair"),
+        # setsockopt(2) SOL_PACKET: the ring of a forwarder.
+        (54, 24, 263, "cannot start the forwarder of the link a-b"),
+    ],
+    ids=["veth", "ring"],
+)
+def test_without_memory_in_the_kernel_it_is_said_and_nothing_is_left(
+    apart: Apart, call: int, argument: int, value: int, text: str
+) -> None:
+    jump = "GREATER" if call == 44 else "EQUAL"
+    denial = f"""
+install([
+    (LOAD, 0, 0, 0), (EQUAL, 0, 3, {call}),
+    (LOAD, 0, 0, {argument}), ({jump}, 0, 1, {value}),
+    (RETURN, 0, 0, 0x0005000C), (RETURN, 0, 0, ALLOW),
+])
+"""
+    process = apart.start(f"import wallsocket.lab\n{FILTER}{denial}{BUILD}")
+    output, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert output.startswith("OSError [Errno 12]")
+    assert text in output
+    assert "Cannot allocate memory" in output
+    wait_until(lambda: not apart.left(), "no process is left")
 
 
 def test_the_holder_does_not_outlive_a_parent_whose_descriptors_were_copied(apart: Apart) -> None:

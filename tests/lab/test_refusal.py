@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_a_refusal_names_what_was_refused_by_whom_and_what_allows_it(apart: Apar
     assert output.startswith(f"a lab needs a user and network namespace: cannot {what}")
     assert "Operation not permitted" in output
     # The filter of the test is a seccomp filter, so that is the setting that is found.
-    assert "a seccomp filter of this container or service refuses it; allow it with: docker run" in output
+    assert "; a seccomp filter of the container or sandbox that this runs in; allow it with: docker run" in output
     wait_until(lambda: not apart.left(), "no process is left")
 
 
@@ -102,20 +103,40 @@ with lab.hosts("a", "b", loss="10%") as (a, b):
     wait_until(lambda: not apart.left(), "no process is left")
 
 
-def test_the_settings_of_distributions_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wallsocket.lab import refusal
-
-    def explained(settings: dict[str, str]) -> str:
-        monkeypatch.setattr(refusal, "_read", lambda path: settings.get(path, ""))
-        monkeypatch.setattr(refusal.os, "geteuid", lambda: 1000)
-        return refusal._reason()
-
-    assert "sudo sysctl user.max_user_namespaces" in explained({"/proc/sys/user/max_user_namespaces": "0"})
-    assert "kernel.unprivileged_userns_clone=1" in explained({"/proc/sys/kernel/unprivileged_userns_clone": "0"})
-    ubuntu = explained({"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"})
-    assert "/etc/apparmor.d/wallsocket" in ubuntu
-    assert "lab/holder flags=(unconfined) { userns, }" in ubuntu
-    assert "docs/lab.md" in explained({})
+@pytest.mark.parametrize(
+    ("limit", "value", "what"),
+    [
+        ("max_user_namespaces", 0, "unshare(CLONE_NEWUSER)"),
+        ("max_net_namespaces", 1, "unshare(CLONE_NEWNET)"),
+        ("max_mnt_namespaces", 1, "unshare(CLONE_NEWNS)"),
+        ("max_pid_namespaces", 0, "unshare(CLONE_NEWPID)"),
+    ],
+)
+def test_the_real_limits_of_namespaces_are_named(apart: Apart, limit: str, value: int, what: str) -> None:
+    # Inside a user namespace of its own everybody may lower the limits for what is made below it.
+    if subprocess.run(["unshare", "--map-root-user", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("user namespaces are refused here")
+    program = f"""
+open("/proc/sys/user/{limit}", "w").write("{value}")
+from wallsocket import lab, errors
+try:
+    with lab.hosts("a", "b") as (a, b):
+        a.run("true")
+except errors.NotPermitted as error:
+    print(error)
+"""
+    process = apart.start(program, under=("unshare", "--map-root-user"))
+    output, errors = process.communicate(timeout=60)
+    if limit == "max_user_namespaces":
+        # The caller is root there, and root does without.
+        assert (output, errors) == ("", "")
+    else:
+        assert errors == ""
+        assert output.startswith(
+            f"a lab needs a user and network namespace: cannot {what}: No space left on device; user.{limit} = {value}"
+        )
+        assert f"allow it with: sudo sysctl user.{limit}=15000" in output
+    wait_until(lambda: not apart.left(), "no process is left")
 
 
 def test_a_missing_helper_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ class Server:
         self.received: list[bytearray] = []
         self.ends: list[str] = []
         self.threads: list[threading.Thread] = []
+        self.connections: list[socket.socket] = []
         self.accepting = threading.Thread(target=self.accept)
         self.accepting.start()
 
@@ -33,6 +35,7 @@ class Server:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.connections.append(connection)
             thread = threading.Thread(target=self.talk, args=(connection,))
             self.threads.append(thread)
             thread.start()
@@ -61,6 +64,10 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.accepting.join()
+        # Those that nothing comes for any more: the test has seen what it wanted.
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
             thread.join()
         self.listener.close()
@@ -82,7 +89,7 @@ def read_to_the_end(client: socket.socket, *, finish: bool = False) -> tuple[int
 
 
 @pytest.mark.parametrize("limit", [1, 1024, 5000])
-@pytest.mark.parametrize("delay", ["0s", "3ms"])
+@pytest.mark.parametrize("delay", ["0s", "3ms", "30ms"])
 def test_reset_after_bytes_gives_exactly_these_and_a_reset_to_both(limit: int, delay: str) -> None:
     with lab.hosts("a", "b", delay=delay) as net, Server(net["b"], send=20_000) as server:
         a, b = net
@@ -93,6 +100,19 @@ def test_reset_after_bytes_gives_exactly_these_and_a_reset_to_both(limit: int, d
         wait_until(lambda: server.ends, "the server's connection ends")
         assert server.ends == ["reset"]
         assert net.link_between(a, b).counters(a)["scripted"] >= 1
+
+
+def test_a_reset_does_not_overtake_the_bytes_before_it() -> None:
+    """The client's acknowledgements meet a reset connection while the last bytes are still on their way to it."""
+    with lab.hosts("a", "b") as net, Server(net["b"], send=50_000):
+        a, b = net
+        link = net.link_between(a, b)
+        # 25 full frames take 300 ms: the client answers the first ones long before the last one is there.
+        link.set(toward=a, rate="1mbit")
+        link.reset_after(36_200)
+        with a.socket() as client:
+            client.connect((b.address, 80))
+            assert read_to_the_end(client) == (36_200, "reset")
 
 
 def test_reset_counts_the_client_to_server_direction_too() -> None:

@@ -57,6 +57,35 @@ def test_more_hosts_than_a_24_prefix_holds_get_a_wider_one() -> None:
         assert net._subnets(None, len(hosts))[0].prefixlen == 23
 
 
+def test_a_subnet_that_nobody_asked_for_keeps_clear_of_those_that_were() -> None:
+    with lab.Lab(ipv6=True) as net:
+        for name in "abc":
+            net.host(name)
+        net.link("a", "b", subnet="10.0.2.0/23")
+        net.link("a", "c", subnet="fd00:0:0:4::/64")
+        net.link("b", "c")
+        # 10.0.2 and 10.0.3 are asked for, and with 10.0.4 would come fd00:0:0:4.
+        assert [str(address.ip) for address in net["c"].interfaces[1].addresses] == ["10.0.5.2", "fd00:0:0:5::2"]
+    with lab.Lab() as net:
+        for name in "abc":
+            net.host(name)
+        net.link("a", "b", subnet="10.0.0.0/8")
+        with pytest.raises(UsageError, match=r"no subnet of 10\.0\.0\.0/8 left for this lab: give it one"):
+            net.link("b", "c")
+        net.link("b", "c", subnet="172.16.0.0/24")
+
+
+@pytest.mark.parametrize("mtu", [68, 1279, 65535])
+def test_the_least_and_the_greatest_mtu_carry_packets(mtu: int) -> None:
+    for options in ({}, {"delay": "1us"}):
+        with lab.pair(mtu=mtu, **options) as (a, b):
+            assert reaches(a, b)
+            # In fragments where it does not fit.
+            size = 200 if mtu == 68 else 60_000
+            command = ["ping", "-n", "-c", "1", "-W", "5", "-s", str(size), b.address or ""]
+            assert a.run(command, stdout=subprocess.DEVNULL).returncode == 0
+
+
 def test_a_line_routes_through_its_middle() -> None:
     with lab.line(4) as net:
         first, last = net["h1"], net["h4"]
@@ -248,6 +277,19 @@ def test_a_missing_file_is_said() -> None:
         (lambda: lab.firewall(allow=(0,)), "between 1 and 65535"),
         (lambda: lab.pair(subnet="10.0.0.0/31", mtu=100_000), "MTU of 100000"),
         (lambda: lab.pair(ipv6=True, mtu=1000), "at least 1280"),
+        (lambda: lab.pair(ipv6=True, mtu=1279), "at least 1280"),
+        (lambda: lab.pair(mtu=67), "MTU of 67"),
+        (lambda: lab.hosts("a" * 64, "b"), "at most 63"),
+        (lambda: lab.hosts("a", "A"), "the name 'A' is taken"),
+        (lambda: lab.hosts("localhost", "b"), "taken"),
+        (lambda: lab.pair(subnet="fd00:7::/64"), "make the lab with ipv6 = true"),
+        (lambda: lab.pair(subnet="127.0.0.0/8"), "no addresses that a host may have"),
+        (lambda: lab.pair(subnet="224.0.0.0/24"), "no addresses that a host may have"),
+        (lambda: lab.pair(subnet="0.0.0.0/0"), "no addresses that a host may have"),
+        (lambda: lab.pair(subnet="10.9.0.0/32"), "too small"),
+        (lambda: lab.hosts("a", "b", "c", subnet="10.9.0.0/30"), "too small for 3 hosts"),
+        (lambda: lab.pair(seed=-1), "seed -1"),
+        (lambda: lab.pair(seed=1 << 64), "seed"),
     ],
 )
 def test_networks_that_cannot_be(make: object, text: str) -> None:
@@ -293,15 +335,90 @@ def test_a_published_port_leads_into_the_lab() -> None:
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
         listener.close()
-        with socket.create_connection((published.address, published.port), timeout=20) as client:
-            client.settimeout(20)
-            with pytest.raises(ConnectionResetError):
+        # The reset may be there before connect() has looked at the result.
+        with pytest.raises(ConnectionResetError):
+            with socket.create_connection((published.address, published.port), timeout=20) as client:
                 client.recv(1)
         taken = published.port
         with pytest.raises(OSError):
             net.publish("server", 80, port=taken)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", taken), timeout=5)
+
+
+def test_a_published_udp_port_leads_each_client_into_the_lab_and_back() -> None:
+    with lab.hosts("client", "server", ipv6=True) as net, net["server"].socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("0.0.0.0", 53))
+        server.settimeout(10)
+        published = net.publish("server", 53, protocol="udp")
+        assert str(published) == f"127.0.0.1:{published.port}/udp leads to server:53/udp"
+        nobody = net.publish("server", 54, address="::1", protocol="udp")
+        clients = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.connect((published.address, published.port))
+            client.settimeout(10)
+            client.send(b"%d" % number)
+        # One datagram is one datagram, also an empty one and the largest.
+        clients[0].send(b"")
+        clients[0].send(b"x" * 65507)
+        seen = {}
+        for _ in range(5):
+            data, peer = server.recvfrom(70_000)
+            seen[data] = peer
+            server.sendto(data, peer)
+        assert set(seen) == {b"0", b"1", b"2", b"", b"x" * 65507}
+        assert len(set(seen.values())) == 3
+        assert {peer[0] for peer in seen.values()} == {net["server"].address}
+        assert [clients[0].recv(70_000) for _ in range(3)] == [b"0", b"", b"x" * 65507]
+        assert [client.recv(100) for client in clients[1:]] == [b"1", b"2"]
+        for _ in range(3):
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as stray:
+                stray.connect((nobody.address, nobody.port))
+                stray.send(b"to nobody")
+        # Still at work after that, for one that it has forgotten as well.
+        clients[2].send(b"again")
+        assert server.recv(100) == b"again"
+        with pytest.raises(OSError):
+            net.publish("server", 53, port=published.port, protocol="udp")
+        for client in clients:
+            client.close()
+    with socket.socket(type=socket.SOCK_DGRAM) as gone:
+        gone.bind((published.address, published.port))
+
+
+def test_a_published_udp_port_forgets_the_client_that_was_quiet_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wallsocket.lab import publish
+
+    monkeypatch.setattr(publish, "_MOST_CLIENTS", 2)
+    with lab.hosts("client", "server") as net, net["server"].socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("0.0.0.0", 53))
+        server.settimeout(10)
+        published = net.publish("server", 53, protocol="udp")
+        clients = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
+        peers = []
+        for number in (0, 1, 0, 2, 0, 1):
+            clients[number].sendto(b"x", (published.address, published.port))
+            peers.append((number, server.recvfrom(100)[1]))
+        assert len({peer for number, peer in peers if number == 0}) == 1
+        assert len({peer for number, peer in peers if number == 1}) == 2
+        for client in clients:
+            client.close()
+
+
+def test_an_ipv6_host_is_published_as_well() -> None:
+    with lab.Lab(ipv6=True) as net:
+        a, b = net.host("a"), net.host("b")
+        net.link(a, b, subnet="fd00:7::/64")
+        assert b.address == "fd00:7::2"
+        with b.socket(socket.AF_INET6) as listener:
+            listener.bind(("::", 80))
+            listener.listen()
+            published = net.publish(b, 80)
+            with socket.create_connection((published.address, published.port), timeout=20) as client:
+                accepted, _ = listener.accept()
+                client.sendall(b"from IPv4")
+                assert accepted.recv(100) == b"from IPv4"
+                accepted.close()
 
 
 def test_reset_of_a_published_connection_is_passed_on() -> None:

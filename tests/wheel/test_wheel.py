@@ -45,7 +45,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin"
 
 
-def _run(installed: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def _run(installed: Path, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment["PATH"] = str(installed)
     return subprocess.run(
@@ -54,7 +54,7 @@ def _run(installed: Path, *command: str) -> subprocess.CompletedProcess[str]:
         text=True,
         env=environment,
         check=False,
-        cwd=installed,
+        cwd=folder or installed,
     )
 
 
@@ -110,6 +110,49 @@ def test_the_demo_runs(installed: Path) -> None:
     shown = _run(installed, "wallsocket", "demo")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "one-recv-per-message" in shown.stdout + shown.stderr
+
+
+#: A project that has nothing else to do with Wallsocket. Ten at once: each has the same addresses to itself.
+PROJECT = """
+import sys
+import pytest
+
+@pytest.mark.parametrize("number", range(10))
+def test_my_client_survives_loss(wallsocket_lab, number):
+    client, server = wallsocket_lab.hosts("client", "server", loss="10%")
+    server.popen([sys.executable, "-m", "http.server", "80"])
+    assert client.run([sys.executable, "my_client.py", "http://server/"], timeout=90).returncode == 0
+"""
+CLIENT = """
+import sys, time, urllib.error, urllib.request
+while True:
+    try:
+        sys.exit(urllib.request.urlopen(sys.argv[1], timeout=60).status != 200)
+    except urllib.error.URLError:
+        time.sleep(0.05)  # the server is not up yet
+"""
+
+
+def test_the_pytest_fixture_is_there_for_any_project(installed: Path, tmp_path: Path) -> None:
+    command = [
+        installed / "python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--find-links",
+        WHEELHOUSE,
+        "pytest",
+        "pytest-xdist",
+    ]
+    subprocess.run(command, check=True, env={"PATH": str(installed), "HOME": str(tmp_path)})
+    (tmp_path / "test_project.py").write_text(PROJECT)
+    (tmp_path / "my_client.py").write_text(CLIENT)
+    options = ["-q", "-p", "no:cacheprovider", "-n", "3", f"--rootdir={tmp_path}"]
+    shown = _run(installed, "python", "-m", "pytest", *options, str(tmp_path), folder=tmp_path)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "10 passed" in shown.stdout
 
 
 def test_the_source_archive_is_whole(wheel: Path) -> None:

@@ -1,13 +1,15 @@
 //! Carries the frames of one link between its two ends, and does to them what the link was told to.
 //!
-//! One thread a link. Frames that pass at once and unchanged go from the receive ring of one end to the other with one call for
-//! a batch and no copy here; all others are copied and wait for their time.
+//! Two threads a link, one for each direction, which share what is known of its flows. Frames that pass at once and unchanged go
+//! from the receive ring of one end to the other with one call for a batch and no copy here; all others are copied and wait for
+//! their time.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,8 +27,8 @@ use crate::flow::{Flow, Flows, Name, Verdict};
 /// A held frame is let go after this time when nothing has overtaken it: no later frame may come.
 const HOLD_LIMIT: Duration = Duration::from_millis(200);
 
-/// Frames a ring holds: 20 ms at 2 Gbit/s and 1500 bytes, for when the thread does not get the processor.
-const RING_FRAMES: usize = 4096;
+/// How often a thread that waits for the other one looks whether it is to end.
+const MEETING_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Fates that are kept when they are recorded; older ones are forgotten.
 const MOST_FATES: usize = 1 << 20;
@@ -135,11 +137,22 @@ pub struct Recorded {
 #[derive(Clone, Default)]
 struct Orders {
     impairments: [Impairments; 2],
-    scripts: Vec<Script>,
+    /// Each with the number of connections that it has counted.
+    scripts: Vec<(Script, Arc<AtomicU32>)>,
     hook: Option<Hook>,
     cut_until: Option<Instant>,
     cut: bool,
     record: bool,
+}
+
+impl Orders {
+    /// Whether every frame passes at once and unchanged, cuts aside.
+    fn are_nothing(&self) -> bool {
+        self.impairments.iter().all(Impairments::is_nothing)
+            && self.scripts.is_empty()
+            && self.hook.is_none()
+            && !self.record
+    }
 }
 
 struct Shared {
@@ -147,10 +160,17 @@ struct Shared {
     orders: Mutex<Orders>,
     /// Counts changes of the orders.
     version: AtomicU64,
+    /// There was an order that has to look into frames. It stays so: flows that a script has ended stay ended.
+    looks: AtomicBool,
+    flows: Mutex<Flows>,
     counters: [[AtomicU64; COUNTER_NAMES.len()]; 2],
     fates: Mutex<VecDeque<Recorded>>,
-    stop: AtomicU64,
-    wake: EventFd,
+    /// Resets for each direction that the thread of the other one made, and whether there are any.
+    back: [Mutex<Vec<Vec<u8>>>; 2],
+    back_waits: [AtomicBool; 2],
+    stop: AtomicBool,
+    /// One for each thread.
+    wake: [EventFd; 2],
 }
 
 impl Shared {
@@ -159,65 +179,88 @@ impl Shared {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.orders)
     }
 
     fn fates(&self) -> MutexGuard<'_, VecDeque<Recorded>> {
-        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.fates)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running forwarder; ends when dropped.
 pub struct Forwarder {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    opened: Receiver<io::Result<()>>,
 }
 
 impl Forwarder {
-    /// Forwards between two interfaces: for each a packet socket of their network namespace and the interface's number.
-    pub fn start(ends: [(OwnedFd, u32); 2], mtu: u32, seed: u64) -> io::Result<Self> {
+    /// Forwards between two interfaces, once [`Self::wait`] says so: for each end a packet socket of its network namespace and
+    /// the interface's number. `ring` is the number of bytes of full frames that may wait for each thread to get the processor.
+    ///
+    /// Making a ring waits for the kernel (synchronize_net() in packet_set_ring, tens of milliseconds on a busy machine), so each
+    /// thread makes its own: links that are started one after the other wait together.
+    pub fn start(ends: [(OwnedFd, u32); 2], mtu: u32, seed: u64, ring: usize) -> io::Result<Self> {
         // Ethernet header and a VLAN tag around the IP packet.
         let frame_length = mtu as usize + 18;
-        let mut rings = Vec::with_capacity(2);
-        for (socket, index) in ends {
-            rings.push(FrameRing::open(
-                socket,
-                index as i32,
-                frame_length,
-                RING_FRAMES,
-            )?);
-        }
+        let frames = (ring / frame_length).max(BATCH);
+        let wake = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let shared = Arc::new(Shared {
             seed,
             orders: Mutex::default(),
             version: AtomicU64::new(1),
+            looks: AtomicBool::new(false),
+            flows: Mutex::default(),
             counters: Default::default(),
             fates: Mutex::default(),
-            stop: AtomicU64::new(0),
-            wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+            back: Default::default(),
+            back_waits: Default::default(),
+            stop: AtomicBool::new(false),
+            wake: [wake()?, wake()?],
         });
-        let mut path = Path::new(Arc::clone(&shared), rings);
-        let thread = std::thread::Builder::new()
-            .name("wallsocket-link".into())
-            .spawn(move || {
-                // Signals are for the threads of the program that has the lab.
-                let _ = SigSet::all().thread_block();
-                // The default lets a timer be 50 µs late.
-                let _ = nix::sys::prctl::set_timerslack(1);
-                // On a busy machine a frame waits for the processor, not for its delay: these help, and it works without.
-                let _ = request_short_slices();
-                path.run();
-            })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let out = [ends[1].0.try_clone()?, ends[0].0.try_clone()?];
+        let both = Arc::new(Meeting::default());
+        let (report, opened) = mpsc::channel();
+        let mut forwarder = Self {
+            shared: Arc::clone(&shared),
+            threads: Vec::new(),
+            opened,
+        };
+        for (direction, ((socket, index), out)) in ends.into_iter().zip(out).enumerate() {
+            let (shared, both, report) = (Arc::clone(&shared), Arc::clone(&both), report.clone());
+            let open = move || FrameRing::open(socket, index as i32, frame_length, frames);
+            let work = move || carry_one_way(shared, direction, open, out, &both, &report);
+            let thread = std::thread::Builder::new().name("wallsocket-link".into());
+            forwarder.threads.push(thread.spawn(work)?);
+        }
+        Ok(forwarder)
+    }
+
+    /// Waits until it forwards; an error when it cannot.
+    pub fn wait(&self) -> io::Result<()> {
+        (0..2).try_for_each(|_| self.opened.recv().unwrap_or(Ok(())))
     }
 
     fn change(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.shared.orders());
-        self.shared.version.fetch_add(1, Ordering::Release);
-        let _ = self.shared.wake.write(1);
+        {
+            let mut orders = self.shared.orders();
+            change(&mut orders);
+            if !orders.are_nothing() {
+                self.shared.looks.store(true, Ordering::Release);
+            }
+            self.shared.version.fetch_add(1, Ordering::Release);
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for wake in &self.shared.wake {
+            let _ = wake.write(1);
+        }
     }
 
     /// Sets what happens to the frames of a direction, from now on.
@@ -232,7 +275,7 @@ impl Forwarder {
 
     /// Adds a script.
     pub fn add_script(&self, script: Script) {
-        self.change(|orders| orders.scripts.push(script));
+        self.change(|orders| orders.scripts.push((script, Arc::default())));
     }
 
     /// Removes all scripts; connections they have ended stay ended.
@@ -275,7 +318,7 @@ impl Forwarder {
         self.change(|orders| orders.record = on);
     }
 
-    /// The recorded fates, oldest first.
+    /// The recorded fates, oldest first: those of a direction in the order in which its frames came.
     pub fn fates(&self) -> Vec<Recorded> {
         self.shared.fates().iter().copied().collect()
     }
@@ -285,11 +328,16 @@ impl Forwarder {
         std::array::from_fn(|index| self.shared.counters[direction][index].load(Ordering::Relaxed))
     }
 
+    /// Tells the forwarder to end, without waiting for it.
+    pub fn end(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
     /// Ends the forwarder; the link carries nothing from then on.
     pub fn stop(&mut self) {
-        self.shared.stop.store(1, Ordering::Release);
-        let _ = self.shared.wake.write(1);
-        if let Some(thread) = self.thread.take() {
+        self.end();
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -298,6 +346,57 @@ impl Forwarder {
 impl Drop for Forwarder {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Where the two threads of a link wait for each other's ring: a socket takes frames to send when its own thread has bound it.
+#[derive(Default)]
+struct Meeting {
+    open: Mutex<u32>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    fn wait(&self, shared: &Shared) {
+        let mut open = lock(&self.open);
+        *open += 1;
+        self.changed.notify_all();
+        // One that was told to end waits no longer: the other thread may never come.
+        while *open < 2 && !shared.stop.load(Ordering::Acquire) {
+            open = self
+                .changed
+                .wait_timeout(open, MEETING_INTERVAL)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+/// The life of a link's thread.
+fn carry_one_way(
+    shared: Arc<Shared>,
+    direction: usize,
+    open: impl FnOnce() -> io::Result<FrameRing>,
+    out: OwnedFd,
+    both: &Meeting,
+    report: &Sender<io::Result<()>>,
+) {
+    // Signals are for the threads of the program that has the lab.
+    let _ = SigSet::all().thread_block();
+    // The default lets a timer be 50 µs late.
+    let _ = nix::sys::prctl::set_timerslack(1);
+    // On a busy machine a frame waits for the processor, not for its delay: these help, and it works without.
+    let _ = request_short_slices();
+    match open() {
+        Ok(ring) => {
+            both.wait(&shared);
+            let _ = report.send(Ok(()));
+            Path::new(shared, direction, ring, out).run();
+        }
+        Err(error) => {
+            shared.stop.store(true, Ordering::Release);
+            let _ = report.send(Err(error));
+        }
     }
 }
 
@@ -330,22 +429,26 @@ enum Outgoing {
     Bytes(Vec<u8>),
 }
 
+/// One direction at work.
 struct Path {
     shared: Arc<Shared>,
-    rings: Vec<FrameRing>,
-    lanes: [Lane; 2],
-    flows: Flows,
+    direction: usize,
+    /// Where frames come from.
+    ring: FrameRing,
+    /// The socket at the other end.
+    out: OwnedFd,
+    lane: Lane,
     orders: Orders,
     version: u64,
-    /// How many connections each script has counted.
-    counts: Vec<u32>,
     plain: bool,
+    /// Frames taken since the ring was last seen empty.
+    unpaused: usize,
 }
 
 impl Path {
-    fn new(shared: Arc<Shared>, rings: Vec<FrameRing>) -> Self {
+    fn new(shared: Arc<Shared>, direction: usize, ring: FrameRing, out: OwnedFd) -> Self {
         let now = Instant::now();
-        let lane = || Lane {
+        let lane = Lane {
             queue: VecDeque::new(),
             held: Vec::new(),
             waiting: VecDeque::new(),
@@ -354,25 +457,23 @@ impl Path {
         };
         Self {
             shared,
-            rings,
-            lanes: [lane(), lane()],
-            flows: Flows::default(),
+            direction,
+            ring,
+            out,
+            lane,
             orders: Orders::default(),
             version: 0,
-            counts: Vec::new(),
             plain: true,
+            unpaused: 0,
         }
     }
 
     fn run(&mut self) {
-        while self.shared.stop.load(Ordering::Acquire) == 0 {
-            self.take_orders();
-            let mut busy = false;
-            for direction in 0..2 {
-                busy |= self.receive(direction);
-                busy |= self.send_due(direction);
-            }
-            if !busy {
+        while !self.shared.stop.load(Ordering::Acquire) {
+            self.take_back();
+            let received = self.receive();
+            let sent = self.send_due();
+            if !received && !sent {
                 self.wait();
             }
         }
@@ -383,36 +484,58 @@ impl Path {
         if version == self.version {
             return;
         }
-        self.version = version;
-        let orders = self.shared.orders().clone();
-        if orders.scripts.len() < self.orders.scripts.len() {
-            self.counts.clear();
+        let orders = self.shared.orders();
+        self.version = self.shared.version.load(Ordering::Acquire);
+        self.orders = orders.clone();
+        self.plain = !self.shared.looks.load(Ordering::Acquire);
+    }
+
+    /// Queues resets that the other thread has made, behind what is on its way already: a reset that overtook data would take it
+    /// from its receiver.
+    fn take_back(&mut self) {
+        if !self.shared.back_waits[self.direction].swap(false, Ordering::AcqRel) {
+            return;
         }
-        self.counts.resize(orders.scripts.len(), 0);
-        let quiet =
-            orders.impairments.iter().all(Impairments::is_nothing) && orders.scripts.is_empty();
-        // Flows that a script has ended stay so: once there was one, every frame is looked at.
-        self.plain &= quiet && orders.hook.is_none() && !orders.record;
-        self.orders = orders;
+        let frames = std::mem::take(&mut *lock(&self.shared.back[self.direction]));
+        let time = self.lane.last.max(Instant::now());
+        self.lane.last = time;
+        self.lane
+            .queue
+            .extend(frames.into_iter().map(|bytes| (time, bytes)));
+    }
+
+    /// Hands resets to the thread of the other direction.
+    fn give_back(&self, frames: Vec<Vec<u8>>) {
+        let other = 1 - self.direction;
+        lock(&self.shared.back[other]).extend(frames);
+        self.shared.back_waits[other].store(true, Ordering::Release);
+        let _ = self.shared.wake[other].write(1);
     }
 
     fn is_cut(&self, now: Instant) -> bool {
         self.orders.cut || self.orders.cut_until.is_some_and(|until| now < until)
     }
 
-    /// Takes what has arrived at one end; whether there was anything.
-    fn receive(&mut self, direction: usize) -> bool {
+    /// Takes what has arrived; whether there was anything.
+    fn receive(&mut self) -> bool {
+        let arrived = (0..BATCH)
+            .take_while(|&index| self.ring.peek(index).is_some())
+            .count();
+        if arrived == 0 {
+            return false;
+        }
+        // Only now: an order that was given before a frame was sent holds for it.
+        self.take_orders();
         let now = Instant::now();
-        let mut outgoing: Vec<Outgoing> = Vec::new();
+        let direction = self.direction;
+        let mut outgoing: Vec<Outgoing> = Vec::with_capacity(BATCH);
         let mut back: Vec<Vec<u8>> = Vec::new();
-        let (mut taken, mut bytes_in) = (0, 0);
+        let mut bytes_in = 0;
         let cut = self.is_cut(now);
-        while taken < BATCH {
-            let Some(frame) = self.rings[direction].peek(taken) else {
+        for index in 0..arrived {
+            let Some(frame) = self.ring.peek(index) else {
                 break;
             };
-            let index = taken;
-            taken += 1;
             bytes_in += frame.original_length as u64;
             if cut {
                 self.shared.count(direction, Counter::Cut, 1);
@@ -425,7 +548,7 @@ impl Path {
             if self.plain
                 && frame.vlan.is_none()
                 && !frame.checksum_pending
-                && self.lanes[direction].queue.is_empty()
+                && self.lane.queue.is_empty()
             {
                 outgoing.push(Outgoing::Ring(index));
                 continue;
@@ -455,9 +578,7 @@ impl Path {
             let mut work = Work {
                 shared: &self.shared,
                 orders: &self.orders,
-                flows: &mut self.flows,
-                counts: &mut self.counts,
-                lane: &mut self.lanes[direction],
+                lane: &mut self.lane,
                 direction,
                 now,
                 outgoing: &mut outgoing,
@@ -473,41 +594,37 @@ impl Path {
                 }
             }
         }
-        if taken == 0 {
-            return false;
-        }
         self.shared
-            .count(direction, Counter::Received, taken as u64);
+            .count(direction, Counter::Received, arrived as u64);
         self.shared
             .count(direction, Counter::ReceivedBytes, bytes_in);
         for part in outgoing.chunks(BATCH) {
             let frames: Vec<&[u8]> = part
                 .iter()
                 .map(|frame| match frame {
-                    Outgoing::Ring(index) => self.rings[direction]
-                        .peek(*index)
-                        .map_or(&[][..], |frame| frame.bytes),
+                    Outgoing::Ring(index) => {
+                        self.ring.peek(*index).map_or(&[][..], |frame| frame.bytes)
+                    }
                     Outgoing::Bytes(bytes) => bytes,
                 })
                 .collect();
-            send(&self.shared, &self.rings[1 - direction], direction, &frames);
+            send(&self.shared, self.out.as_fd(), direction, &frames);
         }
-        for bytes in &back {
-            send(
-                &self.shared,
-                &self.rings[direction],
-                1 - direction,
-                &[bytes],
-            );
+        self.ring.release(arrived);
+        self.unpaused += arrived;
+        if !back.is_empty() {
+            self.give_back(back);
         }
-        self.rings[direction].release(taken);
         true
     }
 
     /// Sends what is due at the other end; whether there was anything.
-    fn send_due(&mut self, direction: usize) -> bool {
+    fn send_due(&mut self) -> bool {
+        let lane = &mut self.lane;
+        if lane.queue.is_empty() && lane.held.is_empty() {
+            return false;
+        }
         let now = Instant::now();
-        let lane = &mut self.lanes[direction];
         let mut index = 0;
         while index < lane.held.len() {
             if lane.held[index].until <= now {
@@ -530,52 +647,57 @@ impl Path {
         }
         let frames: Vec<Vec<u8>> = lane.queue.drain(..due).map(|(_, bytes)| bytes).collect();
         let slices: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-        send(&self.shared, &self.rings[1 - direction], direction, &slices);
+        send(&self.shared, self.out.as_fd(), self.direction, &slices);
         true
+    }
+
+    /// Counts frames that found no room in the ring. That it was full shows in as many frames taken without a pause; the question
+    /// costs a system call.
+    fn count_overrun(&mut self) {
+        if std::mem::take(&mut self.unpaused) < self.ring.slots() {
+            return;
+        }
+        if let Ok(lost @ 1..) = self.ring.lost() {
+            self.shared
+                .count(self.direction, Counter::Received, lost.into());
+            self.shared
+                .count(self.direction, Counter::Overrun, lost.into());
+        }
     }
 
     /// Waits for frames, orders, or the time of the next frame.
     fn wait(&mut self) {
+        self.count_overrun();
         let next = self
-            .lanes
-            .iter()
-            .flat_map(|lane| {
-                lane.queue
-                    .front()
-                    .map(|entry| entry.0)
-                    .into_iter()
-                    .chain(lane.held.iter().map(|held| held.until))
-            })
+            .lane
+            .queue
+            .front()
+            .map(|entry| entry.0)
+            .into_iter()
+            .chain(self.lane.held.iter().map(|held| held.until))
             .min();
         let timeout =
             next.map(|time| TimeSpec::from(time.saturating_duration_since(Instant::now())));
+        let wake = &self.shared.wake[self.direction];
         let mut waiting = [
-            PollFd::new(self.rings[0].socket(), PollFlags::POLLIN),
-            PollFd::new(self.rings[1].socket(), PollFlags::POLLIN),
-            PollFd::new(self.shared.wake.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.ring.socket(), PollFlags::POLLIN),
+            PollFd::new(wake.as_fd(), PollFlags::POLLIN),
         ];
         let _ = ppoll(&mut waiting, timeout, None);
-        if waiting[2].any() == Some(true) {
-            let _ = self.shared.wake.read();
+        if waiting[1].any() == Some(true) {
+            let _ = wake.read();
         }
-        for (direction, (ring, polled)) in self.rings.iter().zip(&waiting).enumerate() {
-            // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
-            if polled
-                .revents()
-                .is_some_and(|events| events.contains(PollFlags::POLLERR))
-            {
-                let _ = wallsocket_sys::socket::get_option(
-                    ring.socket(),
-                    libc::SOL_SOCKET,
-                    libc::SO_ERROR,
-                    &mut [0; 4],
-                );
-            }
-            // Asked when idle: it costs a system call.
-            if let Ok(lost @ 1..) = ring.lost() {
-                self.shared.count(direction, Counter::Received, lost.into());
-                self.shared.count(direction, Counter::Overrun, lost.into());
-            }
+        // A socket reports that its interface went down as an error, which must be read or ppoll returns at once for ever.
+        if waiting[0]
+            .revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLERR))
+        {
+            let _ = wallsocket_sys::socket::get_option(
+                self.ring.socket(),
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                &mut [0; 4],
+            );
         }
     }
 }
@@ -608,8 +730,6 @@ impl Source<'_> {
 struct Work<'path> {
     shared: &'path Shared,
     orders: &'path Orders,
-    flows: &'path mut Flows,
-    counts: &'path mut Vec<u32>,
     lane: &'path mut Lane,
     direction: usize,
     now: Instant,
@@ -633,7 +753,8 @@ impl Work<'_> {
             .bytes
             .len()
             .saturating_sub(14 + 4 * frame.vlans().len());
-        let flow = self.flows.of(&frame, now);
+        let mut flows = lock(&self.shared.flows);
+        let flow = flows.of(&frame, now);
         flow.numbers[direction] += 1;
         let number = flow.numbers[direction];
         let fate = impairments.fate(
@@ -656,7 +777,9 @@ impl Work<'_> {
                 fate,
             });
         }
-        if let Some((forth, back)) = script(orders, self.counts, flow, &frame, direction, now) {
+        let taken = script(orders, flow, &frame, direction, now);
+        drop(flows);
+        if let Some((forth, back)) = taken {
             self.count(Counter::Scripted);
             self.back.extend(back);
             for bytes in forth {
@@ -762,7 +885,6 @@ type Taken = (Vec<Vec<u8>>, Vec<Vec<u8>>);
 /// Applies the scripts to a TCP segment (black holes: to any flow).
 fn script(
     orders: &Orders,
-    counts: &mut [u32],
     flow: &mut Flow,
     frame: &Frame<'_>,
     direction: usize,
@@ -787,13 +909,16 @@ fn script(
         // Offsets of half the sequence space and more are from before the first byte: repeated SYNs, keep-alives.
         let sound = begin < 1 << 31 && end < 1 << 31;
         let opening = tcp.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
-        for (script, count) in orders.scripts.iter().zip(counts) {
+        for (script, count) in &orders.scripts {
             if script.port.is_some_and(|port| port != service) {
                 continue;
             }
             match script.action {
-                Action::Refuse(most) if opening && !flow.counted && *count < most => {
-                    *count += 1;
+                // Under the lock of the flows: nobody else counts meanwhile.
+                Action::Refuse(most)
+                    if opening && !flow.counted && count.load(Ordering::Relaxed) < most =>
+                {
+                    count.fetch_add(1, Ordering::Relaxed);
                     flow.verdict = Verdict::Refused;
                 }
                 Action::ResetAfter(limit) if sound && length > 0 && end > limit => {
@@ -812,7 +937,7 @@ fn script(
             flow.carried[direction] = flow.carried[direction].max(begin + fits);
         }
     }
-    for script in &orders.scripts {
+    for (script, _) in &orders.scripts {
         if let Action::BlackHoleAfter(after) = script.action
             && script.port.is_none_or(|port| port == service)
             && now.duration_since(flow.started) >= after
@@ -853,9 +978,9 @@ fn script(
 }
 
 /// Sends frames to one end; what it does not take is lost, and counted.
-fn send(shared: &Shared, ring: &FrameRing, direction: usize, mut frames: &[&[u8]]) {
+fn send(shared: &Shared, socket: BorrowedFd<'_>, direction: usize, mut frames: &[&[u8]]) {
     while !frames.is_empty() {
-        let sent = send_frames(ring.socket(), frames).unwrap_or(0);
+        let sent = send_frames(socket, frames).unwrap_or(0);
         shared.count(direction, Counter::Sent, sent as u64);
         shared.count(
             direction,

@@ -180,22 +180,24 @@ impl Holder {
             Mode::empty(),
         )
         .during("open /proc")?;
-        let private = CloneFlags::CLONE_NEWNS;
         let mapper = if uid.is_root() {
             Some(Mapper::start()?)
         } else {
             None
         };
-        let user = match unshare(CloneFlags::CLONE_NEWUSER | private) {
+        // One call for each kind: the kernel's answer then says which of them it refuses.
+        let private = || unshare(CloneFlags::CLONE_NEWNS);
+        let user = match unshare(CloneFlags::CLONE_NEWUSER) {
             Ok(()) => {
                 if !mapper.is_some_and(Mapper::finish) {
                     map_own_ids(&proc, uid, gid)?;
                 }
+                private().during("unshare(CLONE_NEWNS)")?;
                 Some(read_only(&proc, "self/ns/user").during("open /proc/self/ns/user")?)
             }
             // Where user namespaces are off, root can do without.
             Err(refusal) if uid.is_root() => {
-                unshare(private)
+                private()
                     .map_err(|_| refusal)
                     .during("unshare(CLONE_NEWUSER)")?;
                 None
@@ -283,11 +285,13 @@ impl Holder {
             Fork::Parent(pid) => pid,
         };
         drop(theirs);
-        let mut ready = [0; 1];
-        // An empty answer means that it ended early; the namespaces opened below then do not exist, which says so.
-        let _ = File::from(ours)
-            .read(&mut ready)
-            .during("wait for the first process")?;
+        // Without an answer it was killed; the namespaces opened below then do not exist, which says so.
+        let mut code = [0; 4];
+        if File::from(ours).read_exact(&mut code).is_ok() && code != [0; 4] {
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+            return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(code)))
+                .during("unshare(CLONE_NEWNS)");
+        }
         let processes =
             read_only(&self.proc, &format!("{pid}/ns/pid")).during("open the process namespace")?;
         let mounts =
@@ -388,7 +392,12 @@ impl Holder {
 
     fn answer(&mut self, request: Request) -> Result<(Reply, Vec<OwnedFd>)> {
         match request {
-            Request::Hosts { count, sysctls } => {
+            Request::Hosts {
+                first,
+                count,
+                sysctls,
+            } => {
+                self.hosts.truncate(first as usize);
                 let mut attached = Vec::new();
                 for _ in 0..count {
                     let netlink = self.add_host(&sysctls)?;
@@ -521,7 +530,8 @@ fn first_process(ready: OwnedFd) -> ! {
         let _ = mount(Some("proc"), "/proc", Some("proc"), quiet, none);
         Ok::<(), nix::Error>(())
     })();
-    if prepared.is_ok() && nix::unistd::write(&ready, b"r").is_ok() {
+    let code = prepared.map_or_else(|error| error as i32, |()| 0);
+    if nix::unistd::write(&ready, &code.to_ne_bytes()).is_ok() && code == 0 {
         drop(ready);
         loop {
             // Waits for any child; without one, for the signal that ends everything.
@@ -564,7 +574,17 @@ fn serve(control: BorrowedFd<'_>, parent: &OwnedFd, holder: &mut Holder) -> io::
                 vec![],
             ),
         };
-        reply_with(control, &reply, &attached)?;
+        if let Err(error) = reply_with(control, &reply, &attached) {
+            if attached.is_empty() {
+                return Err(error);
+            }
+            // Not the message but its descriptors are refused: too many are on their way (unix(7), ETOOMANYREFS).
+            let failure = Failure {
+                what: "pass descriptors".into(),
+                error,
+            };
+            reply_with(control, &failed(&failure), &[])?;
+        }
     }
 }
 

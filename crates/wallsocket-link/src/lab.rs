@@ -16,6 +16,7 @@ use wallsocket_sys::link::{disable_offloads, has_carrier};
 use wallsocket_sys::namespace::{receive_message, send_message};
 
 use crate::protocol::{HOSTS_PER_REQUEST, LARGEST, Reply, Request};
+use crate::sentence;
 
 /// Number of the loopback interface in every network namespace (LOOPBACK_IFINDEX, include/net/flow.h).
 const LOOPBACK: u32 = 1;
@@ -27,7 +28,7 @@ const CARRIER_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The holder's program could not be started.
-    #[error("cannot start {program}: {error}")]
+    #[error("cannot start {program}: {}", sentence(error))]
     Start {
         /// Path of the program.
         program: String,
@@ -35,7 +36,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The kernel refused something that the holder tried.
-    #[error("cannot {what}: {error}")]
+    #[error("cannot {what}: {}", sentence(error))]
     Holder {
         /// What it tried.
         what: String,
@@ -128,7 +129,15 @@ fn exchange(control: BorrowedFd<'_>, request: Option<&Request>) -> Result<(Reply
         send_message(control, &bytes, &[]).map_err(|_| Error::Closed)?;
     }
     let mut buffer = vec![0; LARGEST];
-    let (length, descriptors) = receive_message(control, &mut buffer).map_err(|_| Error::Closed)?;
+    let received = receive_message(control, &mut buffer);
+    let (length, descriptors) = received.map_err(|error| match error.raw_os_error() {
+        // The message itself has come, so the two stay in step.
+        Some(libc::EMFILE) => Error::Holder {
+            what: "take over the descriptors of the lab".into(),
+            error,
+        },
+        _ => Error::Closed,
+    })?;
     if length == 0 {
         return Err(Error::Closed);
     }
@@ -217,16 +226,10 @@ impl Lab {
             while open_count > 0 {
                 let count = open_count.min(HOSTS_PER_REQUEST);
                 let (_, descriptors) = open.ask(&Request::Hosts {
+                    first: open.hosts.len() as u32,
                     count,
                     sysctls: sysctls.to_vec(),
                 })?;
-                if descriptors.len() != 2 * count as usize {
-                    // The kernel leaves out what this process may not open any more.
-                    return Err(Error::Holder {
-                        what: format!("take over {count} hosts"),
-                        error: io::Error::from_raw_os_error(libc::EMFILE),
-                    });
-                }
                 let mut descriptors = descriptors.into_iter();
                 while let (Some(network), Some(socket)) = (descriptors.next(), descriptors.next()) {
                     let mut host = Host::new(network, socket).map_err(copying)?;
@@ -341,39 +344,45 @@ impl Lab {
     }
 
     /// Opens a plain link to put a forwarder in: the interface of `end` moves to the host `wires`, as `name`, and `end` gets a new one
-    /// with the same name, number, addresses and routes, whose other side is `far` in `wires`. Returns the moved interface's number.
+    /// with the same name, number, addresses and routes, whose other side is `far` in `wires`. Returns the moved interface's number;
+    /// when it fails, everything is as it was.
     pub fn splice(&self, end: &End, wires: u32, name: &str, far: &End) -> Result<u32> {
-        let (moved, routes) = self.with(|open| {
+        let what = |what: &str| refused(format!("{what} {}", end.name));
+        let routes = self.with(|open| {
             let network = open.host(wires)?.network.try_clone().map_err(copying)?;
             let route = &mut open.host(end.host)?.route;
-            let what = |what: &str| refused(format!("{what} of {}", end.name));
-            let routes = route.routes().map_err(what("read the routes"))?;
-            let away = LinkChange {
-                name: Some(name),
-                namespace: Some(network.as_fd()),
-                ..LinkChange::default()
-            };
+            let routes = route.routes().map_err(what("read the routes of"))?;
             route
-                .change_link(end.index, &away)
-                .map_err(refused(format!("move {}", end.name)))?;
-            let host = open.host(wires)?;
-            let moved = host
-                .route
-                .link(name)
-                .map_err(what("find the other side"))?
-                .index;
-            let there = End {
-                name: name.to_owned(),
-                index: moved,
-                addresses: Vec::new(),
-                ..end.clone()
-            };
-            prepare(host, &there, false)?;
-            wait_for_carrier(host, &there)?;
-            Ok((moved, routes))
+                .change_link(end.index, &into(&network, name))
+                .map_err(what("move"))?;
+            Ok(routes)
         })?;
-        self.connect(end, far, false)?;
+        let replaced = self
+            .with(|open| {
+                let host = open.host(wires)?;
+                let index = host.route.link(name).map_err(what("find"))?.index;
+                let there = End {
+                    name: name.to_owned(),
+                    index,
+                    addresses: Vec::new(),
+                    ..end.clone()
+                };
+                prepare(host, &there, false)?;
+                wait_for_carrier(host, &there)?;
+                Ok(index)
+            })
+            .and_then(|index| self.connect(end, far, false).map(|()| index));
         self.with(|open| {
+            if replaced.is_err() {
+                // The link stays the cable that it was.
+                let network = open.host(end.host)?.network.try_clone().map_err(copying)?;
+                let route = &mut open.host(wires)?.route;
+                let index = route.link(name).map_err(what("find"))?.index;
+                route
+                    .change_link(index, &into(&network, &end.name))
+                    .map_err(what("move back"))?;
+                prepare(open.host(end.host)?, end, false)?;
+            }
             let host = open.host(end.host)?;
             for route in routes.iter().filter(|route| is_ours(route, end.index)) {
                 let change = RouteChange {
@@ -395,8 +404,9 @@ impl Lab {
                     .add_route(&change)
                     .map_err(refused("bring a route back"))?;
             }
-            Ok(moved)
-        })
+            Ok(())
+        })?;
+        replaced
     }
 
     /// Descriptor of a host's network namespace, open as long as the copy is.
@@ -418,6 +428,15 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// The change that moves an interface into a network namespace, under another name.
+fn into<'a>(network: &'a OwnedFd, name: &'a str) -> LinkChange<'a> {
+    LinkChange {
+        name: Some(name),
+        namespace: Some(network.as_fd()),
+        ..LinkChange::default()
     }
 }
 

@@ -12,8 +12,10 @@ pub(crate) const HOSTS_PER_REQUEST: u32 = 100;
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// Makes network namespaces, each with these sysctls (the first value of each list that the kernel takes).
-    /// Attached to the reply, per host: the namespace and a rtnetlink socket in it.
+    /// Attached to the reply, per host: the namespace and a rtnetlink socket in it. `first` is the number of the first one: hosts
+    /// from there on that an earlier request made are forgotten, for their descriptors did not arrive.
     Hosts {
+        first: u32,
         count: u32,
         sysctls: Vec<(String, Vec<String>)>,
     },

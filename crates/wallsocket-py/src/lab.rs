@@ -1,6 +1,7 @@
 //! `wallsocket._core.lab`.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::path::PathBuf;
@@ -15,6 +16,15 @@ use wallsocket_kernel::route::{LinkChange, RouteChange, RouteSocket};
 use wallsocket_link::fate::{Burst, Fate, Impairments};
 use wallsocket_link::forwarder::{self, Action, COUNTER_NAMES, Decision, Hook, Script};
 use wallsocket_link::lab::{End, Error};
+
+/// An `OSError` with the kernel's number and sentence; pyo3 would make a `MemoryError` of ENOMEM, which is about the interpreter's.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn plain_error(error: io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, wallsocket_link::sentence(&error))),
+        None => error.into(),
+    }
+}
 
 /// An `OSError` with the kernel's number and a text that says what was tried.
 fn os_error(error: &Error) -> PyErr {
@@ -379,6 +389,7 @@ impl Forwarder {
         far: u32,
         mtu: u32,
         seed: u64,
+        ring: usize,
     ) -> PyResult<Self> {
         py.detach(|| {
             let socket = || {
@@ -388,9 +399,20 @@ impl Forwarder {
                     .map_err(|error| os_error(&error))
             };
             let ends = [(socket()?, near), (socket()?, far)];
-            let forwarder = Mutex::new(forwarder::Forwarder::start(ends, mtu, seed)?);
+            let forwarder = Mutex::new(
+                forwarder::Forwarder::start(ends, mtu, seed, ring).map_err(plain_error)?,
+            );
             Ok(Self { forwarder })
         })
+    }
+
+    fn wait(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.with(forwarder::Forwarder::wait))
+            .map_err(plain_error)
+    }
+
+    fn end(&self) {
+        self.with(forwarder::Forwarder::end);
     }
 
     #[expect(clippy::too_many_arguments, reason = "one for each impairment")]

@@ -136,6 +136,11 @@ impl FrameRing {
         self.socket.as_fd()
     }
 
+    /// Frames that it holds.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
     fn header(&self, ahead: usize) -> NonNull<libc::tpacket2_hdr> {
         let index = (self.head + ahead) % self.slots;
         // SAFETY: index is below the number of slots, so the slot lies within the mapping; slots are aligned to their size.

@@ -2,11 +2,10 @@
 //!
 //! What nix offers safely (`unshare`, `setns`, `mount`, `execvp`, `set_pdeathsig`) is used from there; this file has the rest.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use nix::cmsg_space;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 /// Most descriptors one message may carry (SCM_MAX_FD in include/net/scm.h).
 pub const MAX_DESCRIPTORS: usize = 253;
@@ -117,45 +116,70 @@ pub fn send_message(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[RawFd])
 }
 
 /// Receives one message of at most `buffer.len()` bytes and the descriptors attached to it; 0 bytes is the end.
+///
+/// When not all of the descriptors can be opened here, the message is taken, none is, and the error is EMFILE: the kernel then cuts
+/// the list short (net/core/scm.c, scm_detach_fds). `nix` would leave those open that it had opened.
 pub fn receive_message(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = cmsg_space!([RawFd; MAX_DESCRIPTORS]);
-    let mut parts = [IoSliceMut::new(buffer)];
-    let message = loop {
-        match recvmsg::<()>(
-            socket.as_raw_fd(),
-            &mut parts,
-            Some(&mut space),
-            MsgFlags::MSG_CMSG_CLOEXEC,
-        ) {
-            Ok(message) => break message,
-            Err(nix::Error::EINTR) => {}
-            Err(error) => return Err(error.into()),
+    /// Words of eight bytes, for the alignment of cmsghdr: its header and all descriptors.
+    const WORDS: usize = 3 + MAX_DESCRIPTORS.div_ceil(2);
+    let mut control = [0_u64; WORDS];
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: msghdr is plain integers and pointers, for which all zeroes is a value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = size_of_val(&control);
+    let length = loop {
+        // SAFETY: the header points to buffers of the lengths it says, which outlive the call.
+        let length =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        if length >= 0 {
+            break length as usize;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     };
     let mut descriptors = Vec::new();
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(received) = control {
-            // SAFETY: the kernel has just put these descriptors into this process for this message; nothing else owns them.
-            descriptors.extend(
-                received
-                    .into_iter()
-                    .map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }),
+    // SAFETY: the kernel has filled msg_controllen bytes of `control` with whole control messages; CMSG_FIRSTHDR and CMSG_NXTHDR
+    // stay within them. Descriptors in an SCM_RIGHTS message were just put into this process; nothing else owns them.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(&raw const header);
+        while !next.is_null() {
+            let (level, kind, size) = (
+                (*next).cmsg_level,
+                (*next).cmsg_type,
+                (*next).cmsg_len as usize,
             );
+            if (level, kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let count = (size - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                let first: *const RawFd = libc::CMSG_DATA(next).cast();
+                for index in 0..count {
+                    let raw = first.add(index).read_unaligned();
+                    descriptors.push(OwnedFd::from_raw_fd(raw));
+                }
+            }
+            next = libc::CMSG_NXTHDR(&raw const header, next);
         }
     }
-    if message
-        .flags
-        .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC)
-    {
+    if header.msg_flags & libc::MSG_CTRUNC != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
+    if header.msg_flags & libc::MSG_TRUNC != 0 {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "the message is larger than this program reads",
         ));
     }
-    Ok((message.bytes, descriptors))
+    Ok((length, descriptors))
 }
 
 #[cfg(test)]

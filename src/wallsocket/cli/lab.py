@@ -87,18 +87,22 @@ def _status(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
 
 
-def _publish(net: Lab, targets: tuple[str, ...], *, quiet: bool = False) -> None:
+def _publish(net: Lab, targets: tuple[str, ...]) -> None:
     from ..lab import publish
 
     for text in targets:
         target = publish.parse(text)
-        made = net.publish(target.host, target.host_port, address=target.address, port=target.port)
-        if not quiet:
-            click.echo(f"{made.address}:{made.port} leads to {target.host}:{target.host_port}", err=True)
+        made = net.publish(
+            target.host, target.host_port, address=target.address, port=target.port, protocol=target.protocol
+        )
+        click.echo(str(made), err=True)
 
 
 _published = click.option(
-    "--publish", multiple=True, metavar="[ADDRESS:]PORT:HOST:PORT", help="Lead a port of this machine to a host's."
+    "--publish",
+    multiple=True,
+    metavar="[ADDRESS:]PORT:HOST:PORT[/udp]",
+    help="Lead a port of this machine to a host's.",
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .reasons import GUARDIAN, HOLDER
+from ..kernel.refusal import GUARDIAN, HOLDER
 from .row import Row, Status
 
 __all__ = ["interpreters", "rows"]

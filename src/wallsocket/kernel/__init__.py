@@ -12,7 +12,7 @@ from .._core.kernel import disconnect as _disconnect
 from .host import Here, Host, here
 
 if TYPE_CHECKING:
-    from . import address, causes, counters, limits, names, options
+    from . import address, causes, counters, limits, names, options, refusal
     from .facts import Facts
     from .limits import Limits
     from .routes import InterfaceAddress, Link, Neighbour, Route
@@ -43,6 +43,7 @@ __all__ = [
     "limits",
     "names",
     "options",
+    "refusal",
 ]
 
 #: Where names are that are imported when they are first used; a module is under its own name.
@@ -60,7 +61,9 @@ _PLACES = {
     "TcpInfo": "tcp_info",
     "UnixSocket": "sockets",
 }
-_MODULES = frozenset({"address", "causes", "counters", "limits", "names", "options", "routes", "sockets", "tcp_info"})
+_MODULES = frozenset(
+    {"address", "causes", "counters", "limits", "names", "options", "refusal", "routes", "sockets", "tcp_info"}
+)
 
 
 def __getattr__(name: str) -> _Any:

@@ -13,8 +13,11 @@ from .. import kernel
 from ..errors import NotAvailable, UsageError
 from . import program
 from .program import Command, Process
+from .refusal import explain
 
 if TYPE_CHECKING:
+    from ..wire.capture import Capture, Direction
+    from . import bound
     from .link import Link
     from .network import Lab
 
@@ -40,21 +43,6 @@ class Interface:
     def __repr__(self) -> str:
         addresses = " ".join(map(str, self.addresses))
         return f"<Interface {self.name} of {self.host.name} {addresses}>"
-
-
-class _Bound:
-    """A module whose functions get ``host=`` of this host: ``a.udp.bind(":53")``."""
-
-    def __init__(self, module: str, host: Host) -> None:
-        self._module = module
-        self._host = host
-
-    def __getattr__(self, name: str) -> Any:
-        import functools
-        import importlib
-
-        function = getattr(importlib.import_module(f"wallsocket.{self._module}"), name)
-        return functools.partial(function, host=self._host) if callable(function) else function
 
 
 class Host(kernel.Host):
@@ -92,35 +80,72 @@ class Host(kernel.Host):
         return made
 
     @property
-    def udp(self) -> Any:
-        """The functions of :mod:`wallsocket.udp`, for this host."""
-        return _Bound("udp", self)
+    def udp(self) -> bound.Udp:
+        """:mod:`wallsocket.udp` in this host: ``a.udp.bind(":53")``."""
+        from .bound import Udp
+
+        return Udp(self)
 
     @property
-    def tcp(self) -> Any:
-        """The functions of :mod:`wallsocket.tcp`, for this host."""
-        return _Bound("tcp", self)
+    def tcp(self) -> bound.Tcp:
+        """:mod:`wallsocket.tcp` in this host: ``a.tcp.connect("b:80")``."""
+        from .bound import Tcp
+
+        return Tcp(self)
 
     @property
-    def unix(self) -> Any:
-        """The functions of :mod:`wallsocket.unix`, for this host: abstract names belong to it, paths to the machine."""
-        return _Bound("unix", self)
+    def unix(self) -> bound.Unix:
+        """:mod:`wallsocket.unix` in this host: ``a.unix.listen("unix:@name")``; abstract names are each host's own."""
+        from .bound import Unix
+
+        return Unix(self)
 
     @property
-    def raw(self) -> Any:
-        """:mod:`wallsocket.raw` for this host, which needs no root there: ``a.raw.Endpoint("icmp")``."""
-        return _Bound("raw", self)
+    def raw(self) -> bound.Raw:
+        """:mod:`wallsocket.raw` in this host, without privileges: ``a.raw.Endpoint("icmp")``."""
+        from .bound import Raw
+
+        return Raw(self)
 
     @property
-    def wire(self) -> Any:
-        """The functions of :mod:`wallsocket.wire`, for this host: ``a.wire.ping("b")``."""
-        return _Bound("wire", self)
+    def aio(self) -> bound.Aio:
+        """:mod:`wallsocket.aio` in this host: ``await a.aio.tcp.connect("b:80")``."""
+        from .bound import Aio
 
-    def capture(self, interface: str | None = None, **options: Any) -> Any:
-        """Capture the frames of this host: of one interface, or of all; see :func:`wallsocket.wire.capture.capture`."""
-        from ..wire.capture import capture
+        return Aio(self)
 
-        return capture(interface, host=self, **options)
+    @property
+    def wire(self) -> bound.Wire:
+        """What :mod:`wallsocket.wire` does on a network, in this host: ``a.wire.ping("b")``."""
+        from .bound import Wire
+
+        return Wire(self)
+
+    def capture(
+        self,
+        interface: str | int | None = None,
+        *,
+        filter: str | None = None,
+        direction: Direction = "both",
+        promiscuous: bool = False,
+        snap_length: int = 262_144,
+        latency_s: float = 0.02,
+    ) -> Capture:
+        """Capture the frames of one interface, or of all; :func:`wallsocket.wire.capture` says what the options mean.
+
+        Raises:
+            UsageError: the host has no such interface, or the filter is wrong.
+            NotAvailable: libpcap is not installed and a filter was given.
+
+        """
+        return self.wire.capture(
+            interface,
+            filter=filter,
+            direction=direction,
+            promiscuous=promiscuous,
+            snap_length=snap_length,
+            latency_s=latency_s,
+        )
 
     # Programs
 
@@ -162,7 +187,8 @@ class Host(kernel.Host):
         """Descriptors of the namespaces that a program of this host joins."""
         if not self._entered:
             self.lab._push_names(self)
-            self._entered = self.lab._namespaces.enter(self._number)
+            with explain():
+                self._entered = self.lab._namespaces.enter(self._number)
         return self._entered
 
     # Addresses, names, routes

@@ -134,6 +134,7 @@ class Link:
         self._checked = check(impairments)
         self._interfaces: list[Interface] = []
         self._forwarder: _core.Forwarder | None = None
+        self._wires: tuple[int, int] | None = None
         self._down = False
 
     def __str__(self) -> str:
@@ -163,7 +164,7 @@ class Link:
         self._interfaces = [near, far]
         ends = self._ends()
         if any(self._settings):
-            wires = [self._wire(end, self.lab.offloads) for end in ends]
+            wires = [self._wire(end) for end in ends]
             self._start(wires[0], wires[1])
         else:
             self.lab._namespaces.connect(ends[0], ends[1], self.lab.offloads)
@@ -176,7 +177,7 @@ class Link:
         if isinstance(end, Switch):
             self.lab._namespaces.port(end._number, face.index, end._bridge)
 
-    def _wire(self, end: _core._End, keep_offloads: bool = False) -> int:
+    def _wire(self, end: _core._End) -> int:
         """Connect an end to the namespace in which forwarders work; number of the interface there."""
         host, index, name = self.lab._next_wire_end()
         wire: _core._End = (host, name, index, self.lab._mac(), self.mtu, [])
@@ -184,13 +185,33 @@ class Link:
         return index
 
     def _start(self, near: int, far: int) -> None:
+        self._wires = near, far
         host = self.lab._wires_host()
-        self._forwarder = _core.Forwarder(self.lab._namespaces, host, near, far, self.mtu, self.lab.seed)
+        self._forwarder = _core.Forwarder(
+            self.lab._namespaces, host, near, far, self.mtu, self.lab.seed, self.lab._ring_bytes()
+        )
         for direction in (0, 1):
             self._forwarder.set(direction, **check(self._settings[direction]))
 
+    def _wait(self) -> None:
+        """Return when a forwarder that was started carries frames."""
+        if self._forwarder is not None:
+            try:
+                self._forwarder.wait()
+            except OSError as error:
+                self._forwarder.stop()
+                self._forwarder = None
+                text = (
+                    f"cannot start the forwarder of the link {self}: {error.strerror}; it carries nothing until one is"
+                )
+                raise OSError(error.errno, text) from error
+
     def _engine(self) -> _core.Forwarder:
         """The forwarder; put into the link if it is plain so far."""
+        if self._forwarder is None and self._wires is not None:
+            # The link has been taken apart for a forwarder that could not start.
+            self._start(*self._wires)
+            self._wait()
         if self._forwarder is None:
             from .network import Switch
 
@@ -200,14 +221,22 @@ class Link:
             host, _, name = self.lab._next_wire_end()
             _, far, far_name = self.lab._next_wire_end()
             wire: _core._End = (host, far_name, far, self.lab._mac(), self.mtu, [])
-            near = self.lab._namespaces.splice(self._ends()[side], host, name, wire)
-            self._plug_into_switch(end, self._interfaces[side])
+            try:
+                near = self.lab._namespaces.splice(self._ends()[side], host, name, wire)
+            finally:
+                self._plug_into_switch(end, self._interfaces[side])
             self._start(*((near, far) if side == 1 else (far, near)))
+            self._wait()
             if self._down and self._forwarder is not None:
                 self._forwarder.cut(None)
         if self._forwarder is None:
             raise AssertionError("_start makes it")
         return self._forwarder
+
+    def _end(self) -> None:
+        """Begin to end; :meth:`_close` waits. The kernel is slow at it (packet_release), so links end together."""
+        if self._forwarder is not None:
+            self._forwarder.end()
 
     def _close(self) -> None:
         if self._forwarder is not None:

@@ -19,7 +19,7 @@ from .program import Process, helper
 from .refusal import explain
 
 if TYPE_CHECKING:
-    from .publish import Published
+    from .publish import Protocol, Published
 
 __all__ = ["Lab", "Switch"]
 
@@ -30,8 +30,12 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 #: Least MTU of IPv4 (RFC 791) and of IPv6 (RFC 8200); most that a virtual interface takes (ETH_MAX_MTU).
 _MTU_RANGE = range(68, 65536)
 _MTU_IPV6 = 1280
-#: The longest interface name (IFNAMSIZ - 1).
-_INTERFACE_NAME = 15
+#: Number of the first interface that is made where the forwarders work. Interfaces of hosts and switches that move there keep
+#: their numbers, which are small.
+_FIRST_WIRE = 1 << 16
+#: As many bytes as one TCP connection may have on its way (tcp_rmem(5) allows 6 MiB), so that a link whose thread does not get
+#: the processor loses none; what a link beyond the first ones of a lab gets.
+_RING_BYTES, _LARGE_RINGS, _SMALL_RING_BYTES = 6 << 20, 16, 1 << 20
 
 
 class Switch:
@@ -67,10 +71,13 @@ class Lab:
                 captures then show frames that no wire carries (above the MTU, with unfinished checksums).
 
         Raises:
+            UsageError: the seed is no number of 64 bits.
             NotPermitted: the kernel allows no namespaces; the text says which setting and what allows them.
             NotAvailable: the helper program is not installed.
 
         """
+        if not (isinstance(seed, int) and 0 <= seed < 1 << 64):
+            raise UsageError(f"the seed {seed!r} is not a whole number from 0 to 2**64 - 1")
         self.seed = seed
         self.ipv6 = ipv6
         self.offloads = offloads
@@ -84,7 +91,7 @@ class Lab:
         self._routes: dict[Host, dict[Network, str]] = {}
         self._hidden: dict[Network, Host] = {}
         self._wires: int | None = None
-        self._next_wire = 2
+        self._next_wire = _FIRST_WIRE
         self._closing: contextlib.ExitStack = contextlib.ExitStack()
         with explain():
             self._namespaces = _core.Namespaces(helper())
@@ -102,6 +109,8 @@ class Lab:
     def close(self) -> None:
         """End every program and remove every host and link; when this returns they are gone. Again is nothing."""
         self._closing.close()
+        for link in self.links:
+            link._end()
         for link in self.links:
             link._close()
         for process in self._programs:
@@ -169,18 +178,24 @@ class Lab:
     def _check_name(self, name: str) -> None:
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} cannot be a host name: letters, digits and inner hyphens, at most 63")
-        if name in self._hosts or name in self._switches or name == "localhost":
+        # Names of hosts are the same in capitals (RFC 4343).
+        if name.lower() in {"localhost", *map(str.lower, self._hosts), *map(str.lower, self._switches)}:
             raise UsageError(f"the name {name!r} is taken")
 
     def _add_hosts(self, names: list[str], *, forward: bool = False) -> list[Host]:
         for position, name in enumerate(names):
             self._check_name(name)
-            if name in names[:position]:
+            if name.lower() in map(str.lower, names[:position]):
                 raise UsageError(f"the name {name!r} is taken")
-        first = self._namespaces.add_hosts(len(names), _sysctls(ipv6=self.ipv6, forward=forward))
+        first = self._new_namespaces(len(names), ipv6=self.ipv6, forward=forward)
         made = [Host(self, name, first + offset, forward=forward) for offset, name in enumerate(names)]
         self._hosts.update({host.name: host for host in made})
         return made
+
+    def _new_namespaces(self, count: int, *, ipv6: bool = False, forward: bool = False) -> int:
+        """Make network namespaces; the number of the first one."""
+        with explain():
+            return self._namespaces.add_hosts(count, _sysctls(ipv6=ipv6, forward=forward))
 
     def switch(
         self, name: str, *hosts: Host | str, subnet: str | None = None, mtu: int = 1500, **impairments: Any
@@ -195,13 +210,16 @@ class Lab:
         _check_mtu(mtu, self.ipv6)
         members = [self[host] if isinstance(host, str) else host for host in hosts]
         subnets = self._subnets(subnet, max(len(members), 1))
-        number = self._namespaces.add_hosts(1, _sysctls(ipv6=False, forward=False))
+        number = self._new_namespaces(1)
         bridge = self._namespaces.bridge(number, "switch", mtu)
         made = Switch(self, name, number, bridge, mtu)
         made.subnets = subnets
         self._switches[name] = made
         for host in members:
-            self.link(host, made, **impairments)
+            self._connect(host, made, None, None, impairments)
+        for link in made.links:
+            link._wait()
+        self._changed()
         return made
 
     def link(
@@ -227,6 +245,20 @@ class Lab:
             UsageError: an end does not exist, both are the same, two switches, or the subnet is no subnet or in use.
 
         """
+        made = self._connect(a, b, subnet, mtu, impairments)
+        made._wait()
+        self._changed()
+        return made
+
+    def _connect(
+        self,
+        a: Host | Switch | str,
+        b: Host | Switch | str,
+        subnet: str | None,
+        mtu: int | None,
+        impairments: dict[str, Any],
+    ) -> Link:
+        """A link whose forwarder may not be at work yet, and of which routes and names know nothing yet."""
         ends = [self.node(end) if isinstance(end, str) else end for end in (a, b)]
         one, other = ends
         if one is other:
@@ -253,7 +285,6 @@ class Lab:
                 end.links.append(made)
                 end._next_index += 1
         self.links.append(made)
-        self._changed()
         return made
 
     def _new_interface(self, end: Host | Switch, subnets: tuple[Network, ...], mtu: int) -> Interface:
@@ -307,22 +338,34 @@ class Lab:
         self._hidden.update({network: behind for _, network in shared})
         self._changed()
 
-    def publish(self, host: Host | str, host_port: int, *, address: str = "127.0.0.1", port: int = 0) -> Published:
-        """Lead a TCP port of this machine to a port of a host, until the lab is closed.
+    def publish(
+        self,
+        host: Host | str,
+        host_port: int,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        protocol: Protocol = "tcp",
+    ) -> Published:
+        """Lead a port of this machine to a port of a host, until the lab is closed.
 
         Args:
             host: where connections go.
             host_port: port of that host.
             address: address of this machine to listen on.
             port: port of this machine; the kernel chooses one when it is 0, see :attr:`Published.port`.
+            protocol: ``tcp`` or ``udp``, of both ports.
 
         Raises:
+            UsageError: there is no such host, or another protocol.
             OSError: the port cannot be had, or the address is not one of this machine.
         """
-        from .publish import Published
+        from .publish import Published, PublishedDatagrams
 
         there = self[host] if isinstance(host, str) else host
-        made = Published(there, host_port, address, port)
+        if protocol not in ("tcp", "udp"):
+            raise UsageError(f"a port is published for tcp or udp, not {protocol!r}")
+        made = (Published if protocol == "tcp" else PublishedDatagrams)(there, host_port, address, port)
         self._closing.callback(made.close)
         return made
 
@@ -334,35 +377,61 @@ class Lab:
         return bytes([2, 0]) + (self._next_mac - 1).to_bytes(4, "big")
 
     def _subnets(self, subnet: str | None, hosts: int) -> tuple[Network, ...]:
+        """The network of a link or switch: the one that is asked for, or the next free one; with IPv6 one of that as well."""
         self._promised: set[Any] = set()
-        number = self._next_subnet
-        if subnet is None:
-            # Steps of a /24 keep the numbers readable; a larger network takes as many of them as it needs.
-            prefix = 24
-            while (1 << (32 - prefix)) - 2 < hosts:
-                prefix -= 1
-            step = 1 << (24 - prefix)
-            number = -(-number // step) * step
-            if number + step > 1 << 16:
-                raise UsageError("there is no subnet of 10.0.0.0/8 left for this lab")
-            text, after = f"10.{number >> 8}.{number & 255}.0/{prefix}", number + step
-        else:
-            text, after = subnet, number + 1
-        try:
-            network = ip_network(text)
-        except ValueError as error:
-            raise UsageError(f"subnet {subnet!r}: {error}") from None
-        if network.num_addresses < hosts + (2 if network.version == 4 and network.prefixlen < 31 else 0):
-            raise UsageError(f"the subnet {network} is too small for {hosts} hosts")
-        for used in self._used:
-            if used.overlaps(network):
-                raise UsageError(f"the subnet {network} overlaps {used}, which is in use")
-        found: tuple[Network, ...] = (network,)
-        if self.ipv6 and network.version == 4:
-            found += (ip_network(f"fd00:0:0:{number:x}::/64"),)
-        self._next_subnet = after
+        found = self._free_subnets(hosts) if subnet is None else self._given_subnets(subnet, hosts)
         self._used.extend(found)
         return found
+
+    def _free_subnets(self, hosts: int) -> tuple[Network, ...]:
+        # Steps of a /24 keep the numbers readable; a larger network takes as many of them as it needs.
+        prefix = 24
+        while (1 << (32 - prefix)) - 2 < hosts:
+            prefix -= 1
+        step = 1 << max(24 - prefix, 0)
+        number = self._next_subnet
+        while (number := -(-number // step) * step) + step <= 1 << 16:
+            found = self._with_ipv6(ip_network(f"10.{number >> 8}.{number & 255}.0/{prefix}"), number)
+            used = self._overlapped(found)
+            if used is None:
+                self._next_subnet = number + step
+                return found
+            # Behind what is in the way; of IPv6, that is one number.
+            last = int(used.broadcast_address) >> 8 & 0xFFFF if used.version == 4 else number
+            number = max(last, number) + 1
+        raise UsageError("there is no subnet of 10.0.0.0/8 left for this lab: give it one with subnet=")
+
+    def _given_subnets(self, subnet: str, hosts: int) -> tuple[Network, ...]:
+        try:
+            network = ip_network(subnet)
+        except ValueError as error:
+            raise UsageError(f"subnet {subnet!r}: {error}") from None
+        first = network.network_address
+        if (
+            first.is_loopback
+            or first.is_multicast
+            or first.is_unspecified
+            or (network.version == 4 and first.is_reserved)
+        ):
+            raise UsageError(f"the subnet {network} holds no addresses that a host may have")
+        if network.version == 6 and not self.ipv6:
+            raise UsageError(f"the subnet {network} is one of IPv6: make the lab with ipv6 = true")
+        if network.num_addresses < hosts + (2 if network.version == 4 and network.prefixlen < 31 else 0):
+            raise UsageError(f"the subnet {network} is too small for {hosts} hosts")
+        found = self._with_ipv6(network, self._next_subnet)
+        overlapped = self._overlapped(found)
+        if overlapped is not None:
+            raise UsageError(f"the subnet {network} overlaps {overlapped}, which is in use")
+        self._next_subnet += 1
+        return found
+
+    def _with_ipv6(self, network: Network, number: int) -> tuple[Network, ...]:
+        if self.ipv6 and network.version == 4:
+            return network, ip_network(f"fd00:0:0:{number:x}::/64")
+        return (network,)
+
+    def _overlapped(self, networks: tuple[Network, ...]) -> Network | None:
+        return next((used for used in self._used for network in networks if used.overlaps(network)), None)
 
     def _changed(self) -> None:
         """Bring routes and names up to date after hosts, links or addresses changed."""
@@ -425,10 +494,14 @@ class Lab:
                 self._namespaces.route(host._number, str(net[0]), net.prefixlen, known[net], None, 1, False)
         self._routes[host] = found
 
+    def _ring_bytes(self) -> int:
+        """Memory for frames in each direction of the next forwarder: the kernel takes it at once, so many links get less each."""
+        return _RING_BYTES if sum(link.counts for link in self.links) < _LARGE_RINGS else _SMALL_RING_BYTES
+
     def _wires_host(self) -> int:
         """The namespace in which the links' forwarders work; no program ever runs in it."""
         if self._wires is None:
-            self._wires = self._namespaces.add_hosts(1, _sysctls(ipv6=False, forward=False))
+            self._wires = self._new_namespaces(1)
         return self._wires
 
     def _next_wire_end(self) -> tuple[int, int, str]:

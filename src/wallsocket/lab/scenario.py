@@ -171,7 +171,7 @@ def _fill(net: Lab, document: dict[str, Any]) -> None:
             host.set_nameserver(net[server] if server in {each.name for each in net} else server)
     for text in document.get("publish", []):
         target = publish.parse(text)
-        net.publish(net[target.host], target.host_port, address=target.address, port=target.port)
+        net.publish(target.host, target.host_port, address=target.address, port=target.port, protocol=target.protocol)
     for name, entry in hosts.items():
         if "run" in entry:
             net[name].popen(entry["run"])

@@ -413,6 +413,8 @@ class _Recorder:
 
 
 def _start_error(step: str, number: int) -> Exception:
+    from ..kernel import refusal
+
     reason = os.strerror(number)
     if step == "exec":
         return NotStarted(f"the command cannot be run: {reason}", 127 if number == errno.ENOENT else 126)
@@ -420,15 +422,17 @@ def _start_error(step: str, number: int) -> Exception:
         return NotPermitted(f"the user cannot be changed: {reason}")
     if step == "filter":
         return NotPermitted(
-            f"the kernel refuses the filter that tracing needs (seccomp(2): {reason}); see wallsocket doctor"
+            f"the kernel refuses the filter that tracing needs (seccomp(2): {reason}): "
+            f"{refusal.seccomp_filter(number, calls='seccomp')}; wallsocket doctor says more"
         )
     if step.startswith("lab"):
         what = step.partition(": ")[2] or "a private network"
         return NotPermitted(
-            f"--lab: {what} is refused here ({reason}); wallsocket doctor says by what; without --lab calls and kernel are recorded"
+            f"--lab: {what} is refused here ({reason}): {refusal.namespace(number, what)}; "
+            "without --lab calls and kernel are recorded; wallsocket doctor says more"
         )
     return NotPermitted(
-        f"tracing is refused here (ptrace(2): {reason}); wallsocket doctor says by what and the way out"
+        f"tracing is refused here (ptrace(2): {reason}): {refusal.ptrace(number)}; wallsocket doctor says more"
     )
 
 

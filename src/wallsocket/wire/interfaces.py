@@ -146,8 +146,10 @@ def packet_socket(host: HasSockets | None = None) -> socket.socket:
     try:
         return host_or_here(host).socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError as error:
+        from ..kernel import refusal
+
         raise NotPermitted(
-            "frames need CAP_NET_RAW: run as root, or `sudo setcap cap_net_raw+ep` on the interpreter, or use a lab "
+            f"frames need CAP_NET_RAW: {refusal.packet_socket(error.errno or 0)}; or use a lab "
             "(wallsocket --lab, wallsocket.lab), which needs no privilege"
         ) from error
 

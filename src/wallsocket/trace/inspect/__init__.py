@@ -23,7 +23,7 @@ import msgspec
 
 from ..._core import python
 from ...errors import NotAvailable, NotPermitted
-from ...kernel import here
+from ...kernel import here, refusal
 from ...kernel.sockets import command_of
 from ..recording import Recording
 from . import sockets as _sockets
@@ -647,12 +647,8 @@ def _refusal(process: _Process) -> str:
             f"{who} {reason}: its calls and descriptors are seen only by that user or with CAP_SYS_PTRACE "
             f"(sudo wallsocket inspect {process.pid}); without it, wallsocket inspect :PORT shows the sockets of a port"
         )
-    scope = here.sysctl("kernel.yama.ptrace_scope")
-    reason = (
-        f"kernel.yama.ptrace_scope is {scope}"
-        if scope not in (None, "0")
-        else "the kernel or a security policy refuses"
-    )
+    found = refusal.memory()
+    reason = "the kernel or a security policy refuses" if found.by == refusal.UNKNOWN else found.by
     return (
         f"{who}: {reason}, so the calls of its threads and Python lines are hidden (they need CAP_SYS_PTRACE: "
         f"sudo wallsocket inspect {process.pid}); its sockets are seen"
