@@ -1,7 +1,7 @@
 //! `wallsocket._core.wire`: frames, capture files, columns, the packet ring, sending.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -638,15 +638,22 @@ impl Reader {
         let raised = Raised::default();
         // A descriptor from Python: checked to be open, then owned by this reader.
         let file = owned(descriptor)?;
+        let mut file = File::from(file);
+        // Read from its beginning: standard input may stand anywhere.
+        let whole = file.stream_position().is_ok_and(|position| position == 0);
+        let again = if whole { file.try_clone().ok() } else { None };
         let source = Box::new(Interruptible {
-            file: File::from(file),
+            file,
             raised: Arc::clone(&raised),
         });
         let result = py.detach(|| {
             let (source, compression) = compress::decompressed(source)?;
             Ok((FileReader::new(source)?, compression))
         });
-        let (reader, compression) = result.map_err(|error| file_error(error, &raised))?;
+        let (mut reader, compression) = result.map_err(|error| file_error(error, &raised))?;
+        if let (Some(file), Compression::None) = (again, compression) {
+            reader.set_file(Arc::new(file));
+        }
         let compression = match compression {
             Compression::None => "none",
             Compression::Gzip => "gzip",
@@ -770,12 +777,17 @@ impl Reader {
             filter,
             limit,
             report: Arc::clone(&report),
+            part_bytes: None,
         };
         let unknown = |name: String| PyValueError::new_err(format!("no column {name:?}"));
         let stream: Box<dyn RecordBatchReader + Send> = if workers > 1 && limit.is_none() {
-            Box::new(ParallelBatches::new(open.reader, &plan, workers).map_err(unknown)?)
+            py.detach(|| ParallelBatches::new(open.reader, open.chunk, open.index, &plan, workers))
+                .map(Box::new)
+                .map_err(unknown)?
         } else {
-            Box::new(Batches::new(open.reader, plan).map_err(unknown)?)
+            Batches::new(open.reader, open.chunk, open.index, plan)
+                .map(Box::new)
+                .map_err(unknown)?
         };
         let schema = stream.schema();
         Ok(ColumnStream {
@@ -1437,6 +1449,10 @@ impl Ring {
 /// Rows of a batch of a live capture.
 const LIVE_BATCH: usize = 65536;
 
+fn arrow_error(error: ArrowError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
 /// Decodes the frames of one block into `builder`; false when there was none.
 fn take_block(
     ring: &mut packet::Ring,
@@ -1470,11 +1486,11 @@ fn take_block(
             file: None,
         });
         if rows.len() == columns::GROUP {
-            builder.extend(&rows);
+            builder.extend(&rows).map_err(arrow_error)?;
             rows.clear();
         }
     }
-    builder.extend(&rows);
+    builder.extend(&rows).map_err(arrow_error)?;
     Ok(true)
 }
 
