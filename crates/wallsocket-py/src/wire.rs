@@ -138,6 +138,55 @@ struct Icmp {
     sequence_number: Option<u16>,
     next_hop_mtu: Option<u32>,
     is_error: bool,
+    target: Option<String>,
+    source_link_layer: Option<String>,
+    target_link_layer: Option<String>,
+    prefixes: Vec<(String, bool, bool, u32, u32)>,
+    link_mtu: Option<u32>,
+    name_servers: Vec<(String, u32)>,
+}
+
+/// Fills in what a neighbour discovery message says.
+fn add_neighbor_options(found: &mut Icmp, frame: &decode::Frame<'_>) {
+    use decode::neighbor::NeighborOption;
+    found.target = frame.neighbor_target().map(|address| address.to_string());
+    let text = |address: &[u8]| match address.first_chunk::<6>() {
+        Some(ethernet) if address.len() == 6 => decode::summary::ethernet_address(*ethernet),
+        _ => address
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .join(":"),
+    };
+    for option in frame.neighbor_options() {
+        match option {
+            NeighborOption::SourceLinkLayer(address) => {
+                found.source_link_layer = Some(text(address));
+            }
+            NeighborOption::TargetLinkLayer(address) => {
+                found.target_link_layer = Some(text(address));
+            }
+            NeighborOption::Prefix(prefix) => found.prefixes.push((
+                format!("{}/{}", prefix.prefix, prefix.length),
+                prefix.on_link,
+                prefix.autonomous,
+                prefix.valid_s,
+                prefix.preferred_s,
+            )),
+            NeighborOption::Mtu(mtu) => found.link_mtu = Some(mtu),
+            NeighborOption::NameServers {
+                lifetime_s,
+                addresses,
+            } => {
+                found.name_servers.extend(
+                    addresses.as_chunks::<16>().0.iter().map(|address| {
+                        (std::net::Ipv6Addr::from(*address).to_string(), lifetime_s)
+                    }),
+                )
+            }
+            _ => {}
+        }
+    }
 }
 
 /// IGMP message.
@@ -422,7 +471,8 @@ impl Frame {
     #[getter]
     fn icmp(&self, py: Python<'_>) -> Option<Icmp> {
         self.with(py, |frame| {
-            frame.icmp().map(|icmp| Icmp {
+            let icmp = frame.icmp()?;
+            let mut found = Icmp {
                 offset: icmp.offset,
                 version: icmp.version,
                 kind: icmp.kind,
@@ -433,7 +483,15 @@ impl Frame {
                 sequence_number: icmp.sequence_number(),
                 next_hop_mtu: icmp.next_hop_mtu(),
                 is_error: icmp.is_error(),
-            })
+                target: None,
+                source_link_layer: None,
+                target_link_layer: None,
+                prefixes: Vec::new(),
+                link_mtu: None,
+                name_servers: Vec::new(),
+            };
+            add_neighbor_options(&mut found, frame);
+            Some(found)
         })
     }
 
