@@ -231,4 +231,6 @@ def test_what_was_captured_before_a_wrong_end_is_whole(tmp_path):
         capture.end()
     """
     assert in_namespace(script, str(path))["status"] == -9
-    assert len(list(read(path))) == 50
+    frames = list(read(path))
+    assert len(frames) >= 20
+    assert {frame.problem for frame in frames} == {None}
