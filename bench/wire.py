@@ -256,8 +256,10 @@ def capture(rounds: int) -> None:
                 is_tcpdump = name.startswith("tcpdump")
                 stream = process.stderr if is_tcpdump else process.stdout
                 assert stream is not None
-                while not any(word in (line := stream.readline()) for word in ("ready", "listening")):
-                    assert line, f"{name} did not start: {process.stderr and process.stderr.read()}"
+                line = ""
+                while "ready" not in line and "listening" not in line:
+                    line = stream.readline()
+                    assert line, f"{name} did not start"
                 before = _processor_s(process.pid)
                 command = [str(BINARIES / "afp_send"), near, "mmsg", str(rate), "0.7"]
                 sent = json.loads(a.run(command, capture_output=True, text=True, check=True).stdout)
