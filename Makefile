@@ -30,7 +30,7 @@ bench: setup build ## measure against the peers, interleaved; one table
 soak: setup build ## long runs: thousands of repetitions, fuzzing; prints what it did
 	@scripts/soak
 
-fuzz: ## random input for the parsers that read untrusted bytes (FUZZ_CASES=100000 for each property)
+fuzz: ## input guided by coverage for the parsers that read untrusted bytes, FUZZ_SECONDS=60 each; then random input
 	@scripts/fuzz
 
 wheel: ## dist/: one wheel for every Python from 3.11 on, with old glibc in mind, and the source archive

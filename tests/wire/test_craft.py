@@ -133,3 +133,26 @@ def test_dpkt_objects_are_taken_and_given():
     assert frame.payload == b"hello"
     back = to_dpkt(frame)
     assert back.data.data.dport == 2
+
+
+def test_neighbour_discovery_gives_target_and_options():
+    advertisement = bytes.fromhex(
+        "8600000040000708" "0000000000000000"  # lifetime 1800 s
+        "0101020000000009"  # source link-layer address
+        "05010000000005dc"  # MTU 1500
+        "030440c0" "00015180" "00003840" "00000000" "fd000001000000000000000000000000"  # prefix information
+        "1903000000000258" "fd000000000000000000000000000053"  # a name server for 600 s
+    )  # fmt: skip
+    head = IPv6("fe80::1", "ff02::1", 255, next_header=58)
+    icmp = decode(bytes(head / Raw(advertisement)), 101).icmp
+    assert icmp.source_link_layer == "02:00:00:00:00:09"
+    assert icmp.link_mtu == 1500
+    assert icmp.prefixes == [("fd00:1::/64", True, True, 86400, 14400)]
+    assert icmp.name_servers == [("fd00::53", 600)]
+    assert (icmp.target, icmp.target_link_layer) == (None, None)
+    answer = bytes.fromhex("8800000060000000" "fe800000000000000000000000000002" "0201020000000002")
+    icmp = decode(bytes(head / Raw(answer)), 101).icmp
+    assert (icmp.target, icmp.target_link_layer) == ("fe80::2", "02:00:00:00:00:02")
+    # A length of 0 ends the list; what came before stands.
+    icmp = decode(bytes(head / Raw(answer[:-8] + b"\x01\x00" + bytes(6))), 101).icmp
+    assert (icmp.target, icmp.target_link_layer) == ("fe80::2", None)

@@ -290,6 +290,61 @@ def test_traceroute_probes_are_one_flow_and_find_the_mtu(chain: list[Host]):
     assert len({(frame.udp.source_port, frame.udp.destination_port) for frame in frames}) == 1
 
 
+class WithoutPacketSockets:
+    """A host as a user without CAP_NET_RAW has it."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0, /) -> socket.socket:
+        if family == socket.AF_PACKET or kind & 0xF == socket.SOCK_RAW:
+            raise PermissionError(1, "Operation not permitted")
+        return self._host.socket(family, kind, proto)
+
+
+@pytest.mark.parametrize("mtu", [False, True])
+def test_traceroute_without_privilege(chain: list[Host], mtu: bool):
+    running = traceroute(
+        "10.0.3.2", mtu=mtu, in_flight=1 if mtu else 16, timeout_s=5, host=WithoutPacketSockets(chain[0])
+    )
+    assert not running.privileged
+    hops = list(running)
+    assert [hop.addresses for hop in hops] == [["10.0.1.2"], ["10.0.2.2"], ["10.0.3.2"]]
+    assert [{probe.kind for probe in hop.probes} for hop in hops] == [{"router"}, {"router"}, {"destination"}]
+    assert [hop.mtu for hop in hops] == ([1500, 1400, 1400] if mtu else [None] * 3)
+    for method in ("tcp", "icmp"):
+        with pytest.raises(NotPermitted, match=f"by {method} needs CAP_NET_RAW; by udp it works without"):
+            traceroute("10.0.3.2", method=method, host=WithoutPacketSockets(chain[0]))
+
+
+def test_a_refusal_and_a_service_end_an_unprivileged_traceroute(chain: list[Host]):
+    a, r1, _, b = chain
+    r1.run("ip", "route", "add", "prohibit", "10.0.3.9/32")
+    hops = list(traceroute("10.0.3.9", timeout_s=5, host=WithoutPacketSockets(a), probes=1))
+    assert (hops[0].probes[0].address, hops[0].probes[0].kind) == ("10.0.1.2", "unreachable")
+    server = b.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("10.0.3.2", 33434))
+
+    def answer() -> None:
+        for _ in range(3):
+            server.sendto(*server.recvfrom(100))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    hops = list(traceroute("10.0.3.2", timeout_s=5, first_hop=3, host=WithoutPacketSockets(a)))
+    thread.join(10)
+    assert [probe.kind for probe in hops[0].probes] == ["destination"] * 3
+
+
+def test_a_traceroute_can_be_watched_as_it_grows(chain: list[Host]):
+    tables = list(traceroute("10.0.3.2", timeout_s=5, in_flight=1, host=chain[0]).watch())
+    known = [sum(probe.kind != "waiting" for hop in hops for probe in hop.probes) for hops in tables]
+    assert known == sorted(known)
+    assert known[-1] == 9
+    assert len(set(known)) > 3
+    assert [hop.addresses for hop in tables[-1]] == [["10.0.1.2"], ["10.0.2.2"], ["10.0.3.2"]]
+
+
 def test_traceroute_says_who_refuses(chain: list[Host]):
     chain[1].run("ip", "route", "add", "prohibit", "10.0.3.9/32")
     hops = list(traceroute("10.0.3.9", timeout_s=5, host=chain[0], probes=1))

@@ -1,7 +1,7 @@
 //! `wallsocket._core.wire`: frames, capture files, columns, the packet ring, sending.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -138,6 +138,55 @@ struct Icmp {
     sequence_number: Option<u16>,
     next_hop_mtu: Option<u32>,
     is_error: bool,
+    target: Option<String>,
+    source_link_layer: Option<String>,
+    target_link_layer: Option<String>,
+    prefixes: Vec<(String, bool, bool, u32, u32)>,
+    link_mtu: Option<u32>,
+    name_servers: Vec<(String, u32)>,
+}
+
+/// Fills in what a neighbour discovery message says.
+fn add_neighbor_options(found: &mut Icmp, frame: &decode::Frame<'_>) {
+    use decode::neighbor::NeighborOption;
+    found.target = frame.neighbor_target().map(|address| address.to_string());
+    let text = |address: &[u8]| match address.first_chunk::<6>() {
+        Some(ethernet) if address.len() == 6 => decode::summary::ethernet_address(*ethernet),
+        _ => address
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .join(":"),
+    };
+    for option in frame.neighbor_options() {
+        match option {
+            NeighborOption::SourceLinkLayer(address) => {
+                found.source_link_layer = Some(text(address));
+            }
+            NeighborOption::TargetLinkLayer(address) => {
+                found.target_link_layer = Some(text(address));
+            }
+            NeighborOption::Prefix(prefix) => found.prefixes.push((
+                format!("{}/{}", prefix.prefix, prefix.length),
+                prefix.on_link,
+                prefix.autonomous,
+                prefix.valid_s,
+                prefix.preferred_s,
+            )),
+            NeighborOption::Mtu(mtu) => found.link_mtu = Some(mtu),
+            NeighborOption::NameServers {
+                lifetime_s,
+                addresses,
+            } => {
+                found.name_servers.extend(
+                    addresses.as_chunks::<16>().0.iter().map(|address| {
+                        (std::net::Ipv6Addr::from(*address).to_string(), lifetime_s)
+                    }),
+                )
+            }
+            _ => {}
+        }
+    }
 }
 
 /// IGMP message.
@@ -422,7 +471,8 @@ impl Frame {
     #[getter]
     fn icmp(&self, py: Python<'_>) -> Option<Icmp> {
         self.with(py, |frame| {
-            frame.icmp().map(|icmp| Icmp {
+            let icmp = frame.icmp()?;
+            let mut found = Icmp {
                 offset: icmp.offset,
                 version: icmp.version,
                 kind: icmp.kind,
@@ -433,7 +483,15 @@ impl Frame {
                 sequence_number: icmp.sequence_number(),
                 next_hop_mtu: icmp.next_hop_mtu(),
                 is_error: icmp.is_error(),
-            })
+                target: None,
+                source_link_layer: None,
+                target_link_layer: None,
+                prefixes: Vec::new(),
+                link_mtu: None,
+                name_servers: Vec::new(),
+            };
+            add_neighbor_options(&mut found, frame);
+            Some(found)
         })
     }
 
@@ -638,15 +696,22 @@ impl Reader {
         let raised = Raised::default();
         // A descriptor from Python: checked to be open, then owned by this reader.
         let file = owned(descriptor)?;
+        let mut file = File::from(file);
+        // Read from its beginning: standard input may stand anywhere.
+        let whole = file.stream_position().is_ok_and(|position| position == 0);
+        let again = if whole { file.try_clone().ok() } else { None };
         let source = Box::new(Interruptible {
-            file: File::from(file),
+            file,
             raised: Arc::clone(&raised),
         });
         let result = py.detach(|| {
             let (source, compression) = compress::decompressed(source)?;
             Ok((FileReader::new(source)?, compression))
         });
-        let (reader, compression) = result.map_err(|error| file_error(error, &raised))?;
+        let (mut reader, compression) = result.map_err(|error| file_error(error, &raised))?;
+        if let (Some(file), Compression::None) = (again, compression) {
+            reader.set_file(Arc::new(file));
+        }
         let compression = match compression {
             Compression::None => "none",
             Compression::Gzip => "gzip",
@@ -770,12 +835,17 @@ impl Reader {
             filter,
             limit,
             report: Arc::clone(&report),
+            part_bytes: None,
         };
         let unknown = |name: String| PyValueError::new_err(format!("no column {name:?}"));
         let stream: Box<dyn RecordBatchReader + Send> = if workers > 1 && limit.is_none() {
-            Box::new(ParallelBatches::new(open.reader, &plan, workers).map_err(unknown)?)
+            py.detach(|| ParallelBatches::new(open.reader, open.chunk, open.index, &plan, workers))
+                .map(Box::new)
+                .map_err(unknown)?
         } else {
-            Box::new(Batches::new(open.reader, plan).map_err(unknown)?)
+            Batches::new(open.reader, open.chunk, open.index, plan)
+                .map(Box::new)
+                .map_err(unknown)?
         };
         let schema = stream.schema();
         Ok(ColumnStream {
@@ -1437,6 +1507,10 @@ impl Ring {
 /// Rows of a batch of a live capture.
 const LIVE_BATCH: usize = 65536;
 
+fn arrow_error(error: ArrowError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
 /// Decodes the frames of one block into `builder`; false when there was none.
 fn take_block(
     ring: &mut packet::Ring,
@@ -1470,11 +1544,11 @@ fn take_block(
             file: None,
         });
         if rows.len() == columns::GROUP {
-            builder.extend(&rows);
+            builder.extend(&rows).map_err(arrow_error)?;
             rows.clear();
         }
     }
-    builder.extend(&rows);
+    builder.extend(&rows).map_err(arrow_error)?;
     Ok(true)
 }
 

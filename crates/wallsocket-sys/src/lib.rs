@@ -8,6 +8,7 @@ pub mod memory;
 pub mod namespace;
 pub mod packet;
 pub mod ptrace;
+pub mod region;
 pub mod seccomp;
 pub mod socket;
 pub mod spawn;

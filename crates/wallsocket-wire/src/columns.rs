@@ -1,26 +1,35 @@
 //! Decoded frames as Arrow columns.
 //!
-//! A column is one entry of [`COLUMNS`]: name, meaning, and how it is filled. Rows are decoded in groups of [`GROUP`] and then every
-//! column takes the group in one loop, so a column that was not asked for costs nothing.
+//! A column is one entry of [`COLUMNS`]: name, meaning, and how it is filled. Frames are decoded in groups of [`GROUP`], and then
+//! every column takes the group in one loop. The fields that most callers want are put into [`Headers`] as each frame is decoded,
+//! where the processor has just found out what the frame is; their columns copy whole arrays and never look at a frame. The
+//! others are made from the decoded frames, so a column that was not asked for costs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use arrow_array::types::{Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray,
-    RecordBatch, RecordBatchReader, StringArray, TimestampNanosecondArray,
+    RecordBatch, RecordBatchReader, StringArray, UInt64Array, make_array,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_data::ArrayData;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use wallsocket_sys::region::Region;
 
 use crate::decode::options::TcpOption;
 use crate::decode::{Frame, Hints, Link, Network, Transport, application, decode_into, summary};
 use crate::file::{Chunk, Reader, Record, Tail};
 use crate::filter::Filter;
+
+mod headers;
+
+use headers::{Headers, Values};
 
 /// Rows decoded before the columns take them. One word of validity bits; the frames stay in the first-level cache.
 pub const GROUP: usize = 64;
@@ -55,8 +64,18 @@ pub struct Definition {
     pub name: &'static str,
     /// What it holds, with unit.
     pub meaning: &'static str,
-    make: fn() -> Box<dyn Column>,
+    kind: Kind,
 }
+
+enum Kind {
+    /// Copied from an array of [`Headers`]; the word says which frames have a value.
+    Header(fn(&Headers) -> (Values<'_>, u64)),
+    /// Made from the decoded frames.
+    Made(fn() -> Box<dyn Column>),
+}
+
+/// Every frame of a group.
+const ALL: u64 = u64::MAX;
 
 impl std::fmt::Debug for Definition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -149,30 +168,6 @@ where
     fn finish(&mut self) -> ArrayRef {
         let values = ScalarBuffer::from(std::mem::take(&mut self.values));
         Arc::new(PrimitiveArray::<T>::new(values, self.validity.finish()))
-    }
-}
-
-/// Times: nanoseconds since 1970, UTC.
-struct Times(Numbers<Int64Type, fn(&Row<'_>) -> Option<i64>>);
-
-impl Column for Times {
-    fn data_type(&self) -> DataType {
-        DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
-    }
-
-    fn reserve(&mut self, rows: usize) {
-        self.0.reserve(rows);
-    }
-
-    fn extend(&mut self, rows: &[Row<'_>]) {
-        self.0.extend(rows);
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        let values = ScalarBuffer::from(std::mem::take(&mut self.0.values));
-        Arc::new(
-            TimestampNanosecondArray::new(values, self.0.validity.finish()).with_timezone("UTC"),
-        )
     }
 }
 
@@ -377,13 +372,6 @@ fn tcp<'a>(row: &'a Row<'_>, needed: u8) -> Option<&'a crate::decode::Tcp> {
     row.frame.tcp().filter(|tcp| tcp.present >= needed)
 }
 
-/// An IPv4 address as IPv6 has it: `::ffff:0:0/96`.
-#[inline]
-fn mapped(address: [u8; 4]) -> [u8; 16] {
-    let [a, b, c, d] = address;
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-}
-
 /// Appends an IPv4 address in dotted decimal; several times as fast as the general formatting.
 fn dotted(values: &mut Vec<u8>, address: [u8; 4]) {
     for (position, byte) in address.into_iter().enumerate() {
@@ -447,21 +435,28 @@ fn timestamps(row: &Row<'_>) -> Option<(u32, u32)> {
 }
 
 macro_rules! columns {
-    ($($name:literal, $meaning:literal, $make:expr;)*) => {
+    // Behind `=>` the array of `Headers` that has the values, and which frames have one; else what makes them of frames.
+    ($($name:literal, $meaning:literal $(, $make:expr)? $(=> $header:expr)?;)*) => {
         /// Every column there is.
-        pub static COLUMNS: &[Definition] = &[$(Definition { name: $name, meaning: $meaning, make: || $make }),*];
+        pub static COLUMNS: &[Definition] = &[$(Definition {
+            name: $name,
+            meaning: $meaning,
+            kind: $(Kind::Made(|| $make))? $(Kind::Header($header))?,
+        }),*];
     };
 }
 
 columns! {
-    "number", "number of the frame in its capture, from 1", numbers::<UInt64Type>(|row| Some(row.meta.number));
-    "time", "when it was captured, nanoseconds, UTC",
-        Box::new(Times(Numbers { values: Vec::new(), validity: Validity::default(), get: |row| row.meta.timestamp_ns }));
-    "captured_length", "bytes captured", numbers::<UInt32Type>(|row| Some(row.frame.bytes.len() as u32));
-    "original_length", "bytes on the wire", numbers::<UInt32Type>(|row| Some(row.frame.original_length));
-    "interface", "interface: number in the file, or index on this host", numbers::<UInt32Type>(|row| Some(row.meta.interface));
-    "link_type", "LINKTYPE number", numbers::<UInt32Type>(|row| Some(row.frame.link_type.0));
-    "inbound", "received (true) or sent, when known", flags(|row| row.meta.inbound);
+    "number", "number of the frame in its capture, from 1" => |group| (Values::U64(&group.number), ALL);
+    "time", "when it was captured, nanoseconds, UTC" => |group| (Values::Time(&group.time), group.has_time);
+    "captured_length", "bytes captured" => |group| (Values::U32(&group.captured_length), ALL);
+    "original_length", "bytes on the wire" => |group| (Values::U32(&group.original_length), ALL);
+    "interface", "interface: number in the file, or index on this host" => |group| (Values::U32(&group.interface), ALL);
+    "link_type", "LINKTYPE number" => |group| (Values::U32(&group.link_type), ALL);
+    "inbound", "received (true) or sent, when known", flags(|row| row.meta.inbound.or_else(|| {
+        let (chunk, record) = row.file?;
+        chunk.inbound(record)
+    }));
     "process_id", "process that sent or received it, when the file says so",
         numbers::<UInt32Type>(|row| row.file.and_then(|(chunk, record)| chunk.process_id(record)));
     "comment", "comments in the file", text(|row| {
@@ -469,44 +464,22 @@ columns! {
         let comments = chunk.comments(record);
         (!comments.is_empty()).then(|| comments.join("\n"))
     });
-    "ethernet_destination", "Ethernet destination, 6 bytes", fixed::<6>(|row| match row.frame.link {
-        Link::Ethernet { destination, .. } => Some(destination),
-        _ => None,
-    });
-    "ethernet_source", "Ethernet source, 6 bytes", fixed::<6>(|row| match row.frame.link {
-        Link::Ethernet { source, .. } => Some(source),
-        _ => None,
-    });
+    "ethernet_destination", "Ethernet destination, 6 bytes" => |group| (Values::Bytes6(&group.ethernet_destination), group.has_ethernet);
+    "ethernet_source", "Ethernet source, 6 bytes" => |group| (Values::Bytes6(&group.ethernet_source), group.has_ethernet);
     "ethernet_destination_text", "Ethernet destination as text", variable(true, |row, values| ethernet_text(row, values, false));
     "ethernet_source_text", "Ethernet source as text", variable(true, |row, values| ethernet_text(row, values, true));
-    "ether_type", "EtherType after the VLAN tags", numbers::<UInt16Type>(|row| row.frame.ether_type);
-    "vlan", "identifier of the outermost VLAN", numbers::<UInt16Type>(|row| row.frame.vlans().first().map(|vlan| vlan.identifier()));
+    "ether_type", "EtherType after the VLAN tags" => |group| (Values::U16(&group.ether_type), group.has_ether_type);
+    "vlan", "identifier of the outermost VLAN" => |group| (Values::U16(&group.vlan), group.has_vlan);
     "vlan_inner", "identifier of the innermost of several VLANs", numbers::<UInt16Type>(|row| match row.frame.vlans() {
         [_, .., last] => Some(last.identifier()),
         _ => None,
     });
     "source", "source address as text: IPv4, IPv6, or the sender in ARP", variable(true, |row, values| address_text(row, values, true));
     "destination", "destination address as text: IPv4, IPv6, or the target in ARP", variable(true, |row, values| address_text(row, values, false));
-    "source_address", "source address, 16 bytes; IPv4 mapped into ::ffff:0:0/96", fixed::<16>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(mapped(ip.source)),
-        Network::Ipv6(ip) => Some(ip.source),
-        _ => None,
-    });
-    "destination_address", "destination address, 16 bytes; IPv4 mapped into ::ffff:0:0/96", fixed::<16>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(mapped(ip.destination)),
-        Network::Ipv6(ip) => Some(ip.destination),
-        _ => None,
-    });
-    "ip_version", "4 or 6", numbers::<UInt8Type>(|row| match &row.frame.network {
-        Network::Ipv4(_) => Some(4),
-        Network::Ipv6(_) => Some(6),
-        _ => None,
-    });
-    "ip_length", "bytes of the IP packet by its header", numbers::<UInt32Type>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.total_length.into()),
-        Network::Ipv6(ip) => Some(40 + u32::from(ip.payload_length)),
-        _ => None,
-    });
+    "source_address", "source address, 16 bytes; IPv4 mapped into ::ffff:0:0/96" => |group| (Values::Bytes16(&group.source), group.has_ip);
+    "destination_address", "destination address, 16 bytes; IPv4 mapped into ::ffff:0:0/96" => |group| (Values::Bytes16(&group.destination), group.has_ip);
+    "ip_version", "4 or 6" => |group| (Values::U8(&group.ip_version), group.has_ip);
+    "ip_length", "bytes of the IP packet by its header" => |group| (Values::U32(&group.ip_length), group.has_ip);
     "ip_header_length", "bytes of the IPv4 header", numbers::<UInt8Type>(|row| ipv4(row).map(|ip| ip.header_length));
     "ip_traffic_class", "DSCP and ECN", numbers::<UInt8Type>(|row| match &row.frame.network {
         Network::Ipv4(ip) => Some(ip.traffic_class),
@@ -535,21 +508,17 @@ columns! {
         Network::Ipv6(ip) => Some(ip.next_header),
         _ => None,
     });
-    "ip_protocol", "protocol of the transport layer, after extension headers", numbers::<UInt8Type>(|row| row.frame.protocol);
-    "ip_time_to_live", "time to live, or hop limit", numbers::<UInt8Type>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.time_to_live),
-        Network::Ipv6(ip) => Some(ip.hop_limit),
-        _ => None,
-    });
+    "ip_protocol", "protocol of the transport layer, after extension headers" => |group| (Values::U8(&group.protocol), group.has_protocol);
+    "ip_time_to_live", "time to live, or hop limit" => |group| (Values::U8(&group.time_to_live), group.has_ip);
     "ip_checksum", "verdict on the IPv4 header checksum: good, bad, partial, absent, unknown", text(|row| Some(row.frame.checksums().network.name()));
-    "source_port", "TCP or UDP source port", numbers::<UInt16Type>(|row| row.frame.ports().map(|(source, _)| source));
-    "destination_port", "TCP or UDP destination port", numbers::<UInt16Type>(|row| row.frame.ports().map(|(_, destination)| destination));
-    "tcp_sequence_number", "TCP sequence number", numbers::<UInt32Type>(|row| tcp(row, 8).map(|tcp| tcp.sequence_number));
-    "tcp_acknowledgement_number", "TCP acknowledgement number", numbers::<UInt32Type>(|row| tcp(row, 12).map(|tcp| tcp.acknowledgement_number));
+    "source_port", "TCP or UDP source port" => |group| (Values::U16(&group.source_port), group.has_ports);
+    "destination_port", "TCP or UDP destination port" => |group| (Values::U16(&group.destination_port), group.has_ports);
+    "tcp_sequence_number", "TCP sequence number" => |group| (Values::U32(&group.sequence_number), group.has_sequence_number);
+    "tcp_acknowledgement_number", "TCP acknowledgement number" => |group| (Values::U32(&group.acknowledgement_number), group.has_acknowledgement_number);
     "tcp_header_length", "bytes of the TCP header by its data offset", numbers::<UInt8Type>(|row| tcp(row, 13).map(|tcp| tcp.header_length));
-    "tcp_flags", "TCP flags, 12 bits, FIN lowest", numbers::<UInt16Type>(|row| tcp(row, 14).map(|tcp| tcp.flags));
+    "tcp_flags", "TCP flags, 12 bits, FIN lowest" => |group| (Values::U16(&group.flags), group.has_flags);
     "tcp_flags_text", "TCP flags as tcpdump's letters", text(|row| tcp(row, 14).map(|tcp| summary::tcp_flags(tcp.flags)));
-    "tcp_window", "TCP window before scaling, bytes", numbers::<UInt16Type>(|row| tcp(row, 16).map(|tcp| tcp.window));
+    "tcp_window", "TCP window before scaling, bytes" => |group| (Values::U16(&group.window), group.has_window);
     "tcp_urgent_pointer", "TCP urgent pointer", numbers::<UInt16Type>(|row| tcp(row, 20).map(|tcp| tcp.urgent_pointer));
     "tcp_maximum_segment_size", "MSS option, bytes", numbers::<UInt16Type>(|row| row.frame.tcp_options().find_map(|option| match option {
         TcpOption::MaximumSegmentSize(size) => Some(size),
@@ -566,7 +535,7 @@ columns! {
     }));
     "tcp_timestamp_value", "timestamp option: clock of the sender", numbers::<UInt32Type>(|row| timestamps(row).map(|(value, _)| value));
     "tcp_timestamp_echo", "timestamp option: value echoed", numbers::<UInt32Type>(|row| timestamps(row).map(|(_, echo)| echo));
-    "udp_length", "UDP length, header included, bytes", numbers::<UInt16Type>(|row| row.frame.udp().filter(|udp| udp.present >= 6).map(|udp| udp.length));
+    "udp_length", "UDP length, header included, bytes" => |group| (Values::U16(&group.udp_length), group.has_udp_length);
     "icmp_type", "ICMP or ICMPv6 type", numbers::<UInt8Type>(|row| row.frame.icmp().map(|icmp| icmp.kind));
     "icmp_code", "ICMP or ICMPv6 code", numbers::<UInt8Type>(|row| row.frame.icmp().map(|icmp| icmp.code));
     "icmp_identifier", "identifier of an echo", numbers::<UInt16Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::identifier));
@@ -598,7 +567,7 @@ columns! {
         _ => None,
     });
     "transport_checksum", "verdict on the transport checksum: good, bad, partial, absent, unknown", text(|row| Some(row.frame.checksums().transport.name()));
-    "payload_length", "bytes of the innermost decoded layer's payload that were captured", numbers::<UInt32Type>(|row| Some(row.frame.payload().len() as u32));
+    "payload_length", "bytes of the innermost decoded layer's payload that were captured" => |group| (Values::U32(&group.payload_length), ALL);
     "payload", "payload of the innermost decoded layer", variable(false, |row, values| {
         values.extend_from_slice(row.frame.payload());
         true
@@ -636,10 +605,32 @@ pub static DEFAULT: &[&str] = &[
 /// Largest number of bytes in one column of text or bytes of a batch: offsets are 32-bit.
 const BATCH_BYTES: usize = 64 << 20;
 
+/// A column of [`Headers`] that is being collected.
+struct HeaderColumn {
+    values: fn(&Headers) -> (Values<'_>, u64),
+    width: usize,
+    /// Where its values start in the memory of the batch.
+    start: usize,
+    validity: Validity,
+}
+
+/// Where a column of the schema is collected: its place in one of the two lists of [`Builder`].
+#[derive(Clone, Copy)]
+enum Place {
+    Header(usize),
+    Made(usize),
+}
+
 /// Collects rows into record batches.
 pub struct Builder {
     schema: SchemaRef,
-    columns: Vec<Box<dyn Column>>,
+    places: Vec<Place>,
+    headers: Vec<HeaderColumn>,
+    made: Vec<Box<dyn Column>>,
+    group: Box<Headers>,
+    /// Values of the header columns, one column after the other, with room for `capacity` rows.
+    memory: Option<Region>,
+    capacity: usize,
     rows: usize,
     bytes: usize,
 }
@@ -654,14 +645,18 @@ impl std::fmt::Debug for Builder {
     }
 }
 
+/// Rows that a batch has room for at first when nobody said how many will come.
+const FIRST_ROWS: usize = 1024;
+
 impl Builder {
     /// With the columns of these names, in this order.
     ///
     /// # Errors
     /// Gives back the first name that is not a column.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, String> {
-        let mut columns = Vec::with_capacity(names.len());
+        let group = Box::new(Headers::new());
         let mut fields = Vec::with_capacity(names.len());
+        let (mut places, mut headers, mut made) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let Some(definition) = COLUMNS
                 .iter()
@@ -669,13 +664,36 @@ impl Builder {
             else {
                 return Err(name.as_ref().to_owned());
             };
-            let column = (definition.make)();
-            fields.push(Field::new(definition.name, column.data_type(), true));
-            columns.push(column);
+            let data_type = match definition.kind {
+                Kind::Header(values) => {
+                    places.push(Place::Header(headers.len()));
+                    let (array, _) = values(&group);
+                    headers.push(HeaderColumn {
+                        values,
+                        width: array.width(),
+                        start: 0,
+                        validity: Validity::default(),
+                    });
+                    array.data_type()
+                }
+                Kind::Made(make) => {
+                    places.push(Place::Made(made.len()));
+                    let column = make();
+                    let data_type = column.data_type();
+                    made.push(column);
+                    data_type
+                }
+            };
+            fields.push(Field::new(definition.name, data_type, true));
         }
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
-            columns,
+            places,
+            headers,
+            made,
+            group,
+            memory: None,
+            capacity: 0,
             rows: 0,
             bytes: 0,
         })
@@ -701,25 +719,79 @@ impl Builder {
         self.bytes >= BATCH_BYTES
     }
 
-    /// Makes room for a batch.
-    pub fn reserve(&mut self, rows: usize) {
-        for column in &mut self.columns {
-            column.reserve(rows);
+    /// Makes room for so many rows in all.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn reserve(&mut self, rows: usize) -> Result<(), ArrowError> {
+        if rows <= self.capacity {
+            return Ok(());
         }
+        // Every column starts at a multiple of 64 bytes, as Arrow recommends.
+        let mut length = 0;
+        let starts: Vec<usize> = self
+            .headers
+            .iter()
+            .map(|column| {
+                let start = length;
+                length += (rows * column.width).next_multiple_of(64);
+                start
+            })
+            .collect();
+        let mut memory = Region::new(length)?;
+        for (column, start) in self.headers.iter_mut().zip(starts) {
+            let used = self.rows * column.width;
+            if let Some(old) = &self.memory {
+                memory[start..start + used]
+                    .copy_from_slice(&old[column.start..column.start + used]);
+            }
+            column.start = start;
+            column.validity.words.reserve(rows / 64 + 1);
+        }
+        for column in &mut self.made {
+            column.reserve(rows - self.rows);
+        }
+        self.memory = Some(memory);
+        self.capacity = rows;
+        Ok(())
     }
 
-    /// Takes up to [`GROUP`] rows.
-    pub fn extend(&mut self, rows: &[Row<'_>]) {
+    /// Takes rows.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn extend(&mut self, rows: &[Row<'_>]) -> Result<(), ArrowError> {
         for group in rows.chunks(GROUP) {
-            if self.rows == 0 {
-                self.reserve(group.len());
+            for (at, row) in group.iter().enumerate() {
+                self.group.put(at, &row.frame, &row.meta);
             }
-            for column in &mut self.columns {
-                column.extend(group);
-            }
-            self.rows += group.len();
-            self.bytes += group.iter().map(|row| row.frame.bytes.len()).sum::<usize>();
+            self.take(group, group.len())?;
         }
+        Ok(())
+    }
+
+    /// Takes the `count` rows, at least one, that were put into `group`; `rows` has them too where there are other columns.
+    fn take(&mut self, rows: &[Row<'_>], count: usize) -> Result<(), ArrowError> {
+        if self.rows + count > self.capacity {
+            self.reserve((self.rows + count).max(FIRST_ROWS).max(2 * self.capacity))?;
+        }
+        if let Some(memory) = &mut self.memory {
+            for column in &mut self.headers {
+                let (values, mask) = (column.values)(&self.group);
+                let start = column.start + self.rows * column.width;
+                values.copy_to(&mut memory[start..start + count * column.width]);
+                column.validity.push(mask & (ALL >> (GROUP - count)), count);
+            }
+        }
+        for column in &mut self.made {
+            column.extend(rows);
+        }
+        self.rows += count;
+        self.bytes += self.group.captured_length[..count]
+            .iter()
+            .map(|length| *length as usize)
+            .sum::<usize>();
+        Ok(())
     }
 
     /// The rows collected, as a batch; the builder starts anew.
@@ -727,14 +799,37 @@ impl Builder {
     /// # Errors
     /// None that a correct column can cause.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let arrays: Vec<ArrayRef> = self
-            .columns
-            .iter_mut()
-            .map(|column| column.finish())
-            .collect();
-        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let rows = self.rows;
+        let memory = self.memory.take().map_or_else(
+            || Buffer::from_vec(Vec::<u8>::new()),
+            |memory| Buffer::from(bytes::Bytes::from_owner(memory)),
+        );
+        let arrays = self
+            .places
+            .iter()
+            .zip(self.schema.fields())
+            .map(|(place, field)| match place {
+                Place::Header(index) => {
+                    let column = &mut self.headers[*index];
+                    let values = if rows == 0 {
+                        Buffer::from_vec(Vec::<u64>::new())
+                    } else {
+                        memory.slice_with_length(column.start, rows * column.width)
+                    };
+                    let data = ArrayData::builder(field.data_type().clone())
+                        .len(rows)
+                        .nulls(column.validity.finish())
+                        .add_buffer(values)
+                        .build()?;
+                    Ok(make_array(data))
+                }
+                Place::Made(index) => Ok(self.made[*index].finish()),
+            })
+            .collect::<Result<Vec<_>, ArrowError>>()?;
+        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
         self.rows = 0;
         self.bytes = 0;
+        self.capacity = 0;
         RecordBatch::try_new_with_options(self.schema(), arrays, &options)
     }
 }
@@ -755,6 +850,8 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// Where to say how the file ended.
     pub report: Report,
+    /// Bytes of a file that a thread decodes at a time, where several do.
+    pub part_bytes: Option<u64>,
 }
 
 /// Notes how a file ended.
@@ -764,24 +861,30 @@ fn tell(report: &Report, reader: &Reader) {
     }
 }
 
-/// Decodes the records of a chunk into `builder`.
-fn decode_chunk(chunk: &Chunk, filter: Option<&Filter>, builder: &mut Builder, left: &mut u64) {
-    let mut number = chunk.first_number();
-    // Decoded in place: moving a row costs as much as decoding it.
+/// Decodes the records of a chunk, from the one of index `first` on, into `builder`.
+fn decode_chunk(
+    chunk: &Chunk,
+    first: usize,
+    filter: Option<&Filter>,
+    builder: &mut Builder,
+    left: &mut u64,
+) -> Result<(), ArrowError> {
+    let mut number = chunk.first_number() + first as u64;
+    // Decoded in place: moving a row costs as much as decoding it. Where nobody looks at the rows one place is enough.
     let mut rows = [Row {
         frame: Frame::empty(),
         meta: Meta::default(),
         file: None,
     }; GROUP];
-    for group in chunk.records().chunks(GROUP) {
+    let keep = !builder.made.is_empty();
+    for group in chunk.records()[first..].chunks(GROUP) {
         let mut count = 0;
         for record in group {
             let bytes = chunk.frame_bytes(record);
             let wanted = filter.is_none_or(|filter| filter.matches(bytes, record.original_length));
             if wanted && *left > 0 {
                 *left -= 1;
-                let row = &mut rows[count];
-                count += 1;
+                let row = &mut rows[if keep { count } else { 0 }];
                 decode_into(
                     &mut row.frame,
                     record.link_type,
@@ -793,13 +896,28 @@ fn decode_chunk(chunk: &Chunk, filter: Option<&Filter>, builder: &mut Builder, l
                     number,
                     timestamp_ns: record.timestamp_ns,
                     interface: record.interface,
-                    inbound: chunk.inbound(record),
+                    inbound: None,
                 };
                 row.file = Some((chunk, record));
+                builder.group.put(count, &row.frame, &row.meta);
+                count += 1;
             }
             number += 1;
         }
-        builder.extend(&rows[..count]);
+        if count > 0 {
+            builder.take(&rows[..count], count)?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows of the batch to make room for, by its first chunk: all, unless the file seems to be small.
+fn expected_rows(chunk: &Chunk, batch_rows: usize) -> usize {
+    let rows = chunk.records().len();
+    if chunk.is_full() {
+        batch_rows.min(1 << 20) + 2 * rows
+    } else {
+        rows
     }
 }
 
@@ -807,6 +925,8 @@ fn decode_chunk(chunk: &Chunk, filter: Option<&Filter>, builder: &mut Builder, l
 pub struct Batches {
     reader: Reader,
     chunk: Chunk,
+    /// Index of the first record of `chunk` that is not yet decoded; `None` when all are.
+    first: Option<usize>,
     builder: Builder,
     plan: Plan,
     left: u64,
@@ -823,16 +943,17 @@ impl std::fmt::Debug for Batches {
 }
 
 impl Batches {
-    /// Of `reader`, from where it stands.
+    /// Of the records of `chunk` from index `first` on, and then of `reader`, from where it stands.
     ///
     /// # Errors
     /// Gives back a name that is not a column.
-    pub fn new(reader: Reader, plan: Plan) -> Result<Self, String> {
+    pub fn new(reader: Reader, chunk: Chunk, first: usize, plan: Plan) -> Result<Self, String> {
         let builder = Builder::new(&plan.columns)?;
         let left = plan.limit.unwrap_or(u64::MAX);
         Ok(Self {
             reader,
-            chunk: Chunk::default(),
+            first: (first < chunk.records().len()).then_some(first),
+            chunk,
             builder,
             plan,
             left,
@@ -846,38 +967,44 @@ impl Batches {
     }
 }
 
+impl Batches {
+    /// Decodes chunks until the batch is full or the file ends.
+    fn collect(&mut self) -> Result<(), ArrowError> {
+        while self.left > 0 && self.builder.len() < self.plan.batch_rows && !self.builder.is_full()
+        {
+            let first = if let Some(first) = self.first.take() {
+                first
+            } else if !self.ended && self.reader.read_chunk(&mut self.chunk)? {
+                0
+            } else {
+                self.ended = true;
+                tell(&self.plan.report, &self.reader);
+                break;
+            };
+            if self.builder.is_empty() {
+                self.builder
+                    .reserve(expected_rows(&self.chunk, self.plan.batch_rows))?;
+            }
+            decode_chunk(
+                &self.chunk,
+                first,
+                self.plan.filter.as_ref(),
+                &mut self.builder,
+                &mut self.left,
+            )?;
+        }
+        Ok(())
+    }
+}
+
 impl Iterator for Batches {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended
-            && self.left > 0
-            && self.builder.len() < self.plan.batch_rows
-            && !self.builder.is_full()
-        {
-            match self.reader.read_chunk(&mut self.chunk) {
-                Ok(true) => {
-                    if self.builder.is_empty() {
-                        self.builder.reserve(
-                            self.plan.batch_rows.min(1 << 20) + self.chunk.records().len(),
-                        );
-                    }
-                    decode_chunk(
-                        &self.chunk,
-                        self.plan.filter.as_ref(),
-                        &mut self.builder,
-                        &mut self.left,
-                    );
-                }
-                Ok(false) => {
-                    self.ended = true;
-                    tell(&self.plan.report, &self.reader);
-                }
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(ArrowError::from(error)));
-                }
-            }
+        if let Err(error) = self.collect() {
+            // What was decoded before comes next, and then the end.
+            self.left = 0;
+            return Some(Err(error));
         }
         if self.builder.is_empty() {
             None
@@ -893,19 +1020,54 @@ impl RecordBatchReader for Batches {
     }
 }
 
-/// Batches with the number of the first record in them, so that they can be put in order again.
-type Numbered = (u64, Result<RecordBatch, ArrowError>);
+/// What one task gave: batches, and for a part of a file where it began and ended.
+struct Done {
+    batches: Vec<Result<RecordBatch, ArrowError>>,
+    part: Option<Part>,
+}
+
+/// A part of a file that was decoded on its own.
+struct Part {
+    /// Where the first record was taken to start.
+    start: u64,
+    /// Its reader, behind its last record.
+    reader: Reader,
+}
 
 /// A capture file as a stream of record batches, decoded by several threads. Batches come in the order of the file.
 ///
-/// Reading (one thread at a time, under a lock) is a small part of the work; decoding is done outside the lock.
+/// A file that can be read at any place is decoded in parts of equal size, each by one thread that reads for itself. Where the
+/// first record of a part starts is guessed ([`Reader::seek_record`]). What the parts give is taken in order, and a part counts only
+/// if it began exactly where the one before ended; else it is decoded again from there, so a wrong guess costs time and nothing
+/// else. Other sources are read by one thread at a time, under a lock.
 pub struct ParallelBatches {
     schema: SchemaRef,
-    receiver: Option<Receiver<Numbered>>,
+    receiver: Option<Receiver<(u64, Done)>>,
     workers: Vec<JoinHandle<()>>,
-    waiting: BTreeMap<u64, Result<RecordBatch, ArrowError>>,
+    waiting: BTreeMap<u64, Done>,
     next: u64,
+    ready: VecDeque<Result<RecordBatch, ArrowError>>,
+    plan: Plan,
+    parts: Option<Parts>,
 }
+
+/// How far the parts of a file are known to be right.
+struct Parts {
+    /// Behind the last record of what was given out.
+    reader: Reader,
+    /// Where the first part began.
+    first: u64,
+    size: u64,
+    length: u64,
+    /// Records before, for the column of their numbers.
+    records: u64,
+    /// Whether interfaces were described since the workers started, so that what they decoded may be wrong.
+    stale: bool,
+    ended: bool,
+}
+
+/// [`Plan::part_bytes`] when nothing is said.
+const PART: u64 = 16 << 20;
 
 impl std::fmt::Debug for ParallelBatches {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -916,7 +1078,7 @@ impl std::fmt::Debug for ParallelBatches {
     }
 }
 
-/// The part that one worker at a time holds: the file, and the number of the next task.
+/// The part that one worker at a time holds: the source, and the number of the next task.
 struct Shared {
     reader: Reader,
     task: u64,
@@ -924,39 +1086,240 @@ struct Shared {
 }
 
 impl ParallelBatches {
-    /// With `workers` threads. A row limit is not possible here.
+    /// Of the records of `chunk` from index `first` on, and then of `reader`, with `workers` threads. A row limit is not possible
+    /// here.
     ///
     /// # Errors
     /// Gives back a name that is not a column.
-    pub fn new(reader: Reader, plan: &Plan, workers: usize) -> Result<Self, String> {
-        let schema = Builder::new(&plan.columns)?.schema();
-        let workers = workers.clamp(1, 64);
+    pub fn new(
+        mut reader: Reader,
+        mut chunk: Chunk,
+        first: usize,
+        plan: &Plan,
+        workers: usize,
+    ) -> Result<Self, String> {
+        let mut builder = Builder::new(&plan.columns)?;
+        let schema = builder.schema();
+        let mut ready = VecDeque::new();
+        let mut ended = false;
+        let mut left = u64::MAX;
+        // What was read before the workers start, and for pcapng the beginning, where the interfaces stand.
+        let mut decode = |chunk: &Chunk, first: usize| {
+            let result = decode_chunk(chunk, first, plan.filter.as_ref(), &mut builder, &mut left);
+            if result.is_err() || !builder.is_empty() {
+                ready.push_back(result.and_then(|()| builder.finish()));
+            }
+        };
+        if first < chunk.records().len() {
+            decode(&chunk, first);
+        }
+        match reader.read_chunk(&mut chunk) {
+            Ok(true) => decode(&chunk, 0),
+            Ok(false) => {
+                ended = true;
+                tell(&plan.report, &reader);
+            }
+            Err(error) => {
+                ended = true;
+                ready.push_back(Err(error.into()));
+            }
+        }
+        let workers = if ended { 0 } else { workers.clamp(1, 64) };
         let (sender, receiver) = sync_channel(workers * 2);
-        let shared = Arc::new(Mutex::new(Shared {
-            reader,
-            task: 0,
-            ended: false,
-        }));
-        let threads = (0..workers)
-            .map(|_| {
-                let (sender, shared, plan) = (sender.clone(), Arc::clone(&shared), plan.clone());
-                std::thread::spawn(move || work(&shared, &plan, &sender))
-            })
-            .collect();
+        let (parts, threads) = if let Some(size) = reader.size() {
+            let from = reader.offset();
+            let length = plan.part_bytes.unwrap_or(PART).max(1);
+            let next = Arc::new(AtomicU64::new(0));
+            let mut threads = Vec::new();
+            for _ in 0..workers {
+                let Some(template) = reader.part(from, from) else {
+                    break;
+                };
+                let (sender, plan, next) = (sender.clone(), plan.clone(), Arc::clone(&next));
+                threads.push(std::thread::spawn(move || {
+                    work_on_parts(&template, size, length, &plan, &next, &sender);
+                }));
+            }
+            let parts = Parts {
+                first: from,
+                size,
+                length,
+                records: reader.count(),
+                reader,
+                stale: false,
+                ended,
+            };
+            (Some(parts), threads)
+        } else {
+            let shared = Arc::new(Mutex::new(Shared {
+                reader,
+                task: 0,
+                ended,
+            }));
+            let threads = (0..workers)
+                .map(|_| {
+                    let (sender, plan, shared) =
+                        (sender.clone(), plan.clone(), Arc::clone(&shared));
+                    std::thread::spawn(move || work(&shared, &plan, &sender))
+                })
+                .collect();
+            (None, threads)
+        };
         Ok(Self {
             schema,
             receiver: Some(receiver),
             workers: threads,
             waiting: BTreeMap::new(),
             next: 0,
+            ready,
+            plan: plan.clone(),
+            parts,
         })
+    }
+
+    /// What the next task gave.
+    fn receive(&mut self) -> Option<Done> {
+        loop {
+            if let Some(done) = self.waiting.remove(&self.next) {
+                self.next += 1;
+                return Some(done);
+            }
+            let (task, done) = self.receiver.as_ref()?.recv().ok()?;
+            self.waiting.insert(task, done);
+        }
+    }
+
+    /// Takes the batches of the next part, decoded again if its worker began at the wrong place.
+    fn take_part(&mut self, done: Option<Done>) {
+        let Some(parts) = &mut self.parts else {
+            return;
+        };
+        let Some(done) = done else {
+            parts.ended = true;
+            return tell(&self.plan.report, &parts.reader);
+        };
+        let to = part_end(parts.first, parts.size, parts.length, self.next - 1);
+        let expected = parts.reader.offset();
+        if expected >= to {
+            // A record of the part before reaches over all of this one.
+            return;
+        }
+        let (batches, reader) = match done.part {
+            Some(part) if part.start == expected && !parts.stale => (done.batches, part.reader),
+            _ => match parts.reader.part(expected, to) {
+                Some(mut reader) => (decode_part(&mut reader, &self.plan), reader),
+                None => return,
+            },
+        };
+        // The numbers of a part are counted from 1.
+        let before = parts.records;
+        self.ready.extend(
+            batches
+                .into_iter()
+                .map(|batch| batch.and_then(|batch| renumbered(batch, before))),
+        );
+        parts.records += reader.count();
+        parts.stale |= reader.interfaces().len() != parts.reader.interfaces().len();
+        let failed = self.ready.back().is_some_and(Result::is_err);
+        parts.ended = failed || reader.offset() < to;
+        parts.reader = reader;
+        if parts.ended {
+            tell(&self.plan.report, &parts.reader);
+        }
+    }
+}
+
+/// Behind the last byte at which a record of a part may start; the last part takes what the file has grown by since.
+const fn part_end(first: u64, size: u64, length: u64, part: u64) -> u64 {
+    let end = first.saturating_add((part + 1).saturating_mul(length));
+    if end >= size { u64::MAX - 1 } else { end }
+}
+
+/// The batch with its frames counted on from `before`.
+fn renumbered(batch: RecordBatch, before: u64) -> Result<RecordBatch, ArrowError> {
+    let Ok(index) = batch.schema_ref().index_of("number") else {
+        return Ok(batch);
+    };
+    let mut arrays = batch.columns().to_vec();
+    if let Some(numbers) = arrays[index].as_any().downcast_ref::<UInt64Array>() {
+        arrays[index] = Arc::new(numbers.unary::<_, UInt64Type>(|number| number + before));
+    }
+    RecordBatch::try_new(batch.schema(), arrays)
+}
+
+/// Decodes all records of a part.
+fn decode_part(reader: &mut Reader, plan: &Plan) -> Vec<Result<RecordBatch, ArrowError>> {
+    let mut batches = Vec::new();
+    let Ok(mut builder) = Builder::new(&plan.columns) else {
+        return batches;
+    };
+    let mut chunk = Chunk::default();
+    let mut left = u64::MAX;
+    let result: Result<(), ArrowError> = (|| {
+        while reader.read_chunk(&mut chunk)? {
+            if builder.is_empty() {
+                // As many as the part has if its records are like the first ones, and some more.
+                let part = plan.part_bytes.unwrap_or(PART) as usize;
+                let rows = chunk.records().len() * (part / chunk.length().max(1) + 1);
+                builder.reserve((rows + rows / 8).min(expected_rows(&chunk, plan.batch_rows)))?;
+            }
+            decode_chunk(&chunk, 0, plan.filter.as_ref(), &mut builder, &mut left)?;
+            if builder.len() >= plan.batch_rows || builder.is_full() {
+                batches.push(builder.finish());
+            }
+        }
+        Ok(())
+    })();
+    if !builder.is_empty() {
+        batches.push(builder.finish());
+    }
+    if let Err(error) = result {
+        batches.push(Err(error));
+    }
+    batches
+}
+
+fn work_on_parts(
+    template: &Reader,
+    size: u64,
+    length: u64,
+    plan: &Plan,
+    next: &AtomicU64,
+    sender: &SyncSender<(u64, Done)>,
+) {
+    let first = template.offset();
+    loop {
+        let task = next.fetch_add(1, Ordering::Relaxed);
+        let from = first.saturating_add(task.saturating_mul(length));
+        if from >= size {
+            return;
+        }
+        let Some(mut reader) = template.part(from, part_end(first, size, length, task)) else {
+            return;
+        };
+        let found = task == 0 || matches!(reader.seek_record(), Ok(true));
+        let done = if found {
+            let start = reader.offset();
+            Done {
+                batches: decode_part(&mut reader, plan),
+                part: Some(Part { start, reader }),
+            }
+        } else {
+            Done {
+                batches: Vec::new(),
+                part: None,
+            }
+        };
+        if sender.send((task, done)).is_err() {
+            return;
+        }
     }
 }
 
 /// Chunks one task reads under the lock: together about as many rows as a batch has, in memory at once.
 const TASK_CHUNKS: usize = 16;
 
-fn work(shared: &Mutex<Shared>, plan: &Plan, sender: &SyncSender<Numbered>) {
+fn work(shared: &Mutex<Shared>, plan: &Plan, sender: &SyncSender<(u64, Done)>) {
     let Ok(mut builder) = Builder::new(&plan.columns) else {
         return;
     };
@@ -991,13 +1354,28 @@ fn work(shared: &Mutex<Shared>, plan: &Plan, sender: &SyncSender<Numbered>) {
             shared.task += 1;
             shared.task - 1
         };
-        builder.reserve(rows);
         let mut left = u64::MAX;
-        for chunk in &chunks[..used] {
-            decode_chunk(chunk, plan.filter.as_ref(), &mut builder, &mut left);
+        let result = builder.reserve(rows).and_then(|()| {
+            chunks[..used].iter().try_for_each(|chunk| {
+                decode_chunk(chunk, 0, plan.filter.as_ref(), &mut builder, &mut left)
+            })
+        });
+        let mut batches = Vec::new();
+        // A filter may leave nothing of a task.
+        if result.is_err() || !builder.is_empty() {
+            batches.push(result.and_then(|()| builder.finish()));
         }
-        let result = failure.map_or_else(|| builder.finish(), Err);
-        if sender.send((task, result)).is_err() {
+        batches.extend(failure.map(Err));
+        if sender
+            .send((
+                task,
+                Done {
+                    batches,
+                    part: None,
+                },
+            ))
+            .is_err()
+        {
             return;
         }
     }
@@ -1008,19 +1386,17 @@ impl Iterator for ParallelBatches {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(batch) = self.waiting.remove(&self.next) {
-                self.next += 1;
-                // A filter may leave nothing of a task.
-                if batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0) {
-                    continue;
-                }
+            if let Some(batch) = self.ready.pop_front() {
                 return Some(batch);
             }
-            match self.receiver.as_ref()?.recv() {
-                Ok((task, batch)) => {
-                    self.waiting.insert(task, batch);
-                }
-                Err(_) => return None,
+            if self.parts.as_ref().is_some_and(|parts| parts.ended) {
+                return None;
+            }
+            let done = self.receive();
+            if self.parts.is_some() {
+                self.take_part(done);
+            } else {
+                self.ready.extend(done?.batches);
             }
         }
     }
@@ -1041,3 +1417,6 @@ impl Drop for ParallelBatches {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

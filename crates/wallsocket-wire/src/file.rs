@@ -8,7 +8,9 @@
 //! - A file that ends within a record, or is damaged, gives every record before; how many bytes were of no use is counted.
 //! - A file may grow: after the end was reached, reading may be tried again.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::decode::{Hints, LinkType};
@@ -133,6 +135,16 @@ impl Chunk {
     /// The records, in the order of the file.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// Whether the source had as much as one chunk takes: it may have more.
+    pub const fn is_full(&self) -> bool {
+        self.filled >= CHUNK
+    }
+
+    /// Bytes of the file in it.
+    pub const fn length(&self) -> usize {
+        self.filled
     }
 
     /// Number of the first record in the file, counted from 1.
@@ -320,7 +332,28 @@ pub struct Reader {
     damaged: Option<String>,
     skipped: u64,
     header: Vec<u8>,
+    /// The file itself, where parts of it can be read on their own.
+    file: Option<Arc<File>>,
+    /// Records that start here or later belong to another part.
+    stop: u64,
 }
+
+/// A file from a place of its own.
+struct Positioned {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for Positioned {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// Records in a row that must look right where a part is taken to start.
+const PLAUSIBLE_RECORDS: usize = 4;
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -380,6 +413,8 @@ impl Reader {
             damaged: None,
             skipped: 0,
             header: Vec::new(),
+            file: None,
+            stop: u64::MAX,
         };
         if start.starts_with(&0x0a0d_0d0a_u32.to_be_bytes()) {
             let Some(big) = start
@@ -442,6 +477,99 @@ impl Reader {
         &self.header
     }
 
+    /// Lets parts be read on their own. `file` is what this reader reads, a regular file that is not compressed.
+    pub fn set_file(&mut self, file: Arc<File>) {
+        self.file = Some(file);
+    }
+
+    /// Bytes the file has now, where parts of it can be read on their own.
+    pub fn size(&self) -> Option<u64> {
+        let metadata = self.file.as_ref()?.metadata().ok()?;
+        metadata.is_file().then(|| metadata.len())
+    }
+
+    /// Where the next record starts in the (decompressed) file.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Another reader, of the records that start at byte `from` or later and before `to`. Interfaces are those found so far.
+    /// `None` where the source is no file that can be read at any place.
+    pub fn part(&self, from: u64, to: u64) -> Option<Self> {
+        let file = Arc::clone(self.file.as_ref()?);
+        Some(Self {
+            source: Box::new(Positioned {
+                file: Arc::clone(&file),
+                offset: from,
+            }),
+            layout: self.layout,
+            interfaces: self.interfaces.clone(),
+            section: self.section,
+            pending: Vec::new(),
+            offset: from,
+            count: 0,
+            damaged: None,
+            skipped: 0,
+            header: Vec::new(),
+            file: Some(file),
+            stop: to,
+        })
+    }
+
+    /// For a part that starts anywhere: moves on to the first place that looks like the start of a record; false if there is none
+    /// nearby. It may be wrong: only the end of the part before says where a record starts.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn seek_record(&mut self) -> io::Result<bool> {
+        let mut chunk = Chunk::default();
+        self.fill(&mut chunk, CHUNK)?;
+        let bytes = &chunk.bytes[..chunk.filled];
+        let found = (0..bytes.len()).find(|start| {
+            let mut at = *start;
+            for _ in 0..PLAUSIBLE_RECORDS {
+                match self.plausible(bytes, at) {
+                    Some(length) => at += length,
+                    None => return false,
+                }
+            }
+            true
+        });
+        let Some(start) = found else {
+            return Ok(false);
+        };
+        self.offset += start as u64;
+        self.pending.clear();
+        self.pending.extend_from_slice(&bytes[start..]);
+        Ok(true)
+    }
+
+    /// Length of what may be a record at this place.
+    fn plausible(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        match self.layout {
+            Layout::Pcap(layout) => {
+                let word = |offset: usize| layout.order.word_at(bytes, at + offset);
+                let (fraction, captured, original) = (word(4)?, word(8)?, word(12)?);
+                let unit = if layout.nanoseconds { 1000 } else { 1 };
+                let fits = captured <= 1 << 18
+                    && captured <= original
+                    && original <= RECORD_MAXIMUM as u32
+                    && fraction < 1_000_000 * unit;
+                fits.then_some(layout.header + captured as usize)
+            }
+            Layout::Pcapng(order) => {
+                let length = order.word_at(bytes, at + 4)? as usize;
+                let known = matches!(order.word_at(bytes, at)?, 1..=10 | 0x0bad | 0x4000_0bad);
+                let fits = known
+                    && length >= 12
+                    && length.is_multiple_of(4)
+                    && length <= RECORD_MAXIMUM
+                    && order.word_at(bytes, at + length - 4)? as usize == length;
+                fits.then_some(length)
+            }
+        }
+    }
+
     /// Whether the rest of the file cannot be read.
     pub const fn is_damaged(&self) -> bool {
         self.damaged.is_some()
@@ -449,7 +577,14 @@ impl Reader {
 
     /// What is left at the end, once [`Reader::read_chunk`] has said that there is nothing more.
     pub fn tail(&self) -> Option<Tail> {
-        let unusable_bytes = self.skipped + self.pending.len() as u64;
+        let unusable_bytes = if self.is_part() && self.damaged.is_some() {
+            self.size()
+                .map_or(0, |size| size.saturating_sub(self.offset))
+        } else if self.offset >= self.stop {
+            0
+        } else {
+            self.skipped + self.pending.len() as u64
+        };
         if unusable_bytes == 0 && self.damaged.is_none() {
             return None;
         }
@@ -473,9 +608,11 @@ impl Reader {
         chunk.first = self.count + 1;
         loop {
             let wanted = self.wanted().max(CHUNK);
-            if self.damaged.is_some() {
+            if self.damaged.is_some() || self.offset >= self.stop {
                 chunk.filled = 0;
-                self.skip()?;
+                if !self.is_part() {
+                    self.skip()?;
+                }
                 return Ok(false);
             }
             let ended = self.fill(chunk, wanted)?;
@@ -492,6 +629,11 @@ impl Reader {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether this reads a part of a file: what follows is the business of others.
+    const fn is_part(&self) -> bool {
+        self.stop != u64::MAX
     }
 
     /// Bytes that the first pending record needs, so that a large one is not walked again and again.
@@ -589,7 +731,8 @@ impl Reader {
         let order = layout.order;
         let unit = if layout.nanoseconds { 1 } else { 1000 };
         let mut at = 0;
-        while chunk.records.len() < CHUNK_RECORDS {
+        let stop = usize::try_from(self.stop - self.offset).unwrap_or(usize::MAX);
+        while chunk.records.len() < CHUNK_RECORDS && at < stop {
             let Some(header) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) else {
                 break;
             };
@@ -644,7 +787,8 @@ impl Reader {
         let whole = std::mem::take(&mut chunk.bytes);
         let bytes = &whole[..chunk.filled];
         let mut at = 0;
-        while chunk.records.len() + chunk.others.len() < CHUNK_RECORDS {
+        let stop = usize::try_from(self.stop - self.offset).unwrap_or(usize::MAX);
+        while chunk.records.len() + chunk.others.len() < CHUNK_RECORDS && at < stop {
             let Layout::Pcapng(mut order) = self.layout else {
                 break;
             };

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import options
+from . import options, terminal
 
 __all__ = ["command"]
 
@@ -61,15 +61,26 @@ def command(
         if not as_json and not quiet:
             name = destination if destination == running.address else f"{destination} ({running.address})"
             click.echo(f"PING {name}: {size} bytes of data")
+        table = terminal.Table() if not as_json and not quiet and terminal.is_live() else None
+        marks = ""
         try:
             for reply in running:
                 if as_json:
                     click.echo(json.dumps({"reply": reply._asdict()}))
+                elif table is not None:
+                    if reply.kind not in ("reply", "timeout"):
+                        # What is out of the ordinary stays to be read.
+                        table.above(_line(reply))
+                    marks += _MARKS[reply.kind]
+                    table.show(_rows(running.summary(), reply, marks[-terminal.width() :]))
                 elif not quiet:
                     click.echo(_line(reply))
         except KeyboardInterrupt:
             if not as_json:
                 click.echo()
+        finally:
+            if table is not None:
+                table.close()
         found = running.summary()
     if as_json:
         click.echo(json.dumps({"summary": {**found._asdict(), "loss": found.loss}}))
@@ -81,6 +92,22 @@ def command(
             figures = (found.minimum_s, found.average_s, found.maximum_s, found.deviation_s)
             click.echo("least/average/most/deviation " + " / ".join(milliseconds(figure) for figure in figures))
     return 0 if found.received else 1
+
+
+#: What stands for each reply in the line under the table.
+_MARKS = {"reply": "!", "timeout": ".", "error": "E", "duplicate": "+", "changed": "x"}
+
+
+def _rows(found: Any, reply: Any, marks: str) -> list[str]:
+    """The table on a terminal: figures so far, and a mark for each of the newest replies."""
+    names = ("sent", "received", "lost", "last", "least", "average", "most")
+    times = (reply.time_s, found.minimum_s, found.average_s, found.maximum_s)
+    values = (str(found.sent), str(found.received), f"{found.loss:.0%}", *(milliseconds(value) for value in times))
+    return [
+        "".join(f"{name:>12}" for name in names),
+        "".join(f"{value:>12}" for value in values),
+        marks,
+    ]
 
 
 def _line(reply: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import options
+from . import options, terminal
 from .ping import milliseconds
 
 __all__ = ["command"]
@@ -44,7 +44,7 @@ def command(
     family: int | None,
     as_json: bool,
 ) -> int:
-    """Show the routers on the way. Needs CAP_NET_RAW.
+    """Show the routers on the way. TCP and ICMP probes need CAP_NET_RAW.
 
     Exit status: 0 when the destination answered, 1 when it did not.
     """
@@ -68,6 +68,12 @@ def command(
         click.echo(f"traceroute to {name} by {method.upper() if method != 'icmp' else 'ICMP echo'}")
     reached = False
     try:
+        if not as_json and terminal.is_live():
+            with terminal.Table() as table:
+                for hops in running.watch():
+                    reached = any(probe.kind == "destination" for hop in hops for probe in hop.probes)
+                    table.show([_line(hop) for hop in hops])
+            return 0 if reached else 1
         for hop in running:
             reached = reached or any(probe.kind == "destination" for probe in hop.probes)
             if as_json:
@@ -88,8 +94,8 @@ def _line(hop: Any) -> str:
     parts = []
     last = None
     for probe in hop.probes:
-        if probe.kind == "timeout":
-            parts.append("*")
+        if probe.kind in ("timeout", "waiting"):
+            parts.append("*" if probe.kind == "timeout" else "…")
             continue
         if probe.address is not None and probe.address != last:
             parts.append(probe.address)

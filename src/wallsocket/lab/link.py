@@ -385,6 +385,21 @@ class Link:
             raise UsageError(f"the link {self} is a plain cable and counts nothing; call record() or set() first")
         return self._forwarder.counters(direction)
 
+    def capture(self, **options: Any) -> Any:
+        """Capture the frames of this link at its end ``a`` (a host), both directions; see :func:`wallsocket.wire.capture`.
+
+        What ``a`` sends is seen before the link loses, delays or changes it, and what comes to ``a`` after that. With
+        :meth:`record`, :meth:`fates` says what became of each frame.
+
+        Raises:
+            UsageError: the end is a switch.
+        """
+        from .network import Switch
+
+        if isinstance(self.a, Switch):
+            raise UsageError(f"the first end of {self} is a switch: capture at {self.b.name}")
+        return self.a.capture(self._interfaces[0].name, **options)
+
     def record(self, on: bool = True) -> None:
         """Record the fate of every frame from now on (the newest million), or stop."""
         self._engine().record(on)

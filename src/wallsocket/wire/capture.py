@@ -117,9 +117,19 @@ class Capture:
         return self._ring.fileno()
 
     def _gone(self, error: OSError) -> WallsocketError | OSError:
-        if error.errno == errno.ENETDOWN:
-            return InterfaceGone(f"{self.interface or 'an interface'} went down while capturing")
-        return error
+        if error.errno != errno.ENETDOWN:
+            return error
+        what = "went down"
+        # One that is removed goes down first, and away some milliseconds later.
+        end = time.monotonic() + 0.1
+        while self.interface is not None and time.monotonic() < end:
+            try:
+                interface(self.interface, self._host)
+            except UsageError:
+                what = "was removed"
+                break
+            time.sleep(0.01)
+        return InterfaceGone(f"{self.interface or 'an interface'} {what} while capturing")
 
     def read(self, timeout_s: float | None = None) -> list[Frame]:
         """The frames that are there, waiting for the first one at most ``timeout_s``; an empty list after that time.

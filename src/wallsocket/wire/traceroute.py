@@ -3,12 +3,16 @@
 All probes of a run are one flow: addresses, protocol and ports stay the same, so that routers which share load by flow
 show one path. The probes differ in what load sharing does not look at: identification and length (UDP), sequence number
 (TCP), sequence number with a payload that keeps the checksum (ICMP).
+
+Without CAP_NET_RAW the probes are datagrams of one UDP socket, whose error queue gives what the routers say.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import select
 import socket
 import struct
 import time
@@ -34,7 +38,8 @@ class Probe(NamedTuple):
     Attributes:
         address: who answered; ``None`` when nobody did in time.
         time_s: seconds to the answer.
-        kind: ``router`` (time exceeded), ``destination`` (the host itself), ``unreachable`` or ``timeout``.
+        kind: ``router`` (time exceeded), ``destination`` (the host itself), ``unreachable``, ``timeout``, or ``waiting``
+            (in :meth:`Traceroute.watch` only).
         text: what an unreachable says.
     """
 
@@ -66,10 +71,106 @@ class Hop(NamedTuple):
 class _Sent(NamedTuple):
     time_to_live: int
     number: int
-    frame: Frame
+    frame: Frame | None
     at: float
     clock_ns: int
     size: int
+
+
+class _Error(NamedTuple):
+    """An entry of the error queue: which probe it is about, if that was quoted, and what it says."""
+
+    identity: int | None
+    address: str | None
+    number: int
+    type: int | None
+    code: int | None
+    mtu: int | None
+
+
+#: Marks a datagram of ours, before its identity.
+_MARK = b"wallsocket"
+
+
+class _ErrorQueue:
+    """Probes that need no privilege: datagrams of one socket, and its error queue (ip(7), IP_RECVERR)."""
+
+    def __init__(self, family: int, address: tuple[str, int], host: HasSockets, interface: str | None) -> None:
+        self._v6 = family == socket.AF_INET6
+        self._address = address
+        self._socket = host.socket(family, socket.SOCK_DGRAM, 0)
+        level = socket.IPPROTO_IPV6 if self._v6 else socket.IPPROTO_IP
+        self._socket.setsockopt(level, 25 if self._v6 else 11, 1)  # IPV6_RECVERR, IP_RECVERR
+        # Not fragmented, and whatever the kernel believes the path takes (IPV6_MTU_DISCOVER, IP_MTU_DISCOVER: PROBE).
+        self._socket.setsockopt(level, 23 if self._v6 else 10, 3)
+        if interface is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, identity: int, time_to_live: int, size: int | None) -> int:
+        """Send a probe; its size as an IP packet."""
+        overhead = 48 if self._v6 else 28
+        data = _MARK + struct.pack("!H", identity)
+        if size is not None:
+            data = data.ljust(max(0, size - overhead), b"\0")
+        option = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if self._v6 else (socket.IPPROTO_IP, socket.IP_TTL)
+        self._socket.setsockopt(*option, time_to_live)
+        for attempt in range(8):
+            try:
+                self._socket.sendto(data, self._address)
+                break
+            except OSError as error:
+                # An error about an earlier probe, which stays in the queue, is told here once.
+                if attempt == 7 or error.errno not in (errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ENETUNREACH):
+                    raise
+        return len(data) + overhead
+
+    def read(self, wait_s: float) -> list[_Error]:
+        """What came back, after waiting for it so long."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        poller.poll(max(0, int(wait_s * 1000) + 1) if wait_s > 0 else 0)
+        found = []
+        while True:
+            try:
+                data, _, _, sender = self._socket.recvmsg(2048)
+                found.append(_Error(self._identity(data), sender[0], 0, None, None, None))
+            except BlockingIOError:
+                break
+            except OSError:
+                continue
+        while True:
+            try:
+                data, control, _, _ = self._socket.recvmsg(65535, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                return found
+            for level, what, value in control:
+                if (level, what) not in ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)) or len(value) < 16:
+                    continue
+                number, origin, kind, code, _, info, _ = struct.unpack_from("IBBBBII", value)
+                address = None
+                if origin in (2, 3) and len(value) >= (40 if origin == 3 else 24):
+                    raw = value[24:40] if origin == 3 else value[20:24]
+                    address = socket.inet_ntop(socket.AF_INET6 if origin == 3 else socket.AF_INET, raw)
+                remote = origin in (2, 3)
+                mtu = info if number == errno.EMSGSIZE and info else None
+                found.append(
+                    _Error(
+                        self._identity(data), address, number, kind if remote else None, code if remote else None, mtu
+                    )
+                )
+
+    @staticmethod
+    def _identity(data: bytes) -> int | None:
+        if len(data) < len(_MARK) + 2 or not data.startswith(_MARK):
+            return None
+        return int(struct.unpack_from("!H", data, len(_MARK))[0])
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class Traceroute:
@@ -105,9 +206,20 @@ class Traceroute:
         self._first, self._last = first_hop, last_hop
         self._probes, self._in_flight, self._timeout_s = probes, in_flight, timeout_s
         self._size: int | None = (found.mtu if found is not None else 1500) if mtu else None
-        self._capture = Capture(interface, host=host, direction="in", latency_s=0.002)
-        # Traceroute names its destination: that is as explicit as an interface.
-        self._way = _Way(interface, host_or_here(host))
+        self._capture: Capture | None = None
+        self._queue: _ErrorQueue | None = None
+        try:
+            self._capture = Capture(interface, host=host, direction="in", latency_s=0.002)
+            # Traceroute names its destination: that is as explicit as an interface.
+            self._way = _Way(interface, host_or_here(host))
+        except NotPermitted as error:
+            if method != "udp":
+                raise NotPermitted(
+                    f"traceroute by {method} needs CAP_NET_RAW; by udp it works without any privilege"
+                ) from error
+            self._queue = _ErrorQueue(self.family, (self.address, self._port), host_or_here(host), interface)
+        #: Whether frames are made and captured (CAP_NET_RAW); else a UDP socket and its error queue serve.
+        self.privileged = self._queue is None
         self._next = (first_hop, 0)
         self._waiting: dict[tuple[int, int], _Sent] = {}
         self._done: dict[int, dict[int, Probe]] = {}
@@ -158,6 +270,9 @@ class Traceroute:
                 if time_to_live > (self._reached or self._last):
                     return
                 self._next = (time_to_live, number + 1) if number + 1 < self._probes else (time_to_live + 1, 0)
+            if self._queue is not None:
+                self._send_datagram(self._queue, time_to_live, number)
+                continue
             packet = self._packet(time_to_live, number)
             data = bytes(packet)
             sent = _Sent(time_to_live, number, decode(data, 101), time.monotonic(), time.time_ns(), len(data))
@@ -167,6 +282,37 @@ class Traceroute:
             except OSError as error:
                 del self._waiting[time_to_live, number]
                 self._finish(sent, Probe(None, None, "unreachable", os.strerror(error.errno or 0)))
+
+    def _send_datagram(self, queue: _ErrorQueue, time_to_live: int, number: int) -> None:
+        started = time.monotonic()
+        sent = _Sent(time_to_live, number, None, started, 0, self._size or 0)
+        try:
+            size = queue.send(time_to_live * self._probes + number, time_to_live, self._size)
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE and self._size is not None:
+                # Larger than the interface takes.
+                self._shrink(sent, None)
+            else:
+                self._finish(sent, Probe(None, None, "unreachable", os.strerror(error.errno or 0)))
+            return
+        self._waiting[time_to_live, number] = sent._replace(size=size)
+
+    def _take_errors(self, errors: list[_Error]) -> None:
+        now = time.monotonic()
+        for found in errors:
+            if found.identity is not None:
+                key = divmod(found.identity, self._probes)
+            elif len(self._waiting) == 1:
+                key = next(iter(self._waiting))
+            else:
+                # A router that quotes no payload: which probe it means is known only if one is in flight.
+                self._in_flight = 1
+                continue
+            sent = self._waiting.pop(key, None)
+            if sent is None:
+                continue
+            text = os.strerror(found.number) if found.number else None
+            self._settle(sent, found.address, now - sent.at, found.type, found.code, found.mtu, text)
 
     def _finish(self, sent: _Sent, probe: Probe) -> None:
         self._done.setdefault(sent.time_to_live, {})[sent.number] = probe
@@ -179,6 +325,7 @@ class Traceroute:
     def _take(self, frames: list[Frame]) -> None:
         for frame in frames:
             for key, sent in self._waiting.items():
+                assert sent.frame is not None
                 if frame.bytes == sent.frame.bytes or not answers(sent.frame, frame):
                     continue
                 del self._waiting[key]
@@ -187,27 +334,42 @@ class Traceroute:
 
     def _judge(self, sent: _Sent, frame: Frame) -> None:
         assert frame.ip is not None
-        address = frame.ip.source
         time_s = max(0, (frame.timestamp_ns or 0) - sent.clock_ns) / 1e9
         icmp = frame.icmp
         if icmp is None or not icmp.is_error:
+            self._settle(sent, frame.ip.source, time_s, None, None, None, None)
+            return
+        text = frame.summary().partition("ICMP")[2].lstrip("6, ").rpartition(", length")[0]
+        self._settle(sent, frame.ip.source, time_s, icmp.type, icmp.code, icmp.next_hop_mtu, text)
+
+    def _settle(
+        self,
+        sent: _Sent,
+        address: str | None,
+        time_s: float,
+        kind: int | None,
+        code: int | None,
+        mtu: int | None,
+        text: str | None,
+    ) -> None:
+        """A probe was answered: by an ICMP error of this type and code, or, without a type, by the host itself."""
+        if mtu is not None and self._size is not None:
+            self._shrink(sent, mtu)
+        elif kind is None and text is None:
             self._finish(sent, Probe(address, time_s, "destination"))
-            return
-        if icmp.next_hop_mtu is not None and self._size is not None:
-            # 0 from routers older than RFC 1191: try the next smaller usual size.
-            smaller = icmp.next_hop_mtu or next(size for size in (1492, 1280, 1006, 576, 296, 68) if size < sent.size)
-            self._size = min(self._size, max(smaller, 1280 if self._v6 else 68))
-            self._again.append((sent.time_to_live, sent.number))
-            return
-        exceeded = icmp.type == (3 if self._v6 else 11)
-        port_unreachable = (icmp.type, icmp.code) == ((1, 4) if self._v6 else (3, 3))
-        if exceeded:
+        elif kind == (3 if self._v6 else 11):
             self._finish(sent, Probe(address, time_s, "router"))
-        elif port_unreachable and address == self.address:
+        elif (kind, code) == ((1, 4) if self._v6 else (3, 3)) and address == self.address:
             self._finish(sent, Probe(address, time_s, "destination"))
         else:
-            text = frame.summary().partition("ICMP")[2].lstrip("6, ")
-            self._finish(sent, Probe(address, time_s, "unreachable", text.rpartition(", length")[0]))
+            self._finish(sent, Probe(address, time_s, "unreachable", text))
+
+    def _shrink(self, sent: _Sent, mtu: int | None) -> None:
+        """Send a probe again that was too large."""
+        # Unknown from routers older than RFC 1191: try the next smaller usual size.
+        smaller = mtu or next(size for size in (1492, 1280, 1006, 576, 296, 68, 0) if size < (sent.size or 1500))
+        self._size = min(self._size or smaller, max(smaller, 1280 if self._v6 else 68))
+        self._again.append((sent.time_to_live, sent.number))
 
     def _expire(self, now: float) -> None:
         for key, sent in list(self._waiting.items()):
@@ -217,22 +379,50 @@ class Traceroute:
 
     def _ready(self, time_to_live: int) -> Hop | None:
         done = self._done.get(time_to_live, {})
-        if len(done) < self._probes:
-            return None
-        size = self._sizes.get(time_to_live) if self._size is not None else None
-        return Hop(time_to_live, tuple(done[number] for number in range(self._probes)), size)
+        return None if len(done) < self._probes else self._so_far(time_to_live)
 
     def _wait_s(self) -> float:
         now = time.monotonic()
         return max(0.0, min((sent.at + self._timeout_s - now for sent in self._waiting.values()), default=0.0))
+
+    def _step(self, wait_s: float) -> None:
+        """Take what came, after waiting for it so long."""
+        if self._queue is not None:
+            self._take_errors(self._queue.read(wait_s))
+        elif self._capture is not None:
+            self._take(self._capture.read(wait_s))
+        self._expire(time.monotonic())
+
+    def watch(self) -> Iterator[list[Hop]]:
+        """What is known so far, each time that something changed: for tables that grow while one looks."""
+        try:
+            seen: list[Hop] = []
+            ended = False
+            while not ended:
+                self._send()
+                self._step(self._wait_s())
+                last = self._reached or self._last
+                ended = all(self._ready(time_to_live) for time_to_live in range(self._first, last + 1))
+                known = [key[0] for key in self._waiting] + list(self._done)
+                now = [self._so_far(hop) for hop in range(self._first, min(last, max(known, default=0)) + 1)]
+                if now != seen:
+                    seen = now
+                    yield now
+        finally:
+            self.close()
+
+    def _so_far(self, time_to_live: int) -> Hop:
+        done = self._done.get(time_to_live, {})
+        waiting = Probe(None, None, "waiting")
+        size = self._sizes.get(time_to_live) if self._size is not None else None
+        return Hop(time_to_live, tuple(done.get(number, waiting) for number in range(self._probes)), size)
 
     def __iter__(self) -> Iterator[Hop]:
         try:
             time_to_live = self._first
             while time_to_live <= (self._reached or self._last):
                 self._send()
-                self._take(self._capture.read(self._wait_s()))
-                self._expire(time.monotonic())
+                self._step(self._wait_s())
                 while time_to_live <= (self._reached or self._last) and (hop := self._ready(time_to_live)):
                     yield hop
                     time_to_live += 1
@@ -246,10 +436,11 @@ class Traceroute:
             time_to_live = self._first
             while time_to_live <= (self._reached or self._last):
                 self._send()
+                place = self._capture or self._queue
+                assert place is not None
                 with anyio.move_on_after(self._wait_s()):
-                    await anyio.wait_readable(self._capture.fileno())
-                self._take(self._capture.read(0.0))
-                self._expire(time.monotonic())
+                    await anyio.wait_readable(place.fileno())
+                self._step(0.0)
                 while time_to_live <= (self._reached or self._last) and (hop := self._ready(time_to_live)):
                     yield hop
                     time_to_live += 1
@@ -258,8 +449,11 @@ class Traceroute:
 
     def close(self) -> None:
         """Stop."""
-        self._capture.close()
-        self._way.close()
+        if self._queue is not None:
+            self._queue.close()
+        if self._capture is not None:
+            self._capture.close()
+            self._way.close()
 
 
 def traceroute(
@@ -294,7 +488,7 @@ def traceroute(
         host: from which host.
 
     Raises:
-        NotPermitted: without CAP_NET_RAW.
+        NotPermitted: TCP or ICMP without CAP_NET_RAW; UDP needs no privilege.
         UsageError: no such name, or no route to it.
 
     """

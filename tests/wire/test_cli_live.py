@@ -1,0 +1,236 @@
+"""`wallsocket capture` and the probes while something goes wrong, on real interfaces of a private namespace.
+
+The command and what happens to it run in one script inside `unshare`, because interfaces are taken away there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wallsocket.wire import Ethernet, IPv4
+from wallsocket.wire.craft import UDP
+from wallsocket.wire.pcap import read, write
+
+from .test_cli import permitted, run
+
+#: What each script starts with: a capture that is known to run, frames for it, and how it ended.
+_HEAD = """
+import json, os, socket, subprocess, sys, time
+
+def sh(text):
+    subprocess.run(text, shell=True, check=True)
+
+class Capture:
+    def __init__(self, interface, output, limit=None):
+        command = [sys.executable, "-m", "wallsocket", "capture", "-i", interface, "-w", output]
+        if limit is not None:
+            command = ["sh", "-c", f"ulimit -f {limit}; exec \\"$@\\"", "sh", *command]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.first = self.process.stderr.readline()
+        assert self.first.startswith("capturing on"), self.first
+
+    def end(self):
+        rest = self.process.communicate(timeout=60)[1]
+        print(json.dumps({"status": self.process.returncode, "lines": rest.splitlines()}))
+
+def datagrams(address, count, size):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for number in range(count):
+            sock.sendto(bytes(size), (address, 9))
+
+def wait_for(path, size):
+    end = time.monotonic() + 30
+    while not os.path.exists(path) or os.path.getsize(path) < size:
+        assert time.monotonic() < end, "nothing was written"
+        time.sleep(0.01)
+"""
+
+
+def in_namespace(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a script as root of private user, network and mount namespaces; the JSON object it prints."""
+    unshare = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("needs unshare and user namespaces")
+    if shutil.which("ip") is None:
+        pytest.skip("needs iproute2 (apt install iproute2)")
+    command = [*unshare, sys.executable, "-c", _HEAD + textwrap.dedent(script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def frames_of(path: Path) -> int:
+    return len(run("capture", "-r", str(path)).stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [("ip link delete near", "near was removed while"), ("ip link set near down", "near went down while")],
+)
+def test_an_interface_that_goes_ends_the_capture_with_a_whole_file(tmp_path, what, expected):
+    path = tmp_path / "a.pcapng"
+    script = """
+        sh("ip link add near type veth peer name far; ip address add 10.9.0.1/24 dev near; "
+           "ip link set near up; ip link set far up; ip neighbour add 10.9.0.2 lladdr 02:00:00:00:00:02 dev near")
+        capture = Capture("near", sys.argv[1])
+        datagrams("10.9.0.2", 20, 100)
+        wait_for(sys.argv[1], 20 * 142)
+        sh(sys.argv[2])
+        capture.end()
+    """
+    found = in_namespace(script, str(path), what)
+    assert found["status"] == 2
+    assert len(found["lines"]) == 2, found
+    assert re.search(expected, found["lines"][0]), found
+    assert "what came before was kept" in found["lines"][0]
+    assert found["lines"][1].endswith("0 dropped")
+    assert frames_of(path) >= 20
+
+
+def test_a_full_disk_ends_the_capture_and_what_was_written_is_readable(tmp_path):
+    # The file is copied out, because the small file system ends with the namespace.
+    script = """
+        sh(f"mount -t tmpfs -o size=64k none {sys.argv[1]}; ip link set lo up")
+        path = f"{sys.argv[1]}/a.pcapng"
+        capture = Capture("lo", path)
+        datagrams("127.0.0.1", 300, 1000)
+        capture.end()
+        with open(path, "rb") as file, open(sys.argv[2], "wb") as copy:
+            copy.write(file.read())
+    """
+    small, copy = tmp_path / "small", tmp_path / "copy"
+    small.mkdir()
+    found = in_namespace(script, str(small), str(copy))
+    assert found["status"] == 2
+    assert found["lines"][0] == f"{small}/a.pcapng: No space left on device; what was written before stays readable"
+    assert frames_of(copy) >= 20
+
+
+def test_a_file_at_its_size_limit_is_the_same(tmp_path):
+    path = tmp_path / "a.pcapng"
+    script = """
+        sh("ip link set lo up")
+        capture = Capture("lo", sys.argv[1], limit=64)
+        datagrams("127.0.0.1", 300, 1000)
+        capture.end()
+    """
+    found = in_namespace(script, str(path))
+    assert found["status"] == 2
+    assert found["lines"][0] == f"{path}: File too large; what was written before stays readable"
+    assert frames_of(path) >= 20
+
+
+def test_a_full_disk_ends_a_copy_too(tmp_path):
+    source = tmp_path / "a.pcap"
+    write(source, [bytes(Ethernet() / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2))] * 10)
+    done = run("capture", "-r", str(source), "-w", "/dev/full", status=2)
+    assert done.stderr == "/dev/full: No space left on device; what was written before stays readable\n"
+
+
+def test_without_permission_one_line_says_which(tmp_path):
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        pass
+    else:
+        pytest.skip("this user may capture")
+    for arguments in (
+        ["capture", "-i", "lo"],
+        ["inject", "-i", "lo", 'Ethernet()/IPv4("10.0.0.1","10.0.0.2")/UDP(1,2)'],
+        ["traceroute", "-M", "tcp", "127.0.0.1"],
+    ):
+        done = run(*arguments, status=2)
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "CAP_NET_RAW" in done.stderr
+
+
+def on_a_terminal(*arguments: str) -> tuple[int, str]:
+    """Run a command on a terminal of 80 columns; its status and all that it wrote."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wallsocket", *arguments], stdout=slave, stderr=slave, stdin=slave, env=environment
+    )
+    os.close(slave)
+    written = b""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if select.select([master], [], [], 0.1)[0]:
+            try:
+                data = os.read(master, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            written += data
+    os.close(master)
+    return process.wait(10), written.decode()
+
+
+def last_screen(written: str) -> list[str]:
+    """The lines that stay on the screen, where rows were written anew over those before."""
+    lines: list[str] = []
+    for piece in re.split(r"(\x1b\[\d+F\x1b\[J)", written.replace("\r\n", "\n")):
+        if again := re.fullmatch(r"\x1b\[(\d+)F\x1b\[J", piece):
+            del lines[len(lines) - int(again[1]) :]
+        else:
+            lines += piece.split("\n")[:-1]
+    return lines
+
+
+def test_traceroute_needs_no_privilege_and_fills_a_table_on_a_terminal():
+    status, written = on_a_terminal("traceroute", "127.0.0.1")
+    assert status == 0, written
+    lines = last_screen(written)
+    assert lines[0] == "traceroute to 127.0.0.1 by UDP"
+    assert len(lines) == 2, lines
+    assert re.fullmatch(r"  1  127\.0\.0\.1(  \d+\.\d{3} ms){3}", lines[1]), lines
+    # The same as plain lines where nobody can be shown a row twice.
+    plain = run("traceroute", "127.0.0.1").stdout
+    assert "\x1b" not in plain
+    assert len(plain.splitlines()) == 2
+
+
+def test_ping_fills_a_table_on_a_terminal():
+    if not permitted():
+        pytest.skip("this user may not ping")
+    status, written = on_a_terminal("ping", "127.0.0.1", "-c", "3", "-n", "10ms")
+    assert status == 0, written
+    lines = last_screen(written)
+    assert lines[0] == "PING 127.0.0.1: 56 bytes of data"
+    assert lines[1].split() == ["sent", "received", "lost", "last", "least", "average", "most"]
+    assert lines[2].split()[:3] == ["3", "3", "0%"]
+    assert lines[3] == "!!!"
+    assert lines[4] == "3 sent, 3 received, 0% lost"
+    assert "\x1b" not in run("ping", "127.0.0.1", "-c", "1").stdout
+
+
+def test_what_was_captured_before_a_wrong_end_is_whole(tmp_path):
+    path = tmp_path / "a.pcapng"
+    script = """
+        import signal
+        sh("ip link set lo up")
+        capture = Capture("lo", sys.argv[1])
+        datagrams("127.0.0.1", 50, 100)
+        wait_for(sys.argv[1], 50 * 142)
+        capture.process.send_signal(signal.SIGKILL)
+        capture.end()
+    """
+    assert in_namespace(script, str(path))["status"] == -9
+    frames = list(read(path))
+    assert len(frames) >= 20
+    assert {frame.problem for frame in frames} == {None}
