@@ -272,7 +272,7 @@ async def main():
 asyncio.run(main())
 """
     )
-    time.sleep(0.5)
+    time.sleep(1.1)
     answer = look(program.pid)
     tasks = {task["name"]: task for task in answer.tasks}
     client = tasks["the client"]
@@ -284,6 +284,12 @@ asyncio.run(main())
     (thread,) = answer.threads
     assert thread["call"].startswith("epoll")
     assert len(thread["sockets"]) >= 3
+    # A deadlock or a connection that rests: that both wait is worth a word, not more.
+    (finding,) = answer.findings
+    assert (finding["rule"], finding["certainty"], finding["severity"]) == ("both-wait", "hint", "note")
+    assert finding["line"] in (4, 10)
+    assert "program.py:4 and" in finding["why"] or "program.py:10 and" in finding["why"]
+    assert answer.status == 0
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

@@ -75,6 +75,8 @@ _TRANSITIONS = 32
 LONG_WAIT_NS = 1_000_000_000
 #: Failed look-ups and failures kept of the whole recording.
 _KEPT = 10_000
+#: Offset of tcpi_last_data_recv in struct tcp_info, milliseconds (include/uapi/linux/tcp.h).
+_LAST_DATA_RECEIVED = 52
 
 
 class Tables(Protocol):
@@ -419,6 +421,14 @@ class SocketFacts:
                         # A struct timeval counts as set when any part of it is.
                         return int.from_bytes(value[:4], "little", signed=True) if len(value) == 4 else int(any(value))
         return None
+
+    @property
+    def silent_ms(self) -> int | None:
+        """For how long nothing has come, as the kernel counts it for TCP; ``None``: it did not tell."""
+        info = self.last.tcp_info if self.last is not None else None
+        if info is None or len(info) < _LAST_DATA_RECEIVED + 4:
+            return None
+        return int.from_bytes(info[_LAST_DATA_RECEIVED : _LAST_DATA_RECEIVED + 4], "little")
 
     def name(self) -> str:
         """Its ends in words."""

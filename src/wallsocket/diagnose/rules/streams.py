@@ -6,13 +6,14 @@ import errno
 import re
 from collections.abc import Iterator
 
-from ...events import State
+from ...events import Known, State
 from ..facts import LONG_WAIT_NS, CallFacts, Facts, SocketFacts, Turn, state_proof
 from ..finding import CannotTell, Certainty, Proof
 from ..rule import Evidence, Rule
 from ..vocabulary import (
     AF_UNIX,
     CLOSE,
+    EPOLL_WAITS,
     MSG_WAITALL,
     POLL_CALLS,
     POLLIN,
@@ -367,18 +368,56 @@ class BothWait(Rule):
                 since = max(mine.entry_ns, theirs.entry_ns)
                 waited_ns = min(_until(facts, mine), _until(facts, theirs)) - since
                 states = _while_waiting(mine), _while_waiting(theirs)
+                awaits = mine.name in EPOLL_WAITS or theirs.name in EPOLL_WAITS
+                if awaits:
+                    # A loop wakes for other things: how long nothing came says for how long it has waited for this.
+                    waited_ns = min(socket.silent_ms or 0, peer.silent_ms or 0) * 1_000_000
                 if waited_ns < LONG_WAIT_NS or states[0] is None or states[1] is None:
                     continue
                 queues = [state.receive_queue or 0 for state in states if state is not None]
                 if any(queues) if kind is READS else not all(queues):
                     continue
                 ends = (socket, mine, states[0]), (peer, theirs, states[1])
+                if awaits:
+                    yield self._resting(facts, *ends, waited_ns)
+                    break
                 if self._others(facts, mine, theirs):
                     yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
                     break
                 known = all(wait.name in POLL_CALLS or _limited(end, option) is False for end, wait, _ in ends)
                 yield self._evidence(facts, *ends, waited_ns, kind is READS, known)
                 break
+
+    def _resting(
+        self,
+        facts: Facts,
+        one: tuple[SocketFacts, CallFacts, State],
+        other: tuple[SocketFacts, CallFacts, State],
+        silent_ns: int,
+    ) -> Evidence:
+        """Tasks of event loops await both ends: a deadlock, or a connection between two requests."""
+        names, rows = [], []
+        for socket, call, state in (one, other):
+            line = facts.line(call.call)
+            name = f"{facts.command(call.call.process) or 'process'} (pid {facts.pid(call.call.process)})"
+            names.append(name + (f" at {line}" if line else ""))
+            what = "a task awaits it" if call.name in EPOLL_WAITS else f"{call.text()}"
+            rows.append(call.proof(f"{name}: {what}"))
+            rows.append(state_proof(state, f"socket {socket.id}: nothing to read, nothing on the way out"))
+        return Evidence(
+            self,
+            one[1].entry_ns,
+            f"{names[0]} and {names[1]} have waited for {silent_ns / 1e9:.1f} s to receive on one connection, and both "
+            "queues are empty: each waits for the other, unless the connection rests between two requests.",
+            rows,
+            call=one[1].call,
+            socket=one[0].id,
+            process=one[1].call.process,
+            certainty="hint",
+            severity="note",
+            title="both ends wait to receive",
+            subjects=frozenset({other[0].id}),
+        )
 
     @staticmethod
     def _others(facts: Facts, mine: CallFacts, theirs: CallFacts) -> bool:
@@ -435,7 +474,8 @@ def _waits(socket: SocketFacts, kind: frozenset[str]) -> list[CallFacts]:
     for call in (*socket.long_waits, *socket.waiting.values()):
         value = call.call.value or b""
         polls = kind is READS and call.name in POLL_CALLS and call.call.a == 1 and (call.call.b or 0) < 0
-        if call.name in kind or (polls and len(value) >= 8 and int.from_bytes(value[4:6], "little") & POLLIN):
+        awaits = kind is READS and call.name in EPOLL_WAITS and call.call.known == Known.AWAITING
+        if call.name in kind or awaits or (polls and len(value) >= 8 and int.from_bytes(value[4:6], "little") & POLLIN):
             found.append(call)
     return found
 

@@ -11,17 +11,6 @@ from ..vocabulary import ESTABLISHED, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCK
 
 __all__ = ["RULES"]
 
-#: Offset of tcpi_last_data_recv in struct tcp_info, milliseconds (include/uapi/linux/tcp.h).
-_LAST_DATA_RECEIVED = 52
-
-
-def _silent_ms(socket: SocketFacts) -> int | None:
-    """For how long nothing came, as the kernel counts it."""
-    info = socket.last.tcp_info if socket.last is not None else None
-    if info is None or len(info) < _LAST_DATA_RECEIVED + 4:
-        return None
-    return int.from_bytes(info[_LAST_DATA_RECEIVED : _LAST_DATA_RECEIVED + 4], "little")
-
 
 class SilentPeer(Rule):
     """A thread waits for a peer that says nothing, and nothing will wake it."""
@@ -53,7 +42,7 @@ class SilentPeer(Rule):
         state = socket.last
         if not socket.tcp or wait is None or state is None or state.state != ESTABLISHED or state.receive_queue:
             return
-        silent_ms = _silent_ms(socket)
+        silent_ms = socket.silent_ms
         limited = socket.in_force(SOL_SOCKET, SO_RCVTIMEO) or socket.in_force(SOL_SOCKET, SO_KEEPALIVE)
         if limited or silent_ms is None or silent_ms < self._LEAST_MS:
             return

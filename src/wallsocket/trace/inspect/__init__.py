@@ -16,7 +16,7 @@ import os
 import platform
 import pwd
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -400,7 +400,11 @@ class _Look:
                     rows.append(row)
                 elif thread.hidden is None:
                     running.append((process.pid, tid))
-            tasks += self._tasks(process)
+            told = self._tasks(process)
+            tasks += told
+            loops = [row for row in rows if row.pid == process.pid and row.wait.call in _EPOLL]
+            if len(loops) == 1:
+                rows += self._awaiting(loops[0], told)
         command = ["wallsocket", "inspect", self.text]
         recording = fill(
             [process.row() for process in self.processes.values()],
@@ -544,6 +548,15 @@ class _Look:
                 )
             )
         return sorted(found, key=lambda task: (len(task.name), task.name))
+
+    def _awaiting(self, loop: ThreadRow, tasks: list[Task]) -> Iterator[ThreadRow]:
+        """The loop's wait once for each task that awaits a socket."""
+        keys = {number: key for key, number in self.concerned.items()}
+        for task in tasks:
+            if task.socket in keys and task.state == "waiting":
+                row = ThreadRow(loop.pid, loop.wait, loop.entry_ns, keys[task.socket])
+                row.source_file, row.line, row.function, row.place = task.file, task.line, task.function, "task"
+                yield row
 
     def _told_sockets(self) -> list[Socket]:
         picture = self.pictures[-1]

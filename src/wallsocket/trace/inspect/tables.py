@@ -21,7 +21,7 @@ _SO_KEEPALIVE: Final = 9
 _SO_RCVTIMEO: Final = 20
 _SO_SNDTIMEO: Final = 21
 _SAMPLE: Final = 2
-_KNOWN: Final = {"user": 1, "library": 4}
+_KNOWN: Final = {"user": 1, "task": 3, "library": 4}
 
 #: The first 104 bytes of struct tcp_info (include/uapi/linux/tcp.h): eight single bytes, then these, 32 bits each.
 _BYTES: Final = ("state", "congestion_state", "retransmits", "probes", "backoff", "options")
@@ -80,7 +80,11 @@ class ProcessRow:
 
 
 class ThreadRow:
-    """A thread's wait, its socket, the time limits of that (both in seconds; 0: none) and its line."""
+    """A thread's wait, its socket, the time limits of that (both in seconds; 0: none) and its line.
+
+    A thread that runs an event loop waits in one call for all tasks: there is a row more for each that awaits a socket,
+    with the task's line and the place ``task``.
+    """
 
     __slots__ = ("entry_ns", "function", "limits_s", "line", "pid", "place", "socket", "source_file", "wait")
 
