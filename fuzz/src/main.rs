@@ -1,5 +1,5 @@
-//! One program for all targets: WALLSOCKET_FUZZ names the parser that gets the input. A panic, more than a second or more memory
-//! than the limit of the command line is a finding.
+//! One program for all targets: WALLSOCKET_FUZZ names the parser that gets the input. A panic, and more time or memory than the
+//! command line allows, is a finding.
 #![no_main]
 
 use std::io::Cursor;
