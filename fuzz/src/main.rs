@@ -1,5 +1,5 @@
-//! One program for all targets: WALLSOCKET_FUZZ names the parser that gets the input. A panic, more than a second or more memory
-//! than the limit of the command line is a finding.
+//! One program for all targets: WALLSOCKET_FUZZ names the parser that gets the input. A panic, and more time or memory than the
+//! command line allows, is a finding.
 #![no_main]
 
 use std::io::Cursor;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use wallsocket_framing::{
     Codec, Decode, Decoder, Delimited, FixedLength, Header, LengthPrefixed, Order, UntilClose,
 };
-use wallsocket_kernel::{address, control, counters, diag, netlink, options, route};
+use wallsocket_kernel::{address, control, counters, diag, netlink, options};
 use wallsocket_trace::calls::{self, Entry};
 use wallsocket_trace::python::{Anchors, Interpreter, Range, ReadMemory, Unknown};
 use wallsocket_trace::rows;
@@ -42,7 +42,12 @@ fuzz_target!(|data: &[u8]| {
         TARGETS
             .iter()
             .find(|(name, _)| *name == wanted)
-            .unwrap_or_else(|| panic!("WALLSOCKET_FUZZ={wanted}: one of {:?}", TARGETS.map(|each| each.0)))
+            .unwrap_or_else(|| {
+                panic!(
+                    "WALLSOCKET_FUZZ={wanted}: one of {:?}",
+                    TARGETS.map(|each| each.0)
+                )
+            })
             .1
     });
     target(data);
@@ -53,7 +58,13 @@ const LINK_TYPES: [u32; 11] = [1, 0, 12, 14, 101, 108, 113, 228, 229, 276, 9999]
 
 /// Everything that can be asked of a frame.
 fn ask(frame: &Frame<'_>) {
-    let _ = (frame.summary(), frame.checksums(), frame.payload(), frame.vlans(), frame.fragment());
+    let _ = (
+        frame.summary(),
+        frame.checksums(),
+        frame.payload(),
+        frame.vlans(),
+        frame.fragment(),
+    );
     let _ = frame.problem.map(|problem| problem.to_string());
     let bounded = frame.bytes.len() + 2;
     assert!(frame.tcp_options().count() <= bounded);
@@ -72,7 +83,10 @@ fn frame(data: &[u8]) {
     };
     let link_type = LinkType(LINK_TYPES[usize::from(*link_type) % LINK_TYPES.len()]);
     let hints_given = Hints {
-        vlan: (hints & 1 != 0).then_some(Vlan { protocol: 0x8100, control: 7 }),
+        vlan: (hints & 1 != 0).then_some(Vlan {
+            protocol: 0x8100,
+            control: 7,
+        }),
         checksum_not_ready: hints & 2 != 0,
         checksum_verified: hints & 4 != 0,
     };
@@ -97,8 +111,15 @@ fn file(data: &[u8]) {
     let mut chunk = Chunk::default();
     while let Ok(true) = reader.read_chunk(&mut chunk) {
         for record in chunk.records() {
-            let _ = (chunk.comments(record), chunk.process_id(record), chunk.inbound(record));
-            let _ = (chunk.record_bytes(record).len(), chunk.decode(record).summary());
+            let _ = (
+                chunk.comments(record),
+                chunk.process_id(record),
+                chunk.inbound(record),
+            );
+            let _ = (
+                chunk.record_bytes(record).len(),
+                chunk.decode(record).summary(),
+            );
         }
         for block in chunk.others() {
             let _ = chunk.block_bytes(block);
@@ -109,7 +130,10 @@ fn file(data: &[u8]) {
         return;
     };
     let plan = Plan {
-        columns: COLUMNS.iter().map(|column| column.name.to_owned()).collect(),
+        columns: COLUMNS
+            .iter()
+            .map(|column| column.name.to_owned())
+            .collect(),
         batch_rows: 1000,
         ..Plan::default()
     };
@@ -122,7 +146,11 @@ fn file(data: &[u8]) {
 
 fn filter(data: &[u8]) {
     let count = usize::from(data.first().copied().unwrap_or(0)) % 32;
-    let (program, bytes) = data.get(1..).unwrap_or(&[]).split_at_checked(count * 8).unwrap_or((&[], &[]));
+    let (program, bytes) = data
+        .get(1..)
+        .unwrap_or(&[])
+        .split_at_checked(count * 8)
+        .unwrap_or((&[], &[]));
     let program = program
         .as_chunks::<8>()
         .0
@@ -144,7 +172,10 @@ fn messages(codec: impl Codec + Send + Sync, stream: &[u8], step: usize) -> (Vec
     let mut decoder = Decoder::new(codec);
     let mut found = Vec::new();
     for piece in stream.chunks(step.max(1)) {
-        if decoder.feed(piece, &mut |message| found.push(message.to_vec())).is_err() {
+        if decoder
+            .feed(piece, &mut |message| found.push(message.to_vec()))
+            .is_err()
+        {
             break;
         }
     }
@@ -158,9 +189,16 @@ fn framing(data: &[u8]) {
     };
     let (parameter, step) = (usize::from(*parameter), usize::from(*step));
     fn same(codec: impl Codec + Send + Sync + Clone, stream: &[u8], step: usize) {
-        assert_eq!(messages(codec.clone(), stream, step), messages(codec, stream, stream.len()));
+        assert_eq!(
+            messages(codec.clone(), stream, step),
+            messages(codec, stream, stream.len())
+        );
     }
-    let order = if parameter & 1 == 0 { Order::Big } else { Order::Little };
+    let order = if parameter & 1 == 0 {
+        Order::Big
+    } else {
+        Order::Little
+    };
     match kind % 5 {
         0 => {
             if let Ok(codec) = FixedLength::new(parameter) {
@@ -193,11 +231,10 @@ fn kernel(data: &[u8]) {
     let [kind, level, number, bytes @ ..] = data else {
         return;
     };
-    match kind % 6 {
+    match kind % 5 {
         0 => {
             for message in netlink::messages(bytes) {
                 let _ = diag::parse_inet(message.payload, *level);
-                let _ = diag::parse_unix(message.payload);
                 for (_, value) in netlink::attributes(message.payload) {
                     let _ = netlink::attributes(value).count();
                 }
@@ -205,17 +242,12 @@ fn kernel(data: &[u8]) {
         }
         1 => {
             let _ = diag::parse_inet(bytes, *level);
-            let _ = diag::parse_unix(bytes);
         }
         2 => {
-            let _ = (route::parse_link(bytes), route::parse_address(bytes), route::parse_route(bytes));
-            let _ = (route::parse_neighbour(bytes), route::parse_hops(bytes).len());
-        }
-        3 => {
             assert!(!control::parse(bytes).to_string().is_empty());
             let _ = control::decode((*level).into(), (*number).into(), bytes).to_string();
         }
-        4 => {
+        3 => {
             let _ = options::decode((*level).into(), (*number).into(), bytes);
             for option in options::OPTIONS {
                 let value = option.decode(bytes);
@@ -236,10 +268,30 @@ fn kernel(data: &[u8]) {
 fn traced_calls(data: &[u8]) {
     /// Calls that read memory, in x86-64's numbering.
     const NUMBERS: [i64; 24] = [
-        libc::SYS_read, libc::SYS_write, libc::SYS_poll, libc::SYS_readv, libc::SYS_writev, libc::SYS_select, libc::SYS_socketpair,
-        libc::SYS_connect, libc::SYS_bind, libc::SYS_accept4, libc::SYS_getsockname, libc::SYS_sendto, libc::SYS_recvfrom,
-        libc::SYS_sendmsg, libc::SYS_recvmsg, libc::SYS_sendmmsg, libc::SYS_recvmmsg, libc::SYS_setsockopt, libc::SYS_getsockopt,
-        libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_epoll_wait, libc::SYS_epoll_ctl, libc::SYS_ioctl,
+        libc::SYS_read,
+        libc::SYS_write,
+        libc::SYS_poll,
+        libc::SYS_readv,
+        libc::SYS_writev,
+        libc::SYS_select,
+        libc::SYS_socketpair,
+        libc::SYS_connect,
+        libc::SYS_bind,
+        libc::SYS_accept4,
+        libc::SYS_getsockname,
+        libc::SYS_sendto,
+        libc::SYS_recvfrom,
+        libc::SYS_sendmsg,
+        libc::SYS_recvmsg,
+        libc::SYS_sendmmsg,
+        libc::SYS_recvmmsg,
+        libc::SYS_setsockopt,
+        libc::SYS_getsockopt,
+        libc::SYS_ppoll,
+        libc::SYS_pselect6,
+        libc::SYS_epoll_wait,
+        libc::SYS_epoll_ctl,
+        libc::SYS_ioctl,
     ];
     let [number, result, limit, shapes @ ..] = data else {
         return;
@@ -257,7 +309,10 @@ fn traced_calls(data: &[u8]) {
             _ => u64::MAX - u64::from(shape[1]),
         };
     }
-    let entry = Entry { number: NUMBERS[usize::from(*number) % NUMBERS.len()], arguments };
+    let entry = Entry {
+        number: NUMBERS[usize::from(*number) % NUMBERS.len()],
+        arguments,
+    };
     let mut call = rows::Call::default();
     let this = Pid::this();
     let watched = calls::watched(this, &entry);
@@ -305,6 +360,11 @@ fn python(data: &[u8]) {
         object: "/usr/lib/libpython3.so".into(),
     };
     if let Ok(mut interpreter) = Interpreter::new(Memory(rest.to_vec()), None, anchors) {
-        let _ = (interpreter.frames(1), interpreter.top_user_frame(1), interpreter.threads(), interpreter.tasks());
+        let _ = (
+            interpreter.frames(1),
+            interpreter.top_user_frame(1),
+            interpreter.threads(),
+            interpreter.tasks(),
+        );
     }
 }

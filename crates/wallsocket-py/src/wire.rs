@@ -18,7 +18,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCapsule, PyDict};
 use wallsocket_sys::packet;
 use wallsocket_wire::columns::{
-    self, Batches, Builder, COLUMNS, DEFAULT, Meta, ParallelBatches, Plan, Report, Row,
+    Batches, Builder, COLUMNS, DEFAULT, Group, Meta, ParallelBatches, Plan, Report,
 };
 use wallsocket_wire::compress::{self, Compression, Sink};
 use wallsocket_wire::craft;
@@ -1522,33 +1522,31 @@ fn take_block(
     let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)? else {
         return Ok(false);
     };
-    let mut rows = Vec::with_capacity(columns::GROUP);
+    let mut group = Group::new(builder);
     for frame in &block {
         if *left == 0 {
             break;
         }
-        if !passes(
-            filter,
-            frame.bytes,
-            frame.header.original_length,
-            frame.header.vlan,
-        ) {
+        let header = &frame.header;
+        if !passes(filter, frame.bytes, header.original_length, header.vlan) {
             continue;
         }
         *left -= 1;
         *number += 1;
-        let (link_type, meta, hints) = describe(&frame.header, *number);
-        rows.push(Row {
-            frame: decode::decode(link_type, frame.bytes, frame.header.original_length, hints),
-            meta,
-            file: None,
-        });
-        if rows.len() == columns::GROUP {
-            builder.extend(&rows).map_err(arrow_error)?;
-            rows.clear();
-        }
+        let (link_type, meta, hints) = describe(header, *number);
+        group
+            .add(
+                builder,
+                link_type,
+                frame.bytes,
+                header.original_length,
+                hints,
+                meta,
+                None,
+            )
+            .map_err(arrow_error)?;
     }
-    builder.extend(&rows).map_err(arrow_error)?;
+    group.end(builder).map_err(arrow_error)?;
     Ok(true)
 }
 

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_region_is_zeroed_aligned_and_all_its_bytes_can_be_written() {
         for length in [0, 1, 4096, HUGE - 1, HUGE, 3 * HUGE + 5] {
-            let mut region = Region::new(length).unwrap();
+            let mut region = Region::new(length).expect("memory");
             assert_eq!(region.len(), length);
             assert!(region.iter().all(|byte| *byte == 0));
             assert_eq!(region.as_ptr() as usize % 4096, 0);

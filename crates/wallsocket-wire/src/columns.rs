@@ -23,7 +23,9 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use wallsocket_sys::region::Region;
 
 use crate::decode::options::TcpOption;
-use crate::decode::{Frame, Hints, Link, Network, Transport, application, decode_into, summary};
+use crate::decode::{
+    Frame, Hints, Link, LinkType, Network, Transport, application, decode_into, summary,
+};
 use crate::file::{Chunk, Reader, Record, Tail};
 use crate::filter::Filter;
 
@@ -676,9 +678,9 @@ impl Builder {
                     });
                     array.data_type()
                 }
-                Kind::Made(make) => {
+                Kind::Made(start) => {
                     places.push(Place::Made(made.len()));
-                    let column = make();
+                    let column = start();
                     let data_type = column.data_type();
                     made.push(column);
                     data_type
@@ -756,24 +758,16 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes rows.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn extend(&mut self, rows: &[Row<'_>]) -> Result<(), ArrowError> {
-        for group in rows.chunks(GROUP) {
-            for (at, row) in group.iter().enumerate() {
-                self.group.put(at, &row.frame, &row.meta);
-            }
-            self.take(group, group.len())?;
-        }
-        Ok(())
-    }
-
     /// Takes the `count` rows, at least one, that were put into `group`; `rows` has them too where there are other columns.
     fn take(&mut self, rows: &[Row<'_>], count: usize) -> Result<(), ArrowError> {
         if self.rows + count > self.capacity {
-            self.reserve((self.rows + count).max(FIRST_ROWS).max(2 * self.capacity))?;
+            // Small at first, and soon large: what is never touched costs nothing.
+            let factor = if self.capacity < 1 << 16 { 8 } else { 2 };
+            self.reserve(
+                (self.rows + count)
+                    .max(FIRST_ROWS)
+                    .max(factor * self.capacity),
+            )?;
         }
         if let Some(memory) = &mut self.memory {
             for column in &mut self.headers {
@@ -861,6 +855,78 @@ fn tell(report: &Report, reader: &Reader) {
     }
 }
 
+/// Frames that are decoded together, in place: moving a row costs as much as decoding it.
+pub struct Group<'a> {
+    rows: Box<[Row<'a>; GROUP]>,
+    count: usize,
+    /// Whether some column looks at the rows; else one place serves for all.
+    keep: bool,
+}
+
+impl std::fmt::Debug for Group<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Group")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Group<'a> {
+    /// For the columns of `builder`.
+    pub fn new(builder: &Builder) -> Self {
+        let empty = Row {
+            frame: Frame::empty(),
+            meta: Meta::default(),
+            file: None,
+        };
+        Self {
+            rows: Box::new([empty; GROUP]),
+            count: 0,
+            keep: !builder.made.is_empty(),
+        }
+    }
+
+    /// Decodes a frame. The builder takes the frames when there are [`GROUP`], and at [`Group::end`].
+    ///
+    /// # Errors
+    /// No memory.
+    #[inline]
+    pub fn add(
+        &mut self,
+        builder: &mut Builder,
+        link_type: LinkType,
+        bytes: &'a [u8],
+        original_length: u32,
+        hints: Hints,
+        meta: Meta,
+        file: Option<(&'a Chunk, &'a Record)>,
+    ) -> Result<(), ArrowError> {
+        let row = &mut self.rows[if self.keep { self.count % GROUP } else { 0 }];
+        decode_into(&mut row.frame, link_type, bytes, original_length, hints);
+        row.meta = meta;
+        row.file = file;
+        builder.group.put(self.count, &row.frame, &row.meta);
+        self.count += 1;
+        if self.count == GROUP {
+            self.end(builder)?;
+        }
+        Ok(())
+    }
+
+    /// Hands the builder what it has not yet taken.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn end(&mut self, builder: &mut Builder) -> Result<(), ArrowError> {
+        let count = std::mem::take(&mut self.count);
+        if count == 0 {
+            return Ok(());
+        }
+        builder.take(&self.rows[..count], count)
+    }
+}
+
 /// Decodes the records of a chunk, from the one of index `first` on, into `builder`.
 fn decode_chunk(
     chunk: &Chunk,
@@ -869,46 +935,35 @@ fn decode_chunk(
     builder: &mut Builder,
     left: &mut u64,
 ) -> Result<(), ArrowError> {
-    let mut number = chunk.first_number() + first as u64;
-    // Decoded in place: moving a row costs as much as decoding it. Where nobody looks at the rows one place is enough.
-    let mut rows = [Row {
-        frame: Frame::empty(),
-        meta: Meta::default(),
-        file: None,
-    }; GROUP];
-    let keep = !builder.made.is_empty();
-    for group in chunk.records()[first..].chunks(GROUP) {
-        let mut count = 0;
-        for record in group {
-            let bytes = chunk.frame_bytes(record);
-            let wanted = filter.is_none_or(|filter| filter.matches(bytes, record.original_length));
-            if wanted && *left > 0 {
-                *left -= 1;
-                let row = &mut rows[if keep { count } else { 0 }];
-                decode_into(
-                    &mut row.frame,
-                    record.link_type,
-                    bytes,
-                    record.original_length,
-                    Hints::default(),
-                );
-                row.meta = Meta {
-                    number,
-                    timestamp_ns: record.timestamp_ns,
-                    interface: record.interface,
-                    inbound: None,
-                };
-                row.file = Some((chunk, record));
-                builder.group.put(count, &row.frame, &row.meta);
-                count += 1;
-            }
-            number += 1;
+    let mut group = Group::new(builder);
+    let numbers = chunk.first_number() + first as u64..;
+    for (record, number) in chunk.records()[first..].iter().zip(numbers) {
+        let bytes = chunk.frame_bytes(record);
+        let wanted = filter.is_none_or(|filter| filter.matches(bytes, record.original_length));
+        if !wanted {
+            continue;
         }
-        if count > 0 {
-            builder.take(&rows[..count], count)?;
+        if *left == 0 {
+            break;
         }
+        *left -= 1;
+        let meta = Meta {
+            number,
+            timestamp_ns: record.timestamp_ns,
+            interface: record.interface,
+            inbound: None,
+        };
+        group.add(
+            builder,
+            record.link_type,
+            bytes,
+            record.original_length,
+            Hints::default(),
+            meta,
+            Some((chunk, record)),
+        )?;
     }
-    Ok(())
+    group.end(builder)
 }
 
 /// Rows of the batch to make room for, by its first chunk: all, unless the file seems to be small.

@@ -485,7 +485,7 @@ impl Reader {
     /// Bytes the file has now, where parts of it can be read on their own.
     pub fn size(&self) -> Option<u64> {
         let metadata = self.file.as_ref()?.metadata().ok()?;
-        metadata.is_file().then(|| metadata.len())
+        metadata.is_file().then_some(metadata.len())
     }
 
     /// Where the next record starts in the (decompressed) file.

@@ -34,12 +34,17 @@ fn main() -> std::io::Result<()> {
         }
         for (index, record) in chunk.records().iter().take(4).enumerate() {
             // The order of LINK_TYPES in the fuzzer.
-            let place = [1, 0, 12, 14, 101, 108, 113, 228, 229, 276].iter().position(|kind| *kind == record.link_type.0);
+            let place = [1, 0, 12, 14, 101, 108, 113, 228, 229, 276]
+                .iter()
+                .position(|kind| *kind == record.link_type.0);
             let data = chunk.frame_bytes(record);
             if let Some(place) = place.filter(|_| data.len() <= MAXIMUM) {
                 let mut seed = vec![place as u8, 0];
                 seed.extend_from_slice(data);
-                fs::write(corpus.join("frame").join(format!("seed-{number}-{index}")), seed)?;
+                fs::write(
+                    corpus.join("frame").join(format!("seed-{number}-{index}")),
+                    seed,
+                )?;
                 frames += 1;
             }
         }

@@ -30,20 +30,24 @@ fn file_of(bytes: &[u8]) -> File {
         std::process::id(),
         std::thread::current().id()
     ));
-    File::create(&path).unwrap().write_all(bytes).unwrap();
-    let file = File::open(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    File::create(&path)
+        .expect("a file of the test")
+        .write_all(bytes)
+        .expect("a file of the test");
+    let file = File::open(&path).expect("a file of the test");
+    std::fs::remove_file(&path).expect("a file of the test");
     file
 }
 
 /// Decodes a file; by one thread when `part` is `None`, else in parts of so many bytes by two.
 fn decoded(bytes: &[u8], part: Option<u64>, first: usize) -> Read {
     let file = file_of(bytes);
-    let mut reader = Reader::new(Box::new(file.try_clone().unwrap())).unwrap();
+    let mut reader = Reader::new(Box::new(file.try_clone().expect("a file of the test")))
+        .expect("a file of the test");
     reader.set_file(Arc::new(file));
     let mut chunk = Chunk::default();
     if first > 0 {
-        assert!(reader.read_chunk(&mut chunk).unwrap());
+        assert!(reader.read_chunk(&mut chunk).expect("a file of the test"));
     }
     let plan = Plan {
         columns: NAMES.map(str::to_owned).to_vec(),
@@ -53,16 +57,16 @@ fn decoded(bytes: &[u8], part: Option<u64>, first: usize) -> Read {
     };
     let batches: Vec<_> = if part.is_some() {
         ParallelBatches::new(reader, chunk, first, &plan, 2)
-            .unwrap()
+            .expect("a file of the test")
             .collect()
     } else {
         Batches::new(reader, chunk, first, plan.clone())
-            .unwrap()
+            .expect("a file of the test")
             .collect()
     };
     let mut rows = Vec::new();
     for batch in batches {
-        let batch = batch.unwrap();
+        let batch = batch.expect("a file of the test");
         let bytes: &BinaryArray = batch.column(4).as_binary();
         for row in 0..batch.num_rows() {
             rows.push((
@@ -76,25 +80,25 @@ fn decoded(bytes: &[u8], part: Option<u64>, first: usize) -> Read {
             ));
         }
     }
-    let tail = plan.report.lock().unwrap().clone();
+    let tail = plan.report.lock().expect("a file of the test").clone();
     (rows, tail)
 }
 
 /// A file with these frames; `pcapng` or pcap with nanoseconds.
 fn written(pcapng: bool, frames: &[Vec<u8>], described: &[usize]) -> Vec<u8> {
     let mut writer = if pcapng {
-        Writer::pcapng(Vec::new(), "test", None).unwrap()
+        Writer::pcapng(Vec::new(), "test", None).expect("a file of the test")
     } else {
-        Writer::pcap(Vec::new(), LinkType::ETHERNET, 0, true).unwrap()
+        Writer::pcap(Vec::new(), LinkType::ETHERNET, 0, true).expect("a file of the test")
     };
     let mut interface = writer
         .interface(&crate::file::Interface::new(LinkType::ETHERNET))
-        .unwrap();
+        .expect("a file of the test");
     for (number, frame) in frames.iter().enumerate() {
         if pcapng && described.contains(&number) {
             interface = writer
                 .interface(&crate::file::Interface::new(LinkType::RAW))
-                .unwrap();
+                .expect("a file of the test");
         }
         writer
             .frame(
@@ -104,7 +108,7 @@ fn written(pcapng: bool, frames: &[Vec<u8>], described: &[usize]) -> Vec<u8> {
                 frame.len() as u32,
                 &Details::default(),
             )
-            .unwrap();
+            .expect("a file of the test");
     }
     writer.into_output()
 }
