@@ -150,7 +150,7 @@ def test_neighbour_discovery_gives_target_and_options():
     assert icmp.prefixes == [("fd00:1::/64", True, True, 86400, 14400)]
     assert icmp.name_servers == [("fd00::53", 600)]
     assert (icmp.target, icmp.target_link_layer) == (None, None)
-    answer = bytes.fromhex("8800000060000000" "fe800000000000000000000000000002" "0201020000000002")
+    answer = bytes.fromhex("8800000060000000fe8000000000000000000000000000020201020000000002")
     icmp = decode(bytes(head / Raw(answer)), 101).icmp
     assert (icmp.target, icmp.target_link_layer) == ("fe80::2", "02:00:00:00:00:02")
     # A length of 0 ends the list; what came before stands.
