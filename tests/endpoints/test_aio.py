@@ -159,6 +159,61 @@ def test_a_server_survives_its_clients(run):
     run(check)
 
 
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_closing_a_listener_ends_what_serves_and_iterates(run, kind, tmp_path):
+    async def check():
+        make, connect = (aio.tcp.listen, aio.tcp.connect) if kind == "tcp" else (aio.unix.listen, aio.unix.connect)
+        served = []
+
+        async def handler(connection):
+            served.append(await connection.receive())
+            await connection.send_all(b"served")
+
+        async def iterate(listener):
+            async for connection in listener:
+                await connection.close()
+
+        first = await make("127.0.0.1:0" if kind == "tcp" else tmp_path / "first")
+        second = await make("127.0.0.1:0" if kind == "tcp" else tmp_path / "second")
+        async with anyio.create_task_group() as group:
+            group.start_soon(first.serve, handler)
+            group.start_soon(iterate, second)
+            async with await connect(first.local) as client:
+                await client.send_all(b"hello")
+                assert await client.receive() == b"served"
+            await anyio.wait_all_tasks_blocked()
+            first.close()
+            second.close()
+        assert served == [b"hello"]
+
+    run(check)
+
+
+def test_no_more_connections_than_allowed_are_served_at_once(run):
+    async def check():
+        at_once, most = 0, 0
+
+        async def handler(connection):
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await connection.receive()
+            at_once -= 1
+
+        async with await aio.tcp.listen("127.0.0.1:0") as listener, anyio.create_task_group() as group:
+            serve = lambda: listener.serve(handler, max_connections=2)  # noqa: E731
+            group.start_soon(serve)
+            clients = [await aio.tcp.connect(listener.local) for _ in range(5)]
+            for client in clients:
+                await anyio.wait_all_tasks_blocked()
+                assert at_once <= 2
+                await client.close()
+            group.cancel_scope.cancel()
+        assert most == 2
+
+    run(check)
+
+
 def test_a_busy_endpoint_lets_others_run(run):
     """Operations that never wait yield now and then: a cancellation arrives although data is always there."""
 

@@ -76,7 +76,7 @@ class Base:
 
     @property
     def socket(self) -> socket.socket:
-        """The socket itself. What is done to it directly escapes the state checks."""
+        """The socket itself. What is done to it directly escapes the state checks; close the endpoint, not the socket."""
         return self._socket
 
     @property

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from xml.sax.saxutils import escape
 
 __all__ = ["TCP", "TCP_KERNEL", "UDP", "Graph", "State", "Transition"]
 
@@ -110,7 +109,9 @@ class Graph:
 
     def svg(self, highlighted: Iterable[str] = ()) -> str:
         """Return the graph as an SVG drawing: ``highlighted`` states filled, textbook parts in solid lines."""
-        return _draw(self, frozenset(highlighted))
+        from .drawing import draw
+
+        return draw(self, frozenset(highlighted))
 
 
 def _states(*rows: tuple[str, str, str, bool, tuple[float, float]]) -> dict[str, State]:
@@ -378,74 +379,3 @@ TCP_KERNEL: Final = Graph(
         LAST_ACK > CLOSE            | peer   | omitted | ACK
     """),
 )
-
-_COLUMN, _ROW, _WIDTH, _HEIGHT, _MARGIN = 270, 130, 150, 44, 60
-
-
-def _draw(graph: Graph, highlighted: frozenset[str]) -> str:
-    def centre(name: str) -> tuple[float, float]:
-        column, row = graph.states[name].at
-        return _MARGIN + _WIDTH / 2 + column * _COLUMN, _MARGIN + _HEIGHT / 2 + row * _ROW
-
-    width = 2 * _MARGIN + _WIDTH + max(state.at[0] for state in graph.states.values()) * _COLUMN
-    height = 2 * _MARGIN + _HEIGHT + max(state.at[1] for state in graph.states.values()) * _ROW
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif">',
-        f"<title>States of a {escape(graph.name)} socket</title>",
-        '<defs><marker id="to" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
-        '<path d="M0 0 8 4 0 8z" fill="#555"/></marker></defs>',
-    ]
-    between: dict[tuple[str, str], list[Transition]] = {}
-    for step in graph.transitions:
-        if step.source and step.target:
-            between.setdefault((step.source, step.target), []).append(step)
-    for (source, target), steps in between.items():
-        parts.append(_edge(centre(source), centre(target), steps, bent=(target, source) in between))
-    for name, state in graph.states.items():
-        x, y = centre(name)
-        fill = "#ffd866" if name in highlighted else "#ffffff"
-        dash = (
-            ""
-            if state.lecture or not any(other.lecture for other in graph.states.values())
-            else ' stroke-dasharray="5 3"'
-        )
-        parts.append(
-            f'<g><title>{escape(state.meaning)}</title><rect x="{x - _WIDTH / 2:.0f}" y="{y - _HEIGHT / 2:.0f}" '
-            f'width="{_WIDTH}" height="{_HEIGHT}" rx="10" fill="{fill}" stroke="#333"{dash}/>'
-            f'<text x="{x:.0f}" y="{y - 2:.0f}" text-anchor="middle" font-size="13">{escape(name)}</text>'
-            f'<text x="{x:.0f}" y="{y + 14:.0f}" text-anchor="middle" font-size="9" fill="#666">'
-            f"{escape(' '.join(state.kernel))}</text></g>"
-        )
-    return "\n".join([*parts, "</svg>\n"])
-
-
-def _edge(start: tuple[float, float], end: tuple[float, float], steps: list[Transition], *, bent: bool) -> str:
-    colour = "#555" if any(step.lecture for step in steps) else "#9a6a00"
-    dash = "" if any(step.lecture for step in steps) else ' stroke-dasharray="5 3"'
-    label = "; ".join(step.cause for step in steps)
-    shown = escape(label if len(label) <= 34 else label[:33] + "…")
-    if start == end:
-        x, y = start[0], start[1] - _HEIGHT / 2
-        path = f"M{x - 20:.0f} {y:.0f}C{x - 30:.0f} {y - 38:.0f} {x + 30:.0f} {y - 38:.0f} {x + 20:.0f} {y:.0f}"
-        label_x, label_y = x, y - 32
-    else:
-        # From border to border, so that arrow heads stay visible; a pair of opposite edges is bent apart.
-        (x1, y1), (x2, y2) = _border(start, end), _border(end, start)
-        across = (-(y2 - y1), x2 - x1)
-        size = max((across[0] ** 2 + across[1] ** 2) ** 0.5, 1)
-        bend = 28 if bent else 0
-        label_x, label_y = (x1 + x2) / 2 + across[0] / size * bend, (y1 + y2) / 2 + across[1] / size * bend
-        path = f"M{x1:.0f} {y1:.0f}Q{label_x:.0f} {label_y:.0f} {x2:.0f} {y2:.0f}"
-        label_x, label_y = (label_x + (x1 + x2) / 2) / 2, (label_y + (y1 + y2) / 2) / 2 - 4
-    return (
-        f"<g><title>{escape(label)}</title>"
-        f'<path d="{path}" fill="none" stroke="{colour}"{dash} marker-end="url(#to)"/>'
-        f'<text x="{label_x:.0f}" y="{label_y:.0f}" text-anchor="middle" font-size="9" fill="{colour}">{shown}</text>'
-        "</g>"
-    )
-
-
-def _border(inside: tuple[float, float], towards: tuple[float, float]) -> tuple[float, float]:
-    dx, dy = towards[0] - inside[0], towards[1] - inside[1]
-    scale = min(_WIDTH / 2 / abs(dx) if dx else 9.0, _HEIGHT / 2 / abs(dy) if dy else 9.0)
-    return inside[0] + dx * scale, inside[1] + dy * scale

@@ -7,20 +7,17 @@ The operations, states, errors and parameters are those of `wallsocket.tcp`; tim
 
 from __future__ import annotations
 
-import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
-
-from ...errors import EndpointError, FramingError
 from .. import flags as msg
 from .. import tcp as semantics
 from ..addresses import Address
 from ..base import Inet
 from ..stream import RECEIVE_SIZE, check_size
-from .driver import AsyncClosing, drive
+from .driver import drive
+from .listener import AsyncListener
 from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Listener", "connect", "listen"]
 
 MessageT = TypeVar("MessageT")
-
-_log = logging.getLogger("wallsocket.aio")
 
 
 class Connection(Inet, semantics.ConnectionSteps, AsyncStream):
@@ -52,46 +47,10 @@ class Connection(Inet, semantics.ConnectionSteps, AsyncStream):
         return await drive(self._send(data, flags), self)
 
 
-class Listener(Inet, semantics.ListenerSteps, AsyncClosing):
+class Listener(Inet, semantics.ListenerSteps, AsyncListener[Connection]):
     """A listening TCP socket; see `wallsocket.tcp.Listener`."""
 
-    async def accept(self) -> Connection:
-        """Return the next connection; survives lost connections and a lack of descriptors."""
-        return await drive(self._accept(Connection), self)
-
-    async def serve(
-        self, handler: Callable[[Connection], Awaitable[object]], *, max_connections: int | None = None
-    ) -> None:
-        """Accept for ever; run ``handler`` in a task for each connection, which is closed after it.
-
-        Network and protocol errors of one connection are logged (``wallsocket.aio``) and end only that one. Others
-        are bugs and end everything.
-
-        Args:
-            handler: takes the connection.
-            max_connections: more than these wait in the backlog.
-        """
-        limiter = anyio.Semaphore(max_connections) if max_connections is not None else None
-
-        async def run(connection: Connection) -> None:
-            try:
-                async with connection:
-                    await handler(connection)
-            except (EndpointError, FramingError, OSError) as error:
-                _log.info("%r ended: %s", connection, error)
-            finally:
-                if limiter is not None:
-                    limiter.release()
-
-        async with anyio.create_task_group() as group:
-            while self._state == "listening":
-                if limiter is not None:
-                    await limiter.acquire()
-                group.start_soon(run, await self.accept())
-
-    async def __aiter__(self) -> AsyncIterator[Connection]:
-        while self._state == "listening":
-            yield await self.accept()
+    _kind = Connection
 
 
 async def connect(

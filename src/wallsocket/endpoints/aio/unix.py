@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from ..stream import RECEIVE_SIZE
 from ..udp import Datagram
 from ..unix import DATAGRAM_SIZE, Kind
 from .driver import TURN, AsyncClosing, arrival, drive
+from .listener import AsyncListener
 from .stream import RECEIVE, SEND, AsyncStream
 
 if TYPE_CHECKING:
@@ -48,16 +49,10 @@ class Connection(semantics.ConnectionSteps, AsyncStream):
         return await drive(self._receive_descriptors(max_bytes, max_descriptors, RECEIVE), self)
 
 
-class Listener(semantics.ListenerSteps, AsyncClosing):
+class Listener(semantics.ListenerSteps, AsyncListener[Connection]):
     """A listening Unix socket; see `wallsocket.unix.Listener`."""
 
-    async def accept(self) -> Connection:
-        """Return the next connection."""
-        return await drive(self._accept(Connection), self)
-
-    async def __aiter__(self) -> AsyncIterator[Connection]:
-        while self._state == "listening":
-            yield await self.accept()
+    _kind = Connection
 
 
 class Endpoint(semantics.EndpointSteps, AsyncClosing):
