@@ -131,5 +131,5 @@ def test_a_link_is_captured_at_the_end_that_is_a_host() -> None:
         net.switch("s", b)
         with net.link("s", a).capture(filter="icmp", latency_s=0.001) as capture:
             a.run(["ping", "-n", "-c", "1", "-W", "10", b.address or ""], check=True, capture_output=True)
-            kinds = [(frame.icmp.kind if frame.icmp else None, frame.inbound) for frame in itertools.islice(capture, 2)]
+            kinds = [(frame.icmp.type if frame.icmp else None, frame.inbound) for frame in itertools.islice(capture, 2)]
         assert kinds == [(8, False), (0, True)]
