@@ -123,3 +123,13 @@ def test_the_wire_of_a_host() -> None:
         assert {found.address for found in a.wire.arp([b.address or "", c.address or ""])} == {b.address, c.address}
         with pytest.raises(UsageError, match="eth9"):
             a.capture("eth9")
+
+
+def test_a_link_is_captured_at_the_end_that_is_a_host() -> None:
+    with lab.Lab() as net:
+        a, b = net.host("a"), net.host("b")
+        net.switch("s", b)
+        with net.link("s", a).capture(filter="icmp", latency_s=0.001) as capture:
+            a.run(["ping", "-n", "-c", "1", "-W", "10", b.address or ""], check=True, capture_output=True)
+            kinds = [(frame.icmp.type if frame.icmp else None, frame.inbound) for frame in itertools.islice(capture, 2)]
+        assert kinds == [(8, False), (0, True)]

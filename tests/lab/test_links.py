@@ -332,7 +332,8 @@ def test_frames_that_found_no_room_are_counted_as_overrun() -> None:
         after = link.counters(b)
         assert after["received"] - before["received"] == 1000
         assert 500 < after["overrun"] < 1000
-        assert after["sent"] - before["sent"] == 1000 - after["overrun"]
+        total = after["received"] - after["overrun"]
+        wait_until(lambda: link.counters(b)["sent"] == total, "all that found room are sent")
 
 
 def test_an_exception_in_a_function_is_reported_and_the_frame_passes() -> None:

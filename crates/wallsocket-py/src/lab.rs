@@ -18,7 +18,6 @@ use wallsocket_link::forwarder::{self, Action, COUNTER_NAMES, Decision, Hook, Sc
 use wallsocket_link::lab::{End, Error};
 
 /// An `OSError` with the kernel's number and sentence; pyo3 would make a `MemoryError` of ENOMEM, which is about the interpreter's.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn plain_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => PyOSError::new_err((number, wallsocket_link::sentence(&error))),
@@ -380,6 +379,7 @@ impl Forwarder {
 
 #[pymethods]
 impl Forwarder {
+    #[expect(clippy::too_many_arguments, reason = "what a link is made of")]
     #[new]
     fn new(
         py: Python<'_>,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import kernel
 from .._core import lab as _core
 from ..errors import UsageError
 from .quantity import bits_per_second, count_of_bytes, probability, seconds
 
 if TYPE_CHECKING:
+    from ..wire.capture import Capture
     from .host import Host, Interface
     from .network import Lab, Switch
 
@@ -385,20 +387,14 @@ class Link:
             raise UsageError(f"the link {self} is a plain cable and counts nothing; call record() or set() first")
         return self._forwarder.counters(direction)
 
-    def capture(self, **options: Any) -> Any:
-        """Capture the frames of this link at its end ``a`` (a host), both directions; see :func:`wallsocket.wire.capture`.
+    def capture(self, **options: Any) -> Capture:
+        """Capture the frames of this link at one end, both directions; options are those of :meth:`Host.capture`.
 
-        What ``a`` sends is seen before the link loses, delays or changes it, and what comes to ``a`` after that. With
-        :meth:`record`, :meth:`fates` says what became of each frame.
-
-        Raises:
-            UsageError: the end is a switch.
+        The end is ``a``, or ``b`` where ``a`` is a switch. What this host sends is seen before the link loses, delays or
+        changes it, and what comes to it after that. With :meth:`record`, :meth:`fates` says what became of each frame.
         """
-        from .network import Switch
-
-        if isinstance(self.a, Switch):
-            raise UsageError(f"the first end of {self} is a switch: capture at {self.b.name}")
-        return self.a.capture(self._interfaces[0].name, **options)
+        face = next(face for face in self._interfaces if isinstance(face.host, kernel.Host))
+        return face.host.capture(face.name, **options)
 
     def record(self, on: bool = True) -> None:
         """Record the fate of every frame from now on (the newest million), or stop."""
