@@ -1,7 +1,9 @@
 //! The guardian: the process that traces, and outlives a dead recorder or terminal.
 //!
-//! A seccomp filter whose tracer is gone answers ENOSYS for ever, so this process stays until the last followed process
-//! has ended, recorder or not. If it is itself killed, the kernel kills the targets with it (`PTRACE_O_EXITKILL`).
+//! It starts a program, or attaches to running ones. A seccomp filter whose tracer is gone answers ENOSYS for ever, so with
+//! a program that it started this process stays until the last followed process has ended, recorder or not; if it is
+//! itself killed, the kernel kills the targets with it (`PTRACE_O_EXITKILL`). Programs that ran before get no filter: they
+//! run on when this process ends, for whatever reason.
 //!
 //! It is started as `wallsocket-guardian SETTINGS PROGRAM ARGUMENTS…`; `SETTINGS` is a JSON object ([`Order`]).
 
@@ -28,7 +30,7 @@ use crate::namespace;
 use crate::rows::{self, End, Row};
 use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
-use crate::tracer::{Control, Settings, Tracer};
+use crate::tracer::{self, Control, Seized, Settings, Tracer};
 
 /// How often the tracing loop is asked to look at calls that take long.
 const TICK: Duration = Duration::from_millis(50);
@@ -59,8 +61,10 @@ pub struct Order {
     ignored_internal: Vec<i32>,
     /// Run in a private network namespace.
     lab: bool,
-    /// Path of the program file.
-    program: String,
+    /// Path of the program file to run; without one, `attach` says what to follow.
+    program: Option<String>,
+    /// Processes to attach to.
+    attach: Vec<i32>,
     /// Run as another user (root only): uid, gid, groups.
     user: Option<(u32, u32, Vec<u32>)>,
 }
@@ -142,6 +146,10 @@ fn run(
     if order.one_core {
         confine().map_err(at("trace"))?;
     }
+    if let Some(pid) = order.attach.first() {
+        // Where its sockets are. Refused, or the same: then what the kernel says of this one is of no harm.
+        namespace::join(*pid);
+    }
     if order.lab {
         namespace::enter().map_err(|refused| Failed {
             step: format!("lab: {}", refused.what),
@@ -149,35 +157,10 @@ fn run(
         })?;
     }
     let switch_ns = calibrate().map_err(at("trace"))?;
-    let environment = std::env::vars_os().filter_map(|(mut name, value)| {
-        name.push("=");
-        name.push(value);
-        CString::new(name.into_vec()).ok()
-    });
-    let program = spawn::Program {
-        path: CString::new(order.program.as_bytes()).map_err(|error| Failed {
-            step: "exec".into(),
-            error: error.into(),
-        })?,
-        arguments,
-        environment: environment.collect(),
-        credentials: order
-            .user
-            .as_ref()
-            .map(|(uid, gid, groups)| spawn::Credentials {
-                uid: *uid,
-                gid: *gid,
-                groups: groups.clone(),
-            }),
-        filter: crate::filter::first(order.deny_io_uring),
-        ignored,
-        ignored_internal: order.ignored_internal.clone(),
-        mask,
-        streams: [0, 1, 2],
+    let target = match &order.program {
+        Some(program) => Target::start(order, program, arguments, ignored, mask)?,
+        None => Target::attach(&order.attach)?,
     };
-    let mut waiting = spawn::prepare(&program).map_err(at("trace"))?;
-    let pid = waiting.pid.as_raw();
-    ptrace::seize(pid, ptrace::OPTIONS).map_err(at("trace"))?;
     release_streams();
 
     let clock = Clock::new(order.origin_ns);
@@ -217,6 +200,7 @@ fn run(
     }));
     listen(control_fd, Arc::clone(&control), Waiter::current()).map_err(at("trace"))?;
 
+    let mut failure = None;
     let mut tracer = Tracer::new(
         settings,
         sink.clone(),
@@ -227,11 +211,20 @@ fn run(
         Facts::new(),
         recorder,
     );
-    tracer.adopt(pid);
-    waiting.go().map_err(at("exec"))?;
-    tracer.run().map_err(at("trace"))?;
+    match target {
+        Target::Started(mut waiting) => {
+            tracer.adopt(waiting.pid.as_raw());
+            waiting.go().map_err(at("exec"))?;
+            tracer.run().map_err(at("trace"))?;
+            failure = waiting.failure();
+        }
+        Target::Running(seized) => {
+            tracer.take_over(&seized);
+            tracer.run().map_err(at("trace"))?;
+        }
+    }
 
-    if let Some(failure) = waiting.failure() {
+    if let Some(failure) = failure {
         sink.send(&Row::End(End::NotStarted {
             step: failure.step.into(),
             errno: failure.error.raw_os_error().unwrap_or(libc::EIO),
@@ -246,6 +239,66 @@ fn run(
     sink.close();
     let _ = writer.join();
     Ok(())
+}
+
+/// What is traced; its threads are seized.
+enum Target {
+    /// Started by us; waits before exec.
+    Started(spawn::Waiting),
+    /// Programs that ran before.
+    Running(Vec<Seized>),
+}
+
+impl Target {
+    fn start(
+        order: &Order,
+        path: &str,
+        arguments: Vec<CString>,
+        ignored: Vec<Signal>,
+        mask: nix::sys::signal::SigSet,
+    ) -> Result<Self, Failed> {
+        let environment = std::env::vars_os().filter_map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            CString::new(name.into_vec()).ok()
+        });
+        let program = spawn::Program {
+            path: CString::new(path).map_err(|error| Failed {
+                step: "exec".into(),
+                error: error.into(),
+            })?,
+            arguments,
+            environment: environment.collect(),
+            credentials: order
+                .user
+                .as_ref()
+                .map(|(uid, gid, groups)| spawn::Credentials {
+                    uid: *uid,
+                    gid: *gid,
+                    groups: groups.clone(),
+                }),
+            filter: crate::filter::first(order.deny_io_uring),
+            ignored,
+            ignored_internal: order.ignored_internal.clone(),
+            mask,
+            streams: [0, 1, 2],
+        };
+        let waiting = spawn::prepare(&program).map_err(at("trace"))?;
+        ptrace::seize(waiting.pid.as_raw(), ptrace::OPTIONS).map_err(at("trace"))?;
+        Ok(Self::Started(waiting))
+    }
+
+    fn attach(pids: &[i32]) -> Result<Self, Failed> {
+        pids.iter()
+            .map(|pid| {
+                tracer::seize(*pid).map_err(|error| Failed {
+                    step: format!("attach {pid}"),
+                    error,
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self::Running)
+    }
 }
 
 /// What the two stops of a followed call cost here and now, in nanoseconds, without any work at them.
