@@ -16,6 +16,8 @@ pub struct Known {
     pub row: rows::Socket,
     /// Descriptors of followed processes that name it.
     pub references: u32,
+    /// It was seen from its beginning on, so that the position of each byte in its streams is known.
+    pub whole: bool,
     /// Bytes sent so far, for stream offsets.
     pub sent: u64,
     /// Bytes received so far.
@@ -74,10 +76,12 @@ impl Registry {
         if let Some(inode) = row.inode {
             self.by_inode.insert(inode, row.id);
         }
+        let whole = matches!(row.origin.as_str(), "socket" | "socketpair" | "accept");
         self.sockets.insert(
             row.id,
             Known {
                 row,
+                whole,
                 references: 0,
                 sent: 0,
                 received: 0,

@@ -1,7 +1,8 @@
 //! System calls that a tracer's stop interrupted, made to begin again as if nothing had happened.
 //!
-//! The kernel begins most interrupted calls again by itself: they leave a result of `-ERESTART*` behind (signal(7)). The
-//! calls of [`begins_again`] return EINTR even when there is no signal handler to tell of. A thread that is stopped before
+//! The kernel begins most interrupted calls again by itself: they leave a result of `-ERESTART*` behind (signal(7)). Others,
+//! [`in_doubt`], return EINTR even when there is no signal handler to tell of: after a tracer's stop, and after a signal
+//! that is ignored, of which only a tracer is told, or that another thread took. A thread that is stopped before
 //! it has seen that result can be put back to the `syscall` instruction: then it makes the same call with the same
 //! arguments, and a signal that comes in between finds it just before the call, where it may as well have been.
 
@@ -29,13 +30,14 @@ pub fn restarts(result: i64) -> bool {
     (ERESTART_RESTARTBLOCK..=ERESTARTSYS).contains(&result)
 }
 
-/// Whether a call that returned EINTR has done nothing, so that it may be made again.
+/// Whether a call returned EINTR without having done anything, so that it may be made again.
 ///
 /// Not `close`: its descriptor is gone all the same (close(2)).
-fn begins_again(number: i64) -> bool {
-    matches!(
-        number,
-        libc::SYS_epoll_wait
+pub fn in_doubt(number: i64, result: i64) -> bool {
+    result == EINTR
+        && matches!(
+            number,
+            libc::SYS_epoll_wait
             | libc::SYS_epoll_pwait
             | libc::SYS_epoll_pwait2
             // Sockets with SO_RCVTIMEO or SO_SNDTIMEO (socket(7)).
@@ -60,7 +62,7 @@ fn begins_again(number: i64) -> bool {
             | libc::SYS_io_getevents
             | SYS_IO_PGETEVENTS
             | libc::SYS_io_uring_enter
-    )
+        )
 }
 
 /// A wait whose time limit was shortened because part of it had passed.
@@ -79,6 +81,8 @@ pub struct Interrupted {
     pub registers: Registers,
     /// Its system-call number.
     pub number: i64,
+    /// The fourth argument as the program gave it: a time limit may have been shortened.
+    pub fourth: u64,
 }
 
 /// Looks whether a stopped thread is at the end of an interrupted call, and makes the call begin again if the kernel
@@ -97,10 +101,15 @@ pub fn resume(
     if number < 0 {
         return Ok(None);
     }
+    let fourth = registers.r10;
     if restarts(result) {
-        return Ok(Some(Interrupted { registers, number }));
+        return Ok(Some(Interrupted {
+            registers,
+            number,
+            fourth,
+        }));
     }
-    if result != EINTR || !begins_again(number) || Signals::of(tid).is_some_and(Signals::awaited) {
+    if !in_doubt(number, result) || Signals::of(tid).is_some_and(Signals::awaited) {
         return Ok(None);
     }
     registers.rip -= SYSCALL_INSTRUCTION;
@@ -117,7 +126,11 @@ pub fn resume(
         registers.r10 = (left as u64).div_ceil(MILLISECOND as u64);
     }
     ptrace::set_registers(tid, &registers)?;
-    Ok(Some(Interrupted { registers, number }))
+    Ok(Some(Interrupted {
+        registers,
+        number,
+        fourth,
+    }))
 }
 
 /// Gives the program back the register that [`resume`] shortened; the thread is at the call's end.
@@ -129,16 +142,15 @@ pub fn restore(tid: i32, shortened: Shortened) -> io::Result<()> {
 
 /// Sets of signals of one thread, from `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Signals {
+struct Signals {
     pending: u64,
     blocked: u64,
-    ignored: u64,
     caught: u64,
 }
 
 impl Signals {
     /// Of a thread; `None` when it is gone.
-    pub fn of(tid: i32) -> Option<Self> {
+    fn of(tid: i32) -> Option<Self> {
         let text = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
         let mut signals = Self::default();
         for line in text.lines() {
@@ -149,7 +161,6 @@ impl Signals {
             match name {
                 "SigPnd" | "ShdPnd" => signals.pending |= set(),
                 "SigBlk" => signals.blocked = set(),
-                "SigIgn" => signals.ignored = set(),
                 "SigCgt" => signals.caught = set(),
                 _ => {}
             }
@@ -160,16 +171,6 @@ impl Signals {
     /// Whether a handler is about to run: the program must see its EINTR.
     fn awaited(self) -> bool {
         self.pending & !self.blocked & self.caught != 0
-    }
-
-    /// Whether the program would not notice this signal, were it not traced: a tracer is told of ignored signals, too.
-    pub fn unnoticed(self, signal: i32) -> bool {
-        let bit = 1u64 << (signal - 1).clamp(0, 63);
-        let default = matches!(
-            signal,
-            libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT
-        );
-        self.ignored & bit != 0 || (default && self.caught & bit == 0)
     }
 }
 
@@ -246,19 +247,6 @@ fn last_ran_ms(path: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_signal_that_nobody_handles_is_not_noticed() {
-        let signals = Signals {
-            ignored: 1 << (libc::SIGUSR1 - 1),
-            caught: 1 << (libc::SIGCHLD - 1),
-            ..Signals::default()
-        };
-        assert!(signals.unnoticed(libc::SIGUSR1));
-        assert!(signals.unnoticed(libc::SIGWINCH));
-        assert!(!signals.unnoticed(libc::SIGCHLD));
-        assert!(!signals.unnoticed(libc::SIGTERM));
-    }
 
     #[test]
     fn a_pending_signal_with_a_handler_is_awaited_unless_it_is_blocked() {

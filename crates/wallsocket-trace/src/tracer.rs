@@ -122,6 +122,10 @@ struct Thread {
     in_call: bool,
     /// When its latest call began.
     entered_ns: i64,
+    /// Which call that is or was.
+    number: i64,
+    /// That call returned EINTR; at the next stop it is seen whether the program is to know.
+    in_doubt: bool,
     /// It was attached to and has not stopped yet.
     fresh: bool,
     /// The call that it was interrupted in begins again.
@@ -139,6 +143,8 @@ impl Thread {
             interrupted: Vec::new(),
             in_call: false,
             entered_ns: 0,
+            number: -1,
+            in_doubt: false,
             fresh: false,
             resumed: false,
             shortened: None,
@@ -393,6 +399,7 @@ impl Tracer {
         let trap = matches!(event, Event::Event(libc::PTRACE_EVENT_STOP, libc::SIGTRAP));
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.fresh &= trap;
+            thread.in_doubt &= trap;
         }
         match event {
             Event::Exited(code) => self.ended(tid, Some(code), None),
@@ -430,12 +437,12 @@ impl Tracer {
                         self.group_continued(tid);
                     }
                     self.met(tid);
+                    self.decide(tid);
                     self.go(tid, Next::Run, 0);
                 }
             }
             Event::Event(..) => self.go(tid, Next::Run, 0),
             Event::Signal(signal) => {
-                self.undisturbed(tid, signal);
                 if self.recording {
                     let process = self.threads.get(&tid).map(|thread| thread.process);
                     self.mark(process, Some(tid), "signal", signal_name(signal));
@@ -456,7 +463,7 @@ impl Tracer {
                 arguments,
                 stack_pointer,
             }) => {
-                let seen = self.call_begins(tid, began);
+                let seen = self.call_begins(tid, began, number);
                 if seen {
                     Next::ToExit
                 } else if architecture == AUDIT_ARCH_X86_64 {
@@ -487,7 +494,7 @@ impl Tracer {
     }
 
     /// Notes that a call begins. True: this was seen already, and a filter stops it once more.
-    fn call_begins(&mut self, tid: i32, began: i64) -> bool {
+    fn call_begins(&mut self, tid: i32, began: i64, number: i64) -> bool {
         let Some(thread) = self.threads.get_mut(&tid) else {
             return false;
         };
@@ -495,24 +502,27 @@ impl Tracer {
             return true;
         }
         thread.entered_ns = began;
+        thread.number = number;
         if !std::mem::take(&mut thread.resumed) {
             thread.shortened = None;
         }
         false
     }
 
-    /// Notes that a call has returned.
-    fn call_returned(&mut self, tid: i32, result: i64) {
+    /// Notes that a call has returned. True: with EINTR, perhaps only because it is traced; one more stop will tell.
+    fn call_returned(&mut self, tid: i32, result: i64) -> bool {
         let Some(thread) = self.threads.get_mut(&tid) else {
-            return;
+            return false;
         };
         thread.in_call = false;
+        thread.in_doubt = interrupted::in_doubt(thread.number, result);
         if let Some(shortened) = thread.shortened {
             let _ = interrupted::restore(tid, shortened);
-            if result != -i64::from(libc::EINTR) {
+            if !thread.in_doubt {
                 thread.shortened = None;
             }
         }
+        thread.in_doubt && ptrace::interrupt(tid).is_ok()
     }
 
     /// Lets a stopped thread run on.
@@ -1216,6 +1226,11 @@ impl Tracer {
             thread.interrupted.push(pending);
             return;
         }
+        if thread.in_doubt {
+            pending.call.took_ns = Some((began - pending.call.entry_ns).max(0));
+            thread.interrupted.push(pending);
+            return;
+        }
         let (id, table) = (thread.process, Rc::clone(&thread.table));
         let call = &mut pending.call;
         call.took_ns = Some((began - call.entry_ns).max(0));
@@ -1233,6 +1248,7 @@ impl Tracer {
             .socket
             .and_then(|socket| self.registry.sockets.get_mut(&socket))
             && known.is_stream()
+            && known.whole
         {
             match moved {
                 Moved::Sent(bytes) => {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 from . import options, terminal
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
@@ -122,7 +122,8 @@ def command(
 
     kept = None if payload < 0 else payload
     if target is None:
-        result = attach(pid, output=output, replace=overwrite, payload=kept, for_s=for_s)
+        told = None if quiet else say_attached(pid)
+        result = attach(pid, output=output, replace=overwrite, payload=kept, for_s=for_s, on_attached=told)
     else:
         result = run(
             target,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..diagnose.finding import Finding
     from ..diagnose.live import Watcher
 
-__all__ = ["command", "refuse_with_pid"]
+__all__ = ["command", "refuse_with_pid", "say_attached"]
 
 
 class _Payload(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -54,6 +54,15 @@ def refuse_with_pid(context: click.Context, given: Mapping[str, object]) -> None
     for option, value in given.items():
         if value:
             raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
+
+
+def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:
+    """What tells the user that the programs are followed now."""
+    from ..trace import run
+
+    which = f"pid {pids[0]}" if len(pids) == 1 else f"pids {', '.join(map(str, pids))}"
+    what = "it" if len(pids) == 1 else "them"
+    return lambda: run.say(f"wallsocket: attached to {which}; Ctrl-C ends the recording, not {what}")
 
 
 class _Usage(click.Command):
@@ -199,7 +208,7 @@ def command(
         "on_main_end": main_ended,
     }
     if pid:
-        result = run.attach(pid, **common)
+        result = run.attach(pid, on_attached=None if quiet else say_attached(pid), **common)
     else:
         result = run.run(
             arguments, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common

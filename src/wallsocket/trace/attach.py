@@ -50,7 +50,9 @@ def target(pid: int) -> Target:
     if tracer:
         raise NotAvailable(_traced(pid, name, tracer))
     if _is_32_bit(process):
-        raise NotAvailable(f"-p {pid}: {name} is a 32-bit program: its calls cannot be read; wallsocket inspect {pid} can")
+        raise NotAvailable(
+            f"-p {pid}: {name} is a 32-bit program: its calls cannot be read; wallsocket inspect {pid} can"
+        )
     try:
         with open(f"/proc/{process}/cmdline", "rb") as file:
             words = tuple(os.fsdecode(word) for word in file.read().removesuffix(b"\0").split(b"\0"))

@@ -168,6 +168,7 @@ def attach(
     for_s: float | None = None,
     samples: bool = True,
     lines: bool = True,
+    on_attached: Callable[[], None] | None = None,
     on_main_end: Callable[[int, int], None] | None = None,
 ) -> RunResult:
     """Record the sockets of programs that run already, until they end, the time is over, or this process is interrupted.
@@ -177,6 +178,7 @@ def attach(
     Args:
         pids: the processes.
         output, replace, payload, live, for_s, samples, lines: as of :func:`run`.
+        on_attached: called when all of them are followed: what they do from now on is recorded.
         on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
 
     Raises:
@@ -204,7 +206,9 @@ def attach(
     }
     path = output if output is not None else places.new_path(first.name)
     with _writer(path, first.command, order, replace=replace) as (writer, origin_ns):
-        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=False, attached=True)
+        recorder = _Recorder(
+            writer, origin_ns, live, on_main_end, kill=False, attach=len(targets), on_attached=on_attached
+        )
         return recorder.run(guardian, order, (), for_s)
 
 
@@ -326,9 +330,12 @@ class _Recorder:
         on_main_end: Callable[[int, int], None] | None,
         *,
         kill: bool,
-        attached: bool = False,
+        attach: int = 0,
+        on_attached: Callable[[], None] | None = None,
     ) -> None:
-        self._attached = attached
+        self._attached = attach > 0
+        self._awaited = attach  #: processes that are still to be attached to
+        self._on_attached = on_attached
         self._writer = writer
         self._origin_ns = origin_ns
         self._live = live
@@ -405,6 +412,11 @@ class _Recorder:
             self._calls = max(self._calls, max(map(_ID, tables["call"])))
         if "socket" in tables:
             self._sockets = max(self._sockets, max(map(_ID, tables["socket"])))
+        if self._awaited:
+            # Of a process as a whole, not of a thread of it: the last thing that is said of attaching to it.
+            self._awaited -= sum(mark[3] is None and mark[4] == "attached" for mark in tables.get("mark", ()))
+            if not self._awaited and self._on_attached is not None:
+                self._on_attached()
         if self._live is not None:
             self._live(tables)
         for end in ends:

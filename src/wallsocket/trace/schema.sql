@@ -85,7 +85,8 @@ CREATE TABLE call (
                                    --   of AF_INET without its padding
     value    BLOB,                 -- what else a pointer held: option value, poll set, control messages …
     length   INTEGER,              -- bytes asked to be sent or offered for receiving
-    offset   INTEGER,              -- stream position of the first byte moved, per socket and direction (stream sockets)
+    offset   INTEGER,              -- stream position of the first byte moved, per socket and direction (stream sockets);
+                                   --   NULL when bytes may have moved before the socket was first seen
     payload  BLOB,                 -- the first bytes moved, up to the limit in meta.payload
     flags    INTEGER,              -- returned msg_flags of recvmsg, else NULL
     source   INTEGER,              -- source.id
@@ -127,12 +128,12 @@ CREATE TABLE counter (
     value INTEGER NOT NULL
 );
 
--- What the kernel said about the host when a call failed.
+-- What the kernel said about the host when a call failed, and about a process when it was attached to.
 CREATE TABLE fact (
     id    INTEGER PRIMARY KEY,
     at_ns INTEGER NOT NULL,
-    call  INTEGER,                   -- the call that failed
-    kind  TEXT NOT NULL,             -- 'sockets' 'routes' 'addresses' 'sysctls' 'limits' 'not looked up' 'epoll'
+    call  INTEGER,                   -- the call that failed, or NULL
+    kind  TEXT NOT NULL,             -- 'sockets' 'routes' 'addresses' 'sysctls' 'limits' 'not looked up' 'attached'
     value TEXT NOT NULL              -- JSON, shapes: docs/recording.md
 );
 

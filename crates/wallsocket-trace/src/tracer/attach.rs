@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -182,35 +183,33 @@ impl Tracer {
             );
         }
         let count = table.borrow().sockets.len();
+        let mut epolls = Vec::new();
         for (fd, kind) in descriptors::anonymous(pid) {
-            match kind.as_str() {
-                "[eventpoll]" => {
-                    let watches = descriptors::epoll_watches(pid, fd);
-                    let any = watches
-                        .iter()
-                        .any(|watch| table.borrow().sockets.contains_key(&watch.fd));
-                    if any {
-                        table.borrow_mut().epolls.insert(fd);
-                        self.sink.send(&Row::Fact(rows::Fact {
-                            at_ns: self.now(),
-                            call: None,
-                            kind: "epoll".into(),
-                            value: json!({
-                                "pid": pid,
-                                "fd": fd,
-                                "watches": watches
-                                    .iter()
-                                    .map(|watch| json!({"fd": watch.fd, "events": watch.events}))
-                                    .collect::<Vec<_>>(),
-                            })
-                            .to_string(),
-                        }));
-                    }
+            if kind == "[io_uring]" {
+                self.saw_io_uring(id, pid);
+            } else if kind == "[eventpoll]" {
+                let watches: Vec<_> = descriptors::epoll_watches(pid, fd)
+                    .into_iter()
+                    .filter(|watch| table.borrow().sockets.contains_key(&watch.fd))
+                    .map(|watch| json!({"fd": watch.fd, "events": watch.events}))
+                    .collect();
+                if !watches.is_empty() {
+                    table.borrow_mut().epolls.insert(fd);
+                    epolls.push(json!({"fd": fd, "watches": watches}));
                 }
-                "[io_uring]" => self.saw_io_uring(id, pid),
-                _ => {}
             }
         }
+        let threads: Vec<i32> = self
+            .processes
+            .get(&id)
+            .map(|process| process.threads.iter().copied().collect())
+            .unwrap_or_default();
+        self.sink.send(&Row::Fact(rows::Fact {
+            at_ns: self.now(),
+            call: None,
+            kind: "attached".into(),
+            value: json!({"process": id, "threads": threads, "epolls": epolls}).to_string(),
+        }));
         self.mark(
             Some(id),
             None,
@@ -231,12 +230,15 @@ impl Tracer {
         let Ok(Some(interrupted)) = thread.resume_call(tid, now) else {
             return;
         };
-        let entry = entry_of(&interrupted);
+        let mut entry = entry_of(&interrupted);
+        let again = entry;
+        entry.arguments[3] = interrupted.fourth;
         if entry.number == libc::SYS_restart_syscall {
             // It was interrupted before, too: what it was is not known here any more.
             return;
         }
-        if let Some(pending) = self.begin_call(tid, &entry, interrupted.registers.rsp, now) {
+        if let Some(mut pending) = self.begin_call(tid, &entry, interrupted.registers.rsp, now) {
+            pending.entry = again;
             let process = Some(pending.call.process);
             let text = format!("call {} had begun before", pending.call.id);
             self.mark(process, Some(tid), "attached", text);
@@ -263,19 +265,14 @@ impl Tracer {
         let signal = match event {
             Event::Exited(code) => return self.ended(tid, Some(code), None),
             Event::Killed(signal) => return self.ended(tid, None, Some(signal)),
-            Event::Signal(signal) => {
-                self.undisturbed(tid, signal);
-                signal
-            }
+            Event::Signal(signal) => signal,
             Event::Syscall => {
-                if let Ok(CallStop::Exit(result)) = ptrace::call_stop(tid) {
-                    self.call_returned(tid, result);
-                    if result == -i64::from(libc::EINTR) {
-                        // Perhaps because we asked it to stop: known, and mended, at the stop that we asked for.
-                        let _ = ptrace::interrupt(tid);
-                        let _ = ptrace::resume(tid, 0);
-                        return;
-                    }
+                if let Ok(CallStop::Exit(result)) = ptrace::call_stop(tid)
+                    && self.call_returned(tid, result)
+                {
+                    // Perhaps because we asked it to stop: that is mended at its next one.
+                    let _ = ptrace::resume(tid, 0);
+                    return;
                 }
                 0
             }
@@ -290,13 +287,30 @@ impl Tracer {
         let _ = ptrace::detach(tid, signal);
     }
 
-    /// A signal is about to be delivered. One that only a tracer notices must not end a call with EINTR.
-    pub(super) fn undisturbed(&mut self, tid: i32, signal: i32) {
+    /// The stop after a call that returned EINTR: it begins again, or the program sees that, and so does the recording.
+    pub(super) fn decide(&mut self, tid: i32) {
         let now = self.now();
-        if let Some(thread) = self.threads.get_mut(&tid)
-            && interrupted::Signals::of(tid).is_some_and(|signals| signals.unnoticed(signal))
-        {
-            let _ = thread.resume_call(tid, now);
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        if !std::mem::take(&mut thread.in_doubt) {
+            return;
+        }
+        let resumed = thread.resume_call(tid, now);
+        let Some(mut pending) = thread
+            .interrupted
+            .pop_if(|pending| pending.call.took_ns.is_some())
+        else {
+            return;
+        };
+        if let Ok(Some(interrupted)) = resumed {
+            pending.call.took_ns = None;
+            pending.entry = entry_of(&interrupted);
+            thread.interrupted.push(pending);
+        } else {
+            pending.call.result = Some(-i64::from(libc::EINTR));
+            self.control.calls.fetch_add(1, Ordering::Relaxed);
+            self.sink.send(&Row::Call(pending.call));
         }
     }
 }
