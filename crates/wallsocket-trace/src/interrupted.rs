@@ -174,6 +174,32 @@ impl Signals {
     }
 }
 
+/// A sleep that was seen just before the thread was asked to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct Slept {
+    /// How long it had lasted then, at least.
+    pub waited_ns: i64,
+    switches: u64,
+}
+
+impl Slept {
+    /// Whether the thread, which is stopped now, has slept on until then: its stop is the only sleep since.
+    pub fn until_stopped(self, tid: i32) -> bool {
+        voluntary_switches(tid) == Some(self.switches + 1)
+    }
+}
+
+/// How often a thread went to sleep (proc(5)).
+fn voluntary_switches(tid: i32) -> Option<u64> {
+    std::fs::read_to_string(format!("/proc/{tid}/status"))
+        .ok()?
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?
+        .trim()
+        .parse()
+        .ok()
+}
+
 /// For how long threads have slept, by the scheduler's own note of when each ran last: `se.exec_start` of
 /// `/proc/PID/sched` (kernel/sched/debug.c).
 ///
@@ -187,17 +213,19 @@ pub struct Sleeping {
 }
 
 impl Sleeping {
-    /// For how long the thread has waited in a call with a time limit in a register; 0: it does not, or that is unknown.
-    pub fn waited_ns(&mut self, pid: i32, tid: i32) -> i64 {
+    /// The sleep of a thread that waits in a call with a time limit in a register; `None`: it does not, or that is unknown.
+    pub fn in_call(&mut self, pid: i32, tid: i32) -> Option<Slept> {
+        let switches = voluntary_switches(tid)?;
         // "number arguments… stack-pointer instruction-pointer", or "running" (proc(5)).
-        let text =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).unwrap_or_default();
-        let words: Vec<&str> = text.split_ascii_whitespace().collect();
-        let number = words.first().and_then(|word| word.parse::<i64>().ok());
-        if !matches!(number, Some(libc::SYS_epoll_wait | libc::SYS_epoll_pwait)) {
-            return 0;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).ok()?;
+        let number = text.split_ascii_whitespace().next()?.parse().ok()?;
+        if !matches!(number, libc::SYS_epoll_wait | libc::SYS_epoll_pwait) {
+            return None;
         }
-        self.asleep_ns(pid, tid).unwrap_or(0).max(0)
+        Some(Slept {
+            waited_ns: self.asleep_ns(pid, tid)?.max(0),
+            switches,
+        })
     }
 
     fn asleep_ns(&mut self, pid: i32, tid: i32) -> Option<i64> {

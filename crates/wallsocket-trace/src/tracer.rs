@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::descriptors::{self, Registry, SharedTable, Table};
 use crate::facts::{Facts, Failure};
 use crate::filter;
-use crate::interrupted::{self, Shortened};
+use crate::interrupted::{self, Shortened, Slept};
 use crate::lines::{Lines, Site};
 use crate::rows::{self, End, Row};
 use crate::sample::{self, Depth};
@@ -128,6 +128,8 @@ struct Thread {
     in_doubt: bool,
     /// It was attached to and has not stopped yet.
     fresh: bool,
+    /// Where it slept just before it was asked to stop.
+    slept: Option<Slept>,
     /// The call that it was interrupted in begins again.
     resumed: bool,
     /// That call's time limit, as the program gave it.
@@ -146,6 +148,7 @@ impl Thread {
             number: -1,
             in_doubt: false,
             fresh: false,
+            slept: None,
             resumed: false,
             shortened: None,
         }
@@ -378,6 +381,11 @@ impl Tracer {
         for process in self.processes.values() {
             self.sink.send(&Row::Process(process.row.clone()));
         }
+        // What follows takes its time, in which nothing is seen any more.
+        self.sink.send(&Row::Meta(rows::Meta {
+            key: "ended_ns".into(),
+            value: self.now().to_string(),
+        }));
         self.recording = false;
         for thread in self.threads.values_mut() {
             thread.pending = None;

@@ -459,7 +459,8 @@ class _Recorder:
                 self._control.send(text)
 
     def _finish(self) -> RunResult:
-        duration_ns = time.monotonic_ns() - self._origin_ns
+        # The guardian knows when it stopped recording; of a command that ended, the end of its last row is the end.
+        duration_ns = int(self._meta.get("ended_ns", time.monotonic_ns() - self._origin_ns))
         if self._not_started is not None:
             # Nothing was recorded that is worth a file.
             with contextlib.suppress(RecordingError):

@@ -96,8 +96,7 @@ impl Tracer {
             let id = self.new_process(process.pid, None, Rc::clone(&table), *first);
             for tid in &process.threads {
                 let mut thread = Thread::new(id, Rc::clone(&table));
-                let waited_ns = sleeping.waited_ns(process.pid, *tid);
-                thread.entered_ns = self.now() - waited_ns;
+                thread.slept = sleeping.in_call(process.pid, *tid);
                 thread.fresh = true;
                 self.threads.insert(*tid, thread);
             }
@@ -227,6 +226,12 @@ impl Tracer {
         if !std::mem::take(&mut thread.fresh) {
             return;
         }
+        thread.entered_ns = now;
+        if let Some(slept) = thread.slept.take()
+            && slept.until_stopped(tid)
+        {
+            thread.entered_ns -= slept.waited_ns;
+        }
         let Ok(Some(interrupted)) = thread.resume_call(tid, now) else {
             return;
         };
@@ -267,14 +272,22 @@ impl Tracer {
             Event::Killed(signal) => return self.ended(tid, None, Some(signal)),
             Event::Signal(signal) => signal,
             Event::Syscall => {
-                if let Ok(CallStop::Exit(result)) = ptrace::call_stop(tid)
-                    && self.call_returned(tid, result)
-                {
-                    // Perhaps because we asked it to stop: that is mended at its next one.
-                    let _ = ptrace::resume(tid, 0);
-                    return;
+                match ptrace::call_stop(tid) {
+                    Ok(CallStop::Entry { number, .. }) => {
+                        // The stop that we asked for is taken by this one, but the kernel will still interrupt the call
+                        // (kernel/signal.c: ptrace_stop clears the request, not TIF_SIGPENDING). So it is seen to its end.
+                        self.call_begins(tid, now, number);
+                        let _ = ptrace::interrupt(tid);
+                        let _ = ptrace::resume_to_syscall(tid, 0);
+                        return;
+                    }
+                    Ok(CallStop::Exit(result)) if self.call_returned(tid, result) => {
+                        // Perhaps because we asked it to stop: that is mended at its next one.
+                        let _ = ptrace::resume(tid, 0);
+                        return;
+                    }
+                    _ => 0,
                 }
-                0
             }
             Event::Event(libc::PTRACE_EVENT_STOP, libc::SIGTRAP) => {
                 if let Some(thread) = self.threads.get_mut(&tid) {
