@@ -698,6 +698,28 @@ def test_two_ends_that_wait_for_each_other_are_named(tmp_path: Path) -> None:
     assert found[0]["line"] in (5, 7)
 
 
+def test_connections_that_nobody_closes_are_found_in_a_server_that_runs(tmp_path: Path) -> None:
+    server = (
+        "import socket\nlistener = socket.create_server(('127.0.0.1', 0))\nkept = []\nprint('ready', flush=True)\n"
+        "print(listener.getsockname()[1], flush=True)\n"
+        "while True:\n    peer, _ = listener.accept()\n    peer.recv(10)\n    kept.append(peer)\n    print('next', flush=True)\n"
+    )
+    with python_running(server) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        for _ in range(4):
+            socket.create_connection(("127.0.0.1", port)).close()
+            assert process.stdout.readline() == "next\n"
+        until(lambda: in_call(process.pid, 288), "it does not accept")
+        code, found = explained(process.pid, path=tmp_path / "r.wsrec", for_s="1500ms")
+    assert [(one["rule"], one["severity"], one["certainty"]) for one in found[:-1]] == [
+        ("close-wait", "warning", "strong")
+    ]
+    assert "4 sockets have been in CLOSE_WAIT" in str(found[0]["why"])
+    assert "read the end" not in str(found[0]["why"])
+    assert code == 0
+
+
 def test_a_healthy_server_under_load_gives_no_finding(tmp_path: Path) -> None:
     server = (
         "import asyncio\n"

@@ -284,7 +284,8 @@ class CloseWait(Rule):
             socket=socket.id,
             process=socket.process,
             certainty="certain" if many and not (pictures or late) else "strong",
-            severity="error" if many else "warning",
+            # A pool of connections that were open before may notice a closed one only when it wants to use it.
+            severity="error" if many and not late else "warning",
             subjects=frozenset(one.id for one in group),
         )
 
