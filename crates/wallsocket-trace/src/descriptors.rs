@@ -117,6 +117,11 @@ impl Registry {
         Some(socket)
     }
 
+    /// Whether a departed socket had this inode number.
+    pub fn has_departed(&self, inode: u64) -> bool {
+        self.departed.contains_key(&inode)
+    }
+
     /// Keeps a removed socket in mind, in case it comes back.
     pub fn depart(&mut self, known: Known) {
         if self.departed.len() >= MAXIMUM_DEPARTED {

@@ -361,6 +361,7 @@ impl Tracer {
             {
                 pending.reported = true;
                 let mut call = pending.call.clone();
+                call.took_ns = None;
                 if call.value.is_none() && !pending.watch.is_empty() {
                     let value: Vec<u8> = pending
                         .watch
@@ -1592,6 +1593,9 @@ impl Tracer {
             .map_or(0, |process| process.row.pid);
         let cloexec = descriptors::is_close_on_exec(pid, number);
         let revived = |tracer: &mut Self| {
+            if !tracer.registry.has_departed(inode) {
+                return None;
+            }
             let pidfd = tracer.processes.get(&process)?.pidfd.as_ref()?;
             let cookie = sample::identify(sample::duplicate(pidfd, number)?.as_fd()).cookie;
             let socket = tracer.registry.revive(inode, cookie)?;

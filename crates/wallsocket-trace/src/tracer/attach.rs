@@ -173,6 +173,18 @@ impl Tracer {
         for (fd, inode) in descriptors::all_of(pid) {
             self.found_socket(id, &table, fd, inode, "attached", None);
         }
+        if self
+            .processes
+            .get(&id)
+            .is_some_and(|process| !process.threads.contains(&pid))
+        {
+            self.mark(
+                Some(id),
+                None,
+                "blind",
+                "the program's first thread has ended: which sockets its descriptors are cannot be asked",
+            );
+        }
         if namespace::is_here(pid) == Some(false) {
             self.mark(
                 Some(id),
