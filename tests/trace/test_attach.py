@@ -164,11 +164,11 @@ def test_a_signal_that_nobody_handles_interrupts_no_wait(waits: Path, tmp_path: 
 
 def test_a_handled_signal_still_interrupts(tmp_path: Path) -> None:
     code = (
-        "import select, signal, time\n"
+        "import select, signal, socket\n"
         "class Heard(Exception): pass\n"
         "def handler(*_): raise Heard\n"
         "signal.signal(signal.SIGUSR1, handler)\n"
-        "waiter = select.epoll()\n"
+        "waiter = select.epoll(); quiet = socket.socketpair(); waiter.register(quiet[0], select.EPOLLIN)\n"
         "print('ready', flush=True)\n"
         "try: waiter.poll(60)\n"
         "except Heard: print('heard', flush=True)\n"
@@ -176,10 +176,17 @@ def test_a_handled_signal_still_interrupts(tmp_path: Path) -> None:
     )
     with python_running(code) as process:
         until(lambda: in_call(process.pid, 232), "it does not wait")
-        with recording_of(process.pid, tmp_path / "r.wsrec"):
+        path = tmp_path / "r.wsrec"
+        with recording_of(process.pid, path) as recorder:
             process.send_signal(signal.SIGUSR1)
             assert process.stdout is not None
             assert process.stdout.readline() == "heard\n"
+            recorder.send_signal(signal.SIGINT)
+            assert recorder.wait(DEADLINE_S) == 0
+    with Recording.open(path) as recording:
+        waited = [call for call in recording.calls() if NAMES[call.number] == "epoll_wait"]
+        assert [(call.errno, call.took_ns is not None) for call in waited] == [(errno.EINTR, True)]
+        assert [mark.text for mark in recording.marks() if mark.kind == "signal"] == ["SIGUSR1"]
 
 
 def test_a_wait_goes_on_with_the_time_that_is_left(waits: Path, tmp_path: Path) -> None:

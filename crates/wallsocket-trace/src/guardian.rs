@@ -34,6 +34,8 @@ use crate::tracer::{self, Control, Seized, Settings, Tracer};
 
 /// How often the tracing loop is asked to look at calls that take long.
 const TICK: Duration = Duration::from_millis(50);
+/// Ticks that go on when the recorder is gone.
+const FAREWELL: u32 = 100;
 /// Interrupts the loop's wait. Not used by anything else in this process.
 const ATTENTION: i32 = libc::SIGUSR1;
 
@@ -387,7 +389,11 @@ fn listen(
                     let mut command = [0; 1];
                     if !matches!(input.read(&mut command), Ok(1)) {
                         control.unrecord.store(true, Ordering::Relaxed);
-                        call(&control, waiter);
+                        // The loop looks at the clock only when it is called: until it has let go of everything, or given up.
+                        for _ in 0..FAREWELL {
+                            call(&control, waiter);
+                            std::thread::sleep(TICK);
+                        }
                         return;
                     }
                     let kind = command[0];

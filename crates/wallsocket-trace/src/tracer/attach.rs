@@ -20,7 +20,10 @@ use crate::interrupted::{self, Interrupted, Sleeping};
 use crate::namespace;
 use crate::rows::{self, Row};
 
-/// How long to wait for threads that do not stop: one that waits for a disk, or for a child that vfork made.
+/// How long the threads of a program stand still for one that does not stop: it waits for a disk, or for a child that vfork
+/// made.
+const STANDSTILL: Duration = Duration::from_millis(500);
+/// How long to wait for threads that do not stop to be let go.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A process whose threads are seized, and run.
@@ -129,7 +132,7 @@ impl Tracer {
             let _ = ptrace::interrupt(*tid);
         }
         let mut stopped = Vec::new();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STANDSTILL;
         while !running.is_empty() && Instant::now() < deadline {
             // The control thread interrupts the wait now and then.
             match ptrace::wait(-1, false) {
