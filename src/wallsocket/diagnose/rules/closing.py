@@ -252,7 +252,7 @@ class CloseWait(Rule):
         if not group or group[0] is not socket:
             return
         pictures = facts.pictures
-        late = any(one.late for one in group)
+        late = not pictures and any(one.late for one in group)
         moved_on = any(self._moved_on(facts, one) for one in group)
         if len(group) < self._MANY and (pictures or not moved_on):
             return
