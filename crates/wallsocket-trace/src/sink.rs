@@ -191,9 +191,9 @@ mod tests {
     use crate::rows;
 
     #[test]
-    fn a_recorder_that_does_not_read_is_waited_for_once() {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let (sink, _thread) = Sink::new(writer.into()).unwrap();
+    fn a_recorder_that_does_not_read_is_waited_for_once() -> std::io::Result<()> {
+        let (reader, writer) = std::io::pipe()?;
+        let (sink, _thread) = Sink::new(writer.into())?;
         let large = Row::Packet(rows::Packet {
             at_ns: 0,
             interface: None,
@@ -214,5 +214,6 @@ mod tests {
         assert_eq!(sink.lost(), 10_001);
         assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
         drop(reader);
+        Ok(())
     }
 }
