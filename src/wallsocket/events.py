@@ -80,6 +80,11 @@ class Socket(msgspec.Struct, frozen=True):
     ended_ns: int | None
     source: int | None
 
+    @property
+    def met_late(self) -> bool:
+        """Whether it lived before it was first seen: what was done with it until then is unknown."""
+        return self.origin not in ("socket", "socketpair", "accept")
+
 
 class Descriptor(msgspec.Struct, frozen=True):
     """A descriptor number that named a socket for a while."""

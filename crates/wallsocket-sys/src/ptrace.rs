@@ -24,15 +24,38 @@ pub enum Event {
 /// The registers of a stopped thread, `struct user_regs_struct`.
 pub type Registers = libc::user_regs_struct;
 
-/// Options for a traced program: all its descendants, exec, exit, seccomp, and death of the targets with the tracer.
-pub const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
+/// Options for a running program that was there before its tracer and outlives it: its future descendants, exec, exit.
+///
+/// Without `PTRACE_O_TRACESECCOMP`, so that filters of its own answer as they do without a tracer.
+pub const ATTACH_OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEEXEC
-    | libc::PTRACE_O_TRACEEXIT
-    | libc::PTRACE_O_TRACESECCOMP
-    | libc::PTRACE_O_EXITKILL;
+    | libc::PTRACE_O_TRACEEXIT;
+
+/// Options for a program that we start: also seccomp, and death of the targets with the tracer.
+pub const OPTIONS: i32 = ATTACH_OPTIONS | libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_EXITKILL;
+
+/// Where in a system call a thread is stopped, whatever stopped it: the end of `PTRACE_SYSCALL` or a seccomp filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStop {
+    /// At its beginning.
+    Entry {
+        /// `AUDIT_ARCH_*`: which table of numbers is meant.
+        architecture: u32,
+        /// System-call number.
+        number: i64,
+        /// Arguments as the registers hold them.
+        arguments: [u64; 6],
+        /// Stack pointer.
+        stack_pointer: u64,
+    },
+    /// At its end, with what it returned.
+    Exit(i64),
+    /// In none.
+    Elsewhere,
+}
 
 /// Waits for a change of any child (`tid` -1) or of one thread. `Ok(None)`: with `poll`, nothing has happened.
 ///
@@ -120,6 +143,30 @@ pub fn registers(tid: i32) -> io::Result<Registers> {
 /// Writes all registers of a stopped thread.
 pub fn set_registers(tid: i32, registers: &Registers) -> io::Result<()> {
     request(libc::PTRACE_SETREGS, tid, 0, &raw const *registers as usize).map(drop)
+}
+
+/// Asks which system call a thread is stopped in (`PTRACE_GET_SYSCALL_INFO`, Linux 5.3).
+pub fn call_stop(tid: i32) -> io::Result<CallStop> {
+    const SIZE: usize = 88; // struct ptrace_syscall_info (linux/ptrace.h)
+    const GET_SYSCALL_INFO: libc::c_uint = 0x420E;
+    let mut bytes = [0u8; SIZE];
+    request(GET_SYSCALL_INFO, tid, SIZE, bytes.as_mut_ptr() as usize)?;
+    let long = |offset: usize| {
+        bytes[offset..offset + 8]
+            .try_into()
+            .map_or(0, u64::from_ne_bytes)
+    };
+    Ok(match bytes[0] {
+        // PTRACE_SYSCALL_INFO_ENTRY and _SECCOMP begin alike.
+        1 | 3 => CallStop::Entry {
+            architecture: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+            stack_pointer: long(16),
+            number: long(24) as i64,
+            arguments: std::array::from_fn(|index| long(32 + index * 8)),
+        },
+        2 => CallStop::Exit(long(24) as i64),
+        _ => CallStop::Elsewhere,
+    })
 }
 
 /// The register that holds a system call's result, alone: cheaper than [`registers`].

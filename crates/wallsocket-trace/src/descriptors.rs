@@ -16,6 +16,8 @@ pub struct Known {
     pub row: rows::Socket,
     /// Descriptors of followed processes that name it.
     pub references: u32,
+    /// It was seen from its beginning on, so that the position of each byte in its streams is known.
+    pub whole: bool,
     /// Bytes sent so far, for stream offsets.
     pub sent: u64,
     /// Bytes received so far.
@@ -74,10 +76,12 @@ impl Registry {
         if let Some(inode) = row.inode {
             self.by_inode.insert(inode, row.id);
         }
+        let whole = matches!(row.origin.as_str(), "socket" | "socketpair" | "accept");
         self.sockets.insert(
             row.id,
             Known {
                 row,
+                whole,
                 references: 0,
                 sent: 0,
                 received: 0,
@@ -111,6 +115,11 @@ impl Registry {
         self.by_inode.insert(inode, socket);
         self.sockets.insert(socket, known);
         Some(socket)
+    }
+
+    /// Whether a departed socket had this inode number.
+    pub fn has_departed(&self, inode: u64) -> bool {
+        self.departed.contains_key(&inode)
     }
 
     /// Keeps a removed socket in mind, in case it comes back.
@@ -162,10 +171,76 @@ pub fn all_of(pid: i32) -> Vec<(i32, u64)> {
     found
 }
 
+/// Descriptors that no file stands behind, by `/proc/PID/fd`: number and kind, such as `[eventpoll]`.
+pub fn anonymous(pid: i32) -> Vec<(i32, String)> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let fd = entry.file_name().to_str()?.parse().ok()?;
+            let target = std::fs::read_link(entry.path()).ok()?;
+            Some((fd, target.to_str()?.strip_prefix("anon_inode:")?.to_owned()))
+        })
+        .collect()
+}
+
+/// A descriptor that an epoll set watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Its number when it was added.
+    pub fd: i32,
+    /// `EPOLL*` bits.
+    pub events: u32,
+}
+
+/// What the epoll set behind a descriptor watches, by `/proc/PID/fdinfo` (proc(5)).
+pub fn epoll_watches(pid: i32, fd: i32) -> Vec<Watch> {
+    std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))
+        .unwrap_or_default()
+        .lines()
+        .filter_map(watch)
+        .collect()
+}
+
+/// One line of an epoll set: `tfd: 5 events: 19 data: 5 pos:0 ino:1c8 sdev:8`; events are hexadecimal.
+fn watch(line: &str) -> Option<Watch> {
+    let mut words = line.strip_prefix("tfd:")?.split_ascii_whitespace();
+    let fd = words.next()?.parse().ok()?;
+    words.find(|word| *word == "events:")?;
+    let events = u32::from_str_radix(words.next()?, 16).ok()?;
+    Some(Watch { fd, events })
+}
+
 /// Whether a descriptor is closed on exec, by `/proc/PID/fdinfo`.
 pub fn is_close_on_exec(pid: i32, fd: i32) -> Option<bool> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
     let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
     Some(flags & libc::O_CLOEXEC != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_lines_of_an_epoll_set() {
+        let line = "tfd:        5 events: 80000019 data:                5  pos:0 ino:1c8 sdev:8";
+        let found = Watch {
+            fd: 5,
+            events: 0x8000_0019,
+        };
+        assert_eq!(watch(line), Some(found));
+        for other in [
+            "pos:\t0",
+            "flags:\t02",
+            "tfd:",
+            "tfd: x events: 1",
+            "tfd: 5 data: 3",
+        ] {
+            assert_eq!(watch(other), None, "{other}");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The guardian: the process that traces, and outlives a dead recorder or terminal.
 //!
-//! A seccomp filter whose tracer is gone answers ENOSYS for ever, so this process stays until the last followed process
-//! has ended, recorder or not. If it is itself killed, the kernel kills the targets with it (`PTRACE_O_EXITKILL`).
+//! It starts a program, or attaches to running ones. A seccomp filter whose tracer is gone answers ENOSYS for ever, so with
+//! a program that it started this process stays until the last followed process has ended, recorder or not; if it is
+//! itself killed, the kernel kills the targets with it (`PTRACE_O_EXITKILL`). Programs that ran before get no filter: they
+//! run on when this process ends, for whatever reason.
 //!
 //! It is started as `wallsocket-guardian SETTINGS PROGRAM ARGUMENTS…`; `SETTINGS` is a JSON object ([`Order`]).
 
@@ -28,10 +30,12 @@ use crate::namespace;
 use crate::rows::{self, End, Row};
 use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
-use crate::tracer::{Control, Settings, Tracer};
+use crate::tracer::{self, Control, Seized, Settings, Tracer};
 
 /// How often the tracing loop is asked to look at calls that take long.
 const TICK: Duration = Duration::from_millis(50);
+/// Ticks that go on when the recorder is gone.
+const FAREWELL: u32 = 100;
 /// Interrupts the loop's wait. Not used by anything else in this process.
 const ATTENTION: i32 = libc::SIGUSR1;
 
@@ -59,8 +63,10 @@ pub struct Order {
     ignored_internal: Vec<i32>,
     /// Run in a private network namespace.
     lab: bool,
-    /// Path of the program file.
-    program: String,
+    /// Path of the program file to run; without one, `attach` says what to follow.
+    program: Option<String>,
+    /// Processes to attach to.
+    attach: Vec<i32>,
     /// Run as another user (root only): uid, gid, groups.
     user: Option<(u32, u32, Vec<u32>)>,
 }
@@ -142,42 +148,26 @@ fn run(
     if order.one_core {
         confine().map_err(at("trace"))?;
     }
+    if let Some(pid) = order.attach.first() {
+        // Where its sockets are. Refused, or the same: then what the kernel says of this one is of no harm.
+        namespace::join(*pid);
+    }
     if order.lab {
         namespace::enter().map_err(|refused| Failed {
             step: format!("lab: {}", refused.what),
             error: refused.error,
         })?;
     }
-    let switch_ns = calibrate().map_err(at("trace"))?;
-    let environment = std::env::vars_os().filter_map(|(mut name, value)| {
-        name.push("=");
-        name.push(value);
-        CString::new(name.into_vec()).ok()
-    });
-    let program = spawn::Program {
-        path: CString::new(order.program.as_bytes()).map_err(|error| Failed {
-            step: "exec".into(),
-            error: error.into(),
-        })?,
-        arguments,
-        environment: environment.collect(),
-        credentials: order
-            .user
-            .as_ref()
-            .map(|(uid, gid, groups)| spawn::Credentials {
-                uid: *uid,
-                gid: *gid,
-                groups: groups.clone(),
-            }),
-        filter: crate::filter::first(order.deny_io_uring),
-        ignored,
-        ignored_internal: order.ignored_internal.clone(),
-        mask,
-        streams: [0, 1, 2],
+    let switch_ns = match calibrate() {
+        Ok(measured) => measured,
+        // No filter is needed to attach: one that is refused is no reason not to.
+        Err(_) if order.program.is_none() => 0,
+        Err(error) => return Err(at("trace")(error)),
     };
-    let mut waiting = spawn::prepare(&program).map_err(at("trace"))?;
-    let pid = waiting.pid.as_raw();
-    ptrace::seize(pid, ptrace::OPTIONS).map_err(at("trace"))?;
+    let target = match &order.program {
+        Some(program) => Target::start(order, program, arguments, ignored, mask)?,
+        None => Target::attach(&order.attach)?,
+    };
     release_streams();
 
     let clock = Clock::new(order.origin_ns);
@@ -217,6 +207,7 @@ fn run(
     }));
     listen(control_fd, Arc::clone(&control), Waiter::current()).map_err(at("trace"))?;
 
+    let mut failure = None;
     let mut tracer = Tracer::new(
         settings,
         sink.clone(),
@@ -227,11 +218,20 @@ fn run(
         Facts::new(),
         recorder,
     );
-    tracer.adopt(pid);
-    waiting.go().map_err(at("exec"))?;
-    tracer.run().map_err(at("trace"))?;
+    match target {
+        Target::Started(mut waiting) => {
+            tracer.adopt(waiting.pid.as_raw());
+            waiting.go().map_err(at("exec"))?;
+            tracer.run().map_err(at("trace"))?;
+            failure = waiting.failure();
+        }
+        Target::Running(seized) => {
+            tracer.take_over(&seized);
+            tracer.run().map_err(at("trace"))?;
+        }
+    }
 
-    if let Some(failure) = waiting.failure() {
+    if let Some(failure) = failure {
         sink.send(&Row::End(End::NotStarted {
             step: failure.step.into(),
             errno: failure.error.raw_os_error().unwrap_or(libc::EIO),
@@ -248,23 +248,83 @@ fn run(
     Ok(())
 }
 
+/// What is traced; its threads are seized.
+enum Target {
+    /// Started by us; waits before exec.
+    Started(spawn::Waiting),
+    /// Programs that ran before.
+    Running(Vec<Seized>),
+}
+
+impl Target {
+    fn start(
+        order: &Order,
+        path: &str,
+        arguments: Vec<CString>,
+        ignored: Vec<Signal>,
+        mask: nix::sys::signal::SigSet,
+    ) -> Result<Self, Failed> {
+        let environment = std::env::vars_os().filter_map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            CString::new(name.into_vec()).ok()
+        });
+        let program = spawn::Program {
+            path: CString::new(path).map_err(|error| Failed {
+                step: "exec".into(),
+                error: error.into(),
+            })?,
+            arguments,
+            environment: environment.collect(),
+            credentials: order
+                .user
+                .as_ref()
+                .map(|(uid, gid, groups)| spawn::Credentials {
+                    uid: *uid,
+                    gid: *gid,
+                    groups: groups.clone(),
+                }),
+            filter: crate::filter::first(order.deny_io_uring),
+            ignored,
+            ignored_internal: order.ignored_internal.clone(),
+            mask,
+            streams: [0, 1, 2],
+        };
+        let waiting = spawn::prepare(&program).map_err(at("trace"))?;
+        ptrace::seize(waiting.pid.as_raw(), ptrace::OPTIONS).map_err(at("trace"))?;
+        Ok(Self::Started(waiting))
+    }
+
+    fn attach(pids: &[i32]) -> Result<Self, Failed> {
+        pids.iter()
+            .map(|pid| {
+                tracer::seize(*pid).map_err(|error| Failed {
+                    step: format!("attach {pid}"),
+                    error,
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self::Running)
+    }
+}
+
 /// What the two stops of a followed call cost here and now, in nanoseconds, without any work at them.
+///
+/// Half of the calls cost no more: what else the machine does in between shall not count.
 fn calibrate() -> std::io::Result<u64> {
     const CALLS: u32 = 40;
     let mut probe = spawn::prepare_probe(&crate::filter::probe(), CALLS)?;
     let pid = probe.pid.as_raw();
     ptrace::seize(pid, ptrace::OPTIONS)?;
     probe.go()?;
-    let mut first = None;
-    let mut last = 0;
+    let mut ends = Vec::new();
     loop {
         match ptrace::wait(pid, false) {
             Ok(Some((_, Event::Event(libc::PTRACE_EVENT_SECCOMP, _)))) => {
-                first.get_or_insert_with(Clock::monotonic_ns);
                 ptrace::resume_to_syscall(pid, 0)?;
             }
             Ok(Some((_, Event::Syscall))) => {
-                last = Clock::monotonic_ns();
+                ends.push(Clock::monotonic_ns());
                 ptrace::resume(pid, 0)?;
             }
             Ok(Some((_, Event::Exited(_) | Event::Killed(_)))) => break,
@@ -273,8 +333,11 @@ fn calibrate() -> std::io::Result<u64> {
             Err(error) => return Err(error),
         }
     }
-    let span = first.map_or(0, |first| last - first).max(0) as u64;
-    Ok(span / u64::from(CALLS))
+    let mut spans: Vec<i64> = ends.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    spans.sort_unstable();
+    Ok(spans
+        .get(spans.len() / 2)
+        .map_or(0, |span| (*span).max(0) as u64))
 }
 
 /// One core for this process and the program: switching between them is then cheaper.
@@ -326,7 +389,11 @@ fn listen(
                     let mut command = [0; 1];
                     if !matches!(input.read(&mut command), Ok(1)) {
                         control.unrecord.store(true, Ordering::Relaxed);
-                        call(&control, waiter);
+                        // The loop looks at the clock only when it is called: until it has let go of everything, or given up.
+                        for _ in 0..FAREWELL {
+                            call(&control, waiter);
+                            std::thread::sleep(TICK);
+                        }
                         return;
                     }
                     let kind = command[0];

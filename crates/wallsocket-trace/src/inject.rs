@@ -9,10 +9,9 @@ use nix::unistd::Pid;
 use wallsocket_sys::ptrace::{self, Event, Registers};
 use wallsocket_sys::seccomp::{self, Instruction};
 
+use crate::interrupted::SYSCALL_INSTRUCTION;
 use crate::memory;
 
-/// Length of the x86-64 `syscall` instruction.
-const SYSCALL_INSTRUCTION: u64 = 2;
 const PAGE: u64 = 4096;
 
 /// Why filters could not be installed.

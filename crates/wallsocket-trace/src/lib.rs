@@ -10,6 +10,7 @@ pub mod facts;
 pub mod filter;
 pub mod guardian;
 pub mod inject;
+pub mod interrupted;
 pub mod lines;
 pub mod memory;
 pub mod namespace;

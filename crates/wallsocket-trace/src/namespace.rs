@@ -1,4 +1,4 @@
-//! The private network namespace of `--lab`: a loopback, no outside, the caller's own user id.
+//! Network namespaces: the private one of `--lab` (a loopback, no outside, the caller's own user id), and that of a running program.
 
 use std::io;
 
@@ -48,6 +48,21 @@ pub fn enter() -> Result<(), Refused> {
         what: "switching the private loopback on",
         error: io::Error::from_raw_os_error(error.number().unwrap_or(libc::EPERM)),
     })
+}
+
+/// Puts this process, which must have one thread, into the network namespace of another one, if that is permitted.
+pub fn join(pid: i32) {
+    if is_here(pid) == Some(false)
+        && let Ok(namespace) = std::fs::File::open(format!("/proc/{pid}/ns/net"))
+    {
+        let _ = nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET);
+    }
+}
+
+/// Whether a process is in the network namespace of the calling thread; `None`: not known.
+pub fn is_here(pid: i32) -> Option<bool> {
+    let here = std::fs::read_link("/proc/thread-self/ns/net").ok()?;
+    Some(std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()? == here)
 }
 
 /// The loopback's interface number: the first in every namespace (net/core/net_namespace.c).

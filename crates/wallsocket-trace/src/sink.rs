@@ -15,7 +15,7 @@ use crate::rows::Row;
 const CAPACITY: usize = 8 << 20;
 /// From this size on the writer is woken at once.
 const URGENT: usize = 256 << 10;
-/// How long the target may be held up by a recorder that does not read.
+/// How long the target may be held up by a recorder that does not read: once, until it reads again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Rows wait at most this long in the buffer.
 const DELAY: Duration = Duration::from_millis(20);
@@ -25,6 +25,8 @@ struct Buffer {
     bytes: Vec<u8>,
     closing: bool,
     urgent: bool,
+    /// The recorder was waited for in vain, and has not read since: a stopped one (Ctrl-Z) must not stop the target.
+    forsaken: bool,
 }
 
 struct Shared {
@@ -89,10 +91,16 @@ impl Sink {
         }
         let mut buffer = lock(&self.shared.buffer);
         if buffer.bytes.len() >= CAPACITY {
-            let deadline = Instant::now() + PATIENCE;
+            let patience = if buffer.forsaken {
+                Duration::ZERO
+            } else {
+                PATIENCE
+            };
+            let deadline = Instant::now() + patience;
             while buffer.bytes.len() >= CAPACITY && !self.is_gone() {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
+                    buffer.forsaken = true;
                     // Rows that others refer to are small and few: they get through, or nothing could be read later.
                     if matches!(
                         row,
@@ -161,6 +169,7 @@ fn write_out(shared: &Shared, output: OwnedFd) {
                     .0;
             }
             std::mem::swap(&mut batch, &mut buffer.bytes);
+            buffer.forsaken = false;
             buffer.urgent = false;
             if batch.is_empty() && buffer.closing {
                 return;
@@ -173,5 +182,38 @@ fn write_out(shared: &Shared, output: OwnedFd) {
             return;
         }
         batch.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows;
+
+    #[test]
+    fn a_recorder_that_does_not_read_is_waited_for_once() -> std::io::Result<()> {
+        let (reader, writer) = std::io::pipe()?;
+        let (sink, _thread) = Sink::new(writer.into())?;
+        let large = Row::Packet(rows::Packet {
+            at_ns: 0,
+            interface: None,
+            link_type: 1,
+            length: 0,
+            frame: serde_bytes::ByteBuf::from(vec![0; CAPACITY / 8]),
+        });
+        let began = Instant::now();
+        while sink.lost() == 0 {
+            sink.send(&large);
+        }
+        assert!(began.elapsed() >= PATIENCE);
+        // Now thousands are lost in less time than the first one waited.
+        let began = Instant::now();
+        for _ in 0..10_000 {
+            sink.send(&large);
+        }
+        assert_eq!(sink.lost(), 10_001);
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        drop(reader);
+        Ok(())
     }
 }

@@ -11,11 +11,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use nix::unistd::Pid;
 use serde_bytes::ByteBuf;
 use wallsocket_sys::descriptor;
-use wallsocket_sys::ptrace::{self, Event, Registers};
+use wallsocket_sys::ptrace::{self, CallStop, Event};
 
 use crate::calls::{self, Entry, Moved};
 use crate::capture::Ports;
@@ -23,12 +24,17 @@ use crate::clock::Clock;
 use crate::descriptors::{self, Registry, SharedTable, Table};
 use crate::facts::{Facts, Failure};
 use crate::filter;
+use crate::interrupted::{self, Shortened, Slept};
 use crate::lines::{Lines, Site};
 use crate::rows::{self, End, Row};
 use crate::sample::{self, Depth};
 use crate::sampler::Watched;
 use crate::sink::Sink;
 use crate::syscalls::{self, Subject};
+
+mod attach;
+
+pub use attach::{Seized, seize};
 
 /// Data calls that are followed by a look at the socket: the first so many of each socket, later one per interval.
 const SAMPLED_CALLS: u32 = 32;
@@ -37,9 +43,8 @@ const SAMPLE_INTERVAL_NS: i64 = 5_000_000;
 /// A call that has not returned after this time is recorded as it stands.
 const UNFINISHED_NS: i64 = 100_000_000;
 
-/// Kernel-internal results of interrupted calls (linux/errno.h): the call begins again or becomes EINTR.
-const ERESTARTSYS: i64 = -512;
-const ERESTART_RESTARTBLOCK: i64 = -516;
+/// The architecture whose numbers [`syscalls`] has (linux/audit.h).
+const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 
 /// What to record.
 #[derive(Clone, Debug)]
@@ -57,7 +62,7 @@ pub struct Settings {
 /// What other threads may ask of the loop.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// Stop recording; targets run on.
+    /// Stop recording; targets run on, and those that were attached to are let go.
     pub unrecord: AtomicBool,
     /// The loop must look at its flags, or at long-running calls.
     pub attention: AtomicBool,
@@ -67,28 +72,26 @@ pub struct Control {
     pub stops: AtomicU64,
     /// Calls recorded.
     pub calls: AtomicU64,
-    /// Nanoseconds that the loop spent on the stops of recorded calls.
+    /// Nanoseconds that the loop spent on the stops of calls.
     pub busy_ns: AtomicU64,
-    /// Nanoseconds that the two stops of a followed call cost by themselves, measured before the program starts.
+    /// Nanoseconds that two stops, of a call's beginning and end, cost by themselves, measured before the start.
     pub switch_ns: AtomicU64,
 }
 
 impl Control {
     /// Sends the figures about the run itself.
     pub fn send_totals(&self, sink: &Sink) {
-        let calls = self.calls.load(Ordering::Relaxed);
-        let busy_ns = self
-            .busy_ns
-            .load(Ordering::Relaxed)
-            .checked_div(calls)
+        let stops = self.stops.load(Ordering::Relaxed);
+        let added_ns = self.busy_ns.load(Ordering::Relaxed)
+            + stops * self.switch_ns.load(Ordering::Relaxed) / 2;
+        // Stops at calls that are not recorded delay the program as well: the recorded ones bear them.
+        let per_call_ns = added_ns
+            .checked_div(self.calls.load(Ordering::Relaxed))
             .unwrap_or(0);
         for (key, value) in [
-            ("stops", self.stops.load(Ordering::Relaxed)),
+            ("stops", stops),
             ("lost", sink.lost()),
-            (
-                "added_ns_per_call",
-                busy_ns + self.switch_ns.load(Ordering::Relaxed),
-            ),
+            ("added_ns_per_call", per_call_ns),
         ] {
             sink.send(&Row::Meta(rows::Meta {
                 key: key.into(),
@@ -115,8 +118,41 @@ struct Thread {
     pending: Option<Pending>,
     /// Calls that a signal interrupted; they go on when the same call is seen again.
     interrupted: Vec<Pending>,
-    /// Between entry and exit of a call under `PTRACE_SYSCALL`.
+    /// Between the stops at the beginning and the end of a call.
     in_call: bool,
+    /// When its latest call began.
+    entered_ns: i64,
+    /// Which call that is or was.
+    number: i64,
+    /// That call returned EINTR; at the next stop it is seen whether the program is to know.
+    in_doubt: bool,
+    /// It was attached to and has not stopped yet.
+    fresh: bool,
+    /// Where it slept just before it was asked to stop.
+    slept: Option<Slept>,
+    /// The call that it was interrupted in begins again.
+    resumed: bool,
+    /// That call's time limit, as the program gave it.
+    shortened: Option<Shortened>,
+}
+
+impl Thread {
+    fn new(process: u32, table: SharedTable) -> Self {
+        Self {
+            process,
+            table,
+            pending: None,
+            interrupted: Vec::new(),
+            in_call: false,
+            entered_ns: 0,
+            number: -1,
+            in_doubt: false,
+            fresh: false,
+            slept: None,
+            resumed: false,
+            shortened: None,
+        }
+    }
 }
 
 struct Process {
@@ -127,9 +163,9 @@ struct Process {
     follows_sockets: bool,
     /// The filter for descriptors 0–2 is installed.
     follows_streams: bool,
-    /// A filter could not be installed: every call stops.
+    /// Without a filter of ours: every call stops.
     every_call: bool,
-    /// It has a filter of its own that forbids ours.
+    /// It shall have none: it was attached to, or has one of its own that forbids ours.
     refuses_filters: bool,
     io_uring_seen: bool,
     /// Exit status word as PTRACE_EVENT_EXIT gave it.
@@ -159,6 +195,10 @@ pub struct Tracer {
     main_pid: i32,
     recorder_pid: i32,
     recording: bool,
+    /// The processes ran before us, and run on after us.
+    attached: bool,
+    /// We are letting them go, until this moment.
+    leaving: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,6 +243,8 @@ impl Tracer {
             main_pid: 0,
             recorder_pid,
             recording: true,
+            attached: false,
+            leaving: None,
         }
     }
 
@@ -268,20 +310,11 @@ impl Tracer {
         self.sink.send(&Row::Process(process.row.clone()));
         self.processes.insert(id, process);
         self.by_pid.insert(pid, id);
-        self.threads.insert(
-            tid,
-            Thread {
-                process: id,
-                table,
-                pending: None,
-                interrupted: Vec::new(),
-                in_call: false,
-            },
-        );
+        self.threads.insert(tid, Thread::new(id, table));
         id
     }
 
-    /// Runs until every followed process has ended.
+    /// Runs until every followed process has ended or was let go.
     pub fn run(&mut self) -> io::Result<()> {
         loop {
             match ptrace::wait(-1, false) {
@@ -298,6 +331,10 @@ impl Tracer {
             }
             if self.control.attention.swap(false, Ordering::Relaxed) {
                 self.attend();
+            }
+            if self.leaving.is_some_and(|until| Instant::now() >= until) {
+                // What does not stop cannot be let go by us; the kernel does it when this process ends.
+                return Ok(());
             }
         }
     }
@@ -324,6 +361,7 @@ impl Tracer {
             {
                 pending.reported = true;
                 let mut call = pending.call.clone();
+                call.took_ns = None;
                 if call.value.is_none() && !pending.watch.is_empty() {
                     let value: Vec<u8> = pending
                         .watch
@@ -344,59 +382,38 @@ impl Tracer {
         for process in self.processes.values() {
             self.sink.send(&Row::Process(process.row.clone()));
         }
-        self.control.send_totals(&self.sink);
-        self.sink.stop();
+        // What follows takes its time, in which nothing is seen any more.
+        self.sink.send(&Row::Meta(rows::Meta {
+            key: "ended_ns".into(),
+            value: self.now().to_string(),
+        }));
         self.recording = false;
         for thread in self.threads.values_mut() {
             thread.pending = None;
             thread.interrupted.clear();
         }
+        if self.attached {
+            self.begin_leaving();
+        } else {
+            self.control.send_totals(&self.sink);
+            self.sink.stop();
+        }
     }
 
     fn handle(&mut self, tid: i32, event: Event) {
+        if self.leaving.is_some() {
+            self.leave(tid, event);
+            return;
+        }
+        let trap = matches!(event, Event::Event(libc::PTRACE_EVENT_STOP, libc::SIGTRAP));
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.fresh &= trap;
+            thread.in_doubt &= trap;
+        }
         match event {
             Event::Exited(code) => self.ended(tid, Some(code), None),
             Event::Killed(signal) => self.ended(tid, None, Some(signal)),
-            Event::Event(libc::PTRACE_EVENT_SECCOMP, _) => {
-                let began = self.now();
-                self.control.stops.fetch_add(1, Ordering::Relaxed);
-                // Where every call stops, this one was seen at its entry already.
-                if self.threads.get(&tid).is_some_and(|thread| thread.in_call) {
-                    self.go(tid, Next::ToExit, 0);
-                    return;
-                }
-                let next = self.at_entry(tid, began);
-                if let Some(thread) = self.threads.get_mut(&tid) {
-                    thread.in_call = next == Next::ToExit;
-                }
-                self.go(tid, next, 0);
-                self.control
-                    .busy_ns
-                    .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
-            }
-            Event::Syscall => {
-                let began = self.now();
-                self.control.stops.fetch_add(1, Ordering::Relaxed);
-                let in_call = self
-                    .threads
-                    .get_mut(&tid)
-                    .is_some_and(|thread| std::mem::take(&mut thread.in_call));
-                let next = if in_call {
-                    self.at_exit(tid, began);
-                    Next::Run
-                } else {
-                    // Only where every call stops: the entry of one.
-                    let next = self.at_entry(tid, began);
-                    if let Some(thread) = self.threads.get_mut(&tid) {
-                        thread.in_call = next != Next::Again;
-                    }
-                    next
-                };
-                self.go(tid, next, 0);
-                self.control
-                    .busy_ns
-                    .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
-            }
+            Event::Event(libc::PTRACE_EVENT_SECCOMP, _) | Event::Syscall => self.at_call(tid),
             Event::Event(
                 libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE,
                 _,
@@ -428,6 +445,8 @@ impl Tracer {
                     if tid == self.main_pid && self.main_was_stopped() {
                         self.group_continued(tid);
                     }
+                    self.met(tid);
+                    self.decide(tid);
                     self.go(tid, Next::Run, 0);
                 }
             }
@@ -442,13 +461,93 @@ impl Tracer {
         }
     }
 
+    /// A stop at the beginning or the end of a call: a filter's, or where every call stops.
+    fn at_call(&mut self, tid: i32) {
+        let began = self.now();
+        self.control.stops.fetch_add(1, Ordering::Relaxed);
+        let next = match ptrace::call_stop(tid) {
+            Ok(CallStop::Entry {
+                architecture,
+                number,
+                arguments,
+                stack_pointer,
+            }) => {
+                let seen = self.call_begins(tid, began, number);
+                if seen {
+                    Next::ToExit
+                } else if architecture == AUDIT_ARCH_X86_64 {
+                    let entry = Entry { number, arguments };
+                    self.at_entry(tid, began, &entry, stack_pointer)
+                } else {
+                    // Numbers of another architecture mean other calls.
+                    Next::Run
+                }
+            }
+            Ok(CallStop::Exit(result)) => {
+                self.call_returned(tid, result);
+                self.at_exit(tid, began, result);
+                Next::Run
+            }
+            // Killed in the meantime; its end is reported next.
+            Ok(CallStop::Elsewhere) | Err(_) => Next::Run,
+        };
+        if next == Next::Again
+            && let Some(thread) = self.threads.get_mut(&tid)
+        {
+            thread.in_call = false;
+        }
+        self.go(tid, next, 0);
+        self.control
+            .busy_ns
+            .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that a call begins. True: this was seen already, and a filter stops it once more.
+    fn call_begins(&mut self, tid: i32, began: i64, number: i64) -> bool {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return false;
+        };
+        if std::mem::replace(&mut thread.in_call, true) {
+            return true;
+        }
+        thread.entered_ns = began;
+        thread.number = number;
+        if !std::mem::take(&mut thread.resumed) {
+            thread.shortened = None;
+        }
+        false
+    }
+
+    /// Notes that a call has returned. True: with EINTR, perhaps only because it is traced; one more stop will tell.
+    fn call_returned(&mut self, tid: i32, result: i64) -> bool {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return false;
+        };
+        thread.in_call = false;
+        thread.in_doubt = interrupted::in_doubt(thread.number, result);
+        if let Some(shortened) = thread.shortened {
+            let _ = interrupted::restore(tid, shortened);
+            if !thread.in_doubt {
+                thread.shortened = None;
+            }
+        }
+        thread.in_doubt && ptrace::interrupt(tid).is_ok()
+    }
+
     /// Lets a stopped thread run on.
-    fn go(&self, tid: i32, next: Next, signal: i32) {
+    fn go(&mut self, tid: i32, next: Next, signal: i32) {
         let every_call = self
             .threads
             .get(&tid)
             .and_then(|thread| self.processes.get(&thread.process))
             .is_some_and(|process| process.every_call);
+        if next == Next::Run
+            && !(every_call && self.recording)
+            && let Some(thread) = self.threads.get_mut(&tid)
+        {
+            // The end of this call will not stop.
+            thread.in_call = false;
+        }
         // An error means that the thread was killed in the meantime; its end is reported next.
         let _ = match next {
             Next::Run | Next::Again if !(every_call && self.recording) => {
@@ -486,16 +585,8 @@ impl Tracer {
             } else {
                 Rc::new(RefCell::new(Table::default()))
             };
-            self.threads.insert(
-                child,
-                Thread {
-                    process: parent_process,
-                    table,
-                    pending: None,
-                    interrupted: Vec::new(),
-                    in_call: false,
-                },
-            );
+            self.threads
+                .insert(child, Thread::new(parent_process, table));
         } else if flags & libc::CLONE_FILES as u64 != 0 {
             self.new_process(child, Some(parent_process), parent_table, child);
         } else {
@@ -592,20 +683,9 @@ impl Tracer {
             .processes
             .get(&id)
             .is_some_and(|process| process.row.command.is_none());
-        self.threads.insert(
-            tid,
-            Thread {
-                process: id,
-                table: Rc::clone(&own),
-                pending: None,
-                interrupted: Vec::new(),
-                in_call: false,
-            },
-        );
+        self.threads.insert(tid, Thread::new(id, Rc::clone(&own)));
         self.lines.forget(pid);
-        let executable = std::fs::read_link(format!("/proc/{pid}/exe"))
-            .ok()
-            .map(|path| path.display().to_string());
+        let executable = executable_of(pid);
         let command = arguments_of(pid);
         if let Some(process) = self.processes.get_mut(&id) {
             process.threads = HashSet::from([tid]);
@@ -641,15 +721,9 @@ impl Tracer {
 
     /// Inherited sockets need the later filters before the program's first call; they are installed at this exec stop.
     fn follow_sockets_soon(&mut self, process: u32) {
-        let Some(pid) = self.processes.get(&process).map(|process| process.row.pid) else {
-            return;
-        };
         // At an exec stop the thread is inside execve, where nothing can be injected: the next call's entry is the place.
         if let Some(process) = self.processes.get_mut(&process) {
             process.every_call = true;
-        }
-        if let Some(thread) = self.threads.get_mut(&pid) {
-            thread.in_call = true;
         }
     }
 
@@ -710,10 +784,11 @@ impl Tracer {
             return;
         };
         process.threads.remove(&tid);
-        if tid != process.row.pid {
+        // The first thread is reported last, after every other of its process; one that had ended before we attached, never.
+        if tid != process.row.pid && !process.threads.is_empty() {
             return;
         }
-        // The leader is reported last, after every other thread of its process.
+        let pid = process.row.pid;
         let id = thread.process;
         process.row.ended_ns = Some(self.clock.now());
         process.row.exit_code = code;
@@ -727,10 +802,10 @@ impl Tracer {
             self.threads.remove(&other);
         }
         self.processes.remove(&id);
-        self.by_pid.remove(&tid);
-        self.lines.forget(tid);
+        self.by_pid.remove(&pid);
+        self.lines.forget(pid);
         self.drop_all(&thread.table, 1);
-        if tid == self.main_pid {
+        if pid == self.main_pid {
             let status = code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
             self.sink.send(&Row::End(End::Main {
                 status,
@@ -750,7 +825,7 @@ impl Tracer {
         if self.recording && self.by_pid.contains_key(&tid) {
             self.mark(process, Some(tid), "stopped", signal_name(signal));
         }
-        if tid == self.main_pid && self.recording && !self.main_was_stopped() {
+        if tid == self.main_pid && !self.attached && self.recording && !self.main_was_stopped() {
             self.control.main_pid.store(-tid, Ordering::Relaxed);
             // The shell waits for the recorder: it must see it stop, as it would see the program stop.
             let _ = nix::sys::signal::kill(
@@ -774,62 +849,67 @@ impl Tracer {
 
     // ── calls ──
 
-    fn at_entry(&mut self, tid: i32, began: i64) -> Next {
+    fn at_entry(&mut self, tid: i32, began: i64, entry: &Entry, stack_pointer: u64) -> Next {
         if !self.recording {
             return Next::Run;
         }
-        let Ok(registers) = ptrace::registers(tid) else {
-            return Next::Run;
-        };
-        let entry = Entry {
-            number: registers.orig_rax as i64,
-            arguments: [
-                registers.rdi,
-                registers.rsi,
-                registers.rdx,
-                registers.r10,
-                registers.r8,
-                registers.r9,
-            ],
-        };
         let Some(thread) = self.threads.get_mut(&tid) else {
             return Next::Run;
         };
         // Does an interrupted call go on?
         if let Some(top) = thread.interrupted.last() {
             let restarted = entry.number == libc::SYS_restart_syscall
-                || (entry == top.entry && registers.rsp == top.stack_pointer);
+                || (*entry == top.entry && stack_pointer == top.stack_pointer);
             if restarted {
                 thread.pending = thread.interrupted.pop();
                 return Next::ToExit;
             }
-            if registers.rsp >= top.stack_pointer {
+            if stack_pointer >= top.stack_pointer {
                 // The stack was unwound past it: it ended with EINTR.
                 while let Some(mut over) = thread
                     .interrupted
-                    .pop_if(|top| registers.rsp >= top.stack_pointer)
+                    .pop_if(|top| stack_pointer >= top.stack_pointer)
                 {
                     over.call.result = Some(-i64::from(libc::EINTR));
                     self.sink.send(&Row::Call(over.call));
                 }
             }
         }
+        if entry.number == libc::SYS_restart_syscall {
+            // Of a call that is not followed.
+            return Next::Run;
+        }
+        if !self.follow(tid, entry) {
+            return Next::Again;
+        }
+        let Some(pending) = self.begin_call(tid, entry, stack_pointer, began) else {
+            return Next::Run;
+        };
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.pending = Some(pending);
+        }
+        Next::ToExit
+    }
+
+    /// Looks at a call at its beginning. `None`: it concerns no socket.
+    fn begin_call(
+        &mut self,
+        tid: i32,
+        entry: &Entry,
+        stack_pointer: u64,
+        began: i64,
+    ) -> Option<Pending> {
+        let thread = self.threads.get(&tid)?;
         let id = thread.process;
         let table = Rc::clone(&thread.table);
         let number = entry.number as u64;
-        let subject = syscalls::subject(number);
-        if !self.follow(tid, id, &entry, &registers, subject, &table) {
-            return Next::Again;
-        }
-        let Some(subject) = subject else {
-            return Next::Run;
-        };
+        let subject = syscalls::subject(number)?;
         let first = entry.arguments[0] as i32;
         let (fd, socket, watch) = match subject {
             Subject::None => {
                 if entry.number == libc::SYS_io_uring_setup {
                     self.saw_io_uring(id, tid);
-                    return Next::Run;
+                    return None;
                 }
                 (None, None, Vec::new())
             }
@@ -838,14 +918,11 @@ impl Tracer {
                     .or_else(|| self.unknown_descriptor(id, &table, first));
                 (Some(first), socket, Vec::new())
             }
-            Subject::Any => match Self::subject_of(&entry, &table) {
-                Some((fd, socket)) => (Some(fd), Some(socket), Vec::new()),
-                None => return Next::Run,
-            },
-            Subject::Set => match Self::set_of(tid, &entry, &table) {
-                Some(found) => found,
-                None => return Next::Run,
-            },
+            Subject::Any => {
+                let (fd, socket) = Self::subject_of(entry, &table)?;
+                (Some(fd), Some(socket), Vec::new())
+            }
+            Subject::Set => Self::set_of(tid, entry, &table)?,
         };
         self.last_call += 1;
         let mut call = rows::Call {
@@ -859,43 +936,37 @@ impl Tracer {
             ..rows::Call::default()
         };
         let target = Pid::from_raw(tid);
-        calls::begin(target, &entry, &mut call);
+        calls::begin(target, entry, &mut call);
         self.find_line(tid, id, socket, &mut call);
         if self.settings.samples
             && let (Some(fd), Some(socket)) = (fd, socket)
         {
-            self.sample_at_entry(&entry, id, fd, socket, call.id);
+            self.sample_at_entry(entry, id, fd, socket, call.id);
         }
-        if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.pending = Some(Pending {
-                call,
-                entry,
-                stack_pointer: registers.rsp,
-                watch,
-                reported: false,
-            });
-        }
-        Next::ToExit
+        Some(Pending {
+            call,
+            entry: *entry,
+            stack_pointer,
+            watch,
+            reported: false,
+        })
     }
 
     /// Makes sure that the filters for sockets are in place. False: the call begins again and will stop again.
-    fn follow(
-        &mut self,
-        tid: i32,
-        id: u32,
-        entry: &Entry,
-        registers: &Registers,
-        subject: Option<Subject>,
-        table: &SharedTable,
-    ) -> bool {
+    fn follow(&mut self, tid: i32, entry: &Entry) -> bool {
+        let Some(thread) = self.threads.get(&tid) else {
+            return true;
+        };
+        let (id, table) = (thread.process, Rc::clone(&thread.table));
         let Some(process) = self.processes.get_mut(&id) else {
             return true;
         };
         if process.refuses_filters || entry.number == libc::SYS_io_uring_setup {
             return true;
         }
-        let sockets =
-            !process.follows_sockets && (process.every_call || subject == Some(Subject::None));
+        let sockets = !process.follows_sockets
+            && (process.every_call
+                || syscalls::subject(entry.number as u64) == Some(Subject::None));
         let streams_are_sockets = || table.borrow().sockets.range(0..3).next().is_some();
         let streams_will_be = matches!(entry.number, libc::SYS_dup2 | libc::SYS_dup3)
             && entry.arguments[1] < 3
@@ -914,7 +985,10 @@ impl Tracer {
         if wanted.is_empty() {
             return true;
         }
-        let outcome = crate::inject::install(tid, process.row.pid, registers, &wanted);
+        let Ok(registers) = ptrace::registers(tid) else {
+            return true;
+        };
+        let outcome = crate::inject::install(tid, process.row.pid, &registers, &wanted);
         process.follows_sockets |= sockets;
         process.follows_streams |= streams;
         match outcome {
@@ -1150,18 +1224,19 @@ impl Tracer {
         self.sink.send(&Row::State(state));
     }
 
-    fn at_exit(&mut self, tid: i32, began: i64) {
+    fn at_exit(&mut self, tid: i32, began: i64, result: i64) {
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
         let Some(mut pending) = thread.pending.take() else {
             return;
         };
-        let Ok(result) = ptrace::result(tid) else {
-            thread.pending = Some(pending);
+        if interrupted::restarts(result) {
+            thread.interrupted.push(pending);
             return;
-        };
-        if (ERESTART_RESTARTBLOCK..=ERESTARTSYS).contains(&result) {
+        }
+        if thread.in_doubt {
+            pending.call.took_ns = Some((began - pending.call.entry_ns).max(0));
             thread.interrupted.push(pending);
             return;
         }
@@ -1182,6 +1257,7 @@ impl Tracer {
             .socket
             .and_then(|socket| self.registry.sockets.get_mut(&socket))
             && known.is_stream()
+            && known.whole
         {
             match moved {
                 Moved::Sent(bytes) => {
@@ -1517,6 +1593,9 @@ impl Tracer {
             .map_or(0, |process| process.row.pid);
         let cloexec = descriptors::is_close_on_exec(pid, number);
         let revived = |tracer: &mut Self| {
+            if !tracer.registry.has_departed(inode) {
+                return None;
+            }
             let pidfd = tracer.processes.get(&process)?.pidfd.as_ref()?;
             let cookie = sample::identify(sample::duplicate(pidfd, number)?.as_fd()).cookie;
             let socket = tracer.registry.revive(inode, cookie)?;
@@ -1579,7 +1658,7 @@ impl Tracer {
                 let mut state = sample::look(copy.as_fd(), known.row.family, known.row.kind, depth);
                 state.socket = socket;
                 state.at_ns = self.clock.now();
-                state.moment = 1;
+                state.moment = if call.is_some() { 1 } else { 2 };
                 state.call = call;
                 if depth != Depth::Queues {
                     known.row.local.clone_from(&state.local);
@@ -1632,6 +1711,13 @@ fn clone_flags(tid: i32) -> u64 {
     } else {
         registers.rdi
     }
+}
+
+/// Path of the program file.
+fn executable_of(pid: i32) -> Option<String> {
+    std::fs::read_link(format!("/proc/{pid}/exe"))
+        .ok()
+        .map(|path| path.display().to_string())
 }
 
 /// The argument vector as a JSON array.

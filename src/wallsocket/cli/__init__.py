@@ -32,7 +32,7 @@ class _Entry(NamedTuple):
 #: Every command of the one grammar, in the order of ``--help``.
 COMMANDS: Final[dict[str, _Entry]] = {
     "inspect": _Entry("inspect", "See", "what a running program's sockets wait for, without stopping it"),
-    "trace": _Entry("trace", "See", "run a program and record its sockets"),
+    "trace": _Entry("trace", "See", "run a program, or attach to one, and record its sockets"),
     "explain": _Entry("explain", "See", "say what is wrong, with the line and the proof"),
     "show": _Entry("show", "See", "a recording as a ladder, as calls, as states"),
     "watch": _Entry("watch", "See", "a recording as it grows, full screen"),

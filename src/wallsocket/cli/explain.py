@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 from . import options, terminal
-from .trace import deny_io_uring, kill, one_core, payload
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
@@ -38,13 +38,14 @@ class _WithTarget(click.Command):
         return super().parse_args(context, args)
 
     def collect_usage_pieces(self, context: click.Context) -> list[str]:
-        return [*super().collect_usage_pieces(context), "| -- COMMAND"]
+        return [*super().collect_usage_pieces(context), "| -p PID | -- COMMAND"]
 
 
 @click.command("explain", cls=_WithTarget)
 @options.recording
+@options.pid("Attach to this running process; may be given several times: both ends tell more.", multiple=True)
 @options.lab
-@options.output("Keep the recording here (with a command).")
+@options.output("Keep the recording here (with a command or -p).")
 @options.overwrite
 @options.duration
 @options.user
@@ -65,6 +66,7 @@ class _WithTarget(click.Command):
 def command(
     context: click.Context,
     recording: Path | None,
+    pid: tuple[int, ...],
     lab: bool,
     output: Path | None,
     overwrite: bool,
@@ -78,44 +80,63 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Say what is wrong in a recording (the newest if none is named), or run a command and say it then.
+    """Say what is wrong in a recording (the newest if none is named), or record a program and say it then.
 
     \b
     wallsocket explain                        the newest recording
     wallsocket explain run.wsrec
     wallsocket explain -- ./server --port 80  run it, on the machine's own network
     wallsocket explain --lab -- sh run.sh     in a private network: the wire is seen, too
+    wallsocket explain -p 4711 --for 10s      a program that runs already, and runs on
 
-    With a command the findings go to stderr (with --json to stdout), after what the command says itself. Exit status:
+    With a command or -p the findings go to stderr (with --json to stdout), after what the command says itself. Exit status:
     0 nothing at or above --fail-on, 1 findings, 2 could not run; 126 or 127 when the command cannot be started.
     """
     target: tuple[str, ...] | None = context.meta["target"]
-    if target is None:
+    if pid:
+        if target is not None or recording is not None:
+            raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
+        refuse_with_pid(
+            context,
+            {
+                "--lab": lab,
+                "-u": user,
+                "--kill": kill,
+                "--deny-io-uring": deny_io_uring,
+                "--one-core": one_core,
+            },
+        )
+    elif target is None:
         for given, name in ((lab, "--lab"), (output, "-o"), (for_s, "--for"), (user, "-u"), (kill, "--kill")):
             if given:
                 raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
         with options.open_recording(recording) as opened:
             return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet)[0]
-    if recording is not None:
+    elif recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
-    if not target:
+    elif not target:
         raise click.UsageError("no command after --", context)
     from ..trace import places
     from ..trace.recording import Recording
-    from ..trace.run import run, say
+    from ..trace.run import attach, run, say
 
-    result = run(
-        target,
-        output=output,
-        replace=overwrite,
-        lab=lab,
-        payload=None if payload < 0 else payload,
-        for_s=for_s,
-        one_core=one_core,
-        deny_io_uring=deny_io_uring,
-        kill=kill,
-        user=user,
-    )
+    kept = None if payload < 0 else payload
+    if target is None:
+        told = None if quiet else say_attached(pid)
+        result = attach(pid, output=output, replace=overwrite, payload=kept, for_s=for_s, on_attached=told)
+    else:
+        result = run(
+            target,
+            output=output,
+            replace=overwrite,
+            lab=lab,
+            payload=kept,
+            for_s=for_s,
+            one_core=one_core,
+            deny_io_uring=deny_io_uring,
+            kill=kill,
+            user=user,
+        )
     with Recording.open(result.path) as opened:
         status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
     # Only now: a reader would be in the way.

@@ -1,10 +1,10 @@
-"""``wallsocket trace``: run a program and record its sockets."""
+"""``wallsocket trace``: run a program, or attach to running ones, and record their sockets."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..diagnose.finding import Finding
     from ..diagnose.live import Watcher
 
-__all__ = ["command"]
+__all__ = ["command", "refuse_with_pid", "say_attached"]
 
 
 class _Payload(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -47,6 +47,27 @@ deny_io_uring = click.option(
     "--deny-io-uring", is_flag=True, help="Make io_uring unavailable to the command: it then uses calls that are seen."
 )
 one_core = click.option("--one-core", is_flag=True, help="Confine the command to one core: tracing costs less.")
+
+
+def refuse_with_pid(context: click.Context, given: Mapping[str, object]) -> None:
+    """Complain of options that make no sense for programs that run already: option and what was given."""
+    for option, value in given.items():
+        if value:
+            raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
+
+
+def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:
+    """What tells the user that the programs are followed now."""
+    from ..trace import run
+
+    which = f"pid {pids[0]}" if len(pids) == 1 else f"pids {', '.join(map(str, pids))}"
+    what = "it" if len(pids) == 1 else "them"
+    return lambda: run.say(f"wallsocket: attached to {which}; Ctrl-C ends the recording, not {what}")
+
+
+class _Usage(click.Command):
+    def collect_usage_pieces(self, context: click.Context) -> list[str]:
+        return ["[OPTIONS]", "-p PID | -- COMMAND [ARGUMENT]..."]
 
 
 class _Watch:
@@ -93,7 +114,8 @@ class _Watch:
         self.told = (self.told or 0) + 1
 
 
-@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.command(cls=_Usage, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@options.pid("Attach to this running process, and let it run on afterwards; may be given several times.", multiple=True)
 @options.output("Write the recording to this file.")
 @options.overwrite
 @options.lab
@@ -107,8 +129,11 @@ class _Watch:
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
 @click.option("--no-kernel", is_flag=True, help="Do not look at the sockets themselves.")
 @click.option("--no-lines", is_flag=True, help="Do not look for source lines.")
-@click.argument("arguments", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("arguments", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
 def command(
+    context: click.Context,
+    pid: tuple[int, ...],
     output: Path | None,
     overwrite: bool,
     lab: bool,
@@ -124,17 +149,39 @@ def command(
     no_lines: bool,
     arguments: tuple[str, ...],
 ) -> int:
-    """Run a program and record its sockets.
+    """Run a program, or attach to a running one, and record its sockets.
+
+    \b
+    wallsocket trace -- ./server --port 80
+    wallsocket trace -p 4711 --for 10s
 
     Calls with their source lines, the kernel's view of each socket and, with --lab or as root, the packets go into one
-    file; see `wallsocket show` and `wallsocket explain`. The exit status is the command's.
+    file; see `wallsocket show` and `wallsocket explain`. The exit status is the command's; with -p it is 0, or that of
+    the first PID if it ends meanwhile. Ctrl-C ends the recording, and a program that was attached to runs on.
     """
     from ..trace import places, run
 
+    if pid:
+        if arguments:
+            raise click.UsageError("give a command or -p PID, not both", context)
+        refuse_with_pid(
+            context,
+            {
+                "--lab": lab,
+                "-u": user,
+                "--kill": kill,
+                "--deny-io-uring": deny_io_uring,
+                "--one-core": one_core,
+            },
+        )
+    elif not arguments:
+        raise click.UsageError("no command given; write -- COMMAND, or -p PID for a program that runs", context)
+
     def main_ended(status: int, left: int) -> None:
         if not quiet:
+            who, whose = (f"process {pid[0]}", "the processes") if pid else ("the command", "its processes")
             run.say(
-                f"wallsocket: the command has ended ({status}); {left} of its processes still run and are recorded; "
+                f"wallsocket: {who} has ended ({status}); {left} of {whose} still run and are recorded; "
                 "Ctrl-C ends the recording, not them"
             )
 
@@ -150,22 +197,22 @@ def command(
             printer.print_rows(rows)
         watch.take(rows)
 
-    result = run.run(
-        arguments,
-        output=output,
-        replace=overwrite,
-        lab=lab,
-        payload=None if payload < 0 else payload,
-        live=show,
-        for_s=for_s,
-        one_core=one_core,
-        deny_io_uring=deny_io_uring,
-        kill=kill,
-        user=user,
-        samples=not no_kernel,
-        lines=not no_lines,
-        on_main_end=main_ended,
-    )
+    common: dict[str, Any] = {
+        "output": output,
+        "replace": overwrite,
+        "payload": None if payload < 0 else payload,
+        "live": show,
+        "for_s": for_s,
+        "samples": not no_kernel,
+        "lines": not no_lines,
+        "on_main_end": main_ended,
+    }
+    if pid:
+        result = run.attach(pid, on_attached=None if quiet else say_attached(pid), **common)
+    else:
+        result = run.run(
+            arguments, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common
+        )
     if result.failure is not None and quiet:
         run.say(f"wallsocket: {result.failure}")
     if not quiet:

@@ -201,9 +201,10 @@ class Flow:
 class Turn:
     """A run of reads with no write between them, and what followed."""
 
-    __slots__ = ("answered", "before_last", "bytes", "filled", "first", "last", "looked_again", "reads")
+    __slots__ = ("answered", "before_last", "bytes", "filled", "first", "last", "looked_again", "reads", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = True) -> None:
+        self.whole = whole  #: no read before the first one is missing
         self.reads = 0
         self.bytes = 0
         self.filled = 0  #: reads that returned as many bytes as they asked for
@@ -319,8 +320,10 @@ class SocketFacts:
         "held",
         "id",
         "last",
+        "late",
         "listen",
         "listen_full",
+        "listening",
         "local",
         "long_waits",
         "options",
@@ -350,12 +353,14 @@ class SocketFacts:
         self.process = process
         self.family = -1
         self.type = -1
+        self.late = False  #: it lived before it was first seen: what was done with it until then is unknown
         self.local: Address | None = None
         self.remote: Address | None = None
         self.options: dict[tuple[int, int], deque[CallFacts]] = {}  #: setsockopt calls that succeeded
         self.bind: CallFacts | None = None
         self.bind_failed: CallFacts | None = None
         self.listen: CallFacts | None = None
+        self.listening: State | None = None  #: the first sample that shows it listening
         self.connect: CallFacts | None = None  #: the latest connect
         self.refused: CallFacts | None = None  #: the call through which ECONNREFUSED was seen
         self.accepts = 0
@@ -414,12 +419,19 @@ class SocketFacts:
 
     def in_force(self, level: int, name: int) -> int | None:
         """The value of an option in the latest sample that has it; ``None``: not sampled."""
+        value = self.sampled(level, name)
+        if value is None or len(value) < 4:
+            return None
+        # A struct timeval counts as set when any part of it is.
+        return int.from_bytes(value[:4], "little", signed=True) if len(value) == 4 else int(any(value))
+
+    def sampled(self, level: int, name: int) -> bytes | None:
+        """The bytes of an option in the latest sample that has it; ``None``: not sampled."""
         for state in (self.last, *reversed(self.transitions)):
             if state is not None and state.options:
                 for found_level, found_name, value in _options(state.options):
-                    if (found_level, found_name) == (level, name) and len(value) >= 4:
-                        # A struct timeval counts as set when any part of it is.
-                        return int.from_bytes(value[:4], "little", signed=True) if len(value) == 4 else int(any(value))
+                    if (found_level, found_name) == (level, name):
+                        return value
         return None
 
     @property
@@ -459,6 +471,7 @@ class Facts:
         self.reached: dict[tuple[str, int], int] = {}  #: (host, port) -> when anybody's connect last succeeded
         self.bound: dict[tuple[int, int, int], int] = {}  #: (process, type, port asked) -> when a bind last succeeded
         self.threads: dict[int, set[int]] = {}  #: process -> threads that made calls, or were seen to run
+        self.attached: dict[int, frozenset[int]] = {}  #: process that ran before the trace -> threads that it had then
         self.waiting_threads: dict[tuple[int, int], CallFacts] = {}  #: (process, thread) -> its unfinished call
         self.datagrams_to: dict[int, deque[CallFacts]] = {}  #: port -> latest datagrams sent there
         self._binders: dict[int, None] = {}
@@ -582,10 +595,14 @@ class Facts:
 
     def socket_at(self, process: int, number: int, at_ns: int) -> SocketFacts | None:
         """The socket behind a descriptor number at a time."""
+        row = self._descriptor_at(process, number, at_ns)
+        return self.sockets.get(row.socket) if row is not None else None
+
+    def _descriptor_at(self, process: int, number: int, at_ns: int) -> Descriptor | None:
         self._learn_descriptors()
         for row in reversed(self._descriptors.get((process, number), ())):
             if row.opened_ns <= at_ns and (row.closed_ns is None or at_ns <= row.closed_ns):
-                return self.sockets.get(row.socket)
+                return row
         return None
 
     def _learn_descriptors(self) -> None:
@@ -628,9 +645,10 @@ class Facts:
         """
         found = []
         for socket in self.binders():
-            if socket.listen is not None and socket.tcp and socket.local is not None:
+            if socket.tcp and socket.local is not None and (socket.listen is not None or socket.listening is not None):
                 ended = self.ended_ns(socket)
-                if socket.listen.entry_ns <= at_ns and (ended is None or ended > at_ns):
+                since_ns = socket.listen.entry_ns if socket.listen is not None else 0
+                if since_ns <= at_ns and (ended is None or ended > at_ns):
                     owner = f"{self.command(socket.process) or 'process'} (pid {self.pid(socket.process)})"
                     found.append(Listener(socket.local, owner, socket))
         host = self.host_sockets(call)
@@ -683,7 +701,7 @@ class Facts:
         return None
 
     def binders(self) -> list[SocketFacts]:
-        """Traced sockets that were bound by name or that listened: few even when there are many connections."""
+        """Traced sockets that were bound by name or that listen: few even when there are many connections."""
         return [self.sockets[number] for number in self._binders if number in self.sockets]
 
     def risen(self, *names: str) -> tuple[int, Proof | None]:
@@ -736,7 +754,7 @@ class Facts:
     def aborts(self, socket: SocketFacts) -> bool:
         """Whether the program asked for a reset at close: SO_LINGER on with a time of 0."""
         call = socket.option(SOL_SOCKET, SO_LINGER)
-        value = call.call.value if call is not None else None
+        value = call.call.value if call is not None else socket.sampled(SOL_SOCKET, SO_LINGER)
         return value is not None and len(value) >= 8 and value[:4] != bytes(4) and value[4:8] == bytes(4)
 
     def line(self, call: Call | None) -> str:
@@ -766,6 +784,9 @@ class Facts:
         row = self.tables.sockets.get(socket.id)
         if row is not None:
             socket.family, socket.type = row.family, row.type
+            if row.met_late and not socket.late:
+                socket.late = True
+                socket.turn.whole = False
             self._learn_ends(socket, row.local, row.remote)
 
     def _learn_ends(self, socket: SocketFacts, local: bytes | None, remote: bytes | None) -> None:
@@ -1077,6 +1098,9 @@ class Facts:
         socket.seen_ns = max(socket.seen_ns, state.at_ns)
         if state.state == CLOSE_WAIT and socket.tcp:
             socket.close_wait_since = socket.close_wait_since or state
+        if state.state == LISTEN and socket.listening is None:
+            socket.listening = state
+            self._binders[socket.id] = None
         waiting, limit = state.receive_queue, state.send_queue
         if state.state == LISTEN and waiting is not None and limit is not None and waiting > limit:
             fullest = socket.listen_full
@@ -1100,9 +1124,27 @@ class Facts:
             found.changes.append((counter.at_ns, self._counter_rows, counter.value, by))
 
     def see_fact(self, fact: Fact) -> None:
-        """What the kernel said of the host when a call failed."""
-        if fact.call is not None and len(self._facts) < _KEPT:
+        """What the kernel said of the host when a call failed, or of a process when it was attached to."""
+        self.now_ns = max(self.now_ns, fact.at_ns)
+        if fact.kind == "attached":
+            self._attached(fact)
+        elif fact.call is not None and len(self._facts) < _KEPT:
             self._facts.setdefault(fact.call, []).append(fact)
+
+    def _attached(self, fact: Fact) -> None:
+        found = _json_object(fact.value)
+        process, threads = found.get("process"), found.get("threads")
+        if not isinstance(process, int) or process not in self.tables.processes:
+            return
+        if isinstance(threads, list):
+            self.attached[process] = frozenset(tid for tid in threads[:1024] if isinstance(tid, int))
+        for epoll in _objects(found.get("epolls")):
+            for watch in _objects(epoll.get("watches")):
+                number, events = watch.get("fd"), watch.get("events")
+                row = self._descriptor_at(process, number, fact.at_ns) if isinstance(number, int) else None
+                if row is not None and isinstance(events, int):
+                    socket = self.socket(row.socket, process)
+                    socket.epoll_events, socket.event_loop = events, True
 
     def see_mark(self, mark: Mark) -> None:
         """Something that was no call."""
@@ -1165,6 +1207,18 @@ def _json_list(text: str) -> list[Any]:
     except (ValueError, RecursionError):
         return []
     return found if isinstance(found, list) else []
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [each for each in value[:10_000] if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 _INTERPRETERS = ("python", "node", "ruby", "perl", "php", "java", "sh", "bash", "dash")

@@ -475,7 +475,10 @@ class _Queues:
 
     def __init__(self, timeline: Timeline, conversation: Conversation) -> None:
         self._known = [
-            (socket := conversation.socket_of(side)) is not None and timeline.tracks[socket].tcp for side in (0, 1)
+            (socket := conversation.socket_of(side)) is not None
+            and timeline.tracks[socket].tcp
+            and not timeline.tracks[socket].socket.met_late
+            for side in (0, 1)
         ]
         self._arrived = [0, 0]
         self._taken = [0, 0]

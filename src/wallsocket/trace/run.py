@@ -1,7 +1,7 @@
-"""Running a command under the trace: starts the guardian, writes what it says into a recording, tells how it ended.
+"""Tracing a command or running programs: starts the guardian, writes what it says into a recording, tells how it ended.
 
 The guardian (``wallsocket-guardian``, a program of its own) traces; this process only writes. It may die at any time:
-the guardian lets the command run on, unrecorded.
+the guardian lets the command run on, unrecorded, and lets go of programs that ran before.
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ from typing import Any, Final
 import msgspec
 
 from ..errors import NotAvailable, NotPermitted, NotStarted, RecordingError, UsageError
+from . import attach as attaching
 from . import places
 from .recording import Writer
 
-__all__ = ["DEFAULT_PAYLOAD", "RunResult", "guardian_path", "run"]
+__all__ = ["DEFAULT_PAYLOAD", "RunResult", "attach", "guardian_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
 #: "All" payload: more than one call can move (read(2): 0x7ffff000 bytes).
 _ALL_PAYLOAD: Final = 1 << 31
+#: How long the guardian may need to let go of the programs that it is attached to; it gives up after a second itself.
+_LET_GO_S: Final = 3.0
 #: What a kill of this process may cost, at most.
 _COMMIT_INTERVAL_S: Final = 0.2
 #: Small enough that no memory is mapped for it.
@@ -53,8 +56,10 @@ class RunResult(msgspec.Struct, frozen=True):
 
     Attributes:
         path: the recording, or ``None`` when it could not be written to its end for want of disk space before the start.
-        exit_status: of the command, 128 + signal as a shell has it; 0 when it still runs.
+        exit_status: of the command, or of the first program attached to, 128 + signal as a shell has it; 0 when it still
+            runs.
         end: ``exit`` (it ended), ``time limit`` or ``interrupted`` (it runs on, unrecorded), ``killed`` (by ``--kill``).
+        attached: the programs ran before.
         failure: why the recording is incomplete, or ``None``.
         calls: calls recorded. sockets: sockets seen. lost: rows that were lost.
         stops: ptrace stops that system calls of the command made.
@@ -74,6 +79,7 @@ class RunResult(msgspec.Struct, frozen=True):
     added_ns_per_call: int
     duration_ns: int
     missing: dict[str, str]
+    attached: bool = False
 
 
 def guardian_path() -> Path:
@@ -134,27 +140,7 @@ def run(
     guardian = guardian_path()
     credentials = _credentials(user)
     program = _program(command[0], privileged=os.geteuid() == 0)
-    path = output if output is not None else places.new_path(command[0])
-    origin_ns = time.monotonic_ns()
-    writer = Writer(
-        path,
-        meta={
-            "version": _version(),
-            "command": json.dumps(list(command)),
-            "machine": platform.machine(),
-            "release": platform.release(),
-            "started_monotonic_ns": str(origin_ns),
-            "started_realtime_ns": str(time.time_ns()),
-            "payload": "all" if payload is None else "none" if payload == 0 else str(payload),
-            "lab": "yes" if lab else "no",
-            "calls": "yes",
-            "kernel": "yes" if samples else "not asked for",
-            "lines": "yes" if lines else "not asked for",
-        },
-        replace=replace,
-    )
     order = {
-        "origin_ns": origin_ns,
         "payload": _ALL_PAYLOAD if payload is None else payload,
         "samples": samples,
         "lines": lines,
@@ -162,12 +148,95 @@ def run(
         "one_core": one_core,
         "lab": lab,
         "program": program,
+        "attach": [],
         "ignored_internal": _ignored_internal(),
         "user": credentials,
     }
-    try:
+    path = output if output is not None else places.new_path(command[0])
+    with _writer(path, command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill)
         return recorder.run(guardian, order, command, for_s)
+
+
+def attach(
+    pids: Sequence[int],
+    *,
+    output: Path | None = None,
+    replace: bool = False,
+    payload: int | None = DEFAULT_PAYLOAD,
+    live: Callable[[Rows], None] | None = None,
+    for_s: float | None = None,
+    samples: bool = True,
+    lines: bool = True,
+    on_attached: Callable[[], None] | None = None,
+    on_main_end: Callable[[int, int], None] | None = None,
+) -> RunResult:
+    """Record the sockets of programs that run already, until they end, the time is over, or this process is interrupted.
+
+    All their threads are followed, and the processes that they start meanwhile. They run on afterwards as before.
+
+    Args:
+        pids: the processes.
+        output, replace, payload, live, for_s, samples, lines: as of :func:`run`.
+        on_attached: called when all of them are followed: what they do from now on is recorded.
+        on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
+
+    Raises:
+        NotPermitted: attaching is refused; the text says by what.
+        NotAvailable: another tracer has it, or it is a 32-bit program.
+        UsageError: there is no such process.
+        RecordingError: the recording cannot be made.
+    """
+    if not pids:
+        raise UsageError("no process given; write: wallsocket trace -p PID")
+    guardian = guardian_path()
+    targets = {target.pid: target for target in map(attaching.target, pids)}
+    first = next(iter(targets.values()))
+    order = {
+        "payload": _ALL_PAYLOAD if payload is None else payload,
+        "samples": samples,
+        "lines": lines,
+        "deny_io_uring": False,
+        "one_core": False,
+        "lab": False,
+        "program": None,
+        "attach": list(targets),
+        "ignored_internal": [],
+        "user": None,
+    }
+    path = output if output is not None else places.new_path(first.name)
+    with _writer(path, first.command, order, replace=replace) as (writer, origin_ns):
+        recorder = _Recorder(
+            writer, origin_ns, live, on_main_end, kill=False, attach=len(targets), on_attached=on_attached
+        )
+        return recorder.run(guardian, order, (), for_s)
+
+
+@contextlib.contextmanager
+def _writer(
+    path: Path, command: Sequence[str], order: Mapping[str, Any], *, replace: bool
+) -> Iterator[tuple[Writer, int]]:
+    """A new recording, and the moment on CLOCK_MONOTONIC that its times count from; closed if recording fails."""
+    origin_ns = time.monotonic_ns()
+    payload = order["payload"]
+    meta = {
+        "version": _version(),
+        "command": json.dumps(list(command)),
+        "machine": platform.machine(),
+        "release": platform.release(),
+        "started_monotonic_ns": str(origin_ns),
+        "started_realtime_ns": str(time.time_ns()),
+        "payload": "all" if payload == _ALL_PAYLOAD else "none" if payload == 0 else str(payload),
+        "lab": "yes" if order["lab"] else "no",
+        "calls": "yes",
+        "kernel": "yes" if order["samples"] else "not asked for",
+        "lines": "yes" if order["lines"] else "not asked for",
+    }
+    if order["attach"]:
+        meta["attached"] = json.dumps(order["attach"])
+    writer = Writer(path, meta=meta, replace=replace)
+    try:
+        yield writer, origin_ns
     except BaseException:
         with contextlib.suppress(RecordingError):
             writer.finish({})
@@ -261,7 +330,12 @@ class _Recorder:
         on_main_end: Callable[[int, int], None] | None,
         *,
         kill: bool,
+        attach: int = 0,
+        on_attached: Callable[[], None] | None = None,
     ) -> None:
+        self._attached = attach > 0
+        self._awaited = attach  #: processes that are still to be attached to
+        self._on_attached = on_attached
         self._writer = writer
         self._origin_ns = origin_ns
         self._live = live
@@ -270,6 +344,7 @@ class _Recorder:
         self._control: socket.socket | None = None
         self._failure: str | None = None
         self._status: int | None = None
+        self._complete = False
         self._not_started: tuple[str, int] | None = None
         self._meta: dict[str, str] = {}
         self._calls = 0
@@ -288,7 +363,12 @@ class _Recorder:
             try:
                 os.set_inheritable(rows_write, True)
                 os.set_inheritable(theirs.fileno(), True)
-                order = {**order, "rows_fd": rows_write, "control_fd": theirs.fileno()}
+                order = {
+                    **order,
+                    "origin_ns": self._origin_ns,
+                    "rows_fd": rows_write,
+                    "control_fd": theirs.fileno(),
+                }
                 pid = _start_guardian(guardian, [json.dumps(order), *command])
             finally:
                 os.close(rows_write)
@@ -316,7 +396,9 @@ class _Recorder:
                 if deadline is not None and now >= deadline:
                     deadline = None
                     self._stop("time limit")
-            if self._status is not None or self._not_started is not None:
+            if self._attached:
+                _wait_for(pid, _LET_GO_S)
+            elif self._status is not None or self._not_started is not None:
                 os.waitpid(pid, 0)
         return self._finish()
 
@@ -330,6 +412,11 @@ class _Recorder:
             self._calls = max(self._calls, max(map(_ID, tables["call"])))
         if "socket" in tables:
             self._sockets = max(self._sockets, max(map(_ID, tables["socket"])))
+        if self._awaited:
+            # Of a process as a whole, not of a thread of it: the last thing that is said of attaching to it.
+            self._awaited -= sum(mark[3] is None and mark[4] == "attached" for mark in tables.get("mark", ()))
+            if not self._awaited and self._on_attached is not None:
+                self._on_attached()
         if self._live is not None:
             self._live(tables)
         for end in ends:
@@ -339,6 +426,8 @@ class _Recorder:
                     self._on_main_end(end[1], end[2])
             elif end[0] == "not started":
                 self._not_started = (end[1], end[2])
+            else:
+                self._complete = True
 
     def _guard(self, write: Callable[[], None]) -> None:
         """A recording that cannot be written must not cost the command its life or its exit status."""
@@ -351,8 +440,8 @@ class _Recorder:
 
     def _signalled(self, number: int, from_program: bool) -> None:
         """A signal for this process: what a program sent is for the command; what the terminal sent, it has got itself."""
-        if self._status is not None:
-            # The command has ended; what it started runs on. The user wants the recording to end.
+        if self._status is not None or self._attached:
+            # The command has ended, and what it started runs on; or it is none of ours. The recording is to end.
             self._stop("interrupted")
         elif from_program:
             self._command(b"s" + bytes([number]))
@@ -370,7 +459,8 @@ class _Recorder:
                 self._control.send(text)
 
     def _finish(self) -> RunResult:
-        duration_ns = time.monotonic_ns() - self._origin_ns
+        # The guardian knows when it stopped recording; of a command that ended, the end of its last row is the end.
+        duration_ns = int(self._meta.get("ended_ns", time.monotonic_ns() - self._origin_ns))
         if self._not_started is not None:
             # Nothing was recorded that is worth a file.
             with contextlib.suppress(RecordingError):
@@ -379,8 +469,12 @@ class _Recorder:
                 self._writer.path.unlink(missing_ok=True)
             raise _start_error(*self._not_started)
         end = self._end
-        if self._status is None and not self._stopping:
-            end = "guardian died"
+        exit_status = 0 if self._status is None else self._status
+        if self._attached and not self._complete:
+            end, exit_status = "guardian died", 2
+            self._failure = self._failure or "the tracing program was killed; the recorded program runs on"
+        elif not self._attached and self._status is None and not self._stopping:
+            end, exit_status = "guardian died", 128 + signal.SIGKILL
             self._failure = self._failure or "the tracing program was killed, and the command with it"
         meta = {
             **self._meta,
@@ -397,9 +491,7 @@ class _Recorder:
         }
         return RunResult(
             path=self._writer.path,
-            exit_status=(128 + signal.SIGKILL if end == "guardian died" else 0)
-            if self._status is None
-            else self._status,
+            exit_status=exit_status,
             end=end,
             failure=self._failure,
             calls=self._calls,
@@ -409,6 +501,7 @@ class _Recorder:
             added_ns_per_call=int(self._meta.get("added_ns_per_call", "0")),
             duration_ns=duration_ns,
             missing=missing,
+            attached=self._attached,
         )
 
 
@@ -425,6 +518,8 @@ def _start_error(step: str, number: int) -> Exception:
             f"the kernel refuses the filter that tracing needs (seccomp(2): {reason}): "
             f"{refusal.seccomp_filter(number, calls='seccomp')}; wallsocket doctor says more"
         )
+    if step.startswith("attach "):
+        return attaching.refusal(int(step.removeprefix("attach ")), number)
     if step.startswith("lab"):
         what = step.partition(": ")[2] or "a private network"
         return NotPermitted(
@@ -453,6 +548,13 @@ def _start_guardian(guardian: Path, arguments: list[str]) -> int:
         return os.posix_spawn(
             guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.before
         )
+
+
+def _wait_for(pid: int, seconds: float) -> None:
+    """Wait for a child to end, but not for ever: what keeps it is not worth more."""
+    deadline = time.monotonic() + seconds
+    while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 @contextlib.contextmanager
@@ -505,11 +607,12 @@ class _signals:
 def describe(result: RunResult, findings: int | None = None) -> str:
     """The summary for people, at most 15 lines."""
     milliseconds = result.duration_ns / 1e6
+    who = "program" if result.attached else "command"
     lines = [
         f"wallsocket: {result.calls} calls on {result.sockets} sockets in {milliseconds:,.0f} ms"
         + {"exit": f"; exit status {result.exit_status}", "guardian died": ""}.get(
             result.end,
-            f"; recording ended: {result.end}, the command runs on"
+            f"; recording ended: {result.end}, the {who} runs on"
             if result.end != "killed"
             else "; the command was ended",
         )

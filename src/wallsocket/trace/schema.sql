@@ -36,6 +36,7 @@ CREATE TABLE socket (
     cookie     INTEGER,            -- SO_COOKIE
     inode      INTEGER,            -- as in /proc/PID/fd
     origin     TEXT NOT NULL,      -- 'socket' 'socketpair' 'accept' 'inherited' 'received' (SCM_RIGHTS) 'pidfd' 'seen'
+                               --   'attached': it was there when the trace began, what happened before is unknown
     call       INTEGER,            -- call.id that made it
     parent     INTEGER,            -- socket.id: the listener it was accepted from, or the other half of a socketpair
     local      BLOB,               -- struct sockaddr, the last known
@@ -51,7 +52,7 @@ CREATE TABLE descriptor (
     process    INTEGER NOT NULL,
     number     INTEGER NOT NULL,
     socket     INTEGER NOT NULL,
-    origin     TEXT NOT NULL,      -- 'call' 'dup' 'fork' 'exec' 'received' 'inherited'
+    origin     TEXT NOT NULL,      -- 'call' 'dup' 'fork' 'exec' 'received' 'inherited' 'attached'
     opened_ns  INTEGER NOT NULL,
     closed_ns  INTEGER,
     cloexec    INTEGER             -- 1 close-on-exec, 0 not, NULL unknown
@@ -84,7 +85,8 @@ CREATE TABLE call (
                                    --   of AF_INET without its padding
     value    BLOB,                 -- what else a pointer held: option value, poll set, control messages …
     length   INTEGER,              -- bytes asked to be sent or offered for receiving
-    offset   INTEGER,              -- stream position of the first byte moved, per socket and direction (stream sockets)
+    offset   INTEGER,              -- stream position of the first byte moved, per socket and direction (stream sockets);
+                                   --   NULL when bytes may have moved before the socket was first seen
     payload  BLOB,                 -- the first bytes moved, up to the limit in meta.payload
     flags    INTEGER,              -- returned msg_flags of recvmsg, else NULL
     source   INTEGER,              -- source.id
@@ -126,12 +128,12 @@ CREATE TABLE counter (
     value INTEGER NOT NULL
 );
 
--- What the kernel said about the host when a call failed.
+-- What the kernel said about the host when a call failed, and about a process when it was attached to.
 CREATE TABLE fact (
     id    INTEGER PRIMARY KEY,
     at_ns INTEGER NOT NULL,
-    call  INTEGER,                   -- the call that failed
-    kind  TEXT NOT NULL,             -- 'sockets' 'routes' 'addresses' 'sysctls' 'limits' 'not looked up'
+    call  INTEGER,                   -- the call that failed, or NULL
+    kind  TEXT NOT NULL,             -- 'sockets' 'routes' 'addresses' 'sysctls' 'limits' 'not looked up' 'attached'
     value TEXT NOT NULL              -- JSON, shapes: docs/recording.md
 );
 
@@ -142,6 +144,7 @@ CREATE TABLE mark (
     process INTEGER,
     tid     INTEGER,
     kind    TEXT NOT NULL,           -- 'exec' 'signal' 'stopped' 'continued' 'io_uring' '32-bit' 'lost' 'blind' 'target', of inspect 'runs'
+                                     --   'attached'
     text    TEXT NOT NULL
 );
 

@@ -38,6 +38,8 @@ def verdict(timeline: Timeline, track: Track) -> str:
         parts.append(f"{_sent(track)}, {_received(track)}")
     if track.drops:
         parts.append(f"{track.drops} dropped by the kernel")
+    if track.socket.origin == "attached":
+        parts.append("it was open before the trace")
     return "; ".join(part for part in parts if part)
 
 
@@ -56,12 +58,14 @@ def _received(track: Track) -> str:
 def _listener(track: Track) -> str:
     end = "closed" if track.closed else _left_open(track)
     backlog = f", backlog {track.backlog}" if track.backlog is not None else ""
+    if track.socket.origin == "attached":
+        end += "; it was open before the trace"
     return f"listened{backlog}, accepted {amount(track.accepted, 'connection')}; {end}"
 
 
 def _tcp_end(timeline: Timeline, track: Track) -> str:
     failed = track.failed
-    connected = track.connected or bool(track.sent or track.received)
+    connected = track.connected or bool(track.sent or track.received) or track.has_been(TcpState.ESTABLISHED)
     if failed is not None and timeline.role(failed) is Role.CONNECT and not connected:
         assert failed.errno is not None
         return f"could not connect: {naming.error(failed.errno)}"

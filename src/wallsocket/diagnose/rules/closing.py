@@ -10,10 +10,12 @@ from ...events import Moment
 from ..facts import CallFacts, Facts, SocketFacts, state_name, state_proof
 from ..finding import CannotTell, Proof
 from ..rule import Evidence, Rule
-from ..vocabulary import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, WRITES
+from ..vocabulary import CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, TIME_WAIT, WRITES
 
 __all__ = ["RULES"]
 
+#: States of a socket whose own side was shut down.
+_SHUT = (FIN_WAIT1, FIN_WAIT2, TIME_WAIT, LAST_ACK, CLOSING)
 #: Content types of TLS records with the major version that follows (RFC 8446, section 5.1).
 _TLS = tuple(bytes((kind, 3)) for kind in (20, 21, 22, 23))
 #: What an interpreter closes so shortly before its end is closed by its end.
@@ -160,7 +162,12 @@ class WriteAfterPeerClosed(Rule):
         if any(how in socket.shut and socket.shut[how].end_ns <= failed.entry_ns for how in (1, 2)):
             return
         peer = facts.peer(socket)
+        if socket.late and any(state.state in _SHUT for state in socket.transitions if state.at_ns <= failed.entry_ns):
+            return
         signs = self._signs(facts, socket, peer, failed)
+        if socket.late and not socket.tcp:
+            yield self.cannot_tell("calls", "the program may have shut its own side before the trace began")
+            return
         if not signs:
             if peer is None and socket.tcp:
                 yield self.cannot_tell("peer", "nothing recorded says whether the peer closed before the write failed")
@@ -245,6 +252,7 @@ class CloseWait(Rule):
         if not group or group[0] is not socket:
             return
         pictures = facts.pictures
+        late = not pictures and any(one.late for one in group)
         moved_on = any(self._moved_on(facts, one) for one in group)
         if len(group) < self._MANY and (pictures or not moved_on):
             return
@@ -269,14 +277,15 @@ class CloseWait(Rule):
             self,
             oldest.at_ns,
             f"{number} been in CLOSE_WAIT for up to {age_s:.1f} s: the peers closed, "
-            f"{facts.command(socket.process) or 'the program'} read the end and did not close"
+            f"{facts.command(socket.process) or 'the program'} {'' if late else 'read the end and '}did not close"
             f"{f' (socket {made.id} was made by call {made.call})' if made is not None and made.call else ''}.",
             rows,
             call=last.call if last is not None else None,
             socket=socket.id,
             process=socket.process,
-            certainty="certain" if many and not pictures else "strong",
-            severity="error" if many else "warning",
+            certainty="certain" if many and not (pictures or late) else "strong",
+            # A pool of connections that were open before may notice a closed one only when it wants to use it.
+            severity="error" if many and not late else "warning",
             subjects=frozenset(one.id for one in group),
         )
 
@@ -301,7 +310,8 @@ class CloseWait(Rule):
             row = facts.tables.processes.get(socket.process)
             if row is None or row.ended_ns is None or row.ended_ns - ended > _FINAL_NS:
                 return False
-        if facts.pictures:
+        untouched = not (socket.reads.calls or socket.writes.calls or socket.reads.zero_run)
+        if facts.pictures or (socket.late and untouched):
             return socket.last is not None and socket.last.state == CLOSE_WAIT
         end = socket.reads.zero_last
         wrote = socket.writes.last

@@ -177,10 +177,12 @@ class AcceptQueueFull(Rule):
         lost = max(dropped, private)
         why = f"On {socket.local} {queue or 'the queue was full'}"
         why += f"; {lost} packets of new connections were dropped." if lost else "; further connections are dropped."
+        if not facts.pictures:
+            why += f" accept was called {socket.accepts} times{' since the trace began' if socket.late else ''}."
         yield Evidence(
             self,
             full.at_ns if full is not None else (last.at_ns if last is not None else 0),
-            why + f" accept was called {socket.accepts} times.",
+            why,
             rows,
             call=socket.listen.call if socket.listen is not None else None,
             socket=socket.id,

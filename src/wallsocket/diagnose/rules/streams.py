@@ -89,7 +89,7 @@ class OneRecvPerMessage(Rule):
         if socket.tcp and last.exit is not None and last.exit.state == CLOSE:
             return
         declared = _declared(turn)
-        one_read = turn.reads == 1
+        one_read = turn.reads == 1 and turn.whole
         until_short = turn.filled == turn.reads - 1 and last.moved < (last.call.length or 0)
         if not (one_read or until_short or declared):
             return
@@ -184,7 +184,7 @@ class OneRecvPerMessage(Rule):
         refused = _begins(turn.answered).lower().startswith((b"-err", b"err", b"4", b"5"))
         records = cut is not None and asked > 0 and last.moved == asked and cut[2] % asked == 0
         # An event loop reads piece by piece for a parser, which may refuse what it has seen so far.
-        reply = turn.answered is not None and turn.reads == 1
+        reply = turn.answered is not None and turn.reads == 1 and turn.whole
         if cut is not None and reply and not (refused or records or socket.event_loop):
             return "certain"
         return "strong"
@@ -208,6 +208,9 @@ def _declared(turn: Turn) -> bool:
 
 def _cut(facts: Facts, socket: SocketFacts, peer: SocketFacts, last: CallFacts) -> tuple[CallFacts, int, int] | None:
     """The peer's write in which the last read ended, how much of it was read, and its size."""
+    if socket.late:
+        # Bytes may have been read before: which position a read is at is unknown.
+        return None
     position = (last.call.offset if last.call.offset is not None else socket.reads.bytes - last.moved) + last.moved
     ended = facts.ended_ns(socket) or facts.now_ns
     writes = list(peer.recent_writes)
@@ -257,7 +260,7 @@ class ShortSendIgnored(Rule):
         ended = facts.left_ns(socket)
         if peer is not None:
             gone = facts.ended_ns(peer)
-            if gone is not None and gone < ended and peer.reads.bytes < socket.writes.bytes:
+            if gone is not None and gone < ended and (peer.late or peer.reads.bytes < socket.writes.bytes):
                 return
         call = short.call.call
         rows = [short.call.proof()]
@@ -267,7 +270,7 @@ class ShortSendIgnored(Rule):
             f"{short.call.name} took {call.result} of {call.length} bytes; of the other {short.owed} "
             f"{f'at most {short.offered} were' if short.offered else 'none was'} offered again."
         )
-        if peer is not None:
+        if peer is not None and not peer.late:
             why += f" The peer read {peer.reads.bytes} bytes in all."
         yield Evidence(
             self,
@@ -445,7 +448,9 @@ class BothWait(Rule):
             rows.append(call.proof(f"{name}: {call.text()}"))
             queued = f"{state.receive_queue} bytes to read, {state.send_queue or 0} on the way out"
             rows.append(state_proof(state, f"socket {socket.id}: {queued}"))
-            alone &= len(facts.threads.get(call.call.process, ())) == 1
+            process = call.call.process
+            known = facts.threads.get(process, set()) | facts.attached.get(process, frozenset())
+            alone &= len(known) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if reading:
             title, why = "both ends wait for the other in recv", "both queues are empty"
