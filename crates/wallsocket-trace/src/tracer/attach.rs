@@ -91,32 +91,33 @@ impl Tracer {
     pub fn take_over(&mut self, seized: &[Seized]) {
         self.attached = true;
         let mut sleeping = Sleeping::default();
-        for process in seized {
+        for found in seized {
             let table = Rc::new(RefCell::new(Table::default()));
-            let Some(first) = process.threads.first() else {
+            let Some(first) = found.threads.first() else {
                 continue;
             };
-            let id = self.new_process(process.pid, None, Rc::clone(&table), *first);
-            for tid in &process.threads {
+            let id = self.new_process(found.pid, None, Rc::clone(&table), *first);
+            for tid in &found.threads {
                 let mut thread = Thread::new(id, Rc::clone(&table));
-                thread.slept = sleeping.in_call(process.pid, *tid);
+                thread.slept = sleeping.in_call(found.pid, *tid);
                 thread.fresh = true;
                 self.threads.insert(*tid, thread);
             }
             if let Some(process) = self.processes.get_mut(&id) {
-                process.threads = seized_threads(seized, process.row.pid);
+                process.threads = found.threads.iter().copied().collect();
                 process.every_call = true;
                 process.refuses_filters = true;
-                process.row.command = super::arguments_of(process.row.pid);
-                process.row.executable = super::executable_of(process.row.pid);
+                process.row.command = super::arguments_of(found.pid);
+                process.row.executable = super::executable_of(found.pid);
                 self.sink.send(&Row::Process(process.row.clone()));
             }
             if self.main_pid == 0 {
-                self.main_pid = process.pid;
+                self.main_pid = found.pid;
             }
         }
         let stopped = self.stop_all();
-        let ids: Vec<u32> = self.processes.keys().copied().collect();
+        let mut ids: Vec<u32> = self.processes.keys().copied().collect();
+        ids.sort_unstable();
         for id in ids {
             self.take_stock(id);
         }
@@ -351,14 +352,6 @@ impl Thread {
         self.resumed |= matches!(found, Ok(Some(_)));
         found
     }
-}
-
-fn seized_threads(seized: &[Seized], pid: i32) -> HashSet<i32> {
-    seized
-        .iter()
-        .filter(|process| process.pid == pid)
-        .flat_map(|process| process.threads.iter().copied())
-        .collect()
 }
 
 fn entry_of(interrupted: &Interrupted) -> Entry {
