@@ -121,7 +121,7 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
 
     \b
     wallsocket lab run --loss 5% --delay 50ms \\
-        server='redis-server --bind 0.0.0.0' client='redis-cli -h server ping'
+        server='redis-server --protected-mode no' client='redis-cli -h server ping'
     """
     wanted: dict[str, str] = {}
     for text in programs:

@@ -5,7 +5,7 @@
     from wallsocket import lab
 
     with lab.hosts("client", "server", loss="5%", delay="50ms") as (client, server):
-        with server.popen("redis-server --bind 0.0.0.0 --save ''"):
+        with server.popen("redis-server --protected-mode no --save ''"):
             client.run("redis-cli -h server ping", check=True)
 """
 

@@ -5,7 +5,7 @@
     seed = 7
 
     [hosts.server]
-    run = "redis-server --bind 0.0.0.0"
+    run = "redis-server --protected-mode no"
     [hosts.client]
 
     [[links]]
