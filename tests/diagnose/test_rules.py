@@ -624,9 +624,19 @@ def waiting(story: Story, name: str, queue: int, **more: Any) -> tuple[int, int]
     return server, client
 
 
+def accepted_from(story: Story, socket: int) -> int:
+    """The listener, seen from its beginning, that gave a socket."""
+    listener = story.socket(story.made[socket]["process"], ("127.0.0.1", 80), None)
+    story.call("listen", listener, a=5)
+    story.made[socket] |= {"origin": "accept", "parent": listener}
+    return listener
+
+
 def test_both_in_recv_with_nothing_on_the_way() -> None:
     story = Story()
-    waiting(story, "recvfrom", 0)
+    server, _ = waiting(story, "recvfrom", 0)
+    assert story.diagnosis().findings[0].certainty == "strong"  # what the listener gave it on its way is unknown
+    accepted_from(story, server)
     finding = story.diagnosis().findings[0]
     assert (finding.rule, finding.certainty) == ("both-wait", "certain")
     assert finding.title == "both ends wait for the other in recv"
@@ -762,7 +772,36 @@ def test_pictures_are_judged_by_their_own_rules_only() -> None:
 def test_pictures_show_a_deadlock() -> None:
     story = picture()
     waiting(story, "recvfrom", 0)
+    assert story.found() == ["both-wait strong error"]  # the sockets were not asked for their time limits
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, ["both-wait certain error"]), (5, [])])
+def test_pictures_show_the_time_limits_of_sockets(seconds: int, expected: list[str]) -> None:
+    story = picture()
+    ends = waiting(story, "recvfrom", 0)
+    for end in ends:
+        limits = b"".join(struct.pack("<HHHqq", 1, option, 16, seconds, 0) for option in (20, 21))
+        story.state(end, receive=0, send=0, options=limits)
+    story.now += 2 * S
+    assert story.found() == expected
+
+
+def test_a_thread_that_was_seen_to_run_may_end_the_wait() -> None:
+    story = picture()
+    waiting(story, "recvfrom", 0)
+    story.add("mark", story.now, 1, 4711, "runs", "was in no call that waits")
+    diagnosis = story.diagnosis()
+    assert diagnosis.findings == ()
+    assert [question.missing for question in diagnosis.cannot_tell] == ["threads"]
+
+
+def test_an_accepted_socket_has_its_listeners_limit() -> None:
+    story = Story()
+    server, _ = waiting(story, "recvfrom", 0)
+    listener = accepted_from(story, server)
     assert story.found() == ["both-wait certain error"]
+    story.call("setsockopt", listener, a=1, b=socket.SO_RCVTIMEO, value=struct.pack("<qq", 5, 0), tid=5)
+    assert story.found() == []
 
 
 def test_pictures_show_a_full_accept_queue() -> None:

@@ -354,7 +354,7 @@ class BothWait(Rule):
         if not socket.stream or not (socket.waiting or socket.long_waits):
             return
         for kind, option in ((READS, SO_RCVTIMEO), (WRITES, SO_SNDTIMEO)):
-            waits = [] if _limited(socket, option) else _waits(socket, kind)
+            waits = [] if _limited(facts, socket, option) else _waits(socket, kind)
             if not waits:
                 continue
             peer = facts.peer(socket)
@@ -364,7 +364,7 @@ class BothWait(Rule):
                 if since is not None and _until(facts, waiting[-1]) - since >= LONG_WAIT_NS:
                     yield self.cannot_tell("peer", "the other end of a waiting connection was not traced")
                 continue
-            if peer.id < socket.id or _limited(peer, option):
+            if peer.id < socket.id or _limited(facts, peer, option):
                 continue
             pairs = [(mine, theirs) for mine in waits for theirs in _waits(peer, kind)]
             for mine, theirs in reversed(pairs):
@@ -387,7 +387,7 @@ class BothWait(Rule):
                 if self._others(facts, mine, theirs):
                     yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
                     break
-                known = all(wait.name in POLL_CALLS or _limited(end, option) is False for end, wait, _ in ends)
+                known = all(wait.name in POLL_CALLS or _limited(facts, end, option) is False for end, wait, _ in ends)
                 yield self._evidence(facts, *ends, waited_ns, kind is READS, known)
                 break
 
@@ -499,13 +499,22 @@ def _while_waiting(wait: CallFacts) -> State | None:
     return wait.during or wait.entry or wait.before
 
 
-def _limited(socket: SocketFacts, option: int) -> bool | None:
-    """Whether its waits have a time limit; ``None``: nobody saw it set, and the socket was not asked."""
+def _limited(facts: Facts, socket: SocketFacts, option: int) -> bool | None:
+    """Whether its waits have a time limit; ``None``: it lived before it was seen, and was not asked."""
     call = socket.option(SOL_SOCKET, option)
     if call is not None:
         return any(call.call.value or b"")
     in_force = socket.in_force(SOL_SOCKET, option)
-    return None if in_force is None else bool(in_force)
+    if in_force is not None:
+        return bool(in_force)
+    row = facts.tables.sockets.get(socket.id)
+    if row is None or socket.late or facts.pictures:
+        return None
+    if row.origin == "accept":
+        # It has the options that its listener had (net/core/sock.c, sk_clone_lock).
+        listener = facts.sockets.get(row.parent) if row.parent is not None else None
+        return _limited(facts, listener, option) if listener is not None else None
+    return False if row.origin in ("socket", "socketpair") else None
 
 
 RULES = (OneRecvPerMessage, ShortSendIgnored, EndOfStreamIgnored, BothWait)
