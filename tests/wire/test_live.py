@@ -161,7 +161,7 @@ def test_an_interface_that_goes_away_ends_the_capture_with_one_line(pair: Pair, 
             while True:
                 capture.read(5.0)
 
-        with pytest.raises(InterfaceGone, match="eth0 went down while capturing"):
+        with pytest.raises(InterfaceGone, match="eth0 was removed while capturing"):
             read_on()
 
 

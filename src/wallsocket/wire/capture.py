@@ -121,7 +121,7 @@ class Capture:
             return error
         what = "went down"
         # One that is removed goes down first, and away some milliseconds later.
-        end = time.monotonic() + 0.1
+        end = time.monotonic() + 1.0
         while self.interface is not None and time.monotonic() < end:
             try:
                 interface(self.interface, self._host)
