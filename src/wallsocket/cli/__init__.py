@@ -6,19 +6,19 @@ used, and a command whose module is not installed is not listed. A command retur
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
-from click.shell_completion import CompletionItem
 
 from ..errors import NotStarted, WallsocketError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["main"]
 
@@ -68,7 +68,8 @@ _COULD_NOT_RUN: Final = 2
 
 @cache
 def _installed() -> frozenset[str]:
-    return frozenset(module.name for module in pkgutil.iter_modules(__path__))
+    # Not by pkgutil, whose import would be felt at each command.
+    return frozenset(name.partition(".")[0] for folder in __path__ for name in os.listdir(folder))
 
 
 def _available() -> dict[str, _Entry]:
@@ -104,6 +105,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = arguments[0]
         if not name.startswith("-") and name not in _available():
+            import difflib
+
             near = difflib.get_close_matches(name, _available(), 1)
             hint = f"did you mean {near[0]}?" if near else "wallsocket --help lists them"
             raise click.UsageError(f"no command {name!r}; {hint}")
@@ -119,6 +122,8 @@ class _Commands(click.Group):
                     formatter.write_dl(rows)
 
     def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         # From the table: click would import every command to ask for its help.
         commands = [
             CompletionItem(name, help=entry.help)
