@@ -131,12 +131,12 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
         if name in wanted:
             raise click.UsageError(f"the host {name!r} is named twice")
         wanted[name] = line
+    ended = _end_by_signal()
     from .. import lab
 
     settings = _given(values)
     if len(wanted) == 1 and settings:
         raise click.UsageError("a single host has no link that could be set")
-    _end_by_signal()
     with lab.hosts(*wanted, seed=seed or 0, ipv6=ipv6, **settings) as net:
         _publish(net, publish)
         started: list[Process] = []
@@ -152,6 +152,8 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
                     return _cannot_start(name, line, "command not found", 127)
                 except PermissionError as error:
                     return _cannot_start(name, line, error.strerror or "cannot be run", 126)
+            if ended:
+                return 128 + ended[0]
             last = started[-1].wait()
             early = [process.poll() for process in started[:-1]]
         finally:
@@ -179,14 +181,23 @@ def _end(programs: list[Process]) -> None:
             process.kill()
 
 
-def _end_by_signal() -> None:
-    """SIGTERM and SIGHUP end the command as Ctrl-C does: in order."""
+def _end_by_signal() -> list[int]:
+    """SIGTERM and SIGHUP end the command as Ctrl-C does: in order.
+
+    Python loses what a handler raises while it runs a callback of its own; so the signals that came are also returned, to be
+    looked at before waiting.
+    """
+    seen: list[int] = []
 
     def interrupt(number: int, _: Any) -> None:
+        seen.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         sys.exit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
+    return seen
 
 
 @command.command("up")
@@ -196,10 +207,10 @@ def _end_by_signal() -> None:
 @click.argument("file", type=click.Path())
 def up(file: str, name: str | None, seed: int | None, publish: tuple[str, ...]) -> int:
     """Build the network that a TOML file describes, and keep it up until Ctrl-C or `lab down`."""
+    ended = _end_by_signal()
     from .. import lab
     from ..lab.control import Offer
 
-    _end_by_signal()
     down = threading.Event()
     with lab.load(file, seed=seed) as net:
         offer = Offer(net, name or os.path.splitext(os.path.basename(file))[0], on_down=down.set)
@@ -212,7 +223,8 @@ def up(file: str, name: str | None, seed: int | None, publish: tuple[str, ...]) 
                 f"up as {offer.name!r}: wallsocket lab shell HOST, wallsocket lab link A-B --loss 5%; Ctrl-C ends it",
                 err=True,
             )
-            down.wait()
+            if not ended:
+                down.wait()
         except KeyboardInterrupt:
             pass
         finally:

@@ -236,6 +236,10 @@ class Host(kernel.Host):
             self.sysctl(f"net/ipv6/conf/{interface}/disable_ipv6", "0")
         self.lab._namespaces.address(self._number, there.index, str(parsed.ip), parsed.network.prefixlen, True)
         there.addresses.append(parsed)
+        if parsed.version == 6:
+            from .network import wait_for_ipv6
+
+            wait_for_ipv6([there])
         self.lab._changed()
 
     def remove_address(self, interface: str, address: str) -> None:

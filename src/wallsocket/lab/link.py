@@ -215,7 +215,7 @@ class Link:
             self._start(*self._wires)
             self._wait()
         if self._forwarder is None:
-            from .network import Switch
+            from .network import Switch, wait_for_ipv6
 
             # A switch's end has no addresses and no programs: the better one to exchange.
             side = 0 if isinstance(self.a, Switch) else 1
@@ -229,6 +229,7 @@ class Link:
                 self._plug_into_switch(end, self._interfaces[side])
             self._start(*((near, far) if side == 1 else (far, near)))
             self._wait()
+            wait_for_ipv6(self._interfaces)
             if self._down and self._forwarder is not None:
                 self._forwarder.cut(None)
         if self._forwarder is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
@@ -30,6 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 #: Least MTU of IPv4 (RFC 791) and of IPv6 (RFC 8200); most that a virtual interface takes (ETH_MAX_MTU).
 _MTU_RANGE = range(68, 65536)
 _MTU_IPV6 = 1280
+#: How long an IPv6 address may take until it is in use; it takes milliseconds on a busy machine.
+_IPV6_LIMIT_S = 5.0
 #: Number of the first interface that is made where the forwarders work. Interfaces of hosts and switches that move there keep
 #: their numbers, which are small.
 _FIRST_WIRE = 1 << 16
@@ -219,6 +222,7 @@ class Lab:
             self._connect(host, made, None, None, impairments)
         for link in made.links:
             link._wait()
+            wait_for_ipv6(link._interfaces)
         self._changed()
         return made
 
@@ -247,6 +251,7 @@ class Lab:
         """
         made = self._connect(a, b, subnet, mtu, impairments)
         made._wait()
+        wait_for_ipv6(made._interfaces)
         self._changed()
         return made
 
@@ -518,6 +523,26 @@ class Lab:
                     lines.append(f"{other.address_on(host, version)} {other.name}")
         resolver = f"nameserver {host.nameserver}\n" if host.nameserver else ""
         self._namespaces.set_names(host._number, "\n".join(lines) + "\n", resolver)
+
+
+def wait_for_ipv6(interfaces: list[Interface]) -> None:
+    """Return when the IPv6 addresses of interfaces are their hosts' own.
+
+    The kernel makes the route of an address later than the address, in a queue of its own (addrconf_dad_work,
+    net/ipv6/addrconf.c): until then the host takes packets to it for somebody else's.
+    """
+    for face in interfaces:
+        for address in face.addresses:
+            deadline = time.monotonic() + _IPV6_LIMIT_S
+            while address.version == 6 and not _is_own(face.host, str(address.ip)) and time.monotonic() < deadline:
+                time.sleep(0.0005)
+
+
+def _is_own(host: Host, address: str) -> bool:
+    try:
+        return host.route_to(address).type == "local"
+    except OSError:
+        return False
 
 
 def _check_mtu(mtu: int, ipv6: bool) -> None:
