@@ -5,6 +5,7 @@ The command and what happens to it run in one script inside `unshare`, because i
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pty
@@ -60,14 +61,14 @@ def wait_for(path, size):
 """
 
 
-def in_namespace(script: str, *arguments: str) -> dict[str, Any]:
+def in_namespace(script: str, *arguments: str, before: str = "") -> dict[str, Any]:
     """Run a script as root of private user, network and mount namespaces; the JSON object it prints."""
     unshare = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("needs unshare and user namespaces")
     if shutil.which("ip") is None:
         pytest.skip("needs iproute2 (apt install iproute2)")
-    command = [*unshare, sys.executable, "-c", _HEAD + textwrap.dedent(script), *arguments]
+    command = [*unshare, sys.executable, "-c", _HEAD + before + textwrap.dedent(script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -217,6 +218,25 @@ def test_ping_fills_a_table_on_a_terminal():
     assert lines[3] == "!!!"
     assert lines[4] == "3 sent, 3 received, 0% lost"
     assert "\x1b" not in run("ping", "127.0.0.1", "-c", "1").stdout
+
+
+def test_arp_shows_on_a_terminal_how_far_it_is():
+    script = """
+        sh("ip link add near type veth peer name far; ip address add 10.9.0.2/24 dev far; "
+           "ip address add 10.9.0.3/24 dev far; ip link set near up; ip link set far up")
+        status, written = on_a_terminal("arp", "-i", "near", "-W", "300ms", "10.9.0.0/29")
+        print(json.dumps({"status": status, "written": written}))
+    """
+    found = in_namespace(script, before="import pty, select\n" + inspect.getsource(on_a_terminal))
+    assert found["status"] == 0, found
+    lines = last_screen(found["written"])
+    assert len(lines) == 3, lines
+    for line, address in zip(sorted(lines[:2]), ("10.9.0.2", "10.9.0.3"), strict=True):
+        assert re.fullmatch(rf"{re.escape(address)} +([0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}  \d+\.\d{{3}} ms", line), lines
+    assert lines[2] == "2 of 6 addresses answered"
+    # The second attempt asks the four again that did not answer the first.
+    assert "attempt 1: " in found["written"]
+    assert "attempt 2: 10 asked, 2 of 6 addresses answered" in found["written"]
 
 
 def test_what_was_captured_before_a_wrong_end_is_whole(tmp_path):

@@ -13,9 +13,8 @@ use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyBytes, PyCapsule, PyDict};
+use pyo3::types::{PyBytes, PyCapsule, PyDict, PyTuple};
 use wallsocket_sys::packet;
 use wallsocket_wire::columns::{
     Batches, Builder, COLUMNS, DEFAULT, Group, Meta, ParallelBatches, Plan, Report,
@@ -1582,8 +1581,22 @@ impl Sender {
             .map_err(packet_error)
     }
 
+    /// Sends many small frames through a ring from now on, on this other packet socket of the same namespace.
+    fn use_ring(&self, descriptor: i32) -> PyResult<()> {
+        self.sender
+            .use_ring(owned(descriptor)?)
+            .map_err(packet_error)
+    }
+
     /// Sends the frames, in few system calls; gives how many were sent (the rest met an error, which the next call reports).
-    fn send(&self, py: Python<'_>, frames: Vec<PyBackedBytes>) -> PyResult<usize> {
+    ///
+    /// Of a tuple, which cannot change meanwhile, so that its items need not be held one by one.
+    fn send(&self, py: Python<'_>, frames: &Bound<'_, PyTuple>) -> PyResult<usize> {
+        let frames = frames
+            .iter_borrowed()
+            .map(|frame| Ok(frame.cast::<PyBytes>()?))
+            .collect::<PyResult<Vec<_>>>()?;
+        let frames: Vec<&[u8]> = frames.iter().map(|frame| frame.as_bytes()).collect();
         py.detach(|| self.sender.send(&frames)).map_err(os_error)
     }
 
@@ -1605,20 +1618,27 @@ impl Sender {
         let mut frames: Vec<Vec<u8>> = vec![Vec::new(); 256];
         let mut sent = 0;
         loop {
-            let result = py.detach(|| -> io::Result<bool> {
+            let count = py.detach(|| {
                 let mut count = 0;
                 while count < frames.len() && sweeps.write(&mut frames[count]) {
                     count += 1;
                 }
-                let mut done = 0;
-                while done < count {
-                    done += self.sender.send(&frames[done..count])?;
-                }
-                sent += count as u64;
-                Ok(count == frames.len())
+                count
             });
-            py.check_signals()?;
-            if !result.map_err(os_error)? {
+            let mut done = 0;
+            while done < count {
+                match py.detach(|| self.sender.send(&frames[done..count])) {
+                    Ok(number) => done += number,
+                    // The queue of the interface is full for the moment.
+                    Err(error) if packet::is_queue_full(&error) => {
+                        py.detach(|| std::thread::sleep(Duration::from_micros(500)));
+                    }
+                    Err(error) => return Err(os_error(error)),
+                }
+                py.check_signals()?;
+            }
+            sent += count as u64;
+            if count < frames.len() {
                 return Ok(sent);
             }
         }

@@ -12,3 +12,4 @@ pub mod region;
 pub mod seccomp;
 pub mod socket;
 pub mod spawn;
+pub mod transmit;

@@ -13,9 +13,12 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::transmit::{self, TransmitRing};
 
 /// One instruction of the kernel's packet filter (classic BPF), as in `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +218,7 @@ impl From<PacketError> for io::Error {
     }
 }
 
-fn failed(call: &'static str) -> impl FnOnce(io::Error) -> PacketError {
+pub(crate) fn failed(call: &'static str) -> impl FnOnce(io::Error) -> PacketError {
     move |error| PacketError { call, error }
 }
 
@@ -329,7 +332,12 @@ fn bind(socket: BorrowedFd<'_>, interface: u32, protocol: u16) -> io::Result<()>
 }
 
 /// setsockopt with a plain-old-data value.
-fn set_option<T: Copy>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
+pub(crate) fn set_option<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &T,
+) -> io::Result<()> {
     // SAFETY: the pointer and length describe `value`, which outlives the call; the kernel only reads it.
     let result = unsafe {
         libc::setsockopt(
@@ -879,11 +887,36 @@ fn parse_record(record: &[u8]) -> Option<RingFrame<'_>> {
     })
 }
 
-/// A packet socket that sends whole frames through one interface.
+/// Binds a packet socket to the interface it sends through; it receives nothing.
+pub(crate) fn bind_for_sending(
+    socket: BorrowedFd<'_>,
+    interface: u32,
+    bypass_queue: bool,
+) -> Result<(), PacketError> {
+    bind(socket, interface, 0).map_err(failed("bind of the packet socket"))?;
+    if bypass_queue {
+        set_option(socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1_i32)
+            .map_err(failed("setsockopt(PACKET_QDISC_BYPASS)"))?;
+    }
+    Ok(())
+}
+
+/// A packet socket that sends whole frames through one interface, and perhaps a ring for many at once.
 #[derive(Debug)]
 pub struct Sender {
     socket: OwnedFd,
+    interface: u32,
+    bypass_queue: bool,
+    ring: OnceLock<Mutex<TransmitRing>>,
 }
+
+/// Whether sending failed only because the queue of the interface has no place for the moment (ENOBUFS).
+pub fn is_queue_full(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+/// Fewer frames than these are not worth the ring's lock and its look at each slot.
+const RING_MINIMUM: usize = 8;
 
 impl Sender {
     /// Binds `socket` (SOCK_RAW, protocol 0, so that it receives nothing) to an interface of its namespace.
@@ -893,25 +926,48 @@ impl Sender {
     /// # Errors
     /// ENODEV when there is no such interface; ENETDOWN is reported when sending.
     pub fn on(socket: OwnedFd, interface: u32, bypass_queue: bool) -> Result<Self, PacketError> {
-        bind(socket.as_fd(), interface, 0).map_err(failed("bind of the packet socket"))?;
-        if bypass_queue {
-            set_option(
-                socket.as_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_QDISC_BYPASS,
-                &1_i32,
-            )
-            .map_err(failed("setsockopt(PACKET_QDISC_BYPASS)"))?;
-        }
-        Ok(Self { socket })
+        bind_for_sending(socket.as_fd(), interface, bypass_queue)?;
+        Ok(Self {
+            socket,
+            interface,
+            bypass_queue,
+            ring: OnceLock::new(),
+        })
+    }
+
+    /// From now on sends many small frames through a ring, on another packet socket (SOCK_RAW, protocol 0) of the same namespace: one
+    /// with a ring sends nothing but the ring. What does not fit a slot still takes the first socket.
+    ///
+    /// # Errors
+    /// As [`TransmitRing::on`]; sending goes on without it.
+    pub fn use_ring(&self, socket: OwnedFd) -> Result<(), PacketError> {
+        let ring = TransmitRing::on(socket, self.interface, self.bypass_queue)?;
+        // A second one is dropped.
+        let _ = self.ring.set(Mutex::new(ring));
+        Ok(())
     }
 
     /// Sends frames in as few calls as the kernel allows; returns how many were sent, at least one unless `frames` is empty.
     ///
     /// # Errors
-    /// Of the first frame of the rest: EMSGSIZE when it is longer than the interface takes, ENETDOWN, ENOBUFS, EINVAL when it is
-    /// shorter than a link-layer header. Frames before it were sent.
+    /// Of the first frame of the rest: EMSGSIZE when it is longer than the interface takes, ENETDOWN or ENXIO when that is down or gone,
+    /// ENOBUFS, EINVAL when it is shorter than a link-layer header. Frames before it were sent.
     pub fn send<B: AsRef<[u8]>>(&self, frames: &[B]) -> io::Result<usize> {
+        if let Some(ring) = self.ring.get() {
+            let fitting = frames
+                .iter()
+                .take_while(|frame| frame.as_ref().len() <= transmit::CAPACITY)
+                .count();
+            if fitting >= RING_MINIMUM {
+                // A thread that panicked left the ring as it was between two system calls.
+                let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+                return ring.send(&frames[..fitting]);
+            }
+        }
+        self.send_messages(frames)
+    }
+
+    fn send_messages<B: AsRef<[u8]>>(&self, frames: &[B]) -> io::Result<usize> {
         const BATCH: usize = 256;
         let mut sent = 0;
         for chunk in frames.chunks(BATCH) {

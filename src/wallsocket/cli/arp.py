@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
 import click
 
-from . import options
+from . import options, terminal
 from .ping import milliseconds
 
 __all__ = ["command"]
@@ -29,18 +31,29 @@ def command(targets: tuple[str, ...], interface: str, timeout: float, attempts: 
     from ..wire.arp import arp
 
     scan = arp(targets, interface, timeout_s=timeout, attempts=attempts, rate_per_s=rate)
+    table = terminal.Table() if not as_json and terminal.is_live() else None
     count = 0
     try:
-        for found in scan:
-            count += 1
-            if as_json:
-                click.echo(json.dumps({"neighbour": found._asdict()}))
-            else:
-                twice = "  claimed twice" if found.duplicate else ""
-                click.echo(f"{found.address:15}  {found.mac}  {milliseconds(found.time_s)}{twice}")
+        if table is not None:
+            shown_s = 0.0
+            for answers in scan.watch():
+                for found in answers:
+                    count += 1
+                    # Who answered stays to be read; how far the scan is gets written anew under it.
+                    table.above(_line(found))
+                if (now_s := time.monotonic()) - shown_s >= _PERIOD_S:
+                    shown_s = now_s
+                    table.show([_progress(scan)])
+        else:
+            for found in scan:
+                count += 1
+                click.echo(json.dumps({"neighbour": found._asdict()}) if as_json else _line(found))
     except KeyboardInterrupt:
         pass
     finally:
+        if table is not None:
+            table.show([])
+            table.close()
         scan.close()
     asked = len(scan.targets)
     if as_json:
@@ -48,3 +61,17 @@ def command(targets: tuple[str, ...], interface: str, timeout: float, attempts: 
     else:
         click.echo(f"{asked - len(scan.missing)} of {asked} addresses answered", err=True)
     return 0 if count else 1
+
+
+#: How often the row on a terminal is written anew.
+_PERIOD_S = 0.05
+
+
+def _progress(scan: Any) -> str:
+    asked = len(scan.targets)
+    return f"attempt {scan.attempt}: {scan.sent} asked, {asked - len(scan.missing)} of {asked} addresses answered"
+
+
+def _line(found: Any) -> str:
+    twice = "  claimed twice" if found.duplicate else ""
+    return f"{found.address:15}  {found.mac}  {milliseconds(found.time_s)}{twice}"

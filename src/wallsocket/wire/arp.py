@@ -37,7 +37,14 @@ class Neighbour(NamedTuple):
 
 
 class Scan:
-    """A running scan: iterate over the answers, in a ``for`` loop or an ``async for`` loop."""
+    """A running scan: iterate over the answers, in a ``for`` loop or an ``async for`` loop.
+
+    Attributes:
+        targets: the addresses that are asked for.
+        interface: the name of the link.
+        attempt: how often those that did not answer have been asked by now, counted from 1.
+        sent: questions sent.
+    """
 
     def __init__(
         self,
@@ -65,9 +72,9 @@ class Scan:
         self._asked: dict[str, int] = {}
         self._found: dict[str, set[str]] = {}
         self._queue = list(self.targets)
-        self._attempt = 1
+        self.attempt = 1
         self._start = time.monotonic()
-        self._sent = 0
+        self.sent = 0
         self._end = self._start + timeout_s
 
     @property
@@ -76,11 +83,11 @@ class Scan:
         return [address for address in self.targets if address not in self._found]
 
     def _send(self) -> None:
-        while self._queue and self._sent <= (time.monotonic() - self._start) * self._rate:
+        while self._queue and self.sent <= (time.monotonic() - self._start) * self._rate:
             target = self._queue.pop(0)
             self._asked[target] = time.time_ns()
             self._injector.send(arp_question(target, self._sender, self._mac))
-            self._sent += 1
+            self.sent += 1
             self._end = time.monotonic() + self._timeout_s
 
     def _take(self, frames: list[Frame]) -> Iterator[Neighbour]:
@@ -102,8 +109,8 @@ class Scan:
             return False
         if time.monotonic() < self._end and self.missing:
             return False
-        if self.missing and self._attempt < self._attempts:
-            self._attempt += 1
+        if self.missing and self.attempt < self._attempts:
+            self.attempt += 1
             self._queue = self.missing
             return False
         # A second claim of an address comes at about the time of the first.
@@ -115,10 +122,15 @@ class Scan:
         return max(0.001, min(self._end - time.monotonic(), 0.05))
 
     def __iter__(self) -> Iterator[Neighbour]:
+        for answers in self.watch():
+            yield from answers
+
+    def watch(self) -> Iterator[list[Neighbour]]:
+        """The answers as they come, and empty lists meanwhile: a look at how far the scan is, many times a second."""
         try:
             while not self._finished():
                 self._send()
-                yield from self._take(self._capture.read(self._wait_s()))
+                yield list(self._take(self._capture.read(self._wait_s())))
         finally:
             self.close()
 

@@ -5,19 +5,25 @@ Nothing is sent without an explicit interface, or a host of a lab.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .._core import wire as core
-from ..errors import UsageError
+from ..errors import NotPermitted, UsageError
 from . import craft
 from .frame import Frame
 from .interfaces import HasSockets, interface, interfaces, packet_socket
 
 __all__ = ["Injector", "Replayed", "inject", "only_interface", "replay", "rewrite"]
+
+#: Frames that are handed over at once.
+_BATCH = 256
 
 
 def only_interface(host: HasSockets | None) -> str:
@@ -44,6 +50,8 @@ class Injector:
         found = interface(only_interface(host) if interface_name is None else interface_name, host)
         self.interface = found.name
         self.mac = found.mac
+        self._host = host
+        self._has_ring = False
         with packet_socket(host) as sock:
             self._sender = core.Sender(sock.fileno(), found.index, bypass_queue=bypass_queue)
 
@@ -60,19 +68,33 @@ class Injector:
     def send_all(self, frames: Iterable[Any]) -> int:
         """Send many frames as fast as the interface takes them, in batches; their number."""
         total = 0
-        batch: list[bytes] = []
-        for frame in frames:
-            batch.append(frame if type(frame) is bytes else bytes(frame))
-            if len(batch) == 256:
-                total += self._flush(batch)
-                batch = []
-        return total + self._flush(batch)
+        rest = iter(frames)
+        while batch := tuple(itertools.islice(rest, _BATCH)):
+            if len(batch) == _BATCH:
+                self._use_ring()
+            total += self._flush(batch, total)
+        return total
 
-    def _flush(self, batch: list[bytes]) -> int:
+    def _use_ring(self) -> None:
+        """Send through a ring shared with the kernel from now on, which pays for many frames.
+
+        It needs a socket of its own. Where the kernel, or a policy, refuses it, frames go on as before.
+        """
+        if self._has_ring:
+            return
+        self._has_ring = True
+        with contextlib.suppress(OSError, NotPermitted), packet_socket(self._host) as sock:
+            self._sender.use_ring(sock.fileno())
+
+    def _flush(self, batch: tuple[Any, ...], before: int = 0) -> int:
+        """Send all of these; their number. ``before`` is how many the call sent before them."""
         done = 0
         while done < len(batch):
             try:
                 done += self._sender.send(batch[done:] if done else batch)
+            except TypeError:
+                # Nothing was sent: not all are bytes yet.
+                batch = tuple(frame if isinstance(frame, bytes) else bytes(frame) for frame in batch)
             except OSError as error:
                 if error.errno == errno.ENOBUFS:
                     # The queue of the interface is full for the moment.
@@ -81,7 +103,8 @@ class Injector:
                 if error.errno in (errno.EMSGSIZE, errno.EINVAL):
                     length = len(batch[done])
                     why = "longer than the interface takes" if error.errno == errno.EMSGSIZE else "not a frame"
-                    raise UsageError(f"{self.interface}: a frame of {length} bytes is {why}") from error
+                    sent = f" ({before + done} were sent before it)" if before + done else ""
+                    raise UsageError(f"{self.interface}: a frame of {length} bytes is {why}{sent}") from error
                 raise
         return len(batch)
 
@@ -95,6 +118,8 @@ class Injector:
 
         """
         chosen = [(offset, width, list(values)) for offset, width, values in fields]
+        if math.prod(len(values) for _, _, values in chosen) >= _BATCH:
+            self._use_ring()
         try:
             return self._sender.sweep(bytes(template), chosen, checksums=checksums)
         except ValueError as error:
@@ -111,7 +136,7 @@ class Injector:
             while (left := start + asked - time.monotonic()) > 0:
                 if left > 0.0003:
                     time.sleep(left - 0.0002)
-            self._flush([bytes(frame)])
+            self._flush((bytes(frame),))
             yield asked, time.monotonic() - start
 
     def close(self) -> None:

@@ -1,0 +1,237 @@
+//! A ring of frames to send, shared with the kernel (PACKET_TX_RING): one system call sends many, without a copy of each.
+//!
+//! Sources: packet(7); `Documentation/networking/packet_mmap.rst`; `net/packet/af_packet.c` (`tpacket_snd`), which says how an error
+//! leaves the ring: the frame that met it keeps TP_STATUS_SEND_REQUEST, or gets TP_STATUS_WRONG_FORMAT, and the kernel looks at the
+//! same slot again at the next call.
+
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::packet::{PacketError, bind_for_sending, failed, set_option};
+
+/// Bytes of a slot. A power of two, so that slots fill a page without a gap.
+const SLOT: usize = 2048;
+const SLOTS: usize = 256;
+/// Bytes of a block, which the kernel allocates in one piece.
+const BLOCK: usize = 1 << 16;
+const LENGTH: usize = SLOT * SLOTS;
+
+// Offsets in `struct tpacket2_hdr`; the frame follows it.
+const STATUS: usize = 0;
+const FRAME_LENGTH: usize = 4;
+const FRAME: usize = size_of::<libc::tpacket2_hdr>();
+
+const _: () = assert!(FRAME == 32 && LENGTH.is_multiple_of(BLOCK) && BLOCK.is_multiple_of(SLOT));
+
+/// The longest frame that fits a slot.
+pub const CAPACITY: usize = SLOT - FRAME;
+
+/// How long the kernel may wait for a place in the queue before it tells, so that a caller can look after its signals.
+const PATIENCE: libc::timeval = libc::timeval {
+    tv_sec: 0,
+    tv_usec: 100_000,
+};
+
+/// Slots that are filled here and emptied by the kernel, in turn, on a socket of their own.
+///
+/// Between calls no slot waits to be sent: each is free, or being sent.
+pub struct TransmitRing {
+    socket: OwnedFd,
+    memory: NonNull<u8>,
+    /// The slot that the kernel looks at next.
+    next: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone and is only reached through `&mut self`; moving it moves that right.
+unsafe impl Send for TransmitRing {}
+
+impl fmt::Debug for TransmitRing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TransmitRing")
+            .field("socket", &self.socket)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TransmitRing {
+    /// Makes a ring on `socket` (SOCK_RAW, protocol 0) and binds it to an interface of its namespace. Nothing else can be sent through
+    /// the socket any more.
+    ///
+    /// # Errors
+    /// ENODEV when there is no such interface; ENOMEM when the kernel cannot give the memory; EINVAL or ENOPROTOOPT where the kernel
+    /// has no such rings.
+    pub fn on(socket: OwnedFd, interface: u32, bypass_queue: bool) -> Result<Self, PacketError> {
+        let handle = socket.as_fd();
+        let version = libc::tpacket_versions::TPACKET_V2 as libc::c_int;
+        set_option(handle, libc::SOL_PACKET, libc::PACKET_VERSION, &version)
+            .map_err(failed("setsockopt(PACKET_VERSION, TPACKET_V2)"))?;
+        set_option(handle, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &PATIENCE)
+            .map_err(failed("setsockopt(SO_SNDTIMEO)"))?;
+        let request = libc::tpacket_req {
+            tp_block_size: BLOCK as u32,
+            tp_block_nr: (LENGTH / BLOCK) as u32,
+            tp_frame_size: SLOT as u32,
+            tp_frame_nr: SLOTS as u32,
+        };
+        set_option(handle, libc::SOL_PACKET, libc::PACKET_TX_RING, &request)
+            .map_err(failed("setsockopt(PACKET_TX_RING)"))?;
+        let length = NonZeroUsize::new(LENGTH)
+            .ok_or_else(|| failed("mmap")(io::Error::from_raw_os_error(libc::EINVAL)))?;
+        // SAFETY: a new shared mapping at an address of the kernel's choice; the kernel refuses a length that is not the ring's.
+        let memory = unsafe {
+            mmap(
+                None,
+                length,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+                &socket,
+                0,
+            )
+        }
+        .map_err(|error| failed("mmap of the ring")(error.into()))?
+        .cast();
+        let ring = Self {
+            socket,
+            memory,
+            next: 0,
+        };
+        bind_for_sending(ring.socket.as_fd(), interface, bypass_queue)?;
+        Ok(ring)
+    }
+
+    /// The status word of slot `index`, which the kernel and this program write in turn.
+    fn status(&self, index: usize) -> &AtomicU32 {
+        debug_assert!(index < SLOTS);
+        // SAFETY: `index` is below the number of slots, so the word lies in the mapping, which lives as long as `self`; slots start at
+        // multiples of their size, so it is aligned; the kernel writes it as one aligned word.
+        unsafe { AtomicU32::from_ptr(self.memory.as_ptr().add(index * SLOT + STATUS).cast()) }
+    }
+
+    /// Whether the slot is ours to fill. The bits above say how the kernel took the time of sending.
+    fn is_free(&self, index: usize) -> bool {
+        self.status(index).load(Ordering::Acquire)
+            & (libc::TP_STATUS_SEND_REQUEST
+                | libc::TP_STATUS_SENDING
+                | libc::TP_STATUS_WRONG_FORMAT)
+            == libc::TP_STATUS_AVAILABLE
+    }
+
+    /// Writes a frame into a free slot and asks for it to be sent with the next call.
+    fn fill(&mut self, index: usize, frame: &[u8]) {
+        assert!(
+            index < SLOTS && frame.len() <= CAPACITY,
+            "a frame that fits"
+        );
+        // SAFETY: the slot lies in the mapping and the frame fits behind its header, as was asserted; its status says that it is ours,
+        // so the kernel neither reads nor writes it before the store below; `frame` is no part of the mapping, which nothing lends.
+        unsafe {
+            let slot = self.memory.as_ptr().add(index * SLOT);
+            slot.add(FRAME_LENGTH)
+                .cast::<u32>()
+                .write(frame.len() as u32);
+            std::ptr::copy_nonoverlapping(frame.as_ptr(), slot.add(FRAME), frame.len());
+        }
+        self.status(index)
+            .store(libc::TP_STATUS_SEND_REQUEST, Ordering::Release);
+    }
+
+    /// Has the kernel send what was filled in; the bytes that it took. With `wait` it first lets go of what is being sent.
+    fn kick(&self, wait: bool) -> io::Result<usize> {
+        let flags = if wait { 0 } else { libc::MSG_DONTWAIT };
+        // SAFETY: no bytes are passed: the pointer is null and the length 0.
+        let result = unsafe { libc::send(self.socket.as_raw_fd(), std::ptr::null(), 0, flags) };
+        usize::try_from(result).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Sends frames of at most [`CAPACITY`] bytes; how many were handed over, at least one unless `frames` is empty.
+    ///
+    /// # Errors
+    /// Of the first frame of the rest, as [`crate::packet::Sender::send`] tells them; ENOBUFS also when there was no place for a tenth
+    /// of a second.
+    pub fn send<B: AsRef<[u8]>>(&mut self, frames: &[B]) -> io::Result<usize> {
+        let mut sent = 0;
+        while sent < frames.len() {
+            match self.round(&frames[sent..]) {
+                Ok(count) => sent += count,
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Fills the free slots and sends them once.
+    fn round<B: AsRef<[u8]>>(&mut self, frames: &[B]) -> io::Result<usize> {
+        let first = self.next;
+        if !self.is_free(first) {
+            // Each slot is being sent. Where the wait ends too early for all of them, the first may be free nevertheless.
+            self.kick(true).map_err(no_place).or_else(|error| {
+                if error.raw_os_error() == Some(libc::ENOBUFS) && self.is_free(first) {
+                    Ok(0)
+                } else {
+                    Err(error)
+                }
+            })?;
+        }
+        let mut filled = 0;
+        let mut bytes = 0;
+        for frame in frames.iter().take(SLOTS) {
+            let index = (first + filled) % SLOTS;
+            if !self.is_free(index) {
+                break;
+            }
+            let frame = frame.as_ref();
+            self.fill(index, frame);
+            bytes += frame.len();
+            filled += 1;
+        }
+        let mut result = self.kick(false);
+        if matches!(&result, Err(error) if error.raw_os_error() == Some(libc::EAGAIN)) {
+            // The send buffer of the socket is full.
+            result = self.kick(true);
+        }
+        let mut taken = filled;
+        if !matches!(&result, Ok(count) if *count == bytes) {
+            taken = (0..filled)
+                .take_while(|at| {
+                    let status = self.status((first + at) % SLOTS).load(Ordering::Acquire);
+                    status & (libc::TP_STATUS_SEND_REQUEST | libc::TP_STATUS_WRONG_FORMAT) == 0
+                })
+                .count();
+            // What the kernel did not come to is ours again: it only looks at a slot within a call.
+            for at in taken..filled {
+                self.status((first + at) % SLOTS)
+                    .store(libc::TP_STATUS_AVAILABLE, Ordering::Release);
+            }
+        }
+        self.next = (first + taken) % SLOTS;
+        match result {
+            Err(error) if taken == 0 => Err(no_place(error)),
+            Ok(_) if taken == 0 => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+            _ => Ok(taken),
+        }
+    }
+}
+
+/// A wait that lasted too long is told as a full queue.
+fn no_place(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::ETIMEDOUT) => io::Error::from_raw_os_error(libc::ENOBUFS),
+        _ => error,
+    }
+}
+
+impl Drop for TransmitRing {
+    fn drop(&mut self) {
+        // SAFETY: address and length of the mapping made in `on`; nothing borrows from it. What is still being sent keeps its pages.
+        let _ = unsafe { munmap(self.memory.cast(), LENGTH) };
+    }
+}
