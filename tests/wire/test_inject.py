@@ -15,7 +15,7 @@ import pytest
 from wallsocket.errors import UsageError
 from wallsocket.wire.capture import Capture
 from wallsocket.wire.inject import Injector
-from wallsocket.wire.interfaces import interface, packet_socket
+from wallsocket.wire.interfaces import interface
 
 from .network import Host
 
@@ -44,10 +44,16 @@ def arrived(capture: Capture, count: int, patience_s: float = 20.0) -> list[byte
 
 @pytest.fixture(params=[True, False], ids=["ring", "messages"])
 def injector(request: pytest.FixtureRequest, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Iterator[Injector]:
-    if not request.param:
-        # As where the kernel has no such ring.
-        monkeypatch.setattr(Injector, "_use_ring", lambda _: None)
     with Injector("eth0", host=pair[0]) as made:
+        if request.param:
+            made._prepare_ring()
+            end = time.monotonic() + 20
+            while not made._sender.has_ring():
+                assert time.monotonic() < end, "this kernel gives no ring"
+                time.sleep(0.001)
+        else:
+            # As where the kernel has no such ring.
+            monkeypatch.setattr(Injector, "_prepare_ring", lambda _: None)
         yield made
 
 
@@ -57,10 +63,16 @@ def capture(pair: Pair) -> Iterator[Capture]:
         yield made
 
 
-def test_this_kernel_gives_a_ring(pair: Pair):
-    """Else the tests below would compare the same way of sending with itself."""
-    with Injector("eth0", host=pair[0]) as injector, packet_socket(pair[0]) as sock:
-        injector._sender.use_ring(sock.fileno())
+def test_a_ring_comes_by_itself_while_many_are_sent(pair: Pair, capture: Capture):
+    with Injector("eth0", host=pair[0]) as injector:
+        assert injector.send_all(numbered(2047)) == 2047
+        assert arrived(capture, 2047) == numbered(2047)
+        assert not injector._asked_for_ring
+        end = time.monotonic() + 20
+        while not injector._sender.has_ring():
+            assert time.monotonic() < end, "this kernel gives no ring"
+            assert injector.send_all(numbered(2048)) == 2048
+            assert arrived(capture, 2048) == numbered(2048)
 
 
 def test_every_frame_arrives_byte_for_byte_in_order(injector: Injector, capture: Capture):

@@ -1581,11 +1581,15 @@ impl Sender {
             .map_err(packet_error)
     }
 
-    /// Sends many small frames through a ring from now on, on this other packet socket of the same namespace.
-    fn use_ring(&self, descriptor: i32) -> PyResult<()> {
-        self.sender
-            .use_ring(owned(descriptor)?)
-            .map_err(packet_error)
+    /// Has a ring made, on this other packet socket of the same namespace; many frames take it once it is there.
+    fn prepare_ring(&self, descriptor: i32) -> PyResult<()> {
+        self.sender.prepare_ring(owned(descriptor)?);
+        Ok(())
+    }
+
+    /// Whether there is a ring by now.
+    fn has_ring(&self) -> bool {
+        self.sender.has_ring()
     }
 
     /// Sends the frames, in few system calls; gives how many were sent (the rest met an error, which the next call reports).

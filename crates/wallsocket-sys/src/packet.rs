@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -907,7 +907,7 @@ pub struct Sender {
     socket: OwnedFd,
     interface: u32,
     bypass_queue: bool,
-    ring: OnceLock<Mutex<TransmitRing>>,
+    ring: Arc<OnceLock<Mutex<TransmitRing>>>,
 }
 
 /// Whether sending failed only because the queue of the interface has no place for the moment (ENOBUFS).
@@ -931,20 +931,32 @@ impl Sender {
             socket,
             interface,
             bypass_queue,
-            ring: OnceLock::new(),
+            ring: Arc::default(),
         })
     }
 
-    /// From now on sends many small frames through a ring, on another packet socket (SOCK_RAW, protocol 0) of the same namespace: one
-    /// with a ring sends nothing but the ring. What does not fit a slot still takes the first socket.
+    /// Sends many frames through a ring as soon as there is one, on another packet socket (SOCK_RAW, protocol 0) of the same namespace:
+    /// one with a ring sends nothing but the ring. What does not fit a slot still takes the first socket.
     ///
-    /// # Errors
-    /// As [`TransmitRing::on`]; sending goes on without it.
-    pub fn use_ring(&self, socket: OwnedFd) -> Result<(), PacketError> {
-        let ring = TransmitRing::on(socket, self.interface, self.bypass_queue)?;
-        // A second one is dropped.
-        let _ = self.ring.set(Mutex::new(ring));
-        Ok(())
+    /// The kernel takes 10 ms and more to make it, since it waits until no processor uses what was there before (`packet_set_ring`), as
+    /// long as 10,000 frames take. So a thread does it, and where the kernel refuses, frames go on as before.
+    pub fn prepare_ring(&self, socket: OwnedFd) {
+        let (interface, bypass_queue) = (self.interface, self.bypass_queue);
+        let place = Arc::clone(&self.ring);
+        // Without a thread there is no ring.
+        let _ = std::thread::Builder::new()
+            .name("transmit ring".into())
+            .spawn(move || {
+                if let Ok(ring) = TransmitRing::on(socket, interface, bypass_queue) {
+                    // A second one is dropped.
+                    let _ = place.set(Mutex::new(ring));
+                }
+            });
+    }
+
+    /// Whether there is a ring by now.
+    pub fn has_ring(&self) -> bool {
+        self.ring.get().is_some()
     }
 
     /// Sends frames in as few calls as the kernel allows; returns how many were sent, at least one unless `frames` is empty.
@@ -1221,5 +1233,39 @@ mod tests {
         );
         let error = sender.send(&[vec![0_u8; 3]]).expect_err("too short");
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+
+        // The same through the ring, where 600 are more than it has slots.
+        sender.prepare_ring(packet_socket().expect("as the ring"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while !sender.has_ring() {
+            assert!(Instant::now() < end, "this kernel gives no ring");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut sent = 0;
+        while sent < frames.len() {
+            match sender.send(&frames[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) => assert!(is_queue_full(&error), "{error}"),
+            }
+        }
+        let seen = collect(&mut ring, 0xabcd, 600);
+        assert_eq!(
+            seen.into_iter().map(|(bytes, _)| bytes).collect::<Vec<_>>(),
+            frames
+        );
+        // Eight are enough for the ring: the third meets the error, those before it are sent, those behind it are not.
+        let mut wrong = frames[..8].to_vec();
+        wrong[2].truncate(3);
+        assert_eq!(sender.send(&wrong).expect("two"), 2);
+        wrong.rotate_left(2);
+        let error = sender.send(&wrong).expect_err("too short");
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(sender.send(&frames[8..16]).expect("eight"), 8);
+        let expected: Vec<_> = frames[..2].iter().chain(&frames[8..16]).cloned().collect();
+        let seen = collect(&mut ring, 0xabcd, 10);
+        assert_eq!(
+            seen.into_iter().map(|(bytes, _)| bytes).collect::<Vec<_>>(),
+            expected
+        );
     }
 }

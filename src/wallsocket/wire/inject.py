@@ -24,6 +24,8 @@ __all__ = ["Injector", "Replayed", "inject", "only_interface", "replay", "rewrit
 
 #: Frames that are handed over at once.
 _BATCH = 256
+#: Frames from which on a ring is worth the work to make it.
+_MANY = 2048
 
 
 def only_interface(host: HasSockets | None) -> str:
@@ -51,7 +53,7 @@ class Injector:
         self.interface = found.name
         self.mac = found.mac
         self._host = host
-        self._has_ring = False
+        self._asked_for_ring = False
         with packet_socket(host) as sock:
             self._sender = core.Sender(sock.fileno(), found.index, bypass_queue=bypass_queue)
 
@@ -70,21 +72,21 @@ class Injector:
         total = 0
         rest = iter(frames)
         while batch := tuple(itertools.islice(rest, _BATCH)):
-            if len(batch) == _BATCH:
-                self._use_ring()
             total += self._flush(batch, total)
+            if total >= _MANY:
+                self._prepare_ring()
         return total
 
-    def _use_ring(self) -> None:
-        """Send through a ring shared with the kernel from now on, which pays for many frames.
+    def _prepare_ring(self) -> None:
+        """Send through a ring shared with the kernel as soon as there is one, which pays for many frames.
 
         It needs a socket of its own. Where the kernel, or a policy, refuses it, frames go on as before.
         """
-        if self._has_ring:
+        if self._asked_for_ring:
             return
-        self._has_ring = True
+        self._asked_for_ring = True
         with contextlib.suppress(OSError, NotPermitted), packet_socket(self._host) as sock:
-            self._sender.use_ring(sock.fileno())
+            self._sender.prepare_ring(sock.fileno())
 
     def _flush(self, batch: tuple[Any, ...], before: int = 0) -> int:
         """Send all of these; their number. ``before`` is how many the call sent before them."""
@@ -118,8 +120,8 @@ class Injector:
 
         """
         chosen = [(offset, width, list(values)) for offset, width, values in fields]
-        if math.prod(len(values) for _, _, values in chosen) >= _BATCH:
-            self._use_ring()
+        if math.prod(len(values) for _, _, values in chosen) >= _MANY:
+            self._prepare_ring()
         try:
             return self._sender.sweep(bytes(template), chosen, checksums=checksums)
         except ValueError as error:
