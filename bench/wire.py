@@ -1,12 +1,11 @@
 """Frames against the peers: decoding a file, capturing, injecting. Each round runs each contender once.
 
-``python -m bench.wire [decode] [inject] [capture] [--rounds N]`` needs a C compiler with libpcap's headers for the
-peers of ``bench/peers`` (Debian: gcc libpcap-dev); links are made in private namespaces, without root.
+Needs a C compiler with libpcap's headers for the peers of ``bench/peers`` (Debian: gcc libpcap-dev); links are made in
+private namespaces, without root.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -21,6 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from bench.measure import Table, ratios, spread
 
 HERE = Path(__file__).parent
 BINARIES = HERE / "bin"
@@ -42,27 +43,21 @@ def build() -> None:
             subprocess.run(["cc", "-O2", "-w", "-o", target, source, *libraries], check=True)
 
 
-def foreign_load() -> float:
-    """Load average of the last minute: what others do to the figures."""
-    return os.getloadavg()[0]
+def run(rounds: int) -> list[Table]:
+    """All tables about frames."""
+    build()
+    return [decode(rounds), inject(rounds), capture(rounds)]
 
 
-def table(title: str, results: dict[str, list[float]], unit: str, base: str) -> None:
-    """Print medians with their ranges, and the ratio to ``base`` within the rounds."""
-    print(f"\n{title}\n")
-    print(
-        f"| contender | {unit}, median (min to max) | times {base}, median (min to max) | rounds |\n|---|---|---|---|"
-    )
+def table(title: str, results: dict[str, list[float]], unit: str, base: str) -> Table:
+    """Medians with their ranges, and the ratio to ``base`` within the rounds."""
+    made = Table(title, ("contender", unit, f"times {base}", "n"), data=results)
     for name, values in results.items():
-        ratios = [value / other for value, other in zip(values, results[base], strict=True)]
-        print(
-            f"| {name} | {statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f}) "
-            f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {len(values)} |"
-        )
-    print(f"\nload average {foreign_load():.1f} on {os.cpu_count()} processors", flush=True)
+        made.rows.append((name, spread(values, 0), spread(ratios(values, results[base]), 2), str(len(values))))
+    return made
 
 
-def decode(rounds: int) -> None:
+def decode(rounds: int) -> Table:
     """The same fields of the same file: rows of a C table against Arrow columns that are all kept."""
     path = Path(tempfile.gettempdir()) / f"wallsocket-bench-{os.getuid()}.pcap"
     if not path.exists():
@@ -115,21 +110,23 @@ def decode(rounds: int) -> None:
             rate, time_ns = run()
             results[name].append(rate)
             spent[name].append(time_ns)
-    table("Decoding a file of 500,000 frames", results, "thousand frames/s", "C libpcap, all fields")
+    made = table("Decoding a file of 500,000 frames", results, "thousand frames/s", "C libpcap, all fields")
     base = spent["C libpcap, all fields"]
     for name, values in spent.items():
         ratio = statistics.median(other / value for value, other in zip(values, base, strict=True))
-        print(
-            f"{name}: {statistics.median(values):.0f} ns of processor time for each frame, {ratio:.2f} times better than C"
+        spent_ns = statistics.median(values)
+        made.notes.append(
+            f"- {name}: {spent_ns:.0f} ns of processor time for each frame, {ratio:.2f} times better than C"
         )
     scaling = statistics.median(
         two / one
         for one, two in zip(results["wallsocket columns"], results["wallsocket columns, 2 workers"], strict=True)
     )
-    print(f"two workers: {scaling:.2f} times the rate of one")
+    made.notes.append(f"- two workers: {scaling:.2f} times the rate of one (goal: at least 1.6)")
+    return made
 
 
-def inject(rounds: int) -> None:
+def inject(rounds: int) -> Table:
     """Prebuilt frames and frames built on the way onto a veth link, beside C and dpkt."""
     import dpkt
 
@@ -193,9 +190,9 @@ def inject(rounds: int) -> None:
                 ours("dpkt, built and sent", 5000, by_dpkt)
                 fields = [(34, 2, range(count // 100)), (36, 2, range(100))]
                 ours("wallsocket, sweep built on the way", count, lambda: injector.sweep(frame, fields))  # noqa: B023
-    table(f"Injecting frames of {len(frame)} bytes into a veth link", results, "thousand frames/s", "C sendmmsg")
+    made = table(f"Injecting frames of {len(frame)} bytes into a veth link", results, "thousand frames/s", "C sendmmsg")
     for name, values in spent.items():
-        print(f"{name}: {statistics.median(values):.2f} µs of processor time for each frame")
+        made.notes.append(f"- {name}: {statistics.median(values):.2f} µs of processor time for each frame")
     for title, mine, others, goal in (
         ("prebuilt against the better of the two C senders", "wallsocket, prebuilt", ("C sendmmsg", "C TX ring"), 0.95),
         ("sweep against dpkt", "wallsocket, sweep built on the way", ("dpkt, built and sent",), 10),
@@ -204,7 +201,10 @@ def inject(rounds: int) -> None:
         least = [min(times) for times in zip(*(spent[other] for other in others), strict=True)]
         rate = statistics.median(one / other for one, other in zip(results[mine], best, strict=True))
         time_ratio = statistics.median(other / one for one, other in zip(spent[mine], least, strict=True))
-        print(f"{title}: {rate:.2f} times the rate, {time_ratio:.2f} by processor time (goal: at least {goal})")
+        made.notes.append(
+            f"- {title}: {rate:.2f} times the rate, {time_ratio:.2f} by processor time (goal: at least {goal})"
+        )
+    return made
 
 
 #: A receiver that decodes to columns with default settings until it is interrupted.
@@ -248,7 +248,7 @@ def _file_decoder_us() -> float:
     return took / count * 1e6
 
 
-def capture(rounds: int) -> None:
+def capture(rounds: int) -> Table:
     """Default settings, columns in the path, beside C and tcpdump: what is lost, and the receiver's processor time."""
     from wallsocket import lab
 
@@ -301,39 +301,33 @@ def capture(rounds: int) -> None:
             for rate in (200_000, 0):
                 for name in receivers:
                     found.setdefault((name, rate), []).append(trial(name, rate))
-    print("\nCapturing frames of 64 bytes on a veth link; the sender is C's sendmmsg\n")
-    print(
-        "| receiver | lost at 200,000/s | receiver's processor time, µs/frame | lost at full rate | delivered, thousand/s "
-        "| receiver's processor time, µs/frame |\n|---|---|---|---|---|---|"
+    made = Table(
+        "Capturing frames of 64 bytes on a veth link; the sender is C's sendmmsg",
+        (
+            "receiver",
+            "lost at 200,000/s",
+            "receiver's processor time, µs/frame",
+            "lost at full rate",
+            "delivered, thousand/s",
+            "receiver's processor time, µs/frame",
+        ),
+        data=[[*key, *trials] for key, trials in found.items()],
     )
     middle = {
         key: tuple(statistics.median(part) for part in zip(*trials, strict=True)) for key, trials in found.items()
     }
     for name in receivers:
         (slow_lost, _, slow_us), (lost, rate, spent_us) = middle[name, 200_000], middle[name, 0]
-        print(f"| {name} | {slow_lost:.1%} | {slow_us:.2f} | {lost:.1%} | {rate / 1000:.0f} | {spent_us:.2f} |")
+        figures = (f"{slow_lost:.1%}", f"{slow_us:.2f}", f"{lost:.1%}", f"{rate / 1000:.0f}", f"{spent_us:.2f}")
+        made.rows.append((name, *figures))
     file_us = statistics.median(decoder)
-    print(f"\nfile decoder, the same frames: {file_us:.2f} µs/frame; load average {foreign_load():.1f}")
+    made.notes.append(f"- file decoder, the same frames: {file_us:.2f} µs/frame")
     for rate, title in ((200_000, "at 200,000/s"), (0, "at full rate")):
         ours = middle["wallsocket to columns", rate][2]
         loop = middle["C recv loop, default buffer", rate][2]
-        line = f"{title}: {ours / loop:.2f} times the C recv loop (goal: at most 0.5)"
+        line = f"- {title}: {ours / loop:.2f} times the C recv loop (goal: at most 0.5)"
         if "tcpdump -w /dev/null" in receivers:
             limit = middle["tcpdump -w /dev/null", rate][2] + 1.2 * file_us
             line += f"; {ours:.2f} µs against tcpdump + 1.2 times the file decoder = {limit:.2f} µs"
-        print(line)
-
-
-def main() -> None:
-    """Run what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["decode", "inject", "capture"])
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    build()
-    for part in arguments.parts:
-        {"decode": decode, "inject": inject, "capture": capture}[part](arguments.rounds)
-
-
-if __name__ == "__main__":
-    main()
+        made.notes.append(line)
+    return made
