@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import socket
 
-from wallsocket import aio, framing, tcp, udp, unix
+import pytest
+
+from wallsocket import aio, framing, lab, raw, tcp, udp, unix
 from wallsocket.kernel import here
 from wallsocket.testing.awkward import AwkwardSocket
 from wallsocket.testing.conformance import (
@@ -13,6 +15,7 @@ from wallsocket.testing.conformance import (
     DatagramSuite,
     ListenerSuite,
     MessageStreamSuite,
+    PacketSuite,
     Suite,
     Threaded,
 )
@@ -94,6 +97,52 @@ for name, mode, awkward in itertools.product(("tcp", "unix"), MODES, (False, Tru
 for name, mode, awkward in itertools.product(("udp", "unix_datagram"), MODES, (False, True)):
     label = f"{name.title().replace('_', '')}{mode.title()}{'Awkward' if awkward else ''}"
     globals()[f"TestDatagrams{label}"] = suite(DatagramSuite, name, mode, awkward)
+
+
+#: A number that is left for experiments (RFC 3692).
+EXPERIMENT = 253
+
+
+@pytest.fixture(scope="module")
+def raw_host():
+    """A host whose raw sockets need no root."""
+    with lab.hosts("a") as (host,):
+        yield host
+
+
+class AwkwardHost:
+    """A host that gives awkward sockets."""
+
+    def __init__(self, host):
+        self._host = host
+
+    def __getattr__(self, name):
+        return getattr(self._host, name)
+
+    def socket(self, *arguments, **options):
+        return AwkwardSocket(self._host.socket(*arguments, **options), next(seeds))
+
+
+def raw_suite(mode, awkward):
+    async def make_pair(self):
+        made = []
+        for local, peer in (("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")):
+            kind = raw.Endpoint if mode == "sync" else aio.raw.Endpoint
+            endpoint = kind(EXPERIMENT, host=AwkwardHost(self.host) if awkward else self.host)
+            endpoint.bind(local)
+            endpoint.connect(peer)
+            made.append(Threaded(endpoint) if mode == "sync" else endpoint)
+        return made
+
+    @pytest.fixture(autouse=True)
+    def choose_host(self, raw_host):
+        type(self).host = raw_host
+
+    return type("Test", (PacketSuite,), {"backend": MODES[mode], "make_pair": make_pair, "choose_host": choose_host})
+
+
+for mode, awkward in itertools.product(MODES, (False, True)):
+    globals()[f"TestPackets{mode.title()}{'Awkward' if awkward else ''}"] = raw_suite(mode, awkward)
 
 
 def listener_suite(name, mode, awkward):

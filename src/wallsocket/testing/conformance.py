@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from ..errors import EndOfStream, WrongState
 
-__all__ = ["ByteStreamSuite", "DatagramSuite", "ListenerSuite", "MessageStreamSuite", "Suite", "Threaded"]
+__all__ = ["ByteStreamSuite", "DatagramSuite", "ListenerSuite", "MessageStreamSuite", "PacketSuite", "Suite", "Threaded"]
 
 T = TypeVar("T")
 
@@ -269,19 +269,47 @@ class MessageStreamSuite(Suite):
         self.run(check)
 
 
-class DatagramSuite(Suite):
-    """What datagram endpoints must do; `make_pair` gives two that have each other as peers."""
+class PacketSuite(Suite):
+    """What endpoints of whole packets must do; `make_pair` gives two that have each other as peers.
 
-    def test_datagrams_keep_their_limits(self) -> None:
-        """One send is one receive, also of nothing."""
+    Attributes:
+        content: the attribute of what is received that holds what was sent.
+    """
+
+    content: ClassVar[str] = "payload"
+
+    def test_packets_keep_their_limits(self) -> None:
+        """One send is one receive, also of nothing, in either direction."""
 
         async def check() -> None:
             async with self.pair() as (a, b):
                 for data in (b"one", b"", payload(1400), b"last"):
-                    await a.send(data)
-                    assert (await b.receive()).data == data
+                    for sender, receiver in ((a, b), (b, a)):
+                        await sender.send(data)
+                        assert getattr(await receiver.receive(), self.content) == data
 
         self.run(check)
+
+    def test_closed_is_closed(self) -> None:
+        """Every call after close is the caller's mistake; closing again is none."""
+
+        async def check() -> None:
+            async with self.pair() as (a, _):
+                await _maybe(a.close())
+                await _maybe(a.close())
+                assert a.state == "closed"
+                with _raises(WrongState, "close() was called"):
+                    await a.send(b"x")
+                with _raises(WrongState, "close() was called"):
+                    await a.receive()
+
+        self.run(check)
+
+
+class DatagramSuite(PacketSuite):
+    """What datagram endpoints must do; `make_pair` gives two that have each other as peers."""
+
+    content = "data"
 
     def test_truncation_is_told(self) -> None:
         """A datagram that does not fit is an error with the true length."""
@@ -307,21 +335,6 @@ class DatagramSuite(Suite):
                 await a.send(b"look")
                 assert (await b.receive(peek=True)).data == b"look"
                 assert (await b.receive()).data == b"look"
-
-        self.run(check)
-
-    def test_closed_is_closed(self) -> None:
-        """Every call after close is the caller's mistake; closing again is none."""
-
-        async def check() -> None:
-            async with self.pair() as (a, _):
-                await _maybe(a.close())
-                await _maybe(a.close())
-                assert a.state == "closed"
-                with _raises(WrongState, "close() was called"):
-                    await a.send(b"x")
-                with _raises(WrongState, "close() was called"):
-                    await a.receive()
 
         self.run(check)
 
