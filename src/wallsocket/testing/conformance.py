@@ -15,7 +15,15 @@ import anyio.to_thread
 
 from ..errors import EndOfStream, WrongState
 
-__all__ = ["ByteStreamSuite", "DatagramSuite", "ListenerSuite", "MessageStreamSuite", "PacketSuite", "Suite", "Threaded"]
+__all__ = [
+    "ByteStreamSuite",
+    "DatagramSuite",
+    "ListenerSuite",
+    "MessageStreamSuite",
+    "PacketSuite",
+    "Suite",
+    "Threaded",
+]
 
 T = TypeVar("T")
 
