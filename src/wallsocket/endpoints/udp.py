@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from ..errors import DatagramTooLong, IcmpError, PortUnreachable, TruncatedDatagram, UsageError
+from ..kernel import error_queue
 from . import addresses
 from . import flags as msg
 from .addresses import Address, Target
@@ -38,10 +39,8 @@ BUFFER_SIZE: Final = 65536
 
 # include/uapi/linux/in.h, in6.h, udp.h, asm-generic/socket.h; Python's socket module lacks them.
 IP_PKTINFO: Final = 8
-IP_RECVERR: Final = 11
 IP_RECVTTL: Final = 12
 IP_MTU: Final = 14
-IPV6_RECVERR: Final = 25
 IPV6_MTU: Final = 24
 UDP_SEGMENT: Final = 103
 UDP_GRO: Final = 104
@@ -61,8 +60,6 @@ _FROM_ICMP: Final = frozenset(
         errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.ENONET,
     }
 )  # fmt: skip
-
-_ORIGIN_LOCAL: Final = 1
 
 
 class Datagram(msgspec.Struct, frozen=True, gc=False):
@@ -198,10 +195,7 @@ class EndpointSteps(Base):
         On for endpoints with a peer. For a server it means that any client's vanishing interrupts the service.
         """
         self._require_open("collect_icmp_errors")
-        if self._v6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, int(on))
-        else:
-            self._socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, int(on))
+        error_queue.collect(self._socket, on)
         self._icmp = on
 
     def coalesce(self, on: bool = True) -> None:
@@ -614,35 +608,29 @@ class EndpointSteps(Base):
             data, control, _, destination = self._socket.recvmsg(BUFFER_SIZE, 512, msg.ERRQUEUE | msg.DONTWAIT)
         except OSError:
             return None
-        for level, kind, value in control:
-            if (level, kind) not in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-                continue
-            # struct sock_extended_err, then the address of who reports (ip(7)).
-            number, origin, icmp_type, code, info = struct.unpack_from("=IBBBxI", value)
-            if number == errno.EMSGSIZE:
-                limit = info - (48 if self._v6 else 28)
-                reporter = None if origin == _ORIGIN_LOCAL else _offender(value[16:])
-                # A router quotes the beginning of the datagram, not all of it.
-                size = f"{len(data)} bytes" if reporter is None else f"at least {len(data)} bytes"
-                text = f"a datagram of {size} was too long for the path to {addresses.shown(destination)}"
-                text = f"{text}; the limit is {limit} bytes ({reporter or 'this host'} knows an MTU of {info})"
-                long = DatagramTooLong(number, text)
-                long.length, long.limit, long.reporter = len(data), limit, reporter
-                return long
-            reporter = _offender(value[16:])
-            icmp = None if origin == _ORIGIN_LOCAL else (icmp_type, code)
-            said = f"{reporter} reports" if reporter else "this host reports"
-            kind_of = PortUnreachable if number == errno.ECONNREFUSED else IcmpError
-            what = f", ICMP type {icmp_type} code {code}" if icmp else ""
-            words = icmp_words(number, icmp, reporter, str(destination[0]))
-            made = kind_of(
-                number,
-                f"{said} for a datagram to {addresses.shown(destination)}: {words}{what}",
-            )
-            made.destination, made.reporter, made.icmp, made.datagram = destination, reporter, icmp, data
-            failed = self._failed(made, "send", destination)
-            return failed if isinstance(failed, IcmpError) else made
-        return None
+        told = error_queue.queued_error(control)
+        if told is None:
+            return None
+        number, icmp, mtu, reporter = told
+        if number == errno.EMSGSIZE:
+            limit = mtu - (48 if self._v6 else 28)
+            if icmp is None:
+                reporter = None
+            # A router quotes the beginning of the datagram, not all of it.
+            size = f"{len(data)} bytes" if reporter is None else f"at least {len(data)} bytes"
+            text = f"a datagram of {size} was too long for the path to {addresses.shown(destination)}"
+            text = f"{text}; the limit is {limit} bytes ({reporter or 'this host'} knows an MTU of {mtu})"
+            long = DatagramTooLong(number, text)
+            long.length, long.limit, long.reporter = len(data), limit, reporter
+            return long
+        said = f"{reporter} reports" if reporter else "this host reports"
+        kind_of = PortUnreachable if number == errno.ECONNREFUSED else IcmpError
+        what = f", ICMP type {icmp[0]} code {icmp[1]}" if icmp else ""
+        words = icmp_words(number, icmp, reporter, str(destination[0]))
+        made = kind_of(number, f"{said} for a datagram to {addresses.shown(destination)}: {words}{what}")
+        made.destination, made.reporter, made.icmp, made.datagram = destination, reporter, icmp, data
+        failed = self._failed(made, "send", destination)
+        return failed if isinstance(failed, IcmpError) else made
 
 
 def icmp_words(number: int, icmp: tuple[int, int] | None, reporter: str | None, destination: str) -> str:
@@ -666,17 +654,6 @@ def _truncated(length: int, data: bytes, peer: Any) -> TruncatedDatagram:
     room = len(data)
     text = f"a datagram of {length} bytes from {addresses.shown(peer)} did not fit into max_bytes={room}"
     return TruncatedDatagram(f"{text}; {length - room} bytes are lost", length, data, peer)
-
-
-def _offender(sockaddr: bytes) -> str | None:
-    if len(sockaddr) < 2:
-        return None
-    (family,) = struct.unpack_from("=H", sockaddr)
-    if family == socket.AF_INET and len(sockaddr) >= 8:
-        return socket.inet_ntop(socket.AF_INET, sockaddr[4:8])
-    if family == socket.AF_INET6 and len(sockaddr) >= 24:
-        return socket.inet_ntop(socket.AF_INET6, sockaddr[8:24])
-    return None
 
 
 def bind_steps(

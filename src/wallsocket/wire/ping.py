@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .._core import wire as core
 from ..errors import NotPermitted, UsageError
+from ..kernel import error_queue
 from .interfaces import HasSockets, host_or_here, resolve
 
 __all__ = ["Ping", "Reply", "Summary", "ping"]
@@ -106,10 +107,9 @@ class Ping:
                 self._socket.setsockopt(*option, time_to_live)
             if v6:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
-                self._socket.setsockopt(socket.IPPROTO_IPV6, 25, 1)  # IPV6_RECVERR
             else:
                 self._socket.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
-                self._socket.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
+            error_queue.collect(self._socket)
             if source is not None:
                 self._socket.bind((source, 0))
             elif not self.privileged:
@@ -234,27 +234,21 @@ class Ping:
         number = None
         if len(data) >= 8:
             number = self._number(struct.unpack_from("!H", data, 6)[0])
-        for level, what, value in control:
-            if (level, what) not in ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)) or len(value) < 16:
-                continue
-            code, origin, kind, icmp_code, _, info, _ = struct.unpack_from("IBBBBII", value)
-            offender = None
-            if origin in (2, 3) and len(value) >= 32:
-                v6 = origin == 3
-                offender = socket.inet_ntop(
-                    socket.AF_INET6 if v6 else socket.AF_INET, value[24:40] if v6 else value[20:24]
-                )
-            started = None if number is None else self._sent.pop(number, None)
-            if number is None or started is None:
-                return Reply(number or 0, "error", None, offender, text=os.strerror(code)) if number is None else None
-            self._errors += 1
-            text = (
-                f"{os.strerror(code)} (ICMP type {kind}, code {icmp_code})" if origin in (2, 3) else os.strerror(code)
-            )
-            if code == errno.EMSGSIZE and info:
-                text += f", MTU {info}"
-            return Reply(number, "error", time.monotonic() - started, offender, text=text)
-        return None
+        told = error_queue.queued_error(control)
+        if told is None:
+            return None
+        if number is None:
+            return Reply(0, "error", None, told.reporter, text=os.strerror(told.number))
+        started = self._sent.pop(number, None)
+        if started is None:
+            return None
+        self._errors += 1
+        text = os.strerror(told.number)
+        if told.icmp is not None:
+            text += f" (ICMP type {told.icmp[0]}, code {told.icmp[1]})"
+        if told.number == errno.EMSGSIZE and told.info:
+            text += f", MTU {told.info}"
+        return Reply(number, "error", time.monotonic() - started, told.reporter, text=text)
 
     def _step(self, now: float) -> list[Reply]:
         replies = list(self._receive())

@@ -21,6 +21,8 @@ from typing import Literal, NamedTuple
 
 from .._core.wire import Frame
 from ..errors import NotPermitted, UsageError
+from ..kernel import error_queue
+from ..kernel.error_queue import QueuedError
 from .ask import _Way, answers
 from .capture import Capture
 from .craft import ICMP, TCP, UDP, ICMPv6, IPv4, IPv6, Layer, Packet
@@ -77,15 +79,12 @@ class _Sent(NamedTuple):
     size: int
 
 
-class _Error(NamedTuple):
-    """An entry of the error queue: which probe it is about, if that was quoted, and what it says."""
+class _Answer(NamedTuple):
+    """What came back: about which probe, if that was quoted, from whom, and the error unless it is an answer of the host."""
 
     identity: int | None
     address: str | None
-    number: int
-    type: int | None
-    code: int | None
-    mtu: int | None
+    error: QueuedError | None
 
 
 #: Marks a datagram of ours, before its identity.
@@ -100,7 +99,7 @@ class _ErrorQueue:
         self._address = address
         self._socket = host.socket(family, socket.SOCK_DGRAM, 0)
         level = socket.IPPROTO_IPV6 if self._v6 else socket.IPPROTO_IP
-        self._socket.setsockopt(level, 25 if self._v6 else 11, 1)  # IPV6_RECVERR, IP_RECVERR
+        error_queue.collect(self._socket)
         # Not fragmented, and whatever the kernel believes the path takes (IPV6_MTU_DISCOVER, IP_MTU_DISCOVER: PROBE).
         self._socket.setsockopt(level, 23 if self._v6 else 10, 3)
         if interface is not None:
@@ -128,7 +127,7 @@ class _ErrorQueue:
                     raise
         return len(data) + overhead
 
-    def read(self, wait_s: float) -> list[_Error]:
+    def read(self, wait_s: float) -> list[_Answer]:
         """What came back, after waiting for it so long."""
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
@@ -137,7 +136,7 @@ class _ErrorQueue:
         while True:
             try:
                 data, _, _, sender = self._socket.recvmsg(2048)
-                found.append(_Error(self._identity(data), sender[0], 0, None, None, None))
+                found.append(_Answer(self._identity(data), sender[0], None))
             except BlockingIOError:
                 break
             except OSError:
@@ -147,21 +146,8 @@ class _ErrorQueue:
                 data, control, _, _ = self._socket.recvmsg(65535, 512, socket.MSG_ERRQUEUE)
             except OSError:
                 return found
-            for level, what, value in control:
-                if (level, what) not in ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)) or len(value) < 16:
-                    continue
-                number, origin, kind, code, _, info, _ = struct.unpack_from("IBBBBII", value)
-                address = None
-                if origin in (2, 3) and len(value) >= (40 if origin == 3 else 24):
-                    raw = value[24:40] if origin == 3 else value[20:24]
-                    address = socket.inet_ntop(socket.AF_INET6 if origin == 3 else socket.AF_INET, raw)
-                remote = origin in (2, 3)
-                mtu = info if number == errno.EMSGSIZE and info else None
-                found.append(
-                    _Error(
-                        self._identity(data), address, number, kind if remote else None, code if remote else None, mtu
-                    )
-                )
+            if (told := error_queue.queued_error(control)) is not None:
+                found.append(_Answer(self._identity(data), told.reporter, told))
 
     @staticmethod
     def _identity(data: bytes) -> int | None:
@@ -209,9 +195,14 @@ class Traceroute:
         self._capture: Capture | None = None
         self._queue: _ErrorQueue | None = None
         try:
-            self._capture = Capture(interface, host=host, direction="in", latency_s=0.002)
-            # Traceroute names its destination: that is as explicit as an interface.
-            self._way = _Way(interface, host_or_here(host))
+            capture = Capture(interface, host=host, direction="in", latency_s=0.002)
+            try:
+                # Traceroute names its destination: that is as explicit as an interface.
+                self._way = _Way(interface, host_or_here(host))
+            except BaseException:
+                capture.close()
+                raise
+            self._capture = capture
         except NotPermitted as error:
             if method != "udp":
                 raise NotPermitted(
@@ -297,9 +288,9 @@ class Traceroute:
             return
         self._waiting[time_to_live, number] = sent._replace(size=size)
 
-    def _take_errors(self, errors: list[_Error]) -> None:
+    def _take_answers(self, came: list[_Answer]) -> None:
         now = time.monotonic()
-        for found in errors:
+        for found in came:
             if found.identity is not None:
                 key = divmod(found.identity, self._probes)
             elif len(self._waiting) == 1:
@@ -311,8 +302,12 @@ class Traceroute:
             sent = self._waiting.pop(key, None)
             if sent is None:
                 continue
-            text = os.strerror(found.number) if found.number else None
-            self._settle(sent, found.address, now - sent.at, found.type, found.code, found.mtu, text)
+            kind = code = mtu = text = None
+            if (told := found.error) is not None:
+                kind, code = told.icmp or (None, None)
+                mtu = told.info or None if told.number == errno.EMSGSIZE else None
+                text = os.strerror(told.number)
+            self._settle(sent, found.address, now - sent.at, kind, code, mtu, text)
 
     def _finish(self, sent: _Sent, probe: Probe) -> None:
         self._done.setdefault(sent.time_to_live, {})[sent.number] = probe
@@ -388,7 +383,7 @@ class Traceroute:
     def _step(self, wait_s: float) -> None:
         """Take what came, after waiting for it so long."""
         if self._queue is not None:
-            self._take_errors(self._queue.read(wait_s))
+            self._take_answers(self._queue.read(wait_s))
         elif self._capture is not None:
             self._take(self._capture.read(wait_s))
         self._expire(time.monotonic())
