@@ -162,23 +162,25 @@ def counting(tmp_path: Path, number: int) -> Iterator[tuple[subprocess.Popen[byt
         process.wait()
 
 
+def until(count: Callable[[], int], least: int, otherwise: str) -> None:
+    """Wait for the program's progress."""
+    deadline = time.monotonic() + 60
+    while count() < least:
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.01)
+
+
 def test_the_recorder_may_be_killed_at_any_moment(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     for number in range(200):
         with counting(tmp_path, number) as (process, recording, count):
-            deadline = time.monotonic() + 60
-            while count() == 0:
-                assert time.monotonic() < deadline, f"run {number}: the program did not start"
-                time.sleep(0.01)
+            until(count, 1, f"run {number}: the program did not start")
             wait_s = chance.uniform(0, 0.6)
             time.sleep(wait_s)
             process.kill()
             process.wait()
             at_death = count()
-            deadline = time.monotonic() + 60
-            while count() < at_death + 100:
-                assert time.monotonic() < deadline, f"run {number}: the program stood still after {wait_s:.3f} s"
-                time.sleep(0.01)
+            until(count, at_death + 100, f"run {number}: the program stood still after {wait_s:.3f} s")
             if wait_s > 0.25:
                 with Recording.open(recording) as opened:
                     assert sum(1 for _ in opened.calls()) > 0, f"run {number}: killed after {wait_s:.3f} s"
@@ -188,10 +190,7 @@ def test_the_guardians_death_ends_the_program_and_leaves_the_recording(tmp_path:
     chance = random.Random(SEED)
     for number in range(50):
         with counting(tmp_path, number) as (process, recording, count):
-            deadline = time.monotonic() + 60
-            while count() == 0:
-                assert time.monotonic() < deadline, f"run {number}: the program did not start"
-                time.sleep(0.01)
+            until(count, 1, f"run {number}: the program did not start")
             wait_s = chance.uniform(0, 0.6)
             time.sleep(wait_s)
             (guardian, *_) = guardians(process.pid)

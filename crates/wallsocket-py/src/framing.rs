@@ -119,7 +119,12 @@ impl PyDecoder {
         }
     }
 
-    fn messages_of<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyList>> {
+    /// The messages that `decode` hands to its sink.
+    fn collect<'py>(
+        &mut self,
+        py: Python<'py>,
+        decode: impl FnOnce(&mut dyn Decode, &mut dyn FnMut(&[u8])) -> Result<(), Fault>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let messages = PyList::empty(py);
         let mut failed = None;
         let mut sink = |message: &[u8]| {
@@ -127,10 +132,12 @@ impl PyDecoder {
                 failed = Some(error);
             }
         };
-        self.decoder
-            .feed(bytes, &mut sink)
-            .map_err(|fault| fault_error(&fault))?;
+        decode(self.decoder.as_mut(), &mut sink).map_err(|fault| fault_error(&fault))?;
         failed.map_or(Ok(messages), Err)
+    }
+
+    fn messages_of<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        self.collect(py, |decoder, sink| decoder.feed(bytes, sink))
     }
 }
 
@@ -176,17 +183,7 @@ impl PyDecoder {
     }
 
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let messages = PyList::empty(py);
-        let mut failed = None;
-        let mut sink = |message: &[u8]| {
-            if let Err(error) = messages.append(PyBytes::new(py, message)) {
-                failed = Some(error);
-            }
-        };
-        self.decoder
-            .end(&mut sink)
-            .map_err(|fault| fault_error(&fault))?;
-        failed.map_or(Ok(messages), Err)
+        self.collect(py, |decoder, sink| decoder.end(sink))
     }
 
     #[getter]

@@ -34,20 +34,16 @@ def command(targets: tuple[str, ...], interface: str, timeout: float, attempts: 
     table = terminal.Table() if not as_json and terminal.is_live() else None
     count = 0
     try:
-        if table is not None:
-            shown_s = 0.0
-            for answers in scan.watch():
-                for found in answers:
-                    count += 1
-                    # Who answered stays to be read; how far the scan is gets written anew under it.
-                    table.above(_line(found))
-                if (now_s := time.monotonic()) - shown_s >= _PERIOD_S:
-                    shown_s = now_s
-                    table.show([_progress(scan)])
-        else:
-            for found in scan:
-                count += 1
-                click.echo(json.dumps({"neighbour": found._asdict()}) if as_json else _line(found))
+        shown_s = 0.0
+        for answers in scan.watch():
+            count += len(answers)
+            for found in answers:
+                line = json.dumps({"neighbour": found._asdict()}) if as_json else _line(found)
+                # Who answered stays to be read; how far the scan is gets written anew under it.
+                (click.echo if table is None else table.above)(line)
+            if table is not None and (now_s := time.monotonic()) - shown_s >= _PERIOD_S:
+                shown_s = now_s
+                table.show([_progress(scan)])
     except KeyboardInterrupt:
         pass
     finally:

@@ -96,16 +96,7 @@ def command(
     if pid:
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
-        refuse_with_pid(
-            context,
-            {
-                "--lab": lab,
-                "-u": user,
-                "--kill": kill,
-                "--deny-io-uring": deny_io_uring,
-                "--one-core": one_core,
-            },
-        )
+        refuse_with_pid(context)
     elif target is None:
         for given, name in ((lab, "--lab"), (output, "-o"), (for_s, "--for"), (user, "-u"), (kill, "--kill")):
             if given:

@@ -71,8 +71,8 @@ def command(
                     if reply.kind not in ("reply", "timeout"):
                         # What is out of the ordinary stays to be read.
                         table.above(_line(reply))
-                    marks += _MARKS[reply.kind]
-                    table.show(_rows(running.summary(), reply, marks[-terminal.width() :]))
+                    marks = (marks + _MARKS[reply.kind])[-terminal.width() :]
+                    table.show(_rows(running.summary(), reply, marks))
                 elif not quiet:
                     click.echo(_line(reply))
         except KeyboardInterrupt:

@@ -49,10 +49,20 @@ deny_io_uring = click.option(
 one_core = click.option("--one-core", is_flag=True, help="Confine the command to one core: tracing costs less.")
 
 
-def refuse_with_pid(context: click.Context, given: Mapping[str, object]) -> None:
-    """Complain of options that make no sense for programs that run already: option and what was given."""
-    for option, value in given.items():
-        if value:
+#: Parameters that make no sense for programs that run already, and how they are given.
+_OF_COMMANDS = {
+    "lab": "--lab",
+    "user": "-u",
+    "kill": "--kill",
+    "deny_io_uring": "--deny-io-uring",
+    "one_core": "--one-core",
+}
+
+
+def refuse_with_pid(context: click.Context) -> None:
+    """Complain of options that are for a command, given beside -p."""
+    for parameter, option in _OF_COMMANDS.items():
+        if context.params[parameter]:
             raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
 
 
@@ -164,16 +174,7 @@ def command(
     if pid:
         if arguments:
             raise click.UsageError("give a command or -p PID, not both", context)
-        refuse_with_pid(
-            context,
-            {
-                "--lab": lab,
-                "-u": user,
-                "--kill": kill,
-                "--deny-io-uring": deny_io_uring,
-                "--one-core": one_core,
-            },
-        )
+        refuse_with_pid(context)
     elif not arguments:
         raise click.UsageError("no command given; write -- COMMAND, or -p PID for a program that runs", context)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pwd
 from typing import Final, NamedTuple
 
 from ..errors import NotAvailable, NotPermitted, UsageError, WallsocketError
+from .processes import is_32_bit, user_name
 
 __all__ = ["Target", "refusal", "target"]
 
@@ -49,7 +49,7 @@ def target(pid: int) -> Target:
     tracer = int(status.get("TracerPid", 0))
     if tracer:
         raise NotAvailable(_traced(pid, name, tracer))
-    if _is_32_bit(process):
+    if is_32_bit(process):
         raise NotAvailable(
             f"-p {pid}: {name} is a 32-bit program: its calls cannot be read; wallsocket inspect {pid} can"
         )
@@ -73,7 +73,7 @@ def refusal(pid: int, code: int) -> WallsocketError:
     again = f"sudo wallsocket trace -p {pid}"
     uids = {int(uid) for uid in status.get("Uid", "").split()}
     if uids - {os.geteuid()} and os.geteuid() != 0:
-        others = ", ".join(_user(uid) for uid in sorted(uids - {os.geteuid()}))
+        others = ", ".join(user_name(uid) for uid in sorted(uids - {os.geteuid()}))
         return NotPermitted(f"-p {pid}: {name} runs as {others}: only that user or root may attach to it ({again})")
     scope = _read("/proc/sys/kernel/yama/ptrace_scope").strip()
     from_start = "run it under the trace from its start (wallsocket trace -- COMMAND)"
@@ -129,23 +129,9 @@ def _lives(pid: int) -> bool:
     return False
 
 
-def _is_32_bit(pid: int) -> bool:
-    # Byte 4 of an ELF file is its class: 1 is 32 bits (elf(5)).
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/exe", "rb") as file:
-        return file.read(5) == b"\x7fELF\x01"
-    return False
-
-
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""
-
-
-def _user(uid: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user id {uid}"

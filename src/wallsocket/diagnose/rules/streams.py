@@ -401,10 +401,9 @@ class BothWait(Rule):
         """Tasks of event loops await both ends: a deadlock, or a connection between two requests."""
         names, rows = [], []
         for socket, call, state in (one, other):
-            line = facts.line(call.call)
-            name = f"{facts.command(call.call.process) or 'process'} (pid {facts.pid(call.call.process)})"
-            names.append(name + (f" at {line}" if line else ""))
-            what = "a task awaits it" if call.name in EPOLL_WAITS else f"{call.text()}"
+            name, place = _who(facts, call)
+            names.append(place)
+            what = "a task awaits it" if call.name in EPOLL_WAITS else call.text()
             rows.append(call.proof(f"{name}: {what}"))
             rows.append(state_proof(state, f"socket {socket.id}: nothing to read, nothing on the way out"))
         return Evidence(
@@ -442,9 +441,8 @@ class BothWait(Rule):
         names = []
         alone = True
         for socket, call, state in (one, other):
-            line = facts.line(call.call)
-            name = f"{facts.command(call.call.process) or 'process'} (pid {facts.pid(call.call.process)})"
-            names.append(name + (f" at {line}" if line else ""))
+            name, place = _who(facts, call)
+            names.append(place)
             rows.append(call.proof(f"{name}: {call.text()}"))
             queued = f"{state.receive_queue} bytes to read, {state.send_queue or 0} on the way out"
             rows.append(state_proof(state, f"socket {socket.id}: {queued}"))
@@ -471,6 +469,13 @@ class BothWait(Rule):
             title=title,
             subjects=frozenset({second[0].id}),
         )
+
+
+def _who(facts: Facts, call: CallFacts) -> tuple[str, str]:
+    """The process that made a call, and the same with the line of it."""
+    name = f"{facts.command(call.call.process) or 'process'} (pid {facts.pid(call.call.process)})"
+    line = facts.line(call.call)
+    return name, f"{name} at {line}" if line else name
 
 
 def _waits(socket: SocketFacts, kind: frozenset[str]) -> list[CallFacts]:

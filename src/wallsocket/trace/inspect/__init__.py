@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import pwd
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -25,6 +24,7 @@ from ..._core import python
 from ...errors import NotAvailable, NotPermitted
 from ...kernel import here, refusal
 from ...kernel.sockets import command_of
+from ..processes import is_32_bit, user_name
 from ..recording import Recording
 from . import sockets as _sockets
 from . import threads as _threads
@@ -218,7 +218,7 @@ class _Process:
         self.steady_ns: dict[int, int] = {}  #: thread -> since when it has been seen in its call without running
         self.interpreter: python.Interpreter | None = None
         self.python_unknown: str | None = None
-        self.narrow = _threads.is_32_bit(pid)
+        self.narrow = is_32_bit(pid)
 
     def learn_descriptors(self) -> None:
         try:
@@ -393,6 +393,7 @@ class _Look:
         running: list[tuple[int, int]] = []
         tasks: list[Task] = []
         for process in self.processes.values():
+            own = len(rows)
             for tid, (_, wait) in process.waits.items():
                 thread, row = self._thread(process, tid, wait, clock)
                 threads.append(thread)
@@ -402,7 +403,7 @@ class _Look:
                     running.append((process.pid, tid))
             told = self._tasks(process)
             tasks += told
-            loops = [row for row in rows if row.pid == process.pid and row.wait.call in _EPOLL]
+            loops = [row for row in rows[own:] if row.wait.call in _EPOLL]
             if len(loops) == 1:
                 rows += self._awaiting(loops[0], told)
         command = ["wallsocket", "inspect", self.text]
@@ -654,7 +655,7 @@ def _refusal(process: _Process) -> str:
     except OSError:
         return f"{who} has ended"
     if process.hidden_descriptors:
-        owner = _user(uid)
+        owner = user_name(uid)
         reason = f"belongs to {owner}" if uid != os.geteuid() else "has more privileges than you (or is not dumpable)"
         return (
             f"{who} {reason}: its calls and descriptors are seen only by that user or with CAP_SYS_PTRACE "
@@ -666,13 +667,6 @@ def _refusal(process: _Process) -> str:
         f"{who}: {reason}, so the calls of its threads and Python lines are hidden (they need CAP_SYS_PTRACE: "
         f"sudo wallsocket inspect {process.pid}); its sockets are seen"
     )
-
-
-def _user(uid: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user id {uid}"
 
 
 def _text(address: object) -> str | None:

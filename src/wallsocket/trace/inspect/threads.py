@@ -12,13 +12,14 @@ import os
 import socket
 import struct
 import time
+from functools import cache
 from typing import Final
 
 import msgspec
 
 from ..syscalls import names
 
-__all__ = ["SchedulerClock", "Wait", "is_32_bit", "limits_s", "switches", "thread_ids", "wait_of", "watched"]
+__all__ = ["SchedulerClock", "Wait", "limits_s", "switches", "thread_ids", "wait_of", "watched"]
 
 #: Calls whose first argument is the descriptor that they wait for.
 _ON_DESCRIPTOR: Final = frozenset(
@@ -91,16 +92,6 @@ def switches(pid: int, tid: int) -> int | None:
     except (OSError, ValueError):
         return None
     return total if found == 2 else None
-
-
-def is_32_bit(pid: int) -> bool:
-    """Whether the program is a 32-bit one, whose calls have other numbers; false when that cannot be read."""
-    try:
-        with open(f"/proc/{pid}/exe", "rb") as file:
-            head = file.read(5)
-    except OSError:
-        return False
-    return head[:4] == b"\x7fELF" and head[4] == 1  # EI_CLASS: ELFCLASS32
 
 
 def wait_of(pid: int, tid: int, machine: str) -> Wait | None:
@@ -275,6 +266,7 @@ def _memory(pid: int, address: int, length: int) -> bytes | None:
     return room.raw if taken == length else None
 
 
+@cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
