@@ -123,7 +123,7 @@ impl PyDecoder {
     fn collect<'py>(
         &mut self,
         py: Python<'py>,
-        decode: impl FnOnce(&mut dyn Decode, &mut dyn FnMut(&[u8])) -> Result<(), Fault>,
+        decode: impl FnOnce(&mut dyn Decode, &mut dyn FnMut(&[u8])) -> Result<usize, Fault>,
     ) -> PyResult<Bound<'py, PyList>> {
         let messages = PyList::empty(py);
         let mut failed = None;
