@@ -12,18 +12,24 @@ CAUSES = Path(__file__).parents[2] / "docs" / "causes.md"
 
 def catalogue() -> dict[int, list[str]]:
     """Number of a cause -> the rules that the page names."""
-    found = {}
+    found: dict[int, list[str]] = {}
     for line in CAUSES.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| \d+ \|", line):
             cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
             assert len(cells) == 6, line
             assert all(cells[:5]), line
+            assert int(cells[0]) not in found, line
             found[int(cells[0])] = re.findall(r"`([a-z0-9-]+)`", cells[5])
     return found
 
 
 def test_every_cause_is_listed_once_and_in_order() -> None:
-    assert list(catalogue()) == list(range(1, 108))
+    text = CAUSES.read_text(encoding="utf-8")
+    assert sorted(catalogue()) == list(range(1, 159))
+    assert "158 causes" in text
+    for section in text.split("\n## ")[1:]:
+        numbers = [int(number) for number in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
+        assert numbers == sorted(numbers), section.splitlines()[0]
 
 
 def test_the_page_marks_exactly_what_the_rules_cover() -> None:
