@@ -10,6 +10,7 @@ from wallsocket.endpoints import reasons
 def patient_reasons(monkeypatch):
     """Let lookups take their time, and forget earlier ones: a loaded machine must not change what a test sees."""
     monkeypatch.setattr(reasons, "DEADLINE_S", 20.0)
+    monkeypatch.setattr(reasons, "LOOP_DEADLINE_S", 20.0)
     monkeypatch.delenv("WALLSOCKET_REASONS", raising=False)
     reasons._recent.clear()
     return reasons

@@ -112,7 +112,7 @@ def failed(error: BaseException) -> click.ClickException:
     # A person reads this: a reason that comes late is worth a moment.
     reason = reasons.settle(error, _REASON_S)
     notes = list(getattr(error, "__notes__", []))
-    if reason is not None and reason.cause is None and reason.status != "limit":
+    if reason is not None and reason.cause is None:
         notes = [note for note in notes if note != str(reason)]
     where = "; ".join(notes)
     return click.ClickException(f"{text}" + (f" ({where})" if where else ""))

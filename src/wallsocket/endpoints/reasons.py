@@ -4,9 +4,10 @@ Each ``OSError`` of an endpoint leaves with a note: the likely reason and the us
 The facts are the host's of that moment (listeners, routes, interfaces, neighbours, limits); the sentences are those of
 `wallsocket.kernel.causes`. Other processes are named by number and command only, never with arguments.
 
-A failing call waits at most `DEADLINE_S` for its reason; facts that come later complete the note while the exception
-is still on its way to its reader. There is one lookup a second for each error number and destination, and none raises.
-``WALLSOCKET_REASONS=off`` in the environment turns lookups off.
+A failing call that blocks anyway waits at most `DEADLINE_S` for its reason, one of an event loop `LOOP_DEADLINE_S`;
+facts that come later complete the note while the exception is still on its way to its reader. There is one lookup a
+second for each error number and destination: an equal error within that second repeats what it found, with its age. No
+lookup raises. ``WALLSOCKET_REASONS=off`` in the environment turns lookups off.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     from ..kernel import Host, InetSocket
     from .base import Base
 
-__all__ = ["DEADLINE_S", "Failure", "Reason", "attach", "explain", "of", "settle"]
+__all__ = ["DEADLINE_S", "LOOP_DEADLINE_S", "Failure", "Reason", "attach", "explain", "of", "settle"]
 
-#: Seconds that a failing call may take longer for its reason.
-DEADLINE_S = 0.002
+#: Seconds that a failing call of a blocking endpoint may take longer for its reason: it has failed, and on a loaded
+#: machine another thread needs some scheduler ticks to come to its turn.
+DEADLINE_S = 0.020
+#: The same for an endpoint of an event loop, which stands still meanwhile.
+LOOP_DEADLINE_S = 0.002
 #: Of which so much is left for waking up: a thread that waits until the last moment is back after it.
 _WAKING_S: Final = 0.0005
 #: Share of that time in which the holders of sockets are searched: there is no index of them.
@@ -43,6 +47,8 @@ OWNERS_SHARE: Final = 0.4
 INTERVAL_S: Final = 1.0
 #: Pairs of error and destination that are remembered for `INTERVAL_S`.
 _REMEMBERED: Final = 512
+#: Lookups that wait for the one thread that makes them, and errors that wait for one lookup: more are left "late".
+_MAX_WAITING: Final = 64
 
 _ATTRIBUTE: Final = "wallsocket_reason"
 
@@ -51,23 +57,25 @@ class Reason(msgspec.Struct, frozen=True):
     """What was found.
 
     Attributes:
-        status: ``"found"``; ``"unknown"``: the facts prove nothing; ``"limit"``: not looked up, because it was a moment
-            ago; ``"late"``: the facts did not come in time.
+        status: ``"found"``; ``"unknown"``: the facts prove nothing; ``"late"``: the facts did not come in time.
         cause: the cause when found.
+        age_s: how old the facts were when the error came, in seconds: more than 0 when an equal error a moment before
+            had them looked up.
 
     """
 
-    status: Literal["found", "unknown", "limit", "late"]
+    status: Literal["found", "unknown", "late"]
     cause: Cause | None = None
+    age_s: float = 0.0
 
     def __str__(self) -> str:
+        seen = f" (as of {max(self.age_s, 0.1):.1f} s ago)" if self.age_s else ""
         if self.cause is not None:
             sure = "" if self.cause.certainty == "certain" else "probably "
-            return f"reason: {sure}{self.cause.sentence}. Usual fix: {self.cause.fix}"
-        return {
-            "limit": "reason: not looked up (limit: once a second for each error and destination)",
-            "late": "reason: unknown (the facts did not come in time)",
-        }.get(self.status, "reason: unknown")
+            return f"reason{seen}: {sure}{self.cause.sentence}. Usual fix: {self.cause.fix}"
+        if self.status == "late":
+            return "reason: unknown (the facts did not come in time)"
+        return f"reason: unknown{seen}"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +121,51 @@ class _Note:
         self.arrived.set()
 
 
-_recent: dict[tuple[int, object], float] = {}
+class _Lookup:
+    """One lookup, and the errors that wait for it."""
+
+    __slots__ = ("_ended_s", "_lock", "_notes", "_reason", "_wakers", "failure", "host", "started_s")
+
+    def __init__(self, failure: Failure, host: Host) -> None:
+        self.failure = failure
+        self.host = host
+        self.started_s = time.monotonic()
+        self._ended_s = 0.0
+        self._lock = threading.Lock()
+        self._notes: list[_Note] = []
+        self._wakers: list[threading.Lock] = []
+        self._reason: Reason | None = None
+
+    def tell(self, note: _Note, timeout_s: float) -> None:
+        """Complete a note; wait so long for the facts when they are not there yet."""
+        # A bare lock: the waiting thread has nothing to do when the time is over but to take the interpreter's lock.
+        waker = threading.Lock()
+        waker.acquire()
+        with self._lock:
+            reason = self._reason
+            if reason is None:
+                if len(self._notes) >= _MAX_WAITING:
+                    return
+                self._notes.append(note)
+                self._wakers.append(waker)
+        if reason is not None:
+            note.complete(msgspec.structs.replace(reason, age_s=max(time.monotonic() - self._ended_s, 1e-6)))
+        elif timeout_s > _WAKING_S:
+            waker.acquire(timeout=timeout_s - _WAKING_S)
+
+    def end(self, reason: Reason) -> None:
+        """The facts are there."""
+        with self._lock:
+            self._reason, self._ended_s = reason, time.monotonic()
+            notes, wakers = self._notes, self._wakers
+            self._notes, self._wakers = [], []
+        for note in notes:
+            note.complete(reason)
+        for waker in wakers:
+            waker.release()
+
+
+_recent: dict[tuple[int, object], _Lookup] = {}
 _recent_lock = threading.Lock()
 
 
@@ -146,8 +198,11 @@ def attach(
     host: Host | None = None,
     protocol: str | None = None,
     named: Any = None,
+    blocking: bool = True,
 ) -> OSError:
-    """Return ``error``, worded and with its reason as a note. Never raises, never takes longer than `DEADLINE_S`.
+    """Return ``error``, worded and with its reason as a note. Never raises.
+
+    It takes at most `DEADLINE_S`, or `LOOP_DEADLINE_S` for an endpoint of an event loop.
 
     Args:
         error: of the failed call; its number and class stay.
@@ -157,15 +212,17 @@ def attach(
         host: where it failed, without an endpoint.
         protocol: of the socket, without an endpoint.
         named: the address as the program gave it, without an endpoint.
+        blocking: whether the call may wait, without an endpoint.
 
     """
     if of(error) is not None or error.errno is None:
         return error
     if not error.strerror:
-        # Made of a bare number (SO_ERROR, connect_ex).
+        # Made of a bare number (SO_ERROR, connect_ex). repr() shows the arguments.
         error.strerror = os.strerror(error.errno)
+        error.args = (error.errno, error.strerror)
     if endpoint is not None:
-        host, protocol, named = endpoint.host, endpoint.protocol, endpoint._named
+        host, protocol, named, blocking = endpoint.host, endpoint.protocol, endpoint._named, endpoint.blocking
     if os.environ.get("WALLSOCKET_REASONS") == "off" or host is None:
         return error
     where = f" {addresses.shown(target)}" if target is not None else ""
@@ -175,7 +232,7 @@ def attach(
     failure = _failure(error, doing, protocol or "tcp", target, endpoint)
     note = _Note(error, Reason("late"))
     setattr(error, _ATTRIBUTE, note)
-    _limited(failure, host, note)
+    _look_up_once(failure, host, note, DEADLINE_S if blocking else LOOP_DEADLINE_S)
     return error
 
 
@@ -200,18 +257,19 @@ def _failure(error: OSError, doing: str, protocol: str, target: Any, endpoint: B
     )
 
 
-def _limited(failure: Failure, host: Host, note: _Note) -> None:
-    now = time.monotonic()
+def _look_up_once(failure: Failure, host: Host, note: _Note, timeout_s: float) -> None:
+    started_s = time.monotonic()
     key = (failure.number, (failure.call, host.name, _hashable(failure.target)))
     with _recent_lock:
-        last = _recent.get(key)
-        if last is not None and now - last < INTERVAL_S:
-            note.complete(Reason("limit"))
-            return
-        if len(_recent) >= _REMEMBERED:
-            _recent.clear()
-        _recent[key] = now
-    _worker().look_up(failure, host, note, DEADLINE_S)
+        lookup = _recent.get(key)
+        known = lookup is not None and started_s - lookup.started_s < INTERVAL_S
+        if lookup is None or not known:
+            if len(_recent) >= _REMEMBERED:
+                _recent.clear()
+            lookup = _recent[key] = _Lookup(failure, host)
+    if not known and not _worker().take(lookup, started_s + timeout_s * OWNERS_SHARE):
+        timeout_s = 0
+    lookup.tell(note, timeout_s)
 
 
 def _hashable(target: Any) -> object:
@@ -226,32 +284,29 @@ class _Worker:
     """One thread that looks facts up, so that a slow source cannot hold a failing call."""
 
     def __init__(self) -> None:
-        self.process: Final = os.getpid()
-        self._tasks: Final[queue.SimpleQueue[Callable[[], None]]] = queue.SimpleQueue()
-        self._busy = threading.Lock()
+        self._tasks: Final[queue.Queue[tuple[_Lookup, float]]] = queue.Queue(_MAX_WAITING)
+        self._busy_since_s: float | None = None
         threading.Thread(target=self._run, daemon=True, name="wallsocket reasons").start()
 
     def _run(self) -> None:
         while True:
-            self._tasks.get()()
-
-    def look_up(self, failure: Failure, host: Host, note: _Note, timeout_s: float) -> None:
-        if not self._busy.acquire(blocking=False):
-            return  # an earlier lookup still waits for its facts
-        # A bare lock: the waiting thread has nothing to do when the time is over but to take the interpreter's lock.
-        done = threading.Lock()
-        done.acquire()
-        deadline = time.monotonic() + timeout_s * OWNERS_SHARE
-
-        def task() -> None:
+            lookup, deadline = self._tasks.get()
+            self._busy_since_s = time.monotonic()
+            reason = Reason("unknown")
             try:
-                note.complete(look_up(failure, host, deadline))
+                reason = look_up(lookup.failure, lookup.host, deadline)
             finally:
-                self._busy.release()
-                done.release()
+                self._busy_since_s = None
+                lookup.end(reason)
 
-        self._tasks.put(task)
-        done.acquire(timeout=timeout_s - _WAKING_S)
+    def take(self, lookup: _Lookup, deadline: float) -> bool:
+        """Have a lookup made; return whether it is worth waiting for: not behind one that does not come to its end."""
+        try:
+            self._tasks.put_nowait((lookup, deadline))
+        except queue.Full:
+            return False
+        busy_since_s = self._busy_since_s
+        return busy_since_s is None or time.monotonic() - busy_since_s < DEADLINE_S
 
 
 _the_worker: _Worker | None = None
@@ -259,9 +314,20 @@ _the_worker: _Worker | None = None
 
 def _worker() -> _Worker:
     global _the_worker
-    if _the_worker is None or _the_worker.process != os.getpid():  # a thread does not survive fork()
+    if _the_worker is None:
         _the_worker = _Worker()
     return _the_worker
+
+
+def _forget() -> None:
+    """In a child of fork(2) there is no thread but the one that forked: what waited for others waits for ever."""
+    global _the_worker, _recent_lock
+    _the_worker = None
+    _recent_lock = threading.Lock()
+    _recent.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def look_up(failure: Failure, host: Host, deadline: float) -> Reason:

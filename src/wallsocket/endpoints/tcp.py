@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -180,7 +181,7 @@ class ConnectionSteps(StreamSteps):
                 code = self._socket.connect_ex(target.sockaddr)
             self._state = "refused" if code else "established"
             if code:
-                raise OSError(code, "")
+                raise OSError(code, os.strerror(code))
         finally:
             if self._socket.fileno() >= 0:
                 if self._state == "connecting":
@@ -338,7 +339,7 @@ def connect_steps(
                 settled += [(each, each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) for each in ready]
             for each, code in settled:
                 if code:
-                    failures.append((under_way.pop(each), OSError(code, "")))
+                    failures.append((under_way.pop(each), OSError(code, os.strerror(code))))
                     each.close()
                     continue
                 del under_way[each]
@@ -347,21 +348,24 @@ def connect_steps(
                 connection._named = address
                 return connection
     except DeadlinePassed as late:
-        from . import reasons
-
         about = next(iter(under_way.values()), found[0])
-        reasons.attach(late, "connect", None, about.sockaddr, host=home, protocol="tcp", named=address)
+        _explain(late, about, kind, home, address)
         raise
     finally:
         for each in under_way:
             each.close()
-    from . import reasons
-
     target, failure = failures[0]
-    failure = reasons.attach(failure, "connect", None, target.sockaddr, host=home, protocol="tcp", named=address)
+    _explain(failure, target, kind, home, address)
     for other, why in failures[1:]:
         failure.add_note(f"{addresses.shown(other.sockaddr)} as well: {errno.errorcode.get(why.errno or 0, why.errno)}")
     raise failure
+
+
+def _explain(error: OSError, target: Target, kind: type[Base], host: Host, named: Address) -> None:
+    from . import reasons
+
+    about = target.sockaddr
+    reasons.attach(error, "connect", None, about, host=host, protocol="tcp", named=named, blocking=kind.blocking)
 
 
 def _begin(
