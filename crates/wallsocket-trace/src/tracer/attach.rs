@@ -107,8 +107,8 @@ impl Tracer {
                 process.threads = found.threads.iter().copied().collect();
                 process.every_call = true;
                 process.refuses_filters = true;
-                process.row.command = super::arguments_of(found.pid);
-                process.row.executable = super::executable_of(found.pid);
+                process.row.command = super::processes::arguments_of(found.pid);
+                process.row.executable = super::processes::executable_of(found.pid);
                 self.sink.send(&Row::Process(process.row.clone()));
             }
             if self.main_pid == 0 {

@@ -1,0 +1,82 @@
+//! Which filters a process has, and when it gets further ones.
+
+use std::rc::Rc;
+
+use wallsocket_sys::ptrace;
+
+use super::Tracer;
+use crate::calls::Entry;
+use crate::filter;
+use crate::syscalls::{self, Subject};
+
+impl Tracer {
+    /// Makes sure that the filters for sockets are in place. False: the call begins again and will stop again.
+    pub(super) fn follow(&mut self, tid: i32, entry: &Entry) -> bool {
+        let Some(thread) = self.threads.get(&tid) else {
+            return true;
+        };
+        let (id, table) = (thread.process, Rc::clone(&thread.table));
+        let Some(process) = self.processes.get_mut(&id) else {
+            return true;
+        };
+        if process.refuses_filters || entry.number == libc::SYS_io_uring_setup {
+            return true;
+        }
+        let sockets = !process.follows_sockets
+            && (process.every_call
+                || syscalls::subject(entry.number as u64) == Some(Subject::None));
+        let streams_are_sockets = || table.borrow().sockets.range(0..3).next().is_some();
+        let streams_will_be = matches!(entry.number, libc::SYS_dup2 | libc::SYS_dup3)
+            && entry.arguments[1] < 3
+            && table
+                .borrow()
+                .sockets
+                .contains_key(&(entry.arguments[0] as i32));
+        let streams = !process.follows_streams && (streams_will_be || streams_are_sockets());
+        let mut wanted = Vec::new();
+        if sockets {
+            wanted.push(filter::later(self.settings.deny_io_uring));
+        }
+        if streams {
+            wanted.push(filter::streams());
+        }
+        if wanted.is_empty() {
+            return true;
+        }
+        let Ok(registers) = ptrace::registers(tid) else {
+            return true;
+        };
+        let outcome = crate::inject::install(tid, process.row.pid, &registers, &wanted);
+        process.follows_sockets |= sockets;
+        process.follows_streams |= streams;
+        match outcome {
+            Ok(()) => {
+                process.every_call = false;
+                false
+            }
+            Err(crate::inject::Failed::Ended(event)) => {
+                self.postponed.push((tid, event));
+                false
+            }
+            Err(crate::inject::Failed::Refused(reason)) => {
+                process.every_call = true;
+                process.refuses_filters = true;
+                self.mark(
+                    Some(id),
+                    Some(tid),
+                    "blind",
+                    format!("the program refuses a further filter ({reason}): every call of it stops, which is slow"),
+                );
+                false
+            }
+        }
+    }
+
+    /// Inherited sockets need the later filters before the program's first call; they are installed at this exec stop.
+    pub(super) fn follow_sockets_soon(&mut self, process: u32) {
+        // At an exec stop the thread is inside execve, where nothing can be injected: the next call's entry is the place.
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.every_call = true;
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A followed call from its beginning to its end.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use nix::unistd::Pid;
+
+use super::{Next, Pending, Tracer};
+use crate::calls::{self, Entry, Moved};
+use crate::descriptors::{self, SharedTable};
+use crate::facts::Failure;
+use crate::interrupted;
+use crate::lines::Site;
+use crate::rows::{self, Row};
+use crate::syscalls::{self, Subject};
+
+impl Tracer {
+    pub(super) fn at_entry(
+        &mut self,
+        tid: i32,
+        began: i64,
+        entry: &Entry,
+        stack_pointer: u64,
+    ) -> Next {
+        if !self.recording {
+            return Next::Run;
+        }
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return Next::Run;
+        };
+        // Does an interrupted call go on?
+        if let Some(top) = thread.interrupted.last() {
+            let restarted = entry.number == libc::SYS_restart_syscall
+                || (*entry == top.entry && stack_pointer == top.stack_pointer);
+            if restarted {
+                thread.pending = thread.interrupted.pop();
+                return Next::ToExit;
+            }
+            if stack_pointer >= top.stack_pointer {
+                // The stack was unwound past it: it ended with EINTR.
+                while let Some(mut over) = thread
+                    .interrupted
+                    .pop_if(|top| stack_pointer >= top.stack_pointer)
+                {
+                    over.call.result = Some(-i64::from(libc::EINTR));
+                    self.sink.send(&Row::Call(over.call));
+                }
+            }
+        }
+        if entry.number == libc::SYS_restart_syscall {
+            // Of a call that is not followed.
+            return Next::Run;
+        }
+        if !self.follow(tid, entry) {
+            return Next::Again;
+        }
+        let Some(pending) = self.begin_call(tid, entry, stack_pointer, began) else {
+            return Next::Run;
+        };
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.pending = Some(pending);
+        }
+        Next::ToExit
+    }
+
+    /// Looks at a call at its beginning. `None`: it concerns no socket.
+    pub(super) fn begin_call(
+        &mut self,
+        tid: i32,
+        entry: &Entry,
+        stack_pointer: u64,
+        began: i64,
+    ) -> Option<Pending> {
+        let thread = self.threads.get(&tid)?;
+        let id = thread.process;
+        let table = Rc::clone(&thread.table);
+        let number = entry.number as u64;
+        let subject = syscalls::subject(number)?;
+        let first = entry.arguments[0] as i32;
+        let (fd, socket, watch) = match subject {
+            Subject::None => {
+                if entry.number == libc::SYS_io_uring_setup {
+                    self.saw_io_uring(id, tid);
+                    return None;
+                }
+                (None, None, Vec::new())
+            }
+            Subject::Socket => {
+                let socket = Self::socket_of(&table, first)
+                    .or_else(|| self.unknown_descriptor(id, &table, first));
+                (Some(first), socket, Vec::new())
+            }
+            Subject::Any => {
+                let (fd, socket) = Self::subject_of(entry, &table)?;
+                (Some(fd), Some(socket), Vec::new())
+            }
+            Subject::Set => Self::set_of(tid, entry, &table)?,
+        };
+        self.last_call += 1;
+        let mut call = rows::Call {
+            id: self.last_call,
+            process: id,
+            tid,
+            number: number as u32,
+            entry_ns: began,
+            fd,
+            socket,
+            ..rows::Call::default()
+        };
+        let target = Pid::from_raw(tid);
+        calls::begin(target, entry, &mut call);
+        self.find_line(tid, id, socket, &mut call);
+        if self.settings.samples
+            && let (Some(fd), Some(socket)) = (fd, socket)
+        {
+            self.sample_at_entry(entry, id, fd, socket, call.id);
+        }
+        Some(Pending {
+            call,
+            entry: *entry,
+            stack_pointer,
+            watch,
+            reported: false,
+        })
+    }
+
+    pub(super) fn at_exit(&mut self, tid: i32, began: i64, result: i64) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        let Some(mut pending) = thread.pending.take() else {
+            return;
+        };
+        if interrupted::restarts(result) {
+            thread.interrupted.push(pending);
+            return;
+        }
+        if thread.in_doubt {
+            pending.call.took_ns = Some((began - pending.call.entry_ns).max(0));
+            thread.interrupted.push(pending);
+            return;
+        }
+        let (id, table) = (thread.process, Rc::clone(&thread.table));
+        let call = &mut pending.call;
+        call.took_ns = Some((began - call.entry_ns).max(0));
+        call.result = Some(result);
+        let target = Pid::from_raw(tid);
+        let moved = calls::finish(
+            target,
+            &pending.entry,
+            result,
+            self.settings.payload,
+            &pending.watch,
+            call,
+        );
+        if let Some(known) = call
+            .socket
+            .and_then(|socket| self.registry.sockets.get_mut(&socket))
+            && known.is_stream()
+            && known.whole
+        {
+            match moved {
+                Moved::Sent(bytes) => {
+                    call.offset = Some(known.sent as i64);
+                    known.sent += bytes;
+                }
+                Moved::Received(bytes) => {
+                    call.offset = Some(known.received as i64);
+                    known.received += bytes;
+                }
+                Moved::No => {}
+            }
+        }
+        let number = pending.entry.number;
+        self.descriptors_after(id, &table, &pending.entry, result, &mut pending.call);
+        let call = pending.call;
+        let (call_id, fd, socket) = (call.id, call.fd, call.socket);
+        let failed = (-4095..0).contains(&result);
+        let pending_error = (number == libc::SYS_getsockopt
+            && call.a == Some(i64::from(libc::SOL_SOCKET))
+            && call.b == Some(i64::from(libc::SO_ERROR)))
+        .then(|| {
+            call.value
+                .as_ref()
+                .and_then(|value| value.get(..4))
+                .map(|v| i32::from_ne_bytes([v[0], v[1], v[2], v[3]]))
+        })
+        .flatten();
+        let asked = call.address.clone();
+        if matches!(
+            number,
+            libc::SYS_connect | libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_recvfrom
+        ) {
+            self.ports.add(asked.as_ref());
+        }
+        self.control.calls.fetch_add(1, Ordering::Relaxed);
+        self.sink.send(&Row::Call(call));
+        if self.settings.samples
+            && let (Some(fd), Some(socket)) = (fd, socket)
+        {
+            self.sample_at_exit(number, result, id, fd, socket, call_id);
+        }
+        let error = if failed {
+            (-result) as i32
+        } else {
+            pending_error.unwrap_or(0)
+        };
+        if error != 0 {
+            let remote = socket
+                .and_then(|socket| self.registry.sockets.get(&socket))
+                .and_then(|known| known.row.remote.clone());
+            let failure = Failure {
+                call: call_id,
+                number,
+                errno: error,
+                address: asked.or(remote),
+                pid: self.processes.get(&id).map_or(0, |process| process.row.pid),
+            };
+            self.facts.after(&self.sink, self.clock.now(), &failure);
+        }
+    }
+
+    pub(super) fn saw_io_uring(&mut self, id: u32, tid: i32) {
+        if let Some(process) = self.processes.get_mut(&id)
+            && !process.io_uring_seen
+        {
+            process.io_uring_seen = true;
+            self.mark(
+                Some(id),
+                Some(tid),
+                "io_uring",
+                "the program uses io_uring: operations that it submits there are not seen (--deny-io-uring makes programs fall back)",
+            );
+        }
+    }
+
+    pub(super) fn socket_of(table: &SharedTable, fd: i32) -> Option<u32> {
+        table.borrow().sockets.get(&fd).map(|entry| entry.socket)
+    }
+
+    /// A socket call on a descriptor that we have not seen become a socket.
+    fn unknown_descriptor(&mut self, process: u32, table: &SharedTable, fd: i32) -> Option<u32> {
+        let pid = self.processes.get(&process)?.row.pid;
+        let inode = descriptors::inode_of(pid, fd)?;
+        Some(self.found_socket(process, table, fd, inode, "seen", None))
+    }
+
+    /// The socket that a call on any descriptor concerns.
+    fn subject_of(entry: &Entry, table: &SharedTable) -> Option<(i32, u32)> {
+        let [first, second, third, ..] = entry.arguments.map(|argument| argument as i32);
+        let candidates: &[i32] = match entry.number {
+            libc::SYS_sendfile => &[first],
+            libc::SYS_splice => &[third, first],
+            // dup2 onto a socket closes it, whatever the source is.
+            libc::SYS_dup2 | libc::SYS_dup3 => &[first, second],
+            _ => &[first],
+        };
+        let mut table = table.borrow_mut();
+        if entry.number == libc::SYS_close {
+            table.epolls.remove(&first);
+        }
+        candidates
+            .iter()
+            .find_map(|fd| table.sockets.get(fd).map(|found| (*fd, found.socket)))
+    }
+
+    /// The sockets that a call on many descriptors concerns: descriptor, socket when it is one, and the poll set.
+    #[allow(clippy::type_complexity, reason = "used once")]
+    fn set_of(
+        tid: i32,
+        entry: &Entry,
+        table: &SharedTable,
+    ) -> Option<(Option<i32>, Option<u32>, Vec<(i32, u16)>)> {
+        let [first, _, third, ..] = entry.arguments.map(|argument| argument as i32);
+        match entry.number {
+            libc::SYS_poll | libc::SYS_ppoll | libc::SYS_select | libc::SYS_pselect6 => {
+                let watched = calls::watched(Pid::from_raw(tid), entry);
+                let table = table.borrow();
+                let sockets: Vec<(i32, u16)> = watched
+                    .iter()
+                    .copied()
+                    .filter(|(fd, _)| table.sockets.contains_key(fd))
+                    .collect();
+                if sockets.is_empty() {
+                    return None;
+                }
+                let single = (sockets.len() == 1)
+                    .then(|| table.sockets.get(&sockets[0].0).map(|e| e.socket))
+                    .flatten();
+                let fd = (sockets.len() == 1).then_some(sockets[0].0);
+                Some((
+                    fd,
+                    single,
+                    if matches!(entry.number, libc::SYS_poll | libc::SYS_ppoll) {
+                        watched
+                    } else {
+                        sockets
+                    },
+                ))
+            }
+            libc::SYS_epoll_ctl => {
+                let socket = table.borrow().sockets.get(&third).map(|found| found.socket);
+                socket?;
+                table.borrow_mut().epolls.insert(first);
+                Some((Some(first), socket, Vec::new()))
+            }
+            libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => table
+                .borrow()
+                .epolls
+                .contains(&first)
+                .then(|| (Some(first), None, Vec::new())),
+            libc::SYS_close_range => {
+                let (low, high) = (entry.arguments[0] as u32, entry.arguments[1] as u32);
+                let any = table
+                    .borrow()
+                    .sockets
+                    .keys()
+                    .any(|fd| (low..=high).contains(&(*fd as u32)));
+                any.then_some((Some(first), None, Vec::new()))
+            }
+            _ => None,
+        }
+    }
+
+    fn find_line(&mut self, tid: i32, process: u32, socket: Option<u32>, call: &mut rows::Call) {
+        let Some(pid) = self.processes.get(&process).map(|process| process.row.pid) else {
+            return;
+        };
+        let new = !self.lines.has_looked_at(pid);
+        let mut reason = None;
+        let site = self.lines.at(pid, tid, |text| reason = Some(text));
+        if let Some(reason) = reason {
+            self.mark(
+                Some(process),
+                Some(tid),
+                "blind",
+                format!("lines unknown: {reason}"),
+            );
+        }
+        if new
+            && let Some(language) = self.lines.language(pid)
+            && let Some(process) = self.processes.get_mut(&process)
+        {
+            process.row.language = Some(language);
+            self.sink.send(&Row::Process(process.row.clone()));
+        }
+        let creator = socket
+            .and_then(|socket| self.registry.sockets.get(&socket))
+            .and_then(|known| known.row.source);
+        (call.source, call.known) = match (site, creator) {
+            (Site::Direct(line), _) => (Some(self.lines.source(&self.sink, line)), 1),
+            (Site::Library(_) | Site::Loop, Some(creator)) => (Some(creator), 2),
+            (Site::Library(line), None) => (Some(self.lines.source(&self.sink, line)), 4),
+            (Site::Loop | Site::Unknown, _) => (None, 0),
+        };
+    }
+}
