@@ -431,6 +431,22 @@ def test_a_live_listener_against_time_wait() -> None:
     assert story.found() == ["address-in-use-time-wait certain error"]
 
 
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("time", "a process that was not found in time"),
+        ("permission", "a process that this user may not see"),
+        (None, "a socket that no process here holds"),
+        ("", "a process that is not known"),
+    ],
+)
+def test_why_the_holder_of_an_address_is_not_named(why: str | None, said: str) -> None:
+    story = Story()
+    taken(story, [{**listener("127.0.0.1:4567"), "pids": []} | ({"pids_unknown": why} if why != "" else {})])
+    finding = story.diagnosis().findings[0]
+    assert said in finding.why
+
+
 def test_time_wait_with_the_option_set_is_unexplained() -> None:
     story = Story()
     here = story.socket(story.process("server"), None, None)

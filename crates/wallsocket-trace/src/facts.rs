@@ -1,6 +1,6 @@
 //! What the kernel says about the host when a call has failed: rules need it to name the cause.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use serde_bytes::ByteBuf;
@@ -136,7 +136,7 @@ impl Facts {
             .map(|socket| u64::from(socket.inode))
             .filter(|inode| *inode != 0)
             .collect();
-        let owners = owners(&inodes);
+        let owners = owners(&inodes, Instant::now() + OWNERS_DEADLINE);
         Some(
             near.iter()
                 .map(|socket| describe(socket, &owners))
@@ -151,8 +151,9 @@ impl Default for Facts {
     }
 }
 
-fn describe(socket: &InetSocket, owners: &HashMap<u64, Vec<(i32, String)>>) -> Value {
+fn describe(socket: &InetSocket, owners: &Owners) -> Value {
     let pids: Vec<Value> = owners
+        .by_inode
         .get(&u64::from(socket.inode))
         .map(|owners| {
             owners
@@ -171,21 +172,31 @@ fn describe(socket: &InetSocket, owners: &HashMap<u64, Vec<(i32, String)>>) -> V
         "send_queue": socket.send_queue,
         "uid": socket.uid,
         "only_inet6": socket.only_inet6,
+        // Who holds it may be missing among these, and why: null when every process was looked at.
+        "pids_unknown": owners.unknown,
         "pids": pids,
     })
 }
 
-/// The processes that hold these socket inodes: number and name, never arguments. Processes of others stay unknown.
-fn owners(inodes: &[u64]) -> HashMap<u64, Vec<(i32, String)>> {
-    let mut found: HashMap<u64, Vec<(i32, String)>> = HashMap::new();
-    let deadline = Instant::now() + OWNERS_DEADLINE;
+/// The processes that hold some sockets.
+#[derive(Debug, Default)]
+struct Owners {
+    /// Number and name of the holders, never arguments.
+    by_inode: HashMap<u64, Vec<(i32, String)>>,
+    /// Why there may be others: `time`: not all processes were looked at in time; `permission`: not all may be looked
+    /// at by this user.
+    unknown: Option<&'static str>,
+}
+
+/// The processes that hold these socket inodes.
+fn owners(inodes: &[u64], deadline: Instant) -> Owners {
+    let wanted: HashSet<u64> = inodes.iter().copied().collect();
+    let mut owners = Owners::default();
     let Ok(processes) = std::fs::read_dir("/proc") else {
-        return found;
+        owners.unknown = Some("permission");
+        return owners;
     };
     for process in processes.flatten() {
-        if Instant::now() >= deadline {
-            break;
-        }
         let Some(pid) = process
             .file_name()
             .to_str()
@@ -193,18 +204,28 @@ fn owners(inodes: &[u64]) -> HashMap<u64, Vec<(i32, String)>> {
         else {
             continue;
         };
+        if Instant::now() >= deadline {
+            owners.unknown = Some("time");
+            break;
+        }
+        if std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+        {
+            owners.unknown = Some("permission");
+            continue;
+        }
         for (_, inode) in crate::descriptors::all_of(pid) {
-            if inodes.contains(&inode) {
+            if wanted.contains(&inode) {
                 let command =
                     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                let holders = found.entry(inode).or_default();
+                let holders = owners.by_inode.entry(inode).or_default();
                 if !holders.iter().any(|(holder, _)| *holder == pid) {
                     holders.push((pid, command.trim_end().to_owned()));
                 }
             }
         }
     }
-    found
+    owners
 }
 
 fn addresses() -> Option<Value> {
@@ -291,4 +312,34 @@ fn limits(pid: i32) -> Option<Value> {
     let hard: Option<u64> = words.next()?.parse().ok();
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
     Some(json!({"open_files_soft": soft, "open_files_hard": hard, "open_files": open}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_search_that_ran_out_of_time_says_so() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd()))
+            .expect("a descriptor");
+        let name = link.to_string_lossy();
+        let inode: u64 = name
+            .trim_start_matches("socket:[")
+            .trim_end_matches(']')
+            .parse()
+            .expect("an inode");
+        let late = owners(&[inode], Instant::now());
+        assert_eq!(late.unknown, Some("time"));
+        assert!(late.by_inode.is_empty());
+        let found = owners(&[inode], Instant::now() + Duration::from_secs(60));
+        assert_ne!(found.unknown, Some("time"));
+        let holders = &found.by_inode[&inode];
+        assert!(
+            holders
+                .iter()
+                .any(|(pid, _)| *pid as u32 == std::process::id())
+        );
+    }
 }

@@ -13,7 +13,7 @@ import signal
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ..events import Call, Counter, Descriptor, Fact, Mark, Moment, Process, Socket, Source, State
 from ..trace.timeline import RST
@@ -264,6 +264,14 @@ class CounterFacts:
         return self.last - self.first
 
 
+#: What is said of the holder of a socket when none was found, by why.
+_UNSEEN_OWNERS: Final[dict[str | None, str]] = {
+    "time": "a process that was not found in time",
+    "permission": "a process that this user may not see",
+    None: "a socket that no process here holds",
+}
+
+
 class HostSocket(NamedTuple):
     """A socket of the host, as the kernel listed it when a call failed."""
 
@@ -272,11 +280,13 @@ class HostSocket(NamedTuple):
     local: Address | None
     remote: Address | None
     owners: tuple[tuple[int, str], ...]  #: (pid, command)
+    #: Why there may be others: ``time`` or ``permission``; ``None``: every process was looked at; ``""``: not recorded.
+    owners_unknown: str | None = ""
 
     def owner(self) -> str:
         """Its owner in words."""
         if not self.owners:
-            return "a process that this user may not see"
+            return _UNSEEN_OWNERS.get(self.owners_unknown, "a process that is not known")
         return ", ".join(f"{command} (pid {pid})" for pid, command in self.owners[:3])
 
 
@@ -1235,6 +1245,10 @@ def _program(words: list[str]) -> str:
     return first
 
 
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _host_sockets(text: str) -> Iterator[HostSocket]:
     for entry in _json_list(text)[:1000]:
         if not isinstance(entry, dict):
@@ -1251,4 +1265,5 @@ def _host_sockets(text: str) -> Iterator[HostSocket]:
                 for owner in (owners if isinstance(owners, list) else ())
                 if isinstance(owner, dict) and isinstance(owner.get("pid"), int)
             ),
+            _text_or_none(entry.get("pids_unknown", "")),
         )
