@@ -153,3 +153,18 @@ def test_what_is_not_needed_is_not_imported() -> None:
     assert not heavy & modules("import wallsocket")
     for_help = modules("from wallsocket.cli import main; main(['--help'])")
     assert not {"sqlite3", "msgspec", "asyncio", "anyio", "wallsocket._core", "wallsocket.trace"} & for_help
+
+
+def test_explain_says_what_a_command_waits_for_that_still_runs(tmp_path: Path) -> None:
+    code = "import socket; a, b = socket.socketpair(); a.settimeout(9)\ntry:\n    a.recv(1)\nexcept TimeoutError:\n    pass"
+    script = tmp_path / "waits.py"
+    script.write_text(code)
+    recording = str(tmp_path / "hang.wsrec")
+    done = run("explain", "--hang", "1s", "-o", recording, "--", sys.executable, str(script))
+    assert done.returncode == 0, done.stderr
+    assert "it still runs after 1 s. What it waits for:" in done.stderr
+    assert "timeout 9.0 s" in done.stderr
+    assert "waits.py:3" in done.stderr
+    done = run("explain", "--hang", "1s")
+    assert done.returncode == 2
+    assert "--hang goes with a command" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -60,6 +61,13 @@ class _WithTarget(click.Command):
     show_default=True,
     help="Exit with status 1 when there is a finding this grave.",
 )
+@click.option(
+    "--hang",
+    "hang_s",
+    type=options.DURATION,
+    metavar="TIME",
+    help="If the command still runs after this time, print what it waits for; it runs on.",
+)
 @options.json
 @options.quiet
 @click.pass_context
@@ -77,6 +85,7 @@ def command(
     deny_io_uring: bool,
     kill: bool,
     fail_on: str,
+    hang_s: float | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -98,7 +107,14 @@ def command(
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
         refuse_with_pid(context)
     elif target is None:
-        for given, name in ((lab, "--lab"), (output, "-o"), (for_s, "--for"), (user, "-u"), (kill, "--kill")):
+        for given, name in (
+            (lab, "--lab"),
+            (output, "-o"),
+            (for_s, "--for"),
+            (user, "-u"),
+            (kill, "--kill"),
+            (hang_s, "--hang"),
+        ):
             if given:
                 raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
         with options.open_recording(recording) as opened:
@@ -110,24 +126,28 @@ def command(
     from ..trace import places
     from ..trace.recording import Recording
     from ..trace.run import attach, run, say
+    from .hang import HangWatch
 
     kept = None if payload < 0 else payload
-    if target is None:
-        told = None if quiet else say_attached(pid)
-        result = attach(pid, output=output, replace=overwrite, payload=kept, for_s=for_s, on_attached=told)
-    else:
-        result = run(
-            target,
-            output=output,
-            replace=overwrite,
-            lab=lab,
-            payload=kept,
-            for_s=for_s,
-            one_core=one_core,
-            deny_io_uring=deny_io_uring,
-            kill=kill,
-            user=user,
-        )
+    watch = HangWatch(hang_s, pid[0] if pid else None) if hang_s is not None else None
+    with watch or contextlib.nullcontext():
+        if target is None:
+            told = None if quiet else say_attached(pid)
+            result = attach(pid, output=output, replace=overwrite, payload=kept, for_s=for_s, on_attached=told)
+        else:
+            result = run(
+                target,
+                output=output,
+                replace=overwrite,
+                lab=lab,
+                payload=kept,
+                live=watch.note if watch is not None else None,
+                for_s=for_s,
+                one_core=one_core,
+                deny_io_uring=deny_io_uring,
+                kill=kill,
+                user=user,
+            )
     with Recording.open(result.path) as opened:
         status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
     # Only now: a reader would be in the way.

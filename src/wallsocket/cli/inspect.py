@@ -34,6 +34,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
 @click.option(
     "--watch", "watch_s", type=options.DURATION, metavar="TIME", help="Keep looking for this time, such as 5s."
 )
+@click.option("--children", is_flag=True, help="Look at the processes that it started as well.")
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -43,7 +44,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
 )
 @options.json
 @options.quiet
-def command(target: str, watch_s: float | None, fail_on: str, as_json: bool, quiet: bool) -> int:
+def command(target: str, watch_s: float | None, children: bool, fail_on: str, as_json: bool, quiet: bool) -> int:
     """Say what running programs wait for, where in their code, and what their sockets are.
 
     \b
@@ -61,7 +62,7 @@ def command(target: str, watch_s: float | None, fail_on: str, as_json: bool, qui
         click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
 
     progress = watch_s is not None and sys.stderr.isatty() and not quiet
-    inspection = inspect(target, watch_s=watch_s, on_picture=report if progress else None)
+    inspection = inspect(target, watch_s=watch_s, on_picture=report if progress else None, children=children)
     if progress:
         click.echo("\r\x1b[K", err=True, nl=False)
     diagnosis = diagnose(inspection.recording)

@@ -184,6 +184,7 @@ def inspect(
     watch_s: float | None = None,
     interval_s: float = INTERVAL_S,
     on_picture: Callable[[float], None] | None = None,
+    children: bool = False,
 ) -> Inspection:
     """Look at running processes and at those at the other ends of their connections.
 
@@ -192,13 +193,14 @@ def inspect(
         watch_s: keep looking for so long; by default two pictures are taken.
         interval_s: time between two pictures.
         on_picture: called with the seconds that are left after each picture but the last.
+        children: look at the processes that these started as well.
 
     Raises:
         UsageError: there is no such process.
         NotPermitted: this user may not look into it.
 
     """
-    return _Look(target, resolve(target)).run(watch_s or interval_s, interval_s, on_picture)
+    return _Look(target, resolve(target, children=children)).run(watch_s or interval_s, interval_s, on_picture)
 
 
 class _Process:

@@ -38,17 +38,25 @@ class Target(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def resolve(target: str) -> Target:
+def resolve(target: str, *, children: bool = False) -> Target:
     """Find the processes.
 
     Args:
         target: ``4711``, ``:8080`` or ``nginx`` (a program, a script, a module).
+        children: and all processes that they started, without those that are looking.
 
     Raises:
         UsageError: there is no such process, nobody has the port, or too many have the name.
 
     """
-    target = target.strip()
+    found = _resolve(target.strip())
+    if not children:
+        return found
+    pids = _with_descendants(found.pids)
+    return Target(tuple(pids[:_MAX_PROCESSES]), found.port, (*found.notes, *_too_many(pids, "were started by it")))
+
+
+def _resolve(target: str) -> Target:
     if target.startswith(":"):
         return _by_port(target)
     if target.isdecimal():
@@ -153,9 +161,24 @@ def _by_name(name: str) -> Target:
     return Target(tuple(pids))
 
 
-def _too_many(pids: list[int]) -> tuple[str, ...]:
+def _too_many(pids: list[int], why: str = "have the port") -> tuple[str, ...]:
     more = len(pids) - _MAX_PROCESSES
-    return (f"{more} more processes have the port and are not shown",) if more > 0 else ()
+    return (f"{more} more processes {why} and are not shown",) if more > 0 else ()
+
+
+def _with_descendants(pids: tuple[int, ...]) -> list[int]:
+    """The processes, and those that they started and that still run; the nearest first."""
+    started: dict[int, list[int]] = {}
+    ours = _ancestors()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in ours:
+            status = _status(int(name))
+            if status is not None and not status.get("State", "").startswith("Z"):
+                started.setdefault(int(status.get("PPid", 0)), []).append(int(name))
+    found = list(pids)
+    for pid in found:
+        found += sorted(child for child in started.get(pid, ()) if child not in found)
+    return found
 
 
 def _ancestors() -> set[int]:

@@ -1,4 +1,8 @@
-"""The pytest plugin: fixtures for tests of any project.
+"""The pytest plugin, for tests of any project.
+
+- The fixture ``wallsocket_lab``: networks of one test, as bad as it wants.
+- ``--wallsocket``: the tests run under the trace, and what the rules find is told with the test that caused it.
+- ``--wallsocket-hang 30``: a test that lasts longer has its threads, tasks, lines and sockets printed, and the cause.
 
 ``wallsocket_lab`` gives a test networks of its own, as bad as it wants::
 
@@ -12,6 +16,7 @@ Labs end with the test, with every program in them. They share nothing, so tests
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .lab import Lab
+    from ..lab import Lab
 
 __all__ = ["LabFactory", "wallsocket_lab"]
 
@@ -39,13 +44,13 @@ class LabFactory:
 
     def lab(self, **options: Any) -> Lab:
         """An empty lab, to add hosts and links to."""
-        from . import lab
+        from .. import lab
 
         return self._keep(lab.Lab, **options)
 
     def load(self, source: str | os.PathLike[str] | dict[str, Any], **options: Any) -> Lab:
         """The lab that a TOML file describes; its programs run."""
-        from . import lab
+        from .. import lab
 
         made = lab.load(source, **options)
         self.labs.append(made)
@@ -53,12 +58,12 @@ class LabFactory:
 
     def hosts(self, *names: str, **options: Any) -> Lab:
         """Hosts on one network; see :func:`wallsocket.lab.hosts`."""
-        from . import lab
+        from .. import lab
 
         return self._keep(lab.hosts, *names, **options)
 
     def __getattr__(self, name: str) -> Callable[..., Lab]:
-        from . import lab
+        from .. import lab
 
         if name not in ("firewall", "line", "mtu_bottleneck", "nat", "pair", "router", "star"):
             raise AttributeError(f"wallsocket_lab has no {name!r}")
@@ -82,7 +87,7 @@ class LabFactory:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--wallsocket-seed``."""
+    """The options of the plugin, and its settings in ``pyproject.toml`` or ``pytest.ini``."""
     group = parser.getgroup("wallsocket")
     group.addoption(
         "--wallsocket-seed",
@@ -91,6 +96,68 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="seed of the wallsocket_lab fixture's links (default 0)",
     )
+    group.addoption(
+        "--wallsocket",
+        action="store_true",
+        help="run the tests under the trace; findings are told with the test that caused them",
+    )
+    group.addoption(
+        "--wallsocket-fail",
+        choices=["error", "warning", "note", "never"],
+        help="a test with a finding this grave fails (default error)",
+    )
+    group.addoption(
+        "--wallsocket-hang",
+        type=_seconds,
+        metavar="SECONDS",
+        help="print what a test waits for when it has run this long, and let it go on",
+    )
+    group.addoption(
+        "--wallsocket-hang-fail", action="store_true", help="a test that hangs fails, where it can be interrupted"
+    )
+    parser.addini(
+        "wallsocket_fail", "a test with a finding this grave fails: error, warning, note or never", default="error"
+    )
+    parser.addini(
+        "wallsocket_paths",
+        "settings of some tests, the last line that fits counts: PATTERN: ignore RULE..., or PATTERN: fail SEVERITY",
+        type="linelist",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds, such as 30")
+    return seconds
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Begin anew under the trace, before anything is imported, captured or started."""
+    if early_config.known_args_namespace.wallsocket:
+        from . import tracing
+
+        tracing.begin()
+    yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Bring in what the options ask for."""
+    if config.getoption("--wallsocket-hang") is not None:
+        from .hanging import Hanging
+
+        if not (getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")):
+            config.pluginmanager.register(Hanging(config), "wallsocket-hanging")
+    elif config.getoption("--wallsocket-hang-fail"):
+        raise pytest.UsageError("--wallsocket-hang-fail goes with --wallsocket-hang SECONDS")
+    if config.getoption("--wallsocket"):
+        from .tracing import Tracing
+
+        config.pluginmanager.register(Tracing(config), "wallsocket-tracing")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,0 +1,33 @@
+"""Records the pytest that :mod:`.tracing` begins anew. A program of its own, so that nothing of pytest is loaded twice.
+
+Arguments: the variable that tells pytest the recording's file, then Python's arguments as pytest was started with them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """Run it to its end; the exit status is pytest's."""
+    from wallsocket.errors import WallsocketError
+    from wallsocket.trace import places
+    from wallsocket.trace.run import run
+
+    variable, *arguments = sys.argv[1:]
+    try:
+        path = places.new_path("pytest")
+        os.environ[variable] = str(path)
+        result = run([sys.executable, *arguments], output=path)
+    except WallsocketError as error:
+        print(f"pytest --wallsocket: {error}", file=sys.stderr)
+        return 4  # pytest's own status for a wrong use
+    if result.failure is not None:
+        print(f"pytest --wallsocket: {result.failure}", file=sys.stderr)
+    places.prune()
+    return result.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
