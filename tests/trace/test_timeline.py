@@ -17,7 +17,8 @@ from tests.support.recordings import (
     unix,
 )
 from wallsocket.events import Packet
-from wallsocket.trace.timeline import Conversation, Endpoint, Row, TcpState, Timeline, endpoint
+from wallsocket.kernel.address import End, end_of
+from wallsocket.trace.timeline import Conversation, Row, TcpState, Timeline
 from wallsocket.trace.wire import segment
 
 A, B, C = "127.0.0.1:1000", "127.0.0.1:2000", "127.0.0.1:3000"
@@ -52,11 +53,11 @@ def told(conversation: Conversation) -> list[str]:
 
 
 def test_endpoints_of_the_same_place_are_equal() -> None:
-    assert endpoint(inet("127.0.0.1:80")) == endpoint(inet("[::ffff:127.0.0.1]:80"))
-    assert endpoint(inet("[::1]:80")) == Endpoint(bytes(15) + b"\x01", 80)
-    assert endpoint(unix(b"/run/x")) is None
-    assert endpoint(b"\x02\x00") is None
-    assert endpoint(None) is None
+    assert end_of(inet("127.0.0.1:80")) == end_of(inet("[::ffff:127.0.0.1]:80"))
+    assert end_of(inet("[::1]:80")) == End(bytes(15) + b"\x01", 80)
+    assert end_of(unix(b"/run/x")) is None
+    assert end_of(b"\x02\x00") is None
+    assert end_of(None) is None
 
 
 def test_a_tcp_connection_within_the_trace(tmp_path: Path) -> None:

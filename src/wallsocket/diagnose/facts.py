@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ..events import Call, Counter, Descriptor, Fact, Mark, Moment, Process, Socket, Source, State
-from ..trace.timeline import RST
-from ..trace.wire import segment
+from ..trace.wire import RST, segment
 from .finding import Proof
 from .vocabulary import (
     ACCEPTS,

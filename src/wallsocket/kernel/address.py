@@ -8,11 +8,47 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from .._core.kernel import Address
 
-__all__ = ["Address", "from_python", "to_python"]
+__all__ = ["Address", "End", "end_of", "from_python", "to_python"]
+
+_MAPPED: Final = bytes(10) + b"\xff\xff"  # IPv4-mapped IPv6 addresses, RFC 4291, 2.5.5.2
+_ANY: Final = frozenset((bytes(16), _MAPPED + bytes(4)))
+_LOOPBACK_6: Final = bytes(15) + b"\x01"
+
+
+class End(NamedTuple):
+    """One end of a flow, to compare and to look up: an IP address (IPv4 in its IPv6-mapped form) and a port."""
+
+    address: bytes
+    port: int
+
+    @property
+    def any(self) -> bool:
+        """Whether the address stands for every address of the host: ``0.0.0.0`` or ``::``."""
+        return self.address in _ANY
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only the host itself can reach it: 127.0.0.0/8 (RFC 1122, 3.2.1.3) or ``::1``."""
+        return self.address == _LOOPBACK_6 or self.address.startswith(_MAPPED + b"\x7f")
+
+
+@lru_cache(maxsize=1 << 16)
+def end_of(sockaddr: bytes | None) -> End | None:
+    """Return the end in a ``struct sockaddr`` of AF_INET or AF_INET6; ``None`` for anything else and for a cut one."""
+    if sockaddr is None:
+        return None
+    address = Address.decode(sockaddr)
+    port = address.port
+    if address.host is None or port is None:
+        return None
+    if address.family == socket.AF_INET:
+        return End(_MAPPED + sockaddr[4:8], port)
+    return End(sockaddr[8:24], port) if address.family == socket.AF_INET6 else None
 
 
 def from_python(family: int, sockaddr: object) -> Address:

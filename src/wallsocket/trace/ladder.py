@@ -16,8 +16,9 @@ from ..kernel import names as naming
 from .calls import CallText, address, named
 from .syscalls import Role
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
-from .timeline import ACK, FIN, RST, SYN, Conversation, Row, Segment, TcpState, Timeline, Transition
+from .timeline import Conversation, Row, TcpState, Timeline, Transition
 from .verdict import amount, duration, verdict
+from .wire import ACK, FIN, RST, SYN, Segment
 
 __all__ = ["Ladder", "conversation_title", "header", "process_label", "socket_label", "source_text"]
 

@@ -14,26 +14,24 @@ import heapq
 import struct
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
+from ..kernel.address import End, end_of
 from .recording import Recording
 from .syscalls import Role, names, role
+from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
 
 __all__ = [
     "Conversation",
-    "Decoder",
-    "Endpoint",
     "Row",
-    "Segment",
     "TcpState",
     "Timeline",
     "Track",
     "Transition",
-    "endpoint",
 ]
 
 _AF_UNIX: Final = 1
@@ -42,17 +40,7 @@ _AF_INET6: Final = 10
 _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
 _SOCK_SEQPACKET: Final = 5
-_ICMP: Final = 1
-_TCP: Final = 6
-_UDP: Final = 17
-_MAPPED: Final = bytes(10) + b"\xff\xff"  # IPv4-mapped IPv6, RFC 4291, 2.5.5.2
-_ANY: Final = (bytes(16), _MAPPED + bytes(4))
 _UNKNOWN_ADDRESS: Final = b""
-
-FIN: Final = 0x01
-SYN: Final = 0x02
-RST: Final = 0x04
-ACK: Final = 0x10
 
 _EINTR: Final = 4
 _EAGAIN: Final = 11
@@ -99,56 +87,11 @@ class TcpState(IntEnum):
 _STATES: Final = frozenset(TcpState)
 
 
-class Endpoint(NamedTuple):
-    """An IP address (IPv4 in its IPv6-mapped form) and a port."""
-
-    address: bytes
-    port: int
-
-
-def endpoint(sockaddr: bytes | None) -> Endpoint | None:
-    """The endpoint in a ``struct sockaddr`` of AF_INET or AF_INET6, to compare; ``None`` for anything else."""
-    if sockaddr is None or len(sockaddr) < 8:
-        return None
-    family = int.from_bytes(sockaddr[:2], "little")
-    port = int.from_bytes(sockaddr[2:4], "big")
-    if family == _AF_INET:
-        return Endpoint(_MAPPED + sockaddr[4:8], port)
-    if family == _AF_INET6 and len(sockaddr) >= 24:
-        return Endpoint(sockaddr[8:24], port)
-    return None
-
-
 class _Contact(NamedTuple):
     """How a datagram socket met a correspondent; the lesser one of two began."""
 
     answers: bool  #: it heard before it spoke
     at_ns: int
-
-
-class Segment(NamedTuple):
-    """A TCP segment or UDP datagram that travelled, or an ICMP error, with the ends of the packet that it is about."""
-
-    packet: int  #: packet.id
-    at_ns: int
-    protocol: int  #: 6, 17, or 1 for an ICMP error
-    source: Endpoint
-    destination: Endpoint
-    length: int  #: bytes of payload on the wire
-    payload: bytes  #: those of them that were kept
-    flags: int = 0
-    sequence: int = 0
-    acknowledgement: int = 0
-    window: int = 0
-    label: str | None = None  #: what the payload is, where it is recognised; what an ICMP error says
-
-    @property
-    def size(self) -> int:
-        """Sequence numbers that it takes: payload, SYN and FIN."""
-        return self.length + (1 if self.flags & SYN else 0) + (1 if self.flags & FIN else 0)
-
-
-Decoder: TypeAlias = Callable[[Packet], Segment | None]
 
 
 class Transition(NamedTuple):
@@ -270,7 +213,7 @@ class Row:
     def notable(self) -> bool:
         """Whether it is kept when a long conversation is shortened."""
         if self.segment is not None:
-            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.segment.protocol == _ICMP
+            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.segment.protocol == ICMP
         if self.call is not None:
             failed = self.call.errno is not None and self.call.errno not in (_EAGAIN, 4)
             return failed or self.call.took_ns is None or bool(self.transitions)
@@ -466,7 +409,7 @@ class Timeline:
 
     # -- the joins
 
-    def _correspondents(self) -> dict[int, dict[Endpoint, _Contact]]:
+    def _correspondents(self) -> dict[int, dict[End, _Contact]]:
         """First look at the calls: who listens, and with whom each datagram socket talks."""
         datagram = {
             item.id
@@ -474,11 +417,11 @@ class Timeline:
             if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6)
         }
         unix = {item.id for item in self.recording.sockets.values() if item.family == _AF_UNIX}
-        peers: dict[int, dict[Endpoint, _Contact]] = defaultdict(dict)
+        peers: dict[int, dict[End, _Contact]] = defaultdict(dict)
         self._unix_connects: dict[bytes, list[int]] = defaultdict(list)
         self._unix_accepts: dict[int, list[int]] = defaultdict(list)
         #: Where sockets were last asked to connect to, which the kernel forgets when nobody answers.
-        self._targets: dict[int, Endpoint] = {}
+        self._targets: dict[int, End] = {}
         for call in self.recording.calls():
             name = self._names.get(call.number)
             track = self.tracks.get(call.socket) if call.socket is not None else None
@@ -490,11 +433,11 @@ class Timeline:
             elif name == "connect" and call.address and call.socket is not None:
                 if call.result == 0 and call.socket in unix:
                     self._unix_connects[call.address].append(call.socket)
-                if (target := endpoint(call.address)) is not None:
+                if (target := end_of(call.address)) is not None:
                     self._targets[call.socket] = target
             if call.socket in datagram and call.address is not None and call.result is not None and call.result >= 0:
                 assert call.socket is not None
-                peer = endpoint(call.address)
+                peer = end_of(call.address)
                 if peer is not None and len(peers[call.socket]) < _MAX_PEERS:
                     # Who speaks first asks; who is spoken to answers.
                     asks = self.role(call) is not Role.RECEIVE
@@ -512,9 +455,9 @@ class Timeline:
         self.conversations.append(conversation)
         return conversation
 
-    def _join(self, peers: dict[int, dict[Endpoint, _Contact]]) -> None:
+    def _join(self, peers: dict[int, dict[End, _Contact]]) -> None:
         self._of_socket: dict[int, Conversation] = {}
-        self._of_peer: dict[tuple[int, Endpoint], Conversation] = {}
+        self._of_peer: dict[tuple[int, End], Conversation] = {}
         paired = self._stream_pairs()
         for item in self.recording.sockets.values():
             if item.id in self._of_socket:
@@ -554,13 +497,13 @@ class Timeline:
 
     def _stream_pairs(self) -> dict[int, int]:
         pairs: dict[int, int] = {}
-        by_ends: dict[tuple[Endpoint, Endpoint], list[Socket]] = defaultdict(list)
+        by_ends: dict[tuple[End, End], list[Socket]] = defaultdict(list)
         for item in self.recording.sockets.values():
             if item.origin == "socketpair" and item.parent in self.tracks:
                 assert item.parent is not None
                 pairs[item.id] = item.parent
                 pairs[item.parent] = item.id
-            local, remote = endpoint(item.local), endpoint(item.remote)
+            local, remote = end_of(item.local), end_of(item.remote)
             if self.tracks[item.id].tcp and local is not None and remote is not None and local != remote:
                 by_ends[local, remote].append(item)
         for (local, remote), ours in by_ends.items():
@@ -590,32 +533,32 @@ class Timeline:
                     pairs[made] = connecting
         return pairs
 
-    def _join_datagrams(self, peers: dict[int, dict[Endpoint, _Contact]]) -> None:
+    def _join_datagrams(self, peers: dict[int, dict[End, _Contact]]) -> None:
         bound: dict[int, list[Socket]] = defaultdict(list)
         datagram: list[Socket] = []
         for item in self.recording.sockets.values():
             if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6):
                 datagram.append(item)
-                local = endpoint(item.local)
+                local = end_of(item.local)
                 if local is not None:
                     bound[local.port].append(item)
 
-        def at(place: Endpoint, asking: Socket) -> Socket | None:
+        def at(place: End, asking: Socket) -> Socket | None:
             found = [
                 item
                 for item in bound.get(place.port, ())
                 if item.id != asking.id
                 and _lives_overlap(item, asking)
-                and (local := endpoint(item.local)) is not None
-                and (local.address == place.address or local.address in _ANY)
+                and (local := end_of(item.local)) is not None
+                and (local.address == place.address or local.any)
             ]
-            own = endpoint(asking.local)
+            own = end_of(asking.local)
             # Connected to the asking one is surer than bound where it sends to.
-            found.sort(key=lambda item: (own is None or endpoint(item.remote) != own, item.id))
+            found.sort(key=lambda item: (own is None or end_of(item.remote) != own, item.id))
             return found[0] if found else None
 
         for item in datagram:
-            remote = endpoint(item.remote)
+            remote = end_of(item.remote)
             talks = dict(peers.get(item.id, {}))
             if remote is not None and remote.port:
                 talks.setdefault(remote, _Contact(False, item.created_ns))
@@ -636,7 +579,7 @@ class Timeline:
                 if own is not None:
                     self._of_peer[other.id, own] = existing
                 else:
-                    local = endpoint(item.local)
+                    local = end_of(item.local)
                     if local is not None:
                         self._of_peer[other.id, local] = existing
         joined: dict[int, set[int]] = defaultdict(set)
@@ -651,11 +594,11 @@ class Timeline:
             else:
                 self._of_socket[item.id] = self._add(Conversation(0, "udp", item.id))
 
-    def _flow_index(self) -> dict[tuple[int, Endpoint, Endpoint], list[tuple[Conversation, int]]]:
+    def _flow_index(self) -> dict[tuple[int, End, End], list[tuple[Conversation, int]]]:
         """(protocol, source, destination) of a segment -> conversations and the side that sends it."""
-        flows: dict[tuple[int, Endpoint, Endpoint], list[tuple[Conversation, int]]] = defaultdict(list)
+        flows: dict[tuple[int, End, End], list[tuple[Conversation, int]]] = defaultdict(list)
 
-        def note(protocol: int, conversation: Conversation, side: int, local: Endpoint, remote: Endpoint) -> None:
+        def note(protocol: int, conversation: Conversation, side: int, local: End, remote: End) -> None:
             for key, sender in (((protocol, local, remote), side), ((protocol, remote, local), 1 - side)):
                 if (conversation, sender) not in flows[key]:
                     flows[key].append((conversation, sender))
@@ -668,15 +611,15 @@ class Timeline:
                 if socket is None:
                     continue
                 item = self.tracks[socket].socket
-                local, remote = endpoint(item.local), endpoint(item.remote) or self._targets.get(socket)
+                local, remote = end_of(item.local), end_of(item.remote) or self._targets.get(socket)
                 if local is not None and remote is not None and conversation.kind != "listener":
-                    if local.address in _ANY:
-                        local = Endpoint(_UNKNOWN_ADDRESS, local.port)
-                    note(_TCP if self.tracks[socket].tcp else _UDP, conversation, side, local, remote)
+                    if local.any:
+                        local = End(_UNKNOWN_ADDRESS, local.port)
+                    note(TCP if self.tracks[socket].tcp else UDP, conversation, side, local, remote)
         for (socket, peer), conversation in self._of_peer.items():
-            local = endpoint(self.tracks[socket].socket.local)
+            local = end_of(self.tracks[socket].socket.local)
             if local is not None:
-                note(_UDP, conversation, conversation.side_of(socket), local, peer)
+                note(UDP, conversation, conversation.side_of(socket), local, peer)
         return flows
 
     # -- the pass
@@ -708,7 +651,7 @@ class Timeline:
     def _place(self, socket: int, call: Call) -> Conversation | None:
         """The conversation that a call on a socket belongs to."""
         if call.address is not None and self.tracks[socket].socket.type == _SOCK_DGRAM:
-            peer = endpoint(call.address)
+            peer = end_of(call.address)
             if peer is not None and (found := self._of_peer.get((socket, peer))) is not None:
                 return found
         return self._of_socket.get(socket)
@@ -880,21 +823,21 @@ class Timeline:
 
     def _travel(self, segment: Segment) -> None:
         ends = (segment.source, segment.destination)
-        if segment.protocol == _ICMP:
-            found = self._flow(_UDP, *ends) or self._flow(_TCP, *ends)
+        if segment.protocol == ICMP:
+            found = self._flow(UDP, *ends) or self._flow(TCP, *ends)
         else:
             found = self._flow(segment.protocol, *ends)
         if not found:
             self.stray_segments += 1
             return
         conversation, side = min(found, key=lambda candidate: self._distance(candidate[0], segment.at_ns))
-        if segment.protocol == _ICMP:
+        if segment.protocol == ICMP:
             # It quotes a packet of one side, and so comes from where that packet was going.
             side = 1 - side
         conversation.segments += 1
         row = self._row(segment.at_ns, side)
         row.segment = segment
-        if segment.protocol == _TCP:
+        if segment.protocol == TCP:
             self._position(conversation, side, segment, row)
             self._drive(conversation, side, segment, row)
             bare = not segment.size and not segment.flags & RST
@@ -902,13 +845,13 @@ class Timeline:
                 return
         self._keep(conversation, row)
 
-    def _flow(self, protocol: int, source: Endpoint, destination: Endpoint) -> list[tuple[Conversation, int]]:
+    def _flow(self, protocol: int, source: End, destination: End) -> list[tuple[Conversation, int]]:
         """Conversations between two ends; an end whose own address is not known any more is known by its port."""
         flows = self._flows
         return (
             flows.get((protocol, source, destination))
-            or flows.get((protocol, Endpoint(_UNKNOWN_ADDRESS, source.port), destination))
-            or flows.get((protocol, source, Endpoint(_UNKNOWN_ADDRESS, destination.port)))
+            or flows.get((protocol, End(_UNKNOWN_ADDRESS, source.port), destination))
+            or flows.get((protocol, source, End(_UNKNOWN_ADDRESS, destination.port)))
             or []
         )
 
@@ -1034,9 +977,9 @@ def _lives_overlap(one: Socket, other: Socket) -> bool:
     return one.created_ns <= end(other) and other.created_ns <= end(one)
 
 
-def _same_place(place: Endpoint, item: Socket) -> bool:
-    local = endpoint(item.local)
-    return local is not None and local.port == place.port and (local.address == place.address or local.address in _ANY)
+def _same_place(place: End, item: Socket) -> bool:
+    local = end_of(item.local)
+    return local is not None and local.port == place.port and (local.address == place.address or local.any)
 
 
 def _mend_order(conversation: Conversation) -> None:

@@ -1,14 +1,51 @@
-"""Recorded frames for the timeline and the views, by the one decoder."""
+"""Recorded frames for the joins and the views, by the one decoder."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from .._core import segments
 from ..events import Packet
-from .timeline import Endpoint, Segment
+from ..kernel.address import End
 
-__all__ = ["decoded", "segment", "summary"]
+__all__ = ["ACK", "FIN", "ICMP", "RST", "SYN", "TCP", "UDP", "Decoder", "Segment", "decoded", "segment", "summary"]
+
+#: Protocol numbers (IANA).
+ICMP: Final = 1
+TCP: Final = 6
+UDP: Final = 17
+#: Flags of a TCP header (RFC 9293, 3.1).
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+ACK: Final = 0x10
+
+
+class Segment(NamedTuple):
+    """A TCP segment or UDP datagram that travelled, or an ICMP error, with the ends of the packet that it is about."""
+
+    packet: int  #: packet.id
+    at_ns: int
+    protocol: int  #: 6, 17, or 1 for an ICMP error
+    source: End
+    destination: End
+    length: int  #: bytes of payload on the wire
+    payload: bytes  #: those of them that were kept
+    flags: int = 0
+    sequence: int = 0
+    acknowledgement: int = 0
+    window: int = 0
+    label: str | None = None  #: what the payload is, where it is recognised; what an ICMP error says
+    network: int | None = None  #: network.id in which it travelled, where that was recorded
+
+    @property
+    def size(self) -> int:
+        """Sequence numbers that it takes: payload, SYN and FIN."""
+        return self.length + (1 if self.flags & SYN else 0) + (1 if self.flags & FIN else 0)
+
+
+Decoder: TypeAlias = Callable[[Packet], Segment | None]
 
 
 def segment(packet: Packet) -> Segment | None:
@@ -20,8 +57,8 @@ def segment(packet: Packet) -> Segment | None:
         packet=packet.id,
         at_ns=packet.at_ns,
         protocol=found.protocol,
-        source=Endpoint(found.source, found.source_port),
-        destination=Endpoint(found.destination, found.destination_port),
+        source=End(found.source, found.source_port),
+        destination=End(found.destination, found.destination_port),
         length=found.length,
         payload=found.payload,
         flags=found.flags,
@@ -29,6 +66,7 @@ def segment(packet: Packet) -> Segment | None:
         acknowledgement=found.acknowledgement,
         window=found.window,
         label=found.label,
+        network=getattr(packet, "network", None),
     )
 
 
