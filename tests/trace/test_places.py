@@ -97,6 +97,20 @@ def test_pruning_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert places.recordings() == [newest]
 
 
+def test_pruning_is_told_once() -> None:
+    said: list[str] = []
+    for name in ("first", "second", "third"):
+        for n in range(20):
+            aged(f"{n}.wsrec", n)
+        old = aged(f"{name}.wsrec", 100, size=1_200_000)
+        places.prune_telling_once(None if name == "first" else said.append)
+        assert not old.exists()
+    assert said == [
+        f"the old recording second.wsrec was removed (1.2 MB): {places.folder()} keeps the newest 20, at most 2 GB; "
+        "-o FILE keeps one elsewhere (this is said once)"
+    ]
+
+
 def test_pruning_spares_what_is_being_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "KEPT_RECORDINGS", 1)
     with Writer(places.folder() / "growing.wsrec", meta={}) as writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ from wallsocket.errors import RecordingError
 from wallsocket.trace import recording as module
 from wallsocket.trace.recording import Evidence, Recording, StoredFinding, Writer, write_findings
 
-META = {"version": "0", "command": '["true"]', "machine": "x86_64"}
+META = {"version": "0", "command": '["true"]', "machine": "x86_64", "calls": "yes"}
 
 
 def call(row: int, entry_ns: int, took_ns: int | None = 10, **fields: Any) -> tuple[Any, ...]:
@@ -205,6 +206,7 @@ with Recording.open(path) as recording:
     kept = sum(1 for _ in recording.calls())
     # The last batch may be in: its commit succeeded and only the move from the log failed.
     print(n > 0 and kept in (n, n + 10), recording.cut_off_ns is not None, len(set(errors)), len(errors))
+    print(recording.meta.get("failure"), recording.meta.get("lost"), recording.meta.get("calls"))
 print(errors[0])
 """
 
@@ -225,6 +227,62 @@ def can_mount() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+DIES = """
+import itertools, os, sys
+from wallsocket.trace.recording import Evidence, StoredFinding, Writer, write_findings
+sys.path.insert(0, sys.argv[1])
+from test_recording import META, call
+
+def write(path, say):
+    writer = Writer(path, meta=META)
+    for batch in range(4):
+        writer.write("call", [call(batch * 10 + i, batch * 10 + i, payload=b"x" * 900) for i in range(1, 11)])
+        writer.commit()
+        say(batch * 10 + 10)
+    writer.finish({"ended_ns": "1"})
+    say("finished")
+    findings = [StoredFinding(str(n), "{}" + " " * 9000, (Evidence("calls", "call", 1, "t"),) * 9) for n in range(9)]
+    write_findings(path, findings)
+    say("found")
+
+for number in itertools.count(1):
+    pid = os.fork()
+    if pid == 0:
+        os.environ["DIES_AT"] = str(number)
+        log = os.open(f"{sys.argv[2]}/{number}.log", os.O_WRONLY | os.O_CREAT, 0o600)
+        write(f"{sys.argv[2]}/{number}.wsrec", lambda word: os.write(log, f"{word}\\n".encode()))
+        os._exit(0)
+    if os.waitpid(pid, 0)[1] == 0:
+        break
+"""
+
+
+def test_a_kill_at_any_write_leaves_a_readable_file(tmp_path: Path) -> None:
+    library = tmp_path / "dies_at.so"
+    source = Path(__file__).parent.parent / "programs" / "dies_at.c"
+    subprocess.run(["gcc", "-w", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", DIES, str(Path(__file__).parent), str(tmp_path)],
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        timeout=120,
+        check=True,
+    )
+    logs = sorted(tmp_path.glob("*.log"), key=lambda log: int(log.stem))
+    assert len(logs) > 40
+    for log in logs:
+        path, said = log.with_suffix(".wsrec"), log.read_text().split()
+        assert not path.with_name(path.name + "-journal").exists()
+        if not said and not path.exists():
+            continue  # killed before it had its name
+        with Recording.open(path) as recording:
+            kept = sum(1 for _ in recording.calls())
+            assert kept >= max([int(word) for word in said if word.isdecimal()], default=0)
+            assert len(list(recording.findings())) == 9 or "found" not in said
+            assert recording.cut_off_ns is None or "finished" not in said
+        # What the dead one left does not stand in the way of the next.
+        Writer(path, meta=META, replace=True).finish({})
+
+
 def test_a_full_file_system_is_one_clear_line(path: Path) -> None:
     writer = Writer(path, meta=META)
     writer._open().execute("PRAGMA max_page_count = 40")
@@ -240,6 +298,7 @@ def test_a_full_file_system_is_one_clear_line(path: Path) -> None:
     with pytest.raises(RecordingError, match="the disk is full; what was recorded before is kept"):
         fill()
     writer.finish({"ended_ns": "1"})
+    assert writer.missing == 1
     with Recording.open(path) as recording:
         assert sum(1 for _ in recording.calls()) == written > 0
         assert recording.cut_off_ns is not None
@@ -249,20 +308,23 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing_committed(tmp_path: Pat
     if not can_mount():
         pytest.skip("no user namespaces here, or no Python in them")
     inside = f'mount -t tmpfs -o size=1m none {tmp_path}; exec "$0" -c "$1" "$2" {tmp_path}'
-    first, second = disk_full(f"""exec unshare -Urm sh -ec '{inside}' "$@" """)
+    first, said, second = disk_full(f"""exec unshare -Urm sh -ec '{inside}' "$@" """)
     assert first == "True True 1 2"
     assert second == f"{tmp_path}/full.wsrec: the disk is full; what was recorded before is kept"
+    assert said in ("the disk is full 11 cut off: the disk is full", "the disk is full 1 cut off: the disk is full")
 
 
 def test_a_size_limit_is_one_clear_line(tmp_path: Path) -> None:
-    first, second = disk_full(f"""trap '' XFSZ; ulimit -f 400; exec "$1" -c "$2" "$3" {tmp_path}""")
+    first, said, second = disk_full(f"""trap '' XFSZ; ulimit -f 400; exec "$1" -c "$2" "$3" {tmp_path}""")
     assert first == "True True 1 2"
     assert second.endswith("the disk refused a write (full, over quota, or failing); what was recorded before is kept")
 
 
 def test_an_existing_recording_is_kept(path: Path) -> None:
     filled(path)
-    with pytest.raises(RecordingError, match="exists already; choose another name or remove it first"):
+    with pytest.raises(
+        RecordingError, match="exists already; choose another name, or replace the recording with --overwrite"
+    ):
         Writer(path, meta=META)
     with Recording.open(path) as recording:
         assert len(list(recording.calls())) == 3
@@ -284,15 +346,94 @@ def test_replacing_takes_only_recordings(path: Path) -> None:
 
 
 def test_where_a_recording_is_not_written(path: Path) -> None:
-    path.symlink_to(path.with_name("elsewhere"))
-    with pytest.raises(RecordingError, match="is a symbolic link"):
-        Writer(path, meta=META)
-    with pytest.raises(RecordingError, match="is a directory"):
-        Writer(path.parent, meta=META)
-    with pytest.raises(RecordingError, match="is a special file"):
-        Writer("/dev/null", meta=META)
+    elsewhere = path.with_name("elsewhere")
+    path.symlink_to(elsewhere)
+    pipe = path.with_name("pipe")
+    os.mkfifo(pipe)
+    for replace in (False, True):
+        with pytest.raises(RecordingError, match="is a symbolic link"):
+            Writer(path, meta=META, replace=replace)
+        with pytest.raises(RecordingError, match="is a directory"):
+            Writer(path.parent, meta=META, replace=replace)
+        for special in ("/dev/null", pipe):
+            with pytest.raises(RecordingError, match="is a special file"):
+                Writer(special, meta=META, replace=replace)
     with pytest.raises(RecordingError, match="cannot be created: No such file or directory"):
         Writer(path.parent / "nowhere" / "b", meta=META)
+    assert not elsewhere.exists()
+
+
+def test_a_link_is_not_followed_to_a_recording(path: Path) -> None:
+    filled(path)
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with pytest.raises(RecordingError, match="is a symbolic link"):
+        Writer(link, meta=META, replace=True)
+    with Recording.open(path) as recording:
+        assert len(list(recording.calls())) == 3
+
+
+def test_an_empty_file_is_replaced_only_when_asked(path: Path) -> None:
+    path.touch(mode=0o644)
+    with pytest.raises(RecordingError, match="--overwrite"):
+        Writer(path, meta=META)
+    Writer(path, meta=META, replace=True).finish({})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.root
+def test_a_file_of_another_user_is_not_replaced(path: Path) -> None:
+    filled(path)
+    os.chown(path, 65534, 65534)
+    for replace in (False, True):
+        with pytest.raises(RecordingError, match="belongs to another user"):
+            Writer(path, meta=META, replace=replace)
+    with Recording.open(path) as recording:
+        assert len(list(recording.calls())) == 3
+
+
+def test_without_files_that_have_no_name_yet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def refusing(name: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return real(name, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    assert len(list(Recording.open(filled(path)).calls())) == 3
+    with pytest.raises(RecordingError, match="exists already"):
+        Writer(path, meta=META)
+
+
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "device"])
+def test_what_stands_beside_a_recording_is_a_plain_file(path: Path, ending: str, kind: str) -> None:
+    filled(path)
+    beside = path.with_name(path.name + ending)
+    precious = path.with_name("precious")
+    precious.write_text("precious")
+    {
+        "pipe": lambda: os.mkfifo(beside),
+        "link": lambda: beside.symlink_to(precious),
+        "folder": beside.mkdir,
+        "device": lambda: beside.symlink_to("/dev/zero"),
+    }[kind]()
+    with pytest.raises(RecordingError, match="is no plain file, as the log of a recording is"):
+        Recording.open(path)
+    with pytest.raises(RecordingError, match="is no plain file"):
+        write_findings(path, [])
+    assert precious.read_text() == "precious"
+
+
+def test_a_change_that_was_left_half_done(path: Path) -> None:
+    filled(path)
+    journal = path.with_name(path.name + "-journal")
+    journal.write_bytes(bytes(8) + b"finished")
+    read_all(path)
+    journal.write_bytes(bytes.fromhex("d9d505f920a163d7") + b"x" * 1000)
+    with pytest.raises(RecordingError, match="another program has left a change of the recording half-done"):
+        Recording.open(path)
 
 
 def test_values_that_are_too_large(path: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -329,6 +330,44 @@ def test_a_full_disk_costs_the_recording_and_nothing_else(python: str, tmp_path:
     assert (result.stdout, result.returncode) == ("ready\ndone\n", 4)
     assert any(word in result.stderr for word in ("disk", "full", "I/O", "file size", "large"))
     assert list(Recording.open(path).calls())
+
+
+def test_a_full_disk_is_no_clean_bill(tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "-Urm", sys.executable, "-c", ""], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no user namespaces here, or no Python in them")
+    code = """
+import socket
+a, b = socket.socketpair()
+for _ in range(20000):
+    a.send(b"x" * 64)
+    b.recv(100)
+"""
+    script = f"""mount -t tmpfs -o size=400k none {tmp_path}
+export XDG_STATE_HOME={tmp_path}
+"$0" -m wallsocket explain -- "$0" -c "$1" 2>&1; echo "STATUS $?"
+"$0" -m wallsocket explain; echo "STATUS $?"
+"$0" -m wallsocket show; echo "STATUS $?"
+"$0" -m wallsocket explain --json | tail -n 1
+"$0" -m wallsocket trace -- "$0" -c "$1" 2>&1; echo "STATUS $?"
+"""
+    command = ["unshare", "-Urm", "sh", "-c", script, sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stderr == ""
+    ran, again, shown, rest = done.stdout.split("STATUS ", 3)
+    for text in (ran, again):
+        flat = " ".join(text.split())
+        assert re.search(
+            r"Recording cut off at \S+ \w+: the disk is full; \d{4,} events are missing, and rules cannot", flat
+        )
+        assert "No finding" not in text
+        assert "0 rules checked" in flat
+    assert re.search(r"cut off at .*: the disk is full", shown)
+    assert (again[0], shown[0], rest[0]) == ("2", "2", "0")
+    summary = json.loads(rest.splitlines()[1])
+    assert summary["summary"]["complete"] is False
+    assert "the disk is full" in summary["summary"]["failure"]
+    assert (summary["checked"], summary["lost"] > 1000) == ([], True)
+    assert re.search(r"wsrec: .*the disk is full", rest)
 
 
 def test_the_summary_is_short(python: str, tmp_path: Path) -> None:

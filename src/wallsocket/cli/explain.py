@@ -22,6 +22,8 @@ __all__ = ["command", "report_lines", "store"]
 #: Nothing at or above --fail-on; findings.
 _CLEAN: Final = 0
 _FINDINGS: Final = 1
+#: The recorder could not write to the end, as of wrong use and other errors.
+_COULD_NOT_TELL: Final = 2
 #: A longer ladder is no longer seen at a glance; `wallsocket show` has all of it.
 _LADDER_LINES: Final = 16
 
@@ -99,7 +101,8 @@ def command(
     wallsocket explain -p 4711 --for 10s      a program that runs already, and runs on
 
     With a command or -p the findings go to stderr (with --json to stdout), after what the command says itself. Exit status:
-    0 nothing at or above --fail-on, 1 findings, 2 could not run; 126 or 127 when the command cannot be started.
+    0 nothing at or above --fail-on, 1 findings, 2 could not run, or not record to
+    the end; 126 or 127 when the command cannot be started.
     """
     target: tuple[str, ...] | None = context.meta["target"]
     if pid:
@@ -152,12 +155,10 @@ def command(
         status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
     # Only now: a reader would be in the way.
     store(result.path, diagnosis)
-    if result.failure is not None:
+    if result.failure is not None and diagnosis.failure is None:
         say(f"wallsocket: {result.failure}")
     if output is None:
-        for removed in places.prune():
-            if not quiet:
-                say(f"wallsocket: removed the old recording {removed.path} ({removed.size_bytes / 1e6:.1f} MB)")
+        places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
     return status
 
 
@@ -173,9 +174,12 @@ def _explain(
         for line in diagnosis.json_lines():
             stream.write(line + b"\n")
         stream.flush()
-    elif not quiet or diagnosis.findings:
+    elif not quiet or diagnosis.findings or diagnosis.failure is not None:
         _print(recording, diagnosis, result)
-    return (_FINDINGS if diagnosis.reaches(fail_on) else _CLEAN), diagnosis
+    if diagnosis.reaches(fail_on):
+        return _FINDINGS, diagnosis
+    # What is not there cannot be judged: that no rule fired says nothing.
+    return (_COULD_NOT_TELL if diagnosis.failure is not None else _CLEAN), diagnosis
 
 
 def store(path: Path, diagnosis: Diagnosis) -> None:

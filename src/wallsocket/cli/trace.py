@@ -219,7 +219,5 @@ def command(
     if not quiet:
         run.say(run.describe(result, watch.told))
     if output is None:
-        for removed in places.prune():
-            if not quiet:
-                run.say(f"wallsocket: removed the old recording {removed.path} ({removed.size_bytes / 1e6:.1f} MB)")
+        places.prune_telling_once(None if quiet else lambda text: run.say(f"wallsocket: {text}"))
     return result.exit_status

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ..events import Call, Counter, Fact, Mark, Moment, Packet, State
 from ..trace.syscalls import names
+from ..trace.verdict import duration
 from .facts import CallFacts, Facts, Tables
 from .finding import CERTAINTIES, SEVERITIES, CannotTell, Diagnosis, Finding, ProcessName, SocketName
 from .rule import Evidence, Rule
@@ -202,7 +203,13 @@ class Engine:
             int(lost) if lost.isdecimal() else 0,
             facts.status(),
             "ended_ns" in facts.tables.meta,
+            self._failure(),
         )
+
+    def _failure(self) -> str | None:
+        """Why the recorder could not write to the end, and the last moment that stands in the recording."""
+        reason = self.facts.tables.meta.get("failure")
+        return None if reason is None else f"cut off at {duration(self.facts.now_ns)}: {reason}"
 
     def _missing(self) -> dict[str, CannotTell]:
         found = {}

@@ -83,6 +83,7 @@ class Counts(msgspec.Struct, frozen=True):
     note: int
     target_status: int | None  #: 0–255, 128 + signal; ``None``: unknown or still running
     complete: bool  #: the recording has a regular end
+    failure: str | None = None  #: why the recorder could not write on, and when
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -103,6 +104,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     lost: int
     target_status: int | None
     complete: bool = True
+    failure: str | None = None
 
     def summary(self) -> Summary:
         """The summary object that ends ``--json``."""
@@ -110,7 +112,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
         for finding in self.findings:
             counts[finding.severity] += 1
         return Summary(
-            Counts(counts["error"], counts["warning"], counts["note"], self.target_status, self.complete),
+            Counts(counts["error"], counts["warning"], counts["note"], self.target_status, self.complete, self.failure),
             self.checked,
             self.cannot_tell,
             self.lost,

@@ -153,14 +153,20 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     if missing:
         text += f" ({', '.join(f'{layer} {count}' for layer, count in missing.most_common())})"
     text += f"{';' if not diagnosis.findings else ','} {diagnosis.lost} events lost"
-    if not diagnosis.findings:
+    if diagnosis.failure is not None:
+        events = f"{diagnosis.lost} event{'s are' if diagnosis.lost != 1 else ' is'} missing"
+        text = (
+            f"Recording {escape(diagnosis.failure)}; {events}, and rules cannot tell what they would have shown; {text}"
+        )
+    elif not diagnosis.findings:
         text = f"No finding: {text}"
     if added:
         text += f"; {added}"
-    if not diagnosis.complete:
+    if not diagnosis.complete and diagnosis.failure is None:
         text += "; the recording was cut off"
     lines = wrap(text.split(" "), width)
-    for question in diagnosis.cannot_tell:
+    # Of a recording that is cut off one sentence says it of all.
+    for question in diagnosis.cannot_tell if diagnosis.failure is None else ():
         said = f"cannot tell without {question.missing}: {question.rule} ({escape(question.reason)})"
         lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
     return lines

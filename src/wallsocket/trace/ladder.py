@@ -140,7 +140,9 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
     cut = timeline.recording.cut_off_ns
     if cut is not None:
         how = "still being recorded" if timeline.recording.growing else "cut off"
-        yield paint(f"{how} at {duration(cut)}", Style.WARNING, colour=colour)
+        failure = timeline.recording.failure
+        reason = f": {escape(failure)}" if failure is not None else ""
+        yield paint(f"{how} at {duration(cut)}{reason}", Style.WARNING, colour=colour)
     lost = meta.get("lost", "0")
     if lost != "0":
         yield paint(f"{escape(lost)} events could not be recorded", Style.WARNING, colour=colour)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import RecordingError
 from .recording import is_being_written
 
-__all__ = ["KEPT_BYTES", "KEPT_RECORDINGS", "SUFFIX", "Pruned", "folder", "new_path", "newest", "prune", "recordings"]
+__all__ = [
+    "KEPT_BYTES",
+    "KEPT_RECORDINGS",
+    "SUFFIX",
+    "Pruned",
+    "folder",
+    "new_path",
+    "newest",
+    "prune",
+    "prune_telling_once",
+    "recordings",
+]
 
 SUFFIX: Final = ".wsrec"
 #: Recordings that stay when old ones are removed: a day's work of traces, without filling a home folder.
 KEPT_RECORDINGS: Final = 20
 KEPT_BYTES: Final = 2_000_000_000
+#: Stands in the folder when the user has been told that old recordings are removed.
+_TOLD: Final = "pruning-was-told"
 
 
 class Pruned(NamedTuple):
@@ -96,6 +110,24 @@ def prune() -> list[Pruned]:
         total -= size
         removed.append(Pruned(path, size))
     return removed
+
+
+def prune_telling_once(say: Callable[[str], object] | None) -> None:
+    """Prune, and say the first time that it happens here that it does; with ``None`` that stays to be said."""
+    removed = prune()
+    told = folder() / _TOLD
+    if not removed or say is None or told.exists():
+        return
+    megabytes = sum(each.size_bytes for each in removed) / 1e6
+    what = (
+        f"{len(removed)} old recordings were" if len(removed) > 1 else f"the old recording {removed[0].path.name} was"
+    )
+    say(
+        f"{what} removed ({megabytes:.1f} MB): {folder()} keeps the newest {KEPT_RECORDINGS}, at most "
+        f"{KEPT_BYTES / 1e9:.0f} GB; -o FILE keeps one elsewhere (this is said once)"
+    )
+    with contextlib.suppress(OSError):
+        told.touch(mode=0o600)
 
 
 def _dated() -> Iterator[tuple[int, Path]]:

@@ -54,8 +54,15 @@ _MAX_HELD_ROWS: Final = 1_000_000
 _BATCH: Final = 512
 #: Rows that :meth:`Recording.events` looks ahead in one table to mend small disorder between sources of time.
 _REORDER_ROWS: Final = 1024
+#: Bytes of a page of the file, SQLite's default.
+_PAGE_BYTES: Final = 4096
+#: Room that is kept for the last words of a recording when the disk becomes full.
+_RESERVE_BYTES: Final = 64 << 10
 #: How long a clean end waits for readers to let go, so that one file remains.
 _END_PATIENCE_MS: Final = 2000
+
+#: Said of a file without its first page.
+_EMPTY: Final = "is empty: no recording, or one that was cut off before its first row"
 
 Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
 
@@ -118,7 +125,6 @@ def _tables(connection: sqlite3.Connection) -> dict[str, tuple[tuple[object, ...
 
 
 @cache
-@cache
 def _bind_quickly() -> None:
     """Spare each ``None`` and each ``bytes`` a search for a way to adapt it, which in Python 3.11 fails by an exception.
 
@@ -147,24 +153,41 @@ def event_time_ns(event: Event) -> int:
 class Writer:
     """Writes a recording. One writer per file, one thread at a time.
 
-    The file is created with mode 0600. What :meth:`commit` has returned from survives the death of this process by any
+    The file is new, made with mode 0600. What :meth:`commit` has returned from survives the death of this process by any
     signal, and a full disk; it is forced to the device only by :meth:`finish`, so a power failure during a trace may
-    cost the recording.
+    cost the recording. At no moment does a rollback journal stand beside it, which a reader would have to play back.
+
+    Attributes:
+        missing: rows that were given and are not in the file, because writing failed.
 
     Raises:
         RecordingError: the file exists, cannot be made, is being written, or the disk is full. After a failed write
-            nothing more is accepted, and :meth:`finish` only closes.
+            nothing more is accepted, and :meth:`finish` only notes what failed.
     """
+
+    path: Path | None
+    missing: int
+    _uncommitted: int
+    _failure: RecordingError | None
+    _statements: dict[str, str]
+    _lock: int | None
+    _reserve: int | None
+    _connection: sqlite3.Connection | None
 
     def __init__(self, path: str | os.PathLike[str], *, meta: Mapping[str, str], replace: bool = False) -> None:
         """Create ``path``. With ``replace`` an older recording may stand there and is removed; nothing else ever is."""
-        self.path: Path | None = Path(path)
-        self._failure: RecordingError | None = None
-        self._statements: dict[str, str] = {}
-        self._lock: int | None = _create(self.path, replace=replace)
+        self.path = Path(path)
+        self._empty()
+        lock = self._lock = _create(self.path, meta, replace=replace)
         try:
+            try:
+                self._reserve = _reserve(self.path)
+            except OSError as error:
+                raise RecordingError(f"{self.path}: cannot be written: {_reason(error)}") from error
             with self._guarded():
-                self._start(sqlite3.connect(self.path, isolation_level=None, check_same_thread=False), meta)
+                self._start(sqlite3.connect(self.path, isolation_level=None, check_same_thread=False))
+            if not os.path.samestat(os.fstat(lock), os.lstat(self.path)):
+                raise RecordingError(f"{self.path}: another file was put in its place")
         except BaseException:
             self._release()
             # Nothing was recorded yet; what was made here a moment ago is of no use to anybody.
@@ -177,27 +200,29 @@ class Writer:
         """A writer without a file, for facts that are looked at once; see :meth:`recording`."""
         writer = cls.__new__(cls)
         writer.path = None
-        writer._failure = None
-        writer._statements = {}
-        writer._lock = None
-        writer._start(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), meta)
+        writer._empty()
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.executescript(f"BEGIN;\n{_schema()}\nCOMMIT;")
+        writer._start(connection)
+        writer._put_meta(meta)
         return writer
 
-    def _start(self, connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
+    def _empty(self) -> None:
+        self.missing = 0
+        self._uncommitted = 0
+        self._failure = None
+        self._statements = {}
+        self._lock = self._reserve = None
+        self._connection = None
+
+    def _start(self, connection: sqlite3.Connection) -> None:
         _bind_quickly()
-        self._connection: sqlite3.Connection | None = connection
+        self._connection = connection
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
-        # The tables are made before the log is: the file alone says what it is even when its log is lost.
-        connection.executescript(f"BEGIN;\n{_schema()}\nCOMMIT;")
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         # A commit must not wait for the device while a target waits for its tracer.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("BEGIN")
-        self._put_meta(meta)
-        connection.execute("COMMIT")
-        self._checkpoint("PASSIVE")
-        connection.execute("BEGIN")
+        connection.execute("BEGIN IMMEDIATE")
 
     def write(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows, all columns in the order of the schema.
@@ -206,7 +231,10 @@ class Writer:
         """
         if not rows:
             return
+        if self._failure is not None:
+            self.missing += len(rows)
         connection = self._open()
+        self._uncommitted += len(rows)
         statement = self._statements.get(table)
         if statement is None:
             verb = "INSERT OR REPLACE" if table in _REPLACED else "INSERT"
@@ -240,11 +268,15 @@ class Writer:
         connection = self._open()
         with self._guarded():
             connection.execute("COMMIT")
+            self._uncommitted = 0
             self._checkpoint("PASSIVE")
             connection.execute("BEGIN")
 
     def finish(self, meta: Mapping[str, str]) -> None:
-        """Write the last values and leave one file; closes also when that fails. May be called twice."""
+        """Write the last values and leave one file; closes also when that fails. May be called twice.
+
+        When writing has failed, ``meta`` is written without its ``ended_ns``, with the reason and the rows that are missing.
+        """
         if self._connection is None:
             return
         try:
@@ -252,16 +284,40 @@ class Writer:
                 with self._guarded():
                     self._put_meta(meta)
                     self._connection.execute("COMMIT")
+                    self._uncommitted = 0
                     if self.path is not None:
                         self._connection.execute("PRAGMA synchronous = FULL")
                         self._connection.execute(f"PRAGMA busy_timeout = {_END_PATIENCE_MS}")
                         self._checkpoint("TRUNCATE")
-                        # Refused while somebody reads; the recording is then whole with its log beside it.
-                        with contextlib.suppress(sqlite3.OperationalError):
-                            self._connection.execute("PRAGMA journal_mode = DELETE")
+                        _leave_log(self._connection)
         finally:
+            if self._failure is not None:
+                self._last_words(meta)
             if self.path is not None:
                 self._release()
+
+    def _last_words(self, meta: Mapping[str, str]) -> None:
+        """Note in the room that was kept for it why the recording is cut off."""
+        assert self._connection is not None
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+        reason = str(self._failure).removeprefix(f"{self.path}: ").partition(";")[0]
+        lost = meta.get("lost", "0")
+        values = {key: value for key, value in meta.items() if key != "ended_ns"} | {
+            "failure": reason,
+            "lost": str(self.missing + (int(lost) if lost.isdecimal() else 0)),
+        }
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, _encodable(value)) for key, value in values.items()]
+            )
+            for layer in ("calls", "kernel", "wire"):
+                self._connection.execute(
+                    "UPDATE meta SET value = ? WHERE key = ? AND value = 'yes'", (f"cut off: {reason}", layer)
+                )
+            self._connection.execute("COMMIT")
 
     def recording(self) -> Recording:
         """What was written, to read: for :meth:`in_memory` the very tables, else the committed part of the file."""
@@ -312,6 +368,8 @@ class Writer:
             else:
                 reason = "a value is larger than a recording can hold"
             self._failure = RecordingError(f"{self.path or '(memory)'}: {reason}; what was recorded before is kept")
+            self.missing += self._uncommitted
+            self._uncommitted = 0
             if self._connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
@@ -324,9 +382,10 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         # Only now: closing any descriptor of the file drops the locks that SQLite holds on it (fcntl(2)).
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        for descriptor in (self._lock, self._reserve):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._reserve = None
 
 
 def _encodable(value: Any) -> Any:
@@ -340,46 +399,144 @@ def _companions(path: Path) -> tuple[Path, Path]:
     return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
 
 
-def _create(path: Path, *, replace: bool) -> int:
-    """Make an empty file, locked against other writers; return its descriptor."""
-    if path.is_symlink():
-        raise RecordingError(f"{path}: is a symbolic link; a recording is written to a plain file")
-    if path.is_file() and path.stat().st_size > 0:
-        if not replace:
-            raise RecordingError(f"{path}: exists already; choose another name or remove it first")
+def _journal(path: Path) -> Path:
+    return path.with_name(path.name + "-journal")
+
+
+def _create(path: Path, meta: Mapping[str, str], *, replace: bool) -> int:
+    """Make a new file with the empty tables, locked against other writers; return its descriptor."""
+    if replace:
         _remove_recording(path)
-    elif path.exists() and not path.is_file():
-        what = "directory" if path.is_dir() else "special file"
-        raise RecordingError(f"{path}: is a {what}; a recording is written to a plain file")
-    for companion in _companions(path):
-        if companion.exists():
+    for companion in (*_companions(path), _journal(path)):
+        if os.path.lexists(companion):
             raise RecordingError(f"{companion}: is in the way of a new recording; remove it first")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor, named = _new_file(path)
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be created: {error.strerror}") from error
+        raise RecordingError(f"{path}: {_not_created(path, error)}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.fchmod(descriptor, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _write_image(descriptor, meta)
+        if not named:
+            # Gets its name when it is whole: no moment at which a kill leaves half of it.
+            folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.link(f"/proc/self/fd/{descriptor}", path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            finally:
+                os.close(folder)
     except OSError as error:
         os.close(descriptor)
-        if error.errno == errno.EWOULDBLOCK:
-            raise RecordingError(f"{path}: another trace is writing it") from error
-        raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
+        if named:
+            path.unlink(missing_ok=True)
+        raise RecordingError(f"{path}: {_not_created(path, error)}") from error
     return descriptor
 
 
+def _new_file(path: Path) -> tuple[int, bool]:
+    """A new file for ``path``, and whether it has its name already; neither replaces nor follows what stands there."""
+    if not os.path.lexists(path):
+        try:
+            return os.open(path.parent, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600), False
+        except OSError as error:
+            # Not every file system has files without a name (open(2), O_TMPFILE).
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                raise
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), True
+
+
+def _not_created(path: Path, error: OSError) -> str:
+    return _in_the_way(path) if isinstance(error, FileExistsError) else f"cannot be created: {_reason(error)}"
+
+
+def _in_the_way(path: Path) -> str:
+    """Why no recording is made at ``path``, where something stands."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return "was made by another program at this moment"
+    if stat.S_ISLNK(found.st_mode):
+        return "is a symbolic link; a recording is written to a plain file"
+    if not stat.S_ISREG(found.st_mode):
+        what = "directory" if stat.S_ISDIR(found.st_mode) else "special file"
+        return f"is a {what}; a recording is written to a plain file"
+    if found.st_uid != os.geteuid():
+        return "exists already and belongs to another user; choose another name"
+    return "exists already; choose another name, or replace the recording with --overwrite"
+
+
 def _remove_recording(path: Path) -> None:
-    """Remove an older recording of ours that nobody writes; anything else is refused."""
-    with Recording.open(path):
-        pass
+    """Remove an older recording of ours that nobody writes, or an empty file; anything else is refused."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return  # creating says what is wrong
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        raise RecordingError(f"{path}: {_in_the_way(path)}")
     if is_being_written(path):
         raise RecordingError(f"{path}: another trace is writing it")
+    if found.st_size:
+        with Recording.open(path):
+            pass
     try:
-        for name in (path, *_companions(path)):
+        for name in (*_companions(path), _journal(path), path):
             name.unlink(missing_ok=True)
     except OSError as error:
         raise RecordingError(f"{path}: cannot be replaced: {error.strerror}") from error
+
+
+def _write_image(descriptor: int, meta: Mapping[str, str]) -> None:
+    """Write the empty tables, their first page last: a file that is cut off before is known by its empty beginning.
+
+    SQLite would write them through a rollback journal, which a kill would leave behind.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(f"PRAGMA page_size = {_PAGE_BYTES};\nBEGIN;\n{_schema()}\nCOMMIT;")
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)", [(key, _encodable(value)) for key, value in meta.items()]
+        )
+        connection.commit()
+        image = bytearray(connection.serialize())
+    image[18:20] = b"\2\2"  # written and read through a log (https://www.sqlite.org/fileformat2.html, 1.3.3)
+    for start, end in ((_PAGE_BYTES, len(image)), (0, _PAGE_BYTES)):
+        while start < end:
+            start += os.pwrite(descriptor, image[start:end], start)
+
+
+def _reserve(path: Path) -> int | None:
+    """A descriptor that holds some room on the disk, where the file system can do so."""
+    try:
+        descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
+        os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        return None
+    return descriptor
+
+
+def _reason(error: OSError) -> str:
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
+
+
+def _enter_log(connection: sqlite3.Connection) -> None:
+    """Write through a log from now on. Without a rollback journal even for the one page that says so."""
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+
+def _leave_log(connection: sqlite3.Connection) -> None:
+    """Leave one file, without its log. That it has none is written in one page, which needs no rollback journal.
+
+    Refused while somebody reads; the recording is then whole with its log beside it.
+    """
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = MEMORY")
 
 
 def is_being_written(path: Path) -> bool:
@@ -436,8 +593,10 @@ class Recording:
         recording = cls(connection, name=str(path), path=path)
         try:
             recording._check()
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if _is_no_database(error.__cause__) and _begins_empty(path):
+                raise RecordingError(f"{path}: {_EMPTY}") from error
             raise
         return recording
 
@@ -593,6 +752,11 @@ class Recording:
         """The end of the recording; where it was cut off, or still grows, the last time that stands in it."""
         ended = self.meta_int("ended_ns")
         return self._last_ns() if ended is None else ended
+
+    @property
+    def failure(self) -> str | None:
+        """Why the recorder could not write on, where it has said so."""
+        return self.meta.get("failure")
 
     @property
     def cut_off_ns(self) -> int | None:
@@ -868,7 +1032,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path}: no permission to read it")
     if found.st_size == 0:
-        raise RecordingError(f"{path}: is empty: no recording, or one that was cut off before its first row")
+        raise RecordingError(f"{path}: {_EMPTY}")
+    for companion in (*_companions(path), _journal(path)):
+        _check_companion(path, companion)
     options = "mode=ro"
     log, _ = _companions(path)
     if not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size):
@@ -878,6 +1044,43 @@ def _connect(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
     except sqlite3.Error as error:
         raise RecordingError(f"{path}: {_read_failure(error)}") from error
+
+
+def _begins_empty(path: Path) -> bool:
+    """Whether the first page was never written. Asked of what is no database: a close drops SQLite's locks on a file."""
+    try:
+        with path.open("rb") as file:
+            return not any(file.read(16))
+    except OSError:
+        return False
+
+
+def _check_companion(path: Path, companion: Path) -> None:
+    """Refuse what SQLite would read beside the recording and wait for, follow, or be led astray by."""
+    try:
+        found = companion.lstat()
+    except OSError:
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise RecordingError(
+            f"{companion}: is no plain file, as the log of a recording is; remove it, or copy {path} away"
+        )
+    if companion == _journal(path) and found.st_size:
+        try:
+            with companion.open("rb") as file:
+                # A journal whose header was zeroed is finished (https://www.sqlite.org/fileformat2.html, 3).
+                unfinished = any(file.read(8))
+        except OSError as error:
+            raise RecordingError(f"{companion}: cannot be read: {error.strerror}") from error
+        if unfinished:
+            raise RecordingError(
+                f"{companion}: another program has left a change of the recording half-done; let it finish that, "
+                f"or copy {path} away to see it as it is"
+            )
+
+
+def _is_no_database(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB
 
 
 def _read_failure(error: Exception) -> str:
@@ -927,6 +1130,7 @@ def write_findings(path: str | os.PathLike[str], findings: Iterable[StoredFindin
                 connection.execute("PRAGMA trusted_schema = OFF")
                 connection.execute("PRAGMA cell_size_check = ON")
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+                _enter_log(connection)
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("DELETE FROM finding")
                 connection.execute("DELETE FROM evidence")
@@ -936,6 +1140,8 @@ def write_findings(path: str | os.PathLike[str], findings: Iterable[StoredFindin
                         "INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", [(number, *row) for row in finding.evidence]
                     )
                 connection.execute("COMMIT")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                _leave_log(connection)
         except sqlite3.OperationalError as error:
             raise RecordingError(f"{path}: findings cannot be written into it: {_write_failure(error)}") from error
         except sqlite3.DatabaseError as error:

@@ -55,7 +55,7 @@ class RunResult(msgspec.Struct, frozen=True):
     """How a traced run ended.
 
     Attributes:
-        path: the recording, or ``None`` when it could not be written to its end for want of disk space before the start.
+        path: the recording.
         exit_status: of the command, or of the first program attached to, 128 + signal as a shell has it; 0 when it still
             runs.
         end: ``exit`` (it ended), ``time limit`` or ``interrupted`` (it runs on, unrecorded), ``killed`` (by ``--kill``).
@@ -66,6 +66,7 @@ class RunResult(msgspec.Struct, frozen=True):
         added_ns_per_call: the tracer's own time per recorded call.
         duration_ns: from the start to the end of the recording.
         missing: layer and the reason why it was not recorded.
+        cut_off_ns: the moment from which nothing could be written any more.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class RunResult(msgspec.Struct, frozen=True):
     duration_ns: int
     missing: dict[str, str]
     attached: bool = False
+    cut_off_ns: int | None = None
 
 
 def guardian_path() -> Path:
@@ -343,6 +345,7 @@ class _Recorder:
         self._kill = kill
         self._control: socket.socket | None = None
         self._failure: str | None = None
+        self._kept_ns = 0  #: until when everything is in the file
         self._status: int | None = None
         self._complete = False
         self._not_started: tuple[str, int] | None = None
@@ -391,7 +394,7 @@ class _Recorder:
                     self._take(decoder.feed(data))
                 now = time.monotonic()
                 if now >= next_commit:
-                    self._guard(self._writer.commit)
+                    self._guard(self._commit)
                     next_commit = now + _COMMIT_INTERVAL_S
                 if deadline is not None and now >= deadline:
                     deadline = None
@@ -429,14 +432,19 @@ class _Recorder:
             else:
                 self._complete = True
 
+    def _commit(self) -> None:
+        self._writer.commit()
+        self._kept_ns = time.monotonic_ns() - self._origin_ns
+
     def _guard(self, write: Callable[[], None]) -> None:
-        """A recording that cannot be written must not cost the command its life or its exit status."""
-        if self._failure is not None:
-            return
+        """A recording that cannot be written must not cost the command its life or its exit status.
+
+        Once writing has failed the writer only counts what is missing.
+        """
         try:
             write()
         except RecordingError as error:
-            self._failure = str(error)
+            self._failure = self._failure or str(error)
 
     def _signalled(self, number: int, from_program: bool) -> None:
         """A signal for this process: what a program sent is for the command; what the terminal sent, it has got itself."""
@@ -496,10 +504,11 @@ class _Recorder:
             failure=self._failure,
             calls=self._calls,
             sockets=self._sockets,
-            lost=int(self._meta.get("lost", "0")),
+            lost=int(self._meta.get("lost", "0")) + self._writer.missing,
             stops=int(self._meta.get("stops", "0")),
             added_ns_per_call=int(self._meta.get("added_ns_per_call", "0")),
             duration_ns=duration_ns,
+            cut_off_ns=self._kept_ns if self._writer.missing else None,
             missing=missing,
             attached=self._attached,
         )
@@ -623,7 +632,12 @@ def describe(result: RunResult, findings: int | None = None) -> str:
         lines.append(f"  findings: {findings} so far; wallsocket explain has all")
     lines.append(f"  recording: {result.path}")
     lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
-    if result.lost:
+    if result.cut_off_ns is not None:
+        lines.append(
+            f"  cut off at {result.cut_off_ns / 1e9:.3f} s: {result.lost} events are missing, and rules cannot tell what "
+            "they would have shown"
+        )
+    elif result.lost:
         lines.append(f"  {result.lost} events lost: the recorder did not keep up")
     if result.calls and result.added_ns_per_call:
         added_us = result.added_ns_per_call / 1000
