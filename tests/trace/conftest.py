@@ -32,6 +32,20 @@ def many_ways(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return build
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A program of ``tests/programs`` by its name, compiled once."""
+    folder = tmp_path_factory.mktemp("programs")
+
+    def build(name: str) -> Path:
+        target = folder / name
+        if not target.exists():
+            subprocess.run(["gcc", "-w", "-O1", "-pthread", "-o", target, PROGRAMS / f"{name}.c"], check=True)
+        return target
+
+    return build
+
+
 @pytest.fixture
 def traced(tmp_path: Path) -> Callable[..., tuple[RunResult, Recording]]:
     """Runs a command under the trace and opens what was recorded."""

@@ -522,7 +522,7 @@ def test_programs_that_end_while_they_are_attached_to(recorded: Record) -> None:
 
 def test_several_programs_are_one_recording(tmp_path: Path, recorded: Record) -> None:
     with python_running(COUNTING) as one, python_running(COUNTING) as other:
-        _, recording = recorded(one.pid, other.pid, one.pid, for_s=0.3)
+        _, recording = recorded(one.pid, other.pid, one.pid, for_s=2)
         goes_on(one)
         goes_on(other)
     assert sorted(item.pid for item in recording.processes.values()) == sorted([one.pid, other.pid])

@@ -50,6 +50,8 @@ pub enum CallStop {
         arguments: [u64; 6],
         /// Stack pointer.
         stack_pointer: u64,
+        /// The data that the filter answered with (`SECCOMP_RET_DATA`); `None`: no filter stopped it.
+        filter: Option<u16>,
     },
     /// At its end, with what it returned.
     Exit(i64),
@@ -158,11 +160,12 @@ pub fn call_stop(tid: i32) -> io::Result<CallStop> {
     };
     Ok(match bytes[0] {
         // PTRACE_SYSCALL_INFO_ENTRY and _SECCOMP begin alike.
-        1 | 3 => CallStop::Entry {
+        kind @ (1 | 3) => CallStop::Entry {
             architecture: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
             stack_pointer: long(16),
             number: long(24) as i64,
             arguments: std::array::from_fn(|index| long(32 + index * 8)),
+            filter: (kind == 3).then(|| long(80) as u16),
         },
         2 => CallStop::Exit(long(24) as i64),
         _ => CallStop::Elsewhere,
@@ -250,36 +253,20 @@ impl Waiter {
     }
 }
 
-/// Sends `signal` to one thread, with the information of a signal that was held back.
-pub fn redeliver(process: i32, tid: i32, signal: i32, information: &[u8; 128]) -> io::Result<()> {
-    // SAFETY: the kernel reads 128 bytes of siginfo_t through the pointer, which is valid for the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_tgsigqueueinfo,
-            process,
-            tid,
-            signal,
-            information.as_ptr(),
-        )
-    };
-    if result < 0 {
-        // The kernel forbids forging some origins: send it plain then.
-        // SAFETY: integers only.
-        if unsafe { libc::syscall(libc::SYS_tgkill, process, tid, signal) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
+/// The signals that a stopped thread blocks: bit `n - 1` for signal `n`.
+pub fn blocked_signals(tid: i32) -> io::Result<u64> {
+    let mut set = 0u64;
+    request(GET_SIGNAL_MASK, tid, 8, &raw mut set as usize)?;
+    Ok(set)
 }
 
-/// What is known of the signal that a thread is stopped at, `siginfo_t` raw.
-pub fn signal_information(tid: i32) -> io::Result<[u8; 128]> {
-    let mut information = [0u8; 128];
-    request(
-        libc::PTRACE_GETSIGINFO,
-        tid,
-        0,
-        information.as_mut_ptr() as usize,
-    )?;
-    Ok(information)
+/// Makes a stopped thread block these signals; the kernel leaves out SIGKILL and SIGSTOP.
+///
+/// Not while it is in a call that has a mask of its own (ppoll, sigsuspend…): the former mask would not come back.
+pub fn block_signals(tid: i32, set: u64) -> io::Result<()> {
+    request(SET_SIGNAL_MASK, tid, 8, &raw const set as usize).map(drop)
 }
+
+// linux/ptrace.h
+const GET_SIGNAL_MASK: libc::c_uint = 0x420A;
+const SET_SIGNAL_MASK: libc::c_uint = 0x420B;

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -32,10 +32,8 @@ use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
 use crate::tracer::{self, Control, Seized, Settings, Tracer};
 
-/// How often the tracing loop is asked to look at calls that take long.
-const TICK: Duration = Duration::from_millis(50);
-/// Ticks that go on when the recorder is gone.
-const FAREWELL: u32 = 100;
+/// How long the ticks go on when the recorder is gone.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Interrupts the loop's wait. Not used by anything else in this process.
 const ATTENTION: i32 = libc::SIGUSR1;
 
@@ -57,6 +55,8 @@ pub struct Order {
     lines: bool,
     /// `io_uring_setup` fails with ENOSYS.
     deny_io_uring: bool,
+    /// How often the tracing loop is asked to look at calls that take long.
+    tick_ms: u16,
     /// Confine the program and this process to one core.
     one_core: bool,
     /// Which of signals 32 and 33 the recorder was given as ignored.
@@ -205,7 +205,13 @@ fn run(
         key: "wire".into(),
         value: wire,
     }));
-    listen(control_fd, Arc::clone(&control), Waiter::current()).map_err(at("trace"))?;
+    listen(
+        control_fd,
+        Arc::clone(&control),
+        Waiter::current(),
+        Duration::from_millis(u64::from(order.tick_ms.max(1))),
+    )
+    .map_err(at("trace"))?;
 
     let mut failure = None;
     let mut tracer = Tracer::new(
@@ -373,12 +379,13 @@ fn listen(
     descriptor: std::os::fd::OwnedFd,
     control: Arc<Control>,
     waiter: Waiter,
+    tick: Duration,
 ) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("control".into())
         .spawn(move || {
             let mut input = std::fs::File::from(descriptor);
-            let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::MAX);
+            let timeout = PollTimeout::try_from(tick).unwrap_or(PollTimeout::MAX);
             loop {
                 let ready = poll(
                     &mut [PollFd::new(input.as_fd(), PollFlags::POLLIN)],
@@ -390,9 +397,10 @@ fn listen(
                     if !matches!(input.read(&mut command), Ok(1)) {
                         control.unrecord.store(true, Ordering::Relaxed);
                         // The loop looks at the clock only when it is called: until it has let go of everything, or given up.
-                        for _ in 0..FAREWELL {
+                        let end = Instant::now() + FAREWELL;
+                        while Instant::now() < end {
                             call(&control, waiter);
-                            std::thread::sleep(TICK);
+                            std::thread::sleep(tick);
                         }
                         return;
                     }

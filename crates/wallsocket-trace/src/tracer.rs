@@ -5,7 +5,7 @@
 //! thread that attached; therefore, while it holds one target in a stop, no other target can get past a `close`.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_bytes::ByteBuf;
-use wallsocket_sys::ptrace::{self, CallStop, Event};
+use wallsocket_sys::ptrace::Event;
 
 use crate::calls::{self, Entry};
 use crate::capture::Ports;
 use crate::clock::Clock;
 use crate::descriptors::{Registry, SharedTable, Table};
 use crate::facts::Facts;
-use crate::interrupted::{self, Shortened, Slept};
+use crate::interrupted::{Shortened, Slept};
 use crate::lines::Lines;
 use crate::rows::{self, Row};
 use crate::sampler::Watched;
@@ -34,6 +34,7 @@ mod job_control;
 mod processes;
 mod samples;
 mod sockets;
+mod stops;
 
 pub use attach::{Seized, seize};
 
@@ -185,8 +186,8 @@ pub struct Tracer {
     registry: Registry,
     /// New threads that stopped before their parent's event told of them.
     early: HashSet<i32>,
-    /// Ends of threads that were seen while something was injected into them.
-    postponed: Vec<(i32, Event)>,
+    /// Stops that were reported and are to be handled, in this order.
+    stops: VecDeque<Stop>,
     last_process: u32,
     last_call: u64,
     main_pid: i32,
@@ -198,6 +199,16 @@ pub struct Tracer {
     leaving: Option<Instant>,
 }
 
+/// A change of a thread that a wait reported.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    tid: i32,
+    event: Event,
+    at_ns: i64,
+    /// What the kernel has to say of it: the new thread's id, the former thread id, the exit status.
+    message: Option<u64>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// Run on; stop at followed calls.
@@ -206,6 +217,8 @@ enum Next {
     ToExit,
     /// The call was held back and begins again.
     Again,
+    /// Nothing: it is no longer in the stop that we know of.
+    Leave,
 }
 
 impl Tracer {
@@ -234,7 +247,7 @@ impl Tracer {
             by_pid: HashMap::new(),
             registry: Registry::default(),
             early: HashSet::new(),
-            postponed: Vec::new(),
+            stops: VecDeque::new(),
             last_process: 0,
             last_call: 0,
             main_pid: 0,
@@ -269,17 +282,8 @@ impl Tracer {
     /// Runs until every followed process has ended or was let go.
     pub fn run(&mut self) -> io::Result<()> {
         loop {
-            match ptrace::wait(-1, false) {
-                Ok(Some((tid, event))) => {
-                    self.handle(tid, event);
-                    while let Some((tid, event)) = self.postponed.pop() {
-                        self.handle(tid, event);
-                    }
-                }
-                Ok(None) => {}
-                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
-                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(()),
-                Err(error) => return Err(error),
+            if !self.serve()? {
+                return Ok(());
             }
             if self.control.attention.swap(false, Ordering::Relaxed) {
                 self.attend();
@@ -350,163 +354,6 @@ impl Tracer {
             self.control.send_totals(&self.sink);
             self.sink.stop();
         }
-    }
-
-    fn handle(&mut self, tid: i32, event: Event) {
-        if self.leaving.is_some() {
-            self.leave(tid, event);
-            return;
-        }
-        let trap = matches!(event, Event::Event(libc::PTRACE_EVENT_STOP, libc::SIGTRAP));
-        if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.fresh &= trap;
-            thread.in_doubt &= trap;
-        }
-        match event {
-            Event::Exited(code) => self.ended(tid, Some(code), None),
-            Event::Killed(signal) => self.ended(tid, None, Some(signal)),
-            Event::Event(libc::PTRACE_EVENT_SECCOMP, _) | Event::Syscall => self.at_call(tid),
-            Event::Event(
-                libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE,
-                _,
-            ) => {
-                self.forked(tid, event);
-                self.go(tid, Next::Run, 0);
-            }
-            Event::Event(libc::PTRACE_EVENT_EXEC, _) => {
-                self.executed(tid);
-                self.go(tid, Next::Run, 0);
-            }
-            Event::Event(libc::PTRACE_EVENT_EXIT, _) => {
-                self.exiting(tid);
-                self.go(tid, Next::Run, 0);
-            }
-            Event::Event(libc::PTRACE_EVENT_STOP, signal) => {
-                if !self.threads.contains_key(&tid) {
-                    // A child whose parent's event is still to come.
-                    self.early.insert(tid);
-                    return;
-                }
-                if matches!(
-                    signal,
-                    libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
-                ) {
-                    self.group_stopped(tid, signal);
-                    let _ = ptrace::listen(tid);
-                } else {
-                    if tid == self.main_pid && self.main_was_stopped() {
-                        self.group_continued(tid);
-                    }
-                    self.met(tid);
-                    self.decide(tid);
-                    self.go(tid, Next::Run, 0);
-                }
-            }
-            Event::Event(..) => self.go(tid, Next::Run, 0),
-            Event::Signal(signal) => {
-                if self.recording {
-                    let process = self.threads.get(&tid).map(|thread| thread.process);
-                    self.mark(process, Some(tid), "signal", signal_name(signal));
-                }
-                self.go(tid, Next::Run, signal);
-            }
-        }
-    }
-
-    /// A stop at the beginning or the end of a call: a filter's, or where every call stops.
-    fn at_call(&mut self, tid: i32) {
-        let began = self.now();
-        self.control.stops.fetch_add(1, Ordering::Relaxed);
-        let next = match ptrace::call_stop(tid) {
-            Ok(CallStop::Entry {
-                architecture,
-                number,
-                arguments,
-                stack_pointer,
-            }) => {
-                let seen = self.call_begins(tid, began, number);
-                if seen {
-                    Next::ToExit
-                } else if architecture == AUDIT_ARCH_X86_64 {
-                    let entry = Entry { number, arguments };
-                    self.at_entry(tid, began, &entry, stack_pointer)
-                } else {
-                    // Numbers of another architecture mean other calls.
-                    Next::Run
-                }
-            }
-            Ok(CallStop::Exit(result)) => {
-                self.call_returned(tid, result);
-                self.at_exit(tid, began, result);
-                Next::Run
-            }
-            // Killed in the meantime; its end is reported next.
-            Ok(CallStop::Elsewhere) | Err(_) => Next::Run,
-        };
-        if next == Next::Again
-            && let Some(thread) = self.threads.get_mut(&tid)
-        {
-            thread.in_call = false;
-        }
-        self.go(tid, next, 0);
-        self.control
-            .busy_ns
-            .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
-    }
-
-    /// Notes that a call begins. True: this was seen already, and a filter stops it once more.
-    fn call_begins(&mut self, tid: i32, began: i64, number: i64) -> bool {
-        let Some(thread) = self.threads.get_mut(&tid) else {
-            return false;
-        };
-        if std::mem::replace(&mut thread.in_call, true) {
-            return true;
-        }
-        thread.entered_ns = began;
-        thread.number = number;
-        if !std::mem::take(&mut thread.resumed) {
-            thread.shortened = None;
-        }
-        false
-    }
-
-    /// Notes that a call has returned. True: with EINTR, perhaps only because it is traced; one more stop will tell.
-    fn call_returned(&mut self, tid: i32, result: i64) -> bool {
-        let Some(thread) = self.threads.get_mut(&tid) else {
-            return false;
-        };
-        thread.in_call = false;
-        thread.in_doubt = interrupted::in_doubt(thread.number, result);
-        if let Some(shortened) = thread.shortened {
-            let _ = interrupted::restore(tid, shortened);
-            if !thread.in_doubt {
-                thread.shortened = None;
-            }
-        }
-        thread.in_doubt && ptrace::interrupt(tid).is_ok()
-    }
-
-    /// Lets a stopped thread run on.
-    fn go(&mut self, tid: i32, next: Next, signal: i32) {
-        let every_call = self
-            .threads
-            .get(&tid)
-            .and_then(|thread| self.processes.get(&thread.process))
-            .is_some_and(|process| process.every_call);
-        if next == Next::Run
-            && !(every_call && self.recording)
-            && let Some(thread) = self.threads.get_mut(&tid)
-        {
-            // The end of this call will not stop.
-            thread.in_call = false;
-        }
-        // An error means that the thread was killed in the meantime; its end is reported next.
-        let _ = match next {
-            Next::Run | Next::Again if !(every_call && self.recording) => {
-                ptrace::resume(tid, signal)
-            }
-            _ => ptrace::resume_to_syscall(tid, signal),
-        };
     }
 }
 

@@ -39,6 +39,8 @@ __all__ = ["DEFAULT_PAYLOAD", "RunResult", "attach", "guardian_path", "run"]
 DEFAULT_PAYLOAD: Final = 64
 #: "All" payload: more than one call can move (read(2): 0x7ffff000 bytes).
 _ALL_PAYLOAD: Final = 1 << 31
+#: How often the guardian looks at calls that take long, and at what it is told.
+TICK_MS = 50
 #: How long the guardian may need to let go of the programs that it is attached to; it gives up after a second itself.
 _LET_GO_S: Final = 3.0
 #: What a kill of this process may cost, at most.
@@ -147,6 +149,7 @@ def run(
         "samples": samples,
         "lines": lines,
         "deny_io_uring": deny_io_uring,
+        "tick_ms": TICK_MS,
         "one_core": one_core,
         "lab": lab,
         "program": program,
@@ -199,6 +202,7 @@ def attach(
         "samples": samples,
         "lines": lines,
         "deny_io_uring": False,
+        "tick_ms": TICK_MS,
         "one_core": False,
         "lab": False,
         "program": None,

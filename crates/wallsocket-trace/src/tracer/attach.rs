@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wallsocket_sys::ptrace::{self, CallStop, Event};
 
-use super::{Thread, Tracer};
+use super::{Stop, Thread, Tracer};
 use crate::calls::Entry;
 use crate::descriptors::{self, Table};
 use crate::interrupted::{self, Interrupted, Sleeping};
@@ -121,13 +121,13 @@ impl Tracer {
         for id in ids {
             self.take_stock(id);
         }
-        for (tid, event) in stopped {
-            self.handle(tid, event);
+        for stop in stopped {
+            self.handle(stop);
         }
     }
 
     /// Stops every thread, and gives the stops, which are still to be handled.
-    fn stop_all(&mut self) -> Vec<(i32, Event)> {
+    fn stop_all(&mut self) -> Vec<Stop> {
         let mut running: HashSet<i32> = self.threads.keys().copied().collect();
         for tid in &running {
             let _ = ptrace::interrupt(*tid);
@@ -139,9 +139,10 @@ impl Tracer {
             match ptrace::wait(-1, false) {
                 Ok(Some((tid, event))) => {
                     running.remove(&tid);
+                    let stop = self.reported(tid, event);
                     match event {
-                        Event::Exited(_) | Event::Killed(_) => self.handle(tid, event),
-                        _ => stopped.push((tid, event)),
+                        Event::Exited(_) | Event::Killed(_) => self.handle(stop),
+                        _ => stopped.push(stop),
                     }
                 }
                 Ok(None) => {}

@@ -2,25 +2,19 @@
 
 use std::rc::Rc;
 
-use wallsocket_sys::ptrace;
-
-use super::Tracer;
+use super::{Next, Tracer};
 use crate::calls::Entry;
-use crate::filter;
 use crate::syscalls::{self, Subject};
+use crate::{filter, inject};
 
 impl Tracer {
-    /// Makes sure that the filters for sockets are in place. False: the call begins again and will stop again.
-    pub(super) fn follow(&mut self, tid: i32, entry: &Entry) -> bool {
-        let Some(thread) = self.threads.get(&tid) else {
-            return true;
-        };
+    /// Makes sure that the filters for sockets are in place. `None`: they are; else what becomes of the thread.
+    pub(super) fn follow(&mut self, tid: i32, entry: &Entry) -> Option<Next> {
+        let thread = self.threads.get(&tid)?;
         let (id, table) = (thread.process, Rc::clone(&thread.table));
-        let Some(process) = self.processes.get_mut(&id) else {
-            return true;
-        };
+        let process = self.processes.get_mut(&id)?;
         if process.refuses_filters || entry.number == libc::SYS_io_uring_setup {
-            return true;
+            return None;
         }
         let sockets = !process.follows_sockets
             && (process.every_call
@@ -41,24 +35,24 @@ impl Tracer {
             wanted.push(filter::streams());
         }
         if wanted.is_empty() {
-            return true;
+            return None;
         }
-        let Ok(registers) = ptrace::registers(tid) else {
-            return true;
-        };
-        let outcome = crate::inject::install(tid, process.row.pid, &registers, &wanted);
+        let outcome = inject::install(tid, &wanted);
         process.follows_sockets |= sockets;
         process.follows_streams |= streams;
         match outcome {
             Ok(()) => {
                 process.every_call = false;
-                false
+                Some(Next::Again)
             }
-            Err(crate::inject::Failed::Ended(event)) => {
-                self.postponed.push((tid, event));
-                false
+            Err(inject::Failed::Ended(event)) => {
+                if let Some(event) = event {
+                    let stop = self.reported(tid, event);
+                    self.stops.push_front(stop);
+                }
+                Some(Next::Leave)
             }
-            Err(crate::inject::Failed::Refused(reason)) => {
+            Err(inject::Failed::Refused(reason)) => {
                 process.every_call = true;
                 process.refuses_filters = true;
                 self.mark(
@@ -67,7 +61,7 @@ impl Tracer {
                     "blind",
                     format!("the program refuses a further filter ({reason}): every call of it stops, which is slow"),
                 );
-                false
+                Some(Next::Again)
             }
         }
     }

@@ -51,8 +51,8 @@ impl Tracer {
             // Of a call that is not followed.
             return Next::Run;
         }
-        if !self.follow(tid, entry) {
-            return Next::Again;
+        if let Some(next) = self.follow(tid, entry) {
+            return next;
         }
         let Some(pending) = self.begin_call(tid, entry, stack_pointer, began) else {
             return Next::Run;

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use wallsocket_sys::descriptor;
 use wallsocket_sys::ptrace::{self, Event};
 
-use super::{Next, Process, Thread, Tracer};
+use super::{Next, Process, Stop, Thread, Tracer};
 use crate::descriptors::{self, SharedTable, Table};
 use crate::rows::{self, End, Row};
 use crate::sample::Depth;
@@ -65,8 +65,9 @@ impl Tracer {
         id
     }
 
-    pub(super) fn forked(&mut self, tid: i32, event: Event) {
-        let Ok(message) = ptrace::event_message(tid) else {
+    pub(super) fn forked(&mut self, stop: &Stop) {
+        let Stop { tid, event, .. } = *stop;
+        let Some(message) = stop.message else {
             return;
         };
         let child = message as i32;
@@ -132,9 +133,10 @@ impl Tracer {
         }
     }
 
-    pub(super) fn executed(&mut self, tid: i32) {
+    pub(super) fn executed(&mut self, stop: &Stop) {
+        let tid = stop.tid;
         // exec from a thread: that thread takes the leader's id, the others are gone.
-        let former = ptrace::event_message(tid).map_or(tid, |message| message as i32);
+        let former = stop.message.map_or(tid, |message| message as i32);
         let Some(id) = self
             .by_pid
             .get(&tid)
@@ -225,7 +227,8 @@ impl Tracer {
         }
     }
 
-    pub(super) fn exiting(&mut self, tid: i32) {
+    pub(super) fn exiting(&mut self, stop: &Stop) {
+        let tid = stop.tid;
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
@@ -240,7 +243,7 @@ impl Tracer {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        if let Ok(status) = ptrace::event_message(tid) {
+        if let Some(status) = stop.message {
             process.status = Some(status as i32);
         }
         if process.threads.len() > 1 {

@@ -1,0 +1,231 @@
+//! Stops: waiting for them, in turn, and letting threads run on.
+//!
+//! A wait reports the youngest thread first. So everything that is ready is asked for before anybody runs on, and each
+//! thread is served once before any is served twice: a busy one cannot keep the others waiting.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use wallsocket_sys::ptrace::{self, CallStop, Event};
+
+use super::{AUDIT_ARCH_X86_64, Next, Stop, Tracer, signal_name};
+use crate::calls::Entry;
+use crate::interrupted;
+
+impl Tracer {
+    /// Waits until something has stopped or ended, and handles all that has. False: nobody is left.
+    pub(super) fn serve(&mut self) -> io::Result<bool> {
+        let mut poll = false;
+        loop {
+            match ptrace::wait(-1, poll) {
+                Ok(Some((tid, event))) => {
+                    let stop = self.reported(tid, event);
+                    self.stops.push_back(stop);
+                }
+                Ok(None) => break,
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => break,
+                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                    if self.stops.is_empty() {
+                        return Ok(false);
+                    }
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            if self.threads.len() < 2 {
+                // Nobody else could be ready.
+                break;
+            }
+            poll = true;
+        }
+        while let Some(stop) = self.stops.pop_front() {
+            self.handle(stop);
+        }
+        Ok(true)
+    }
+
+    /// A change that a wait has reported, with what must be asked at once: a kill can end the stop at any time.
+    pub(super) fn reported(&self, tid: i32, event: Event) -> Stop {
+        let message = match event {
+            Event::Event(
+                libc::PTRACE_EVENT_FORK
+                | libc::PTRACE_EVENT_VFORK
+                | libc::PTRACE_EVENT_CLONE
+                | libc::PTRACE_EVENT_EXEC
+                | libc::PTRACE_EVENT_EXIT,
+                _,
+            ) => ptrace::event_message(tid).ok(),
+            _ => None,
+        };
+        Stop {
+            tid,
+            event,
+            at_ns: self.now(),
+            message,
+        }
+    }
+
+    /// Handles what a wait reported, and lets the thread run on.
+    pub(super) fn handle(&mut self, stop: Stop) {
+        let Stop { tid, event, .. } = stop;
+        if self.leaving.is_some() {
+            self.leave(tid, event);
+            return;
+        }
+        let trap = matches!(event, Event::Event(libc::PTRACE_EVENT_STOP, libc::SIGTRAP));
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.fresh &= trap;
+            thread.in_doubt &= trap;
+        }
+        match event {
+            Event::Exited(code) => self.ended(tid, Some(code), None),
+            Event::Killed(signal) => self.ended(tid, None, Some(signal)),
+            Event::Event(libc::PTRACE_EVENT_SECCOMP, _) | Event::Syscall => self.at_call(&stop),
+            Event::Event(
+                libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE,
+                _,
+            ) => {
+                self.forked(&stop);
+                self.go(tid, Next::Run, 0);
+            }
+            Event::Event(libc::PTRACE_EVENT_EXEC, _) => {
+                self.executed(&stop);
+                self.go(tid, Next::Run, 0);
+            }
+            Event::Event(libc::PTRACE_EVENT_EXIT, _) => {
+                self.exiting(&stop);
+                self.go(tid, Next::Run, 0);
+            }
+            Event::Event(libc::PTRACE_EVENT_STOP, signal) => {
+                if !self.threads.contains_key(&tid) {
+                    // A child whose parent's event is still to come.
+                    self.early.insert(tid);
+                    return;
+                }
+                if matches!(
+                    signal,
+                    libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
+                ) {
+                    self.group_stopped(tid, signal);
+                    let _ = ptrace::listen(tid);
+                } else {
+                    if tid == self.main_pid && self.main_was_stopped() {
+                        self.group_continued(tid);
+                    }
+                    self.met(tid);
+                    self.decide(tid);
+                    self.go(tid, Next::Run, 0);
+                }
+            }
+            Event::Event(..) => self.go(tid, Next::Run, 0),
+            Event::Signal(signal) => {
+                if self.recording {
+                    let process = self.threads.get(&tid).map(|thread| thread.process);
+                    self.mark(process, Some(tid), "signal", signal_name(signal));
+                }
+                self.go(tid, Next::Run, signal);
+            }
+        }
+    }
+
+    /// A stop at the beginning or the end of a call: a filter's, or where every call stops.
+    fn at_call(&mut self, stop: &Stop) {
+        let began = self.now();
+        let (tid, at_ns) = (stop.tid, stop.at_ns);
+        self.control.stops.fetch_add(1, Ordering::Relaxed);
+        let next = match ptrace::call_stop(tid) {
+            Ok(CallStop::Entry {
+                architecture,
+                number,
+                arguments,
+                stack_pointer,
+                ..
+            }) => {
+                let seen = self.call_begins(tid, at_ns, number);
+                if seen {
+                    Next::ToExit
+                } else if architecture == AUDIT_ARCH_X86_64 {
+                    let entry = Entry { number, arguments };
+                    self.at_entry(tid, at_ns, &entry, stack_pointer)
+                } else {
+                    // Numbers of another architecture mean other calls.
+                    Next::Run
+                }
+            }
+            Ok(CallStop::Exit(result)) => {
+                self.call_returned(tid, result);
+                self.at_exit(tid, at_ns, result);
+                Next::Run
+            }
+            // Killed in the meantime: it runs to its end, or stops there already, and a wait will tell.
+            Ok(CallStop::Elsewhere) | Err(_) => Next::Leave,
+        };
+        if next == Next::Again
+            && let Some(thread) = self.threads.get_mut(&tid)
+        {
+            thread.in_call = false;
+        }
+        self.go(tid, next, 0);
+        self.control
+            .busy_ns
+            .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that a call begins. True: this was seen already, and a filter stops it once more.
+    pub(super) fn call_begins(&mut self, tid: i32, began: i64, number: i64) -> bool {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return false;
+        };
+        if std::mem::replace(&mut thread.in_call, true) {
+            return true;
+        }
+        thread.entered_ns = began;
+        thread.number = number;
+        if !std::mem::take(&mut thread.resumed) {
+            thread.shortened = None;
+        }
+        false
+    }
+
+    /// Notes that a call has returned. True: with EINTR, perhaps only because it is traced; one more stop will tell.
+    pub(super) fn call_returned(&mut self, tid: i32, result: i64) -> bool {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return false;
+        };
+        thread.in_call = false;
+        thread.in_doubt = interrupted::in_doubt(thread.number, result);
+        if let Some(shortened) = thread.shortened {
+            let _ = interrupted::restore(tid, shortened);
+            if !thread.in_doubt {
+                thread.shortened = None;
+            }
+        }
+        thread.in_doubt && ptrace::interrupt(tid).is_ok()
+    }
+
+    /// Lets a stopped thread run on.
+    pub(super) fn go(&mut self, tid: i32, next: Next, signal: i32) {
+        if next == Next::Leave {
+            return;
+        }
+        let every_call = self
+            .threads
+            .get(&tid)
+            .and_then(|thread| self.processes.get(&thread.process))
+            .is_some_and(|process| process.every_call);
+        if next == Next::Run
+            && !(every_call && self.recording)
+            && let Some(thread) = self.threads.get_mut(&tid)
+        {
+            // The end of this call will not stop.
+            thread.in_call = false;
+        }
+        // An error means that the thread was killed in the meantime; its end is reported next.
+        let _ = match next {
+            Next::Run | Next::Again if !(every_call && self.recording) => {
+                ptrace::resume(tid, signal)
+            }
+            _ => ptrace::resume_to_syscall(tid, signal),
+        };
+    }
+}
