@@ -7,11 +7,15 @@ turned into an event by position. Numbers are raw (system-call numbers, ``AF_*``
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
 __all__ = [
+    "Binary",
     "Call",
     "Counter",
     "Descriptor",
@@ -19,12 +23,18 @@ __all__ = [
     "Known",
     "Mark",
     "Moment",
+    "Network",
     "Packet",
     "Process",
     "Socket",
     "Source",
+    "Stack",
     "State",
+    "Via",
 ]
+
+#: A frame of ``stack.frames``.
+_FRAME: Final = struct.Struct("<IQ")
 
 
 class Known(IntEnum):
@@ -46,6 +56,28 @@ class Moment(IntEnum):
     DESTROYED = 3
 
 
+class Via(IntEnum):
+    """How a call was seen."""
+
+    PTRACE = 0  #: at its stops
+    PRELOAD = 1  #: by a library in the program
+    IO_URING = 2  #: in a submission ring
+    LOG = 3  #: in another tool's log
+
+
+class Network(msgspec.Struct, frozen=True):
+    """A network namespace: addresses, ports, routes and counters mean something only within one.
+
+    ``access`` says how the kernel was asked about it: ``own``, ``entered``, ``refused: `` and the reason, or ``None``.
+    """
+
+    id: int
+    inode: int | None
+    cookie: int | None
+    name: str | None
+    access: str | None
+
+
 class Process(msgspec.Struct, frozen=True):
     """A process that was followed."""
 
@@ -59,6 +91,7 @@ class Process(msgspec.Struct, frozen=True):
     ended_ns: int | None
     exit_code: int | None
     signal: int | None
+    network: int | None = None
 
 
 class Socket(msgspec.Struct, frozen=True):
@@ -79,6 +112,9 @@ class Socket(msgspec.Struct, frozen=True):
     created_ns: int
     ended_ns: int | None
     source: int | None
+    network: int | None = None
+    peer_inode: int | None = None
+    peer_pid: int | None = None
 
     @property
     def met_late(self) -> bool:
@@ -108,6 +144,26 @@ class Source(msgspec.Struct, frozen=True):
     function: str | None
 
 
+class Binary(msgspec.Struct, frozen=True):
+    """A program file or library that calls came from."""
+
+    id: int
+    path: str | None
+    build_id: bytes | None
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """The native stack that a call was made on; see the ``stack`` table for the form of ``frames``."""
+
+    id: int
+    frames: bytes
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Binary id (0: no file) and offset in that file's own addresses, innermost first."""
+        whole = len(self.frames) // _FRAME.size * _FRAME.size
+        yield from _FRAME.iter_unpack(self.frames[:whole])
+
+
 class Call(msgspec.Struct, frozen=True):
     """A system call that concerns sockets; see the ``call`` table for the columns."""
 
@@ -132,6 +188,15 @@ class Call(msgspec.Struct, frozen=True):
     flags: int | None
     source: int | None
     known: int
+    sockets: bytes | None = None
+    stack: int | None = None
+    via: int = 0
+
+    @property
+    def entry_sockets(self) -> tuple[int, ...]:
+        """The socket of each entry of ``value`` (poll, select, epoll_wait) or of each descriptor passed; 0 unknown or none."""
+        packed = self.sockets or b""
+        return struct.unpack(f"<{len(packed) // 4}I", packed[: len(packed) // 4 * 4])
 
     @property
     def exit_ns(self) -> int | None:
@@ -161,6 +226,8 @@ class State(msgspec.Struct, frozen=True):
     tcp_info: bytes | None
     memory: bytes | None
     options: bytes | None
+    timer: int | None = None
+    timer_ms: int | None = None
 
 
 class Packet(msgspec.Struct, frozen=True):
@@ -172,24 +239,30 @@ class Packet(msgspec.Struct, frozen=True):
     link_type: int
     length: int
     frame: bytes
+    network: int | None = None
 
 
 class Counter(msgspec.Struct, frozen=True):
-    """A counter of the network namespace."""
+    """A counter of a network namespace; ``network`` ``None`` is that of the tracer."""
 
     at_ns: int
     name: str
     value: int
+    network: int | None = None
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """What the kernel said about the host when a call failed; ``value`` is JSON."""
+    """What the kernel said about the host; ``value`` is JSON, ``occasion`` why it was asked (``failure``, ``start`` …)."""
 
     id: int
     at_ns: int
     call: int | None
     kind: str
     value: str
+    occasion: str | None = None
+    network: int | None = None
+    process: int | None = None
+    socket: int | None = None
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -6,8 +6,12 @@ import errno
 import json
 import socket as sockets
 import struct
+from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
+from wallsocket import events
 from wallsocket.diagnose import Diagnosis, diagnose
 from wallsocket.trace.recording import Recording, Writer
 from wallsocket.trace.syscalls import NUMBERS
@@ -25,6 +29,11 @@ def inet(host: str, port: int) -> bytes:
             + bytes(4)
         )
     return struct.pack("=HH", sockets.AF_INET, sockets.htons(port)) + sockets.inet_aton(host) + bytes(8)
+
+
+def whole(table: str, columns: Iterable[Any]) -> tuple[Any, ...]:
+    """A row whose last columns have their defaults."""
+    return msgspec.structs.astuple(getattr(events, table.capitalize())(*columns))
 
 
 class Story:
@@ -159,13 +168,13 @@ class Story:
     def recording(self) -> Recording:
         writer = Writer.in_memory(meta={**self.meta, "ended_ns": self.meta.get("ended_ns", str(self.now))})
         for process in self.processes.values():
-            writer.write("process", [tuple(process)])
+            writer.write("process", [whole("process", process)])
         for number, made in self.made.items():
             row = (number, made["process"], made["family"], made["type"], -1, None, None, made["origin"], None)
             row += (made["parent"], made["local"], made["remote"], made["created"], made["ended"], made["source"])
-            writer.write("socket", [row])
+            writer.write("socket", [whole("socket", row)])
         for table, rows in self.rows.items():
-            writer.write(table, rows)
+            writer.write(table, [whole(table, row) for row in rows])
         return writer.recording()
 
     def diagnosis(self) -> Diagnosis:

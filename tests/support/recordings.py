@@ -33,10 +33,12 @@ def unix(name: bytes) -> bytes:
 
 
 def row(kind: type[Any], /, **fields: Any) -> tuple[Any, ...]:
-    """A row with every column that is not given empty."""
-    unknown = fields.keys() - set(kind.__struct_fields__)
+    """A row; columns that are not given have their default, or are empty."""
+    names = kind.__struct_fields__
+    unknown = fields.keys() - set(names)
     assert not unknown, unknown
-    return tuple(fields.get(name) for name in kind.__struct_fields__)
+    values = dict.fromkeys(names) | dict(zip(names[::-1], kind.__struct_defaults__[::-1], strict=False)) | fields
+    return tuple(values.values())
 
 
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16}
@@ -152,7 +154,7 @@ class Script:
 
     def frame(self, at: float, frame: bytes, *, interface: str = "lo", kept: int = 256) -> None:
         number = len(self._rows.get("packet", ())) + 1
-        self._add("packet", (number, _ns(at), interface, 1, len(frame), frame[:kept]))
+        self._add("packet", (number, _ns(at), interface, 1, len(frame), frame[:kept], None))
 
     def mark(self, at: float, process: int, kind: str, text: str) -> None:
         number = len(self._rows.get("mark", ())) + 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import stat
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,15 +31,24 @@ META = {"version": "0", "command": '["true"]', "machine": "x86_64", "calls": "ye
 
 
 def call(row: int, entry_ns: int, took_ns: int | None = 10, **fields: Any) -> tuple[Any, ...]:
-    values = dict.fromkeys(events.Call.__struct_fields__)
-    values |= {"id": row, "process": 1, "tid": 1, "number": 42, "entry_ns": entry_ns, "took_ns": took_ns, "known": 0}
+    values: dict[str, Any] = dict.fromkeys(events.Call.__struct_fields__)
+    values |= {
+        "via": 0,
+        "id": row,
+        "process": 1,
+        "tid": 1,
+        "number": 42,
+        "entry_ns": entry_ns,
+        "took_ns": took_ns,
+        "known": 0,
+    }
     values |= {"result": None if took_ns is None else 0}
     values |= fields
     return tuple(values.values())
 
 
 def state(row: int, at_ns: int) -> tuple[Any, ...]:
-    return (row, 1, at_ns, 2, *[None] * 10)
+    return (row, 1, at_ns, 2, *[None] * 12)
 
 
 @pytest.fixture
@@ -67,14 +79,22 @@ def refused(path: Path) -> str:
     return text.removeprefix(f"{path}: ")
 
 
+CLASSES = {
+    name.lower(): kind
+    for name, kind in vars(events).items()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+}
+
+
 def test_each_class_mirrors_its_table() -> None:
-    for table, kind in module._EVENT_TABLES.items():
+    assert CLASSES.keys() == module._shape().keys() - {"meta", "finding", "evidence"}
+    for table, kind in CLASSES.items():
         assert kind.__struct_fields__ == module._columns(table)
 
 
 def test_column_types_agree_with_the_classes() -> None:
     names = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
-    for table, kind in module._EVENT_TABLES.items():
+    for table, kind in CLASSES.items():
         for (_, name, declared, required, _, primary, _), allowed in zip(
             module._shape()[table], module._field_types(kind), strict=True
         ):
@@ -485,6 +505,53 @@ def test_other_files(path: Path) -> None:
     assert refused(path) == "is no recording of Wallsocket (an SQLite file of another program)"
 
 
+OLD = Path(__file__).parent.parent / "data" / "schema-1.wsrec"
+
+
+def test_a_file_of_schema_version_1_is_read_as_it_is(path: Path) -> None:
+    """A trace of a small echo service, made when there was no other version."""
+    shutil.copy(OLD, path)
+    with Recording.open(path) as recording:
+        assert (recording.networks, recording.binaries, recording.stacks) == ({}, {}, {})
+        assert [process.network for process in recording.processes.values()] == [None]
+        assert len(recording.sockets) == 6
+        assert {socket.network for socket in recording.sockets.values()} == {None}
+        calls = list(recording.calls())
+        assert len(calls) == 35
+        assert {(call.sockets, call.stack, call.via) for call in calls} == {(None, None, 0)}
+        assert [call.errno for call in calls if call.errno] == [errno.ECONNREFUSED, errno.ENOTCONN]
+        assert {state.timer for state in recording.states()} == {None}
+        assert {packet.network for packet in recording.packets()} == {None}
+        assert {counter.network for counter in recording.counters()} == {None}
+        assert [(fact.kind, fact.occasion, fact.network) for fact in recording.facts()] == [("sockets", None, None)]
+        assert len(list(recording.events())) > 60
+        assert [len(batch) for batch in recording.follow()] == [len(list(recording.events()))]
+    write_findings(path, [StoredFinding("refused", "{}", ())])
+    with Recording.open(path) as recording:
+        assert [finding.rule for finding in recording.findings()] == ["refused"]
+
+
+@pytest.mark.parametrize("command", ["show", "explain"])
+def test_commands_read_a_file_of_schema_version_1(path: Path, command: str) -> None:
+    shutil.copy(OLD, path)
+    done = subprocess.run(
+        [sys.executable, "-m", "wallsocket", command, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ECONNREFUSED" in done.stdout
+
+
+def test_a_file_of_schema_version_1_with_columns_of_version_2_is_refused(path: Path) -> None:
+    shutil.copy(OLD, path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE process ADD COLUMN network INTEGER")
+    assert refused(path) == "damaged: the table 'process' has other columns than a recording's"
+
+
 def tampered(path: Path, *statements: str) -> Path:
     filled(path)
     connection = sqlite3.connect(path, isolation_level=None)
@@ -497,7 +564,7 @@ def tampered(path: Path, *statements: str) -> Path:
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [
-        (["PRAGMA user_version = 2"], r"was written by a newer Wallsocket \(schema 2; this one reads up to 1\)"),
+        (["PRAGMA user_version = 3"], r"was written by a newer Wallsocket \(schema 3; this one reads up to 2\)"),
         (["PRAGMA user_version = 0"], "damaged: it has no schema version"),
         (["DROP TABLE mark"], "cut off or damaged: the table 'mark' is missing"),
         (
@@ -513,7 +580,7 @@ def tampered(path: Path, *statements: str) -> Path:
         (["UPDATE call SET number = 'x' WHERE id = 2"], "damaged: call.number holds str in one row"),
         (["UPDATE call SET payload = 1.5 WHERE id = 3"], "damaged: call.payload holds float in one row"),
         (
-            ["INSERT INTO socket VALUES (1,1,2,1,6,0,0,x'00',0,0,x'',x'',1,1,1)"],
+            ["INSERT INTO socket VALUES (1,1,2,1,6,0,0,x'00',0,0,x'',x'',1,1,1,1,1,1)"],
             "damaged: socket.origin holds bytes in one row",
         ),
         (["INSERT INTO mark VALUES (1, 5, 1, 1, 'exec', zeroblob(70000000))"], ".*a value is larger than 64 MiB"),
@@ -579,10 +646,10 @@ def test_one_pass_in_the_order_of_time(path: Path) -> None:
     with Writer(path, meta=META) as writer:
         writer.write("call", [call(1, 10, 50), call(2, 20, 5), call(3, 30, None), call(4, 70, 1)])
         writer.write("state", [state(1, 60), state(2, 25), state(3, 10)])
-        writer.write("packet", [(1, 22, "lo", 1, 60, b"frame")])
+        writer.write("packet", [(1, 22, "lo", 1, 60, b"frame", None)])
         writer.write("mark", [(1, 0, 1, 1, "exec", "x")])
-        writer.write("counter", [(0, "Tcp.InSegs", 1), (65, "Tcp.InSegs", 2)])
-        writer.write("fact", [(1, 71, 4, "limits", "{}")])
+        writer.write("counter", [(0, "Tcp.InSegs", 1, None), (65, "Tcp.InSegs", 2, None)])
+        writer.write("fact", [(1, 71, 4, "limits", "{}", "failure", None, None, None)])
         writer.finish({})
     with Recording.open(path) as recording:
         by_entry = [(type(e).__name__, getattr(e, "id", 0)) for e in recording.events()]
@@ -660,10 +727,10 @@ def test_following(path: Path) -> None:
 
     def happen() -> Iterator[None]:
         writer.write("call", [call(3, 3), call(2, 2, 9)])
-        writer.write("counter", [(1, "a", 1)])
+        writer.write("counter", [(1, "a", 1, None)])
         writer.commit()
         yield
-        writer.write("counter", [(9, "a", 2)])
+        writer.write("counter", [(9, "a", 2, None)])
         writer.commit()
         yield
         writer.finish({"ended_ns": "12"})

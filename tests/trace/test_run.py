@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from wallsocket.errors import NotStarted
-from wallsocket.trace.recording import Recording
+from wallsocket.trace.recording import SCHEMA_VERSION, Recording
 from wallsocket.trace.run import RunResult
 
 from ..support import deny
@@ -478,5 +478,5 @@ def test_a_recording_needs_no_more_than_sqlite(python: str, traced: Trace) -> No
     with sqlite3.connect(f"file:{result.path}?mode=ro", uri=True) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (calls,) = connection.execute("SELECT count(*) FROM call").fetchone()
-    assert version == 1
+    assert version == SCHEMA_VERSION
     assert calls == result.calls

@@ -98,7 +98,10 @@ impl Rows {
                     bytes(py, &c.payload),
                     c.flags,
                     c.source,
-                    c.known
+                    c.known,
+                    bytes(py, &c.sockets),
+                    c.stack,
+                    c.via
                 ),
             ),
             Row::State(s) => {
@@ -120,7 +123,9 @@ impl Rows {
                         bytes(py, &s.remote),
                         bytes(py, &s.tcp_info),
                         bytes(py, &s.memory),
-                        bytes(py, &s.options)
+                        bytes(py, &s.options),
+                        s.timer,
+                        s.timer_ms
                     ),
                 )
             }
@@ -135,7 +140,8 @@ impl Rows {
                         p.interface,
                         p.link_type,
                         p.length,
-                        PyBytes::new(py, &p.frame)
+                        PyBytes::new(py, &p.frame),
+                        p.network
                     ),
                 )
             }
@@ -152,7 +158,8 @@ impl Rows {
                     p.started_ns,
                     p.ended_ns,
                     p.exit_code,
-                    p.signal
+                    p.signal,
+                    p.network
                 ),
             ),
             Row::Socket(s) => (
@@ -173,7 +180,10 @@ impl Rows {
                     bytes(py, &s.remote),
                     s.created_ns,
                     s.ended_ns,
-                    s.source
+                    s.source,
+                    s.network,
+                    s.peer_inode,
+                    s.peer_pid
                 ),
             ),
             Row::Descriptor(d) => (
@@ -191,12 +201,28 @@ impl Rows {
                 ),
             ),
             Row::Source(s) => ("source", tuple!(py, s.id, s.file, s.line, s.function)),
-            Row::Counter(c) => ("counter", tuple!(py, c.at_ns, c.name, c.value)),
+            Row::Network(n) => (
+                "network",
+                tuple!(
+                    py,
+                    n.id,
+                    n.inode,
+                    n.cookie.map(|c| c as i64),
+                    n.name,
+                    n.access
+                ),
+            ),
+            Row::Binary(b) => ("binary", tuple!(py, b.id, b.path, bytes(py, &b.build_id))),
+            Row::Stack(s) => ("stack", tuple!(py, s.id, PyBytes::new(py, &s.frames))),
+            Row::Counter(c) => ("counter", tuple!(py, c.at_ns, c.name, c.value, c.network)),
             Row::Fact(f) => {
                 self.facts += 1;
                 (
                     "fact",
-                    tuple!(py, self.facts, f.at_ns, f.call, f.kind, f.value),
+                    tuple!(
+                        py, self.facts, f.at_ns, f.call, f.kind, f.value, f.occasion, f.network,
+                        f.process, f.socket
+                    ),
                 )
             }
             Row::Mark(m) => {

@@ -17,6 +17,7 @@ use wallsocket_wire::decode::Transport;
 use wallsocket_wire::{Hints, LinkType, decode};
 
 use crate::clock::Clock;
+use crate::networks::OWN;
 use crate::rows::{self, Row};
 use crate::sink::Sink;
 
@@ -181,6 +182,7 @@ impl Reader<'_> {
                 link_type: link_type.0 as u16,
                 length: frame.header.original_length,
                 frame: ByteBuf::from(frame.bytes.to_vec()),
+                network: Some(OWN),
             };
             if self.private {
                 self.sink.send(&Row::Packet(packet));

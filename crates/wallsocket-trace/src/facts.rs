@@ -74,6 +74,8 @@ impl Facts {
                 call: Some(failure.call),
                 kind: kind.into(),
                 value: value.to_string(),
+                occasion: Some("failure".into()),
+                ..rows::Fact::default()
             }));
         };
         let now = Instant::now();

@@ -27,6 +27,7 @@ use crate::capture::{Capture, Ports};
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::namespace;
+use crate::networks::Networks;
 use crate::rows::{self, End, Row};
 use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
@@ -222,6 +223,7 @@ fn run(
         watched,
         ports,
         Facts::new(),
+        Networks::new(sink.clone()),
         recorder,
     );
     match target {

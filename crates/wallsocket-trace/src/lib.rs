@@ -14,6 +14,7 @@ pub mod interrupted;
 pub mod lines;
 pub mod memory;
 pub mod namespace;
+pub mod networks;
 pub mod python;
 pub mod rows;
 pub mod sample;

@@ -9,6 +9,7 @@ use serde_bytes::ByteBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the variants are the tables of schema.sql")]
 pub enum Row {
+    Network(Network),
     Call(Call),
     State(State),
     Packet(Packet),
@@ -16,11 +17,24 @@ pub enum Row {
     Socket(Socket),
     Descriptor(Descriptor),
     Source(Source),
+    Binary(Binary),
+    Stack(Stack),
     Counter(Counter),
     Fact(Fact),
     Mark(Mark),
     Meta(Meta),
     End(End),
+}
+
+/// Table `network`; sent again whenever something about it changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "columns are documented in schema.sql")]
+pub struct Network {
+    pub id: u32,
+    pub inode: Option<u64>,
+    pub cookie: Option<u64>,
+    pub name: Option<String>,
+    pub access: Option<String>,
 }
 
 /// Table `call`.
@@ -48,6 +62,9 @@ pub struct Call {
     pub flags: Option<i32>,
     pub source: Option<u32>,
     pub known: u8,
+    pub sockets: Option<ByteBuf>,
+    pub stack: Option<u32>,
+    pub via: u8,
 }
 
 /// Table `state`; its id is given by the recorder.
@@ -67,6 +84,8 @@ pub struct State {
     pub tcp_info: Option<ByteBuf>,
     pub memory: Option<ByteBuf>,
     pub options: Option<ByteBuf>,
+    pub timer: Option<u8>,
+    pub timer_ms: Option<u32>,
 }
 
 /// Table `packet`; its id is given by the recorder.
@@ -78,6 +97,7 @@ pub struct Packet {
     pub link_type: u16,
     pub length: u32,
     pub frame: ByteBuf,
+    pub network: Option<u32>,
 }
 
 /// Table `process`; sent again whenever something about it changes.
@@ -94,6 +114,7 @@ pub struct Process {
     pub ended_ns: Option<i64>,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
+    pub network: Option<u32>,
 }
 
 /// Table `socket`; sent again whenever something about it changes.
@@ -115,6 +136,9 @@ pub struct Socket {
     pub created_ns: i64,
     pub ended_ns: Option<i64>,
     pub source: Option<u32>,
+    pub network: Option<u32>,
+    pub peer_inode: Option<u32>,
+    pub peer_pid: Option<i32>,
 }
 
 /// Table `descriptor`; sent again when it is closed.
@@ -141,6 +165,23 @@ pub struct Source {
     pub function: Option<String>,
 }
 
+/// Table `binary`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "columns are documented in schema.sql")]
+pub struct Binary {
+    pub id: u32,
+    pub path: Option<String>,
+    pub build_id: Option<ByteBuf>,
+}
+
+/// Table `stack`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "columns are documented in schema.sql")]
+pub struct Stack {
+    pub id: u32,
+    pub frames: ByteBuf,
+}
+
 /// Table `counter`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "columns are documented in schema.sql")]
@@ -148,16 +189,21 @@ pub struct Counter {
     pub at_ns: i64,
     pub name: String,
     pub value: i64,
+    pub network: Option<u32>,
 }
 
 /// Table `fact`; its id is given by the recorder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "columns are documented in schema.sql")]
 pub struct Fact {
     pub at_ns: i64,
     pub call: Option<u64>,
     pub kind: String,
     pub value: String,
+    pub occasion: Option<String>,
+    pub network: Option<u32>,
+    pub process: Option<u32>,
+    pub socket: Option<u32>,
 }
 
 /// Table `mark`; its id is given by the recorder.

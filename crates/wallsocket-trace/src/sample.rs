@@ -33,6 +33,8 @@ pub struct Identity {
     pub kind: Option<i32>,
     /// SO_PROTOCOL.
     pub protocol: Option<i32>,
+    /// SO_NETNS_COOKIE.
+    pub network: Option<u64>,
 }
 
 /// How much to ask.
@@ -89,6 +91,7 @@ pub fn identify(socket: BorrowedFd<'_>) -> Identity {
         family: number(socket, libc::SO_DOMAIN),
         kind: number(socket, libc::SO_TYPE),
         protocol: number(socket, libc::SO_PROTOCOL),
+        network: crate::networks::cookie_of(socket),
     }
 }
 

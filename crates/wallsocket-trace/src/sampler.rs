@@ -12,6 +12,7 @@ use wallsocket_kernel::counters::{self, Counters};
 use wallsocket_kernel::diag::{ALL_STATES, DestroyMonitor, DiagSocket, InetQuery, InetSocket};
 
 use crate::clock::Clock;
+use crate::networks::OWN;
 use crate::rows::{self, Row};
 use crate::sink::Sink;
 
@@ -181,6 +182,7 @@ impl State {
                     at_ns,
                     name: name.clone(),
                     value: *value,
+                    network: Some(OWN),
                 }));
             }
         }
@@ -208,6 +210,8 @@ fn row(found: &InetSocket, socket: u32, at_ns: i64, moment: u8) -> Row {
             .as_ref()
             .filter(|info| !info.is_listening())
             .map(|info| ByteBuf::from(info.bytes().to_vec())),
+        timer: Some(found.timer),
+        timer_ms: (found.timer != 0).then_some(found.timer_expires_ms),
         ..rows::State::default()
     })
 }

@@ -200,6 +200,7 @@ mod tests {
             link_type: 1,
             length: 0,
             frame: serde_bytes::ByteBuf::from(vec![0; CAPACITY / 8]),
+            network: None,
         });
         let began = Instant::now();
         while sink.lost() == 0 {

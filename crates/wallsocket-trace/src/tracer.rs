@@ -23,6 +23,7 @@ use crate::descriptors::{Registry, SharedTable, Table};
 use crate::facts::Facts;
 use crate::interrupted::{Shortened, Slept};
 use crate::lines::Lines;
+use crate::networks::Networks;
 use crate::rows::{self, Row};
 use crate::sampler::Watched;
 use crate::sink::Sink;
@@ -180,6 +181,7 @@ pub struct Tracer {
     ports: Arc<Ports>,
     lines: Lines,
     facts: Facts,
+    networks: Networks,
     threads: HashMap<i32, Thread>,
     processes: HashMap<u32, Process>,
     by_pid: HashMap<i32, u32>,
@@ -231,6 +233,7 @@ impl Tracer {
         watched: Arc<Watched>,
         ports: Arc<Ports>,
         facts: Facts,
+        networks: Networks,
         recorder_pid: i32,
     ) -> Self {
         Self {
@@ -242,6 +245,7 @@ impl Tracer {
             watched,
             ports,
             facts,
+            networks,
             threads: HashMap::new(),
             processes: HashMap::new(),
             by_pid: HashMap::new(),

@@ -26,7 +26,21 @@ from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar, ge
 import msgspec
 
 from ..errors import RecordingError
-from ..events import Call, Counter, Descriptor, Fact, Mark, Packet, Process, Socket, Source, State
+from ..events import (
+    Binary,
+    Call,
+    Counter,
+    Descriptor,
+    Fact,
+    Mark,
+    Network,
+    Packet,
+    Process,
+    Socket,
+    Source,
+    Stack,
+    State,
+)
 
 __all__ = [
     "APPLICATION_ID",
@@ -44,7 +58,22 @@ __all__ = [
 #: "WSKT" in the file's header, as in schema.sql.
 APPLICATION_ID: Final = 0x57534B54
 #: The newest schema that this version reads, as in schema.sql.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+#: Version -> what it added: columns at the end of a table, or ``None`` for a table of its own. Older files have none of it.
+_ADDED: Final[Mapping[int, Mapping[str, frozenset[str] | None]]] = {
+    2: {
+        "network": None,
+        "binary": None,
+        "stack": None,
+        "process": frozenset({"network"}),
+        "socket": frozenset({"network", "peer_inode", "peer_pid"}),
+        "call": frozenset({"sockets", "stack", "via"}),
+        "state": frozenset({"timer", "timer_ms"}),
+        "packet": frozenset({"network"}),
+        "counter": frozenset({"network"}),
+        "fact": frozenset({"occasion", "network", "process", "socket"}),
+    },
+}
 
 #: Longest text or blob that is written or read. A call moves at most 2 GiB (read(2)); nobody looks at more than this.
 _MAX_VALUE_BYTES: Final = 64 << 20
@@ -68,21 +97,8 @@ Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
-_EVENT_TABLES: Final[dict[str, type[msgspec.Struct]]] = {
-    "process": Process,
-    "socket": Socket,
-    "descriptor": Descriptor,
-    "source": Source,
-    "call": Call,
-    "state": State,
-    "packet": Packet,
-    "counter": Counter,
-    "fact": Fact,
-    "mark": Mark,
-}
-
 #: Rows of these tables may be written again when more is known of the same thing.
-_REPLACED: Final = frozenset({"meta", "process", "socket", "descriptor", "call"})
+_REPLACED: Final = frozenset({"meta", "network", "process", "socket", "descriptor", "call"})
 
 
 class Evidence(NamedTuple):
@@ -108,8 +124,15 @@ def _schema() -> str:
 
 
 @cache
-def _shape() -> dict[str, tuple[tuple[object, ...], ...]]:
-    """Name of each table -> its columns as ``PRAGMA table_xinfo`` tells them."""
+def _shape(version: int = SCHEMA_VERSION) -> dict[str, tuple[tuple[object, ...], ...]]:
+    """Name of each table of a schema version -> its columns as ``PRAGMA table_xinfo`` tells them."""
+    if version < SCHEMA_VERSION:
+        added = _ADDED[version + 1]
+        return {
+            name: tuple(column for column in columns if column[1] not in (added.get(name) or ()))
+            for name, columns in _shape(version + 1).items()
+            if added.get(name, ()) is not None
+        }
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(_schema())
         return _tables(connection)
@@ -141,8 +164,17 @@ def _columns(table: str) -> tuple[str, ...]:
     return tuple(str(column[1]) for column in _shape()[table])
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+@cache
+def _selected(table: str, version: int) -> str | None:
+    """The columns of a table as a file of that version gives them; ``None`` when it has no such table."""
+    there = _shape(version).get(table)
+    if there is None:
+        return None
+    names = {column[1] for column in there}
+    # A column that is not there has the value that it would have had by default.
+    return ", ".join(
+        f'"{name}"' if name in names else str(default or "NULL") for _, name, _, _, default, *_ in _shape()[table]
+    )
 
 
 def event_time_ns(event: Event) -> int:
@@ -584,6 +616,7 @@ class Recording:
         self._connection = connection
         self._owned = path is not None
         self._operations = 0
+        self._version = SCHEMA_VERSION
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -627,6 +660,11 @@ class Recording:
             return None
 
     @cached_property
+    def networks(self) -> dict[int, Network]:
+        """Network namespaces by id, in the order met; none in a recording of schema version 1."""
+        return self._held(Network)
+
+    @cached_property
     def processes(self) -> dict[int, Process]:
         """By id, in the order met."""
         return self._held(Process)
@@ -645,6 +683,16 @@ class Recording:
     def sources(self) -> dict[int, Source]:
         """By id, in the order met."""
         return self._held(Source)
+
+    @cached_property
+    def binaries(self) -> dict[int, Binary]:
+        """Program files and libraries by id, in the order met."""
+        return self._held(Binary)
+
+    @cached_property
+    def stacks(self) -> dict[int, Stack]:
+        """Native stacks by id, in the order met."""
+        return self._held(Stack)
 
     # -- iterators, each in the order of its ids
 
@@ -830,8 +878,9 @@ class Recording:
             )
         if version < 1:
             raise RecordingError(f"{self.name}: damaged: it has no schema version")
+        self._version = version
         for kind, name, statement in self._rows("SELECT type, name, sql FROM sqlite_schema LIMIT 100"):
-            ours = kind == "table" and (name in _shape() or name == "sqlite_sequence")
+            ours = kind == "table" and (name in _shape(version) or name == "sqlite_sequence")
             automatic = kind == "index" and statement is None
             if not (ours or automatic):
                 what = f"{_one_line(str(kind))} {name!r}"
@@ -839,7 +888,7 @@ class Recording:
             if ours and not str(statement).upper().startswith("CREATE TABLE"):
                 raise RecordingError(f"{self.name}: damaged or hostile: {name!r} is no plain table")
         found = self._guard(lambda: _tables(connection))
-        for name, columns in _shape().items():
+        for name, columns in _shape(version).items():
             if name not in found:
                 raise RecordingError(f"{self.name}: cut off or damaged: the table {name!r} is missing")
             if found[name] != columns:
@@ -877,9 +926,12 @@ class Recording:
     def _events(self, kind: type[_S], conditions: Sequence[str] = (), values: Sequence[int] = ()) -> Iterator[_S]:
         """Rows of a table as events, checked; ids must rise, which also ends a file whose pages form a circle."""
         table = kind.__name__.lower()
+        columns = _selected(table, self._version)
+        if columns is None:
+            return
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         rows = self._rows(
-            f'SELECT rowid, {_quoted(_columns(table))} FROM "{table}"{where} ORDER BY rowid',  # noqa: S608 (constants)
+            f'SELECT rowid, {columns} FROM "{table}"{where} ORDER BY rowid',  # noqa: S608 (constants)
             values,
         )
         known = _signatures(kind)

@@ -1,16 +1,27 @@
--- The recording: one SQLite file, schema version 1.
+-- The recording: one SQLite file, schema version 2.
 --
 -- This file is the source. Rows hold raw numbers and bytes; names are made on reading.
 -- Times (`*_ns`) are nanoseconds of CLOCK_MONOTONIC since `meta.started_monotonic_ns`, unless the name says otherwise.
 -- Ids count from 1 in the order in which the tracer met the things. A reader must treat the file as untrusted input.
+-- A later version only adds tables, and columns at the end of tables: an older file reads as one that has none of them.
 PRAGMA application_id = 0x57534B54;   -- "WSKT"
-PRAGMA user_version = 1;              -- the schema version
+PRAGMA user_version = 2;              -- the schema version
 
 -- One value per key, as text. Keys: docs/recording.md.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- A network namespace in which something was seen: addresses, ports, routes and counters mean something only within one.
+CREATE TABLE network (
+    id     INTEGER PRIMARY KEY,
+    inode  INTEGER,                -- of /proc/PID/ns/net; NULL when no process in it could be asked
+    cookie INTEGER,                -- SO_NETNS_COOKIE of its sockets; NULL before Linux 5.14
+    name   TEXT,                   -- of a lab's host, else NULL
+    access TEXT                    -- how the kernel was asked about it: 'own' (the tracer is in it), 'entered',
+                                   --   'refused: ' and the reason; NULL: nothing had to be asked
+);
 
 -- A process that was followed. exec replaces `command`; the exec itself is a mark.
 CREATE TABLE process (
@@ -23,7 +34,8 @@ CREATE TABLE process (
     started_ns INTEGER NOT NULL,
     ended_ns   INTEGER,
     exit_code  INTEGER,            -- exit status, or NULL
-    signal     INTEGER             -- number of the signal that ended it, or NULL
+    signal     INTEGER,            -- number of the signal that ended it, or NULL
+    network    INTEGER             -- network.id that it was last seen in
 );
 
 -- A kernel socket: one row however many descriptors name it.
@@ -43,7 +55,10 @@ CREATE TABLE socket (
     remote     BLOB,               -- struct sockaddr, the last known
     created_ns INTEGER NOT NULL,
     ended_ns   INTEGER,            -- its last descriptor was closed
-    source     INTEGER             -- source.id: the line that made it
+    source     INTEGER,            -- source.id: the line that made it
+    network    INTEGER,            -- network.id: the namespace that it was made in, where it stays
+    peer_inode INTEGER,            -- AF_UNIX: inode of the socket at the other end, the last known (unix_diag)
+    peer_pid   INTEGER             -- AF_UNIX: process that connected or listened there (SO_PEERCRED)
 );
 
 -- A descriptor number of one process that named a socket for a while.
@@ -64,6 +79,20 @@ CREATE TABLE source (
     file     TEXT,
     line     INTEGER,
     function TEXT
+);
+
+-- A program file or library that calls came from.
+CREATE TABLE binary (
+    id       INTEGER PRIMARY KEY,
+    path     TEXT,
+    build_id BLOB                  -- of its ELF note, NULL when it has none
+);
+
+-- The native stack that a call was made on.
+CREATE TABLE stack (
+    id     INTEGER PRIMARY KEY,
+    frames BLOB NOT NULL           -- innermost first: (binary u32, offset u64) each, little endian; offset in the file's
+                                   --   own addresses, binary 0: memory that no file stands behind
 );
 
 -- A system call that concerns sockets.
@@ -90,7 +119,12 @@ CREATE TABLE call (
     payload  BLOB,                 -- the first bytes moved, up to the limit in meta.payload
     flags    INTEGER,              -- returned msg_flags of recvmsg, else NULL
     source   INTEGER,              -- source.id
-    known    INTEGER NOT NULL DEFAULT 0  -- how the line is known: 0 unknown, 1 direct, 2 creator, 3 awaiting, 4 library
+    known    INTEGER NOT NULL DEFAULT 0, -- how the line is known: 0 unknown, 1 direct, 2 creator, 3 awaiting, 4 library
+    sockets  BLOB,                 -- socket.id of each entry of value (poll, select: the watched; epoll_wait: the ready)
+                                   --   or of each descriptor passed (SCM_RIGHTS): u32 each, 0 no socket or unknown
+    stack    INTEGER,              -- stack.id
+    via      INTEGER NOT NULL DEFAULT 0  -- how the call was seen: 0 ptrace, 1 preloaded library, 2 io_uring ring,
+                                   --   3 read from another tool's log
 );
 
 -- What a socket was at a moment.
@@ -108,7 +142,10 @@ CREATE TABLE state (
     remote        BLOB,
     tcp_info      BLOB,              -- struct tcp_info as the kernel gave it
     memory        BLOB,              -- SO_MEMINFO, nine u32
-    options       BLOB               -- options in force: repeated (level u16, name u16, length u16, value), little endian
+    options       BLOB,              -- options in force: repeated (level u16, name u16, length u16, value), little endian
+    timer         INTEGER,           -- what its timer waits for: 0 none, 1 retransmission, 2 keep-alive, 3 TIME_WAIT,
+                                     --   4 probe of a closed window (inet_diag)
+    timer_ms      INTEGER            -- time until that timer ends
 );
 
 -- A frame that travelled.
@@ -118,23 +155,29 @@ CREATE TABLE packet (
     interface TEXT,
     link_type INTEGER NOT NULL,      -- LINKTYPE_* of the bytes in `frame`
     length    INTEGER NOT NULL,      -- of the frame on the wire
-    frame     BLOB NOT NULL          -- its first bytes, up to meta.snap_length
+    frame     BLOB NOT NULL,         -- its first bytes, up to meta.snap_length
+    network   INTEGER                -- network.id that the interface is in
 );
 
--- Counters of the network namespace (/proc/net/snmp, netstat, snmp6): all at the start, then those that changed.
+-- Counters of network namespaces (/proc/net/snmp, netstat, snmp6): all when it is first met, then those that changed.
 CREATE TABLE counter (
-    at_ns INTEGER NOT NULL,
-    name  TEXT NOT NULL,             -- 'TcpExtTCPAbortOnClose', as nstat(8) names them
-    value INTEGER NOT NULL
+    at_ns   INTEGER NOT NULL,
+    name    TEXT NOT NULL,           -- 'TcpExtTCPAbortOnClose', as nstat(8) names them
+    value   INTEGER NOT NULL,
+    network INTEGER                  -- network.id; NULL: that of the tracer
 );
 
--- What the kernel said about the host when a call failed, and about a process when it was attached to.
+-- What the kernel said about the host: when a call failed, when a namespace was met, when a process was attached to.
 CREATE TABLE fact (
-    id    INTEGER PRIMARY KEY,
-    at_ns INTEGER NOT NULL,
-    call  INTEGER,                   -- the call that failed, or NULL
-    kind  TEXT NOT NULL,             -- 'sockets' 'routes' 'addresses' 'sysctls' 'limits' 'not looked up' 'attached'
-    value TEXT NOT NULL              -- JSON, shapes: docs/recording.md
+    id      INTEGER PRIMARY KEY,
+    at_ns   INTEGER NOT NULL,
+    call    INTEGER,                 -- the call that failed, or NULL
+    kind    TEXT NOT NULL,           -- 'sockets' 'addresses' …: docs/recording.md
+    value   TEXT NOT NULL,           -- JSON, shapes: docs/recording.md
+    occasion TEXT,                   -- why it was asked: 'failure' 'start' (the namespace was met) 'attached' 'gap'
+    network INTEGER,                 -- network.id that it is about, NULL: not about a namespace
+    process INTEGER,                 -- process.id that it is about
+    socket  INTEGER                  -- socket.id that it is about
 );
 
 -- Things that happened that are no call: exec, signals, stops, what the tracer could not see.

@@ -225,6 +225,9 @@ impl Tracer {
             call: None,
             kind: "attached".into(),
             value: json!({"process": id, "threads": threads, "epolls": epolls}).to_string(),
+            occasion: Some("attached".into()),
+            process: Some(id),
+            ..rows::Fact::default()
         }));
         self.mark(
             Some(id),

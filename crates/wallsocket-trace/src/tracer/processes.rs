@@ -25,6 +25,7 @@ impl Tracer {
         let id = self.last_process;
         let (mut command, mut executable, mut language, mut filters) =
             (None, None, None, (false, false, false, false));
+        let network = self.networks.of_thread(tid);
         if let Some(parent) = parent.and_then(|parent| self.processes.get(&parent)) {
             command.clone_from(&parent.row.command);
             executable.clone_from(&parent.row.executable);
@@ -48,6 +49,7 @@ impl Tracer {
                 ended_ns: None,
                 exit_code: None,
                 signal: None,
+                network,
             },
             pidfd: descriptor::pidfd_open(pid).ok(),
             threads: HashSet::from([tid]),
@@ -200,6 +202,7 @@ impl Tracer {
             process.row.command.clone_from(&command);
             process.row.executable.clone_from(&executable);
             process.row.language = None;
+            process.row.network = self.networks.of_thread(tid).or(process.row.network);
             self.sink.send(&Row::Process(process.row.clone()));
         }
         if !self.recording {

@@ -212,7 +212,8 @@ impl Tracer {
             source: call.source,
             ..rows::Socket::default()
         });
-        self.introduce(process, number, socket, depth, Some(call.id));
+        let maker = (origin != "accept").then_some(call.tid);
+        self.introduce(process, number, socket, depth, Some(call.id), maker);
         self.name_socket(process, table, number, socket, "call", Some(cloexec));
         socket
     }
@@ -258,14 +259,14 @@ impl Tracer {
                 created_ns: self.now(),
                 ..rows::Socket::default()
             });
-            self.introduce(process, number, socket, Depth::Everything, call);
+            self.introduce(process, number, socket, Depth::Everything, call, None);
             socket
         };
         self.name_socket(process, table, number, socket, origin, cloexec);
         socket
     }
 
-    /// Asks a new socket who it is, and sends its row and first state.
+    /// Asks a new socket who it is, and sends its row and first state. `maker`: the thread that has just made it.
     fn introduce(
         &mut self,
         process: u32,
@@ -273,6 +274,7 @@ impl Tracer {
         socket: u32,
         depth: Depth,
         call: Option<u64>,
+        maker: Option<i32>,
     ) {
         let pidfd = self
             .processes
@@ -287,6 +289,15 @@ impl Tracer {
             known.row.family = identity.family.unwrap_or(known.row.family);
             known.row.kind = identity.kind.unwrap_or(known.row.kind);
             known.row.protocol = identity.protocol.unwrap_or(known.row.protocol);
+            known.row.network = self.networks.of_socket(identity.network, maker);
+            if maker.is_some()
+                && let Some(process) = self.processes.get_mut(&process)
+                && process.row.network != known.row.network
+            {
+                // It entered another namespace in the meantime.
+                process.row.network = known.row.network;
+                self.sink.send(&Row::Process(process.row.clone()));
+            }
             let inet = matches!(known.row.family, libc::AF_INET | libc::AF_INET6);
             if let Some(cookie) = identity.cookie
                 && inet

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ...events import Via
 from ...kernel import TcpInfo
 from ..recording import Recording, Writer
 from .sockets import CLOSE_WAIT, Key, Picture, Seen
@@ -53,6 +54,7 @@ _WORDS: Final = (
 )
 _LONGS: Final = ("pacing_rate", "max_pacing_rate", "bytes_acked", "bytes_received")
 _LATER_WORDS: Final = ("segments_out", "segments_in", "not_sent_bytes", "min_rtt_us")
+_TIMERS: Final = {"none": 0, "retransmit": 1, "keepalive": 2, "time_wait": 3, "zero_window_probe": 4}
 _MEMORY: Final = (
     "receive_allocated",
     "receive_buffer",
@@ -158,6 +160,7 @@ def fill(
                 None,
                 None,
                 None,
+                None,
             )
             for row in processes
         ],
@@ -201,6 +204,8 @@ def _write_sockets(
     for picture in pictures:
         latest |= {key: picture.by_key[key] for key in ids if key in picture.by_key}
     last = pictures[-1]
+    networks = {inode: number for number, inode in enumerate(dict.fromkeys(key[0] for key in latest), 1)}
+    writer.write("network", [(number, inode, None, None, None) for inode, number in networks.items()])
     sockets: list[tuple[Any, ...]] = []
     for key, seen in latest.items():
         # The two ends of a Unix connection name each other by inode only: the recording says so as of a pair.
@@ -222,6 +227,9 @@ def _write_sockets(
                 _encoded(seen.peer),
                 0,
                 last.at_ns - pictures[0].at_ns if gone else None,
+                None,
+                networks[key[0]],
+                seen.peer_inode,
                 None,
             )
         )
@@ -263,6 +271,9 @@ def _write_calls(
                 None,
                 source,
                 _KNOWN.get(row.place or "", 0) if source is not None else 0,
+                None,
+                None,
+                Via.PTRACE,
             )
         )
     writer.write("source", [(number, *place) for place, number in sources.items()])
@@ -302,6 +313,8 @@ def _state(seen: Seen, whole: bool, limits_s: tuple[float, float] | None) -> tup
         if memory is not None and whole
         else None,
         options or None,
+        _TIMERS.get(seen.timer) if whole else None,
+        seen.timer_expires_ms if whole and seen.timer in _TIMERS else None,
     )
 
 
