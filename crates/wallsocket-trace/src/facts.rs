@@ -335,7 +335,7 @@ mod tests {
         let late = owners(&[inode], Instant::now());
         assert_eq!(late.unknown, Some("time"));
         assert!(late.by_inode.is_empty());
-        let found = owners(&[inode], Instant::now() + Duration::from_secs(60));
+        let found = owners(&[inode], Instant::now() + Duration::from_mins(1));
         assert_ne!(found.unknown, Some("time"));
         let holders = &found.by_inode[&inode];
         assert!(
