@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "diff": _Entry("diff", "See", "where a bad run parts from a good one"),
     "export": _Entry("export", "See", "a recording for Wireshark, Perfetto and others"),
     "redact": _Entry("redact", "See", "make a recording fit for a public place"),
+    "mcp": _Entry("mcp", "See", "explain and inspect for assistants, by the Model Context Protocol"),
     "udp": _Entry("udp", "Talk", "send and receive datagrams"),
     "tcp": _Entry("tcp", "Talk", "connect, listen, and talk in messages"),
     "unix": _Entry("unix", "Talk", "the same over Unix sockets"),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 import click
 
+from ..errors import UsageError
 from . import options, terminal
 from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached
 
 if TYPE_CHECKING:
-    from ..diagnose import Diagnosis
+    from ..diagnose import Diagnosis, Rule
     from ..trace.recording import Recording
     from ..trace.run import RunResult
 
@@ -26,6 +28,17 @@ _FINDINGS: Final = 1
 _COULD_NOT_TELL: Final = 2
 #: A longer ladder is no longer seen at a glance; `wallsocket show` has all of it.
 _LADDER_LINES: Final = 16
+
+
+class _Answer(NamedTuple):
+    """What is asked, and how the answer is given."""
+
+    rules: Sequence[Rule]
+    fail_on: str
+    as_json: bool
+    quiet: bool
+    sarif: Path | None
+    github: bool
 
 
 class _WithTarget(click.Command):
@@ -70,6 +83,16 @@ class _WithTarget(click.Command):
     metavar="TIME",
     help="If the command still runs after this time, print what it waits for; it runs on.",
 )
+@click.option("--rule", "only", multiple=True, metavar="RULE", help="Ask only this rule; may be given again.")
+@click.option("--not-rule", "without", multiple=True, metavar="RULE", help="Leave this rule out; may be given again.")
+@click.option(
+    "--sarif",
+    "sarif_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the findings as SARIF 2.1.0 (- is stdout).",
+)
+@click.option("--github", is_flag=True, help="Print the findings as GitHub's annotations on stdout.")
 @options.json
 @options.quiet
 @click.pass_context
@@ -88,6 +111,10 @@ def command(
     kill: bool,
     fail_on: str,
     hang_s: float | None,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    sarif_file: Path | None,
+    github: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -105,6 +132,7 @@ def command(
     the end; 126 or 127 when the command cannot be started.
     """
     target: tuple[str, ...] | None = context.meta["target"]
+    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, sarif_file, github)
     if pid:
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
@@ -121,7 +149,7 @@ def command(
             if given:
                 raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
         with options.open_recording(recording) as opened:
-            return _explain(opened, None, fail_on=fail_on, as_json=as_json, quiet=quiet)[0]
+            return _explain(opened, None, answer)[0]
     elif recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
     elif not target:
@@ -152,7 +180,7 @@ def command(
                 user=user,
             )
     with Recording.open(result.path) as opened:
-        status, diagnosis = _explain(opened, result, fail_on=fail_on, as_json=as_json, quiet=quiet)
+        status, diagnosis = _explain(opened, result, answer)
     # Only now: a reader would be in the way.
     store(result.path, diagnosis)
     if result.failure is not None and diagnosis.failure is None:
@@ -162,24 +190,59 @@ def command(
     return status
 
 
-def _explain(
-    recording: Recording, result: RunResult | None, *, fail_on: str, as_json: bool, quiet: bool
-) -> tuple[int, Diagnosis]:
+def _chosen(only: tuple[str, ...], without: tuple[str, ...]) -> Sequence[Rule]:
+    from ..diagnose import all_rules
+    from .rule import named_rule
+
+    wanted = {named_rule(name).id for name in only}
+    unwanted = {named_rule(name).id for name in without}
+    return [rule for rule in all_rules() if (not wanted or rule.id in wanted) and rule.id not in unwanted]
+
+
+def _explain(recording: Recording, result: RunResult | None, answer: _Answer) -> tuple[int, Diagnosis]:
     """Judge and print; ``result`` is of the command that was just run, if one was."""
     from ..diagnose import diagnose
+    from ..diagnose.suppression import without_accepted
 
-    diagnosis = diagnose(recording)
-    if as_json:
+    started = recording.meta_int("started_realtime_ns")
+    found = diagnose(recording, answer.rules)
+    diagnosis, accepted = without_accepted(found, started / 1e9 if started is not None else None)
+    if answer.sarif is not None:
+        _write_sarif(diagnosis, answer)
+    if answer.github:
+        from ..diagnose.formats import github
+
+        for line in github(diagnosis.findings, root=Path.cwd()):
+            click.echo(line)
+    if answer.as_json:
         stream = sys.stdout.buffer
-        for line in diagnosis.json_lines():
-            stream.write(line + b"\n")
+        for encoded in diagnosis.json_lines():
+            stream.write(encoded + b"\n")
         stream.flush()
-    elif not quiet or diagnosis.findings or diagnosis.failure is not None:
-        _print(recording, diagnosis, result)
-    if diagnosis.reaches(fail_on):
-        return _FINDINGS, diagnosis
+    elif str(answer.sarif) != "-" and (not answer.quiet or diagnosis.findings or diagnosis.failure is not None):
+        _print(recording, diagnosis, result, accepted)
+    if diagnosis.reaches(answer.fail_on):
+        return _FINDINGS, found
     # What is not there cannot be judged: that no rule fired says nothing.
-    return (_COULD_NOT_TELL if diagnosis.failure is not None else _CLEAN), diagnosis
+    return (_COULD_NOT_TELL if diagnosis.failure is not None else _CLEAN), found
+
+
+def _write_sarif(diagnosis: Diagnosis, answer: _Answer) -> None:
+    import json
+
+    from .. import __version__
+    from ..diagnose.formats import sarif
+
+    assert answer.sarif is not None
+    log = sarif(diagnosis.findings, answer.rules, version=str(__version__), root=Path.cwd())
+    text = json.dumps(log, ensure_ascii=True, indent=1) + "\n"
+    if str(answer.sarif) == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        answer.sarif.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--sarif {answer.sarif}: {error.strerror}") from error
 
 
 def store(path: Path, diagnosis: Diagnosis) -> None:
@@ -221,10 +284,12 @@ def report_lines(recording: Recording, diagnosis: Diagnosis, stream: TextIO, *, 
     return [*ladder, "", *lines] if ladder else lines
 
 
-def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None) -> None:
+def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None, accepted: int) -> None:
     from ..trace.text import escape
 
     lines = report_lines(recording, diagnosis, sys.stdout if result is None else sys.stderr)
+    if accepted:
+        lines.append(f"{accepted} finding{'s' if accepted > 1 else ''} accepted by comments in the source")
     if result is not None:
         if diagnosis.target_status:
             lines.append(f"the command ended with status {diagnosis.target_status}")

@@ -13,7 +13,7 @@ from . import terminal
 if TYPE_CHECKING:
     from ..diagnose import Rule
 
-__all__ = ["command"]
+__all__ = ["command", "named_rule"]
 
 
 class _Rules(click.Group):
@@ -35,7 +35,12 @@ def command() -> None:
     """The causes that explain recognises, each with an example that can be played."""
 
 
-def _rule(name: str) -> Rule:
+def named_rule(name: str) -> Rule:
+    """The rule of that id, or of the cause with that number.
+
+    Raises:
+        UsageError: there is none.
+    """
     import difflib
 
     from ..diagnose import all_rules, rule_of
@@ -70,9 +75,9 @@ def show(rule_id: str) -> None:
     """The page of one rule: cause, proof, usual fix, what would disprove it."""
     from ..diagnose.text import page
 
-    for line in page(_rule(rule_id), width=min(terminal.width(), 100), colour=terminal.has_colour()):
+    for line in page(named_rule(rule_id), width=min(terminal.width(), 100), colour=terminal.has_colour()):
         click.echo(line)
-    found = _rule(rule_id)
+    found = named_rule(rule_id)
     if found.pictures == "only":
         click.echo("\n  wallsocket inspect PID  looks for it in a running program")
         return
@@ -107,7 +112,7 @@ def play(context: click.Context, rule_id: str, healthy: bool, no_lab: bool) -> i
     from ..diagnose.text import example_path
     from .explain import command as explain
 
-    rule = _rule(rule_id)
+    rule = named_rule(rule_id)
     if rule.pictures == "only":
         raise UsageError(f"{rule.id} is seen in programs that run: wallsocket inspect PID")
     path = example_path(rule, "healthy.py" if healthy else "broken.py")
