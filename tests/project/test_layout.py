@@ -36,6 +36,7 @@ MAY_MAKE_SOCKETS = {
     "doctor",
     "demo",
     "lessons",
+    "pytest_plugin",
 }
 CALLS_OF_SOCKET = {
     "socket",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
-from tests.pytest_plugin.project import run
+from tests.pytest_plugin.project import run, start
 
 HANGS = """
 import socket, subprocess, sys
@@ -71,19 +72,29 @@ def test_waits_for_its_child():
 
 
 def test_a_test_that_no_signal_interrupts_is_said_to_be(tmp_path: Path) -> None:
-    # A lock of the C library: sem_wait begins again after a signal that is only noted (sem_wait(3), Python's handlers).
-    text = """
-import signal, threading, time
+    # As of a library's read that takes up again after a signal: Python runs no handler meanwhile.
+    text = f"""
+import os, signal, time
 
 
 def test_does_not_run_python_code():
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, set(range(signal.SIGRTMIN, signal.SIGRTMAX)))
-    time.sleep(9)
+    while not os.path.exists({str(tmp_path / "told")!r}):
+        time.sleep(0.05)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 """
-    done = run(tmp_path, text, "--wallsocket-hang", "1", "--wallsocket-hang-fail")
-    assert "test_does_not_run_python_code cannot be interrupted" in done.stdout + done.stderr
-    assert done.returncode == 1
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = start(tmp_path, text, "--wallsocket-hang", "1", "--wallsocket-hang-fail", output=output)
+        with process:
+            deadline = time.monotonic() + 90
+            while "test_does_not_run_python_code cannot be interrupted" not in log.read_text():
+                assert time.monotonic() < deadline, log.read_text()
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            (tmp_path / "told").touch()
+            assert process.wait(60) == 1
+    assert "Failed: wallsocket: test_project.py::test_does_not_run" in log.read_text()
 
 
 def test_seconds_are_seconds(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+__all__ = ["main"]
+
 
 def main() -> int:
     """Run it to its end; the exit status is pytest's."""

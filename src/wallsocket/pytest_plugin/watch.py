@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+__all__ = ["main"]
+
 #: A picture of a busy machine takes seconds, not minutes.
 _INSPECT_S = 60.0
 #: How long a test may need to end after it was told to fail.
