@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyProcessLookupError;
 use pyo3::prelude::*;
-use wallsocket_trace::python::{self, Kind, Place, Sample, TaskState, TopFrame, Unknown};
+use wallsocket_trace::python::{self, Chosen, Kind, Place, Sample, TaskState, TopFrame, Unknown};
 
 /// One call on a stack, or one coroutine of a chain.
 #[pyclass(frozen, get_all, eq, module = "wallsocket._core.python")]
@@ -20,7 +20,7 @@ struct Frame {
     first_line: u32,
     /// `function`, `generator`, `coroutine` or `async_generator`.
     kind: &'static str,
-    /// Whose code it is: `user`, `library` or `loop`.
+    /// Whose code it is: `user`, `program` (installed with the program that was started), `library` or `loop`.
     place: &'static str,
 }
 
@@ -49,6 +49,7 @@ impl From<&python::Frame> for Frame {
             },
             place: match frame.code.place {
                 Place::User => "user",
+                Place::Program => "program",
                 Place::Library => "library",
                 Place::Loop => "loop",
             },
@@ -129,6 +130,8 @@ struct Task {
     awaits: Option<String>,
     /// Descriptor of the socket it waits on.
     descriptor: Option<i32>,
+    /// The frame that its wait is attributed to; None when it has none.
+    top: Option<Frame>,
 }
 
 impl From<python::Task> for Task {
@@ -140,6 +143,7 @@ impl From<python::Task> for Task {
                 TaskState::Waiting => "waiting",
                 TaskState::Done => "done",
             },
+            top: task.top_user_frame().map(Frame::from),
             frames: task.frames.iter().map(Frame::from).collect(),
             name: task.name,
             awaits: task.awaits,
@@ -174,14 +178,17 @@ struct Interpreter {
 }
 
 impl Interpreter {
-    fn of(py: Python<'_>, pid: i32) -> PyResult<Option<Self>> {
+    fn of(py: Python<'_>, pid: i32, chosen: Chosen) -> PyResult<Option<Self>> {
         let found = py
             .detach(|| python::Interpreter::find(pid))
             .map_err(|unknown| error(py, &unknown))?;
-        Ok(found.map(|inner| Self {
-            version: inner.version(),
-            object: inner.anchors().object.clone(),
-            inner,
+        Ok(found.map(|mut inner| {
+            inner.choose(chosen);
+            Self {
+                version: inner.version(),
+                object: inner.anchors().object.clone(),
+                inner,
+            }
         }))
     }
 }
@@ -221,22 +228,31 @@ impl Interpreter {
     }
 }
 
-/// The interpreter of process `pid`, or None when it runs no Python.
+/// The interpreter of process `pid`, or None when it runs no Python. Files and directories in `user_code` and `library`
+/// are the user's own code and library code, whatever else they look like.
 #[pyfunction]
-fn describe(py: Python<'_>, pid: i32) -> PyResult<Option<Interpreter>> {
-    Interpreter::of(py, pid)
+#[pyo3(signature = (pid, user_code = Vec::new(), library = Vec::new()))]
+fn describe(
+    py: Python<'_>,
+    pid: i32,
+    user_code: Vec<String>,
+    library: Vec<String>,
+) -> PyResult<Option<Interpreter>> {
+    let user = user_code;
+    Interpreter::of(py, pid, Chosen { user, library })
 }
 
 /// The threads of process `pid` that run Python code.
 #[pyfunction]
 fn threads(py: Python<'_>, pid: i32) -> PyResult<Vec<Thread>> {
-    Interpreter::of(py, pid)?.map_or_else(|| Ok(Vec::new()), |found| found.threads(py))
+    Interpreter::of(py, pid, Chosen::default())?
+        .map_or_else(|| Ok(Vec::new()), |found| found.threads(py))
 }
 
 /// The stack of thread `tid` of process `pid`, or None when the process runs no Python.
 #[pyfunction]
 fn frames(py: Python<'_>, pid: i32, tid: i32) -> PyResult<Option<Stack>> {
-    Interpreter::of(py, pid)?
+    Interpreter::of(py, pid, Chosen::default())?
         .map(|mut found| found.frames(py, tid))
         .transpose()
 }
@@ -244,7 +260,8 @@ fn frames(py: Python<'_>, pid: i32, tid: i32) -> PyResult<Option<Stack>> {
 /// The asyncio tasks of process `pid` that are not done.
 #[pyfunction]
 fn tasks(py: Python<'_>, pid: i32) -> PyResult<Vec<Task>> {
-    Interpreter::of(py, pid)?.map_or_else(|| Ok(Vec::new()), |mut found| found.tasks(py))
+    Interpreter::of(py, pid, Chosen::default())?
+        .map_or_else(|| Ok(Vec::new()), |mut found| found.tasks(py))
 }
 
 /// Adds the submodule's classes and functions.

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::namespace;
 use crate::networks::Networks;
+use crate::python::Chosen;
 use crate::rows::{self, End, Row};
 use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
@@ -54,6 +55,8 @@ pub struct Order {
     samples: bool,
     /// Read source lines.
     lines: bool,
+    /// What is the user's own code, and what is not.
+    code: Chosen,
     /// `io_uring_setup` fails with ENOSYS.
     deny_io_uring: bool,
     /// How often the tracing loop is asked to look at calls that take long.
@@ -183,6 +186,7 @@ fn run(
         payload: order.payload,
         samples: order.samples,
         lines: order.lines,
+        code: order.code.clone(),
         deny_io_uring: order.deny_io_uring,
     };
     let ports = Arc::new(Ports::default());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::python::{Interpreter, TopFrame};
+use crate::python::{Chosen, Interpreter, TopFrame};
 use crate::rows::{self, Row};
 use crate::sink::Sink;
 
@@ -35,16 +35,18 @@ pub enum Site {
 #[derive(Debug, Default)]
 pub struct Lines {
     wanted: bool,
+    chosen: Chosen,
     /// Of each process; `None`: looked at, and no interpreter that can be read.
     interpreters: HashMap<i32, Option<Interpreter>>,
     numbers: HashMap<Line, u32>,
 }
 
 impl Lines {
-    /// With `wanted` false every site is unknown.
-    pub fn new(wanted: bool) -> Self {
+    /// With `wanted` false every site is unknown; `chosen` says what is the user's own code and what is not.
+    pub fn new(wanted: bool, chosen: Chosen) -> Self {
         Self {
             wanted,
+            chosen,
             ..Self::default()
         }
     }
@@ -52,10 +54,14 @@ impl Lines {
     /// The interpreter of a process, looked for at its first call of interest. A reason why there is none that should
     /// be told goes to `tell`.
     fn interpreter(&mut self, pid: i32, tell: impl FnOnce(String)) -> Option<&mut Interpreter> {
+        let chosen = &self.chosen;
         self.interpreters
             .entry(pid)
             .or_insert_with(|| match Interpreter::find(pid) {
-                Ok(found) => found,
+                Ok(found) => found.map(|mut interpreter| {
+                    interpreter.choose(chosen.clone());
+                    interpreter
+                }),
                 Err(unknown) => {
                     tell(unknown.to_string());
                     None

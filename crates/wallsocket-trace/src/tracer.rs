@@ -24,6 +24,7 @@ use crate::facts::Facts;
 use crate::interrupted::{Shortened, Slept};
 use crate::lines::Lines;
 use crate::networks::Networks;
+use crate::python::Chosen;
 use crate::rows::{self, Row};
 use crate::sampler::Watched;
 use crate::sink::Sink;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub samples: bool,
     /// Read source lines.
     pub lines: bool,
+    /// What is the user's own code, and what is not.
+    pub code: Chosen,
     /// `io_uring_setup` fails with ENOSYS.
     pub deny_io_uring: bool,
 }
@@ -237,7 +240,7 @@ impl Tracer {
         recorder_pid: i32,
     ) -> Self {
         Self {
-            lines: Lines::new(settings.lines),
+            lines: Lines::new(settings.lines, settings.code.clone()),
             settings,
             sink,
             clock,

@@ -65,6 +65,7 @@ class _WithTarget(click.Command):
 @options.overwrite
 @options.duration
 @options.user
+@options.code
 @payload
 @one_core
 @deny_io_uring
@@ -105,6 +106,8 @@ def command(
     overwrite: bool,
     for_s: float | None,
     user: str | None,
+    user_code: tuple[Path, ...],
+    library: tuple[Path, ...],
     payload: int,
     one_core: bool,
     deny_io_uring: bool,
@@ -145,6 +148,8 @@ def command(
             (user, "-u"),
             (kill, "--kill"),
             (hang_s, "--hang"),
+            (user_code, "--user-code"),
+            (library, "--library"),
         ):
             if given:
                 raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
@@ -164,7 +169,16 @@ def command(
     with watch or contextlib.nullcontext():
         if target is None:
             told = None if quiet else say_attached(pid)
-            result = attach(pid, output=output, replace=overwrite, payload=kept, for_s=for_s, on_attached=told)
+            result = attach(
+                pid,
+                output=output,
+                replace=overwrite,
+                payload=kept,
+                for_s=for_s,
+                user_code=user_code,
+                library=library,
+                on_attached=told,
+            )
         else:
             result = run(
                 target,
@@ -178,6 +192,8 @@ def command(
                 deny_io_uring=deny_io_uring,
                 kill=kill,
                 user=user,
+                user_code=user_code,
+                library=library,
             )
     with Recording.open(result.path) as opened:
         status, diagnosis = _explain(opened, result, answer)

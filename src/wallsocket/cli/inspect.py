@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -42,9 +43,19 @@ _LIMIT_IN_OPTION: Final = frozenset(
     show_default=True,
     help="Exit with status 1 when there is a finding this grave.",
 )
+@options.code
 @options.json
 @options.quiet
-def command(target: str, watch_s: float | None, children: bool, fail_on: str, as_json: bool, quiet: bool) -> int:
+def command(
+    target: str,
+    watch_s: float | None,
+    children: bool,
+    fail_on: str,
+    user_code: tuple[Path, ...],
+    library: tuple[Path, ...],
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Say what running programs wait for, where in their code, and what their sockets are.
 
     \b
@@ -62,7 +73,14 @@ def command(target: str, watch_s: float | None, children: bool, fail_on: str, as
         click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
 
     progress = watch_s is not None and sys.stderr.isatty() and not quiet
-    inspection = inspect(target, watch_s=watch_s, on_picture=report if progress else None, children=children)
+    inspection = inspect(
+        target,
+        watch_s=watch_s,
+        on_picture=report if progress else None,
+        children=children,
+        user_code=user_code,
+        library=library,
+    )
     if progress:
         click.echo("\r\x1b[K", err=True, nl=False)
     diagnosis = diagnose(inspection.recording)

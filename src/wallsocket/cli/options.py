@@ -12,6 +12,7 @@ import click
 __all__ = [
     "DURATION",
     "Duration",
+    "code",
     "duration",
     "json",
     "lab",
@@ -88,6 +89,26 @@ overwrite: _Decorator[Any] = click.option(
 recording: _Decorator[Any] = click.argument(
     "recording", required=False, type=click.Path(path_type=Path), metavar="[RECORDING]"
 )
+
+
+def code(command: _Command) -> _Command:
+    """``--user-code PATH`` and ``--library PATH``, given as ``user_code`` and ``library: tuple[Path, ...]``."""
+
+    def absolute(context: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        # The names of source files may lead through links: they are compared as they are.
+        return tuple(path.absolute() for path in paths)
+
+    for option, name, what in (("--library", "library", "library code"), ("--user-code", "user_code", "your own code")):
+        command = click.option(
+            option,
+            name,
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+            callback=absolute,
+            help=f"Python files here are {what}, for source lines; may be given several times.",
+        )(command)
+    return command
 
 
 def open_recording(path: Path | None) -> Any:

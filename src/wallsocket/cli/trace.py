@@ -139,6 +139,7 @@ class _Watch:
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
 @click.option("--no-kernel", is_flag=True, help="Do not look at the sockets themselves.")
 @click.option("--no-lines", is_flag=True, help="Do not look for source lines.")
+@options.code
 @click.argument("arguments", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(
@@ -157,6 +158,8 @@ def command(
     live: bool,
     no_kernel: bool,
     no_lines: bool,
+    user_code: tuple[Path, ...],
+    library: tuple[Path, ...],
     arguments: tuple[str, ...],
 ) -> int:
     """Run a program, or attach to a running one, and record its sockets.
@@ -206,6 +209,8 @@ def command(
         "for_s": for_s,
         "samples": not no_kernel,
         "lines": not no_lines,
+        "user_code": user_code,
+        "library": library,
         "on_main_end": main_ended,
     }
     if pid:

@@ -115,6 +115,8 @@ def run(
     user: str | None = None,
     samples: bool = True,
     lines: bool = True,
+    user_code: Sequence[Path] = (),
+    library: Sequence[Path] = (),
     on_main_end: Callable[[int, int], None] | None = None,
 ) -> RunResult:
     """Run ``command`` and record its sockets until it and its descendants have ended.
@@ -132,6 +134,8 @@ def run(
         kill: end the command when recording stops early.
         user: run it as this user; only root can.
         samples: look at the sockets themselves. lines: read source lines.
+        user_code: files and directories of the user's own code. library: of library code. Both go before what is found
+            out by where code is installed; see docs/lines.md.
         on_main_end: called when the command has ended but others that it started run on: status, and how many.
 
     Raises:
@@ -148,6 +152,7 @@ def run(
         "payload": _ALL_PAYLOAD if payload is None else payload,
         "samples": samples,
         "lines": lines,
+        "code": {"user": [str(path) for path in user_code], "library": [str(path) for path in library]},
         "deny_io_uring": deny_io_uring,
         "tick_ms": TICK_MS,
         "one_core": one_core,
@@ -173,6 +178,8 @@ def attach(
     for_s: float | None = None,
     samples: bool = True,
     lines: bool = True,
+    user_code: Sequence[Path] = (),
+    library: Sequence[Path] = (),
     on_attached: Callable[[], None] | None = None,
     on_main_end: Callable[[int, int], None] | None = None,
 ) -> RunResult:
@@ -182,7 +189,7 @@ def attach(
 
     Args:
         pids: the processes.
-        output, replace, payload, live, for_s, samples, lines: as of :func:`run`.
+        output, replace, payload, live, for_s, samples, lines, user_code, library: as of :func:`run`.
         on_attached: called when all of them are followed: what they do from now on is recorded.
         on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
 
@@ -201,6 +208,7 @@ def attach(
         "payload": _ALL_PAYLOAD if payload is None else payload,
         "samples": samples,
         "lines": lines,
+        "code": {"user": [str(path) for path in user_code], "library": [str(path) for path in library]},
         "deny_io_uring": False,
         "tick_ms": TICK_MS,
         "one_core": False,

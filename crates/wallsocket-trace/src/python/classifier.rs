@@ -1,22 +1,64 @@
-//! Whose code a frame is: the user's own, a library's, or the heart of an event loop.
+//! Whose code a frame is: the user's own, the started program's, a library's, or the heart of an event loop.
+
+use serde::Deserialize;
+
+use super::packages::{Owner, Packages};
 
 /// Whose code a frame runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// The user's own.
+    /// The user's own: in no library, or under `site-packages` without a distribution that brought it.
     User,
-    /// The standard library, an installed package, or the interpreter's frozen modules.
+    /// Installed with the distribution whose program was started: the user's own, unless code that is not installed is
+    /// on the stack as well (as the tests that a test runner calls).
+    Program,
+    /// The standard library, another installed distribution, or the interpreter's frozen modules.
     Library,
     /// The part of an event loop that calls everything else. What is below it on the stack started the loop, and did
     /// not ask for the call at hand.
     Loop,
 }
 
-/// Tells the user's own code from libraries by where files are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Files and directories whose place was chosen by name; the longest that matches counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// The user's own code.
+    #[serde(default)]
+    pub user: Vec<String>,
+    /// Library code.
+    #[serde(default)]
+    pub library: Vec<String>,
+}
+
+impl Chosen {
+    fn place(&self, file: &str) -> Option<Place> {
+        let longest = |paths: &[String]| {
+            paths
+                .iter()
+                .map(|path| path.trim_end_matches('/'))
+                .filter(|path| {
+                    file.strip_prefix(path)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+                .map(str::len)
+                .max()
+        };
+        match (longest(&self.user), longest(&self.library)) {
+            (None, None) => None,
+            (user, library) if user >= library => Some(Place::User),
+            _ => Some(Place::Library),
+        }
+    }
+}
+
+/// Tells the user's own code from libraries by where files are and what was installed.
+#[derive(Debug, Default)]
 pub struct Classifier {
-    /// Directories of library code, each with a trailing slash.
-    directories: Vec<String>,
+    /// Directories of the standard library, each with a trailing slash.
+    standard: Vec<String>,
+    chosen: Chosen,
+    packages: Packages,
 }
 
 /// Event loops written in Python: end of the file's path, function.
@@ -41,11 +83,11 @@ const LOOPS: [(&str, &str); 12] = [
     ),
 ];
 
-/// Directories that installers put packages into.
-const PACKAGES: [&str; 2] = ["/site-packages/", "/dist-packages/"];
-
 /// Names in angle brackets that stand for library code.
 const SYNTHETIC: [&str; 3] = ["<frozen ", "<attrs generated ", "<__array_function__"];
+
+/// Parts of the standard library's own tests that only serve them.
+const TEST_TOOLS: [&str; 2] = ["support/", "libregrtest/"];
 
 impl Classifier {
     /// Knows only what holds everywhere: frozen modules and the directories of installed packages.
@@ -53,12 +95,25 @@ impl Classifier {
         Self::default()
     }
 
-    /// Takes `directory` and all below it for library code.
-    pub fn add_library(&mut self, directory: &str) {
-        let directory = format!("{}/", directory.trim_end_matches('/'));
-        if directory.len() > 1 && !self.directories.contains(&directory) {
-            self.directories.push(directory);
+    /// Knows the packages of process `pid`, whose interpreter calls its directories `version` (`python3.11`).
+    pub fn of(pid: i32, version: String) -> Self {
+        Self {
+            packages: Packages::of(pid, version),
+            ..Self::default()
         }
+    }
+
+    /// Takes `directory` and all below it, but installed packages, for the standard library.
+    pub fn add_standard_library(&mut self, directory: &str) {
+        let directory = format!("{}/", directory.trim_end_matches('/'));
+        if directory.len() > 1 && !self.standard.contains(&directory) {
+            self.standard.push(directory);
+        }
+    }
+
+    /// Goes by these names before all else.
+    pub fn choose(&mut self, chosen: Chosen) {
+        self.chosen = chosen;
     }
 
     /// Whose code `function` (a qualified name) in `file` is.
@@ -66,22 +121,34 @@ impl Classifier {
         if SYNTHETIC.iter().any(|start| file.starts_with(start)) {
             return Place::Library;
         }
-        let packaged = PACKAGES.iter().any(|part| file.contains(part));
-        if !packaged
-            && !self
-                .directories
-                .iter()
-                .any(|directory| file.starts_with(directory.as_str()))
-        {
-            return Place::User;
-        }
-        if LOOPS
+        let owner = self.packages.owner(file);
+        let standard = self
+            .standard
             .iter()
-            .any(|(path, name)| *name == function && file.ends_with(path))
-        {
-            Place::Loop
-        } else {
-            Place::Library
+            .find_map(|directory| file.strip_prefix(directory.as_str()))
+            .filter(|_| owner.is_none());
+        let is_loop = || {
+            LOOPS
+                .iter()
+                .any(|(path, name)| *name == function && file.ends_with(path))
+        };
+        if (owner.is_some() || standard.is_some()) && is_loop() {
+            return Place::Loop;
+        }
+        if let Some(place) = self.chosen.place(file) {
+            return place;
+        }
+        match (owner, standard) {
+            (Some(Owner::Nobody), _) => Place::User,
+            (Some(Owner::Started), _) => Place::Program,
+            (Some(Owner::Other), _) => Place::Library,
+            // Nothing imports the tests of the standard library but who runs them.
+            (None, Some(inside)) => match inside.strip_prefix("test/") {
+                Some(test) if !TEST_TOOLS.iter().any(|tool| test.starts_with(tool)) => Place::User,
+                _ => Place::Library,
+            },
+            (None, None) if self.packages.is_started_script(file) => Place::Program,
+            (None, None) => Place::User,
         }
     }
 }
@@ -92,9 +159,9 @@ mod tests {
 
     fn classifier() -> Classifier {
         let mut classifier = Classifier::new();
-        classifier.add_library("/usr/lib/python3.11");
-        classifier.add_library("/usr/lib/python3.11/");
-        classifier.add_library("");
+        classifier.add_standard_library("/usr/lib/python3.11");
+        classifier.add_standard_library("/usr/lib/python3.11/");
+        classifier.add_standard_library("");
         classifier
     }
 
@@ -116,6 +183,54 @@ mod tests {
             Place::Library
         );
         assert_eq!(place("<frozen runpy>"), Place::Library);
+    }
+
+    #[test]
+    fn tests_of_the_standard_library_are_users_code() {
+        let place = |file: &str| classifier().place(file, "f");
+        assert_eq!(
+            place("/usr/lib/python3.11/test/test_socket.py"),
+            Place::User
+        );
+        assert_eq!(
+            place("/usr/lib/python3.11/test/support/socket_helper.py"),
+            Place::Library
+        );
+        assert_eq!(
+            place("/usr/lib/python3.11/unittest/test/x.py"),
+            Place::Library
+        );
+    }
+
+    #[test]
+    fn what_was_chosen_by_name_goes_before() {
+        let mut classifier = classifier();
+        classifier.choose(Chosen {
+            user: vec![
+                "/v/lib/python3.11/site-packages/svc".to_owned(),
+                "/usr/lib/python3.11/ftplib.py".to_owned(),
+            ],
+            library: vec![
+                "/v/lib/python3.11/site-packages/svc/vendor/".to_owned(),
+                "/srv/framework".to_owned(),
+            ],
+        });
+        let place = |file: &str| classifier.place(file, "f");
+        assert_eq!(
+            place("/v/lib/python3.11/site-packages/svc/a.py"),
+            Place::User
+        );
+        assert_eq!(
+            place("/v/lib/python3.11/site-packages/svc2/a.py"),
+            Place::Library
+        );
+        assert_eq!(
+            place("/v/lib/python3.11/site-packages/svc/vendor/a.py"),
+            Place::Library
+        );
+        assert_eq!(place("/usr/lib/python3.11/ftplib.py"), Place::User);
+        assert_eq!(place("/srv/framework/a.py"), Place::Library);
+        assert_eq!(place("/srv/frameworks/a.py"), Place::User);
     }
 
     #[test]

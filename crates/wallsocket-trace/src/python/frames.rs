@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use super::Unknown;
-use super::classifier::{Classifier, Place};
+use super::classifier::{Chosen, Classifier, Place};
 use super::code::{Code, CodeCache, Target};
 use super::layout::{CurrentFrame, Gil, Layout, version_text};
 use super::locate::{Anchors, locate};
@@ -35,7 +35,7 @@ pub struct Frame {
 /// The frame a call is attributed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopFrame {
-    /// The innermost frame in the user's own code.
+    /// The innermost frame in the user's own code; without any, the innermost of the program that was started.
     User(Frame),
     /// No frame is the user's own: the innermost of all.
     Library(Frame),
@@ -62,6 +62,7 @@ impl TopFrame {
 #[derive(Default)]
 struct Search {
     innermost: Option<Frame>,
+    program: Option<Frame>,
     found: Option<TopFrame>,
 }
 
@@ -69,7 +70,14 @@ impl Search {
     fn goes_on_after(&mut self, frame: Frame) -> bool {
         self.found = match frame.code.place {
             Place::User => Some(TopFrame::User(frame)),
-            Place::Loop => Some(TopFrame::Loop(self.innermost.take().unwrap_or(frame))),
+            Place::Loop => Some(match self.program.take() {
+                Some(program) => TopFrame::User(program),
+                None => TopFrame::Loop(self.innermost.take().unwrap_or(frame)),
+            }),
+            Place::Program => {
+                self.program.get_or_insert(frame);
+                None
+            }
             Place::Library => {
                 self.innermost.get_or_insert(frame);
                 None
@@ -80,6 +88,7 @@ impl Search {
 
     fn end(self) -> TopFrame {
         self.found
+            .or(self.program.map(TopFrame::User))
             .unwrap_or_else(|| self.innermost.map_or(TopFrame::None, TopFrame::Library))
     }
 }
@@ -156,9 +165,11 @@ impl<M: ReadMemory> Interpreter<M> {
     /// [`Unknown`] when its version has no table of offsets.
     pub fn new(memory: M, pid: Option<i32>, anchors: Anchors) -> Result<Self, Unknown> {
         let layout = Layout::of(&memory, anchors.runtime, anchors.version)?;
-        let mut classifier = Classifier::new();
+        let mut classifier = pid.map_or_else(Classifier::new, |pid| {
+            Classifier::of(pid, directory_name(anchors.version))
+        });
         for directory in library_directories(&anchors) {
-            classifier.add_library(&directory);
+            classifier.add_standard_library(&directory);
         }
         let codes = CodeCache::default();
         let threads = HashMap::new();
@@ -190,9 +201,9 @@ impl<M: ReadMemory> Interpreter<M> {
         &self.classifier
     }
 
-    /// Tells it of one more directory of library code.
-    pub fn add_library(&mut self, directory: &str) {
-        self.classifier.add_library(directory);
+    /// Goes by these names first when it tells the user's own code from libraries.
+    pub fn choose(&mut self, chosen: Chosen) {
+        self.classifier.choose(chosen);
         self.codes.clear();
     }
 
@@ -461,7 +472,7 @@ impl<M: ReadMemory> Interpreter<M> {
         };
         self.questions = 0;
         for directory in directories {
-            self.classifier.add_library(&directory);
+            self.classifier.add_standard_library(&directory);
         }
         self.codes.clear();
     }
@@ -623,13 +634,14 @@ impl ThreadHeader {
     }
 }
 
+/// What an interpreter calls its directories, such as `python3.11`.
+fn directory_name(version: u32) -> String {
+    format!("python{}.{}", version >> 24, version >> 16 & 0xff)
+}
+
 /// Where the standard library is, as far as the place of the interpreter's file tells.
 fn library_directories(anchors: &Anchors) -> Vec<String> {
-    let version = format!(
-        "python{}.{}",
-        anchors.version >> 24,
-        anchors.version >> 16 & 0xff
-    );
+    let version = directory_name(anchors.version);
     let mut directories = Vec::new();
     // /usr/bin/python3.11, /opt/python/lib/libpython3.11.so.1.0, /usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0
     for prefix in anchors.object.ancestors().skip(2).take(2) {

@@ -22,9 +22,10 @@ mod layout;
 mod locate;
 mod memory;
 mod objects;
+mod packages;
 mod tasks;
 
-pub use classifier::{Classifier, Place};
+pub use classifier::{Chosen, Classifier, Place};
 pub use code::{Code, Kind};
 pub use frames::{Frame, Interpreter, Sample, Thread, TopFrame};
 pub use locate::Anchors;

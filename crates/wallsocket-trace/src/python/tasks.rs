@@ -42,11 +42,11 @@ pub enum TaskState {
 }
 
 impl Task {
-    /// The innermost frame in the user's own code, else the innermost frame.
+    /// The innermost frame in the user's own code, else of the program that was started, else of all.
     pub fn top_user_frame(&self) -> Option<&Frame> {
-        self.frames
-            .iter()
-            .find(|frame| frame.code.place == Place::User)
+        let of = |place| self.frames.iter().find(|frame| frame.code.place == place);
+        of(Place::User)
+            .or_else(|| of(Place::Program))
             .or_else(|| self.frames.first())
     }
 }

@@ -15,7 +15,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -185,6 +185,8 @@ def inspect(
     interval_s: float = INTERVAL_S,
     on_picture: Callable[[float], None] | None = None,
     children: bool = False,
+    user_code: Sequence[os.PathLike[str]] = (),
+    library: Sequence[os.PathLike[str]] = (),
 ) -> Inspection:
     """Look at running processes and at those at the other ends of their connections.
 
@@ -192,6 +194,7 @@ def inspect(
         target: process number, ``:PORT``, or name of a program or script.
         watch_s: keep looking for so long; by default two pictures are taken.
         interval_s: time between two pictures.
+        user_code, library: files and directories of the user's own code and of library code; see docs/lines.md.
         on_picture: called with the seconds that are left after each picture but the last.
         children: look at the processes that these started as well.
 
@@ -200,7 +203,9 @@ def inspect(
         NotPermitted: this user may not look into it.
 
     """
-    return _Look(target, resolve(target, children=children)).run(watch_s or interval_s, interval_s, on_picture)
+    chosen = list(map(os.fspath, user_code)), list(map(os.fspath, library))
+    look = _Look(target, resolve(target, children=children), chosen)
+    return look.run(watch_s or interval_s, interval_s, on_picture)
 
 
 class _Process:
@@ -258,11 +263,11 @@ class _Process:
                 steady[tid] = at_ns
         self.waits, self.steady_ns = waits, steady
 
-    def find_python(self) -> None:
+    def find_python(self, chosen: tuple[list[str], list[str]]) -> None:
         if self.narrow or self.hidden_calls:
             return
         try:
-            self.interpreter = python.describe(self.pid)
+            self.interpreter = python.describe(self.pid, *chosen)
         except (NotAvailable, NotPermitted, OSError) as error:
             self.python_unknown = str(error)
 
@@ -301,8 +306,9 @@ def _command_line(pid: int) -> tuple[list[str], str | None]:
 class _Look:
     """One inspection."""
 
-    def __init__(self, text: str, target: Target) -> None:
+    def __init__(self, text: str, target: Target, chosen: tuple[list[str], list[str]]) -> None:
         self.text = text
+        self.chosen = chosen  #: the user's own code and library code
         self.target = target
         self.machine = platform.machine()
         self.notes = list(target.notes)
@@ -321,7 +327,7 @@ class _Look:
         self._find_peers()
         self._look()
         for process in self.processes.values():
-            process.find_python()
+            process.find_python(self.chosen)
         while True:
             left_s = (until_ns - time.monotonic_ns()) / 1e9
             wait_s = max(self.pictures[-1].at_ns / 1e9 + interval_s - time.monotonic(), 0)
@@ -534,8 +540,7 @@ class _Look:
         keys = process.keys
         found = []
         for task in tasks:
-            frame = next((one for one in task.frames if one.place == "user"), None)
-            frame = frame or (task.frames[0] if task.frames else None)
+            frame = task.top
             key = keys.get(task.descriptor) if task.descriptor is not None else None
             found.append(
                 Task(
