@@ -717,7 +717,7 @@ def exchange(
     if nodelay:
         story.call("setsockopt", here, a=6, b=1, value=struct.pack("<i", 1))
     info = bytearray(232)
-    info[136:140] = struct.pack("<I", 100)
+    info[144:148] = struct.pack("<I", 100)  # tcpi_notsent_bytes
     for _ in range(times):
         for number in range(writes):
             after = {"tcp_info": bytes(info)} if held and number else {}

@@ -1,39 +1,69 @@
-"""Runs the rules over a recording: one ordered pass, then judgement.
+"""Feeds trackers and asks rules: one ordered pass over the recording, each subject judged once.
 
 :func:`diagnose` does it for a whole recording. :class:`Engine` can also be fed as the events come, so that a trace
-prints a certain finding when it happens. Calls are handled where they returned, a little later than that: the sample
-taken when a call returned is stamped after it.
+prints a certain finding when it can no longer be refuted. Calls are handled where they returned, a little later than
+that: the sample taken when a call returned is stamped after it.
+
+A socket is judged when it has ended and its peer too, and then forgotten; what lives at the end of the recording is
+judged then, like all that is no socket. So memory follows what lives, and each event costs the trackers that asked for it.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..events import Call, Counter, Fact, Mark, Moment, Packet, State
+from ..events import Call, Counter, Fact, Mark, Moment, Packet, Socket, State
 from ..trace.syscalls import names
 from ..trace.verdict import duration
-from .facts import CallFacts, Facts, Tables
-from .finding import CERTAINTIES, SEVERITIES, CannotTell, Diagnosis, Finding, ProcessName, SocketName
-from .rule import Evidence, Rule
+from .call import CallFacts
+from .facts import Facts, Tables
+from .finding import CannotTell, Diagnosis, Finding
+from .ranking import Ranking
+from .rule import Evidence, Healthy, Judgement, Rule
 from .rules import all_rules
+from .sample import Sample
+from .subjects import Connection, Host, Kind, ProcessFacts, SocketFacts, Thread
+from .symptoms import judged
+from .tracker import Tracker
+from .trackers.destinations import Destinations
+from .trackers.lines import Lines
+from .trackers.peers import Peers
+from .trackers.set_up import SetUp
+from .trackers.sockets import Sockets
+from .trackers.symptoms import Symptoms
+from .trackers.waits import Waits
+from .vocabulary import LISTEN
 
 if TYPE_CHECKING:
-    from .facts import SocketFacts
+    from ..trace.wire import Segment
 
 __all__ = ["Engine", "Source", "diagnose"]
 
 Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
+Handler: TypeAlias = Callable[..., None]
 
 #: A sample is taken while its thread stands still at the call's return: within this time of it.
 _SAMPLE_LAG_NS = 20_000_000
-#: Sockets that may be remembered at once; beyond this the closed ones are judged and forgotten.
-_MAX_SOCKETS = 20_000
-#: Proof rows of one finding that are shown; a repeated fault repeats its rows.
-_MAX_PROOF = 12
-#: Cases of one rule that are kept; later ones are only counted.
+#: How long after its end a socket is judged: its last samples and the rows about its end have come by then (the recorder
+#: writes every 250 ms, and the tracer reads counters a few times a second).
+_RETIRE_NS = 1_000_000_000
+#: The same for what is told while a trace runs.
+_TELL_NS = 600_000_000
+#: Samples that are kept until their call comes.
+_EARLY = 10_000
+#: Cases that are kept; later ones of the same rule are only counted.
 _MAX_CASES = 10_000
+
+#: Who knows the subjects of a kind; sockets are known to all.
+_KNOWS: dict[Kind, tuple[type[Tracker], ...]] = {
+    "listener": (SetUp,),
+    "connection": (Peers,),
+    "destination": (Destinations,),
+    "line": (Lines,),
+    "thread": (Waits,),
+}
 
 
 class Source(Tables, Protocol):
@@ -55,6 +85,17 @@ def diagnose(recording: Source, rules: Sequence[Rule] | None = None) -> Diagnosi
     return engine.conclude()
 
 
+class _Plan:
+    """What one system call means: its name, and who wants it."""
+
+    __slots__ = ("entered", "name", "returned")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entered: tuple[Handler, ...] = ()
+        self.returned: tuple[Handler, ...] = ()
+
+
 class Engine:
     """Takes events in order of time and says what the rules find."""
 
@@ -62,118 +103,372 @@ class Engine:
         self.facts = Facts(tables)
         unfit = "no" if self.facts.pictures else "only"
         self.rules: Sequence[Rule] = [rule for rule in (rules or all_rules()) if rule.pictures != unfit]
-        self._names = names(tables.meta.get("machine", ""))
+        self._by_kind: dict[Kind, list[Rule]] = {}
+        for rule in self.rules:
+            self._by_kind.setdefault(rule.subject, []).append(rule)
+        needed = [kind for rule in self.rules for kind in (*rule.needs, *([rule.given] if rule.given else ()))]
+        needed += [kind for subject in self._by_kind for kind in _KNOWS.get(subject, ())]
+        self._hear(self.facts.start([Sockets, Peers, Symptoms, *needed]))
+        # Rules about sockets: those that are always asked, and by the place of the tracker that must keep something.
+        self._asked: dict[Kind, tuple[list[Rule], dict[int, list[Rule]]]] = {}
+        for subject, rules_ in self._by_kind.items():
+            given: dict[int, list[Rule]] = {}
+            for rule in rules_:
+                if rule.given is not None:
+                    given.setdefault(self.facts[rule.given].place, []).append(rule)
+            self._asked[subject] = ([rule for rule in rules_ if rule.given is None], given)
+        self.sockets = self.facts[Sockets]
+        self._peers = self.facts[Peers]
+        # events on their way
         self._open: dict[int, CallFacts] = {}
-        self._early: dict[int, list[State]] = {}  # samples whose call has not come yet
-        self._queue: list[tuple[int, int, int, CallFacts | State | Counter | Fact | Mark | Packet]] = []
+        self._early: dict[int, list[Sample]] = {}  # samples whose call has not come yet
+        self._queue: list[tuple[int, int, int, Any]] = []
         self._number = 0
-        self._cases: dict[int, list[Evidence]] = {}  # by the socket that was judged
-        self._cases_left = _MAX_CASES
+        self._counter_rows = 0
+        # ends of sockets: (when it may be judged, id); and who waits for its peer's end
+        self._due: list[tuple[int, int]] = [
+            (row.ended_ns + _RETIRE_NS, row.id) for row in tables.sockets.values() if row.ended_ns is not None
+        ]
+        heapq.heapify(self._due)
+        # while a trace runs: sockets that ended and were not looked at, and cases of retired ones that were not told
+        self._live = False
+        self._fed_ns = 0
+        self._untold: list[tuple[int, int]] = []
+        self._fresh: list[list[Evidence]] = []
+        # judgements
+        self._cases: list[Evidence] = []
         self._more: dict[str, int] = {}
+        self._healthy: list[Healthy] = []
         self._open_questions: dict[str, CannotTell] = {}
         self._told: set[tuple[str, int | None, int | None]] = set()
+
+    def _hear(self, trackers: list[Tracker]) -> None:
+        """Make the tables of handlers."""
+        known = names(self.facts.tables.meta.get("machine", ""))
+        self._entered: dict[str, list[Handler]] = {}
+        self._returned: dict[str, list[Handler]] = {}
+        self._every: dict[str, list[tuple[tuple[str, ...], Handler]]] = {"entered": [], "returned": []}
+        hooks: dict[str, list[Handler]] = {}
+        for tracker in trackers:
+            for kind, wanted, method in tracker.wishes:
+                handler = getattr(tracker, method)
+                if kind in self._every:
+                    self._every[kind].append((wanted, handler))
+                else:
+                    hooks.setdefault(kind, []).append(handler)
+        self._plans = {number: self._plan(name) for number, name in known.items()}
+        self._failed = tuple(hooks.get("failed", ()))
+        self._samples = tuple(hooks.get("sample", ()))
+        self._packets = tuple(hooks.get("packet", ()))
+        self._counters = tuple(hooks.get("counter", ()))
+        self._facts = tuple(hooks.get("fact", ()))
+        self._marks = tuple(hooks.get("mark", ()))
+        self._retiring = tuple(hooks.get("retire", ()))
+        self.facts[Sockets].meeting = tuple(hooks.get("met", ()))
+        self._ending = tuple(hooks.get("end", ()))
+
+    def _plan(self, name: str) -> _Plan:
+        plan = _Plan(name)
+        for kind in ("entered", "returned"):
+            wanted = [handler for names_, handler in self._every[kind] if not names_ or name in names_]
+            setattr(plan, kind, tuple(wanted))
+        return plan
 
     # -- events
 
     def feed(self, events: Iterable[Event]) -> None:
         """Take the next events, in order of time (calls by entry or by return; a call may come again when it ends)."""
+        queue, settle = self._queue, self._settle
+        push = heapq.heappush
+        at_ns = self._fed_ns
         for event in events:
-            if isinstance(event, Call):
+            if type(event) is Call:
                 self._call(event)
-                self._settle(event.entry_ns)
+                at_ns = event.entry_ns
             else:
-                if isinstance(event, State) and event.call is not None:
-                    self._attach(event)
-                self._push(event.at_ns, 1, event)
-                self._settle(event.at_ns)
-            if len(self.facts.sockets) > _MAX_SOCKETS:
-                self._retire()
+                at_ns = event.at_ns  # type: ignore[union-attr]
+                item: Any = event
+                if type(event) is State:
+                    item = (event.socket, Sample(event))
+                    if event.call is not None:
+                        self._attach(event.call, item[1])
+                self._number += 1
+                push(queue, (at_ns, 1, self._number, item))
+            if queue and queue[0][0] + _SAMPLE_LAG_NS <= at_ns:
+                settle(at_ns)
+        self._fed_ns = max(self._fed_ns, at_ns)
 
     def flush(self) -> None:
         """Handle what waits for later samples: no more will come, or the moment has to be judged now."""
         self._settle(None)
 
-    def _push(self, at_ns: int, rank: int, item: CallFacts | State | Counter | Fact | Mark | Packet) -> None:
-        self._number += 1
-        heapq.heappush(self._queue, (at_ns, rank, self._number, item))
+    def learn(self, rows: Iterable[Socket]) -> None:
+        """Take rows of sockets that have come or changed while a trace runs."""
+        self._live = True
+        for row in rows:
+            socket = self.sockets.get(row.id)
+            if socket is not None:
+                self._learn(socket, row)
+            if row.ended_ns is not None:
+                heapq.heappush(self._due, (row.ended_ns + _RETIRE_NS, row.id))
+                heapq.heappush(self._untold, (row.ended_ns + _TELL_NS, row.id))
+
+    def _learn(self, socket: SocketFacts, row: Socket | None) -> None:
+        if row is not None and row is not socket.row:
+            self.sockets.learn(socket, row)
+            for tell in self.sockets.meeting:
+                tell(socket)
 
     def _call(self, call: Call) -> None:
         known = self._open.get(call.id)
+        took = call.took_ns
         if known is None:
-            known = self._open[call.id] = CallFacts(call, self._names.get(call.number, f"syscall {call.number}"))
+            plan = self._plans.get(call.number)
+            if plan is None:
+                plan = self._plans[call.number] = self._plan(f"syscall {call.number}")
+            known = self._open[call.id] = CallFacts(call, plan.name)
             if self._early:
-                for state in self._early.pop(call.id, ()):
-                    self._attach(state)
-            if call.took_ns is None or call.took_ns > _SAMPLE_LAG_NS:
+                for sample in self._early.pop(call.id, ()):
+                    self._attach(call.id, sample)
+            if took is None or took > _SAMPLE_LAG_NS:
                 # While others happen it waits; of a short call the end says all.
                 known.begun = True
-                self._push(call.entry_ns, 0, known)
+                self._number += 1
+                heapq.heappush(self._queue, (call.entry_ns, 0, self._number, known))
         elif known.call.took_ns is not None:
             return
         known.call = call
-        if call.took_ns is not None:
-            self._push(call.entry_ns + call.took_ns, 2, known)
+        if took is not None:
+            self._number += 1
+            heapq.heappush(self._queue, (call.entry_ns + took, 2, self._number, known))
 
-    def _attach(self, state: State) -> None:
-        assert state.call is not None
-        known = self._open.get(state.call)
+    def _attach(self, call: int, sample: Sample) -> None:
+        known = self._open.get(call)
         if known is None:
-            if len(self._early) < 10_000:
-                self._early.setdefault(state.call, []).append(state)
-        elif state.moment == Moment.ENTRY:
-            known.entry = state
-        elif state.moment == Moment.EXIT:
-            known.exit = state
+            if len(self._early) < _EARLY:
+                self._early.setdefault(call, []).append(sample)
+        elif sample.moment == Moment.ENTRY:
+            known.entry = sample
+        elif sample.moment == Moment.EXIT:
+            known.exit = sample
 
     def _settle(self, now_ns: int | None) -> None:
-        queue, facts = self._queue, self.facts
+        """Handle the events that no earlier one can precede any more."""
+        queue, facts, due = self._queue, self.facts, self._due
+        pop = heapq.heappop
         while queue and (now_ns is None or queue[0][0] + _SAMPLE_LAG_NS <= now_ns):
-            _, rank, _, item = heapq.heappop(queue)
-            if isinstance(item, CallFacts):
-                if rank == 0 or not item.begun:
-                    facts.begin(item)
-                if rank == 2:
-                    facts.end(item)
-                    self._open.pop(item.call.id, None)
-            elif isinstance(item, State):
-                facts.see_state(item)
-            elif isinstance(item, Counter):
-                facts.see_counter(item)
-            elif isinstance(item, Fact):
-                facts.see_fact(item)
-            elif isinstance(item, Mark):
-                facts.see_mark(item)
+            at_ns, rank, _, item = pop(queue)
+            if at_ns > facts.now_ns:
+                facts.now_ns = at_ns
+                if due and due[0][0] <= at_ns:
+                    self._retire(at_ns)
+            if rank == 2:
+                if not item.begun:
+                    self._begin(item)
+                self._end(item)
+            elif rank == 0:
+                self._begin(item)
             else:
-                facts.see_packet(item)
+                self._see(item)
         if now_ns is None:
             self._early.clear()
 
-    def _retire(self) -> None:
-        """Judge and forget the sockets that were closed first, so that memory does not grow with the recording."""
-        facts = self.facts
-        closed = [
-            number
-            for number, socket in facts.sockets.items()
-            if facts.ended_ns(socket) is not None
-            and (facts.ended_ns(socket) or 0) + 1_000_000_000 < facts.now_ns
-            and not socket.waiting
-        ]
-        self._judge(facts.touched)
-        facts.retire(closed[: max(_MAX_SOCKETS // 2, 1)])
+    def _begin(self, call: CallFacts) -> None:
+        row = call.call
+        if row.socket is not None:
+            socket = call.socket = self.sockets.met(row.socket, row.process)
+            if socket is not None:
+                last = socket.last
+                call.before = last if last is None or last.at_ns <= row.entry_ns else socket.earlier
+        for handler in self._plans[row.number].entered:
+            handler(call)
+
+    def _end(self, call: CallFacts) -> None:
+        row = call.call
+        self._open.pop(row.id, None)
+        call.returned(row)
+        if row.made is not None and call.succeeded:
+            made = self.sockets.met(row.made, row.process)
+            if made is not None:
+                made.seen_ns = call.end_ns
+        socket = call.socket
+        if socket is not None:
+            if socket.retired:
+                call.socket = None
+            else:
+                self.sockets.touched.add(socket.id)
+                socket.seen_ns = self.facts.now_ns
+        for handler in self._plans[row.number].returned:
+            handler(call)
+        if call.errno is not None:
+            for handler in self._failed:
+                handler(call)
+
+    def _see(self, item: Any) -> None:
+        if type(item) is tuple:
+            self._see_sample(*item)
+        elif type(item) is Packet:
+            segment: Segment | None = None
+            if self._packets:
+                from ..trace.wire import segment as decode
+
+                segment = decode(item)
+            for handler in self._packets:
+                handler(item, segment)
+        elif type(item) is Counter:
+            self._counter_rows += 1
+            for handler in self._counters:
+                handler(item, self._counter_rows)
+        elif type(item) is Fact:
+            for handler in self._facts:
+                handler(item)
+        elif type(item) is Mark:
+            for handler in self._marks:
+                handler(item)
+
+    def _see_sample(self, id: int, sample: Sample) -> None:
+        sockets = self.sockets
+        socket = sockets.alive.get(id)
+        if socket is None:
+            row = self.facts.tables.sockets.get(id)
+            socket = sockets.met(id, row.process if row is not None else 0)
+            if socket is None:
+                return
+        else:
+            sockets.touched.add(id)
+        state = sample.row
+        if state.local is not None or state.remote is not None:
+            sockets.learn_ends(socket, state.local, state.remote)
+        for handler in self._samples:
+            handler(socket, sample)
+        if sample.moment != Moment.DESTROYED:
+            socket.earlier, socket.last = socket.last, sample
+            if sample.at_ns > socket.seen_ns:
+                socket.seen_ns = sample.at_ns
+
+    # -- the end of sockets
+
+    def _retire(self, now_ns: int) -> None:
+        """Judge and forget the sockets that ended, and whose peers did, so that memory does not grow."""
+        due = self._due
+        while due and due[0][0] <= now_ns:
+            _, number = heapq.heappop(due)
+            socket = self.sockets.get(number)
+            if socket is None:
+                continue
+            peer = self._peers.of(socket)
+            if peer is not None and (peer.ended_ns is None or peer.ended_ns + _RETIRE_NS > now_ns):
+                # Its peer's end brings it back.
+                continue
+            ends = [socket] if peer is None else [socket, peer]
+            before = len(self._cases)
+            self._judge_sockets(ends)
+            if self._live:
+                self._fresh.append([case for case in self._cases[before:] if case.rule.live])
+            for one in ends:
+                for handler in self._retiring:
+                    handler(one)
+                self.sockets.retire(one)
 
     # -- judgement
 
+    def _judge_sockets(self, ends: Sequence[SocketFacts]) -> None:
+        for socket in ends:
+            self._ask("socket", socket, socket)
+        listening = self._by_kind.get("listener")
+        if listening:
+            for socket in ends:
+                last = socket.last
+                if self.facts[SetUp].of(socket).listen is not None or (last is not None and last.state == LISTEN):
+                    self._ask("listener", socket, socket)
+        if "connection" in self._by_kind:
+            accepted = [socket for socket in ends if socket.origin == "accept"]
+            one = accepted[0] if accepted else ends[0]
+            pair = Connection(one, next((socket for socket in ends if socket is not one), None))
+            self._ask("connection", pair, *pair.ends)
+
+    def _judge_living(self) -> None:
+        """Everything that is still there at the end of the recording."""
+        facts = self.facts
+        pairs = "connection" in self._by_kind
+        for socket in list(self.sockets.those(self.sockets.alive)):
+            self._ask("socket", socket, socket)
+            listening = self._by_kind.get("listener")
+            last = socket.last
+            if listening and (facts[SetUp].of(socket).listen or (last is not None and last.state == LISTEN)):
+                self._ask("listener", socket, socket)
+            if pairs:
+                peer = self._peers.of(socket)
+                if peer is None or (socket.origin == "accept", -socket.id) > (peer.origin == "accept", -peer.id):
+                    pair = Connection(socket, peer)
+                    self._ask("connection", pair, *pair.ends)
+        for kind, subjects in self._others():
+            for subject in subjects:
+                self._ask(kind, subject)
+
+    def _others(self) -> Iterator[tuple[Kind, Iterable[Any]]]:
+        facts = self.facts
+        if "destination" in self._by_kind:
+            yield "destination", list(facts[Destinations].all)
+        if "line" in self._by_kind:
+            yield "line", list(facts[Lines].all)
+        if "thread" in self._by_kind:
+            threads = facts[Waits].threads
+            yield "thread", [Thread(process, tid) for process in sorted(threads) for tid in sorted(threads[process])]
+        if "process" in self._by_kind:
+            yield "process", [ProcessFacts(row.id, row.pid) for row in facts.tables.processes.values()]
+        if "host" in self._by_kind:
+            yield "host", [Host()]
+
+    def _ask(self, kind: Kind, subject: Any, *sockets: SocketFacts) -> None:
+        """Ask the rules about a subject; ``sockets``: those that it consists of."""
+        asked = self._asked.get(kind)
+        if asked is None:
+            return
+        always, given = asked
+        for rule in always:
+            self._take(rule, rule.judge(self.facts, subject))
+        if given:
+            places = sockets[0].kept.keys() if len(sockets) == 1 else {place for one in sockets for place in one.kept}
+            for place in places:
+                for rule in given.get(place, ()):
+                    self._take(rule, rule.judge(self.facts, subject))
+
+    def _take(self, rule: Rule, results: Iterable[Judgement]) -> None:
+        for result in results:
+            if type(result) is Evidence:
+                if len(self._cases) < _MAX_CASES:
+                    self._cases.append(result)
+                else:
+                    self._more[rule.id] = self._more.get(rule.id, 0) + 1
+            elif type(result) is CannotTell:
+                self._open_questions.setdefault(result.rule, result)
+            elif type(result) is Healthy and len(self._healthy) < _MAX_CASES:
+                self._healthy.append(result)
+
     def news(self) -> list[Finding]:
-        """Certain findings that were not told before; cheap when nothing happened."""
-        touched = set(self.facts.touched)
-        self.facts.relearn(touched)
-        self._judge(touched)
+        """Certain findings that can no longer be refuted and were not told before; cheap when nothing happened."""
+        found = [case for cases in self._fresh for case in Ranking(self.facts, cases, {}).standing()]
+        self._fresh.clear()
+        untold = self._untold
+        now_ns = self._fed_ns - _SAMPLE_LAG_NS
+        while untold and untold[0][0] <= now_ns:
+            _, number = heapq.heappop(untold)
+            socket = self.sockets.get(number)
+            if socket is None:
+                continue
+            cases = []
+            for rule in self._by_kind.get("socket", ()):
+                if rule.live:
+                    cases += [one for one in rule.judge(self.facts, socket) if type(one) is Evidence]
+            found += Ranking(self.facts, cases, {}).standing()
         fresh = []
-        for evidence in self._standing():
+        for evidence in found:
             key = (evidence.rule.id, evidence.socket, evidence.call.id if evidence.call is not None else None)
-            if evidence.certainty == "certain" and key not in self._told:
+            told = key in self._told or self._missing(evidence.rule) is not None
+            if evidence.certainty == "certain" and not told:
                 self._told.add(key)
-                fresh.append(self._finding(evidence, 1, None, len(self._told)))
+                fresh.append(Ranking(self.facts, [], {}).finding(evidence, 1, None, len(self._told)))
         return fresh
 
     def conclude(self) -> Diagnosis:
@@ -181,29 +476,36 @@ class Engine:
         self.flush()
         facts = self.facts
         facts.final = True
-        facts.relearn(facts.sockets)
-        ended = facts.tables.meta.get("ended_ns", "")
-        if ended.isdecimal():
+        for socket in self.sockets.alive.values():
+            self._learn(socket, facts.tables.sockets.get(socket.id))
+        meta = facts.tables.meta
+        ended = meta.get("ended_ns", "")
+        if ended.isdecimal() and len(ended) < 19:
             # Sockets may have been looked at later, when calls were no longer followed: no call waited until then.
             facts.now_ns = int(ended)
-        missing = self._missing()
-        able = [rule for rule in self.rules if rule.id not in missing]
-        self._judge(set(facts.sockets), able)
-        findings = self._ranked(self._standing())
+        for handler in self._ending:
+            handler()
+        self._judge_living()
+        missing = {rule.id: gone for rule in self.rules if (gone := self._missing(rule)) is not None}
+        cases = [case for case in self._cases if case.rule.id not in missing]
+        ranking = Ranking(facts, cases, self._more)
+        symptoms, not_judged, findings = ranking.ranked(facts[Symptoms], self._healthy, judged)
         found = {finding.rule for finding in findings}
         questions = {**self._open_questions, **missing}
         # A question that another case answered is not open, and a superseded rule has been checked.
         cannot_tell = [questions[rule.id] for rule in self.rules if rule.id in questions and rule.id not in found]
         silent = {question.rule for question in cannot_tell}
-        lost = facts.tables.meta.get("lost", "0")
+        lost = meta.get("lost", "0")
         return Diagnosis(
             tuple(findings),
             tuple(rule.id for rule in self.rules if rule.id not in silent),
             tuple(cannot_tell),
-            int(lost) if lost.isdecimal() else 0,
+            int(lost) if lost.isdecimal() and len(lost) < 19 else 0,
             facts.status(),
-            "ended_ns" in facts.tables.meta,
+            "ended_ns" in meta,
             self._failure(),
+            tuple(symptoms),
+            tuple(not_judged),
         )
 
     def _failure(self) -> str | None:
@@ -211,130 +513,9 @@ class Engine:
         reason = self.facts.tables.meta.get("failure")
         return None if reason is None else f"cut off at {duration(self.facts.now_ns)}: {reason}"
 
-    def _missing(self) -> dict[str, CannotTell]:
-        found = {}
-        for rule in self.rules:
-            for layer in rule.layers:
-                reason = self.facts.layer(layer)
-                if reason is not None and not (layer == "calls" and self.facts.pictures):
-                    found[rule.id] = CannotTell(rule.id, layer, reason)
-        return found
-
-    def _judge(self, numbers: Iterable[int], rules: Sequence[Rule] | None = None) -> None:
-        """Ask every rule about some sockets; what was said of them before is forgotten."""
-        facts = self.facts
-        for number in sorted(numbers):
-            socket = facts.sockets.get(number)
-            if socket is None:
-                continue
-            self._cases_left += len(self._cases.pop(number, ()))
-            cases = []
-            for rule in self.rules if rules is None else rules:
-                for result in rule.evaluate(facts, socket):
-                    if isinstance(result, CannotTell):
-                        self._open_questions.setdefault(result.rule, result)
-                    elif self._cases_left > 0:
-                        self._cases_left -= 1
-                        cases.append(result)
-                    else:
-                        self._more[rule.id] = self._more.get(rule.id, 0) + 1
-            if cases:
-                self._cases[number] = cases
-        facts.touched.clear()
-
-    def _standing(self) -> list[Evidence]:
-        """The cases that no more specific rule explains."""
-        cases = [case for found in self._cases.values() for case in found]
-        covered: dict[str, set[int]] = {}
-        for case in cases:
-            for rule in case.rule.supersedes:
-                covered.setdefault(rule, set()).update(case.subjects)
-        return [case for case in cases if case.socket is None or case.socket not in covered.get(case.rule.id, ())]
-
-    def _ranked(self, cases: list[Evidence]) -> list[Finding]:
-        groups = self._grouped(cases)
-        cause_of = {id(group[0]): _cause(group[0], [other[0] for other in groups]) for group in groups}
-        ordered: list[tuple[list[Evidence], Evidence | None]] = []
-        roots = [group for group in groups if cause_of[id(group[0])] is None]
-        placed: set[int] = set()
-
-        def place(group: list[Evidence]) -> None:
-            if id(group) in placed:
-                return
-            placed.add(id(group))
-            ordered.append((group, cause_of[id(group[0])]))
-            effects = [other for other in groups if cause_of[id(other[0])] is group[0]]
-            for effect in sorted(effects, key=_weight):
-                place(effect)
-
-        for root in sorted(roots, key=_weight):
-            place(root)
-        return [
-            self._finding(group[0], len(group) + (self._more.get(group[0].rule.id, 0)), cause, rank)
-            for rank, (group, cause) in enumerate(ordered, 1)
-        ]
-
-    def _grouped(self, cases: list[Evidence]) -> list[list[Evidence]]:
-        """Cases of one rule at one line are one finding; the first case speaks for them."""
-        groups: dict[tuple[object, ...], list[Evidence]] = {}
-        for evidence in sorted(cases, key=lambda case: (CERTAINTIES.index(case.certainty), case.at_ns)):
-            source = self.facts.source(evidence.call)
-            if source is not None and source.file is not None:
-                key: tuple[object, ...] = (evidence.rule.id, source.file, source.line)
-            else:
-                key = (evidence.rule.id, evidence.process, evidence.title)
-            groups.setdefault(key, []).append(evidence)
-        for group in groups.values():
-            for other in group[1:]:
-                group[0].subjects |= other.subjects
-        return list(groups.values())
-
-    def _finding(self, evidence: Evidence, count: int, cause: Evidence | None, rank: int) -> Finding:
-        facts = self.facts
-        rule = evidence.rule
-        source = facts.source(evidence.call)
-        pid = facts.pid(evidence.process)
-        socket = facts.sockets.get(evidence.socket) if evidence.socket is not None else None
-        why = evidence.why
-        if count > 1:
-            why += f" The same at {count - 1} other time{'s' if count > 2 else ''} in this recording."
-        return Finding(
-            rule.id,
-            rule.covers,
-            evidence.severity,
-            evidence.certainty,
-            evidence.title,
-            why,
-            evidence.fix,
-            cause.rule.id if cause is not None else None,
-            ProcessName(pid, facts.command(evidence.process)) if pid is not None else None,
-            _socket_name(evidence.socket, socket),
-            source.file if source is not None else None,
-            source.line if source is not None else None,
-            tuple(evidence.proof[:_MAX_PROOF]),
-            rank,
-        )
-
-
-def _socket_name(number: int | None, socket: SocketFacts | None) -> SocketName | None:
-    if number is None:
+    def _missing(self, rule: Rule) -> CannotTell | None:
+        for layer in rule.layers:
+            reason = self.facts.layer(layer)
+            if reason is not None and not (layer == "calls" and self.facts.pictures):
+                return CannotTell(rule.id, layer, reason)
         return None
-    if socket is None:
-        return SocketName(number, None, None)
-    remote = socket.remote if socket.remote is not None and socket.remote.port else None
-    return SocketName(number, str(socket.local) if socket.local else None, str(remote) if remote else None)
-
-
-def _cause(effect: Evidence, cases: Iterable[Evidence]) -> Evidence | None:
-    """The case that this one follows from: its rule says so and they share a connection."""
-    causes: Iterator[Evidence] = (
-        case
-        for case in cases
-        if case is not effect and effect.rule.id in case.rule.effects and case.subjects & effect.subjects
-    )
-    return min(causes, key=lambda case: (CERTAINTIES.index(case.certainty), case.at_ns), default=None)
-
-
-def _weight(group: list[Evidence]) -> tuple[int, int, int]:
-    case = group[0]
-    return (CERTAINTIES.index(case.certainty), SEVERITIES.index(case.severity), case.at_ns)

@@ -9,7 +9,19 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["CERTAINTIES", "SEVERITIES", "CannotTell", "Certainty", "Diagnosis", "Finding", "Layer", "Proof", "Severity"]
+__all__ = [
+    "CERTAINTIES",
+    "SEVERITIES",
+    "CannotTell",
+    "Certainty",
+    "Diagnosis",
+    "Finding",
+    "Layer",
+    "NotJudged",
+    "Proof",
+    "Severity",
+    "Symptom",
+]
 
 Severity = Literal["error", "warning", "note"]
 Certainty = Literal["certain", "strong", "hint"]
@@ -75,8 +87,30 @@ class CannotTell(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Symptom(msgspec.Struct, frozen=True):
+    """What a person would notice, and what became of it."""
+
+    kind: str  #: 'failed call'
+    call: str  #: name of the call
+    errno: str  #: name of the error
+    count: int  #: at one line of one process
+    first: int  #: row of the first one in the table of calls
+    explained_by: str | None  #: rule of the finding that explains it
+    healthy: str | None  #: why it is no fault
+
+
+class NotJudged(msgspec.Struct, frozen=True):
+    """Failed calls that no finding explains and no rule declares healthy."""
+
+    call: str
+    errno: str
+    count: int
+    first: int  #: row of the first one in the table of calls
+    rows: tuple[int, ...]  #: numbers of docs/causes.md that may be behind it
+
+
 class Counts(msgspec.Struct, frozen=True):
-    """How many findings of each severity, and how the target ended."""
+    """How many findings of each severity, how the target ended, and what was noticed."""
 
     error: int
     warning: int
@@ -84,6 +118,8 @@ class Counts(msgspec.Struct, frozen=True):
     target_status: int | None  #: 0–255, 128 + signal; ``None``: unknown or still running
     complete: bool  #: the recording has a regular end
     failure: str | None = None  #: why the recorder could not write on, and when
+    symptoms: tuple[Symptom, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -105,6 +141,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     target_status: int | None
     complete: bool = True
     failure: str | None = None
+    symptoms: tuple[Symptom, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
 
     def summary(self) -> Summary:
         """The summary object that ends ``--json``."""
@@ -112,7 +150,16 @@ class Diagnosis(msgspec.Struct, frozen=True):
         for finding in self.findings:
             counts[finding.severity] += 1
         return Summary(
-            Counts(counts["error"], counts["warning"], counts["note"], self.target_status, self.complete, self.failure),
+            Counts(
+                counts["error"],
+                counts["warning"],
+                counts["note"],
+                self.target_status,
+                self.complete,
+                self.failure,
+                self.symptoms,
+                self.not_judged,
+            ),
             self.checked,
             self.cannot_tell,
             self.lost,

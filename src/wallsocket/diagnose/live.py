@@ -1,4 +1,4 @@
-"""Findings while a trace runs: certain ones, told once, as soon as they are certain."""
+"""Findings while a trace runs: certain ones, told once, as soon as nothing can refute them."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ class Watcher:
         for table, (kind, held) in self._held.items():
             for row in rows.get(table, ()):
                 held[row[0]] = kind(*row)
+            if kind is Socket:
+                self._engine.learn(held[row[0]] for row in rows.get(table, ()))
         for row in rows.get("meta", ()):
             self._tables.meta[row[0]] = row[1]
         events: list[Event] = [kind(*row) for table, kind in self._kinds.items() for row in rows.get(table, ())]

@@ -1,29 +1,34 @@
 """What a rule is.
 
-A rule recognises one cause. It reads the fact tables (:mod:`.facts`), never the recording; it yields an
-:class:`Evidence` only when its whole proof is present, and a :class:`~.finding.CannotTell` when a candidate was there
-but a part of the proof was not recorded.
+A rule recognises one cause. It says what it is about (:attr:`Rule.subject`) and which trackers it reads
+(:attr:`Rule.needs`), and is asked once about each subject of that kind. It reads facts, never the recording; it yields an
+:class:`Evidence` only when its whole proof is present, a :class:`~.finding.CannotTell` when a candidate was there
+but a part of the proof was not recorded, and :class:`Healthy` for failed calls that are as they should be.
 
 Rules here must not:
 
 - import another rule: what two rules need is a fact;
+- walk over all sockets: an index is a tracker;
+- read bytes: what a structure of the kernel says is a fact with a type;
 - speak of intent: the sentence says what the program and the kernel did;
 - state as certain what a second explanation would fit as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .finding import CannotTell, Certainty, Layer, Proof, Severity
 
 if TYPE_CHECKING:
     from ..events import Call
-    from .facts import Facts, SocketFacts
+    from .facts import Facts
+    from .subjects import Kind
+    from .tracker import SocketTracker, Tracker
 
-__all__ = ["Evidence", "Rule"]
+__all__ = ["Evidence", "Healthy", "Judgement", "Rule"]
 
 
 @dataclass(slots=True)
@@ -42,12 +47,26 @@ class Evidence:
     title: str = ""  #: replaces the rule's title where the case can be named more exactly
     fix: str = ""
     subjects: frozenset[int] = field(default_factory=frozenset)  #: sockets it concerns, peers included
+    calls: Iterable[int] = ()  #: ids of failed or waiting calls that it explains, beside those in `proof`
+    count: int = 1  #: how many times the same happened
+    lost_ns: int | None = None  #: a finding about time: how long the wait was that it explains
 
     def __post_init__(self) -> None:
         self.title = self.title or self.rule.title
         self.fix = self.fix or self.rule.fix
         if self.socket is not None:
             self.subjects |= {self.socket}
+
+
+@dataclass(slots=True)
+class Healthy:
+    """Failed calls that are no fault, and why."""
+
+    calls: Iterable[int]  #: ids
+    reason: str
+
+
+Judgement = Evidence | CannotTell | Healthy
 
 
 class Rule:
@@ -64,12 +83,19 @@ class Rule:
     proof: ClassVar[str]  #: what must be in the recording
     fix: ClassVar[str]
     disproof: ClassVar[str]  #: what would show that the finding is wrong
+    subject: ClassVar[Kind] = "socket"  #: what it is asked about
+    needs: ClassVar[tuple[type[Tracker], ...]] = ()  #: the trackers that it reads
+    given: ClassVar[type[SocketTracker[Any]] | None] = (
+        None  #: asked only of sockets of which this tracker keeps something
+    )
     pictures: ClassVar[Literal["no", "also", "only"]] = "no"  #: whether `inspect` can prove it, or only `inspect` can
+    live: ClassVar[bool] = False  #: once its socket has ended nothing can refute it: told while the trace runs
     supersedes: ClassVar[tuple[str, ...]] = ()  #: more general rules that stay silent about the same socket
     effects: ClassVar[tuple[str, ...]] = ()  #: rules whose finding on the same connection follows from this one
+    explains: ClassVar[tuple[int, ...]] = ()  #: errnos of later failed calls on the same sockets that follow from it
 
-    def evaluate(self, facts: Facts, socket: SocketFacts) -> Iterator[Evidence | CannotTell]:
-        """Yield a finding for each case about ``socket`` whose whole proof is in ``facts``."""
+    def judge(self, facts: Facts, subject: Any) -> Iterator[Judgement]:
+        """Yield a finding for each case about ``subject`` whose whole proof is in ``facts``."""
         raise NotImplementedError
 
     def cannot_tell(self, missing: str, reason: str) -> CannotTell:

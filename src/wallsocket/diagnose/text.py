@@ -152,7 +152,10 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     text = f"{len(diagnosis.checked)} rules checked, {open_questions} could not be checked"
     if missing:
         text += f" ({', '.join(f'{layer} {count}' for layer, count in missing.most_common())})"
-    text += f"{';' if not diagnosis.findings else ','} {diagnosis.lost} events lost"
+    not_judged = sum(one.count for one in diagnosis.not_judged)
+    if not_judged:
+        text += f"; {not_judged} failed call{'s' if not_judged > 1 else ''} not judged"
+    text += f"{';' if not diagnosis.findings or not_judged else ','} {diagnosis.lost} events lost"
     if diagnosis.failure is not None:
         events = f"{diagnosis.lost} event{'s are' if diagnosis.lost != 1 else ' is'} missing"
         text = (
@@ -165,6 +168,11 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     if not diagnosis.complete and diagnosis.failure is None:
         text += "; the recording was cut off"
     lines = wrap(text.split(" "), width)
+    for one in diagnosis.not_judged:
+        calls = f"{one.count} call{'s' if one.count > 1 else ''} of {one.call}"
+        rows = f" (perhaps {', '.join(f'#{row}' for row in one.rows)})" if one.rows else ""
+        said = f"not judged: {calls} failed with {one.errno}{rows}; the first is call {one.first}"
+        lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
     # Of a recording that is cut off one sentence says it of all.
     for question in diagnosis.cannot_tell if diagnosis.failure is None else ():
         said = f"cannot tell without {question.missing}: {question.rule} ({escape(question.reason)})"

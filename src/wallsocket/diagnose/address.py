@@ -1,0 +1,108 @@
+"""Addresses as rules compare them: a host and a port, or the name of a Unix socket.
+
+The bytes are read by the one decoder, ``wallsocket.kernel.address``; here stands only what two addresses are to each
+other: which listener gets what is sent where.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import NamedTuple
+
+from ..kernel.address import Address as KernelAddress
+from .vocabulary import AF_INET, AF_INET6, AF_UNIX
+
+__all__ = ["Address", "address_of", "swapped"]
+
+
+class Address(NamedTuple):
+    """Where a socket is: a host and a port, or a path with port 0. IPv4 written as IPv6 (``::ffff:…``) is IPv4."""
+
+    host: str
+    port: int
+    family: int = AF_INET
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether it stands for every address."""
+        return self.host in ("0.0.0.0", "::")  # noqa: S104 (recognised, not bound)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this host can reach it."""
+        return self.host.startswith("127.") or self.host == "::1"
+
+    def __str__(self) -> str:
+        if self.family == AF_UNIX:
+            return f"unix:{self.host}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: object) -> Address | None:
+        """Read ``host:port`` as recordings hold it; ``None`` for anything else."""
+        if not isinstance(text, str):
+            return None
+        host, _, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]").split("%")[0]
+        if host == "*":
+            host = "0.0.0.0"  # noqa: S104
+        if not port.isdecimal() or len(port) > 5:
+            return None
+        return _internet(host, int(port))
+
+    @classmethod
+    def of(cls, address: bytes, port: int) -> Address | None:
+        """From the 16 bytes of an IPv6 address and a port."""
+        return _internet(str(ipaddress.IPv6Address(address)), port) if len(address) == 16 else None
+
+    def covers(self, other: Address, *, only_inet6: bool = False) -> bool:
+        """Whether a socket bound here gets what is sent to ``other``.
+
+        Args:
+            other: the destination.
+            only_inet6: IPV6_V6ONLY of the bound socket: then ``::`` does not take IPv4.
+
+        """
+        if self.port != other.port:
+            return False
+        if self.host == other.host:
+            return True
+        if self.host == "::":
+            return not (only_inet6 and other.family == AF_INET)
+        return self.host == "0.0.0.0" and other.family == AF_INET  # noqa: S104
+
+    def clashes(self, other: Address) -> bool:
+        """Whether two sockets of one protocol cannot both have these addresses."""
+        return self.port == other.port and (self.host == other.host or self.wildcard or other.wildcard)
+
+
+@lru_cache(4096)
+def _internet(host: str, port: int) -> Address | None:
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if parsed.version == 6 and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return Address(str(parsed), port, AF_INET if parsed.version == 4 else AF_INET6)
+
+
+@lru_cache(16_384)
+def address_of(raw: bytes | None) -> Address | None:
+    """Read a ``struct sockaddr`` of the Internet or Unix families; ``None`` for others and for cut ones."""
+    if raw is None:
+        return None
+    decoded = KernelAddress.decode(raw)
+    if decoded.family == AF_UNIX:
+        if decoded.abstract_name is not None:
+            return Address("@" + decoded.abstract_name.decode("utf-8", "backslashreplace"), 0, AF_UNIX)
+        return Address(decoded.path.decode("utf-8", "backslashreplace"), 0, AF_UNIX) if decoded.path else None
+    if decoded.host is None or decoded.port is None:
+        return None
+    return _internet(decoded.host.partition("%")[0], decoded.port)
+
+
+def swapped(port: int) -> int:
+    """A port with its two bytes exchanged."""
+    return (port & 0xFF) << 8 | port >> 8

@@ -1,0 +1,177 @@
+"""Each end waits for the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..finding import Proof
+from ..rule import Evidence, Judgement, Rule
+from ..sample import Sample
+from ..subjects import Connection, SocketFacts
+from ..trackers.options import Options
+from ..trackers.waits import LONG_WAIT_NS, Waits, while_waiting
+from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS, SO_RCVTIMEO, SO_SNDTIMEO, WRITES
+
+__all__ = ["BothWait"]
+
+
+class BothWait(Rule):
+    """Each end waits for the other."""
+
+    id = "both-wait"
+    title = "both ends wait for the other"
+    covers = (43, 44)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls", "kernel")
+    sentence = (
+        "When both programs wait in recv and nothing is on the way, or both in send and neither reads, no event can "
+        "wake either of them: a deadlock over the network."
+    )
+    symptoms = ("program hangs", "deadlock", "both client and server block", "stuck in recv", "stuck in send")
+    proof = (
+        "Both ends of one connection are traced; each is inside a call without time limit for at least a second, both "
+        "in recv with empty queues or both in send with unread data at both ends. Certain when each process has one "
+        "thread and the sockets say that they have no time limit."
+    )
+    fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
+    disproof = "Another thread or a signal lets one of them go on."
+    pictures = "also"
+    supersedes = ("silent-peer",)
+    subject = "connection"
+    needs = (Options, Waits)
+    given = Waits
+
+    def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
+        if not subject.one.stream:
+            return
+        for kind, option in ((READS, SO_RCVTIMEO), (WRITES, SO_SNDTIMEO)):
+            if subject.other is None:
+                yield from self._alone(facts, subject.one, kind, option)
+            else:
+                yield from self._pair(facts, subject.one, subject.other, kind, option)
+
+    def _alone(self, facts: Facts, socket: SocketFacts, kind: frozenset[str], option: int) -> Iterator[Judgement]:
+        if facts[Options].limited(socket, option) or socket.remote is None or not facts.final:
+            return
+        waiting = [wait for wait in facts[Waits].unlimited(socket, kind) if wait.unfinished]
+        if waiting and facts[Waits].until_ns(waiting[-1]) - waiting[-1].entry_ns >= LONG_WAIT_NS:
+            yield self.cannot_tell("peer", "the other end of a waiting connection was not traced")
+
+    def _pair(
+        self, facts: Facts, socket: SocketFacts, peer: SocketFacts, kind: frozenset[str], option: int
+    ) -> Iterator[Judgement]:
+        waits, options = facts[Waits], facts[Options]
+        if options.limited(socket, option) or options.limited(peer, option):
+            return
+        pairs = [(a, b) for a in waits.unlimited(socket, kind) for b in waits.unlimited(peer, kind)]
+        for mine, theirs in reversed(pairs):
+            since_ns = max(mine.entry_ns, theirs.entry_ns)
+            waited_ns = min(waits.until_ns(mine), waits.until_ns(theirs)) - since_ns
+            here, there = while_waiting(mine), while_waiting(theirs)
+            awaits = mine.name in EPOLL_WAITS or theirs.name in EPOLL_WAITS
+            if awaits:
+                # A loop wakes for other things: how long nothing came says for how long it has waited for this.
+                waited_ns = min(socket.silent_ms or 0, peer.silent_ms or 0) * 1_000_000
+            if waited_ns < LONG_WAIT_NS or here is None or there is None:
+                continue
+            queues = [here.receive_queue or 0, there.receive_queue or 0]
+            if any(queues) if kind is READS else not all(queues):
+                continue
+            ends = (socket, mine, here), (peer, theirs, there)
+            if awaits:
+                yield self._resting(facts, *ends, waited_ns)
+                return
+            if self._others(facts, mine, theirs):
+                yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
+                return
+            known = all(call.name in POLL_CALLS or options.limited(end, option) is False for end, call, _ in ends)
+            yield self._evidence(facts, *ends, waited_ns, kind is READS, known)
+            return
+
+    def _resting(
+        self,
+        facts: Facts,
+        one: tuple[SocketFacts, CallFacts, Sample],
+        other: tuple[SocketFacts, CallFacts, Sample],
+        silent_ns: int,
+    ) -> Evidence:
+        """Tasks of event loops await both ends: a deadlock, or a connection between two requests."""
+        names, rows = [], []
+        for socket, call, sample in (one, other):
+            name, place = _who(facts, call)
+            names.append(place)
+            what = "a task awaits it" if call.name in EPOLL_WAITS else call.text()
+            rows.append(call.proof(f"{name}: {what}"))
+            rows.append(sample.proof(f"socket {socket.id}: nothing to read, nothing on the way out"))
+        return Evidence(
+            self,
+            one[1].entry_ns,
+            f"{names[0]} and {names[1]} have waited for {silent_ns / 1e9:.1f} s to receive on one connection, and both "
+            "queues are empty: each waits for the other, unless the connection rests between two requests.",
+            rows,
+            call=one[1].call,
+            socket=one[0].id,
+            process=one[1].call.process,
+            certainty="hint",
+            severity="note",
+            title="both ends wait to receive",
+            subjects=frozenset({other[0].id}),
+        )
+
+    @staticmethod
+    def _others(facts: Facts, mine: CallFacts, theirs: CallFacts) -> bool:
+        """Whether a thread that made socket calls is known not to wait: it may send what the others wait for."""
+        waits = facts[Waits]
+        these = {mine.thread, theirs.thread}
+        known = {(process, tid) for process, _ in these for tid in waits.threads.get(process, ())}
+        return any(thread not in waits.waiting for thread in known - these)
+
+    def _evidence(
+        self,
+        facts: Facts,
+        one: tuple[SocketFacts, CallFacts, Sample],
+        other: tuple[SocketFacts, CallFacts, Sample],
+        waited_ns: int,
+        reading: bool,
+        limits_known: bool,
+    ) -> Evidence:
+        rows: list[Proof] = []
+        names = []
+        alone = True
+        for socket, call, sample in (one, other):
+            name, place = _who(facts, call)
+            names.append(place)
+            rows.append(call.proof(f"{name}: {call.text()}"))
+            queued = f"{sample.receive_queue} bytes to read, {sample.send_queue or 0} on the way out"
+            rows.append(sample.proof(f"socket {socket.id}: {queued}"))
+            alone &= len(facts[Waits].known_threads(call.call.process)) == 1
+        first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
+        if reading:
+            title, why = "both ends wait for the other in recv", "both queues are empty"
+        else:
+            title, why = "both ends wait for the other in send", "both have unread data and neither reads"
+        why += (
+            ", and neither wait has a time limit" if limits_known else "; whether a time limit ends this is not known"
+        )
+        return Evidence(
+            self,
+            first[1].entry_ns,
+            f"{names[0]} and {names[1]} waited for {waited_ns / 1e9:.1f} s on one connection: {why}.",
+            rows,
+            call=first[1].call,
+            socket=first[0].id,
+            process=first[1].call.process,
+            certainty="certain" if alone and limits_known else "strong",
+            title=title,
+            subjects=frozenset({second[0].id}),
+        )
+
+
+def _who(facts: Facts, call: CallFacts) -> tuple[str, str]:
+    """The process that made a call, and the same with the line of it."""
+    name = facts.who(call.call.process)
+    line = facts.line(call.call)
+    return name, f"{name} at {line}" if line else name

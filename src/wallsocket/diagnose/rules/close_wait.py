@@ -1,0 +1,128 @@
+"""The peer has closed, and the program does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..finding import Proof
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Line, SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.descriptors import Descriptors
+from ..trackers.lines import Lines
+from ..trackers.reads import Reads
+from ..trackers.samples import Samples
+from ..trackers.waits import Waits
+from ..trackers.writes import Writes
+from ..vocabulary import CLOSE_WAIT
+
+__all__ = ["CloseWait"]
+
+#: What an interpreter closes so shortly before its end is closed by its end.
+_FINAL_NS = 500_000_000
+
+
+class CloseWait(Rule):
+    """The peer has closed, and the program does not."""
+
+    id = "close-wait"
+    title = "sockets stay in CLOSE_WAIT: close() is missing"
+    covers = (57,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("kernel",)
+    sentence = (
+        "CLOSE_WAIT means that the peer has closed and the kernel waits for the program to do the same. Nothing ends "
+        "this state but a close: each such socket keeps a descriptor and memory."
+    )
+    symptoms = ("CLOSE_WAIT", "too many open files", "descriptor leak", "connections pile up")
+    proof = (
+        "Sockets made at the same line were in CLOSE_WAIT for more than a second, the program had read their end "
+        "(recv returned 0) and had not closed them when the recording or the process ended. Certain from three on."
+    )
+    fix = "Close the socket when recv returns 0 bytes, on every path: `with`, `finally`, defer."
+    disproof = "The program was still working on an answer for a peer that had only half-closed."
+    pictures = "also"
+    subject = "line"
+    needs = (Closing, Descriptors, Lines, Reads, Samples, Waits, Writes)
+
+    _LEAST_NS = 1_000_000_000
+    _MANY = 3
+
+    def judge(self, facts: Facts, subject: Line) -> Iterator[Judgement]:
+        waited = facts[Lines].of(subject).close_waits
+        group = [socket for _, socket in sorted(waited.items()) if self._leaks(facts, socket)]
+        if not group:
+            return
+        pictures = facts.pictures
+        late = not pictures and any(one.late for one in group)
+        moved_on = any(self._moved_on(facts, one) for one in group)
+        if len(group) < self._MANY and (pictures or not moved_on):
+            return
+        first = group[0]
+        oldest = facts[Samples].of(first).close_wait_since
+        assert oldest is not None
+        age_s = max(self._age_ns(facts, one) for one in group) / 1e9
+        rows = []
+        for one in group[:5]:
+            since = facts[Samples].of(one).close_wait_since
+            if since is not None:
+                rows.append(since.proof(f"socket {one.id} ({one.name()}) in CLOSE_WAIT"))
+        for one in group[:3]:
+            end = facts[Reads].of(one).zero_last
+            if end is not None:
+                rows.append(end.proof(f"{end.text()}: the peer had closed"))
+        for holder in facts[Descriptors].open(first)[:1]:
+            text = f"descriptor {holder.number} of pid {facts.pid(holder.process)} is still open"
+            rows.append(Proof("calls", "descriptor", holder.id, oldest.at_ns, text))
+        many = len(group) >= self._MANY
+        number = f"{len(group)} sockets have" if len(group) > 1 else "A socket has"
+        made = first.row.call if first.row is not None else None
+        last = facts[Reads].of(first).zero_last or facts[Reads].of(first).last
+        yield Evidence(
+            self,
+            oldest.at_ns,
+            f"{number} been in CLOSE_WAIT for up to {age_s:.1f} s: the peers closed, "
+            f"{facts.command(first.process) or 'the program'} {'' if late else 'read the end and '}did not close"
+            f"{f' (socket {first.id} was made by call {made})' if made else ''}.",
+            rows,
+            call=last.call if last is not None else None,
+            socket=first.id,
+            process=first.process,
+            certainty="certain" if many and not (pictures or late) else "strong",
+            # A pool of connections that were open before may notice a closed one only when it wants to use it.
+            severity="error" if many and not late else "warning",
+            subjects=frozenset(one.id for one in group),
+        )
+
+    def _leaks(self, facts: Facts, socket: SocketFacts) -> bool:
+        if self._age_ns(facts, socket) < self._LEAST_NS:
+            return False
+        ended = socket.ended_ns
+        if ended is not None and facts[Closing].ended_by(socket) is None:
+            # An interpreter closes what is left when it ends: that is no close of the program's.
+            row = facts.process(socket.process)
+            if row is None or row.ended_ns is None or row.ended_ns - ended > _FINAL_NS:
+                return False
+        reads, wrote = facts[Reads].of(socket), facts[Writes].of(socket)
+        untouched = not (reads.calls or wrote.calls or reads.zero_run)
+        if facts.pictures or (socket.late and untouched):
+            return socket.last is not None and socket.last.state == CLOSE_WAIT
+        end = reads.zero_last
+        return end is not None and (wrote.last is None or wrote.last.end_ns <= end.end_ns or reads.zero_run > 1)
+
+    @staticmethod
+    def _age_ns(facts: Facts, socket: SocketFacts) -> int:
+        since = facts[Samples].of(socket).close_wait_since
+        until = socket.ended_ns or facts.now_ns
+        return until - since.at_ns if since is not None else 0
+
+    @staticmethod
+    def _moved_on(facts: Facts, socket: SocketFacts) -> bool:
+        """Whether the thread that read the end waits elsewhere since."""
+        end = facts[Reads].of(socket).zero_last
+        if end is None:
+            return False
+        waiting = facts[Waits].waiting.get(end.thread)
+        return waiting is not None and waiting.call.socket != socket.id

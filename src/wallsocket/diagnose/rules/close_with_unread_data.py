@@ -1,0 +1,130 @@
+"""The program closed while data waited to be read."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..finding import Proof
+from ..rule import Evidence, Judgement, Rule
+from ..sample import Sample
+from ..subjects import SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.counters import Counters
+from ..trackers.errors import Errors
+from ..trackers.options import Options
+from ..trackers.peers import Peers
+from ..trackers.reads import Reads
+from ..trackers.resets import Resets
+from ..trackers.samples import Samples
+from ..trackers.set_up import SetUp
+from ..vocabulary import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2
+
+__all__ = ["CloseWithUnreadData"]
+
+#: Content types of TLS records with the major version that follows (RFC 8446, section 5.1).
+_TLS = tuple(bytes((kind, 3)) for kind in (20, 21, 22, 23))
+#: How long after a close the kernel's counters may be read: the tracer reads them a few times a second.
+_COUNTER_LAG_NS = 500_000_000
+#: How the peer learns of the reset.
+_RESET = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN, errno.ECONNABORTED)
+
+
+class CloseWithUnreadData(Rule):
+    """The program closed while data waited to be read."""
+
+    id = "close-with-unread-data"
+    title = "close() with unread data resets the connection"
+    covers = (53,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls", "kernel")
+    sentence = (
+        "When a TCP socket is closed (also by the end of the program) while received bytes have not been read, Linux "
+        "sends RST instead of FIN. The peer sees a reset and may lose what was sent to it before."
+    )
+    symptoms = ("connection reset by peer", "ECONNRESET", "reply lost", "TCPAbortOnClose", "RST after close")
+    proof = (
+        "The kernel had bytes to read when the last descriptor was closed. TCPAbortOnClose, an RST on the wire and an "
+        "error at the traced peer are added where they were recorded."
+    )
+    fix = "Read to the end first: shutdown(SHUT_WR), read until recv returns 0 bytes, then close."
+    disproof = "The queue was empty at the close."
+    effects = ("write-after-peer-closed",)
+    needs = (Closing, Counters, Errors, Options, Peers, Reads, Resets, SetUp)
+    given = Samples
+    live = True
+    explains = _RESET
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        if not subject.tcp or facts[Options].aborts(subject) or facts[SetUp].of(subject).listen is not None:
+            return
+        left = facts[Closing].unread(subject)
+        if left is None:
+            return
+        connected = left.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None)
+        if not connected and not left.destroyed:
+            return
+        process = facts[Closing].ended_by(subject)
+        if process is not None and facts.killed(process):
+            return
+        peer = facts[Peers].of(subject)
+        ended_ns = facts[Closing].left_ns(subject)
+        error = None
+        if peer is not None:
+            error = next(
+                (call for call in facts[Errors].of(peer).calls if call.errno in _RESET and call.end_ns >= ended_ns),
+                None,
+            )
+            if peer.ended_ns is not None and peer.ended_ns <= ended_ns:
+                # The peer had closed first: the reset reaches nobody.
+                return
+        first = facts[Reads].of(subject).first
+        if first is not None and first.payload.startswith(_TLS) and error is None:
+            # What is left of a TLS stream is its close_notify or a session ticket as a rule.
+            return
+        rows, how, shown = self._end(facts, subject, left, ended_ns)
+        if error is not None:
+            rows.append(error.proof(f"the peer's {error.text()}"))
+        yield Evidence(
+            self,
+            ended_ns,
+            f"{left.receive_queue} bytes had not been read at {how}: the kernel answered the peer with RST instead of "
+            "FIN.",
+            rows,
+            call=shown.call if shown is not None else None,
+            socket=subject.id,
+            process=subject.process,
+            severity="error" if peer is not None else "warning",
+            subjects=frozenset({peer.id} if peer is not None else ()),
+        )
+
+    @staticmethod
+    def _end(
+        facts: Facts, socket: SocketFacts, left: Sample, ended_ns: int
+    ) -> tuple[list[Proof], str, CallFacts | None]:
+        """The proof of the end, its name, and the call whose line is shown."""
+        closed = facts[Closing].last_close(socket)
+        process = facts[Closing].ended_by(socket)
+        rows: list[Proof] = []
+        if closed is not None:
+            rows.append(closed.proof())
+            how = f"call {closed.call.id} close()"
+        elif process is not None:
+            rows.append(facts.process_proof(process, f"the end of pid {process.pid}", ended_ns))
+            how = f"the end of process {process.pid}"
+        else:
+            how = "the last close"
+        rows.append(left.proof(f"{left.receive_queue} bytes unread, {left.state_name}"))
+        _, counter = facts[Counters].risen_between(
+            "TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS
+        )
+        if counter is not None and facts.private:
+            rows.append(counter)
+        since_ns = closed.entry_ns if closed is not None else ended_ns - 1_000_000
+        reset = facts[Resets].first(socket.local, socket.remote, since_ns)
+        if reset is not None:
+            rows.append(reset)
+        return rows, how, closed or facts[Reads].of(socket).turn.last

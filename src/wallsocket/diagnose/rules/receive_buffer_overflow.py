@@ -1,0 +1,73 @@
+"""Datagrams came faster than the program read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.counters import Counters
+from ..trackers.drops import Drops
+from ..trackers.options import Options
+from ..trackers.reads import Reads
+from ..trackers.set_up import SetUp
+from ..vocabulary import SO_ATTACH_FILTER, SOL_SOCKET
+
+__all__ = ["ReceiveBufferOverflow"]
+
+
+class ReceiveBufferOverflow(Rule):
+    """Datagrams came faster than the program read them."""
+
+    id = "receive-buffer-overflow"
+    title = "datagrams were dropped: the receive buffer was full"
+    covers = (27,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls", "kernel")
+    sentence = (
+        "A datagram that arrives while the socket's receive buffer is full is dropped by the receiving kernel. Neither "
+        "the sender nor the receiver gets an error."
+    )
+    symptoms = ("UDP packet loss on localhost", "missing datagrams", "RcvbufErrors", "packet receive errors")
+    proof = (
+        "The kernel's own count of drops of this socket rose, and the namespace's RcvbufErrors rose or a sample shows "
+        "the buffer full."
+    )
+    fix = "Read faster (a thread that only receives, recvmmsg), or ask for a larger SO_RCVBUF before the burst."
+    disproof = "The drops came from a filter on the socket or from wrong checksums (InCsumErrors)."
+    needs = (Counters, Drops, Options, Reads, SetUp)
+    given = Drops
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        drops = facts[Drops].of(subject)
+        last, dropped = drops.last, drops.count
+        if not subject.udp or last is None or dropped <= 0:
+            return
+        if facts[Options].call(subject, SOL_SOCKET, SO_ATTACH_FILTER) is not None:
+            return
+        risen, counter = facts[Counters].risen("UdpRcvbufErrors", "Udp6RcvbufErrors")
+        checksums, _ = facts[Counters].risen("UdpInCsumErrors", "Udp6InCsumErrors")
+        if checksums and checksums >= dropped:
+            return
+        memory = last.memory
+        size = memory.receive_buffer or 0 if memory is not None else 0
+        used = memory.receive_allocated or 0 if memory is not None else 0
+        limit = f" of {size} bytes" if size else ""
+        reads = facts[Reads].of(subject)
+        call = reads.last or facts[SetUp].of(subject).bind
+        rows = [last.proof(f"{last.drops} datagrams dropped by socket {subject.id}")]
+        if counter is not None:
+            rows.append(counter)
+        yield Evidence(
+            self,
+            last.at_ns,
+            f"The kernel dropped {dropped} datagrams for {subject.name()}: they arrived while its receive buffer{limit} "
+            f"was full. The program read {reads.calls}.",
+            rows,
+            call=call.call if call is not None else None,
+            socket=subject.id,
+            process=subject.process,
+            certainty="certain" if (facts.private and risen) or 2 * used > size > 0 else "strong",
+        )

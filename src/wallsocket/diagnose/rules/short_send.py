@@ -1,0 +1,88 @@
+"""A write took only a part, and the rest was never offered again."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.errors import Errors
+from ..trackers.options import Options
+from ..trackers.peers import Peers
+from ..trackers.polls import Polls
+from ..trackers.reads import Reads
+from ..trackers.short_writes import ShortWrites
+from ..trackers.writes import Writes
+
+__all__ = ["ShortSendIgnored"]
+
+#: Errors after which a connection is of no use, whoever is to blame.
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH)
+
+
+class ShortSendIgnored(Rule):
+    """A write took only a part, and the rest was never offered again."""
+
+    id = "short-send"
+    title = "a short send was taken for a whole one"
+    covers = (41,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "send on a non-blocking socket (also one with a timeout, or interrupted by a signal) takes what fits into the "
+        "send buffer and returns that number. The rest is the caller's to send."
+    )
+    symptoms = ("data missing at the receiver", "large messages arrive incomplete", "send returned less than len")
+    proof = (
+        "A write returned less than it was given; until the program shut the connection down or ended, it offered "
+        "fewer bytes than were left over; the peer had not gone."
+    )
+    fix = "Send the rest in a loop when the socket is writable again; in Python use sendall on a socket that blocks."
+    disproof = "The program gave the connection up on purpose."
+    needs = (Closing, Errors, Options, Peers, Polls, Reads, ShortWrites, Writes)
+    given = ShortWrites
+    live = True
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        short = facts[ShortWrites].of(subject).short
+        if short is None or short.waited or facts[Options].aborts(subject):
+            return
+        closing = facts[Closing].of(subject)
+        shut = closing.shut.get(1) or closing.shut.get(2)
+        if not facts[Closing].done(subject) and not (shut is not None and shut.end_ns > short.call.end_ns):
+            return
+        if any(call.errno in _GONE for call in facts[Errors].of(subject).calls):
+            return
+        if facts[Polls].of(subject).hangup is not None:
+            return
+        peer = facts[Peers].of(subject)
+        read = facts[Reads].of(peer).bytes if peer is not None else 0
+        if peer is not None:
+            gone = peer.ended_ns
+            left_early = gone is not None and gone < facts[Closing].left_ns(subject)
+            if left_early and (peer.late or read < facts[Writes].of(subject).bytes):
+                return
+        call = short.call.call
+        rows = [short.call.proof()]
+        if closing.closed is not None:
+            rows.append(closing.closed.proof())
+        why = (
+            f"{short.call.name} took {call.result} of {call.length} bytes; of the other {short.owed} "
+            f"{f'at most {short.offered} were' if short.offered else 'none was'} offered again."
+        )
+        if peer is not None and not peer.late:
+            why += f" The peer read {read} bytes in all."
+        yield Evidence(
+            self,
+            short.call.end_ns,
+            why,
+            rows,
+            call=call,
+            socket=subject.id,
+            process=call.process,
+            subjects=frozenset({peer.id} if peer is not None else ()),
+        )

@@ -1,0 +1,110 @@
+"""The program went on writing after the peer had closed."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..finding import Proof
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.errors import Errors
+from ..trackers.peers import Peers
+from ..trackers.polls import Polls
+from ..trackers.reads import Reads
+from ..trackers.samples import Samples
+from ..vocabulary import CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, TIME_WAIT, WRITES
+
+__all__ = ["WriteAfterPeerClosed"]
+
+#: States of a socket whose own side was shut down.
+_SHUT = (FIN_WAIT1, FIN_WAIT2, TIME_WAIT, LAST_ACK, CLOSING)
+_BROKEN = (errno.EPIPE, errno.ECONNRESET)
+
+
+class WriteAfterPeerClosed(Rule):
+    """The program went on writing after the peer had closed."""
+
+    id = "write-after-peer-closed"
+    title = "data was written after the peer had closed"
+    covers = (50, 55)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "The first write after the peer has closed succeeds and draws a reset; a later one fails with EPIPE or "
+        "ECONNRESET, and SIGPIPE ends a program that does not ignore it."
+    )
+    symptoms = ("broken pipe", "EPIPE", "SIGPIPE", "BrokenPipeError", "connection reset by peer on send")
+    proof = (
+        "A write failed with EPIPE or ECONNRESET, the program had not shut its own side, and before it the peer had "
+        "closed: recv returned 0, the socket was in CLOSE_WAIT, or the traced peer closed."
+    )
+    fix = "Stop when recv returns 0 bytes or poll says HUP; ignore SIGPIPE (MSG_NOSIGNAL) and handle EPIPE."
+    disproof = "The program had shut down its own sending side, or the connection broke for another reason."
+    needs = (Closing, Errors, Peers, Polls, Reads, Samples)
+    given = Errors
+    explains = _BROKEN
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        failed = facts[Errors].first(subject, _BROKEN, WRITES)
+        if not subject.stream or failed is None:
+            return
+        shut = facts[Closing].of(subject).shut
+        if any(how in shut and shut[how].end_ns <= failed.entry_ns for how in (1, 2)):
+            return
+        peer = facts[Peers].of(subject)
+        states = facts[Samples].of(subject).transitions
+        if subject.late and any(sample.state in _SHUT for sample in states if sample.at_ns <= failed.entry_ns):
+            return
+        signs = self._signs(facts, subject, peer, failed)
+        if subject.late and not subject.tcp:
+            yield self.cannot_tell("calls", "the program may have shut its own side before the trace began")
+            return
+        if not signs:
+            if peer is None and subject.tcp:
+                yield self.cannot_tell("peer", "nothing recorded says whether the peer closed before the write failed")
+            return
+        process = facts.process(failed.call.process)
+        told = facts[Reads].of(subject).zero_last is not None or facts[Polls].of(subject).hangup is not None
+        code = errno.errorcode[failed.errno or errno.EPIPE]
+        why = f"{failed.name} failed with {code} because the peer had closed the connection before."
+        died = process is not None and process.signal == signal.SIGPIPE
+        if process is not None and died:
+            why += " SIGPIPE ended the program."
+            signs.append(facts.process_proof(process, "ended by SIGPIPE", 0))
+        yield Evidence(
+            self,
+            failed.end_ns,
+            why,
+            [failed.proof(), *signs],
+            call=failed.call,
+            socket=subject.id,
+            process=failed.call.process,
+            severity="error" if died or told or peer is not None else "warning",
+            subjects=frozenset({peer.id} if peer is not None else ()),
+        )
+
+    @staticmethod
+    def _signs(facts: Facts, socket: SocketFacts, peer: SocketFacts | None, failed: CallFacts) -> list[Proof]:
+        """What shows that the peer had closed."""
+        signs = []
+        end = facts[Reads].of(socket).zero_last
+        if end is not None and end.end_ns <= failed.entry_ns:
+            signs.append(end.proof(f"{end.text()}: the peer had closed"))
+        waiting = facts[Samples].of(socket).close_wait_since
+        if waiting is not None and waiting.at_ns <= failed.end_ns:
+            signs.append(waiting.proof("CLOSE_WAIT: the peer's FIN had arrived"))
+        gone = peer.ended_ns if peer is not None else None
+        if peer is not None and gone is not None and gone <= failed.end_ns:
+            closed = facts[Closing].last_close(peer)
+            process = facts[Closing].ended_by(peer)
+            if closed is not None:
+                signs.append(closed.proof(f"the peer's {closed.text()}"))
+            elif process is not None:
+                signs.append(facts.process_proof(process, f"the peer, pid {process.pid}, ended", gone))
+        return signs

@@ -1,0 +1,153 @@
+"""Which symptoms findings explain, which are healthy, and which nobody has judged.
+
+Two tables stand here: failed calls that are no fault whoever makes them, and the causes of ``docs/causes.md`` that may
+be behind a failed call that no rule explains.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from .finding import NotJudged, Symptom
+from .rule import Evidence, Healthy
+from .trackers.symptoms import FailedCalls, Symptoms
+
+__all__ = ["judged"]
+
+_ANY: Final = ""
+
+#: (call, errno) -> why it is no fault. An empty name stands for every call.
+HEALTHY: Final[dict[tuple[str, int], str]] = {
+    ("ioctl", errno.ENOTTY): "the program asked whether it is a terminal",
+    ("setsockopt", errno.ENOPROTOOPT): "the program asked for an option that this kernel or socket does not have",
+    ("getsockopt", errno.ENOPROTOOPT): "the program asked for an option that this kernel or socket does not have",
+    ("setsockopt", errno.EOPNOTSUPP): "the program asked for an option that this kernel or socket does not have",
+    ("getsockopt", errno.EOPNOTSUPP): "the program asked for an option that this kernel or socket does not have",
+    ("epoll_ctl", errno.EEXIST): "an event loop added what it watched already, and changes it instead",
+    ("epoll_ctl", errno.ENOENT): "an event loop took out what it no longer watched",
+    ("epoll_ctl", errno.EPERM): "an event loop asked for a file that is always ready",
+    ("connect", errno.EISCONN): "the program asked again whether it is connected, and it is",
+    ("getpeername", errno.ENOTCONN): "the program asked whether it is connected",
+    ("socket", errno.EAFNOSUPPORT): "the program asked whether this kernel has the address family",
+}
+
+#: (call, errno) -> rows of the catalogue that may be behind it.
+ROWS: Final[dict[tuple[str, int], tuple[int, ...]]] = {
+    ("bind", errno.EADDRINUSE): (1, 2, 3, 10, 85),
+    ("listen", errno.EADDRINUSE): (2,),
+    ("connect", errno.EADDRINUSE): (17,),
+    ("bind", errno.EADDRNOTAVAIL): (16,),
+    ("connect", errno.EADDRNOTAVAIL): (16, 17),
+    ("sendto", errno.EADDRNOTAVAIL): (16,),
+    ("bind", errno.EACCES): (8,),
+    ("connect", errno.EACCES): (19, 78),
+    ("sendto", errno.EACCES): (78,),
+    ("bind", errno.EINVAL): (6,),
+    ("connect", errno.ECONNREFUSED): (5, 9, 12, 13, 14, 15, 107),
+    ("connect", errno.ENOENT): (10,),
+    ("connect", errno.ETIMEDOUT): (18,),
+    ("connect", errno.ENETUNREACH): (20,),
+    ("connect", errno.EHOSTUNREACH): (19,),
+    ("sendto", errno.ENETUNREACH): (20,),
+    ("sendto", errno.EHOSTUNREACH): (19,),
+    ("sendto", errno.EMSGSIZE): (31,),
+    ("sendmsg", errno.EMSGSIZE): (31,),
+    ("sendto", errno.ECONNREFUSED): (29,),
+    ("recvfrom", errno.ECONNREFUSED): (29,),
+    ("recvfrom", errno.ECONNRESET): (53, 54, 56),
+    ("recvmsg", errno.ECONNRESET): (53, 54, 56),
+    ("read", errno.ECONNRESET): (53, 54, 56),
+    ("recvfrom", errno.ETIMEDOUT): (64, 65),
+    ("read", errno.ETIMEDOUT): (64, 65),
+    ("sendto", errno.EPIPE): (50, 55),
+    ("sendmsg", errno.EPIPE): (50, 55),
+    ("write", errno.EPIPE): (50, 55),
+    ("writev", errno.EPIPE): (50, 55),
+    ("sendto", errno.ECONNRESET): (53, 55, 56),
+    ("write", errno.ECONNRESET): (53, 55, 56),
+    ("accept", errno.EMFILE): (93,),
+    ("accept4", errno.EMFILE): (93,),
+    ("socket", errno.EMFILE): (93,),
+    ("socket", errno.EPERM): (87,),
+    ("socket", errno.EACCES): (87,),
+    (_ANY, errno.ENOTCONN): (6,),
+    (_ANY, errno.EISCONN): (6,),
+    (_ANY, errno.EBADF): (11, 63),
+    (_ANY, errno.ENOTSOCK): (11, 63),
+    (_ANY, errno.ENOBUFS): (94,),
+    (_ANY, errno.ECONNRESET): (53, 54, 56),
+    (_ANY, errno.EPIPE): (50, 55),
+    (_ANY, errno.ETIMEDOUT): (18, 65),
+}
+
+
+def judged(
+    symptoms: Symptoms, findings: Sequence[Evidence], healthy: Iterable[Healthy]
+) -> tuple[list[Symptom], list[NotJudged], dict[int, int]]:
+    """Join failed calls with what explains them.
+
+    Returns:
+        All symptoms; those that nobody judged; and how many calls each finding explains, by its position.
+
+    """
+    by_call: dict[int, int] = {}
+    by_socket: dict[int, list[int]] = {}
+    for position, evidence in enumerate(findings):
+        for proof in evidence.proof:
+            if proof.table == "call":
+                by_call.setdefault(proof.row, position)
+        for call in evidence.calls:
+            by_call.setdefault(call, position)
+        if evidence.rule.explains:
+            for socket in evidence.subjects:
+                by_socket.setdefault(socket, []).append(position)
+    fine: dict[int, str] = {}
+    for one in healthy:
+        for call in one.calls:
+            fine.setdefault(call, one.reason)
+    everything: list[Symptom] = []
+    open_ones: dict[tuple[str, int], NotJudged] = {}
+    weights: dict[int, int] = {}
+    for group in symptoms.failed.values():
+        rule, reason = None, _always_healthy(group)
+        cause = _explained(group, findings, by_call, by_socket)
+        if cause is not None:
+            rule, reason = findings[cause].rule.id, None
+            weights[cause] = weights.get(cause, 0) + group.count
+        elif reason is None:
+            reason = next((fine[call] for call, _, _ in group.calls if call in fine), None)
+        name = errno.errorcode.get(group.errno, str(group.errno))
+        everything.append(Symptom("failed call", group.name, name, group.count, group.first.call.id, rule, reason))
+        if rule is None and reason is None:
+            known = open_ones.get((group.name, group.errno))
+            count = group.count + (known.count if known is not None else 0)
+            first = known.first if known is not None else group.first.call.id
+            open_ones[group.name, group.errno] = NotJudged(group.name, name, count, first, _rows(group))
+    return everything, list(open_ones.values()), weights
+
+
+def _explained(
+    group: FailedCalls,
+    findings: Sequence[Evidence],
+    by_call: dict[int, int],
+    by_socket: dict[int, list[int]],
+) -> int | None:
+    for call, socket, at_ns in group.calls:
+        found = by_call.get(call)
+        if found is not None:
+            return found
+        for position in by_socket.get(socket, ()) if socket is not None else ():
+            evidence = findings[position]
+            if group.errno in evidence.rule.explains and at_ns >= evidence.at_ns:
+                return position
+    return None
+
+
+def _always_healthy(group: FailedCalls) -> str | None:
+    return HEALTHY.get((group.name, group.errno)) or HEALTHY.get((_ANY, group.errno))
+
+
+def _rows(group: FailedCalls) -> tuple[int, ...]:
+    return ROWS.get((group.name, group.errno)) or ROWS.get((_ANY, group.errno)) or ()

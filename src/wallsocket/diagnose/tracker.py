@@ -1,0 +1,153 @@
+"""What a tracker is: it collects one kind of fact while events pass, and judges nothing.
+
+A tracker lives in a file of its own under ``trackers/`` and says by decorators which events it wants; the engine makes its
+tables of handlers from that, so an event costs only those who asked for it::
+
+    class Accepts(SocketTracker[AcceptFacts]):
+        kept = AcceptFacts
+
+        @returned(*ACCEPTS)
+        def accepted(self, call: CallFacts) -> None:
+            if call.succeeded and call.socket is not None:
+                self.keep(call.socket).count += 1
+
+A rule names the trackers that it reads in ``needs``; a tracker names those that it reads itself. Only trackers that
+some rule needs are fed. Within one event a tracker is called after those that it needs.
+
+What is kept of a socket belongs to the socket (:class:`SocketTracker`) and goes when the socket is retired: closed, judged
+and forgotten. What must outlive it (sums per destination, per creating line, per process) is kept by the tracker
+itself, in bounded tables. Memory must not grow with the length of a recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from .facts import Facts
+    from .subjects import SocketFacts
+
+__all__ = [
+    "SocketTracker",
+    "Tracker",
+    "entered",
+    "failed",
+    "on_counter",
+    "on_end",
+    "on_fact",
+    "on_mark",
+    "on_met",
+    "on_packet",
+    "on_retire",
+    "on_sample",
+    "returned",
+]
+
+_F = TypeVar("_F", bound=Callable[..., None])
+_K = TypeVar("_K")
+
+#: (what happened, names of calls: empty for every one, name of the method)
+Wish = tuple[str, tuple[str, ...], str]
+
+
+def _wants(kind: str, names: tuple[str, ...] = ()) -> Callable[[_F], _F]:
+    def mark(function: _F) -> _F:
+        function.__dict__.setdefault("wishes", []).append((kind, names, function.__name__))
+        return function
+
+    return mark
+
+
+def entered(*names: str) -> Callable[[_F], _F]:
+    """``method(call)`` when a call of these names is entered; without names every call."""
+    return _wants("entered", names)
+
+
+def returned(*names: str) -> Callable[[_F], _F]:
+    """``method(call)`` when a call of these names has returned; without names every call."""
+    return _wants("returned", names)
+
+
+def failed(function: _F) -> _F:
+    """``method(call)`` when any call has returned with an error, after :func:`returned`."""
+    return _wants("failed")(function)
+
+
+def on_sample(function: _F) -> _F:
+    """``method(socket, sample)`` for each sample of a socket; ``socket.last`` is still the one before."""
+    return _wants("sample")(function)
+
+
+def on_met(function: _F) -> _F:
+    """``method(socket)`` when a socket is met for the first time, and when its row in the table changes."""
+    return _wants("met")(function)
+
+
+def on_packet(function: _F) -> _F:
+    """``method(packet, segment)`` for each frame; ``segment`` as of ``trace.timeline``, or ``None``."""
+    return _wants("packet")(function)
+
+
+def on_counter(function: _F) -> _F:
+    """``method(counter, row)`` for each counter; ``row`` is its position counted from 1."""
+    return _wants("counter")(function)
+
+
+def on_fact(function: _F) -> _F:
+    """``method(fact)`` for what the kernel said about the host."""
+    return _wants("fact")(function)
+
+
+def on_mark(function: _F) -> _F:
+    """``method(mark)`` for what was no call."""
+    return _wants("mark")(function)
+
+
+def on_retire(function: _F) -> _F:
+    """``method(socket)`` when a socket has been judged and is about to be forgotten."""
+    return _wants("retire")(function)
+
+
+def on_end(function: _F) -> _F:
+    """``method()`` once, when the recording has ended and before the last subjects are judged."""
+    return _wants("end")(function)
+
+
+class Tracker:
+    """Collects one kind of fact."""
+
+    needs: ClassVar[tuple[type[Tracker], ...]] = ()  #: trackers that it reads
+    wishes: ClassVar[tuple[Wish, ...]] = ()
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        own = [wish for value in vars(cls).values() for wish in getattr(value, "wishes", ()) if callable(value)]
+        overridden = {method for _, _, method in own}
+        cls.wishes = (*(wish for wish in cls.wishes if wish[2] not in overridden), *own)
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts  #: to reach the trackers that it needs, the tables and the time
+
+
+class SocketTracker(Tracker, Generic[_K]):
+    """Keeps one object of :attr:`kept` for each socket of which it has seen something."""
+
+    kept: type[_K]  #: made without arguments
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.place = facts.new_place()
+        self._nothing = self.kept()
+
+    def of(self, socket: SocketFacts) -> _K:
+        """What is known of a socket, to be read; empty when nothing has been seen."""
+        found = socket.kept.get(self.place)
+        return self._nothing if found is None else found
+
+    def keep(self, socket: SocketFacts) -> _K:
+        """The same, to be written by the tracker itself."""
+        found = socket.kept.get(self.place)
+        if found is None:
+            found = socket.kept[self.place] = self.kept()
+        return found

@@ -1,0 +1,1 @@
+"""The trackers: one file for each kind of fact."""

@@ -1,0 +1,78 @@
+"""Counters of the network namespace."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ...events import Counter
+from ..facts import Facts
+from ..finding import Proof
+from ..tracker import Tracker, on_counter
+
+__all__ = ["CounterFacts", "Counters"]
+
+#: Changes of one counter that are kept.
+_CHANGES = 256
+#: Counters that are told apart; Linux has about 500.
+_NAMES = 4096
+
+
+class CounterFacts:
+    """One counter: its value at the start, now, and when it changed."""
+
+    __slots__ = ("changes", "first", "last")
+
+    def __init__(self, value: int) -> None:
+        self.first = value
+        self.last = value
+        self.changes: deque[tuple[int, int, int, int]] = deque(maxlen=_CHANGES)  #: (at_ns, row, value, by how much)
+
+    @property
+    def risen(self) -> int:
+        """By how much it rose during the recording."""
+        return self.last - self.first
+
+
+class Counters(Tracker):
+    """Keeps each counter by its name as nstat(8) writes it: ``TcpExtListenDrops``."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.all: dict[str, CounterFacts] = {}
+
+    @on_counter
+    def see(self, counter: Counter, row: int) -> None:
+        """A new value."""
+        # `TcpExt.ListenDrops` and `TcpExtListenDrops` are one counter.
+        name = counter.name.replace(".", "")
+        found = self.all.get(name)
+        if found is None:
+            if len(self.all) < _NAMES:
+                self.all[name] = CounterFacts(counter.value)
+        else:
+            by = counter.value - found.last
+            found.last = counter.value
+            found.changes.append((counter.at_ns, row, counter.value, by))
+
+    def risen(self, *names: str) -> tuple[int, Proof | None]:
+        """By how much counters rose together, and the proof row of the last change."""
+        total, last = 0, None
+        for name in names:
+            counter = self.all.get(name)
+            if counter is not None and counter.risen > 0:
+                total += counter.risen
+                at_ns, row, _, _ = counter.changes[-1]
+                text = f"kernel counter {name.removeprefix('TcpExt')} +{counter.risen}"
+                last = Proof("kernel", "counter", row, at_ns, text)
+        return total, last
+
+    def risen_between(self, name: str, since_ns: int, until_ns: int) -> tuple[int, Proof | None]:
+        """By how much a counter rose in a span of time, and its proof row."""
+        counter = self.all.get(name)
+        total, proof = 0, None
+        for at_ns, row, _, by in counter.changes if counter is not None else ():
+            if since_ns <= at_ns <= until_ns:
+                total += by
+                text = f"kernel counter {name.removeprefix('TcpExt')} +{total}"
+                proof = Proof("kernel", "counter", row, at_ns, text)
+        return total, proof

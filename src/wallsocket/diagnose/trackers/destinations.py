@@ -1,0 +1,195 @@
+"""Where programs connect to, and what came of it: sums that outlive the sockets."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+
+from ..address import Address
+from ..call import CallFacts
+from ..facts import Facts
+from ..subjects import Destination, SocketFacts
+from ..tracker import SocketTracker, failed, returned
+from ..vocabulary import READS, SO_ERROR, SOL_SOCKET, WRITES
+from .set_up import SetUp
+from .sockets import Sockets
+
+__all__ = ["DestinationFacts", "Destinations", "Refusal"]
+
+#: Destinations that are told apart.
+_KEPT = 50_000
+#: Refusals of one destination that are kept as they were, by the line that connected.
+_REFUSALS = 16
+
+
+class Refusal:
+    """TCP connections that were refused: the first of those that one line made, and how many more."""
+
+    __slots__ = ("at_ns", "calls", "connect", "count", "last_ns", "local", "network", "seen", "socket", "where")
+
+    def __init__(self, seen: CallFacts, connect: CallFacts, where: Address, socket: SocketFacts) -> None:
+        self.seen = seen  #: the call that told the program: connect, getsockopt of SO_ERROR, or the first use
+        self.connect = connect
+        self.where = where
+        self.socket = socket.id
+        self.local = socket.local
+        self.network = socket.network
+        self.at_ns = seen.end_ns
+        self.last_ns = seen.end_ns
+        self.count = 1
+        self.calls: deque[int] = deque([seen.call.id, connect.call.id], maxlen=64)  #: ids of the calls, the latest
+
+    @property
+    def process(self) -> int:
+        """The process that was refused."""
+        return self.connect.call.process
+
+    def how_seen(self) -> str:
+        """How the program was told, as proof text."""
+        if self.seen.name == "getsockopt":
+            return f"call {self.seen.call.id} getsockopt(SO_ERROR) gave ECONNREFUSED"
+        return self.seen.text()
+
+
+class DestinationFacts:
+    """What happened at one destination."""
+
+    __slots__ = ("reached_ns", "refusals", "tried")
+
+    def __init__(self) -> None:
+        self.tried = 0  #: connects
+        self.reached_ns = -1  #: when anybody's connect last succeeded
+        self.refusals: dict[tuple[int, int | None], Refusal] = {}  #: by (process, source line)
+
+
+class _Attempt:
+    __slots__ = ("reached", "told")
+
+    def __init__(self) -> None:
+        self.told: CallFacts | None = None  # the connect whose refusal is counted
+        self.reached: CallFacts | None = None  # the connect whose success is counted
+
+
+class Destinations(SocketTracker[_Attempt]):
+    """Counts attempts per destination."""
+
+    needs = (Sockets, SetUp)
+    kept = _Attempt
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._set_up = facts[SetUp]
+        self.all: dict[Destination, DestinationFacts] = {}
+        self.got_port: dict[tuple[int, int], int] = {}  #: (process, port) -> when a connect to it last succeeded
+
+    def known(self, destination: Destination) -> DestinationFacts:
+        """What is known of a destination; empty when nothing is."""
+        found = self.all.get(destination)
+        if found is None:
+            found = DestinationFacts()
+            if len(self.all) < _KEPT:
+                self.all[destination] = found
+        return found
+
+    @returned("connect")
+    def connected(self, call: CallFacts) -> None:
+        """A connect returned."""
+        socket, where = call.socket, call.address
+        if socket is None or where is None or not socket.tcp or not where.port:
+            return
+        facts = self.known(Destination("tcp", where, socket.network))
+        facts.tried += 1
+        if call.succeeded:
+            self._reached(socket, call)
+
+    @returned(*WRITES)
+    def sent(self, call: CallFacts) -> None:
+        """A datagram went somewhere."""
+        socket = call.socket
+        if socket is None or not socket.udp or not call.succeeded:
+            return
+        where = call.address or socket.remote
+        if where is not None and where.port:
+            self.known(Destination("udp", where, socket.network)).tried += 1
+
+    @failed
+    def fails(self, call: CallFacts) -> None:
+        """ECONNREFUSED of whatever call."""
+        if call.errno == errno.ECONNREFUSED and call.socket is not None:
+            self._refused(call.socket, call)
+
+    @returned("getsockopt")
+    def asked(self, call: CallFacts) -> None:
+        """SO_ERROR says what became of a connect that did not block."""
+        if not call.succeeded or call.socket is None or call.option != (SOL_SOCKET, SO_ERROR):
+            return
+        error = call.option_number
+        if error == errno.ECONNREFUSED:
+            self._refused(call.socket, call)
+        elif error == 0:
+            self._reached(call.socket, call)
+
+    @returned(*READS, *WRITES)
+    def used(self, call: CallFacts) -> None:
+        """The first byte shows that the connection came about."""
+        socket = call.socket
+        if socket is None or not call.moved:
+            return
+        attempt = socket.kept.get(self.place)
+        if attempt is None or attempt.reached is None:
+            self._reached(socket, call)
+
+    def _reached(self, socket: SocketFacts, call: CallFacts) -> None:
+        attempt = self.keep(socket)
+        connect = self._set_up.of(socket).connect
+        where = connect.address if connect is not None else None
+        attempt.reached = connect or call
+        if where is not None and socket.tcp:
+            self.known(Destination("tcp", where, socket.network)).reached_ns = call.end_ns
+            if len(self.got_port) < _KEPT:
+                self.got_port[call.call.process, where.port] = call.end_ns
+
+    def _refused(self, socket: SocketFacts, call: CallFacts) -> None:
+        connect = self._set_up.of(socket).connect
+        if not socket.tcp or connect is None:
+            return
+        attempt = self.keep(socket)
+        where = connect.address or socket.remote
+        if attempt.told is connect or where is None or where.port == 0:
+            return
+        attempt.told = connect
+        facts = self.known(Destination("tcp", where, socket.network))
+        key = (connect.call.process, connect.call.source)
+        known = facts.refusals.get(key)
+        if known is not None:
+            known.count += 1
+            known.last_ns = call.end_ns
+            known.calls += (call.call.id, connect.call.id)
+        elif len(facts.refusals) < _REFUSALS:
+            facts.refusals[key] = Refusal(call, connect, where, socket)
+
+    # -- questions
+
+    def refused(self, destination: Destination) -> list[Refusal]:
+        """Connections that were refused and that nobody got later.
+
+        A retry until the server is up and the next address of a name are ways to cope.
+        """
+        facts = self.all.get(destination)
+        if facts is None:
+            return []
+        return [refusal for refusal in facts.refusals.values() if not self.coped(destination, refusal)]
+
+    def coped_with(self, destination: Destination) -> list[Refusal]:
+        """Connections that were refused and that somebody got later."""
+        facts = self.all.get(destination)
+        if facts is None:
+            return []
+        return [refusal for refusal in facts.refusals.values() if self.coped(destination, refusal)]
+
+    def coped(self, destination: Destination, refusal: Refusal) -> bool:
+        """Whether somebody got the destination later, or the program got its port elsewhere."""
+        facts = self.known(destination)
+        if facts.reached_ns > refusal.last_ns:
+            return True
+        return self.got_port.get((refusal.process, destination.where.port), -1) > refusal.last_ns

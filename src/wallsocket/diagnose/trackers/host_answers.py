@@ -1,0 +1,125 @@
+"""What the kernel said about the host when a call failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ...events import Call, Fact
+from ...kernel.names import tcp_state
+from ..address import Address
+from ..facts import Facts, json_list
+from ..finding import Proof
+from ..tracker import Tracker, on_fact
+from ..vocabulary import LISTEN
+
+__all__ = ["HostAnswers", "HostSocket"]
+
+#: Failed calls whose answers are kept.
+_KEPT = 10_000
+#: Sockets of one answer that are read.
+_LISTED = 1_000
+
+
+#: What is said of the holder of a socket when none was found, by why.
+_UNSEEN_OWNERS: Final[dict[str | None, str]] = {
+    "time": "a process that was not found in time",
+    "permission": "a process that this user may not see",
+    None: "a socket that no process here holds",
+}
+
+
+class HostSocket(NamedTuple):
+    """A socket of the host, as the kernel listed it when a call failed."""
+
+    protocol: str
+    state: int
+    local: Address | None
+    remote: Address | None
+    owners: tuple[tuple[int, str], ...]  #: (pid, command)
+    #: Why there may be others: ``time`` or ``permission``; ``None``: every process was looked at; ``""``: not recorded.
+    owners_unknown: str | None = ""
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is a TCP listener."""
+        return self.protocol.startswith("tcp") and self.state == LISTEN
+
+    @property
+    def state_name(self) -> str:
+        """Its TCP state by name."""
+        return tcp_state(self.state & 0xFF)
+
+    def owner(self) -> str:
+        """Its owner in words."""
+        if not self.owners:
+            return _UNSEEN_OWNERS.get(self.owners_unknown, "a process that is not known")
+        return ", ".join(f"{command} (pid {pid})" for pid, command in self.owners[:3])
+
+
+class HostAnswers(Tracker):
+    """Keeps the look-ups that followed failed calls, and reads them when they are asked for."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._of_call: dict[int, list[Fact]] = {}
+        self._sockets: dict[int, list[HostSocket]] = {}
+
+    @on_fact
+    def see(self, fact: Fact) -> None:
+        """The next answer."""
+        if fact.call is not None and (fact.call in self._of_call or len(self._of_call) < _KEPT):
+            self._of_call.setdefault(fact.call, []).append(fact)
+
+    def fact(self, call: Call, kind: str) -> Fact | None:
+        """The answer of one kind ('sockets', 'addresses', 'routes', 'sysctls', 'limits' …) to a failed call."""
+        return next((fact for fact in self._of_call.get(call.id, ()) if fact.kind == kind), None)
+
+    def proof(self, call: Call, kind: str, text: str) -> list[Proof]:
+        """The answer as a proof row, if there was one."""
+        fact = self.fact(call, kind)
+        return [] if fact is None else [Proof("kernel", "fact", fact.id, fact.at_ns, f"kernel: {text}")]
+
+    def sockets(self, call: Call) -> list[HostSocket] | None:
+        """Sockets of the host when ``call`` failed; ``None``: not looked up."""
+        if call.id not in self._sockets:
+            rows = [fact for fact in self._of_call.get(call.id, ()) if fact.kind == "sockets"]
+            if not rows:
+                return None
+            if len(self._sockets) >= 256:
+                self._sockets.clear()
+            self._sockets[call.id] = [found for row in rows for found in _host_sockets(row.value)]
+        return self._sockets[call.id]
+
+    def is_local(self, call: Call, host: str) -> bool | None:
+        """Whether an address is this host's own; ``None``: not known."""
+        if host.startswith("127.") or host == "::1":
+            return True
+        row = self.fact(call, "addresses")
+        if row is None:
+            return None
+        return any(isinstance(entry, dict) and entry.get("address") == host for entry in json_list(row.value))
+
+
+def _host_sockets(text: str) -> Iterator[HostSocket]:
+    for entry in json_list(text)[:_LISTED]:
+        if not isinstance(entry, dict):
+            continue
+        state = entry.get("state")
+        owners = entry.get("pids")
+        yield HostSocket(
+            str(entry.get("protocol")),
+            state if isinstance(state, int) else 0,
+            Address.parse(entry.get("local")),
+            Address.parse(entry.get("remote")),
+            tuple(
+                (owner["pid"], str(owner.get("command")))
+                for owner in (owners if isinstance(owners, list) else ())
+                if isinstance(owner, dict) and isinstance(owner.get("pid"), int)
+            ),
+            _text_or_none(entry.get("pids_unknown", "")),
+        )
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)

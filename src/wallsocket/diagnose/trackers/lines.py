@@ -1,0 +1,66 @@
+"""Sockets by the line that made them: how many there were at once, and which of them the peer has closed."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ..facts import Facts
+from ..sample import Sample
+from ..subjects import Line, SocketFacts
+from ..tracker import Tracker, on_retire, on_sample
+from ..vocabulary import CLOSE_WAIT
+from .samples import Samples
+from .sockets import Sockets
+
+__all__ = ["LineFacts", "Lines"]
+
+#: Lines that are told apart.
+_LINES = 10_000
+#: Retired sockets of one line that are kept whole, of those that were in CLOSE_WAIT.
+_KEPT = 64
+
+
+class LineFacts:
+    """The sockets that one line of one process made."""
+
+    __slots__ = ("close_waits", "gone")
+
+    def __init__(self) -> None:
+        self.close_waits: dict[int, SocketFacts] = {}  #: by id: those that have been in CLOSE_WAIT, living or ended
+        self.gone: deque[int] = deque()  #: ids among them that were retired
+
+
+class Lines(Tracker):
+    """An index of sockets by creating line."""
+
+    needs = (Sockets, Samples)
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.all: dict[Line, LineFacts] = {}
+
+    def of(self, line: Line) -> LineFacts:
+        """What is known of a line; empty when nothing is."""
+        found = self.all.get(line)
+        if found is None:
+            found = LineFacts()
+            if len(self.all) < _LINES:
+                self.all[line] = found
+        return found
+
+    @on_sample
+    def see(self, socket: SocketFacts, sample: Sample) -> None:
+        """A socket that enters CLOSE_WAIT."""
+        if sample.state == CLOSE_WAIT and socket.tcp:
+            last = socket.last
+            if last is None or last.state != CLOSE_WAIT:
+                self.of(Line(socket.process, socket.made_at)).close_waits[socket.id] = socket
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """Of the sockets that ended the latest are kept."""
+        found = self.all.get(Line(socket.process, socket.made_at))
+        if found is not None and socket.id in found.close_waits:
+            found.gone.append(socket.id)
+            if len(found.gone) > _KEPT:
+                del found.close_waits[found.gone.popleft()]

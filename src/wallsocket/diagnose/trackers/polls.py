@@ -1,0 +1,93 @@
+"""What programs watch: poll sets by socket, and the sockets in epoll sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...events import Fact
+from ..call import CallFacts, Watched
+from ..facts import Facts, json_object
+from ..subjects import SocketFacts
+from ..tracker import SocketTracker, on_fact, returned
+from ..vocabulary import POLL_CALLS, POLLERR, POLLHUP
+from .descriptors import Descriptors
+from .sockets import Sockets
+
+__all__ = ["PollFacts", "Polls"]
+
+
+class PollFacts:
+    """How one socket is watched."""
+
+    __slots__ = ("epoll_events", "event_loop", "hangup")
+
+    def __init__(self) -> None:
+        self.epoll_events = 0  #: asked for by the latest epoll_ctl, ``EPOLL*`` bits
+        self.event_loop = False  #: it was watched by epoll at some time
+        self.hangup: CallFacts | None = None  #: the first poll that reported the peer's hang-up or an error
+
+
+class Polls(SocketTracker[PollFacts]):
+    """Ties entries of poll sets and epoll watches to sockets."""
+
+    needs = (Sockets, Descriptors)
+    kept = PollFacts
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._descriptors = facts[Descriptors]
+        self._sockets = facts[Sockets]
+
+    def watched(self, call: CallFacts) -> Iterator[tuple[SocketFacts, Watched]]:
+        """The sockets in a poll set, with their entries."""
+        entries = call.watched
+        for entry in entries:
+            if call.socket is not None and len(entries) == 1:
+                yield call.socket, entry
+                return
+            socket = self._descriptors.at(call.call.process, entry.number, call.entry_ns)
+            if socket is not None:
+                yield socket, entry
+
+    @returned(*POLL_CALLS)
+    def polled(self, call: CallFacts) -> None:
+        """A poll returned."""
+        if not call.result or call.result < 0:
+            return
+        for socket, entry in self.watched(call):
+            if entry.returned & (POLLHUP | POLLERR):
+                facts = self.keep(socket)
+                facts.hangup = facts.hangup or call
+
+    @returned("epoll_ctl")
+    def watch(self, call: CallFacts) -> None:
+        """A socket was put into an epoll set, changed or taken out."""
+        if call.succeeded and call.socket is not None:
+            facts = self.keep(call.socket)
+            facts.epoll_events = call.epoll_events
+            facts.event_loop = True
+
+    @on_fact
+    def attached(self, fact: Fact) -> None:
+        """What a process watched when it was attached to."""
+        if fact.kind != "attached":
+            return
+        found = json_object(fact.value)
+        process = found.get("process")
+        if not isinstance(process, int) or process not in self.facts.tables.processes:
+            return
+        for epoll in _objects(found.get("epolls")):
+            for watch in _objects(epoll.get("watches")):
+                number, events = watch.get("fd"), watch.get("events")
+                if not isinstance(number, int) or not isinstance(events, int):
+                    continue
+                row = self._descriptors.row_at(process, number, fact.at_ns)
+                socket = self._sockets.met(row.socket, process) if row is not None else None
+                if socket is not None:
+                    facts = self.keep(socket)
+                    facts.epoll_events, facts.event_loop = events, True
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [each for each in value[:10_000] if isinstance(each, dict)] if isinstance(value, list) else []

@@ -1,0 +1,74 @@
+"""How a socket was set up: bind, listen, connect, accept."""
+
+from __future__ import annotations
+
+import errno
+
+from ..call import CallFacts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import ACCEPTS
+from .sockets import Sockets
+
+__all__ = ["SetUp", "SetUpFacts"]
+
+
+class SetUpFacts:
+    """What was done with one socket before its first byte."""
+
+    __slots__ = ("accepts", "bind", "bind_failed", "connect", "listen", "listen_failed")
+
+    def __init__(self) -> None:
+        self.bind: CallFacts | None = None  #: the latest that succeeded
+        self.bind_failed: CallFacts | None = None  #: the latest that failed
+        self.listen: CallFacts | None = None
+        self.listen_failed: CallFacts | None = None
+        self.connect: CallFacts | None = None  #: the latest, whatever became of it
+        self.accepts = 0  #: connections that accept took from it
+
+
+class SetUp(SocketTracker[SetUpFacts]):
+    """Keeps the calls that made a socket what it is."""
+
+    needs = (Sockets,)
+    kept = SetUpFacts
+
+    @returned("bind")
+    def bound(self, call: CallFacts) -> None:
+        """A bind returned."""
+        if call.socket is None:
+            return
+        facts = self.keep(call.socket)
+        if not call.succeeded:
+            facts.bind_failed = call
+            return
+        facts.bind = call
+        asked = call.address
+        if asked is not None:
+            self.facts[Sockets].asked_for(call.socket, asked)
+
+    @returned("listen")
+    def listened(self, call: CallFacts) -> None:
+        """A listen returned."""
+        if call.socket is not None:
+            facts = self.keep(call.socket)
+            if call.succeeded:
+                facts.listen = call
+            else:
+                facts.listen_failed = call
+
+    @returned("connect")
+    def connected(self, call: CallFacts) -> None:
+        """A connect returned."""
+        if call.socket is not None:
+            self.keep(call.socket).connect = call
+            if call.errno in (None, errno.EINPROGRESS):
+                self.facts[Sockets].learn_ends(call.socket, None, call.call.address)
+
+    @returned(*ACCEPTS)
+    def accepted(self, call: CallFacts) -> None:
+        """An accept returned."""
+        if call.socket is not None and call.succeeded:
+            self.keep(call.socket).accepts += 1
+        made = self.facts[Sockets].get(call.call.made)
+        if made is not None and made.remote is None:
+            self.facts[Sockets].learn_ends(made, None, call.call.address)

@@ -1,0 +1,139 @@
+"""Threads that wait: in which call, on which socket, for how long in vain."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ...events import Fact, Known, Mark, Moment
+from ..call import CallFacts
+from ..facts import Facts, json_object
+from ..sample import Sample
+from ..subjects import SocketFacts
+from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, returned
+from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLL_CALLS, POLLIN, READS, WRITES
+
+__all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "while_waiting"]
+
+#: A wait that is worth a question.
+LONG_WAIT_NS = 1_000_000_000
+#: Threads of one process that are told apart.
+_THREADS = 1024
+
+
+class WaitFacts:
+    """Who waits, and waited, on one socket."""
+
+    __slots__ = ("long", "now")
+
+    def __init__(self) -> None:
+        self.now: dict[int, CallFacts] = {}  #: by thread: calls that have not returned
+        self.long: deque[CallFacts] = deque(maxlen=8)  #: calls that waited for a second or more in vain
+
+
+class Waits(SocketTracker[WaitFacts]):
+    """Follows calls that take long, and knows the threads of each process."""
+
+    kept = WaitFacts
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.threads: dict[int, set[int]] = {}  #: process -> threads that made calls, or were seen to run
+        self.attached: dict[int, frozenset[int]] = {}  #: process that ran before the trace -> threads that it had
+        self.waiting: dict[tuple[int, int], CallFacts] = {}  #: (process, thread) -> its unfinished call
+
+    @entered()
+    def begin(self, call: CallFacts) -> None:
+        """Any call was entered."""
+        row = call.call
+        threads = self.threads.get(row.process)
+        if threads is None:
+            threads = self.threads[row.process] = set()
+        if len(threads) < _THREADS:
+            threads.add(row.tid)
+        if call.begun:
+            self.waiting[row.process, row.tid] = call
+            if call.socket is not None:
+                self.keep(call.socket).now[row.tid] = call
+
+    @returned()
+    def end(self, call: CallFacts) -> None:
+        """Any call returned."""
+        row = call.call
+        if call.begun:
+            if self.waiting.get((row.process, row.tid)) is call:
+                del self.waiting[row.process, row.tid]
+            if call.socket is not None:
+                now = self.keep(call.socket).now
+                if now.get(row.tid) is call:
+                    del now[row.tid]
+        if (row.took_ns or 0) >= LONG_WAIT_NS and call.socket is not None:
+            enough = call.length if call.name in WRITES else 1
+            if (call.result or 0) < enough:
+                self.keep(call.socket).long.append(call)
+
+    @on_sample
+    def see(self, socket: SocketFacts, sample: Sample) -> None:
+        """What a socket is while somebody waits for it."""
+        if sample.moment != Moment.SAMPLE or (sample.state != ESTABLISHED and socket.tcp):
+            return
+        facts = socket.kept.get(self.place)
+        if facts is not None:
+            for wait in facts.now.values():
+                wait.during = sample
+
+    @on_fact
+    def was_attached(self, fact: Fact) -> None:
+        """The threads that a process had when it was attached to."""
+        if fact.kind == "attached":
+            found = json_object(fact.value)
+            process, threads = found.get("process"), found.get("threads")
+            if isinstance(process, int) and process in self.facts.tables.processes and isinstance(threads, list):
+                self.attached[process] = frozenset(tid for tid in threads[:_THREADS] if isinstance(tid, int))
+
+    @on_mark
+    def ran(self, mark: Mark) -> None:
+        """A thread that was in no call."""
+        if mark.kind == "runs" and mark.process is not None and mark.tid is not None:
+            self.threads.setdefault(mark.process, set()).add(mark.tid)
+
+    # -- questions
+
+    def unlimited(self, socket: SocketFacts, kind: frozenset[str]) -> list[CallFacts]:
+        """Calls of ``READS`` or ``WRITES`` that have not returned, or waited long and brought nothing.
+
+        A poll for one socket without a time limit, and an event loop with a task that awaits it, count as reading.
+        """
+        found = []
+        facts = self.of(socket)
+        for call in (*facts.long, *facts.now.values()):
+            polls = kind is READS and call.name in POLL_CALLS and (call.timeout_ms or 0) < 0
+            awaits = kind is READS and call.name in EPOLL_WAITS and call.call.known == Known.AWAITING
+            one = [entry for entry in call.watched if entry.events & POLLIN] if polls and call.call.a == 1 else []
+            if call.name in kind or awaits or one:
+                found.append(call)
+        return found
+
+    def until_ns(self, wait: CallFacts) -> int:
+        """When a wait ended: the call returned, or its process ended, or not yet."""
+        if wait.call.exit_ns is not None:
+            return wait.call.exit_ns
+        process = self.facts.process(wait.call.process)
+        ended = process.ended_ns if process is not None else None
+        return self.facts.now_ns if ended is None else ended
+
+    def of_process(self, process: int) -> CallFacts | None:
+        """A call that a thread of a process is in, if it is in one."""
+        for tid in self.threads.get(process, ()):
+            call = self.waiting.get((process, tid))
+            if call is not None:
+                return call
+        return None
+
+    def known_threads(self, process: int) -> set[int]:
+        """The threads of a process, as far as they were seen."""
+        return self.threads.get(process, set()) | self.attached.get(process, frozenset())
+
+
+def while_waiting(wait: CallFacts) -> Sample | None:
+    """What the socket was in a wait: the latest sample in it, else the one at its beginning or before."""
+    return wait.during or wait.entry or wait.before
