@@ -8,5 +8,6 @@ pub mod memory;
 pub mod names;
 pub mod netlink;
 pub mod options;
+pub mod program;
 pub mod route;
 pub mod tcp_info;

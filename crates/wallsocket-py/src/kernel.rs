@@ -17,7 +17,7 @@ use wallsocket_kernel::route::{
     VethEnd,
 };
 use wallsocket_kernel::tcp_info::{self, TcpInfo};
-use wallsocket_kernel::{control, counters, netlink};
+use wallsocket_kernel::{control, counters, netlink, program as programs};
 use wallsocket_sys::socket;
 
 /// Address families, as Python's `socket` numbers them (linux/socket.h).
@@ -192,6 +192,15 @@ fn control_message(level: i32, kind: i32, data: &[u8]) -> (String, String) {
 #[pyo3(signature = (data, /))]
 fn escape(data: &[u8]) -> String {
     address::escape(data)
+}
+
+/// What people call the program with this argument vector, and the positions of the words that tell it.
+#[pyfunction]
+#[pyo3(signature = (words, /))]
+fn program(words: Vec<String>) -> (String, Vec<usize>) {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let found = programs::program(&words);
+    (found.name, found.telling)
 }
 
 // Addresses
@@ -1072,6 +1081,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(control_messages, module)?,
         wrap_pyfunction!(control_message, module)?,
         wrap_pyfunction!(escape, module)?,
+        wrap_pyfunction!(program, module)?,
         wrap_pyfunction!(option_table, module)?,
         wrap_pyfunction!(option, module)?,
         wrap_pyfunction!(tcp_info_fields, module)?,

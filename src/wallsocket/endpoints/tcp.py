@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import DeadlinePassed, UsageError, WouldBlock
+from ..kernel.names import tcp_state
 from . import addresses
 from . import flags as msg
 from .accepting import AcceptedT, Accepting
@@ -36,12 +37,6 @@ __all__ = ["Backlog", "Connection", "Listener", "adopt", "connect", "listen", "m
 #: Seconds between attempts when a name has several addresses (RFC 8305, section 5, recommends 250 ms).
 STAGGER_S: Final = 0.25
 
-#: Numbers of include/net/tcp_states.h.
-KERNEL_STATES: Final = (
-    "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
-    "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
-)  # fmt: skip
-
 _SO_LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 MessageT = TypeVar("MessageT")
@@ -54,7 +49,7 @@ def kernel_state(sock: socket.socket) -> str:
     if sock.fileno() < 0:
         return "none"
     number = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    return KERNEL_STATES[number] if number < len(KERNEL_STATES) else str(number)
+    return tcp_state(number)
 
 
 class ConnectionSteps(StreamSteps):

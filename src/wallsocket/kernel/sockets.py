@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Collection
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import msgspec
 
 from .._core import kernel as _core
 from .._core.kernel import Address
+from . import program
 from .tcp_info import SocketMemory, TcpInfo
+from .tcp_state import TcpState
 
 __all__ = ["InetSocket", "Owner", "Owners", "UnixSocket", "owners", "state_bits"]
 
@@ -22,11 +22,8 @@ Protocol = Literal["tcp", "udp", "raw"]
 #: Numbers of the protocols in sock_diag; raw sockets are asked for by IPPROTO_RAW.
 PROTOCOLS: dict[str, int] = {"tcp": 6, "udp": 17, "raw": 255}
 
-_STATES = {_core.tcp_state(number): number for number in range(1, 14)}
+_STATES = {state.name: state.value for state in TcpState}
 _UNIX_TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
-
-#: Programs that run a script: their own name says little.
-_INTERPRETER = re.compile(r"(python|pypy|node|ruby|perl|php|bash|dash|sh)[\d.]*$")
 
 
 class InetSocket(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,17 +248,13 @@ def _held(pid: int, wanted: dict[str, int]) -> set[int]:
 def command_of(pid: int) -> str:
     """Return the name that people know a process by, without its arguments; ``"?"`` when it is gone."""
     try:
-        with open(f"/proc/{pid}/comm", "rb") as file:
-            command = _core.escape(file.read().rstrip(b"\n"))
-        if not _INTERPRETER.match(command):
-            return command
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read(4096).split(b"\0")
+            words = [os.fsdecode(word) for word in file.read(65_536).split(b"\0")[:-1]]
+        command = program.name(words)
+        if not command:
+            # A thread of the kernel, or a process that has ended and not been waited for: it has no arguments.
+            with open(f"/proc/{pid}/comm", "rb") as file:
+                command = file.read().rstrip(b"\n").decode("utf-8", "replace")
     except OSError:
         return "?"
-    # Only the first word behind the interpreter can be told from an argument for sure.
-    if len(words) > 2 and words[1] == b"-m":
-        return _core.escape(words[2]) or command
-    if len(words) > 1 and words[1] and not words[1].startswith(b"-"):
-        return _core.escape(PurePosixPath(os.fsdecode(words[1])).name.encode("utf-8", "surrogateescape")) or command
-    return command
+    return _core.escape(command.encode("utf-8", "replace")) or "?"

@@ -7,6 +7,7 @@ import socket
 import msgspec
 
 from .._core import kernel as _core
+from .tcp_state import TcpState
 
 __all__ = ["SocketMemory", "TcpInfo"]
 
@@ -15,8 +16,6 @@ _ROOM = 512
 
 #: ``SO_MEMINFO`` (asm-generic/socket.h), which Python's socket module does not name.
 _SO_MEMINFO = 55
-
-_LISTEN = 10
 
 
 class TcpInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,12 +199,12 @@ class TcpInfo(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def accept_queue(self) -> int | None:
         """Of a listener: connections that wait for ``accept()``; else ``None``."""
-        return self.unacked_segments if self.state == _LISTEN else None
+        return self.unacked_segments if self.state == TcpState.LISTEN else None
 
     @property
     def backlog(self) -> int | None:
         """Of a listener: the limit of the accept queue in force; else ``None``. One more than that may wait."""
-        return self.sacked_segments if self.state == _LISTEN else None
+        return self.sacked_segments if self.state == TcpState.LISTEN else None
 
 
 class SocketMemory(msgspec.Struct, frozen=True, kw_only=True):

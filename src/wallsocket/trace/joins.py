@@ -22,15 +22,24 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from ..events import Call, Counter, Fact, Mark, Packet, Socket, State
 from ..kernel.address import End
 from .peers import SLACK_NS, Basis, Peer, Peers
+from .river import Carried, Move, River, Turn, Way
 from .syscalls import Role, names, role
+from .wire import TCP, Decoder, Segment, segment
 
-__all__ = ["SLACK_NS", "Basis", "Connection", "Joins", "Kind", "Peer", "Tables"]
+__all__ = [
+    "SLACK_NS", "Basis", "Carried", "Connection", "Joins", "Kind", "Move", "Peer", "Tables", "Turn", "Way", "kind_of",
+]  # fmt: skip
 
+#: Moves and segments that are remembered unless another number is asked for: about 25 MB.
+KEPT: Final = 100_000
+#: Marks of processes whose calls are not all seen (docs/recording.md).
+_BLIND: Final = frozenset({"io_uring", "32-bit", "blind"})
+_TCP_ULP: Final = 31
 Kind = Literal["tcp", "udp", "unix", "other"]
 
 _AF_UNIX = 1
@@ -67,6 +76,20 @@ class Connection(NamedTuple):
         return (self.left,) if self.right is None else (self.left, self.right)
 
 
+class _CallKind(NamedTuple):
+    """What matters here of a system call."""
+
+    name: str
+    role: Role
+    flagged: bool  #: its first number is the flags of send and recv
+    many: bool  #: it moves several datagrams
+
+    @classmethod
+    def of(cls, name: str) -> _CallKind:
+        flagged = name.startswith(("send", "recv")) and name != "sendfile"
+        return cls(name, role(name), flagged, name.endswith("mmsg"))
+
+
 def kind_of(row: Socket) -> Kind:
     """What a socket speaks."""
     if row.family == _AF_UNIX:
@@ -83,13 +106,20 @@ class Joins:
 
     Args:
         tables: the recording's tables; rows may be added and replaced while events come.
+        decode: makes segments of frames; ``None`` leaves them out, or they are given to :meth:`travelled`.
+        kept: moves and segments that are remembered for the ways of bytes, the youngest; ``None`` for all.
     """
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, *, decode: Decoder | None = segment, kept: int | None = KEPT) -> None:
         self._tables = tables
+        self._decode = decode
         self._peers = Peers(tables)
+        self._river = River(self._peers, kept=kept)
+        lost = tables.meta.get("lost", "0")
+        if lost != "0":
+            self._river.doubt = f"{lost} events could not be recorded"
         self._names = names(tables.meta.get("machine", ""))
-        self._roles: dict[int, Role | None] = {}
+        self._kinds: dict[int, _CallKind] = {}
         #: Connects and accepts under way: (when they return, call.id, call). Their order is that of their returns.
         self._pending: list[tuple[int, int, Call]] = []
 
@@ -106,6 +136,17 @@ class Joins:
         elif isinstance(event, State):
             self._settle(event.at_ns)
             self._peers.learn(event.socket, event.local, event.remote)
+        elif isinstance(event, Packet):
+            if self._decode is not None and (found := self._decode(event)) is not None:
+                self.travelled(found)
+        elif isinstance(event, Mark) and event.kind in _BLIND:
+            self._river.doubt = f"not all calls were seen ({event.kind})"
+
+    def travelled(self, found: Segment) -> Carried | None:
+        """Take a segment; returns where its bytes belong in their stream, ``None`` for one without."""
+        if found.protocol != TCP:
+            return None
+        return self._river.travelled(found, self._peers.with_ends(found.source, found.destination, found.network))
 
     def finish(self) -> None:
         """No more events will come."""
@@ -117,7 +158,9 @@ class Joins:
 
     def forget(self, sockets: Iterable[int]) -> None:
         """Sockets that nobody will ask about again; their memory is freed."""
-        self._peers.forget(sockets)
+        numbers = list(sockets)
+        self._river.forget(numbers)
+        self._peers.forget(numbers)
 
     # -- questions
 
@@ -144,6 +187,14 @@ class Joins:
             return (other, one) if first.origin == "accept" else (one, other)
         return min(one, other), max(one, other)
 
+    def ways(self, socket: int) -> list[Way]:
+        """What became of the bytes that a socket sent, in the order of the stream or of the datagrams."""
+        return self._river.ways(socket, out=True)
+
+    def ways_to(self, socket: int) -> list[Way]:
+        """Where the bytes came from that a socket received or that travelled to it, in the same form."""
+        return self._river.ways(socket, out=False)
+
     def ends(self, socket: int) -> tuple[End | None, End | None]:
         """Local and remote end of an Internet socket: the last ones that were in use."""
         return self._peers.ends(socket)
@@ -164,26 +215,27 @@ class Joins:
     # -- calls
 
     def _call(self, call: Call) -> None:
-        what = self._roles.get(call.number)
-        if what is None and call.number not in self._roles:
-            name = self._names.get(call.number)
-            what = self._roles[call.number] = role(name) if name is not None else None
+        kind = self._kinds.get(call.number)
+        if kind is None:
+            kind = self._kinds[call.number] = _CallKind.of(self._names.get(call.number, ""))
+        what = kind.role
         socket = call.socket
-        if socket is not None:
-            self._peers.learn(socket)
+        row = self._peers.learn(socket) if socket is not None else None
         if call.made is not None and what is not Role.ACCEPT:
             self._peers.learn(call.made)
         if what is Role.CONNECT or what is Role.ACCEPT:
             if call.took_ns is not None:
                 heapq.heappush(self._pending, (call.entry_ns + call.took_ns, call.id, call))
-        elif (
-            (what is Role.SEND or what is Role.RECEIVE)
-            and socket is not None
-            and call.address is not None
-            and call.result is not None
-            and call.result >= 0
-        ):
-            self._peers.spoke(socket, call.address, call.entry_ns)
+        elif row is None or socket is None or call.result is None or call.result < 0:
+            return
+        elif what is Role.SEND or what is Role.RECEIVE:
+            sends = what is Role.SEND if kind.name != "splice" else call.c == 1
+            if call.address is not None and row.row.type == _SOCK_DGRAM:
+                self._peers.spoke(socket, call.address, call.entry_ns, sends=sends)
+            flags = (call.a or 0) if kind.flagged else 0
+            self._river.moved(call, row.row, sends=sends, flags=flags, many=kind.many)
+        elif kind.name == "setsockopt" and (call.a, call.b) == (TCP, _TCP_ULP):
+            self._river.lose_count(socket, "the kernel wraps what the program sends (TCP_ULP)")
 
     def _settle(self, now_ns: int | None) -> None:
         """Take connects and accepts that have returned, in the order of their returns."""

@@ -5,7 +5,6 @@ States and queue figures that nobody reported but that follow from calls or segm
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +12,16 @@ from typing import Final
 
 from ..events import Call, Known, Process
 from ..kernel import names as naming
+from ..kernel import program
+from ..kernel.tcp_state import TcpState
 from .calls import CallText, address, named
 from .syscalls import Role
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
-from .timeline import Conversation, Row, TcpState, Timeline, Transition
+from .timeline import Conversation, Row, Timeline, Transition
 from .verdict import amount, duration, verdict
 from .wire import ACK, FIN, RST, SYN, Segment
 
-__all__ = ["Ladder", "conversation_title", "header", "process_label", "socket_label", "source_text"]
+__all__ = ["Ladder", "conversation_title", "header", "process_label", "process_title", "socket_label", "source_text"]
 
 _AF_UNIX: Final = 1
 #: A pause this long between two rows is drawn as a pause.
@@ -35,27 +36,17 @@ _ENDED: Final = frozenset({TcpState.FIN_WAIT1, TcpState.LAST_ACK, TcpState.CLOSI
 _SENDING: Final = _ENDED | {TcpState.ESTABLISHED, TcpState.CLOSE_WAIT}
 #: Columns for the name of an end that was not traced: an address and what it is.
 _NAME_COLUMNS: Final = 28
-#: Programs whose first argument says more than their own name.
-_INTERPRETERS: Final = ("python", "pypy", "node", "ruby", "perl", "php", "sh", "bash", "dash", "java", "deno", "bun")
 
 
 def process_label(process: Process | None) -> str:
-    """The name that people know a program by: the script for an interpreter, else the program."""
-    if process is None:
-        return "unknown program"
-    try:
-        words = json.loads(process.command) if process.command else []
-    except ValueError:
-        words = []
-    if not (isinstance(words, list) and words and all(isinstance(word, str) for word in words)):
-        return escape(os.path.basename(process.executable or "")) or "unknown program"
-    program = os.path.basename(words[0]) or words[0]
-    if program.rstrip("0123456789.") in _INTERPRETERS and len(words) > 1:
-        if words[1] == "-m" and len(words) > 2:
-            return escape(words[2])
-        if not words[1].startswith("-"):
-            return escape(os.path.basename(words[1]))
-    return escape(program)
+    """The name that people know a program by, safe for a terminal."""
+    found = program.name_of_command(process.command, process.executable) if process is not None else ""
+    return escape(found) or "unknown program"
+
+
+def process_title(process: Process | None) -> str:
+    """A process as every view writes it: ``server.py (pid 7)``."""
+    return program.label(process_label(process), process.pid if process is not None else None)
 
 
 def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> str:
@@ -76,11 +67,8 @@ def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> s
 
 
 def socket_label(timeline: Timeline, socket: int) -> str:
-    """``socket 3  upper.py pid 70``."""
-    track = timeline.tracks[socket]
-    process = timeline.processes.get(track.socket.process)
-    pid = f" pid {process.pid}" if process is not None else ""
-    return f"socket {socket}  {process_label(process)}{pid}"
+    """``socket 3  upper.py (pid 70)``."""
+    return f"socket {socket}  {process_title(timeline.processes.get(timeline.tracks[socket].socket.process))}"
 
 
 def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
@@ -117,11 +105,7 @@ def _end(conversation: Conversation, sockaddr: bytes | None) -> str:
 def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
     """What was recorded, what was not and why, and where the recording was cut off."""
     meta = timeline.recording.meta
-    try:
-        words = json.loads(meta.get("command", "[]"))
-        command = " ".join(words) if isinstance(words, list) and all(isinstance(word, str) for word in words) else ""
-    except ValueError:
-        command = ""
+    command = " ".join(program.command_words(meta.get("command")))
     users = {track.socket.process for track in timeline.tracks.values()}
     others = len(timeline.processes.keys() - users)
     processes = f"{len(users)} processes" if len(users) != 1 else "1 process"
@@ -244,9 +228,7 @@ class Ladder:
             if remote is None and (tried := self._timeline.target_of(conversation.left)) is not None:
                 remote = tried.address
             return f"{address(remote)} (not traced)" if remote else ""
-        process = self._timeline.processes.get(self._timeline.tracks[socket].socket.process)
-        pid = f"  pid {process.pid}" if process is not None else ""
-        return process_label(process) + pid
+        return process_title(self._timeline.processes.get(self._timeline.tracks[socket].socket.process))
 
     def _paint(self, text: str, style: Style) -> str:
         return paint(text, style, colour=self._colour)
@@ -337,7 +319,7 @@ class Ladder:
             here = process_label(self._timeline.processes.get(process)) if process is not None else None
             where = source_text(self._timeline, call, here=here)
             if call.process != process and (other := self._timeline.processes.get(call.process)) is not None:
-                where = f"{where} pid {other.pid}".strip()
+                where = f"{where} {process_title(other)}".strip()
             if where:
                 cell.append((where + " ", Style.DIM))
             failed = call.errno is not None and call.errno not in (11, 4, 115)

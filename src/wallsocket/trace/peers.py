@@ -127,6 +127,7 @@ class Peers:
         self._bound: dict[_Key, list[tuple[int, int]]] = {}  #: own end -> (created at, socket)
         self._inodes: dict[int, int] = {}
         self._queues: dict[int, _Queue] = {}
+        self._speakers: dict[bytes | int, dict[int, None]] = {}  #: name or port -> sockets that sent datagrams there
 
     # -- questions
 
@@ -148,6 +149,11 @@ class Peers:
         """Local and remote end of an Internet socket: the last ones that were in use."""
         known = self.learn(socket)
         return (known.local, known.remote) if known is not None else (None, None)
+
+    def with_ends(self, local: End, remote: End, network: int | None) -> int | None:
+        """The youngest stream socket that has these two ends and was not paired; only to count what it sent before."""
+        bucket = self._by_ends.get((_SOCK_STREAM, local, remote, network if remote.loopback else None))
+        return bucket[-1][1] if bucket else None
 
     def correspondents(self, socket: int) -> Mapping[End | bytes, int]:
         """With whom a datagram socket talked, by address, and since when; in the order of the first word, at most 64."""
@@ -184,6 +190,13 @@ class Peers:
             if scope is None or _network(self._known[other].row) in (None, scope)
         ]
 
+    def speakers(self, socket: int) -> list[int] | None:
+        """Sockets that sent datagrams to where a socket is: its name, its port; ``None``: more than are remembered."""
+        known = self._known.get(socket)
+        key = None if known is None else known.name or (known.local.port if known.local is not None else None)
+        found = self._speakers.get(key, {}) if key else {}
+        return None if len(found) >= _MAX_CORRESPONDENTS else list(found)
+
     # -- facts
 
     def learn(self, socket: int, local: bytes | None = None, remote: bytes | None = None) -> _Known | None:
@@ -210,7 +223,7 @@ class Peers:
         if known is None or known.row.family != _AF_UNIX or not done or not address:
             return
         if known.row.type == _SOCK_DGRAM:
-            self.spoke(socket, address, entry_ns)
+            self.spoke(socket, address, entry_ns, sends=True)
             return
         found = self._living(self._bound.get((_AF_UNIX, known.row.type, address[2:])), entry_ns, socket)
         if found:
@@ -236,16 +249,20 @@ class Peers:
         self._queue(listener).accepts.append((exit_ns, made))
         self._meet(listener)
 
-    def spoke(self, socket: int, address: bytes, at_ns: int) -> None:
-        """A datagram went to an address or came from it."""
+    def spoke(self, socket: int, address: bytes, at_ns: int, *, sends: bool) -> None:
+        """A datagram went to an address (``sends``) or came from it."""
         known = self._known.get(socket)
         if known is None:
             return
         place: End | bytes | None = end_of(address)
         if place is None and known.row.family == _AF_UNIX and len(address) > 2:
             place = address[2:]
-        if place is not None and len(known.correspondents) < _MAX_CORRESPONDENTS:
-            known.correspondents.setdefault(place, at_ns)
+        if place is not None and place not in known.correspondents and len(known.correspondents) < _MAX_CORRESPONDENTS:
+            known.correspondents[place] = at_ns
+        if place is not None and sends:
+            speakers = self._speakers.setdefault(_spot(place), {})
+            if len(speakers) < _MAX_CORRESPONDENTS:
+                speakers[socket] = None
 
     def forget(self, sockets: Iterable[int]) -> None:
         """Sockets that nobody will ask about again."""
@@ -256,6 +273,11 @@ class Peers:
                 continue
             self._unindex(self._by_ends, known.key, known)
             self._unindex(self._bound, known.bound, known)
+            for place in known.correspondents:
+                speakers = self._speakers.get(_spot(place), {})
+                speakers.pop(socket, None)
+                if not speakers:
+                    self._speakers.pop(_spot(place), None)
             if known.row.inode is not None and self._inodes.get(known.row.inode) == socket:
                 del self._inodes[known.row.inode]
 
@@ -460,6 +482,10 @@ def _together(one: _Known, other: _Known) -> bool:
     if one.row.origin == "accept" and other.row.origin == "accept":
         return False
     return one.begin_ns <= other.end_ns + SLACK_NS and other.begin_ns <= one.end_ns + SLACK_NS
+
+
+def _spot(place: End | bytes) -> bytes | int:
+    return place if isinstance(place, bytes) else place.port
 
 
 def _network(row: Socket) -> int | None:

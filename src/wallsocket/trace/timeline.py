@@ -16,11 +16,11 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
 from ..kernel.address import End, end_of
+from ..kernel.tcp_state import TcpState
 from .recording import Recording
 from .syscalls import Role, names, role
 from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
@@ -28,7 +28,6 @@ from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
 __all__ = [
     "Conversation",
     "Row",
-    "TcpState",
     "Timeline",
     "Track",
     "Transition",
@@ -65,23 +64,6 @@ _QUESTIONS: Final = frozenset({"getsockname", "getpeername", "epoll_ctl"})
 _FCNTL_QUESTIONS: Final = frozenset({1, 3})  # F_GETFD, F_GETFL
 _SEQUENCE_MASK: Final = 0xFFFFFFFF
 _WAITING: Final = frozenset({Role.RECEIVE, Role.ACCEPT, Role.WAIT})
-
-
-class TcpState(IntEnum):
-    """``include/net/tcp_states.h``."""
-
-    ESTABLISHED = 1
-    SYN_SENT = 2
-    SYN_RECV = 3
-    FIN_WAIT1 = 4
-    FIN_WAIT2 = 5
-    TIME_WAIT = 6
-    CLOSE = 7
-    CLOSE_WAIT = 8
-    LAST_ACK = 9
-    LISTEN = 10
-    CLOSING = 11
-    NEW_SYN_RECV = 12
 
 
 _STATES: Final = frozenset(TcpState)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..kernel import names as naming
+from ..kernel.tcp_state import TcpState
 from .calls import named
 from .syscalls import Role
-from .timeline import TcpState, Timeline, Track
+from .timeline import Timeline, Track
 
 __all__ = ["amount", "duration", "verdict"]
 

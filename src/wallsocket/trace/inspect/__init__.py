@@ -22,8 +22,9 @@ import msgspec
 
 from ..._core import python
 from ...errors import NotAvailable, NotPermitted
-from ...kernel import here, refusal
+from ...kernel import here, program, refusal
 from ...kernel.sockets import command_of
+from ...kernel.tcp_state import TcpState
 from ..processes import is_32_bit, user_name
 from ..recording import Recording
 from . import sockets as _sockets
@@ -289,18 +290,8 @@ def _command_line(pid: int) -> tuple[list[str], str | None]:
         words = [os.fsdecode(word) for word in file.read(65_536).split(b"\0")[:-1]]
     with contextlib.suppress(OSError):
         executable = os.readlink(f"/proc/{pid}/exe")
-    # The rules name a program by its script; its other arguments may hold secrets and are not kept.
-    kept = words[:1]
-    for position, word in enumerate(words[1:], 1):
-        kept.append(word)
-        if not word.startswith("-"):
-            break
-        if word in ("-c", "-e"):
-            break
-        if word == "-m" and position + 1 < len(words):
-            kept.append(words[position + 1])
-            break
-    return kept, executable
+    # Its other arguments may hold secrets and are not kept.
+    return program.telling(words), executable
 
 
 class _Look:
@@ -616,7 +607,7 @@ class _Look:
         for process in self.processes.values():
             keys = set(process.keys.values())
             counts = [
-                sum(1 for key in keys if key in picture.by_key and picture.by_key[key].state == _sockets.CLOSE_WAIT)
+                sum(1 for key in keys if key in picture.by_key and picture.by_key[key].state == TcpState.CLOSE_WAIT)
                 for picture in (self.pictures[0], self.pictures[-1])
             ]
             if any(counts):

@@ -14,17 +14,14 @@ import msgspec
 
 from ..._core import kernel as _core
 from ...kernel import Address, InetSocket, TcpInfo, UnixSocket, here
+from ...kernel.tcp_state import TcpState
 
 __all__ = ["Key", "Picture", "Seen", "descriptors", "namespace", "take"]
 
 #: (network namespace, inode).
 Key = tuple[int, int]
 
-LISTEN: Final = 10
-TIME_WAIT: Final = 6
-CLOSE_WAIT: Final = 8
-ESTABLISHED: Final = 1
-_STATES: Final = {_core.tcp_state(number): number for number in range(1, 14)}
+_STATES: Final = {state.name: state.value for state in TcpState}
 _TYPES: Final = {"stream": 1, "dgram": 2, "seqpacket": 5}
 _PROTOCOLS: Final = {"tcp": (1, 6), "udp": (2, 17), "raw": (3, 255)}
 _TIMERS: Final = {0: "none", 1: "retransmit", 2: "keepalive", 3: "time_wait", 4: "zero_window_probe"}
@@ -69,7 +66,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def listens(self) -> bool:
         """Whether connections come in here."""
-        return self.state == LISTEN
+        return self.state == TcpState.LISTEN
 
     @property
     def ends(self) -> tuple[int, str, str, int, str, int] | None:
@@ -82,7 +79,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def keepalive(self) -> bool | None:
         """SO_KEEPALIVE, as the timer of an idle connection gives it away; ``None`` while another timer runs."""
-        if self.protocol != "tcp" or self.state not in (ESTABLISHED, CLOSE_WAIT):
+        if self.protocol != "tcp" or self.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
             return None
         return {"keepalive": True, "none": False}.get(self.timer)
 
@@ -164,7 +161,7 @@ def take(namespaces: Mapping[int, int], at_ns: int) -> Picture:
 def _by_diag(number: int) -> list[Seen]:
     found: list[Seen] = []
     for protocol in ("tcp", "udp", "raw"):
-        states = [name for name, state in _STATES.items() if state != TIME_WAIT] if protocol == "tcp" else None
+        states = [name for name, state in _STATES.items() if state != TcpState.TIME_WAIT] if protocol == "tcp" else None
         try:
             found += [_inet(number, row) for row in here.sockets(protocol, states=states)]
         except OSError:
@@ -261,7 +258,7 @@ def _line(number: int, protocol: str, line: str) -> Seen | None:
         retransmits, uid, inode = int(words[6], 16), int(words[7]), int(words[9])
     except (IndexError, ValueError):
         return None
-    if protocol == "tcp" and state == TIME_WAIT:
+    if protocol == "tcp" and state == TcpState.TIME_WAIT:
         return None
     kind, protocol_number = _PROTOCOLS[protocol]
     return Seen(
@@ -275,7 +272,7 @@ def _line(number: int, protocol: str, line: str) -> Seen | None:
         peer=peer if peer.port else None,
         receive_queue=receive_queue,
         # Of a listener the table shows 0, not the backlog.
-        send_queue=None if state == LISTEN else send_queue,
+        send_queue=None if state == TcpState.LISTEN else send_queue,
         timer=_TIMERS.get(timer, f"timer {timer}"),
         timer_expires_ms=when * _TICK_MS,
         retransmits=retransmits,

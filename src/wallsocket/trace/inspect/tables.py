@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from ...events import Via
 from ...kernel import TcpInfo
+from ...kernel.tcp_state import TcpState
 from ..recording import Recording, Writer
-from .sockets import CLOSE_WAIT, Key, Picture, Seen
+from .sockets import Key, Picture, Seen
 from .threads import Wait
 
 __all__ = ["ProcessRow", "ThreadRow", "fill", "packed_tcp_info"]
@@ -285,7 +286,7 @@ def _states(pictures: list[Picture], ids: Mapping[Key, int]) -> Iterable[tuple[i
     first = pictures[0]
     for key in ids:
         seen = first.by_key.get(key)
-        if seen is not None and seen.state == CLOSE_WAIT and seen.info is not None:
+        if seen is not None and seen.state == TcpState.CLOSE_WAIT and seen.info is not None:
             # The peer's FIN came with an acknowledgement, and none came after this one: it was in CLOSE_WAIT then.
             yield first.at_ns - (seen.info.last_ack_received_ms or 0) * 1_000_000 - 1, seen, False
     for picture in pictures:
