@@ -11,7 +11,10 @@ from ..errors import UsageError
 from . import terminal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..diagnose import Rule
+    from ..diagnose.play import Stage
 
 __all__ = ["command", "named_rule"]
 
@@ -80,7 +83,6 @@ def show(rule_id: str) -> None:
     found = named_rule(rule_id)
     if found.pictures == "only":
         click.echo("\n  wallsocket inspect PID  looks for it in a running program")
-        return
     click.echo(f"\n  wallsocket rule play {found.id}            run a program that has this fault, and explain it")
     click.echo(f"  wallsocket rule play {found.id} --healthy  the same without the fault")
 
@@ -109,17 +111,41 @@ def search(words: tuple[str, ...]) -> int:
 @click.pass_context
 def play(context: click.Context, rule_id: str, healthy: bool, no_lab: bool) -> int:
     """Run the example of a rule and explain it."""
-    from ..diagnose.text import example_path
+    from ..diagnose import play as plays
     from .explain import command as explain
 
     rule = named_rule(rule_id)
-    if rule.pictures == "only":
-        raise UsageError(f"{rule.id} is seen in programs that run: wallsocket inspect PID")
-    path = example_path(rule, "healthy.py" if healthy else "broken.py")
+    path = plays.example(rule, "healthy" if healthy else "broken")
+    if not path.exists():
+        raise UsageError(f"{rule.id} has no example that could be played")
     for line in path.read_text(encoding="utf-8").splitlines():
         click.echo(f"  {line}")
     click.echo()
     sys.stdout.flush()
-    arguments = [*([] if no_lab else ["--lab"]), "--fail-on", "never", "--", sys.executable, str(path)]
-    status = explain.main(arguments, prog_name="wallsocket explain", standalone_mode=False)
+    with plays.Stage(path.parent) as stage:
+        if rule.pictures == "only":
+            return _look(stage, path)
+        arguments = ["--fail-on", "never", "--", sys.executable, str(path)]
+        if stage.lab:
+            return stage.run([sys.executable, "-m", "wallsocket", "explain", *arguments]).returncode
+    status = explain.main(
+        [*([] if no_lab else ["--lab"]), *arguments], prog_name="wallsocket explain", standalone_mode=False
+    )
     return status if isinstance(status, int) else 0
+
+
+def _look(stage: Stage, path: Path) -> int:
+    """Start a program that waits, and inspect it."""
+    import subprocess
+
+    from ..diagnose.play import ready
+
+    with stage.popen([sys.executable, str(path)], stdout=subprocess.PIPE) as program:
+        try:
+            ready(program, path.name)
+            # Processes of a lab have other numbers inside.
+            who = path.name if stage.lab else str(program.pid)
+            words = ["inspect", "--fail-on", "never", who]
+            return stage.run([sys.executable, "-m", "wallsocket", *words]).returncode
+        finally:
+            program.terminate()

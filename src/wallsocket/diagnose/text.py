@@ -9,7 +9,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from ..trace.text import Style, column_width, escape, paint, wrap
 from .finding import Diagnosis, Finding, Severity
@@ -219,8 +218,3 @@ def search(rules: Sequence[Rule], words: str) -> list[Rule]:
         if score and (every or score >= 4 * len(wanted) or score >= 20):
             scores.append((score, rule))
     return [rule for _, rule in sorted(scores, key=lambda scored: -scored[0])]
-
-
-def example_path(rule: Rule, name: str) -> Path:
-    """Where an example of a rule lies: ``broken.py``, ``healthy.py``."""
-    return Path(__file__).parent / "examples" / rule.id / name

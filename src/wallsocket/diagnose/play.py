@@ -1,0 +1,156 @@
+"""The examples of rules: which there are, and the place in which one is played.
+
+An example is a program in ``examples/RULE-ID/``: ``broken.*``, ``healthy.*``, ``variant*.*``. Where a ``lab.toml`` stands
+beside it, its programs run in hosts of that lab; the file is one of ``wallsocket lab up`` with a table ``[example]``:
+``host``, where the program runs, and ``peers``, host to file, started before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ..errors import UsageError
+from .rule import Rule
+
+if TYPE_CHECKING:
+    from ..lab.network import Lab
+
+__all__ = ["EXAMPLES", "Stage", "command_of", "example", "examples", "ready"]
+
+#: The folder of the examples.
+EXAMPLES: Final = Path(__file__).parent / "examples"
+#: How long a program may take until it says that it is ready.
+_READY_S: Final = 60.0
+
+
+def examples(rule: Rule) -> list[Path]:
+    """The programs of a rule, by name."""
+    folder = EXAMPLES / rule.id
+    kinds = ("broken", "healthy", "variant")
+    return sorted(path for path in folder.glob("*.*") if path.suffix in _SUFFIXES and path.stem.startswith(kinds))
+
+
+def example(rule: Rule, name: str) -> Path:
+    """The Python program of that name (``broken``, ``healthy``)."""
+    return EXAMPLES / rule.id / f"{name}.py"
+
+
+def command_of(path: Path, build: Path) -> list[str]:
+    """What runs a program; C and Go are compiled into the folder ``build``.
+
+    Raises:
+        UsageError: its compiler or interpreter is not installed.
+
+    """
+    tool = _SUFFIXES[path.suffix]
+    if tool is None:
+        return [sys.executable, str(path)]
+    if shutil.which(tool) is None:
+        raise UsageError(f"{path.name} needs {tool}, which is not installed")
+    if tool == "node":
+        return [tool, str(path)]
+    program = build / f"{path.parent.name}-{path.stem}"
+    words = ["gcc", "-w", "-O1", "-pthread", "-o"] if tool == "gcc" else ["go", "build", "-o"]
+    subprocess.run([*words, str(program), str(path)], check=True)
+    return [str(program)]
+
+
+_SUFFIXES: Final[dict[str, str | None]] = {".py": None, ".js": "node", ".c": "gcc", ".go": "go"}
+
+
+def ready(process: subprocess.Popen[Any], what: str) -> None:
+    """Wait until a program has printed a line that says ``ready``; its standard output must be a pipe.
+
+    Raises:
+        UsageError: it ended, or said nothing in time.
+
+    """
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    deadline = time.monotonic() + _READY_S
+    said = b""
+    while b"ready" not in said:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            raise UsageError(f"{what} did not say that it is ready within {_READY_S:.0f} s")
+        more = os.read(descriptor, 4096)
+        if not more:
+            raise UsageError(f"{what} ended before it was ready")
+        said += more
+
+
+class Stage:
+    """Where an example is played: here, or in a host of the lab that stands beside it; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._document: dict[str, Any] = {}
+        with contextlib.suppress(FileNotFoundError):
+            self._document = tomllib.loads((folder / "lab.toml").read_text(encoding="utf-8"))
+        self._example: dict[str, Any] = self._document.pop("example", {})
+        self._net: Lab | None = None
+        self._peers: list[subprocess.Popen[Any]] = []
+
+    @property
+    def lab(self) -> bool:
+        """Whether it has a network of its own."""
+        return bool(self._document)
+
+    def __enter__(self) -> Self:
+        if self.lab:
+            from .. import lab
+
+            self._net = lab.load(self._document)
+            try:
+                for host, file in self._example.get("peers", {}).items():
+                    words = command_of(self._folder / file, self._folder)
+                    peer = self._net[host].popen(words, stdout=subprocess.PIPE)
+                    self._peers.append(peer)
+                    ready(peer, file)
+            except BaseException:
+                self._net.close()
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._net is not None:
+            self._net.close()
+        for peer in self._peers:
+            peer.wait()
+            if peer.stdout is not None:
+                peer.stdout.close()
+
+    def popen(self, command: list[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a program on the stage."""
+        if self._net is None:
+            return subprocess.Popen(command, **options)
+        return self._net[self._example["host"]].popen(command, **options)
+
+    def run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+        """Run a program on the stage to its end."""
+        timeout = options.pop("timeout", None)
+        check = options.pop("check", False)
+        if options.pop("capture_output", False):
+            options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with self.popen(command, **options) as process:
+            try:
+                out, error = process.communicate(timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(command, process.returncode, out, error)
+        if check:
+            done.check_returncode()
+        return done
