@@ -147,6 +147,11 @@ pub fn set_registers(tid: i32, registers: &Registers) -> io::Result<()> {
     request(libc::PTRACE_SETREGS, tid, 0, &raw const *registers as usize).map(drop)
 }
 
+/// Writes one word into the memory of a stopped thread, also where the program itself may only read.
+pub fn poke(tid: i32, address: u64, word: u64) -> io::Result<()> {
+    request(libc::PTRACE_POKEDATA, tid, address as usize, word as usize).map(drop)
+}
+
 /// Asks which system call a thread is stopped in (`PTRACE_GET_SYSCALL_INFO`, Linux 5.3).
 pub fn call_stop(tid: i32) -> io::Result<CallStop> {
     const SIZE: usize = 88; // struct ptrace_syscall_info (linux/ptrace.h)

@@ -33,6 +33,8 @@ pub struct Program {
     pub credentials: Option<Credentials>,
     /// Filter to install just before exec.
     pub filter: Vec<Instruction>,
+    /// Set-uid programs keep their rights: the filter comes without [`seccomp::no_new_privileges`], which only root can.
+    pub keep_privileges: bool,
     /// Signals that the program shall ignore, as its parent's parent did; all others get their default action.
     pub ignored: Vec<Signal>,
     /// The same for signals 32 and 33, which glibc keeps for itself and its functions refuse to name.
@@ -170,6 +172,13 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
             }
         }
     }
+    if !program.filter.is_empty() {
+        // While we are root still, if we are; uid 0 alone, as in many containers, is not enough.
+        if !program.keep_privileges || seccomp::install(&program.filter).is_err() {
+            seccomp::no_new_privileges().map_err(|error| (0, error))?;
+            seccomp::install(&program.filter).map_err(|error| (0, error))?;
+        }
+    }
     if let Some(credentials) = &program.credentials {
         let groups: Vec<Gid> = credentials
             .groups
@@ -185,10 +194,6 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
     }
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&program.mask), None)
         .map_err(|error| (2, error.into()))?;
-    if !program.filter.is_empty() {
-        seccomp::no_new_privileges().map_err(|error| (0, error))?;
-        seccomp::install(&program.filter).map_err(|error| (0, error))?;
-    }
     match nix::unistd::execve(&program.path, &program.arguments, &program.environment) {
         Ok(never) => Ok(never),
         Err(nix::errno::Errno::ENOEXEC) if is_text(&program.path) => {

@@ -8,13 +8,17 @@ use wallsocket_sys::seccomp::Instruction;
 
 use crate::syscalls::{FIRST, LATER};
 
+/// The data of our filters' answers: a program's own filter may ask for a tracer, too, and gets none.
+pub const OURS: u16 = 0x5753;
+
 // linux/bpf_common.h, linux/seccomp.h, linux/audit.h
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_GREATER_OR_EQUAL: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+const JUMP_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 const ALLOW: u32 = 0x7FFF_0000;
-const TRACE: u32 = 0x7FF0_0000;
+const TRACE: u32 = 0x7FF0_0000 | OURS as u32;
 const ERRNO: u32 = 0x0005_0000;
 const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 // struct seccomp_data
@@ -51,6 +55,15 @@ const fn at_least(k: u32, jump_true: u8, jump_false: u8) -> Instruction {
     }
 }
 
+const fn any_bit(k: u32, jump_true: u8, jump_false: u8) -> Instruction {
+    Instruction {
+        code: JUMP_ANY_BIT,
+        jump_true,
+        jump_false,
+        k,
+    }
+}
+
 /// Programs of another architecture (32-bit) are let through: their numbers mean other calls.
 fn head() -> Vec<Instruction> {
     vec![
@@ -67,7 +80,26 @@ fn answer(program: &mut Vec<Instruction>, number: u32, answer: u32) {
     program.push(statement(RETURN, answer));
 }
 
-/// The filter from the start: calls that can give a program a socket. With `deny_io_uring`, `io_uring_setup` fails with ENOSYS.
+/// Adds the calls that have to do with tracing itself: those that install filters, and those that make a child which no
+/// tracer sees. What `clone3` is asked to do stands in memory, which a filter cannot read.
+fn guard(program: &mut Vec<Instruction>) {
+    answer(program, libc::SYS_seccomp as u32, TRACE);
+    answer(program, libc::SYS_clone3 as u32, TRACE);
+    for (number, condition) in [
+        (libc::SYS_prctl, equal(libc::PR_SET_SECCOMP as u32, 0, 1)),
+        (libc::SYS_clone, any_bit(libc::CLONE_UNTRACED as u32, 0, 1)),
+    ] {
+        program.extend([
+            equal(number as u32, 0, 4),
+            statement(LOAD, ARGUMENT_0),
+            condition,
+            statement(RETURN, TRACE),
+            statement(RETURN, ALLOW),
+        ]);
+    }
+}
+
+/// The filter from the start: calls that can give a program a socket, and those that would hide it from us. With `deny_io_uring`, `io_uring_setup` fails with ENOSYS.
 pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
     let mut program = head();
     for spec in FIRST {
@@ -82,6 +114,7 @@ pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
             },
         );
     }
+    guard(&mut program);
     program.push(statement(RETURN, ALLOW));
     program
 }
@@ -222,6 +255,7 @@ mod tests {
                         other => panic!("load of {other}"),
                     }
                 }
+                JUMP_ANY_BIT => next += jump(accumulator & instruction.k != 0),
                 JUMP_EQUAL => next += jump(accumulator == instruction.k),
                 JUMP_GREATER_OR_EQUAL => next += jump(accumulator >= instruction.k),
                 RETURN => return instruction.k,
@@ -241,10 +275,27 @@ mod tests {
             [
                 libc::SYS_socket,
                 libc::SYS_socketpair,
+                libc::SYS_seccomp,
                 libc::SYS_io_uring_setup,
+                libc::SYS_clone3,
                 libc::SYS_pidfd_getfd
             ]
         );
+    }
+
+    #[test]
+    fn calls_that_would_hide_the_program_stop() {
+        let program = first(false);
+        let thread = (libc::CLONE_VM | libc::CLONE_THREAD) as u64;
+        let untraced = libc::CLONE_UNTRACED as u64;
+        for (number, argument, expected) in [
+            (libc::SYS_clone, thread, ALLOW),
+            (libc::SYS_clone, thread | untraced, TRACE),
+            (libc::SYS_prctl, libc::PR_SET_NAME as u64, ALLOW),
+            (libc::SYS_prctl, libc::PR_SET_SECCOMP as u64, TRACE),
+        ] {
+            assert_eq!(run(&program, number, [argument, 0]), expected);
+        }
     }
 
     #[test]

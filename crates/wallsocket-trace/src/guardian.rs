@@ -65,6 +65,8 @@ pub struct Order {
     one_core: bool,
     /// Which of signals 32 and 33 the recorder was given as ignored.
     ignored_internal: Vec<i32>,
+    /// Root asks: set-uid programs keep their rights.
+    privileged: bool,
     /// Run in a private network namespace.
     lab: bool,
     /// Path of the program file to run; without one, `attach` says what to follow.
@@ -297,6 +299,7 @@ impl Target {
                     groups: groups.clone(),
                 }),
             filter: crate::filter::first(order.deny_io_uring),
+            keep_privileges: order.privileged,
             ignored,
             ignored_internal: order.ignored_internal.clone(),
             mask,

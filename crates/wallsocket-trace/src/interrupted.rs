@@ -65,6 +65,14 @@ pub fn in_doubt(number: i64, result: i64) -> bool {
         )
 }
 
+/// Whether a call has a time limit in a register: to be made again, it must be known for how long it has waited.
+pub fn has_limit(registers: &Registers) -> bool {
+    matches!(
+        registers.orig_rax as i64,
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait
+    ) && registers.r10 as i32 > 0
+}
+
 /// A wait whose time limit was shortened because part of it had passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Shortened {
@@ -140,12 +148,38 @@ pub fn restore(tid: i32, shortened: Shortened) -> io::Result<()> {
     ptrace::set_registers(tid, &registers)
 }
 
+/// Whether `signal` is about to be delivered to a stopped thread.
+pub fn is_pending(tid: i32, signal: i32) -> bool {
+    Signals::of(tid).is_some_and(|signals| signals.pending & bit(signal) != 0)
+}
+
+/// Whether `signal`, which a stopped thread is about to get, runs a handler or stops the process.
+pub fn is_noticed(tid: i32, signal: i32) -> bool {
+    Signals::of(tid).is_some_and(|signals| {
+        Signals {
+            pending: bit(signal),
+            blocked: 0,
+            ..signals
+        }
+        .awaited()
+    })
+}
+
+/// Signals that stop a process, unless they are caught or ignored.
+const STOPPING: u64 =
+    bit(libc::SIGSTOP) | bit(libc::SIGTSTP) | bit(libc::SIGTTIN) | bit(libc::SIGTTOU);
+
+const fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
 /// Sets of signals of one thread, from `/proc/PID/status`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Signals {
     pending: u64,
     blocked: u64,
     caught: u64,
+    ignored: u64,
 }
 
 impl Signals {
@@ -162,15 +196,16 @@ impl Signals {
                 "SigPnd" | "ShdPnd" => signals.pending |= set(),
                 "SigBlk" => signals.blocked = set(),
                 "SigCgt" => signals.caught = set(),
+                "SigIgn" => signals.ignored = set(),
                 _ => {}
             }
         }
         Some(signals)
     }
 
-    /// Whether a handler is about to run: the program must see its EINTR.
+    /// Whether a handler is about to run, or the process about to stop: the program must see its EINTR (signal(7)).
     fn awaited(self) -> bool {
-        self.pending & !self.blocked & self.caught != 0
+        self.pending & !self.blocked & (self.caught | STOPPING & !self.ignored) != 0
     }
 }
 
@@ -289,6 +324,18 @@ mod tests {
             ..caught
         };
         assert!(!blocked.awaited());
+        let stops = Signals {
+            pending: STOPPING,
+            ..Signals::default()
+        };
+        assert!(stops.awaited());
+        assert!(
+            !Signals {
+                ignored: STOPPING,
+                ..stops
+            }
+            .awaited()
+        );
         assert!(
             !Signals {
                 caught: 0,

@@ -32,13 +32,16 @@ use crate::sink::Sink;
 mod attach;
 mod filters;
 mod following;
+mod guards;
 mod job_control;
+mod policy;
 mod processes;
 mod samples;
 mod sockets;
 mod stops;
 
 pub use attach::{Seized, seize};
+pub use policy::Policy;
 
 /// A call that has not returned after this time is recorded as it stands.
 const UNFINISHED_NS: i64 = 100_000_000;
@@ -111,6 +114,8 @@ struct Pending {
     stack_pointer: u64,
     watch: Vec<(i32, u16)>,
     reported: bool,
+    /// The arguments that a policy has the kernel see instead.
+    changed: Option<[u64; 6]>,
 }
 
 #[derive(Debug)]
@@ -136,6 +141,23 @@ struct Thread {
     resumed: bool,
     /// That call's time limit, as the program gave it.
     shortened: Option<Shortened>,
+    /// What of the program was changed for the duration of this call.
+    altered: Option<Altered>,
+    /// This call installs a filter, if it succeeds.
+    installs_filter: bool,
+    /// It is in seccomp's strict mode, which we keep for it: the kernel refuses that to a thread with a filter.
+    strict: bool,
+    /// Its process was stopped by a signal.
+    stopped: bool,
+}
+
+/// What the kernel is to see instead of what the program gave it, until the call ends.
+#[derive(Clone, Copy, Debug, Default)]
+struct Altered {
+    /// The program's arguments.
+    arguments: Option<[u64; 6]>,
+    /// Address of a word in its memory, and what the program has there.
+    memory: Option<(u64, u64)>,
 }
 
 impl Thread {
@@ -153,6 +175,10 @@ impl Thread {
             slept: None,
             resumed: false,
             shortened: None,
+            altered: None,
+            installs_filter: false,
+            strict: false,
+            stopped: false,
         }
     }
 }
@@ -169,6 +195,8 @@ struct Process {
     every_call: bool,
     /// It shall have none: it was attached to, or has one of its own that forbids ours.
     refuses_filters: bool,
+    /// It has installed filters of its own, which would judge calls in its name.
+    own_filters: bool,
     io_uring_seen: bool,
     /// Exit status word as PTRACE_EVENT_EXIT gave it.
     status: Option<i32>,
@@ -202,6 +230,9 @@ pub struct Tracer {
     attached: bool,
     /// We are letting them go, until this moment.
     leaving: Option<Instant>,
+    policy: Option<Box<dyn Policy>>,
+    /// Filters were there before ours: of a container, say.
+    filtered_before: bool,
 }
 
 /// A change of a thread that a wait reported.
@@ -262,7 +293,14 @@ impl Tracer {
             recording: true,
             attached: false,
             leaving: None,
+            policy: None,
+            filtered_before: guards::has_filter(),
         }
+    }
+
+    /// Lets `policy` change what followed calls are given and what they give back.
+    pub fn set_policy(&mut self, policy: Box<dyn Policy>) {
+        self.policy = Some(policy);
     }
 
     /// Takes the first process, which is seized already and has not run its program yet.

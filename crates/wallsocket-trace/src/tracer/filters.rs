@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use wallsocket_sys::ptrace;
+
 use super::{Next, Tracer};
 use crate::calls::Entry;
 use crate::syscalls::{self, Subject};
@@ -13,7 +15,7 @@ impl Tracer {
         let thread = self.threads.get(&tid)?;
         let (id, table) = (thread.process, Rc::clone(&thread.table));
         let process = self.processes.get_mut(&id)?;
-        if process.refuses_filters || entry.number == libc::SYS_io_uring_setup {
+        if entry.number == libc::SYS_io_uring_setup {
             return None;
         }
         let sockets = !process.follows_sockets
@@ -27,15 +29,21 @@ impl Tracer {
                 .sockets
                 .contains_key(&(entry.arguments[0] as i32));
         let streams = !process.follows_streams && (streams_will_be || streams_are_sockets());
+        if !sockets && !streams {
+            return None;
+        }
+        if process.refuses_filters {
+            if !process.every_call {
+                self.stop_at_every_call(tid, id, "it has one of its own, which would judge ours");
+            }
+            return None;
+        }
         let mut wanted = Vec::new();
         if sockets {
             wanted.push(filter::later(self.settings.deny_io_uring));
         }
         if streams {
             wanted.push(filter::streams());
-        }
-        if wanted.is_empty() {
-            return None;
         }
         let outcome = inject::install(tid, &wanted);
         process.follows_sockets |= sockets;
@@ -53,17 +61,30 @@ impl Tracer {
                 Some(Next::Leave)
             }
             Err(inject::Failed::Refused(reason)) => {
-                process.every_call = true;
                 process.refuses_filters = true;
-                self.mark(
-                    Some(id),
-                    Some(tid),
-                    "blind",
-                    format!("the program refuses a further filter ({reason}): every call of it stops, which is slow"),
-                );
+                self.stop_at_every_call(tid, id, &reason);
                 Some(Next::Again)
             }
         }
+    }
+
+    /// A process that can have no further filter: each call of each of its threads stops from now on.
+    fn stop_at_every_call(&mut self, tid: i32, id: u32, reason: &str) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        process.every_call = true;
+        for other in process.threads.iter().filter(|other| **other != tid) {
+            if let Some(thread) = self.threads.get_mut(other) {
+                thread.fresh |= ptrace::interrupt(*other).is_ok();
+            }
+        }
+        self.mark(
+            Some(id),
+            Some(tid),
+            "blind",
+            format!("the program can have no further filter ({reason}): every call of it stops, which is slow"),
+        );
     }
 
     /// Inherited sockets need the later filters before the program's first call; they are installed at this exec stop.

@@ -34,6 +34,7 @@ impl Tracer {
                 || (*entry == top.entry && stack_pointer == top.stack_pointer);
             if restarted {
                 thread.pending = thread.interrupted.pop();
+                self.alter_again(tid);
                 return Next::ToExit;
             }
             if stack_pointer >= top.stack_pointer {
@@ -59,6 +60,9 @@ impl Tracer {
         };
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.pending = Some(pending);
+        }
+        if self.policy.is_some() {
+            self.alter_call(tid);
         }
         Next::ToExit
     }
@@ -121,16 +125,24 @@ impl Tracer {
             stack_pointer,
             watch,
             reported: false,
+            changed: None,
         })
     }
 
     pub(super) fn at_exit(&mut self, tid: i32, began: i64, result: i64) {
+        let trapped = self.trapped(tid, result);
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };
         let Some(mut pending) = thread.pending.take() else {
             return;
         };
+        if trapped {
+            // How it goes on is between the program and its filter.
+            pending.call.took_ns = None;
+            self.sink.send(&Row::Call(pending.call));
+            return;
+        }
         if interrupted::restarts(result) {
             thread.interrupted.push(pending);
             return;
@@ -141,6 +153,7 @@ impl Tracer {
             return;
         }
         let (id, table) = (thread.process, Rc::clone(&thread.table));
+        let result = self.alter_result(tid, &pending.call, result);
         let call = &mut pending.call;
         call.took_ns = Some((began - call.entry_ns).max(0));
         call.result = Some(result);

@@ -24,7 +24,7 @@ impl Tracer {
         self.last_process += 1;
         let id = self.last_process;
         let (mut command, mut executable, mut language, mut filters) =
-            (None, None, None, (false, false, false, false));
+            (None, None, None, (false, false, false, false, false));
         let network = self.networks.of_thread(tid);
         if let Some(parent) = parent.and_then(|parent| self.processes.get(&parent)) {
             command.clone_from(&parent.row.command);
@@ -35,6 +35,7 @@ impl Tracer {
                 parent.follows_streams,
                 parent.every_call,
                 parent.refuses_filters,
+                parent.own_filters,
             );
         }
         let process = Process {
@@ -57,6 +58,7 @@ impl Tracer {
             follows_streams: filters.1,
             every_call: filters.2,
             refuses_filters: filters.3,
+            own_filters: filters.4,
             io_uring_seen: false,
             status: None,
         };
@@ -103,7 +105,15 @@ impl Tracer {
             let id = self.new_process(child, Some(parent_process), Rc::clone(&table), child);
             self.copy_table(id, &parent_table, &table);
         }
+        let altered = self.put_back(tid);
+        if altered.is_some()
+            && let Some(thread) = self.threads.get_mut(&child)
+        {
+            // It has copies of its parent's registers, and perhaps of its memory.
+            thread.altered = altered;
+        }
         if self.early.remove(&child) {
+            self.put_back(child);
             self.go(child, Next::Run, 0);
         }
     }

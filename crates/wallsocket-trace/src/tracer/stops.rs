@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use wallsocket_sys::ptrace::{self, CallStop, Event};
 
-use super::{AUDIT_ARCH_X86_64, Next, Stop, Tracer, signal_name};
+use super::{AUDIT_ARCH_X86_64, Next, Stop, Tracer, guards, signal_name};
 use crate::calls::Entry;
 use crate::interrupted;
 
@@ -97,23 +97,30 @@ impl Tracer {
                 self.go(tid, Next::Run, 0);
             }
             Event::Event(libc::PTRACE_EVENT_STOP, signal) => {
-                if !self.threads.contains_key(&tid) {
+                let Some(thread) = self.threads.get_mut(&tid) else {
                     // A child whose parent's event is still to come.
                     self.early.insert(tid);
                     return;
-                }
+                };
+                let thread_in_doubt = thread.fresh || thread.in_doubt;
                 if matches!(
                     signal,
                     libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
                 ) {
+                    thread.stopped = true;
                     self.group_stopped(tid, signal);
                     let _ = ptrace::listen(tid);
                 } else {
                     if tid == self.main_pid && self.main_was_stopped() {
                         self.group_continued(tid);
                     }
-                    self.met(tid);
-                    self.decide(tid);
+                    self.put_back(tid);
+                    if thread_in_doubt {
+                        self.met(tid);
+                        self.decide(tid);
+                    } else {
+                        self.mend(tid, None);
+                    }
                     self.go(tid, Next::Run, 0);
                 }
             }
@@ -123,8 +130,27 @@ impl Tracer {
                     let process = self.threads.get(&tid).map(|thread| thread.process);
                     self.mark(process, Some(tid), "signal", signal_name(signal));
                 }
+                self.mend(tid, Some(signal));
                 self.go(tid, Next::Run, signal);
             }
+        }
+    }
+
+    /// A call that is not followed returned EINTR only because the program is traced, of a signal that it ignores or that
+    /// only wakes tracers (kernel/signal.c: sig_ignored, ptrace_trap_notify): it begins again.
+    fn mend(&mut self, tid: i32, signal: Option<i32>) {
+        let now = self.now();
+        let (Some(thread), Ok(registers)) = (self.threads.get_mut(&tid), ptrace::registers(tid))
+        else {
+            return;
+        };
+        let number = registers.orig_rax as i64;
+        if interrupted::in_doubt(number, registers.rax as i64)
+            && !thread.stopped
+            && (thread.number == number || !interrupted::has_limit(&registers))
+            && !signal.is_some_and(|signal| interrupted::is_noticed(tid, signal))
+        {
+            let _ = thread.resume_call(tid, now);
         }
     }
 
@@ -139,20 +165,28 @@ impl Tracer {
                 number,
                 arguments,
                 stack_pointer,
-                ..
+                filter,
             }) => {
                 let seen = self.call_begins(tid, at_ns, number);
-                if seen {
+                let entry = Entry { number, arguments };
+                let next = if seen {
                     Next::ToExit
+                } else if let Some(next) = self.guard(tid, architecture, &entry) {
+                    next
                 } else if architecture == AUDIT_ARCH_X86_64 {
-                    let entry = Entry { number, arguments };
                     self.at_entry(tid, at_ns, &entry, stack_pointer)
                 } else {
                     // Numbers of another architecture mean other calls.
                     Next::Run
+                };
+                if guards::is_foreign(filter) {
+                    Self::refuse_tracer(tid);
                 }
+                next
             }
             Ok(CallStop::Exit(result)) => {
+                self.put_back(tid);
+                self.guard_result(tid, result);
                 self.call_returned(tid, result);
                 self.at_exit(tid, at_ns, result);
                 Next::Run
@@ -179,6 +213,7 @@ impl Tracer {
         if std::mem::replace(&mut thread.in_call, true) {
             return true;
         }
+        thread.stopped = false;
         thread.entered_ns = began;
         thread.number = number;
         if !std::mem::take(&mut thread.resumed) {
@@ -208,24 +243,25 @@ impl Tracer {
         if next == Next::Leave {
             return;
         }
-        let every_call = self
-            .threads
-            .get(&tid)
-            .and_then(|thread| self.processes.get(&thread.process))
-            .is_some_and(|process| process.every_call);
-        if next == Next::Run
-            && !(every_call && self.recording)
-            && let Some(thread) = self.threads.get_mut(&tid)
-        {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            let _ = ptrace::resume(tid, signal);
+            return;
+        };
+        let every_call = thread.strict
+            || self.recording
+                && self
+                    .processes
+                    .get(&thread.process)
+                    .is_some_and(|process| process.every_call);
+        if next == Next::Run && !every_call {
             // The end of this call will not stop.
             thread.in_call = false;
         }
         // An error means that the thread was killed in the meantime; its end is reported next.
-        let _ = match next {
-            Next::Run | Next::Again if !(every_call && self.recording) => {
-                ptrace::resume(tid, signal)
-            }
-            _ => ptrace::resume_to_syscall(tid, signal),
+        let _ = if next == Next::ToExit || every_call {
+            ptrace::resume_to_syscall(tid, signal)
+        } else {
+            ptrace::resume(tid, signal)
         };
     }
 }
