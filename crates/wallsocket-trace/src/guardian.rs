@@ -36,6 +36,14 @@ use crate::tracer::{self, Control, Seized, Settings, Tracer};
 
 /// How long the ticks go on when the recorder is gone.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// What a terminal sends to a whole process group. The recorder starts this process with them blocked, so that none is lost
+/// before the program can get it.
+const OF_TERMINAL: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGHUP,
+];
 /// Interrupts the loop's wait. Not used by anything else in this process.
 const ATTENTION: i32 = libc::SIGUSR1;
 
@@ -63,6 +71,8 @@ pub struct Order {
     tick_ms: u16,
     /// Confine the program and this process to one core.
     one_core: bool,
+    /// Signals that are blocked only for the start of this process: the program gets them unblocked.
+    unblocked: Vec<i32>,
     /// Which of signals 32 and 33 the recorder was given as ignored.
     ignored_internal: Vec<i32>,
     /// Root asks: set-uid programs keep their rights.
@@ -133,18 +143,21 @@ fn run(
     rows: &mut Option<std::os::fd::OwnedFd>,
     control_fd: std::os::fd::OwnedFd,
 ) -> Result<(), Failed> {
+    // As the owner of a file with capabilities (CAP_NET_RAW, for the wire) this process would belong to root in /proc, and
+    // could neither be traced by itself between fork and exec nor map its user id. It stays out of reach all the same: who
+    // traces it needs the capabilities that it has (ptrace(2), "Ptrace access mode checking"). Programs get none of them.
+    nix::sys::prctl::set_dumpable(true).map_err(|error| at("trace")(error.into()))?;
     let recorder = nix::unistd::getppid().as_raw();
-    let (mut ignored, mask) = ptrace::inherited_signals().map_err(at("trace"))?;
+    let (mut ignored, mut mask) = ptrace::inherited_signals().map_err(at("trace"))?;
+    for signal in &order.unblocked {
+        mask.remove(Signal::try_from(*signal).map_err(|error| at("trace")(error.into()))?);
+    }
     // Rust's start-up code ignores SIGPIPE before main; the recorder asked for its default action.
     ignored.retain(|signal| *signal != Signal::SIGPIPE);
-    // The terminal's signals are for the target; SIGTERM reaches it through the recorder.
+    // SIGTERM reaches the target through the recorder.
     for signal in [
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGTSTP,
         Signal::SIGTTIN,
         Signal::SIGTTOU,
-        Signal::SIGHUP,
         Signal::SIGTERM,
         Signal::SIGPIPE,
     ] {
@@ -174,6 +187,7 @@ fn run(
         Some(program) => Target::start(order, program, arguments, ignored, mask)?,
         None => Target::attach(&order.attach)?,
     };
+    target.hand_over_signals().map_err(at("trace"))?;
     release_streams();
 
     let clock = Clock::new(order.origin_ns);
@@ -310,6 +324,17 @@ impl Target {
         Ok(Self::Started(waiting))
     }
 
+    /// Signals of the terminal are for the target, also those that came before it could be told.
+    fn hand_over_signals(&self) -> std::io::Result<()> {
+        if let Self::Started(waiting) = self {
+            // One that has reached both is one: it waits, blocked, until exec, and a signal cannot wait twice.
+            for signal in pending(OF_TERMINAL)? {
+                nix::sys::signal::kill(waiting.pid, signal)?;
+            }
+        }
+        OF_TERMINAL.into_iter().try_for_each(ptrace::ignore)
+    }
+
     fn attach(pids: &[i32]) -> Result<Self, Failed> {
         pids.iter()
             .map(|pid| {
@@ -321,6 +346,23 @@ impl Target {
             .collect::<Result<_, _>>()
             .map(Self::Running)
     }
+}
+
+/// Which of some signals wait for this process, blocked.
+fn pending(signals: [Signal; 4]) -> std::io::Result<Vec<Signal>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let bits = status
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("ShdPnd:")
+                .or_else(|| line.strip_prefix("SigPnd:"))
+        })
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .fold(0, |all, mask| all | mask);
+    Ok(signals
+        .into_iter()
+        .filter(|signal| bits >> (*signal as i32 - 1) & 1 == 1)
+        .collect())
 }
 
 /// What the two stops of a followed call cost here and now, in nanoseconds, without any work at them.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from ..errors import NotStarted, WallsocketError
+from . import streams
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -65,6 +67,8 @@ _GROUPS: Final = ("See", "Talk", "Wire", "Network", "Learn")
 
 #: Exit status for "could not run", the same for wrong use and for errors.
 _COULD_NOT_RUN: Final = 2
+#: What a shell adds to the number of the signal that ended a program.
+_SIGNALLED: Final = 128
 
 
 @cache
@@ -77,18 +81,13 @@ def _available() -> dict[str, _Entry]:
     return {name: entry for name, entry in COMMANDS.items() if entry.module in _installed()}
 
 
-class _ReaderGone(Exception):
-    """A pipe that we write into was closed; click would end the process with status 1 on a BrokenPipeError."""
-
-
 class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
-            result = super().invoke(context)
-            sys.stdout.flush()
+            return super().invoke(context)
         except BrokenPipeError as error:
-            raise _ReaderGone from error
-        return result
+            # Of a descriptor that a command hands on (capture -w -); click would end with status 1 on it.
+            raise streams.OutputError(error) from error
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_available())
@@ -160,18 +159,33 @@ def commands(context: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit status.
 
-    An error that the user can do something about is one line on stderr and status 2; Ctrl-C is 130, and a reader that
-    went away (``wallsocket show | head``) is 141 without a word, as for any program in a pipe.
+    An error that the user can do something about is one line on stderr and status 2; Ctrl-C is a word and 130, and a
+    reader that went away (``wallsocket show | head``) is 141 without a word, as for any program in a pipe.
     """
+    streams.open_closed()
+    streams.guard()
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except streams.OutputError as error:
+        streams.abandon()
+        if error.reader_gone:
+            return _SIGNALLED + signal.SIGPIPE
+        click.echo(f"wallsocket: {error}", err=True)
+        return _COULD_NOT_RUN
+    except KeyboardInterrupt:
+        click.echo("wallsocket: interrupted", err=True)
+        return _SIGNALLED + signal.SIGINT
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result: Any = commands.main(
             args=None if arguments is None else list(arguments), prog_name="wallsocket", standalone_mode=False
         )
-    except _ReaderGone:
-        _let_go_of_stdout()
-        return 128 + 13
-    except (KeyboardInterrupt, click.Abort):
-        return 128 + 2
+    except click.Abort as abort:
+        raise KeyboardInterrupt from abort  # what click makes of it
     except click.ClickException as error:
         _complain(_usage(error), getattr(error, "ctx", None))
         return _COULD_NOT_RUN
@@ -198,15 +212,5 @@ def _complain(text: str, context: click.Context | None) -> None:
     from ..trace.text import escape
 
     name = context.command_path if context is not None else "wallsocket"
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _let_go_of_stdout()
+    sys.stdout.flush()
     click.echo(f"{name}: {escape(' '.join(text.split()))}", err=True)
-
-
-def _let_go_of_stdout() -> None:
-    # The interpreter flushes once more when it ends, and would complain.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -298,10 +298,6 @@ def run_talk(body: Callable[[], None], talk: Talk) -> int:
         talk.summary()
     except DeadlinePassed as error:
         raise failed(error) from None
-    except BrokenPipeError as error:
-        if reasons.of(error) is None:
-            raise  # our own standard output, which main() handles
-        raise failed(error) from None
     except WallsocketError as error:
         if isinstance(error, OSError):
             raise failed(error) from None

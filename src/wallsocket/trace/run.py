@@ -368,6 +368,8 @@ class _Recorder:
         self._sockets = 0
         self._end = "exit"
         self._stopping = False
+        self._started = False
+        self._early: list[int] = []  #: signals that came when there was nobody yet to get them
 
     def run(self, guardian: Path, order: dict[str, Any], command: Sequence[str], for_s: float | None) -> RunResult:
         """Start, record, and tell how it ended."""
@@ -385,11 +387,15 @@ class _Recorder:
                     "origin_ns": self._origin_ns,
                     "rows_fd": rows_write,
                     "control_fd": theirs.fileno(),
+                    "unblocked": sorted(_signals.for_guardian() - _signals.before),
                 }
                 pid = _start_guardian(guardian, [json.dumps(order), *command])
+                self._started = True
             finally:
                 os.close(rows_write)
                 theirs.close()
+            for number in self._early:
+                self._command(b"s" + bytes([number]))
             decoder = Decoder()
             deadline = None if for_s is None else time.monotonic() + for_s
             next_commit = 0.0
@@ -465,6 +471,8 @@ class _Recorder:
         if self._status is not None or self._attached:
             # The command has ended, and what it started runs on; or it is none of ours. The recording is to end.
             self._stop("interrupted")
+        elif not self._started:
+            self._early.append(number)
         elif from_program:
             self._command(b"s" + bytes([number]))
 
@@ -555,12 +563,12 @@ def _start_error(step: str, number: int) -> Exception:
 
 
 def _start_guardian(guardian: Path, arguments: list[str]) -> int:
-    """Start it with the signals as this process was given them."""
+    """Start it with the signals as this process was given them, but those blocked that it hands on to the command."""
     # The interpreter ignores these two (Python/pylifecycle.c); the command must not.
     defaults = [signal.SIGPIPE, signal.SIGXFSZ]
     try:
         return os.posix_spawn(
-            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.before
+            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.for_guardian()
         )
     except PermissionError:
         # Some installers lose the executable bit; the file is ours to mend, or it is not.
@@ -569,7 +577,7 @@ def _start_guardian(guardian: Path, arguments: list[str]) -> int:
         except OSError as error:
             raise NotAvailable(f"{guardian}: not executable, and cannot be made so: {error.strerror}") from error
         return os.posix_spawn(
-            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.before
+            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.for_guardian()
         )
 
 
@@ -598,7 +606,12 @@ class _signals:
     #: Wakes the thread up at the end.
     _WAKE: Final = signal.SIGURG
     #: The signal mask that this process had before.
-    before: frozenset[signal.Signals] = frozenset()
+    before: frozenset[int] = frozenset()
+
+    @classmethod
+    def for_guardian(cls) -> frozenset[int]:
+        """The mask to start the guardian with: what comes before there is a command waits for it."""
+        return cls.before | cls._WANTED | {signal.SIGTSTP}
 
     def __init__(self, handle: Callable[[int, bool], None]) -> None:
         self._handle = handle
@@ -606,7 +619,7 @@ class _signals:
 
     def __enter__(self) -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._WANTED, self._WAKE})
-        type(self).before = frozenset(signal.Signals(number) for number in blocked)
+        type(self).before = frozenset(blocked)
         self._thread = threading.Thread(target=self._fetch, name="signals", daemon=True)
         self._thread.start()
 
