@@ -96,7 +96,7 @@ def test_errors_become_exit_statuses(monkeypatch: pytest.MonkeyPatch, capsys: py
     for error, status, text in [
         (RecordingError("a\nb"), 2, "wallsocket: a b\n"),
         (PermissionError(13, "Permission denied", "/x"), 2, "wallsocket: /x: Permission denied\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "wallsocket: interrupted\n"),
     ]:
         failing(error)
         assert cli.main(["show"]) == status

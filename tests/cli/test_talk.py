@@ -236,7 +236,7 @@ def test_help_says_what_it_is_for(name):
     assert b"Usage: wallsocket" in done.stdout
 
 
-def test_ctrl_c_is_status_130_without_a_word_more():
+def test_ctrl_c_is_a_word_and_status_130():
     for arguments in (
         ("tcp", "listen", "127.0.0.1:0"),
         ("udp", "listen", "127.0.0.1:0"),
@@ -247,7 +247,7 @@ def test_ctrl_c_is_status_130_without_a_word_more():
             listening.process.send_signal(signal.SIGINT)
             output, complaints = listening.process.communicate(timeout=60)
             # The line that ^C began on a terminal is ended.
-            assert (listening.process.returncode, output, complaints) == (130, b"", b"\n")
+            assert (listening.process.returncode, output, complaints) == (130, b"", b"\nwallsocket: interrupted\n")
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from wallsocket.errors import NotPermitted, UsageError
-from wallsocket.kernel import TcpInfo
+from wallsocket.kernel import TcpInfo, refusal
 from wallsocket.trace import inspect as inspecting
 from wallsocket.trace.inspect.tables import packed_tcp_info
 
@@ -446,7 +446,7 @@ def test_an_ordinary_user(start: Start) -> None:
     assert sockets.returncode == 2
     assert "LISTEN" in sockets.stdout
     assert "ESTABLISHED" in sockets.stdout
-    assert "sudo wallsocket inspect" in sockets.stdout
+    assert refusal.as_root(f"inspect :{server.said}") in sockets.stdout
 
 
 # -- parts

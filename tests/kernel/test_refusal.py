@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -93,11 +96,12 @@ def test_what_concerns_ordinary_users_is_no_reason_for_root(settings: dict[str, 
     ("scope", "function", "by", "allow"),
     [
         ("1", refusal.ptrace, refusal.UNKNOWN, ""),
-        ("1", refusal.ptrace_of_others, "Yama: kernel.yama.ptrace_scope = 1", "setcap cap_sys_ptrace+ep"),
-        ("1", refusal.memory, "Yama: kernel.yama.ptrace_scope = 1", "sudo wallsocket inspect"),
+        ("1", refusal.ptrace_of_others, "Yama: kernel.yama.ptrace_scope = 1", "/wallsocket trace -p PID"),
+        ("1", refusal.memory, "Yama: kernel.yama.ptrace_scope = 1", "/wallsocket inspect PID"),
         ("1", refusal.pidfd_getfd, refusal.UNKNOWN, ""),
-        ("2", refusal.ptrace, "Yama: kernel.yama.ptrace_scope = 2", str(refusal.GUARDIAN)),
-        ("2", refusal.pidfd_getfd, "Yama: kernel.yama.ptrace_scope = 2", str(refusal.GUARDIAN)),
+        ("2", refusal.ptrace, "Yama: kernel.yama.ptrace_scope = 2", "/wallsocket trace -u "),
+        ("2", refusal.ptrace_of_others, "Yama: kernel.yama.ptrace_scope = 2", "/wallsocket trace -p PID"),
+        ("2", refusal.pidfd_getfd, "Yama: kernel.yama.ptrace_scope = 2", "/wallsocket trace -u "),
         ("3", refusal.ptrace_of_others, "Yama: kernel.yama.ptrace_scope = 3", "boot with"),
         ("3", refusal.memory, "Yama: kernel.yama.ptrace_scope = 3", "boot with"),
     ],
@@ -119,7 +123,33 @@ def test_a_filter_is_named_only_where_there_is_one(settings: dict[str, str]) -> 
         assert found.allow.startswith("docker run --security-opt seccomp=PROFILE.json")
 
 
-def test_a_packet_socket_wants_a_capability_of_the_program(settings: dict[str, str]) -> None:
-    assert refusal.packet_socket(program="/opt/some where/x").allow == "sudo setcap cap_net_raw+ep '/opt/some where/x'"
+def test_frames_want_a_capability(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusal, "GUARDIAN", Path("/opt/some where/guardian"))
+    assert refusal.guardian_capture().allow == "sudo setcap cap_net_raw+ep '/opt/some where/guardian'"
+    assert refusal.frames().allow == refusal.as_root("capture …")
     settings[STATUS] = "CapEff:\t0000000000002000\nSeccomp:\t2"
-    assert "socket(AF_PACKET)" in refusal.packet_socket().allow
+    assert "socket(AF_PACKET)" in refusal.frames().allow
+    assert "socket(AF_PACKET)" in refusal.guardian_capture().allow
+
+
+def test_root_needs_the_full_path() -> None:
+    sudo, program, *arguments = shlex.split(refusal.as_root("trace -p PID"))
+    assert (sudo, arguments) == ("sudo", ["trace", "-p", "PID"])
+    assert os.path.isabs(program)
+    assert os.access(program, os.X_OK)
+
+
+def test_no_advice_gives_an_interpreter_or_a_tracer_a_capability(settings: dict[str, str]) -> None:
+    for scope in "0123":
+        settings[YAMA] = scope
+        for function in (
+            refusal.frames,
+            refusal.guardian_capture,
+            refusal.memory,
+            refusal.pidfd_getfd,
+            refusal.ptrace,
+            refusal.ptrace_of_others,
+        ):
+            allow = function().allow
+            assert "cap_sys_ptrace" not in allow
+            assert "setcap" not in allow or allow == f"sudo setcap cap_net_raw+ep {refusal.GUARDIAN}"

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -34,24 +35,34 @@ class OutputError(Exception):
         return isinstance(self.cause, BrokenPipeError)
 
 
-class _Guarded(io.FileIO):
+# Above the buffer, not below it: what a signal's handler raises after a raw write would have the buffer write it again.
+class _Guarded(io.BufferedWriter):
     """Standard output whose errors say that they are its own."""
 
-    def write(self, data: Any, /) -> int | None:
+    def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
             raise OutputError(error) from error
 
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise OutputError(error) from error
 
-class _Lossy(io.FileIO):
+
+class _Lossy(io.BufferedWriter):
     """Standard error: what cannot be written is lost."""
 
-    def write(self, data: Any, /) -> int | None:
-        try:
+    def write(self, data: Any, /) -> int:
+        with contextlib.suppress(OSError):
             return super().write(data)
-        except OSError:
-            return memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
 
 
 def open_closed() -> None:
@@ -68,7 +79,8 @@ def open_closed() -> None:
                 os.dup2(opened, number, inheritable=False)
                 os.close(opened)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", errors="replace", closefd=False))
+            stream = open(number, mode, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  the process's own
+            setattr(sys, name, stream)
 
 
 def guard() -> None:
@@ -81,7 +93,7 @@ def guard() -> None:
         if stream is not getattr(sys, f"__{name}__") or not isinstance(stream, io.TextIOWrapper):
             continue
         guarded = io.TextIOWrapper(
-            io.BufferedWriter(kind(stream.fileno(), "wb", closefd=False)),
+            kind(io.FileIO(stream.fileno(), "wb", closefd=False)),
             encoding=stream.encoding,
             errors=stream.errors,
             line_buffering=stream.line_buffering,

@@ -18,11 +18,15 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+
+from ..errors import WallsocketError
 
 __all__ = ["PROBES", "Probe", "Refused", "Result", "attempt"]
 
@@ -302,6 +306,24 @@ def _capture_loopback() -> str:
     return "captured a datagram of its own on the loopback"
 
 
+def _guardian_capture() -> str:
+    """Whether a trace has the wire: the guardian may have been given what this process lacks."""
+    from ..trace.recording import Recording
+    from ..trace.run import run
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.wsrec"
+        try:
+            run(["true"], output=path)
+        except WallsocketError:
+            # No trace at all has a row of its own; this one is about the socket.
+            return _capture_loopback()
+        with Recording.open(path) as recording:
+            if recording.meta.get("wire") == "yes":
+                return "a traced program's frames are recorded"
+    raise Refused("socket(AF_PACKET)", errno.EPERM)
+
+
 def _diagnose_sockets() -> str:
     with _step("socket(NETLINK_SOCK_DIAG)"):
         asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
@@ -413,7 +435,8 @@ PROBES: Final = (
     Probe("user namespace", "--lab and lab without root", _user_namespace),
     Probe("uid_map", "--lab and lab: keep the user's own id", _user_map),
     Probe("private network", "--lab: the wire without root", _private_network),
-    Probe("CAP_NET_RAW", "the wire of the machine's own network, without --lab", _capture_loopback),
+    Probe("CAP_NET_RAW", "trace, explain: the wire without --lab", _guardian_capture),
+    Probe("packet socket", "capture, inject, replay, arp", _capture_loopback),
     Probe("nft", "firewalls and address translation in a lab", _firewall),
     Probe("libpcap", "capture filters in tcpdump's language", _capture_filter),
 )

@@ -73,7 +73,8 @@ _WHO: Final[dict[str, Callable[[Result], refusal.Refusal]]] = {
     "user namespace": _namespace,
     "uid_map": _namespace,
     "private network": _namespace,
-    "CAP_NET_RAW": lambda result: refusal.packet_socket(result.code, refusal.GUARDIAN),
+    "CAP_NET_RAW": lambda result: refusal.guardian_capture(result.code),
+    "packet socket": lambda result: refusal.frames(result.code),
     "nft": _nft,
 }
 
@@ -89,6 +90,7 @@ _WITHOUT: Final = {
     "uid_map": "without --lab: calls and kernel; as root also the wire",
     "private network": "without --lab: calls and kernel; as root also the wire",
     "CAP_NET_RAW": "--lab has the wire: a private network, without root",
+    "packet socket": "in a lab all of them work, without root",
     "nft": "labs without firewalls and address translation",
     "libpcap": "captures without a filter, or filtered when they are shown",
 }

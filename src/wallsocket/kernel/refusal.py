@@ -2,12 +2,16 @@
 
 Asked only after the kernel has refused: nothing is concluded from settings alone. Each function takes the errno, and
 where it matters what was tried, and names the setting that explains it.
+
+No line gives a Python interpreter a capability, for all programs that it runs would have it, and none gives a program
+CAP_SYS_PTRACE, for whoever may run it could then read every process of the machine: root does these things, once.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import pwd
 import shlex
 import sys
 from pathlib import Path
@@ -18,9 +22,11 @@ __all__ = [
     "HOLDER",
     "UNKNOWN",
     "Refusal",
+    "as_root",
+    "frames",
+    "guardian_capture",
     "memory",
     "namespace",
-    "packet_socket",
     "pidfd_getfd",
     "ptrace",
     "ptrace_of_others",
@@ -87,8 +93,18 @@ def _yama() -> str:
     return _read("/proc/sys/kernel/yama/ptrace_scope")
 
 
-def _setcap(capability: str, program: Path | str = GUARDIAN) -> str:
-    return f"sudo setcap {capability}+ep {shlex.quote(str(program))}"
+def as_root(arguments: str) -> str:
+    """The line that runs ``wallsocket ARGUMENTS`` as root: with its full path, for sudo looks in no virtual environment."""
+    command = Path(sys.executable).with_name("wallsocket")
+    words = [str(command)] if os.access(command, os.X_OK) else [sys.executable, "-m", "wallsocket"]
+    return f"sudo {shlex.join(words)} {arguments}"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user without an entry
+        return str(os.geteuid())
 
 
 def seccomp_filter(code: int = errno.EPERM, *, calls: str = "it") -> Refusal:
@@ -112,7 +128,7 @@ def ptrace(code: int = errno.EPERM) -> Refusal:
             f"{name}, no tracing at all until the next boot", "boot with kernel.yama.ptrace_scope = 2 or less"
         )
     if scope == "2":
-        return Refusal(f"{name}, only with CAP_SYS_PTRACE", _setcap("cap_sys_ptrace"))
+        return Refusal(f"{name}, only with CAP_SYS_PTRACE", as_root(f"trace -u {_user()} -- COMMAND"))
     return seccomp_filter(code, calls="ptrace")
 
 
@@ -120,9 +136,10 @@ def ptrace_of_others(code: int = errno.EPERM) -> Refusal:
     """Tracing a process of the same user that is no child."""
     if _yama() == "1":
         return Refusal(
-            "Yama: kernel.yama.ptrace_scope = 1, only a program's own children may be traced", _setcap("cap_sys_ptrace")
+            "Yama: kernel.yama.ptrace_scope = 1, only a program's own children may be traced", as_root("trace -p PID")
         )
-    return ptrace(code)
+    found = ptrace(code)
+    return found._replace(allow=as_root("trace -p PID")) if _yama() == "2" else found
 
 
 def memory(code: int = errno.EPERM) -> Refusal:
@@ -131,7 +148,7 @@ def memory(code: int = errno.EPERM) -> Refusal:
     if scope in ("1", "2", "3"):
         return Refusal(
             f"Yama: kernel.yama.ptrace_scope = {scope}, other programs' memory may not be read",
-            "sudo wallsocket inspect …" if scope != "3" else "boot with kernel.yama.ptrace_scope = 2 or less",
+            as_root("inspect PID") if scope != "3" else "boot with kernel.yama.ptrace_scope = 2 or less",
         )
     return seccomp_filter(code, calls="process_vm_readv")
 
@@ -184,20 +201,22 @@ def _in_chroot() -> bool:
         return False
 
 
-def packet_socket(code: int = errno.EPERM, program: Path | str | None = None) -> Refusal:
-    """Making a packet or raw socket.
-
-    Args:
-        code: the errno.
-        program: which program is to get the permission; this interpreter by default.
-    """
+def frames(code: int = errno.EPERM) -> Refusal:
+    """Making a packet or raw socket, in this process."""
     if code == errno.EPERM and not _has_capability(_CAP_NET_RAW):
-        # A capability is given to a file, and a virtual environment's interpreter is a link to it.
-        file = program if program is not None else os.path.realpath(sys.executable)
-        return Refusal(
-            "the kernel: capturing needs CAP_NET_RAW, which an ordinary user has not", _setcap("cap_net_raw", file)
-        )
+        return Refusal("the kernel: frames need CAP_NET_RAW, which an ordinary user has not", as_root("capture …"))
     return seccomp_filter(code, calls="socket(AF_PACKET)")
+
+
+def guardian_capture(code: int = errno.EPERM) -> Refusal:
+    """Capturing beside a traced program: the guardian does that, a program of its own that can be given the capability.
+
+    What it traces does not get it: the capability is neither inheritable nor ambient (capabilities(7)).
+    """
+    found = frames(code)
+    if code == errno.EPERM and found.by.startswith("the kernel"):
+        return found._replace(allow=f"sudo setcap cap_net_raw+ep {shlex.quote(str(GUARDIAN))}")
+    return found
 
 
 def sock_diag(code: int = errno.EPERM) -> Refusal:

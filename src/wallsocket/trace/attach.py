@@ -8,6 +8,7 @@ import os
 from typing import Final, NamedTuple
 
 from ..errors import NotAvailable, NotPermitted, UsageError, WallsocketError
+from ..kernel.refusal import as_root
 from .processes import is_32_bit, user_name
 
 __all__ = ["Target", "refusal", "target"]
@@ -70,7 +71,7 @@ def refusal(pid: int, code: int) -> WallsocketError:
     tracer = int(status.get("TracerPid", 0))
     if tracer:
         return NotAvailable(_traced(pid, name, tracer))
-    again = f"sudo wallsocket trace -p {pid}"
+    again = as_root(f"trace -p {pid}")
     uids = {int(uid) for uid in status.get("Uid", "").split()}
     if uids - {os.geteuid()} and os.geteuid() != 0:
         others = ", ".join(user_name(uid) for uid in sorted(uids - {os.geteuid()}))

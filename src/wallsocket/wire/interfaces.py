@@ -149,8 +149,7 @@ def packet_socket(host: HasSockets | None = None) -> socket.socket:
         from ..kernel import refusal
 
         raise NotPermitted(
-            f"frames need CAP_NET_RAW: {refusal.packet_socket(error.errno or 0)}; or use a lab "
-            "(wallsocket --lab, wallsocket.lab), which needs no privilege"
+            f"{refusal.frames(error.errno or 0)}; or use a lab, which needs no privilege (wallsocket lab run, wallsocket.lab)"
         ) from error
 
 

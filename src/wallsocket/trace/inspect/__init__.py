@@ -657,13 +657,13 @@ def _refusal(process: _Process) -> str:
         reason = f"belongs to {owner}" if uid != os.geteuid() else "has more privileges than you (or is not dumpable)"
         return (
             f"{who} {reason}: its calls and descriptors are seen only by that user or with CAP_SYS_PTRACE "
-            f"(sudo wallsocket inspect {process.pid}); without it, wallsocket inspect :PORT shows the sockets of a port"
+            f"({refusal.as_root(f'inspect {process.pid}')}); without it, wallsocket inspect :PORT shows the sockets of a port"
         )
     found = refusal.memory()
     reason = "the kernel or a security policy refuses" if found.by == refusal.UNKNOWN else found.by
     return (
         f"{who}: {reason}, so the calls of its threads and Python lines are hidden (they need CAP_SYS_PTRACE: "
-        f"sudo wallsocket inspect {process.pid}); its sockets are seen"
+        f"{refusal.as_root(f'inspect {process.pid}')}); its sockets are seen"
     )
 
 

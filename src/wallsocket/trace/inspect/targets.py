@@ -11,6 +11,7 @@ import msgspec
 
 from ...errors import UsageError
 from ...kernel import here
+from ...kernel.refusal import as_root
 from ...kernel.sockets import command_of
 from . import sockets
 
@@ -106,7 +107,7 @@ def _by_port(text: str) -> Target:
             port,
             (
                 f"port {port} belongs to a process of user id {users or 'unknown'} that you may not look into: run as "
-                f"that user, or sudo wallsocket inspect {text} (CAP_SYS_PTRACE); without it only the sockets are seen",
+                f"that user, or {as_root(f'inspect {text}')} (CAP_SYS_PTRACE); without it only the sockets are seen",
             ),
         )
     elsewhere = _elsewhere(port, own)
