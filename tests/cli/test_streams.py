@@ -120,7 +120,10 @@ def test_ctrl_c_at_any_moment(arguments: list[str], tmp_path: Path) -> None:
             continue  # the interpreter was still starting: nothing of ours runs yet
         assert "Traceback" not in printed, (step, printed)
         # explain has its own statuses; what it says then is the program's.
-        assert status == 130 or (arguments[0] == "explain" and "the command ended with status 130" in printed), printed
+        assert status == 130 or (arguments[0] == "explain" and "the command ended with status 130" in printed), (
+            status,
+            printed,
+        )
         assert "interrupted" in printed or "130" in printed, (step, printed)
 
 

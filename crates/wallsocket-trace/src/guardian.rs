@@ -226,6 +226,11 @@ fn run(
         key: "wire".into(),
         value: wire,
     }));
+    if let Target::Started(waiting) = &target {
+        // A signal may be the recorder's first command.
+        let pid = waiting.pid.as_raw();
+        control.main_pid.store(pid, Ordering::Relaxed);
+    }
     listen(
         control_fd,
         Arc::clone(&control),
