@@ -147,7 +147,9 @@ def inject(rounds: int) -> Table:
     }
     #: Processor time in µs for each frame, which says more than the rate where other programs take the processors.
     spent: dict[str, list[float]] = {name: [] for name in results}
-    frame = bytes(Ethernet("02:00:00:00:00:99") / IPv4("198.51.100.1", "198.51.100.2") / UDP(5000, 5001) / bytes(18))
+    frame = bytes(
+        Ethernet(destination="02:00:00:00:00:99") / IPv4("198.51.100.1", "198.51.100.2") / UDP(5000, 5001) / bytes(18)
+    )
     prebuilt = [frame] * count
     with lab.hosts("a", "b") as (a, _):
         name = a.interfaces[0].name
@@ -236,7 +238,9 @@ def _file_decoder_us() -> float:
     from wallsocket.wire.columns import HEADERS
 
     count = 200_000
-    frame = bytes(Ethernet("02:00:00:00:00:99") / IPv4("198.51.100.1", "198.51.100.2") / UDP(5000, 5001) / bytes(22))
+    frame = bytes(
+        Ethernet(destination="02:00:00:00:00:99") / IPv4("198.51.100.1", "198.51.100.2") / UDP(5000, 5001) / bytes(22)
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "small.pcap"
         write(path, [frame] * count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ def run(*arguments: str, status: int = 0, **options) -> subprocess.CompletedProc
 
 
 def sample(path: Path) -> Path:
-    ends = Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
+    ends = Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01")
     there, back = IPv4("10.0.0.1", "10.0.0.2"), IPv4("10.0.0.2", "10.0.0.1")
     frames = [
         ends / there / TCP(40000, 80, 100, 0, "S", options=[("mss", 1460)]),
@@ -58,6 +59,25 @@ def test_capture_filters_counts_converts_and_speaks_json(tmp_path):
     done = run("capture", "-r", str(path), "-w", str(target), "udp")
     assert done.stderr == f"1 frames written to {target}\n"
     assert [frame.udp.destination_port for frame in read(target)] == [9]
+
+
+def test_what_a_pcapng_file_holds_beside_frames_is_kept(tmp_path):
+    path, target = tmp_path / "a.pcapng", tmp_path / "b.pcapng.gz"
+    with Writer(path, comment="of the section") as writer:
+        for number in range(3):
+            writer.write(IPv4() / UDP(number, 9), timestamp_ns=number, comment="of the frame")
+            writer.custom(32473, b"secret")
+        writer._core.statistics(0, 5, 10, 1)
+    done = run("capture", "-r", str(path), "-w", str(target), "udp", "src", "port", "1")
+    assert done.stderr == f"1 frames written to {target}\n"
+    copied = gzip.decompress(target.read_bytes())
+    assert copied.count(b"secret") == 3
+    assert copied.count(b"of the frame") == 1
+    assert b"of the section" in copied
+    assert [frame.udp.source_port for frame in read(target)] == [1]
+    done = run("capture", "-r", str(path), "-w", str(path), status=2)
+    assert f"{path} is the file that is read" in done.stderr
+    assert len(list(read(path))) == 3
     assert "udp.destination_port 9" in run("capture", "-r", str(path), "-x", "udp").stdout
 
 
@@ -84,9 +104,28 @@ def test_bad_use_is_one_line(tmp_path):
 def test_a_cut_file_is_shown_with_what_was_lost(tmp_path):
     path = sample(tmp_path / "a.pcapng")
     path.write_bytes(path.read_bytes()[:-5])
-    done = run("capture", "-r", str(path))
+    done = run("capture", "-r", str(path), status=1)
     assert len(done.stdout.splitlines()) == 4
     assert "the file ends within a record" in done.stderr
+    target = tmp_path / "b.pcapng"
+    done = run("capture", "-r", str(path), "-w", str(target), status=1)
+    assert done.stderr.splitlines()[-1] == f"4 frames written to {target}"
+    run("capture", "-r", str(target))
+    run("capture", "-r", str(tmp_path / "missing"), status=2)
+
+
+def test_a_damaged_gzip_file_is_cut_there(tmp_path):
+    path = tmp_path / "a.pcap.gz"
+    body = b"".join(bytes([number & 0xFF]) * 60 for number in range(3000))
+    with Writer(path) as writer:
+        for number in range(3000):
+            writer.write(body[number * 60 : number * 60 + 60], timestamp_ns=number)
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 0x55
+    path.write_bytes(damaged)
+    done = run("capture", "-r", str(path), status=1)
+    assert 0 < len(done.stdout.splitlines()) < 3000
+    assert done.stderr.startswith(f"{path}: the compressed stream is damaged or cut")
 
 
 def test_inject_shows_what_it_would_send():

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,8 +73,8 @@ def in_namespace(script: str, *arguments: str, before: str = "") -> dict[str, An
     return json.loads(done.stdout)
 
 
-def frames_of(path: Path) -> int:
-    return len(run("capture", "-r", str(path)).stdout.splitlines())
+def frames_of(path, status: int = 0) -> int:
+    return len(run("capture", "-r", str(path), status=status).stdout.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,9 @@ def test_an_interface_that_goes_ends_the_capture_with_a_whole_file(tmp_path, wha
     assert re.search(expected, found["lines"][0]), found
     assert "what came before was kept" in found["lines"][0]
     assert found["lines"][1].endswith("0 dropped")
-    assert frames_of(path) >= 20
+    count = frames_of(path)
+    assert count >= 20
+    assert found["lines"][1].startswith(f"{count} frames written to {path}; ")
 
 
 def test_a_full_disk_ends_the_capture_and_what_was_written_is_readable(tmp_path):
@@ -118,7 +119,9 @@ def test_a_full_disk_ends_the_capture_and_what_was_written_is_readable(tmp_path)
     found = in_namespace(script, str(small), str(copy))
     assert found["status"] == 2
     assert found["lines"][0] == f"{small}/a.pcapng: No space left on device; what was written before stays readable"
-    assert frames_of(copy) >= 20
+    count = frames_of(copy, status=1)
+    assert count >= 20
+    assert found["lines"][1].startswith(f"{count} frames written to {small}/a.pcapng; ")
 
 
 def test_a_file_at_its_size_limit_is_the_same(tmp_path):
@@ -132,7 +135,9 @@ def test_a_file_at_its_size_limit_is_the_same(tmp_path):
     found = in_namespace(script, str(path))
     assert found["status"] == 2
     assert found["lines"][0] == f"{path}: File too large; what was written before stays readable"
-    assert frames_of(path) >= 20
+    count = frames_of(path, status=1)
+    assert count >= 20
+    assert found["lines"][1].startswith(f"{count} frames written to {path}; ")
 
 
 def test_a_full_disk_ends_a_copy_too(tmp_path):

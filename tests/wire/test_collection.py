@@ -18,7 +18,7 @@ from wallsocket.wire.pcap import write
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-ENDS = Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
+ENDS = Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01")
 THERE, BACK = IPv4("10.0.0.1", "10.0.0.2"), IPv4("10.0.0.2", "10.0.0.1")
 
 

@@ -49,7 +49,7 @@ def test_udp_over_ipv6(source, destination, from_port, to_port, data, label):
 @unhurried
 @given(macs, macs, st.integers(0, 4095), st.integers(0, 7))
 def test_tags_and_arp(source, destination, vlan, priority):
-    packet = Ethernet(destination, source) / Dot1Q(vlan, priority) / ARP(2, source, "10.0.0.1", destination, "10.0.0.2")
+    packet = Ethernet(source, destination) / Dot1Q(vlan, priority) / ARP(2, source, "10.0.0.1", destination, "10.0.0.2")
     frame = decode(packet)
     assert frame.vlans == [vlan]
     assert frame.ethernet.source == source
@@ -128,7 +128,7 @@ def test_dpkt_objects_are_taken_and_given():
 
     udp = dpkt.udp.UDP(sport=1, dport=2, data=b"hello")
     udp.ulen = len(udp)
-    packet = Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02") / IPv4("10.0.0.1", "10.0.0.2", protocol=17) / udp
+    packet = Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01") / IPv4("10.0.0.1", "10.0.0.2", protocol=17) / udp
     frame = decode(packet)
     assert frame.payload == b"hello"
     back = to_dpkt(frame)

@@ -21,7 +21,7 @@ def packets(count: int = 100) -> list[bytes]:
     for number in range(count):
         head = IPv4("10.0.0.1", "10.0.0.2", 64) if number % 3 else IPv6("fd00::1", "fd00::2")
         body = UDP(1000 + number, 53) if number % 2 else TCP(1000 + number, 80, number, 7, "P.", 500)
-        made.append(bytes(Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02") / head / body / (b"x" * number)))
+        made.append(bytes(Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01") / head / body / (b"x" * number)))
     return made
 
 
@@ -53,9 +53,126 @@ def test_details_are_kept(tmp_path):
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_a_pcap_file_refuses_a_second_link_type(tmp_path):
-    with Writer(tmp_path / "a.pcap") as writer, pytest.raises(UsageError, match="a pcap file holds one link type"):
-        writer.write(b"E", link_type=101)
+def test_a_pcap_file_has_the_link_type_of_its_first_frame(tmp_path):
+    path = tmp_path / "a.pcap"
+    with Writer(path) as writer:
+        writer.write(IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2))
+        with pytest.raises(UsageError, match="a pcap file holds one link type, this one 101; 1 is another"):
+            writer.write(packets()[0])
+    (frame,) = read(path)
+    assert (frame.link_type, frame.summary()) == (101, "IP 10.0.0.1.1 > 10.0.0.2.2: UDP, length 0")
+    write(tmp_path / "empty.pcap", [])
+    assert list(read(tmp_path / "empty.pcap")) == []
+
+
+#: Link-layer headers in front of an IPv4 packet, by link type.
+HEADERS = {
+    1: bytes(12) + b"\x08\x00",
+    101: b"",
+    0: b"\x02\0\0\0",
+    113: bytes.fromhex("00040001000602000000000200000800"),
+    276: bytes.fromhex("0800000000000003000104060200000000020000"),
+}
+
+
+def mixed(path, link_types) -> None:
+    with Writer(path) as writer:
+        for number in range(10):
+            body = UDP(5000, 53) / b"q" if number % 2 else TCP(1, 2)
+            for link_type in link_types:
+                packet = bytes(IPv4("10.0.0.1", "10.0.0.2") / body)
+                writer.write(HEADERS[link_type] + packet, link_type=link_type, timestamp_ns=number)
+
+
+@pytest.mark.parametrize("link_types", [*((each,) for each in HEADERS), tuple(HEADERS)])
+@pytest.mark.parametrize("ending", ["pcap", "pcapng"])
+def test_a_filter_judges_each_frame_by_its_link_type(tmp_path, ending, link_types):
+    if ending == "pcap" and len(link_types) > 1:
+        pytest.skip("a pcap file has one link type")
+    path, target = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+    mixed(path, link_types)
+    for text in ("udp port 53", "tcp", "ip host 10.0.0.1 and udp[8] = 113"):
+        count = 5 * len(link_types)
+        assert len(list(read(path, filter=text))) == count
+        for workers in (1, 2):
+            batches = read(path, filter=text).columns(["number"], workers=workers)
+            assert sum(map(len, batches)) == count
+        assert copy(path, target, filter=text) == count
+        assert len(list(read(target))) == count
+
+
+def test_a_filter_that_only_one_link_type_knows(tmp_path):
+    path = tmp_path / "a.pcapng"
+    mixed(path, tuple(HEADERS))
+    assert {frame.link_type for frame in read(path, filter="ifindex 3")} == {276}
+    mixed(tmp_path / "b.pcap", (1,))
+    with pytest.raises(UsageError, match="asks for what the bytes of a frame do not say"):
+        read(tmp_path / "b.pcap", filter="ifindex 3")
+
+
+def test_a_filter_sees_the_length_on_the_wire(tmp_path):
+    path = tmp_path / "a.pcapng"
+    write(path, [wire.decode(packets()[3], original_length=1000)])
+    assert len(list(read(path, filter="greater 1000"))) == 1
+    assert len(list(read(path, filter="greater 1001"))) == 0
+
+
+def test_a_frame_without_a_time_stays_without_one(tmp_path):
+    path = tmp_path / "a.pcapng"
+    write(path, [wire.decode(packets()[0]), wire.decode(IPv4() / UDP()), wire.decode(packets()[1], original_length=99)])
+    first, second, third = read(path)
+    assert [frame.timestamp_ns for frame in (first, second, third)] == [None] * 3
+    assert [frame.link_type for frame in (first, second, third)] == [1, 101, 1]
+    assert (bytes(third), third.original_length) == (packets()[1], 99)
+
+
+def test_the_file_that_is_read_is_not_written_over(tmp_path):
+    path = tmp_path / "a.pcapng"
+    write(path, packets())
+    before = path.read_bytes()
+    (tmp_path / "same").hardlink_to(path)
+    for name in (path, tmp_path / "same"):
+        with pytest.raises(UsageError, match="is the file that is read"):
+            copy(path, name)
+    assert path.read_bytes() == before
+
+
+def test_columns_may_be_asked_for_again(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    for name in ("a.pcapng", "a.pcap.gz"):
+        path = tmp_path / name
+        write(path, packets(1000))
+        for workers in (1, 2):
+            stream = read(path).columns(["number", "payload_length"], workers=workers, batch_rows=100)
+            assert pyarrow.RecordBatchReader.from_stream(stream).schema.names == ["number", "payload_length"]
+            first = pyarrow.table(stream)
+            assert first.num_rows == 1000
+            assert pyarrow.table(stream) == first
+            assert len(next(iter(stream))) > 0
+            assert pyarrow.table(stream) == first
+    reader = read(path)
+    for _ in range(400):
+        next(reader._core)
+    rest = reader.columns(["number"])
+    assert [pyarrow.table(rest)["number"].to_pylist()[0] for _ in range(2)] == [401, 401]
+    assert repr(rest) == "<ColumnStream of number, decoded as it is taken>"
+
+
+def test_columns_of_a_pipe_are_taken_once(tmp_path):
+    path = tmp_path / "a.pcap"
+    write(path, packets())
+    code = (
+        "from wallsocket.wire import read; s = read('-').columns(['number']); s.__arrow_c_stream__()\n"
+        "print(sum(map(len, s)))\ntry: next(iter(s))\nexcept ValueError as error: print(error)"
+    )
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdin=cat.stdout, capture_output=True, text=True, check=True
+        )
+    assert done.stdout.splitlines() == [
+        "100",
+        "the columns were taken already, and their source cannot be read twice",
+    ]
 
 
 def test_filters_choose_frames(tmp_path):
@@ -166,7 +283,7 @@ def test_columns_of_a_cut_file_report_the_tail(tmp_path):
 
 def test_hexdump_names_the_fields():
     frame = wire.decode(
-        Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 53) / b"hello"
+        Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 53) / b"hello"
     )
     lines = hexdump(frame).splitlines()
     assert lines[0] == "IP 10.0.0.1.1 > 10.0.0.2.53: UDP, length 5"

@@ -11,10 +11,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from wallsocket import wire
+from wallsocket._core.wire import internet_checksum
 from wallsocket.errors import UsageError
+from wallsocket.wire import ICMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6
 from wallsocket.wire.capture import Capture
-from wallsocket.wire.inject import Injector
+from wallsocket.wire.craft import fragment
+from wallsocket.wire.inject import Injector, rewrite
 from wallsocket.wire.interfaces import interface
 
 from .network import Host
@@ -171,3 +177,137 @@ def test_a_sweep_is_sent_whole(injector: Injector, capture: Capture):
     frame = _HEADER + bytes(46)
     assert injector.sweep(frame, [(14, 2, range(600))], checksums=False) == 600
     assert [found[14:16] for found in arrived(capture, 600)] == [number.to_bytes(2, "big") for number in range(600)]
+
+
+def _fragments_are_whole(frames: list[bytes]) -> bool:
+    """Whether the checksum over all fragments of a datagram is right."""
+    decoded = [wire.decode(frame) for frame in frames]
+    ip = decoded[0].ip
+    skip = ip.header_length
+    data = b"".join(frame.bytes[frame.ip.offset + skip : frame.ip.offset + frame.ip.length] for frame in decoded)
+    addresses = slice(12, 20) if ip.version == 4 else slice(8, 40)
+    pseudo = decoded[0].bytes[ip.offset :][addresses] + len(data).to_bytes(4, "big") + b"\0\0\0\x11"
+    return internet_checksum(pseudo + data) == 0
+
+
+@pytest.mark.parametrize(
+    ("head", "mapping"),
+    [
+        (IPv4("10.0.0.1", "10.0.0.2"), {"10.0.0.1": "192.168.7.9", "10.0.0.2": "1.2.3.4"}),
+        (IPv6("2001:db8::1", "2001:db8::2"), {"2001:db8::1": "2001:db8:77::1"}),
+    ],
+)
+def test_rewriting_keeps_the_checksum_of_fragments_right(head, mapping):
+    parts = [bytes(Ethernet() / part) for part in fragment(head / UDP(1, 2) / bytes(range(256)) * 10, 1400)]
+    assert len(parts) > 1
+    assert _fragments_are_whole(parts)
+    changed = [rewrite(wire.decode(part), mapping) for part in parts]
+    assert changed != parts
+    assert _fragments_are_whole(changed)
+    assert all(wire.decode(part).checksums[0] in ("good", "absent") for part in changed)
+
+
+def test_rewriting_a_cut_frame_keeps_what_it_was_worth():
+    whole = bytes(Ethernet() / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2) / bytes(100))
+    mapping = {"10.0.0.1": "172.16.254.3"}
+    cut = rewrite(wire.decode(whole[:80], original_length=len(whole)), mapping)
+    assert cut + whole[80:] == rewrite(wire.decode(whole), mapping)
+    assert wire.decode(cut + whole[80:]).checksums == ("good", "good")
+    for length in range(14, 60):
+        rewrite(wire.decode(whole[:length], original_length=len(whole)), mapping)
+
+
+@pytest.mark.parametrize(
+    ("packet", "mapping", "before", "after"),
+    [
+        (IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2, checksum=0), {"10.0.0.1": "9.9.9.9"}, "absent", "absent"),
+        (IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2, checksum=7), {"10.0.0.1": "9.9.9.9"}, "bad", "bad"),
+        (Dot1Q(5) / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2) / b"x", {"10.0.0.1": "9.9.9.9"}, "good", "good"),
+        (IPv6("fe80::1", "fe80::2") / ICMPv6() / b"x", {"fe80::2": "fe80::77"}, "good", "good"),
+        (
+            IPv4("10.0.0.9", "10.0.0.1") / ICMP(3, 3) / (IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2)),
+            {"10.0.0.1": "9.9.9.9"},
+            "good",
+            "good",
+        ),
+    ],
+)
+def test_rewriting_changes_no_verdict(packet, mapping, before, after):
+    frame = wire.decode(Ethernet() / packet)
+    assert frame.checksums[1] == before
+    changed = wire.decode(rewrite(frame, mapping))
+    assert changed.checksums[1] == after
+    assert changed.bytes != frame.bytes
+    if frame.quoted is not None:
+        assert changed.quoted.ip.source == "9.9.9.9"
+        assert changed.quoted.checksums == frame.quoted.checksums == ("good", "good")
+
+
+def test_rewriting_follows_neighbour_discovery():
+    target = bytes.fromhex("fe800000000000000000000000000001")
+    option = b"\x02\x01" + bytes.fromhex("020000000001")
+    frame = wire.decode(
+        Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
+        / IPv6("fe80::1", "fe80::2")
+        / ICMPv6(136, rest=0x60000000)
+        / (target + option)
+    )
+    assert frame.checksums[1] == "good"
+    changed = wire.decode(rewrite(frame, {"fe80::1": "fe80::99"}, {"02:00:00:00:00:01": "02:00:00:00:00:aa"}))
+    assert (changed.ip.source, changed.icmp.target) == ("fe80::99", "fe80::99")
+    assert changed.ethernet.source == changed.icmp.target_link_layer == "02:00:00:00:00:aa"
+    assert changed.checksums[1] == "good"
+
+
+@given(
+    st.binary(max_size=40),
+    st.ip_addresses(v=4).map(str),
+    st.ip_addresses(v=4).map(str),
+    st.ip_addresses(v=4).map(str),
+)
+def test_an_adjusted_checksum_is_the_computed_one(data, source, destination, other):
+    for body in (UDP(1, 2), TCP(3, 4, 5, 6, "P.")):
+        frame = wire.decode(Ethernet() / IPv4(source, destination) / body / data)
+        changed = wire.decode(rewrite(frame, {source: other}))
+        assert changed.checksums == ("good", "good")
+
+
+def test_a_packet_that_starts_with_ip_travels_as_ip(pair):
+    a, b = pair
+    with Capture("eth0", host=b, filter="udp", latency_s=0.001) as capture:
+        packet = IPv4("10.0.0.1", "10.0.0.2") / UDP(5000, 53) / "question"
+        assert wire.inject(packet, host=a) == 1
+        six = IPv6("fd00::1", "fd00::2") / UDP(5000, 53) / "question"
+        assert wire.inject([six, wire.decode(packet)], "eth0", host=a) == 2
+        found = take(capture, 3)
+    assert [frame.udp and frame.payload for frame in found] == [b"question"] * 3
+    mac = interface("eth0", b).mac
+    assert [frame.ethernet.destination for frame in found] == [mac] * 3
+    assert {frame.ethernet.source for frame in found} == {interface("eth0", a).mac}
+
+
+def test_ethernet_without_a_destination_goes_to_the_neighbour_or_nowhere(pair):
+    a, b = pair
+    with Capture("eth0", host=b, filter="udp", latency_s=0.001) as capture:
+        tagged = Ethernet() / Dot1Q(7) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2)
+        wire.inject([Ethernet() / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2), tagged], host=a)
+        with pytest.raises(UsageError, match=r"10\.0\.0\.99 does not answer ARP; or give the address"):
+            wire.inject(Ethernet() / IPv4("10.0.0.1", "10.0.0.99") / UDP(1, 2), host=a)
+        with pytest.raises(UsageError, match="own address"):
+            wire.inject(Ethernet() / IPv4("10.0.0.1", "10.0.0.1") / UDP(1, 2), host=a)
+        wire.inject(Ethernet() / IPv4("10.0.0.1", "239.1.2.3") / UDP(1, 3), host=a)
+        # Nobody has it: a bare IP packet goes to all on the link.
+        wire.inject(IPv4("10.0.0.1", "10.0.0.99") / UDP(1, 4), host=a)
+        found = take(capture, 4)
+    mac = interface("eth0", b).mac
+    assert found[1].vlans == [7]
+    assert [frame.ethernet.destination for frame in found] == [mac, mac, "01:00:5e:01:02:03", "ff:ff:ff:ff:ff:ff"]
+
+
+def take(capture: Capture, count: int) -> list[wire.Frame]:
+    found: list[wire.Frame] = []
+    end = time.monotonic() + 20
+    while len(found) < count and time.monotonic() < end:
+        found += capture.read(1.0)
+    assert len(found) == count, found
+    return found

@@ -110,7 +110,7 @@ def test_every_interface_and_a_filter_on_each(network: Network):
 def test_tags_that_the_kernel_takes_out_are_seen_by_filters_and_written_back(pair: Pair, tmp_path):
     a, b = pair
     frames = [
-        Ethernet("ff:ff:ff:ff:ff:ff", "02:00:00:00:00:09")
+        Ethernet("02:00:00:00:00:09", "ff:ff:ff:ff:ff:ff")
         / Dot1Q(number)
         / IPv4("10.9.0.1", "10.9.0.2")
         / UDP(1, 2)
@@ -132,7 +132,7 @@ def test_tags_that_the_kernel_takes_out_are_seen_by_filters_and_written_back(pai
 def test_columns_straight_from_the_ring(pair: Pair):
     pyarrow = pytest.importorskip("pyarrow")
     a, b = pair
-    frame = bytes(Ethernet("02:00:00:00:00:01") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / b"x")
+    frame = bytes(Ethernet(destination="02:00:00:00:00:01") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / b"x")
     with Capture("eth0", host=b, filter="udp port 2") as capture:
         with Injector("eth0", host=a) as injector:
             assert injector.send_all([frame] * 5000) == 5000
@@ -365,7 +365,9 @@ def test_replay_keeps_gaps_and_maps_addresses(pair: Pair, tmp_path):
     path = tmp_path / "sample.pcap"
     with Writer(path) as writer:
         for number in range(5):
-            frame = Ethernet("02:00:00:00:00:01") / IPv4("192.0.2.1", "192.0.2.2") / UDP(1, 2) / bytes([number])
+            frame = (
+                Ethernet(destination="02:00:00:00:00:01") / IPv4("192.0.2.1", "192.0.2.2") / UDP(1, 2) / bytes([number])
+            )
             writer.write(frame, timestamp_ns=10**18 + number * 40_000_000)
     with Capture("eth0", host=b, filter="udp port 2") as capture:
         done = replay(
@@ -392,7 +394,7 @@ def test_replay_keeps_gaps_and_maps_addresses(pair: Pair, tmp_path):
 def test_fanout_shares_frames(pair: Pair):
     a, b = pair
     frames = [
-        bytes(Ethernet("02:00:00:00:00:01") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / bytes([number]))
+        bytes(Ethernet(destination="02:00:00:00:00:01") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / bytes([number]))
         for number in range(100)
     ]
     with (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wallsocket import framing, wire
-from wallsocket.wire import TCP, IPv4
+from wallsocket.wire import TCP, Ethernet, IPv4
 from wallsocket.wire.capture import Capture
 from wallsocket.wire.streams import Range, streams
 
@@ -126,3 +127,101 @@ def test_messages_of_a_real_conversation(pair):
     assert list(connection.client.messages(codec)) == sent
     assert connection.client.gaps == []
     assert 0 < connection.round_trip_s < 5
+
+
+def _client(number: int, flags: str, data: bytes = b"", acknowledgement: int = 1):
+    head = Ethernet() / IPv4("10.0.0.1", "10.0.0.2")
+    return wire.decode(head / TCP(4000, 80, number, acknowledgement, flags=flags) / data)
+
+
+def _server(number: int, flags: str, data: bytes = b"", acknowledgement: int = 1):
+    head = Ethernet() / IPv4("10.0.0.2", "10.0.0.1")
+    return wire.decode(head / TCP(80, 4000, number, acknowledgement, flags=flags) / data)
+
+
+def test_a_syn_with_another_number_is_another_connection():
+    first, second = wire.streams(
+        [
+            _client(100, "S"), _client(100, "S"), _server(500, "S."), _client(101, "P.", b"first"), _server(501, "P.", b"one"),
+            _client(3_000_000_000, "S"), _server(900_000_000, "S."), _server(900_000_000, "S."),
+            _client(3_000_000_001, "P.", b"second"), _server(900_000_001, "P.", b"two"),
+        ]
+    )  # fmt: skip
+    assert [(each.client.data, each.server.data) for each in (first, second)] == [
+        (b"first", b"one"),
+        (b"second", b"two"),
+    ]
+    assert not any(direction.gaps for each in (first, second) for direction in each.directions)
+    # The SYN was not captured, the answer to it was.
+    first, second = wire.streams(
+        [_client(100, "S"), _server(500, "S."), _server(501, "P.", b"one"), _server(7, "S."), _server(8, "P.", b"two")]
+    )
+    assert (first.server.data, second.server.data) == (b"one", b"two")
+
+
+def test_data_before_the_syn_and_before_the_first_segment_seen():
+    (late,) = wire.streams([_client(107, "P.", b"world"), _client(100, "S"), _client(101, "P.", b"hello ")])
+    assert late.client.data == b"hello world"
+    assert late.client.syn_seen
+    (swapped,) = wire.streams([_client(107, "P.", b"world"), _client(101, "P.", b"hello ")])
+    assert swapped.client.data == b"hello world"
+    assert (swapped.client.length, swapped.client.out_of_order, swapped.client.gaps) == (11, 1, [])
+    (old,) = wire.streams([_client(2**31, "P.", b"now"), _client(5, "P.", b"long ago")])
+    assert (old.client.data, old.client.length) == (b"now", 3)
+    (answered_first,) = wire.streams([_server(500, "P.", b"x"), _client(100, "S"), _client(101, "P.", b"y")])
+    assert answered_first.client.source == ("10.0.0.1", 4000)
+    assert answered_first.client.data == b"y"
+
+
+@given(
+    st.binary(min_size=1, max_size=200_000),
+    st.integers(0, 2**32 - 1),
+    st.lists(st.tuples(st.integers(0, 200_000), st.integers(1, 3000)), max_size=60),
+)
+@settings(deadline=None, max_examples=50)
+def test_pieces_are_what_was_seen_in_any_order(data, first, cuts):
+    seen = [False] * len(data)
+    frames = [_client(first, "S")]
+    for start, length in cuts:
+        part = data[start : start + length]
+        if part:
+            frames.append(_client((first + 1 + start) & 0xFFFFFFFF, "P.", part))
+            seen[start : start + len(part)] = [True] * len(part)
+    (found,) = wire.streams(frames)
+    kept = [False] * len(data)
+    previous = -1
+    for start, piece in found.client.pieces:
+        assert start > previous
+        assert piece == data[start : start + len(piece)]
+        kept[start : start + len(piece)] = [True] * len(piece)
+        previous = start + len(piece)
+    keep_alive = [index for index in range(len(data)) if seen[index] != kept[index]]
+    # One byte before the end may be a keep-alive and is not counted as data.
+    assert len(keep_alive) <= found.client.keep_alives
+    assert found.client.overlaps == []
+
+
+def test_many_gaps_cost_linear_time():
+    def frames(count: int):
+        for offset in (0, 10):
+            for number in range(count) if offset == 0 else reversed(range(count)):
+                yield _client(100 + 20 * number + offset, "P.", b"0123456789")
+
+    def work(count: int) -> int:
+        steps = 0
+
+        def trace(*_):
+            nonlocal steps
+            steps += 1
+
+        made = list(frames(count))
+        sys.setprofile(trace)
+        try:
+            (found,) = wire.streams(made)
+        finally:
+            sys.setprofile(None)
+        assert len(found.client.data) == 20 * count
+        return steps
+
+    small, large = work(1000), work(8000)
+    assert large < 9 * small

@@ -308,7 +308,7 @@ def generated(seed: int, count: int = 400) -> list[bytes]:
                 IGMP(group="224.0.1.1") if not version6 else UDP(*ports),
             ]
         )
-        outer: Any = Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
+        outer: Any = Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01")
         for _ in range(dice.choice([0, 0, 0, 1, 2])):
             outer = outer / Dot1Q(dice.randrange(1, 4095), dice.randrange(8))
         packet = head / body / data

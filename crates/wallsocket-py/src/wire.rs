@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,14 +17,15 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyTuple};
 use wallsocket_sys::packet;
 use wallsocket_wire::columns::{
-    Batches, Builder, COLUMNS, DEFAULT, Group, Meta, ParallelBatches, Plan, Report,
+    Batches, Builder, COLUMNS, DEFAULT, Meta, ParallelBatches, Plan, Report,
 };
 use wallsocket_wire::compress::{self, Compression, Sink};
 use wallsocket_wire::craft;
 use wallsocket_wire::decode::{self, Hints, Link, LinkType, Network, Transport, Vlan, application};
 use wallsocket_wire::file::{self, Chunk, FileError, Format, Reader as FileReader, Tail};
 use wallsocket_wire::file_write::{self, Details, Writer as FileWriter};
-use wallsocket_wire::filter::{Filter, Instruction};
+use wallsocket_wire::filter::{Filter as Program, Filters, Instruction};
+use wallsocket_wire::live;
 
 /// A frame: immutable bytes, what the capture says about them, and the headers decoded from them.
 #[pyclass(frozen, module = "wallsocket._core.wire")]
@@ -660,13 +661,48 @@ fn instructions(program: Vec<(u16, u8, u8, u32)>) -> Vec<Instruction> {
         .collect()
 }
 
-fn filter_of(program: Option<Vec<(u16, u8, u8, u32)>>) -> PyResult<Option<Filter>> {
-    program
-        .map(|program| {
-            Filter::new(instructions(program))
-                .map_err(|error| PyValueError::new_err(error.to_string()))
+fn program_of(program: Vec<(u16, u8, u8, u32)>) -> PyResult<Program> {
+    Program::new(instructions(program)).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// A packet filter: a program for each link type, and one for every other.
+#[pyclass(frozen, module = "wallsocket._core.wire")]
+struct Filter {
+    filters: Filters,
+}
+
+#[pymethods]
+impl Filter {
+    /// Frames of link types without a program do not match.
+    #[new]
+    #[pyo3(signature = (programs, other = None))]
+    fn new(
+        programs: std::collections::HashMap<u32, Vec<(u16, u8, u8, u32)>>,
+        other: Option<Vec<(u16, u8, u8, u32)>>,
+    ) -> PyResult<Self> {
+        let programs = programs
+            .into_iter()
+            .map(|(link_type, program)| Ok((LinkType(link_type), program_of(program)?)))
+            .collect::<PyResult<_>>()?;
+        let other = other.map(program_of).transpose()?;
+        Ok(Self {
+            filters: Filters::new(programs, other),
         })
-        .transpose()
+    }
+
+    /// Whether a frame matches.
+    fn matches(&self, py: Python<'_>, frame: &Frame) -> bool {
+        self.filters.matches(
+            frame.link_type,
+            frame.bytes.as_bytes(py),
+            frame.original_length,
+        )
+    }
+}
+
+/// The programs, to be taken along.
+fn filters_of(filter: Option<&Bound<'_, Filter>>) -> Option<Filters> {
+    filter.map(|filter| filter.get().filters.clone())
 }
 
 struct Open {
@@ -681,6 +717,10 @@ struct Reader {
     open: Mutex<Option<Open>>,
     raised: Raised,
     compression: &'static str,
+    /// The file, where it can be read once more from its beginning.
+    again: Option<Arc<File>>,
+    /// Records that the copy wrote.
+    copied: AtomicU64,
 }
 
 fn tail_tuple(tail: Option<Tail>) -> Option<(u64, u64, String)> {
@@ -698,7 +738,11 @@ impl Reader {
         let mut file = File::from(file);
         // Read from its beginning: standard input may stand anywhere.
         let whole = file.stream_position().is_ok_and(|position| position == 0);
-        let again = if whole { file.try_clone().ok() } else { None };
+        let again = if whole {
+            file.try_clone().ok().map(Arc::new)
+        } else {
+            None
+        };
         let source = Box::new(Interruptible {
             file,
             raised: Arc::clone(&raised),
@@ -708,8 +752,8 @@ impl Reader {
             Ok((FileReader::new(source)?, compression))
         });
         let (mut reader, compression) = result.map_err(|error| file_error(error, &raised))?;
-        if let (Some(file), Compression::None) = (again, compression) {
-            reader.set_file(Arc::new(file));
+        if let (Some(file), Compression::None) = (&again, compression) {
+            reader.set_file(Arc::clone(file));
         }
         let compression = match compression {
             Compression::None => "none",
@@ -724,6 +768,8 @@ impl Reader {
             })),
             raised,
             compression,
+            again,
+            copied: AtomicU64::new(0),
         })
     }
 
@@ -770,15 +816,35 @@ impl Reader {
         slf
     }
 
-    /// The next frame, or None at the end of what the file has now; reading may be tried again.
-    fn next_frame(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+    /// The next frame that matches, or None at the end of what the file has now; reading may be tried again.
+    #[pyo3(signature = (filter = None))]
+    fn next_frame(
+        &self,
+        py: Python<'_>,
+        filter: Option<&Bound<'_, Filter>>,
+    ) -> PyResult<Option<Frame>> {
+        let filter = filter.map(|filter| &filter.get().filters);
         let mut guard = lock_attached(py, &self.open);
         let Some(open) = guard.as_mut() else {
             return Err(PyValueError::new_err("the capture file is closed"));
         };
-        while open.index >= open.chunk.records().len() {
-            open.index = 0;
+        let matches = |chunk: &Chunk, record: &file::Record| {
+            filter.is_none_or(|filter| {
+                let bytes = chunk.frame_bytes(record);
+                filter.matches(record.link_type, bytes, record.original_length)
+            })
+        };
+        loop {
+            let rest = &open.chunk.records()[open.index.min(open.chunk.records().len())..];
+            match rest.iter().position(|record| matches(&open.chunk, record)) {
+                Some(skipped) => {
+                    open.index += skipped;
+                    break;
+                }
+                None => open.index = 0,
+            }
             let more = py.detach(|| open.reader.read_chunk(&mut open.chunk));
+            py.check_signals()?;
             match more {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
@@ -808,7 +874,7 @@ impl Reader {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Frame> {
-        self.next_frame(py)?
+        self.next_frame(py, None)?
             .ok_or_else(|| PyStopIteration::new_err(()))
     }
 
@@ -819,11 +885,11 @@ impl Reader {
         py: Python<'_>,
         columns: Vec<String>,
         batch_rows: usize,
-        filter: Option<Vec<(u16, u8, u8, u32)>>,
+        filter: Option<&Bound<'_, Filter>>,
         limit: Option<u64>,
         workers: usize,
     ) -> PyResult<ColumnStream> {
-        let filter = filter_of(filter)?;
+        let filter = filters_of(filter);
         let Some(open) = lock_attached(py, &self.open).take() else {
             return Err(PyValueError::new_err("the capture file is closed"));
         };
@@ -836,48 +902,85 @@ impl Reader {
             report: Arc::clone(&report),
             part_bytes: None,
         };
-        let unknown = |name: String| PyValueError::new_err(format!("no column {name:?}"));
-        let stream: Box<dyn RecordBatchReader + Send> = if workers > 1 && limit.is_none() {
-            py.detach(|| ParallelBatches::new(open.reader, open.chunk, open.index, &plan, workers))
-                .map(Box::new)
-                .map_err(unknown)?
-        } else {
-            Batches::new(open.reader, open.chunk, open.index, plan)
-                .map(Box::new)
-                .map_err(unknown)?
+        let workers = if limit.is_none() { workers } else { 1 };
+        let taken = match open.chunk.records().len() {
+            0 => open.reader.count(),
+            _ => open.chunk.first_number() - 1 + open.index as u64,
         };
+        let stream = py
+            .detach(|| batches(open, &plan, workers))
+            .map_err(PyValueError::new_err)?;
         let schema = stream.schema();
         Ok(ColumnStream {
-            stream: Mutex::new(Some(stream)),
+            source: Arc::new(ColumnSource {
+                first: Mutex::new(Some(stream)),
+                file: self.again.clone(),
+                taken,
+                plan,
+                workers,
+            }),
             schema,
             report,
         })
     }
 
-    /// Copies records that match, and every other block, byte for byte to another descriptor.
-    #[pyo3(signature = (descriptor, filter = None))]
+    /// Copies records that match, `limit` at most, and every other block, byte for byte to another descriptor.
+    ///
+    /// With `follow`, waits for more at the end. `copied` says how many records were written, also after an error.
+    #[pyo3(signature = (descriptor, filter = None, *, limit = None, compression = "none", follow = false))]
     fn copy(
         &self,
         py: Python<'_>,
         descriptor: i32,
-        filter: Option<Vec<(u16, u8, u8, u32)>>,
+        filter: Option<&Bound<'_, Filter>>,
+        limit: Option<u64>,
+        compression: &str,
+        follow: bool,
     ) -> PyResult<u64> {
-        let filter = filter_of(filter)?;
-        let mut output = io::BufWriter::with_capacity(1 << 20, File::from(owned(descriptor)?));
+        let filter = filter.map(|filter| &filter.get().filters);
+        let sink = Sink::new(
+            Box::new(File::from(owned(descriptor)?)),
+            compression_of(compression)?,
+        );
+        let mut output = io::BufWriter::with_capacity(1 << 20, sink);
         let Some(mut open) = lock_attached(py, &self.open).take() else {
             return Err(PyValueError::new_err("the capture file is closed"));
         };
-        let result = py.detach(|| {
-            let kept = file_write::copy(&mut open.reader, &mut output, |chunk, record| {
-                filter.as_ref().is_none_or(|filter| {
-                    filter.matches(chunk.frame_bytes(record), record.original_length)
-                })
+        let keep = |chunk: &Chunk, record: &file::Record| {
+            filter.is_none_or(|filter| {
+                let bytes = chunk.frame_bytes(record);
+                filter.matches(record.link_type, bytes, record.original_length)
+            })
+        };
+        let step = |output: &mut io::BufWriter<Sink>, ended: bool| {
+            if ended && follow {
+                output.flush()?;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Python::attach(|py| py.check_signals()).map_err(|raised| {
+                *lock(&self.raised) = Some(raised);
+                io::Error::from_raw_os_error(125) // ECANCELED
             })?;
-            output.flush()?;
-            Ok(kept)
+            Ok(follow)
+        };
+        let mut kept = 0;
+        let result = py.detach(|| {
+            let reader = &mut open.reader;
+            let done = file_write::copy(reader, &mut output, keep, limit, &mut kept, step);
+            // What was copied before an error is whole in the file.
+            let ended = output.flush().and_then(|()| output.get_mut().finish());
+            done.and(ended.map(drop))
         });
+        self.copied.store(kept, Ordering::Relaxed);
         *lock_attached(py, &self.open) = Some(open);
-        result.map_err(|error: io::Error| file_error(error.into(), &self.raised))
+        result
+            .map(|()| kept)
+            .map_err(|error: io::Error| file_error(error.into(), &self.raised))
+    }
+
+    #[getter]
+    fn copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
     }
 
     fn close(&self, py: Python<'_>) {
@@ -899,12 +1002,122 @@ fn owned(descriptor: i32) -> PyResult<OwnedFd> {
     wallsocket_sys::descriptor::duplicate(descriptor).map_err(os_error)
 }
 
-/// Record batches that are made as they are taken, once.
+fn compression_of(name: &str) -> PyResult<Compression> {
+    Ok(match name {
+        "none" => Compression::None,
+        "gzip" => Compression::Gzip,
+        "zstd" => Compression::Zstandard,
+        other => return Err(PyValueError::new_err(format!("no compression {other:?}"))),
+    })
+}
+
+type BoxedBatches = Box<dyn RecordBatchReader + Send>;
+
+/// The record batches of an open file.
+fn batches(open: Open, plan: &Plan, workers: usize) -> Result<BoxedBatches, String> {
+    let unknown = |name: String| format!("no column {name:?}");
+    Ok(if workers > 1 {
+        Box::new(
+            ParallelBatches::new(open.reader, open.chunk, open.index, plan, workers)
+                .map_err(unknown)?,
+        )
+    } else {
+        Box::new(Batches::new(open.reader, open.chunk, open.index, plan.clone()).map_err(unknown)?)
+    })
+}
+
+/// Where the record batches of a [`ColumnStream`] come from: the reader that was opened, then the file once more.
+struct ColumnSource {
+    first: Mutex<Option<BoxedBatches>>,
+    file: Option<Arc<File>>,
+    /// Frames that were taken before the columns were asked for.
+    taken: u64,
+    plan: Plan,
+    workers: usize,
+}
+
+impl ColumnSource {
+    fn open(&self) -> Result<BoxedBatches, String> {
+        if let Some(stream) = lock(&self.first).take() {
+            return Ok(stream);
+        }
+        let Some(file) = &self.file else {
+            return Err(
+                "the columns were taken already, and their source cannot be read twice".into(),
+            );
+        };
+        let source = Box::new(file::Positioned::new(Arc::clone(file), 0));
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
+        let (source, compression) =
+            compress::decompressed(source).map_err(|error| failed(&error))?;
+        let mut reader = FileReader::new(source).map_err(|error| failed(&error))?;
+        if compression == Compression::None {
+            reader.set_file(Arc::clone(file));
+        }
+        let (mut chunk, mut index) = (Chunk::default(), 0);
+        while reader.count() < self.taken {
+            if !reader
+                .read_chunk(&mut chunk)
+                .map_err(|error| failed(&error))?
+            {
+                break;
+            }
+            let before = chunk.first_number() - 1;
+            index = (self.taken.saturating_sub(before) as usize).min(chunk.records().len());
+        }
+        let open = Open {
+            reader,
+            chunk,
+            index,
+        };
+        batches(open, &self.plan, self.workers)
+    }
+}
+
+/// One reading of a [`ColumnStream`], which begins when the first batch is asked for: some libraries ask for a stream to
+/// see its schema, and for another to read.
+struct Asked {
+    source: Arc<ColumnSource>,
+    schema: SchemaRef,
+    stream: Option<BoxedBatches>,
+}
+
+impl Iterator for Asked {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.stream.is_none() {
+            match self.source.open() {
+                Ok(stream) => self.stream = Some(stream),
+                Err(reason) => return Some(Err(ArrowError::InvalidArgumentError(reason))),
+            }
+        }
+        self.stream.as_mut()?.next()
+    }
+}
+
+impl RecordBatchReader for Asked {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// Record batches that are made as they are taken; each asking begins at the beginning, where the file can be read again.
 #[pyclass(frozen, module = "wallsocket._core.wire")]
 struct ColumnStream {
-    stream: Mutex<Option<Box<dyn RecordBatchReader + Send>>>,
+    source: Arc<ColumnSource>,
     schema: SchemaRef,
     report: Report,
+}
+
+impl ColumnStream {
+    fn ask(&self) -> Asked {
+        Asked {
+            source: Arc::clone(&self.source),
+            schema: Arc::clone(&self.schema),
+            stream: None,
+        }
+    }
 }
 
 fn stream_capsule(
@@ -931,7 +1144,7 @@ impl ColumnStream {
         tail_tuple(lock(&self.report).clone())
     }
 
-    /// The Arrow C stream of all batches that are left.
+    /// The Arrow C stream of all batches.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -940,26 +1153,46 @@ impl ColumnStream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // The protocol allows to ignore a requested schema.
         drop(requested_schema);
-        let stream = lock_attached(py, &self.stream)
-            .take()
-            .ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
-        stream_capsule(py, stream)
+        stream_capsule(py, Box::new(self.ask()))
     }
 
+    fn __iter__(&self) -> ColumnBatches {
+        ColumnBatches {
+            asked: Mutex::new(self.ask()),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<ColumnStream of {}, decoded as it is taken>",
+            self.column_names().join(", ")
+        )
+    }
+}
+
+/// The record batches of a stream, one after the other.
+#[pyclass(frozen, module = "wallsocket._core.wire")]
+struct ColumnBatches {
+    asked: Mutex<Asked>,
+}
+
+#[pymethods]
+impl ColumnBatches {
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Table> {
-        let mut guard = lock_attached(py, &self.stream);
-        let stream = guard
-            .as_mut()
-            .ok_or_else(|| PyValueError::new_err("the columns were taken already"))?;
-        match py.detach(|| stream.next()) {
+        let mut guard = lock_attached(py, &self.asked);
+        let asked = &mut *guard;
+        match py.detach(|| asked.next()) {
             Some(Ok(batch)) => Ok(Table {
-                schema: Arc::clone(&self.schema),
+                schema: Arc::clone(&asked.schema),
                 batches: vec![batch],
             }),
+            Some(Err(ArrowError::InvalidArgumentError(reason))) => {
+                Err(PyValueError::new_err(reason))
+            }
             Some(Err(error)) => Err(PyOSError::new_err(error.to_string())),
             None => Err(PyStopIteration::new_err(())),
         }
@@ -988,6 +1221,14 @@ impl Table {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
+    fn __repr__(&self) -> String {
+        format!(
+            "<Table of {} rows: {}>",
+            self.__len__(),
+            self.column_names().join(", ")
+        )
+    }
+
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -1013,31 +1254,27 @@ struct Writer {
 impl Writer {
     /// `format`: "pcapng", "pcap" (microseconds) or "pcap-ns"; `compression`: "none", "gzip" or "zstd".
     #[new]
-    #[pyo3(signature = (descriptor, format = "pcapng", *, link_type = 1, snap_length = 0, compression = "none", comment = None))]
+    #[pyo3(signature = (descriptor, format = "pcapng", *, link_type = None, snap_length = 0, compression = "none", comment = None))]
     fn new(
         descriptor: i32,
         format: &str,
-        link_type: u32,
+        link_type: Option<u32>,
         snap_length: u32,
         compression: &str,
         comment: Option<&str>,
     ) -> PyResult<Self> {
-        let compression = match compression {
-            "none" => Compression::None,
-            "gzip" => Compression::Gzip,
-            "zstd" => Compression::Zstandard,
-            other => return Err(PyValueError::new_err(format!("no compression {other:?}"))),
-        };
-        let sink = Sink::new(Box::new(File::from(owned(descriptor)?)), compression);
+        let file = Box::new(File::from(owned(descriptor)?));
+        let sink = Sink::new(file, compression_of(compression)?);
         let output = io::BufWriter::with_capacity(1 << 18, sink);
+        let link_type = link_type.map(LinkType);
         let writer = match format {
             "pcapng" => FileWriter::pcapng(
                 output,
                 concat!("wallsocket ", env!("CARGO_PKG_VERSION")),
                 comment,
             ),
-            "pcap" => FileWriter::pcap(output, LinkType(link_type), snap_length, false),
-            "pcap-ns" => FileWriter::pcap(output, LinkType(link_type), snap_length, true),
+            "pcap" => FileWriter::pcap(output, link_type, snap_length, false),
+            "pcap-ns" => FileWriter::pcap(output, link_type, snap_length, true),
             other => {
                 return Err(PyValueError::new_err(format!(
                     "no capture file format {other:?}"
@@ -1070,26 +1307,24 @@ impl Writer {
         self.with(|writer| writer.interface(&interface))
     }
 
-    #[pyo3(signature = (interface, timestamp_ns, bytes, *, original_length = None, comment = None, process_id = None,
-                        inbound = None, vlan = None))]
+    #[pyo3(signature = (interface, timestamp_ns, bytes, *, original_length = None, comments = Vec::new(),
+                        process_id = None, inbound = None))]
     #[expect(clippy::too_many_arguments)]
     fn frame(
         &self,
         interface: u32,
-        timestamp_ns: i64,
+        timestamp_ns: Option<i64>,
         bytes: &[u8],
         original_length: Option<u32>,
-        comment: Option<String>,
+        comments: Vec<String>,
         process_id: Option<u32>,
         inbound: Option<bool>,
-        vlan: Option<(u16, u16)>,
     ) -> PyResult<()> {
-        let vlan = vlan.map(|(protocol, control)| Vlan { protocol, control });
         let details = Details {
-            comment,
+            comments,
             process_id,
             inbound,
-            vlan,
+            vlan: None,
         };
         let original_length = original_length.unwrap_or(bytes.len() as u32);
         self.with(|writer| writer.frame(interface, timestamp_ns, bytes, original_length, &details))
@@ -1118,13 +1353,20 @@ impl Writer {
         self.with(|writer| Ok(writer.count()))
     }
 
+    /// Whether a pcap file waits for the link type of its first frame.
+    #[getter]
+    fn is_waiting(&self) -> PyResult<bool> {
+        self.with(|writer| Ok(writer.is_waiting()))
+    }
+
     /// Hands what is written to the system, so that others can read it.
     fn flush(&self) -> PyResult<()> {
         self.with(|writer| writer.output().flush())
     }
 
     fn close(&self) -> PyResult<()> {
-        if let Some(writer) = lock(&self.writer).take() {
+        if let Some(mut writer) = lock(&self.writer).take() {
+            writer.finish().map_err(os_error)?;
             let mut output = writer.into_output();
             output.flush().map_err(os_error)?;
             output.get_mut().finish().map_err(os_error)?;
@@ -1157,7 +1399,7 @@ struct Ring {
 
 struct RingState {
     ring: packet::Ring,
-    filter: Option<Filter>,
+    filter: Option<Filters>,
     number: u64,
 }
 
@@ -1200,41 +1442,6 @@ impl Ring {
     }
 }
 
-/// The link type of a frame, and what is known beside it.
-fn describe(header: &packet::FrameHeader, number: u64) -> (LinkType, Meta, Hints) {
-    let link_type =
-        LinkType::from_hardware_type(header.hardware_type).unwrap_or(LinkType::ETHERNET);
-    let inbound = header.packet_type != packet::PacketType::Outgoing;
-    let meta = Meta {
-        number,
-        timestamp_ns: i64::try_from(header.timestamp_ns).ok(),
-        interface: header.interface,
-        inbound: Some(inbound),
-    };
-    (link_type, meta, Hints::from(header))
-}
-
-/// Whether a frame passes a filter that wants to see the tag the kernel took out.
-fn passes(
-    filter: Option<&Filter>,
-    bytes: &[u8],
-    original_length: u32,
-    vlan: Option<packet::Vlan>,
-) -> bool {
-    let Some(filter) = filter else { return true };
-    match (vlan, bytes.get(..12)) {
-        (Some(vlan), Some(addresses)) => {
-            let mut whole = Vec::with_capacity(bytes.len() + 4);
-            whole.extend_from_slice(addresses);
-            whole.extend_from_slice(&vlan.protocol.to_be_bytes());
-            whole.extend_from_slice(&vlan.control.to_be_bytes());
-            whole.extend_from_slice(&bytes[12..]);
-            filter.matches(&whole, original_length + 4)
-        }
-        _ => filter.matches(bytes, original_length),
-    }
-}
-
 #[pymethods]
 impl Ring {
     /// A ring on the packet socket `descriptor` (a copy of it is taken).
@@ -1253,7 +1460,7 @@ impl Ring {
         block_count: usize,
         block_timeout_s: f64,
         filter: Option<Vec<(u16, u8, u8, u32)>>,
-        late_filter: Option<Vec<(u16, u8, u8, u32)>>,
+        late_filter: Option<&Bound<'_, Filter>>,
         snap_length: u32,
         promiscuous: bool,
         fanout: Option<(u16, String)>,
@@ -1300,7 +1507,7 @@ impl Ring {
         let ring = packet::Ring::on(owned(descriptor)?, &options).map_err(packet_error)?;
         let state = RingState {
             ring,
-            filter: filter_of(late_filter)?,
+            filter: filters_of(late_filter),
             number: 0,
         };
         Ok(Self {
@@ -1334,26 +1541,16 @@ impl Ring {
                     number,
                 } = state;
                 if let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)? {
-                    for frame in &block {
-                        if !passes(
-                            filter.as_ref(),
-                            frame.bytes,
-                            frame.header.original_length,
-                            frame.header.vlan,
-                        ) {
-                            continue;
-                        }
-                        *number += 1;
-                        let (link_type, meta, hints) = describe(&frame.header, *number);
-                        found.push(frame_of(
+                    found.extend(live::frames(&block, filter.as_ref(), number).map(|frame| {
+                        frame_of(
                             py,
-                            frame.bytes,
-                            link_type,
-                            frame.header.original_length,
-                            hints,
-                            meta,
-                        ));
-                    }
+                            &frame.bytes,
+                            frame.link_type,
+                            frame.original_length,
+                            frame.hints,
+                            frame.meta,
+                        )
+                    }));
                 }
                 Ok(())
             })?;
@@ -1435,49 +1632,13 @@ impl Ring {
                     else {
                         return Ok(None);
                     };
-                    if let Some(frame) = block
-                        .frames()
-                        .find(|frame| !interfaces.contains_key(&frame.header.interface))
-                    {
-                        let found = (frame.header.interface, frame.header.hardware_type);
+                    if let Some(found) = live::unknown_interface(&block, &interfaces) {
                         block.put_back();
                         return Ok(Some(found));
                     }
-                    writer.with(|file| {
-                        for frame in &block {
-                            let header = &frame.header;
-                            if limit.is_some_and(|limit| written >= limit) {
-                                break;
-                            }
-                            if !passes(
-                                filter.as_ref(),
-                                frame.bytes,
-                                header.original_length,
-                                header.vlan,
-                            ) {
-                                continue;
-                            }
-                            *number += 1;
-                            let details = Details {
-                                comment: None,
-                                process_id: None,
-                                inbound: Some(header.packet_type != packet::PacketType::Outgoing),
-                                vlan: header.vlan.map(|vlan| Vlan {
-                                    protocol: vlan.protocol,
-                                    control: vlan.control,
-                                }),
-                            };
-                            let time = header.timestamp_ns.cast_signed();
-                            file.frame(
-                                interfaces[&header.interface],
-                                time,
-                                frame.bytes,
-                                header.original_length,
-                                &details,
-                            )?;
-                            written += 1;
-                        }
-                        Ok(())
+                    let left = limit.map_or(u64::MAX, |limit| limit - written);
+                    written += writer.with(|file| {
+                        live::write_block(&block, filter.as_ref(), number, file, &interfaces, left)
                     })?;
                     Ok(None)
                 })
@@ -1513,7 +1674,7 @@ fn arrow_error(error: ArrowError) -> PyErr {
 /// Decodes the frames of one block into `builder`; false when there was none.
 fn take_block(
     ring: &mut packet::Ring,
-    filter: Option<&Filter>,
+    filter: Option<&Filters>,
     number: &mut u64,
     builder: &mut Builder,
     left: &mut u64,
@@ -1521,31 +1682,7 @@ fn take_block(
     let Some(block) = ring.next_block(Some(Duration::ZERO)).map_err(os_error)? else {
         return Ok(false);
     };
-    let mut group = Group::new(builder);
-    for frame in &block {
-        if *left == 0 {
-            break;
-        }
-        let header = &frame.header;
-        if !passes(filter, frame.bytes, header.original_length, header.vlan) {
-            continue;
-        }
-        *left -= 1;
-        *number += 1;
-        let (link_type, meta, hints) = describe(header, *number);
-        group
-            .add(
-                builder,
-                link_type,
-                frame.bytes,
-                header.original_length,
-                hints,
-                meta,
-                None,
-            )
-            .map_err(arrow_error)?;
-    }
-    group.end(builder).map_err(arrow_error)?;
+    live::decode_block(&block, filter, number, builder, left).map_err(arrow_error)?;
     Ok(true)
 }
 
@@ -1675,12 +1812,6 @@ fn internet_checksum(bytes: &[u8]) -> u16 {
     !decode::checksum::sum(bytes, 0)
 }
 
-/// Whether a packet filter program matches the bytes.
-#[pyfunction]
-fn filter_matches(program: Vec<(u16, u8, u8, u32)>, bytes: &[u8]) -> PyResult<bool> {
-    Ok(filter_of(Some(program))?.is_none_or(|filter| filter.matches(bytes, bytes.len() as u32)))
-}
-
 /// What the beginning of a TCP stream is: TLS or HTTP/1.
 #[pyfunction]
 fn recognise_stream(bytes: &[u8]) -> Option<String> {
@@ -1706,6 +1837,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Reader>()?;
     module.add_class::<Writer>()?;
     module.add_class::<ColumnStream>()?;
+    module.add_class::<ColumnBatches>()?;
+    module.add_class::<Filter>()?;
     module.add_class::<Table>()?;
     module.add_class::<Ring>()?;
     module.add_class::<Sender>()?;
@@ -1717,7 +1850,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DEFAULT_COLUMNS", DEFAULT.to_vec())?;
     module.add_function(wrap_pyfunction!(set_checksums, module)?)?;
     module.add_function(wrap_pyfunction!(internet_checksum, module)?)?;
-    module.add_function(wrap_pyfunction!(filter_matches, module)?)?;
     module.add_function(wrap_pyfunction!(recognise_stream, module)?)?;
     module.add_function(wrap_pyfunction!(link_type_of_hardware, module)?)?;
     Ok(())

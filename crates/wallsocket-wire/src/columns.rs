@@ -27,7 +27,7 @@ use crate::decode::{
     Frame, Hints, Link, LinkType, Network, Transport, application, decode_into, summary,
 };
 use crate::file::{Chunk, Reader, Record, Tail};
-use crate::filter::Filter;
+use crate::filter::Filters;
 
 mod headers;
 
@@ -839,7 +839,7 @@ pub struct Plan {
     /// Rows of a batch, at most about this many.
     pub batch_rows: usize,
     /// Frames that do not match are left out.
-    pub filter: Option<Filter>,
+    pub filter: Option<Filters>,
     /// Stop after so many rows.
     pub limit: Option<u64>,
     /// Where to say how the file ended.
@@ -931,7 +931,7 @@ impl<'a> Group<'a> {
 fn decode_chunk(
     chunk: &Chunk,
     first: usize,
-    filter: Option<&Filter>,
+    filter: Option<&Filters>,
     builder: &mut Builder,
     left: &mut u64,
 ) -> Result<(), ArrowError> {
@@ -939,7 +939,8 @@ fn decode_chunk(
     let numbers = chunk.first_number() + first as u64..;
     for (record, number) in chunk.records()[first..].iter().zip(numbers) {
         let bytes = chunk.frame_bytes(record);
-        let wanted = filter.is_none_or(|filter| filter.matches(bytes, record.original_length));
+        let wanted = filter
+            .is_none_or(|filter| filter.matches(record.link_type, bytes, record.original_length));
         if !wanted {
             continue;
         }

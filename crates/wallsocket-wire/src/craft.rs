@@ -1,6 +1,6 @@
 //! Finishing frames that are built elsewhere: checksums, and sweeps of one frame over values of its fields.
 
-use crate::decode::checksum::{Verdict, pseudo_header, sum};
+use crate::decode::checksum::{Verdict, pseudo_header_of, sum};
 use crate::decode::{Hints, LinkType, Network, Transport, decode};
 
 /// Sets the checksums of the IPv4 header and of TCP, UDP, ICMP, ICMPv6 or IGMP, as far as the frame holds what they cover.
@@ -29,23 +29,18 @@ pub fn set_checksums(link_type: LinkType, bytes: &mut [u8]) {
         {
             let length = covered.len() as u32;
             let protocol = frame.protocol.unwrap_or(0);
-            let start = match (&frame.network, pseudo) {
-                (Network::Ipv4(ip), true) => {
-                    pseudo_header(&ip.source, &ip.destination, protocol, length)
-                }
-                (Network::Ipv6(ip), true) => {
-                    pseudo_header(&ip.source, &ip.destination, protocol, length)
-                }
-                _ => 0,
-            };
-            let checksum = !sum(after, sum(before, start));
-            // RFC 768: a computed 0 is sent as all ones, because 0 says that there is none.
-            let checksum = if checksum == 0 && protocol == 17 {
-                0xffff
+            let start = if pseudo {
+                pseudo_header_of(&frame, protocol, length)
             } else {
-                checksum
+                Some(0)
             };
-            writes[1] = Some((offset + field, checksum));
+            // Addresses in a form that is not known leave the checksum as it is.
+            writes[1] = start.map(|start| {
+                let checksum = !sum(after, sum(before, start));
+                // RFC 768: a computed 0 is sent as all ones, because 0 says that there is none.
+                let none = checksum == 0 && protocol == 17;
+                (offset + field, if none { 0xffff } else { checksum })
+            });
         }
     }
     for (offset, value) in writes.into_iter().flatten() {

@@ -367,8 +367,10 @@ pub struct Icmp {
     pub code: u8,
     /// Checksum.
     pub checksum: u16,
-    /// The four bytes after the checksum: identifier and sequence number, gateway, MTU, …; zero when they were not there.
+    /// The four bytes after the checksum: identifier and sequence number, gateway, MTU, …; zero where they were not there.
     pub rest: u32,
+    /// Bytes of the header that were there, 4 to 8.
+    pub present: u8,
 }
 
 impl Icmp {
@@ -387,7 +389,7 @@ impl Icmp {
 
     /// Identifier of an echo.
     pub const fn identifier(&self) -> Option<u16> {
-        if self.is_echo() {
+        if self.is_echo() && self.present >= 6 {
             Some((self.rest >> 16) as u16)
         } else {
             None
@@ -396,7 +398,7 @@ impl Icmp {
 
     /// Sequence number of an echo.
     pub const fn sequence_number(&self) -> Option<u16> {
-        if self.is_echo() {
+        if self.is_echo() && self.present >= 8 {
             Some(self.rest as u16)
         } else {
             None
@@ -406,8 +408,8 @@ impl Icmp {
     /// MTU of the next hop, from "fragmentation needed" (RFC 1191) and "packet too big".
     pub const fn next_hop_mtu(&self) -> Option<u32> {
         match (self.version, self.kind, self.code) {
-            (4, 3, 4) => Some(self.rest & 0xffff),
-            (6, 2, _) => Some(self.rest),
+            (4, 3, 4) if self.present == 8 => Some(self.rest & 0xffff),
+            (6, 2, _) if self.present == 8 => Some(self.rest),
             _ => None,
         }
     }
@@ -705,6 +707,29 @@ impl<'a> Frame<'a> {
         } else {
             None
         }
+    }
+
+    /// Bytes of payload on the wire: more than [`Frame::payload`] has where the capture cut the frame.
+    pub fn wire_payload_length(&self) -> u32 {
+        let captured = self.payload_end.saturating_sub(self.payload_start);
+        let there = self.bytes.len() as u32;
+        if there >= self.original_length || self.payload_end < there {
+            return captured;
+        }
+        let end = match &self.network {
+            Network::Ipv4(ip) if ip.total_length > 0 => ip.offset + u32::from(ip.total_length),
+            Network::Ipv6(ip) if ip.payload_length > 0 => {
+                ip.offset + 40 + u32::from(ip.payload_length)
+            }
+            _ => self.original_length,
+        };
+        let end = match &self.transport {
+            Transport::Udp(udp) if udp.length >= 8 => end.min(udp.offset + u32::from(udp.length)),
+            _ => end,
+        };
+        end.min(self.original_length)
+            .saturating_sub(self.payload_start)
+            .max(captured)
     }
 
     /// Source and destination address of IP packets.
@@ -1450,17 +1475,19 @@ fn icmp(frame: &mut Frame<'_>, protocol: u8, offset: usize, end: usize) {
     let Some(fixed) = header::<4>(bytes, offset, end) else {
         return frame.missing(layer, offset, 8, end);
     };
-    let rest =
-        header::<4>(bytes, offset + 4, end.max(offset + 4)).map(|word| u32::from_be_bytes(*word));
+    let after = bytes.get(offset + 4..end.min(offset + 8)).unwrap_or(&[]);
+    let mut rest = [0; 4];
+    rest[..after.len()].copy_from_slice(after);
     frame.transport = Transport::Icmp(Icmp {
         offset: offset as u32,
         version,
         kind: fixed[0],
         code: fixed[1],
         checksum: be16(fixed[2], fixed[3]),
-        rest: rest.unwrap_or(0),
+        rest: u32::from_be_bytes(rest),
+        present: 4 + after.len() as u8,
     });
-    if rest.is_some() {
+    if after.len() == 4 {
         frame.payload_start = (offset + 8) as u32;
     } else {
         frame.payload_start = end as u32;

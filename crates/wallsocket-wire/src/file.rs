@@ -338,10 +338,18 @@ pub struct Reader {
     stop: u64,
 }
 
-/// A file from a place of its own.
-struct Positioned {
+/// A file from a place of its own, which reading by others does not move.
+#[derive(Debug)]
+pub struct Positioned {
     file: Arc<File>,
     offset: u64,
+}
+
+impl Positioned {
+    /// From `offset` on.
+    pub const fn new(file: Arc<File>, offset: u64) -> Self {
+        Self { file, offset }
+    }
 }
 
 impl Read for Positioned {
@@ -681,15 +689,7 @@ impl Reader {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::UnexpectedEof
-                            | io::ErrorKind::InvalidData
-                            | io::ErrorKind::InvalidInput
-                            | io::ErrorKind::Other
-                    ) && error.raw_os_error().is_none() =>
-                {
+                Err(error) if is_of_compression(&error) => {
                     self.damaged =
                         Some(format!("the compressed stream is damaged or cut: {error}"));
                     self.source = Box::new(io::empty());
@@ -713,6 +713,11 @@ impl Reader {
                 Ok(0) => return Ok(()),
                 Ok(count) => self.skipped += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Damaged bytes make damaged records: the same fault, seen a second time.
+                Err(error) if is_of_compression(&error) => {
+                    self.source = Box::new(io::empty());
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -953,6 +958,16 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Whether an error says that a compressed stream is damaged or cut, not that the system failed.
+fn is_of_compression(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    let kind = matches!(
+        error.kind(),
+        UnexpectedEof | InvalidData | InvalidInput | Other
+    );
+    kind && error.raw_os_error().is_none()
 }
 
 /// Section header block.

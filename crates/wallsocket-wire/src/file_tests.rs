@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::compress::{Compression, Sink, decompressed};
 use crate::decode::{LinkType, Vlan};
-use crate::file::{BLOCK_CUSTOM, Chunk, FileError, Format, Interface, Reader, Tail};
+use crate::file::{BLOCK_CUSTOM, Chunk, FileError, Format, Interface, Reader, Record, Tail};
 use crate::file_write::{Details, Writer, copy};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -169,7 +169,7 @@ fn sample_pcapng() -> (Vec<u8>, Vec<Seen>) {
         .expect("memory");
     writer.custom(32473, b"anything").expect("memory");
     let details = Details {
-        comment: Some("öffnet".into()),
+        comments: vec!["öffnet".into(), "schließt".into()],
         process_id: Some(42),
         inbound: Some(false),
         vlan: None,
@@ -178,7 +178,7 @@ fn sample_pcapng() -> (Vec<u8>, Vec<Seen>) {
     writer
         .frame(
             0,
-            now,
+            Some(now),
             b"0123456789abcdef",
             20,
             &Details {
@@ -190,7 +190,9 @@ fn sample_pcapng() -> (Vec<u8>, Vec<Seen>) {
             },
         )
         .expect("memory");
-    writer.frame(1, now + 1, b"E", 1, &details).expect("memory");
+    writer
+        .frame(1, Some(now + 1), b"E", 1, &details)
+        .expect("memory");
     writer.statistics(0, now, 10, 3).expect("memory");
     let plain = Seen {
         timestamp_ns: Some(now),
@@ -208,7 +210,7 @@ fn sample_pcapng() -> (Vec<u8>, Vec<Seen>) {
         original_length: 1,
         interface: 1,
         link_type: LinkType::RAW,
-        comments: vec!["öffnet".into()],
+        comments: vec!["öffnet".into(), "schließt".into()],
         process_id: Some(42),
         inbound: Some(false),
     };
@@ -238,22 +240,143 @@ fn a_copy_loses_nothing() {
     ] {
         let mut reader = Reader::new(Box::new(Cursor::new(file.clone()))).expect("readable");
         let mut output = Vec::new();
-        assert_eq!(
-            copy(&mut reader, &mut output, |_, _| true).expect("memory"),
-            2
-        );
-        assert_eq!(output, file);
+        let mut kept = 0;
+        let stop = |_: &mut Vec<u8>, _| Ok(false);
+        copy(&mut reader, &mut output, |_, _| true, None, &mut kept, stop).expect("memory");
+        assert_eq!((kept, output), (2, file));
     }
     let mut reader = Reader::new(Box::new(Cursor::new(sample_pcapng().0))).expect("readable");
     let mut output = Vec::new();
-    copy(&mut reader, &mut output, |_, record| record.interface == 1).expect("memory");
+    let second = |_: &Chunk, record: &Record| record.interface == 1;
+    let stop = |_: &mut Vec<u8>, _| Ok(false);
+    copy(&mut reader, &mut output, second, None, &mut 0, stop).expect("memory");
     let (seen, kinds, _) = read(output).expect("readable");
     assert_eq!((seen.len(), kinds.len()), (1, 5));
 }
 
 #[test]
+fn a_copy_goes_on_while_the_file_grows_and_ends_at_its_limit() {
+    let file = pcap(
+        true,
+        0xa1b2_3c4d,
+        &[(7, 5, b"abc"), (8, 0, b""), (9, 0, b"d")],
+    );
+    let mut reader = Reader::new(Box::new(Cursor::new(file))).expect("readable");
+    let (mut output, mut kept, mut asked) = (Vec::new(), 0, 0);
+    let step = |_: &mut Vec<u8>, ended| {
+        asked += u32::from(ended);
+        Ok(asked < 3)
+    };
+    copy(&mut reader, &mut output, |_, _| true, None, &mut kept, step).expect("memory");
+    assert_eq!((kept, asked), (3, 3));
+    let mut reader = Reader::new(Box::new(Cursor::new(output))).expect("readable");
+    let (mut output, mut kept) = (Vec::new(), 0);
+    let end = |_: &mut Vec<u8>, _| Ok(false);
+    copy(
+        &mut reader,
+        &mut output,
+        |_, _| true,
+        Some(2),
+        &mut kept,
+        end,
+    )
+    .expect("memory");
+    let (seen, _, tail) = read(output).expect("readable");
+    assert_eq!((kept, seen.len(), tail), (2, 2, None));
+}
+
+#[test]
+fn a_section_that_is_thinned_out_does_not_claim_its_old_length() {
+    let mut file = Vec::new();
+    for word in [0x0a0d_0d0a_u32, 28, 0x1a2b_3c4d, 1, 20, 0, 28] {
+        file.extend_from_slice(&word.to_ne_bytes());
+    }
+    for word in [1_u32, 20, 1, 0, 20] {
+        file.extend_from_slice(&word.to_ne_bytes());
+    }
+    let mut reader = Reader::new(Box::new(Cursor::new(file))).expect("readable");
+    let mut output = Vec::new();
+    let stop = |_: &mut Vec<u8>, _| Ok(false);
+    copy(&mut reader, &mut output, |_, _| true, None, &mut 0, stop).expect("memory");
+    assert_eq!(output[16..24], [0xff; 8]);
+    assert_eq!(output.len(), 48);
+}
+
+#[test]
+fn frames_without_a_time_stay_without_one() {
+    let mut writer = Writer::pcapng(Vec::new(), "test", None).expect("memory");
+    let plain = Details::default();
+    for link_type in [LinkType::ETHERNET, LinkType::RAW] {
+        writer
+            .interface(&Interface::new(link_type))
+            .expect("memory");
+    }
+    let written: [(u32, Option<i64>, &[u8], u32); 7] = [
+        (0, None, b"first", 5),
+        (1, None, b"other", 5),
+        (0, Some(7), b"timed", 5),
+        (0, None, b"cut", 30),
+        (0, None, b"cut", 40),
+        (1, Some(8), b"last", 4),
+        (0, None, b"longer than it was cut before", 29),
+    ];
+    for (interface, time, bytes, length) in written {
+        writer
+            .frame(interface, time, bytes, length, &plain)
+            .expect("memory");
+    }
+    let details = Details {
+        process_id: Some(1),
+        ..Details::default()
+    };
+    assert!(writer.frame(0, None, b"", 0, &details).is_err());
+    let (seen, _, tail) = read(writer.into_output()).expect("readable");
+    assert_eq!(tail, None);
+    let got: Vec<_> = seen
+        .iter()
+        .map(|one| {
+            (
+                one.link_type.0,
+                one.timestamp_ns,
+                &one.bytes[..],
+                one.original_length,
+            )
+        })
+        .collect();
+    let want: Vec<_> = written
+        .iter()
+        .map(|(interface, time, bytes, length)| {
+            ([1, 101][*interface as usize], *time, *bytes, *length)
+        })
+        .collect();
+    assert_eq!(got, want);
+}
+
+#[test]
+fn a_pcap_file_takes_the_link_type_of_its_first_frame() {
+    let mut writer = Writer::pcap(Vec::new(), None, 0, true).expect("memory");
+    let raw = Interface::new(LinkType::RAW);
+    assert_eq!(writer.interface(&raw).expect("the first"), 0);
+    let error = writer
+        .interface(&Interface::new(LinkType::ETHERNET))
+        .expect_err("another");
+    assert!(error.to_string().contains("this one 101; 1 is another"));
+    writer
+        .frame(0, None, b"E", 1, &Details::default())
+        .expect("memory");
+    let (seen, _, _) = read(writer.into_output()).expect("readable");
+    assert_eq!(
+        (seen[0].link_type, seen[0].timestamp_ns),
+        (LinkType::RAW, Some(0))
+    );
+    let mut empty = Writer::pcap(Vec::new(), None, 0, true).expect("memory");
+    empty.finish().expect("memory");
+    assert!(read(empty.into_output()).expect("readable").0.is_empty());
+}
+
+#[test]
 fn two_link_types_do_not_fit_pcap() {
-    let mut writer = Writer::pcap(Vec::new(), LinkType::ETHERNET, 0, true).expect("memory");
+    let mut writer = Writer::pcap(Vec::new(), Some(LinkType::ETHERNET), 0, true).expect("memory");
     assert_eq!(
         writer
             .interface(&Interface::new(LinkType::ETHERNET))
@@ -263,10 +386,14 @@ fn two_link_types_do_not_fit_pcap() {
     assert!(writer.interface(&Interface::new(LinkType::RAW)).is_err());
     assert!(
         writer
-            .frame(0, i64::MAX, b"", 0, &Details::default())
+            .frame(0, Some(i64::MAX), b"", 0, &Details::default())
             .is_err()
     );
-    assert!(writer.frame(3, 0, b"", 0, &Details::default()).is_err());
+    assert!(
+        writer
+            .frame(3, Some(0), b"", 0, &Details::default())
+            .is_err()
+    );
 }
 
 /// What a sink wrote, shared so that it can be read after the sink is done.
@@ -394,10 +521,10 @@ proptest! {
             writer.interface(&Interface::new(LinkType::ETHERNET)).expect("memory");
             writer
         } else {
-            Writer::pcap(Vec::new(), LinkType::ETHERNET, 0, true).expect("memory")
+            Writer::pcap(Vec::new(), Some(LinkType::ETHERNET), 0, true).expect("memory")
         };
         for (time, bytes, more) in &frames {
-            writer.frame(0, *time, bytes, bytes.len() as u32 + more, &Details::default()).expect("memory");
+            writer.frame(0, Some(*time), bytes, bytes.len() as u32 + more, &Details::default()).expect("memory");
         }
         let (seen, _, tail) = read(writer.into_output()).expect("readable");
         prop_assert_eq!(tail, None);

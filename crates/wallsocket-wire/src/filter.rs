@@ -4,6 +4,39 @@
 
 pub use wallsocket_sys::packet::{FILTER_MAXIMUM, Instruction};
 
+use crate::decode::LinkType;
+
+/// One filter as a program for each kind of frame: where a header stands depends on the link type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Sorted by link type.
+    programs: Vec<(LinkType, Filter)>,
+    other: Option<Filter>,
+}
+
+impl Filters {
+    /// `programs` by link type; `other` is for every other link type. Frames without a program do not match.
+    pub fn new(mut programs: Vec<(LinkType, Filter)>, other: Option<Filter>) -> Self {
+        programs.sort_by_key(|(link_type, _)| link_type.0);
+        Self { programs, other }
+    }
+
+    /// Whether a frame matches.
+    #[inline]
+    pub fn matches(&self, link_type: LinkType, bytes: &[u8], original_length: u32) -> bool {
+        let found = self
+            .programs
+            .binary_search_by_key(&link_type.0, |(link_type, _)| link_type.0);
+        match found {
+            Ok(index) => self.programs[index].1.matches(bytes, original_length),
+            Err(_) => self
+                .other
+                .as_ref()
+                .is_some_and(|filter| filter.matches(bytes, original_length)),
+        }
+    }
+}
+
 /// Why a program is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("packet filter program: instruction {index}: {reason}")]
@@ -215,6 +248,21 @@ mod tests {
         frame[37] = 54;
         assert!(!filter.matches(&frame, 60));
         assert!(!filter.matches(&frame[..20], 60));
+    }
+
+    #[test]
+    fn each_link_type_has_its_program() {
+        let all = Filter::new(vec![Instruction::new(6, 1)]).expect("a right program");
+        let none = Filter::new(vec![Instruction::new(6, 0)]).expect("a right program");
+        let filters = Filters::new(
+            vec![(LinkType(276), all.clone()), (LinkType(1), none.clone())],
+            None,
+        );
+        assert!(filters.matches(LinkType(276), b"", 0));
+        assert!(!filters.matches(LinkType(1), b"", 0));
+        assert!(!filters.matches(LinkType(101), b"", 0));
+        assert!(Filters::new(vec![], Some(all)).matches(LinkType(101), b"", 0));
+        assert!(!Filters::new(vec![], Some(none)).matches(LinkType(101), b"", 0));
     }
 
     #[test]

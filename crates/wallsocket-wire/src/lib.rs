@@ -11,6 +11,8 @@ pub mod file;
 #[cfg(feature = "files")]
 pub mod file_write;
 pub mod filter;
+#[cfg(feature = "columns")]
+pub mod live;
 
 pub use decode::{Frame, Hints, LinkType, decode};
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from ..errors import UsageError
+from . import ending, options
 
 if TYPE_CHECKING:
     from .._core.wire import Frame
     from ..wire.capture import Capture
+    from ..wire.pcap import Reader
 
 __all__ = ["command", "frame_object"]
 
@@ -150,7 +152,7 @@ class _Printer:
 )
 @click.option("-x", "--hexdump", "dump", is_flag=True, help="Also the bytes, field by field.")
 @click.option("-S", "--absolute", is_flag=True, help="TCP numbers as they are, not counted from the first.")
-@click.option("-f", "--follow", is_flag=True, help="With -r: wait for more at the end of a growing file.")
+@click.option("-f", "--growing", is_flag=True, help="With -r: wait for more at the end of a growing file.")
 @options.json
 @options.quiet
 @click.argument("filter_words", metavar="[FILTER]", nargs=-1)
@@ -165,7 +167,7 @@ def command(
     snap_length: int,
     dump: bool,
     absolute: bool,
-    follow: bool,
+    growing: bool,
     as_json: bool,
     quiet: bool,
     filter_words: tuple[str, ...],
@@ -174,14 +176,12 @@ def command(
 
     FILTER is tcpdump's language, such as: tcp port 443 and host 192.0.2.1
     """
-    from ..errors import UsageError
-
     text = " ".join(filter_words) or None
     printer = _Printer(as_json=as_json, dump=dump, absolute=absolute)
     if source is not None:
         if interface is not None:
             raise UsageError("-i and -r exclude each other")
-        return _from_file(source, output, count, text, follow, printer, quiet)
+        return _from_file(source, output, count, text, growing, printer, quiet)
     from ..wire.capture import capture
 
     with capture(
@@ -194,88 +194,138 @@ def command(
 
 
 def _from_file(
-    source: str, output: Path | None, count: int | None, text: str | None, follow: bool, printer: _Printer, quiet: bool
+    source: str, output: Path | None, count: int | None, text: str | None, growing: bool, printer: _Printer, quiet: bool
 ) -> int:
     from ..wire import pcap
-    from ..wire.capture import disk_full
 
-    with pcap.read(source, filter=text, follow=follow) as reader:
-        number = 0
+    number: int | None = 0
+    status = 0
+    with ending.in_order(), pcap.read(source, filter=text, follow=growing) as reader:
+        if output is not None:
+            reader.refuse(output)
         try:
             if output is None:
-                for frame in reader:
+                for number, frame in enumerate(reader, 1):
                     printer(frame)
-                    number += 1
                     if number == count:
                         break
+            elif pcap.format_of(output)[:6] == reader.format[:6]:
+                try:
+                    reader.copy(output, limit=count)
+                finally:
+                    number = reader.copied
             else:
-                with pcap.Writer(output) as writer:
-                    for frame in reader:
-                        described = reader.interfaces[frame.interface]
-                        place = writer.interface(frame.link_type, name=described["name"], filter=described["filter"])
-                        writer.write(frame, interface=place)
-                        number += 1
-                        if number == count:
-                            break
+                number = _convert(reader, output, count)
         except KeyboardInterrupt:
-            pass
-        except OSError as error:
-            line = None if output is None else disk_full(error, output)
-            if line is None:
+            # Ctrl-C is how a growing file ends.
+            if output is None and not growing:
                 raise
-            click.echo(line, err=True)
-            return 2
-        tail = None if number == count else reader.tail
-        if tail is not None and not follow:
+        except OSError as error:
+            number = _failed(error, output)
+            status = 2
+        tail = None if number == count or growing else reader.tail
+        if tail is not None:
             click.echo(
                 f"{source}: {tail.reason}; {tail.unusable_bytes} bytes from byte {tail.offset} on were of no use",
                 err=True,
             )
-        if output is not None and not quiet:
+            status = status or 1
+        if output is not None and number is not None and not quiet:
             click.echo(f"{number} frames written to {output}", err=True)
-    return 0
+    return status
+
+
+def _convert(reader: Reader, output: Path, count: int | None) -> int:
+    """Write the frames of a file to one of another format; their number."""
+    from ..wire.pcap import Writer
+
+    places: dict[int, int] = {}
+    with Writer(output) as writer:
+        try:
+            for frame in reader:
+                place = places.get(frame.interface)
+                if place is None:
+                    described = reader.interfaces[frame.interface]
+                    place = places[frame.interface] = writer.interface(
+                        frame.link_type,
+                        name=described["name"],
+                        description=described["description"],
+                        filter=described["filter"],
+                        snap_length=described["snap_length"],
+                    )
+                writer.write(frame, interface=place)
+                if writer.count == count:
+                    break
+        except KeyboardInterrupt:
+            pass
+    return writer.count
+
+
+def _failed(error: OSError, output: Path | None) -> int | None:
+    """Say that the disk is full; how many frames the file holds, if that can be seen. Any other error goes on."""
+    from ..wire import pcap
+    from ..wire.capture import disk_full
+
+    line = None if output is None else disk_full(error, output)
+    if output is None or line is None:
+        raise error
+    click.echo(line, err=True)
+    if not output.is_file():
+        return None
+    try:
+        with pcap.read(output) as reader:
+            return sum(len(batch) for batch in reader.columns(["number"]))
+    except UsageError:
+        # Not even its header had room.
+        return 0
 
 
 def _live(
     running: Capture, output: Path | None, count: int | None, for_s: float | None, printer: _Printer, quiet: bool
 ) -> int:
-    from ..wire.capture import InterfaceGone, disk_full
+    from ..wire.capture import InterfaceGone
     from ..wire.pcap import Writer
 
     end = None if for_s is None else time.monotonic() + for_s
-    number = 0
+    number: int | None = 0
     status = 0
 
     def left(slice_s: float) -> float:
         return slice_s if end is None else min(slice_s, end - time.monotonic())
 
-    try:
-        if output is None:
-            while (count is None or number < count) and left(1.0) > 0:
-                for frame in running.read(left(1.0)):
-                    printer(frame)
-                    number += 1
-                    if number == count:
-                        break
-                sys.stdout.flush()
-        else:
-            with Writer(output) as writer:
-                while (count is None or number < count) and (wait := left(0.5)) > 0:
-                    number += running.save(writer, duration_s=wait, limit=None if count is None else count - number)
-                    writer.flush()
-    except KeyboardInterrupt:
-        click.echo(err=True)
-    except InterfaceGone as error:
-        click.echo(f"{error}; what came before was kept", err=True)
-        status = 2
-    except OSError as error:
-        line = None if output is None else disk_full(error, output)
-        if line is None:
-            raise
-        click.echo(line, err=True)
-        status = 2
-    statistics = running.statistics()
-    if not quiet:
-        place = f" written to {output}" if output is not None else ""
-        click.echo(f"{number} frames{place}; {statistics.seen} matched, {statistics.dropped} dropped", err=True)
+    with ending.in_order():
+        try:
+            if output is None:
+                seen = 0
+                while (count is None or seen < count) and left(1.0) > 0:
+                    for frame in running.read(left(1.0)):
+                        printer(frame)
+                        number = seen = seen + 1
+                        if seen == count:
+                            break
+                    sys.stdout.flush()
+            else:
+                writer = Writer(output, link_type=None if running.interface is None else running.link_type)
+                try:
+                    with writer:
+                        while (count is None or writer.count < count) and (wait := left(0.5)) > 0:
+                            limit = None if count is None else count - writer.count
+                            running.save(writer, duration_s=wait, limit=limit)
+                            writer.flush()
+                finally:
+                    number = writer.count
+        except KeyboardInterrupt:
+            click.echo(err=True)
+        except InterfaceGone as error:
+            click.echo(f"{error}; what came before was kept", err=True)
+            status = 2
+        except OSError as error:
+            number = _failed(error, output)
+            status = 2
+        statistics = running.statistics()
+        if not quiet:
+            place = f" written to {output}" if output is not None else ""
+            click.echo(
+                f"{number or 0} frames{place}; {statistics.seen} matched, {statistics.dropped} dropped", err=True
+            )
     return status

@@ -30,23 +30,24 @@ def command(
     PACKET is hexadecimal, - for raw bytes on standard input, or layers, such as:
 
     \b
-      Ethernet(destination="02:00:00:00:00:02")/IPv4(destination="10.0.0.2")/UDP(destination_port=9)/"hello"
+      IPv4("10.0.0.1", "10.0.0.2")/UDP(5000, 9)/"hello"
 
-    A field that is a list or range(a, b) is swept: a frame for each value.
+    Without Ethernet(...) in front the frame goes to whom the kernel's routes and neighbours say. A field that is a list,
+    range(a, b) or a network such as "10.0.0.0/30" is swept: a frame for each value.
     """
     from ..wire.craft import Packet, sweep
     from ..wire.frame import decode
     from ..wire.inject import inject
 
-    frames: list[bytes] = []
+    frames: list[Any] = []
     for text in packets:
         made = _parse(text)
-        frames += [bytes(each) for each in sweep(made)] if isinstance(made, Packet) else [made]
+        frames += sweep(made) if isinstance(made, Packet) else [made]
     frames *= count
     if dry_run:
         for frame in frames:
-            shown = decode(frame)
-            click.echo(json.dumps({"frame": frame.hex(), "summary": shown.summary()}) if as_json else shown.summary())
+            shown, data = decode(frame).summary(), bytes(frame)
+            click.echo(json.dumps({"frame": data.hex(), "summary": shown}) if as_json else shown)
         return 0
     start = time.monotonic()
     sent = inject(frames, interface, rate_per_s=rate)
@@ -90,7 +91,7 @@ def _layers(node: ast.expr) -> Any:
 
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         left, right = _layers(node.left), _layers(node.right)
-        return left / (right.encode() if isinstance(right, str) else right)
+        return left / right
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         name = node.func.id
         arguments = [_layers(argument) for argument in node.args]

@@ -136,13 +136,20 @@ class _Way:
         if self._interface is None and self._host is None and not loopback:
             raise UsageError(f"name the interface to send to {destination} through: nothing is sent unasked")
 
+    def build(self, packet: Packet) -> bytes:
+        """The bytes that will be sent; an Ethernet header is completed for the interface."""
+        return self._link().as_frame(packet) if isinstance(packet.layers[0], Ethernet) else bytes(packet)
+
+    def _link(self) -> Injector:
+        if self._injector is None:
+            self._injector = Injector(self._interface, host=self._host)
+        return self._injector
+
     def send(self, packet: Packet, data: bytes) -> None:
         self.check(packet)
         first = packet.layers[0]
         if isinstance(first, Ethernet):
-            if self._injector is None:
-                self._injector = Injector(self._interface, host=self._host)
-            self._injector.send(data)
+            self._link().send(data)
             return
         assert isinstance(first, (IPv4, IPv6))
         family = socket.AF_INET if isinstance(first, IPv4) else socket.AF_INET6
@@ -156,6 +163,10 @@ class _Way:
                     "packets of your own making need CAP_NET_RAW: run as root, or use a host of a lab"
                 ) from error
             self._raw[family] = sock
+            # What the kernel believes of the path's MTU is not asked: packets of one's own making are to find it out
+            # (IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: IP_PMTUDISC_PROBE).
+            level, name = (socket.IPPROTO_IP, 10) if family == socket.AF_INET else (socket.IPPROTO_IPV6, 23)
+            sock.setsockopt(level, name, 3)
             if self._interface is not None:
                 sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, self._interface.encode())
         sock.sendto(data, (destination, 0) if family == socket.AF_INET else (destination, 0, 0, 0))
@@ -207,7 +218,7 @@ def ask_many(
     for packet in whole:
         way.check(packet)
     chosen = [_with_source(packet, host) for packet in whole]
-    built = [bytes(packet) for packet in chosen]
+    built = [way.build(packet) for packet in chosen]
     frames = [decode(data, packet.link_type) for packet, data in zip(chosen, built, strict=True)]
     found: list[Frame | None] = [None] * len(chosen)
     sent_at: list[int] = [0] * len(chosen)

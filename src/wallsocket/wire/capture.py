@@ -79,10 +79,10 @@ class Capture:
                 raise NotAvailable(f"{found.name}: frames of hardware type {found.hardware_type} are not decoded")
             self.link_type = link_type
         early: _filter.Program | None = None
-        late: _filter.Program | None = None
+        late: core.Filter | None = None
         if filter:
             if _filter.sees_tags(filter):
-                late = _filter.compile_filter(filter, self.link_type, snap_length)
+                late = _filter.for_frames(filter, None if index is None else self.link_type)
             elif index is None:
                 early = _filter.for_interfaces(filter, snap_length)
             else:

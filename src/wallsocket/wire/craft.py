@@ -13,11 +13,12 @@ immutable: ``layer.replace(time_to_live=1)`` makes a changed copy. Sources: RFC 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import itertools
 import random
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from .._core import wire as core
@@ -98,11 +99,33 @@ class Layer:
     def __rtruediv__(self, other: Any) -> Packet:
         return Packet((Raw(bytes(other)), self))
 
+    def __repr__(self) -> str:
+        """The layer as it is written: the fields that are not as they are without being given."""
+        given = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def summary(self) -> str:
+        """The layer in one line, as a capture would print it."""
+        return Packet((self,)).summary()
+
+    def hexdump(self) -> str:
+        """The bytes, field by field."""
+        return Packet((self,)).hexdump()
+
     def __bytes__(self) -> bytes:
         return bytes(Packet((self,)))
 
     def __len__(self) -> int:
         return len(bytes(self))
+
+    @property
+    def link_type(self) -> int:
+        """LINKTYPE of the bytes: Ethernet, or raw IP."""
+        return Packet((self,)).link_type
 
     def replace(self, **fields: Any) -> Self:
         """A copy with some fields changed."""
@@ -113,7 +136,7 @@ class Layer:
         raise NotImplementedError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Packet:
     """Layers, outermost first."""
 
@@ -124,7 +147,25 @@ class Packet:
             return Packet(self.layers + other.layers)
         if isinstance(other, Layer):
             return Packet((*self.layers, other))
-        return Packet((*self.layers, Raw(bytes(other))))
+        return Packet((*self.layers, Raw(other.encode() if isinstance(other, str) else bytes(other))))
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """The packet in one line, as a capture would print it."""
+        from .frame import decode
+
+        return decode(self).summary()
+
+    def hexdump(self) -> str:
+        """The bytes, field by field."""
+        from .frame import decode, hexdump
+
+        return hexdump(decode(self))
+
+    def __repr__(self) -> str:
+        return " / ".join(map(repr, self.layers))
 
     def __bytes__(self) -> bytes:
         data = b""
@@ -154,11 +195,11 @@ class Packet:
 
     @property
     def link_type(self) -> int:
-        """LINKTYPE of the bytes: Ethernet, or raw IP."""
-        return 1 if isinstance(self.layers[0], (Ethernet, Raw)) else 101
+        """LINKTYPE of the bytes: raw IP when they start with an IP header, else Ethernet."""
+        return 101 if isinstance(self.layers[0], (IPv4, IPv6)) else 1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Raw(Layer):
     """Bytes as they are."""
 
@@ -169,18 +210,24 @@ class Raw(Layer):
         return self.data + payload
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Ethernet(Layer):
-    """Ethernet. Without ``type`` it is that of the layer inside, else 0x88b5 (for experiments, IEEE 802)."""
+    """Ethernet. Without ``type`` it is that of the layer inside, else 0x88b5 (for experiments, IEEE 802).
 
-    destination: str | bytes = "ff:ff:ff:ff:ff:ff"
-    source: str | bytes = "00:00:00:00:00:00"
+    Addresses that are not given are found when the packet is sent: the interface's own as source, and as destination who
+    has the IP destination, or the router to it. Bytes that are made without a network have zeros and the broadcast address.
+    """
+
+    source: str | bytes | None = None
+    destination: str | bytes | None = None
     type: int | None = None
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
         ether_type = _ether_type(above) if self.type is None else _within("type", self.type, 16)
-        return _mac(self.destination) + _mac(self.source) + struct.pack("!H", ether_type) + payload
+        destination = b"\xff" * 6 if self.destination is None else _mac(self.destination)
+        source = bytes(6) if self.source is None else _mac(self.source)
+        return destination + source + struct.pack("!H", ether_type) + payload
 
 
 def _ether_type(above: Layer | None) -> int:
@@ -190,7 +237,7 @@ def _ether_type(above: Layer | None) -> int:
     return 0x88B5
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dot1Q(Layer):
     """A VLAN tag. ``protocol`` 0x88a8 makes it the outer one of 802.1ad."""
 
@@ -209,7 +256,7 @@ class Dot1Q(Layer):
         return struct.pack("!HH", control, ether_type) + payload
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ARP(Layer):
     """Address resolution for IPv4 on Ethernet: operation 1 asks, 2 answers."""
 
@@ -239,7 +286,7 @@ def _protocol(above: Layer | None) -> int:
     return 253
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class IPv4(Layer):
     """IPv4. ``length``, ``checksum``, ``header_length`` (bytes) and ``protocol`` are filled in unless given.
 
@@ -300,7 +347,7 @@ class IPv4(Layer):
         return self._ends() + struct.pack("!BBH", 0, protocol, length)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class IPv6(Layer):
     """IPv6. ``extension_headers`` are (number, bytes) in order; their next-header bytes are filled in."""
 
@@ -363,7 +410,7 @@ def _transport(
     return header[:field] + struct.pack("!H", _within("checksum", checksum, 16)) + header[field + 2 :] + payload
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class TCP(Layer):
     """TCP. ``flags`` are letters as tcpdump prints them (``"S"``, ``"S."``, ``"P."``, ``"F."``, ``"R"``) or a number.
 
@@ -430,7 +477,7 @@ def _tcp_option(option: Any) -> bytes:
     raise UsageError(f"no TCP option {option!r}")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class UDP(Layer):
     """UDP. ``checksum=0`` sends none."""
 
@@ -451,7 +498,7 @@ class UDP(Layer):
         return _transport(header, 6, payload, self.checksum, 17, below)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ICMP(Layer):
     """ICMP. An echo has ``identifier`` and ``sequence_number``; others ``rest``, the four bytes after the checksum."""
 
@@ -477,7 +524,7 @@ class ICMP(Layer):
         return message[:2] + struct.pack("!H", checksum) + message[4:]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ICMPv6(ICMP):
     """ICMPv6, whose checksum covers the pseudo-header."""
 
@@ -488,7 +535,7 @@ class ICMPv6(ICMP):
         return _transport(self._header(), 2, payload, self.checksum, 58, below)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class IGMP(Layer):
     """IGMP version 2: type 0x11 query, 0x16 report, 0x17 leave."""
 
@@ -506,17 +553,37 @@ class IGMP(Layer):
         return message[:2] + struct.pack("!H", checksum) + message[4:]
 
 
+def _addresses(layer: Layer, name: str, value: Any) -> Sequence[Any] | None:
+    """Every value of a field that stands for several: a list, a range, a network of addresses."""
+    if name == "options":
+        return None
+    if isinstance(value, (list, range)):
+        parts = [_addresses(layer, name, each) or [each] for each in value]
+        return [each for part in parts for each in part]
+    if isinstance(layer, (IPv4, IPv6)) and name in ("source", "destination") and "/" in str(value):
+        try:
+            network = ipaddress.ip_network(value, strict=False)
+        except ValueError as error:
+            raise UsageError(f"{value!r} is no network: {error}") from error
+        if network.num_addresses > 1 << 24:
+            raise UsageError(f"{value} has {network.num_addresses} addresses; a sweep takes 16777216 of a network")
+        return [str(address) for address in network]
+    return None
+
+
 def sweep(packet: Layer | Packet) -> Iterator[Packet]:
-    """A packet for each combination of the fields that are lists or ranges; the last one changes fastest.
+    """A packet for each combination of the fields that stand for several values; the last one changes fastest.
+
+    Such fields are lists, ranges, and networks: ``IPv4(destination="10.0.0.0/30")`` has four destinations.
 
     ``sweep(IPv4(destination="10.0.0.2") / TCP(destination_port=range(1, 1025)))``
     """
     layers = packet.layers if isinstance(packet, Packet) else (packet,)
     places = [
-        (number, field.name, list(getattr(layer, field.name)))
+        (number, field.name, values)
         for number, layer in enumerate(layers)
         for field in dataclasses.fields(layer)  # type: ignore[arg-type]
-        if isinstance(getattr(layer, field.name), (list, range)) and field.name != "options"
+        if (values := _addresses(layer, field.name, getattr(layer, field.name))) is not None
     ]
     for values in itertools.product(*(choice for _, _, choice in places)):
         made = list(layers)

@@ -11,17 +11,26 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from .._core import wire as core
 from ..errors import NotAvailable, UsageError
 
-__all__ = ["Program", "compile_filter", "for_interfaces", "sees_tags"]
+__all__ = ["Program", "compile_filter", "for_frames", "for_interfaces", "sees_tags"]
 
 #: Instructions (operation, skip if true, skip if false, operand) as in ``struct sock_filter``.
 Program = list[tuple[int, int, int, int]]
 
 _LINK_ETHERNET = 1
 _LINK_RAW = 101
-#: DLT_RAW, which pcap_open_dead() wants for LINKTYPE_RAW (libpcap's pcap-common.c maps between the two numberings).
-_DLT_RAW = 12
+#: Numbers of files (LINKTYPE) that pcap_open_dead() wants as another number (DLT); libpcap's pcap-common.c maps them.
+_DLT = {101: 12, 14: 12, 100: 11, 102: 15, 103: 16, 106: 19, 246: 18}
+#: Link types (LINKTYPE) that libpcap's compiler knows the headers of (gencode.c, init_linktype).
+_WITH_HEADERS = (
+    *(0, 1, 6, 7, 8, 9, 10, 12, 14, 50, 51, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 113, 114),
+    *(117, 119, 122, 123, 127, 129, 137, 138, 139, 140, 141, 149, 163, 166, 182, 192, 204, 206, 228, 229, 239, 240),
+    *(246, 265, 276, 280, 281),
+)
+#: LINKTYPE_USER0, of which nothing is known: stands for every link type without headers.
+_WITHOUT_HEADERS = 147
 
 
 class _Instruction(ctypes.Structure):
@@ -67,7 +76,7 @@ def compile_filter(text: str, link_type: int = _LINK_ETHERNET, snap_length: int 
 
     """
     library = _library()
-    handle = library.pcap_open_dead(_DLT_RAW if link_type == _LINK_RAW else link_type, snap_length)
+    handle = library.pcap_open_dead(_DLT.get(link_type, link_type), snap_length)
     if not handle:
         raise MemoryError("pcap_open_dead")
     program = _Program()
@@ -85,6 +94,51 @@ def compile_filter(text: str, link_type: int = _LINK_ETHERNET, snap_length: int 
             library.pcap_freecode(ctypes.byref(program))
     finally:
         library.pcap_close(handle)
+
+
+def _compile_for_bytes(text: str, link_type: int) -> Program:
+    """Compile a filter that looks at nothing but the frame.
+
+    Raises:
+        UsageError: it asks for what the kernel tells beside a frame of a running capture (SKF_AD_OFF in linux/filter.h).
+
+    """
+    program = compile_filter(text, link_type)
+    if any(code & 0x07 == 0 and code & 0xE0 == 0x20 and operand >= 0xFFFFF000 for code, _, _, operand in program):
+        raise UsageError(f"filter {text!r}: asks for what the bytes of a frame do not say")
+    return program
+
+
+@lru_cache(maxsize=64)
+def for_frames(text: str, link_type: int | None = None) -> core.Filter:
+    """Compile a filter for frames of one link type, or of every one: each frame is judged by the program for its kind.
+
+    Where several link types may come, frames of one that the filter makes no sense for do not match.
+
+    Raises:
+        UsageError: the text is no filter, or makes no sense for the link type.
+        NotAvailable: libpcap is not installed.
+
+    """
+    if link_type is not None:
+        return core.Filter({link_type: _compile_for_bytes(text, link_type)})
+    programs: dict[int, Program] = {}
+    other: Program | None = None
+    refused: UsageError | None = None
+    for number in (*_WITH_HEADERS, _WITHOUT_HEADERS):
+        try:
+            program = _compile_for_bytes(text, number)
+        except UsageError as error:
+            if refused is None or number == _LINK_ETHERNET:
+                refused = error
+            continue
+        if number == _WITHOUT_HEADERS:
+            other = program
+        else:
+            programs[number] = program
+    if not programs and refused is not None:
+        raise refused
+    return core.Filter(programs, other)
 
 
 def for_interfaces(text: str, snap_length: int = 262_144) -> Program:

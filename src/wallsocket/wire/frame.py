@@ -38,12 +38,22 @@ def link_type_number(link_type: int | str) -> int:
         raise UsageError(f"no link type {link_type!r}: one of {', '.join(LINK_TYPES)}, or a number") from None
 
 
-def decode(frame: Any, link_type: int | str = "ethernet", *, original_length: int | None = None) -> Frame:
+def link_type_of(frame: Any, otherwise: int | None = None) -> int:
+    """LINKTYPE of what is to become a frame: its own, if it knows (a crafted packet, a captured frame), else Ethernet."""
+    own = getattr(frame, "link_type", None)
+    if isinstance(own, int):
+        return own
+    return 1 if otherwise is None else otherwise
+
+
+def decode(frame: Any, link_type: int | str | None = None, *, original_length: int | None = None) -> Frame:
     """Decode bytes, or anything that ``bytes()`` takes (a crafted packet, a dpkt object).
 
-    Malformed bytes give a frame whose ``problem`` says what does not fit; nothing is raised.
+    Without ``link_type`` it is the packet's own; bytes, which do not say what they are, are Ethernet. Malformed bytes give
+    a frame whose ``problem`` says what does not fit; nothing is raised.
     """
-    return Frame(bytes(frame), link_type_number(link_type), original_length=original_length)
+    number = link_type_of(frame) if link_type is None else link_type_number(link_type)
+    return Frame(bytes(frame), number, original_length=original_length)
 
 
 def fields(frame: Frame) -> list[tuple[int, int, str, str]]:
@@ -56,9 +66,9 @@ def fields(frame: Frame) -> list[tuple[int, int, str, str]]:
     if ethernet := frame.ethernet:
         add(0, 6, "ethernet.destination", ethernet.destination)
         add(6, 6, "ethernet.source", ethernet.source)
-        tags = len(frame.bytes[12:]) and _tag_bytes(frame)
-        for number in range(tags):
-            add(12 + 4 * number, 4, "vlan", frame.vlans[len(frame.vlans) - tags + number])
+        tags = len(frame.vlans)
+        for number, vlan in enumerate(frame.vlans):
+            add(12 + 4 * number, 4, "vlan", vlan)
         if frame.ether_type is not None:
             add(12 + 4 * tags, 2, "ether_type", f"{frame.ether_type:#06x}")
     if arp := frame.arp:
@@ -134,14 +144,6 @@ def fields(frame: Frame) -> list[tuple[int, int, str, str]]:
     if frame.payload:
         add(frame.payload_offset, len(frame.payload), "payload", f"{len(frame.payload)} bytes")
     return [field for field in found if field[0] + field[1] <= len(frame.bytes)]
-
-
-def _tag_bytes(frame: Frame) -> int:
-    """VLAN tags that stand in the bytes: one that the kernel took out does not."""
-    count = 0
-    while int.from_bytes(frame.bytes[12 + 4 * count : 14 + 4 * count], "big") in (0x8100, 0x88A8, 0x9100):
-        count += 1
-    return min(count, len(frame.vlans))
 
 
 def hexdump(frame: Frame, *, width: int = 16, names: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from .._core.wire import Frame
 from ..errors import UsageError
 from . import columns as _columns
 from . import filter as _filter
+from .frame import link_type_of
 
 __all__ = ["Reader", "Tail", "Writer", "read", "write"]
 
@@ -40,8 +42,6 @@ class Reader:
     def __init__(self, path: str | os.PathLike[str], *, filter: str | None = None, follow: bool = False) -> None:
         self.path = os.fspath(path)
         self._follow = follow
-        self._filter_text = filter
-        self._programs: dict[int, _filter.Program] = {}
         if self.path == "-":
             self._core = self._open(sys.stdin.fileno())
         else:
@@ -49,15 +49,21 @@ class Reader:
                 self._core = self._open(file.fileno())
         self.format = self._core.format
         self.compression = self._core.compression
+        self._filter: core.Filter | None = None
         if filter is not None:
-            # Said now, not at the first frame.
-            _filter.compile_filter(filter, self.interfaces[0]["link_type"] if self.interfaces else 1)
+            # The frames of a pcap file are of one kind, those of a pcapng file of any.
+            one = self.interfaces[0]["link_type"] if self.format == "pcap" else None
+            self._filter = _filter.for_frames(filter, one)
 
     def _open(self, descriptor: int) -> core.Reader:
+        self._identity = _identity(descriptor)
         try:
             return core.Reader(descriptor)
         except ValueError as error:
             raise UsageError(f"{self.path}: {error}") from error
+        except OSError as error:
+            # The kernel speaks of a descriptor; people of a file.
+            raise OSError(error.errno, error.strerror or str(error), self.path) from error
 
     @property
     def interfaces(self) -> list[dict[str, Any]]:
@@ -70,23 +76,61 @@ class Reader:
         found = self._core.tail
         return None if found is None else Tail(*found)
 
-    def _matches(self, frame: Frame) -> bool:
-        if self._filter_text is None:
-            return True
-        program = self._programs.get(frame.link_type)
-        if program is None:
-            program = self._programs[frame.link_type] = _filter.compile_filter(self._filter_text, frame.link_type)
-        return core.filter_matches(program, frame.bytes)
-
     def __iter__(self) -> Iterator[Frame]:
         while True:
-            frame = self._core.next_frame()
-            if frame is None:
-                if not self._follow:
-                    return
-                time.sleep(0.1)
-            elif self._matches(frame):
+            try:
+                frame = self._core.next_frame(self._filter)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror or str(error), self.path) from error
+            if frame is not None:
                 yield frame
+            elif self._follow:
+                time.sleep(0.1)
+            else:
+                return
+
+    def copy(self, target: str | os.PathLike[str], *, limit: int | None = None) -> int:
+        """Copy the frames that match, ``limit`` at most, byte for byte with every other block of the file; their number.
+
+        The copy has the format of the source; the ending of its name says how it is compressed. :attr:`copied` is the
+        number that was copied, also when an error or Ctrl-C ended it.
+
+        Raises:
+            UsageError: the target is the file that is read.
+            OSError: reading or writing failed.
+
+        """
+        self.refuse(target)
+        compression = _compression(os.fspath(target))[1]
+        if os.fspath(target) == "-":
+            return self._core.copy(
+                sys.stdout.fileno(), self._filter, limit=limit, compression=compression, follow=self._follow
+            )
+        with open(target, "wb", buffering=0) as output:
+            return self._core.copy(
+                output.fileno(), self._filter, limit=limit, compression=compression, follow=self._follow
+            )
+
+    @property
+    def copied(self) -> int:
+        """Frames that the last :meth:`copy` wrote."""
+        return self._core.copied
+
+    def refuse(self, target: str | os.PathLike[str]) -> None:
+        """Refuse to write to the file that is read.
+
+        Raises:
+            UsageError: it is that file, by whatever name.
+
+        """
+        if self._identity is None or os.fspath(target) == "-":
+            return
+        try:
+            found = os.stat(target)
+        except OSError:
+            return
+        if (found.st_dev, found.st_ino) == self._identity:
+            raise UsageError(f"{os.fspath(target)} is the file that is read: write to another one")
 
     def columns(
         self,
@@ -100,18 +144,15 @@ class Reader:
 
         Hand the result to anything that reads the Arrow PyCapsule stream: ``polars.DataFrame(…)``,
         ``pyarrow.table(…)``, ``duckdb``, ``pandas``; or iterate for one batch at a time, at most about ``batch_rows``
-        rows in memory. ``workers`` threads decode; the order stays that of the file.
+        rows in memory. ``workers`` threads decode; the order stays that of the file. The result may be read again and
+        again; what comes through a pipe only once.
 
         Raises:
             UsageError: a name is no column; the text lists near ones.
 
         """
-        program = None
-        if self._filter_text is not None:
-            link_types = {interface["link_type"] for interface in self.interfaces}
-            program = _filter.compile_filter(self._filter_text, next(iter(link_types)) if len(link_types) == 1 else 1)
         return self._core.columns(
-            _columns.checked(names), batch_rows=batch_rows, limit=limit, workers=workers, filter=program
+            _columns.checked(names), batch_rows=batch_rows, limit=limit, workers=workers, filter=self._filter
         )
 
     def close(self) -> None:
@@ -144,11 +185,30 @@ def read(path: str | os.PathLike[str], *, filter: str | None = None, follow: boo
     return Reader(path, filter=filter, follow=follow)
 
 
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Device and inode of a regular file."""
+    found = os.fstat(descriptor)
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def _compression(name: str) -> tuple[str, str]:
+    """A file name without the ending of a compression, and that."""
+    for ending, kind in ((".gz", "gzip"), (".zst", "zstd"), (".zstd", "zstd")):
+        if name.endswith(ending):
+            return name[: -len(ending)], kind
+    return name, "none"
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """The format that the ending of a path stands for."""
+    return "pcap-ns" if _compression(os.fspath(path))[0].endswith((".pcap", ".cap", ".dmp")) else "pcapng"
+
+
 class Writer:
     """A capture file that is being written. Use it as a context manager, or close it.
 
     The format and compression follow the ending of the path unless they are given: ``.pcapng`` (default), ``.pcap``,
-    and ``.gz`` or ``.zst`` after it.
+    and ``.gz`` or ``.zst`` after it. A pcap file holds frames of one link type: ``link_type``, or that of the first one.
     """
 
     def __init__(
@@ -156,20 +216,13 @@ class Writer:
         path: str | os.PathLike[str],
         *,
         format: Format | None = None,
-        link_type: int = 1,
+        link_type: int | None = None,
         snap_length: int = 0,
         comment: str | None = None,
     ) -> None:
         self.path = os.fspath(path)
-        name = self.path
-        compression = "none"
-        for ending, kind in ((".gz", "gzip"), (".zst", "zstd"), (".zstd", "zstd")):
-            if name.endswith(ending):
-                name, compression = name[: -len(ending)], kind
-                break
-        if format is None:
-            format = "pcap-ns" if name.endswith((".pcap", ".cap", ".dmp")) else "pcapng"  # noqa: A001
-        self.format: Format = format
+        compression = _compression(self.path)[1]
+        self.format: Format = format_of(path) if format is None else format
         if self.path == "-":
             descriptor, owned = sys.stdout.fileno(), None
         else:
@@ -178,7 +231,7 @@ class Writer:
         try:
             self._core = core.Writer(
                 descriptor,
-                format,
+                self.format,
                 link_type=link_type,
                 snap_length=snap_length,
                 compression=compression,
@@ -187,12 +240,14 @@ class Writer:
         finally:
             if owned is not None:
                 owned.close()
+        self._link_type = link_type
         self._interfaces: dict[tuple[int, str | None], int] = {}
+        self._count: int | None = None
 
     @property
     def count(self) -> int:
-        """Frames written."""
-        return self._core.count
+        """Frames written; also once the file is closed."""
+        return self._core.count if self._count is None else self._count
 
     def interface(
         self,
@@ -224,28 +279,43 @@ class Writer:
         comment: str | None = None,
         process_id: int | None = None,
         interface: int | None = None,
-        link_type: int = 1,
+        link_type: int | None = None,
     ) -> None:
-        """Write a frame: one that was captured, or anything that ``bytes()`` takes.
+        """Write a frame: one that was captured, a crafted packet, or anything that ``bytes()`` takes.
 
-        A captured frame keeps its time, comments and lengths. Without a time it is now.
+        A captured frame keeps its link type, time, comments and lengths, and stays without a time when it has none (in a
+        pcap file, which knows no such frames, with the time 0). A packet has its own link type; other bytes are of
+        ``link_type``, else of the file's, else Ethernet. Their time is now, unless it is given.
+
+        Raises:
+            UsageError: a pcap file cannot hold the link type or the time.
+
         """
         captured = frame if isinstance(frame, Frame) else None
+        comments = [] if comment is None else [comment]
         if captured is not None:
             link_type = captured.link_type
             timestamp_ns = captured.timestamp_ns if timestamp_ns is None else timestamp_ns
-            comment = "\n".join(captured.comments) or None if comment is None else comment
+            comments = captured.comments if comment is None else comments
             process_id = captured.process_id if process_id is None else process_id
+        else:
+            link_type = link_type_of(frame, self._link_type) if link_type is None else link_type
+            timestamp_ns = time.time_ns() if timestamp_ns is None else timestamp_ns
         number = self.interface(link_type) if interface is None else interface
-        self._core.frame(
-            number,
-            time.time_ns() if timestamp_ns is None else timestamp_ns,
-            bytes(frame),
-            original_length=None if captured is None else captured.original_length,
-            inbound=None if captured is None else captured.inbound,
-            comment=comment,
-            process_id=process_id,
-        )
+        try:
+            self._core.frame(
+                number,
+                timestamp_ns,
+                bytes(frame),
+                original_length=None if captured is None else captured.original_length,
+                inbound=None if captured is None else captured.inbound,
+                comments=comments,
+                process_id=process_id,
+            )
+        except OSError as error:
+            if error.errno is None:
+                raise UsageError(f"{self.path}: {error}") from error
+            raise
 
     def custom(self, enterprise: int, data: bytes) -> None:
         """Write a custom block that readers who do not know the Private Enterprise Number leave alone.
@@ -264,6 +334,8 @@ class Writer:
 
     def close(self) -> None:
         """Write what is pending and close the file."""
+        if self._count is None:
+            self._count = self._core.count
         self._core.close()
 
     def __enter__(self) -> Writer:
@@ -282,7 +354,7 @@ def write(path: str | os.PathLike[str], frames: Iterable[Any], **options: Any) -
     """
     with Writer(Path(path), **options) as writer:
         for frame in frames:
-            writer.write(frame, link_type=options.get("link_type", 1))
+            writer.write(frame)
         return writer.count
 
 
@@ -290,12 +362,9 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, filt
     """Copy a capture file, byte for byte, with only the frames that match; every other block is kept. Their number.
 
     Raises:
-        UsageError: the source is no capture file, or the filter is wrong.
+        UsageError: the source is no capture file, or the target is the same file, or the filter is wrong.
         OSError: reading or writing failed.
 
     """
-    with read(source) as reader, open(target, "wb", buffering=0) as output:
-        program = None
-        if filter is not None:
-            program = _filter.compile_filter(filter, reader.interfaces[0]["link_type"] if reader.interfaces else 1)
-        return reader._core.copy(output.fileno(), program)
+    with read(source, filter=filter) as reader:
+        return reader.copy(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -26,6 +27,48 @@ class Range(NamedTuple):
     end: int
 
 
+#: Bytes of a stream that are kept together: the work of one insertion is bounded by it.
+_WINDOW = 1 << 16
+#: How far before the first byte seen others may lie, where the beginning was not captured; farther ones are old duplicates.
+_BEFORE = 1 << 20
+
+
+class _Window:
+    """A part of a stream of at most :data:`_WINDOW` bytes, some of which are there."""
+
+    __slots__ = ("bytes", "ends", "starts")
+
+    def __init__(self) -> None:
+        self.bytes = bytearray()
+        # Disjoint ranges with gaps between them, sorted.
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def insert(self, start: int, data: bytes) -> list[tuple[int, int, bool]]:
+        """Keep bytes where none were before; the ranges where some were, and whether those were others."""
+        end = start + len(data)
+        low = bisect.bisect_left(self.ends, start)
+        high = bisect.bisect_right(self.starts, end)
+        if end > len(self.bytes):
+            self.bytes.extend(bytes(end - len(self.bytes)))
+        again = []
+        position = start
+        for at, until in zip(self.starts[low:high], self.ends[low:high], strict=True):
+            left, right = max(at, start), min(until, end)
+            if left < right:
+                again.append((left, right, self.bytes[left:right] != data[left - start : right - start]))
+            if position < left:
+                self.bytes[position:left] = data[position - start : left - start]
+            position = max(position, right)
+        if position < end:
+            self.bytes[position:end] = data[position - start :]
+        if low < high:
+            start, end = min(start, self.starts[low]), max(end, self.ends[high - 1])
+        self.starts[low:high] = [start]
+        self.ends[low:high] = [end]
+        return again
+
+
 class Direction:
     """One side's bytes, in order.
 
@@ -39,7 +82,6 @@ class Direction:
         retransmitted_bytes: bytes that were seen again.
         retransmissions: segments that held any of them.
         out_of_order: segments that came before a byte with a smaller number.
-        overlaps: ranges that came twice with *different* bytes; the first ones are kept.
         zero_windows: times (ns) at which the sender said that it takes nothing more.
         maximum_segment_size: of its SYN.
         window_scale: of its SYN.
@@ -57,141 +99,153 @@ class Direction:
         self.retransmitted_bytes = 0
         self.retransmissions = 0
         self.out_of_order = 0
-        self.overlaps: list[Range] = []
         self.zero_windows: list[int] = []
         self.maximum_segment_size: int | None = None
         self.window_scale: int | None = None
         self.keep_alives = 0
         self.dropped_bytes = 0
         self._limit = limit
+        # Places count from the first sequence number seen; the stream begins at the origin, which becomes known later.
         self._first: int | None = None
+        self._origin = 0
         self._last = 0
-        # Disjoint, sorted by start: where bytes are, and they.
-        self._pieces: list[tuple[int, bytearray]] = []
+        self._windows: dict[int, _Window] = {}
+        self._overlaps: list[Range] = []
         self._highest = 0
         self._end: int | None = None
-        self._acknowledged = 0
 
-    def _offset(self, number: int) -> int:
-        """Offset of a sequence number: the one nearest to the last, so that a wrap at 2**32 is followed."""
-        assert self._first is not None
+    def _place(self, number: int) -> int:
+        """Place of a sequence number: the one nearest to the last, so that a wrap at 2**32 is followed."""
+        if self._first is None:
+            self._first = number
+            return 0
         distance = (number - self._first - self._last) & 0xFFFFFFFF
         if distance >= 1 << 31:
             distance -= 1 << 32
         return self._last + distance
 
+    def _begins_another(self, number: int) -> bool:
+        """Whether a SYN with this number cannot be the beginning of this stream."""
+        if self._first is None:
+            return False
+        beginning = self._place((number + 1) & 0xFFFFFFFF)
+        if self.syn_seen:
+            return beginning != self._origin
+        return not self._origin - _BEFORE <= beginning <= self._origin
+
     def _take(self, tcp: Tcp, payload: bytes, missing: int, timestamp_ns: int) -> None:
         self.frames += 1
         if tcp.flags & _SYN:
-            if self._first is None or not self.syn_seen:
-                self._first = (tcp.sequence_number + 1) & 0xFFFFFFFF
-                self._last = 0
+            place = self._place((tcp.sequence_number + 1) & 0xFFFFFFFF)
+            if not self.syn_seen:
+                self._origin = place
+                self._highest = max(self._highest, place)
             self.syn_seen = True
             self.maximum_segment_size = tcp.maximum_segment_size
             self.window_scale = tcp.window_scale
-            offset = 0
         else:
-            if self._first is None:
-                self._first = tcp.sequence_number
-            offset = self._offset(tcp.sequence_number)
+            place = self._place(tcp.sequence_number)
         if tcp.flags & _RST:
             self.reset = True
             return
         if tcp.window == 0 and tcp.flags & _ACK:
             self.zero_windows.append(timestamp_ns)
-        end = offset + len(payload) + missing
+        end = place + len(payload) + missing
         if self._end is not None:
             # The FIN has a sequence number of its own, which is no byte of the stream.
             end = min(end, self._end)
-        if not tcp.flags & (_SYN | _FIN) and len(payload) <= 1 and offset == self._highest - 1 and offset >= 0:
+        if not tcp.flags & (_SYN | _FIN) and len(payload) <= 1 and place == self._highest - 1:
             # One byte (or none) before the next one: a keep-alive (RFC 9293, 3.8.4).
             self.keep_alives += 1
             return
         if payload:
-            if offset < self._highest and self._has_any(offset, offset + len(payload)):
+            again = self._insert(place, payload)
+            if again:
                 self.retransmissions += 1
-            elif offset < self._highest:
+                self.retransmitted_bytes += again
+            elif place < self._highest:
                 self.out_of_order += 1
-            self._insert(offset, payload)
         if tcp.flags & _FIN:
             self.fin_seen = True
             self._end = end
         self._highest = max(self._highest, end)
         self._last = max(self._last, end)
 
-    def _has_any(self, start: int, end: int) -> bool:
-        return any(at < end and at + len(piece) > start for at, piece in reversed(self._pieces))
-
-    def _insert(self, offset: int, data: bytes) -> None:
-        if offset < 0:
-            # From before the first byte seen: the capture began in the middle.
-            data = data[-offset:] if -offset < len(data) else b""
-            offset = 0
-        if not data:
-            return
-        room = self._limit - offset
+    def _insert(self, place: int, data: bytes) -> int:
+        """Keep bytes; how many of them were there before."""
+        if place < self._origin:
+            if not self.syn_seen and self._origin - place <= _BEFORE:
+                self._origin = place
+            else:
+                # Older than the stream.
+                data = data[self._origin - place :]
+                place = self._origin
+        room = max(0, self._limit - (place - self._origin))
         if len(data) > room:
-            self.dropped_bytes += len(data) - max(room, 0)
-            data = data[: max(room, 0)]
-            if not data:
-                return
-        pieces = self._pieces
-        # Nearly every segment continues the last piece.
-        if pieces and pieces[-1][0] + len(pieces[-1][1]) == offset:
-            pieces[-1][1].extend(data)
-            return
-        if not pieces or offset > pieces[-1][0] + len(pieces[-1][1]):
-            pieces.append((offset, bytearray(data)))
-            return
-        low = 0
-        while low < len(pieces) and pieces[low][0] + len(pieces[low][1]) < offset:
-            low += 1
-        high = low
-        end = offset + len(data)
-        while high < len(pieces) and pieces[high][0] <= end:
-            high += 1
-        start = min([offset, *(at for at, _ in pieces[low:high])])
-        joined = bytearray(max([end, *(at + len(piece) for at, piece in pieces[low:high])]) - start)
-        joined[offset - start : end - start] = data
-        for at, piece in pieces[low:high]:
-            both = Range(max(at, offset), min(at + len(piece), end))
-            if both.start < both.end:
-                self.retransmitted_bytes += both.end - both.start
-                old = piece[both.start - at : both.end - at]
-                if old != data[both.start - offset : both.end - offset]:
-                    self.overlaps.append(both)
-            joined[at - start : at - start + len(piece)] = piece
-        pieces[low:high] = [(start, joined)]
+            self.dropped_bytes += len(data) - room
+            data = data[:room]
+        again = 0
+        while data:
+            index, start = divmod(place, _WINDOW)
+            part, data = data[: _WINDOW - start], data[_WINDOW - start :]
+            window = self._windows.get(index)
+            if window is None:
+                window = self._windows[index] = _Window()
+            for left, right, other in window.insert(start, part):
+                again += right - left
+                if other:
+                    self._overlaps.append(Range(index * _WINDOW + left, index * _WINDOW + right))
+            place += len(part)
+        return again
+
+    @property
+    def overlaps(self) -> list[Range]:
+        """Ranges that came twice with *different* bytes; the first ones are kept."""
+        return [Range(start - self._origin, end - self._origin) for start, end in self._overlaps]
 
     @property
     def length(self) -> int:
         """Bytes from the first to the last one seen, gaps included."""
-        return self._highest
+        return self._highest - self._origin
 
     @property
     def gaps(self) -> list[Range]:
         """Ranges that were never seen: lost before the capture, or by it."""
         found = []
         position = 0
-        for at, piece in self._pieces:
+        for at, piece in self.pieces:
             if at > position:
                 found.append(Range(position, at))
             position = at + len(piece)
-        if self._highest > position and self.dropped_bytes == 0:
-            found.append(Range(position, self._highest))
+        if self.length > position and self.dropped_bytes == 0:
+            found.append(Range(position, self.length))
         return found
 
     @property
     def data(self) -> bytes:
         """The bytes from the beginning up to the first gap."""
-        if self._pieces and self._pieces[0][0] == 0:
-            return bytes(self._pieces[0][1])
-        return b""
+        at, piece = next(self._joined(), (0, b""))
+        return piece if at == 0 else b""
 
     @property
     def pieces(self) -> list[tuple[int, bytes]]:
         """Every byte seen: (offset, bytes) between gaps."""
-        return [(at, bytes(piece)) for at, piece in self._pieces]
+        return list(self._joined())
+
+    def _joined(self) -> Iterator[tuple[int, bytes]]:
+        begin, parts = 0, bytearray()
+        for index in sorted(self._windows):
+            window = self._windows[index]
+            for start, end in zip(window.starts, window.ends, strict=True):
+                offset = index * _WINDOW + start - self._origin
+                if parts and begin + len(parts) != offset:
+                    yield begin, bytes(parts)
+                    parts = bytearray()
+                if not parts:
+                    begin = offset
+                parts += window.bytes[start:end]
+        if parts:
+            yield begin, bytes(parts)
 
     def messages(self, framing: Framing[_MessageT]) -> Iterator[_MessageT]:
         """The messages in the stream, up to the first gap.
@@ -244,6 +298,17 @@ class Connection:
         client, server = self.client, self.server
         return client.reset or server.reset or (client.fin_seen and server.fin_seen)
 
+    def _is_over(self, source: tuple[str, int], tcp: Tcp) -> bool:
+        """Whether a SYN from this side begins another connection on the same ports."""
+        direction = self.client if self.client.source == source else self.server
+        if not tcp.flags & _ACK:
+            if not self.client.syn_seen and not self.server.syn_seen and direction is self.server:
+                # Now it is known who opened it.
+                self.client, self.server = self.server, self.client
+            if self.is_closed:
+                return True
+        return direction._begins_another(tcp.sequence_number)
+
     def _take(self, frame: Frame, tcp: Tcp, direction: Direction) -> None:
         now = frame.timestamp_ns or 0
         self.started_ns = now if self.started_ns is None else self.started_ns
@@ -278,8 +343,8 @@ class Connection:
 def streams(frames: Iterable[Frame], *, limit: int = LIMIT) -> list[Connection]:
     """Put the TCP connections of a capture together, in the order they began.
 
-    A SYN on ports whose connection has closed begins a new one. Frames that are malformed before their TCP payload, and
-    fragments, are left out.
+    A SYN on ports whose connection has closed, or with another number than the one it began with, begins a new one. Frames
+    that are malformed before their TCP payload, and fragments, are left out.
 
     Args:
         frames: a capture, a file, or a list.
@@ -295,8 +360,7 @@ def streams(frames: Iterable[Frame], *, limit: int = LIMIT) -> list[Connection]:
         source, destination = (ip.source, tcp.source_port), (ip.destination, tcp.destination_port)
         key = (source, destination) if source <= destination else (destination, source)
         connection = open_connections.get(key)
-        opening = bool(tcp.flags & _SYN) and not tcp.flags & _ACK
-        if connection is None or (opening and connection.is_closed):
+        if connection is None or (tcp.flags & _SYN and connection._is_over(source, tcp)):
             # A SYN+ACK seen first comes from the server.
             if tcp.flags & _SYN and tcp.flags & _ACK:
                 connection = Connection(destination, source, limit)

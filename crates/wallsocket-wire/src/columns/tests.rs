@@ -89,7 +89,7 @@ fn written(pcapng: bool, frames: &[Vec<u8>], described: &[usize]) -> Vec<u8> {
     let mut writer = if pcapng {
         Writer::pcapng(Vec::new(), "test", None).expect("a file of the test")
     } else {
-        Writer::pcap(Vec::new(), LinkType::ETHERNET, 0, true).expect("a file of the test")
+        Writer::pcap(Vec::new(), Some(LinkType::ETHERNET), 0, true).expect("a file of the test")
     };
     let mut interface = writer
         .interface(&crate::file::Interface::new(LinkType::ETHERNET))
@@ -103,7 +103,7 @@ fn written(pcapng: bool, frames: &[Vec<u8>], described: &[usize]) -> Vec<u8> {
         writer
             .frame(
                 interface,
-                1_700_000_000_000_000_000 + number as i64,
+                Some(1_700_000_000_000_000_000 + number as i64),
                 frame,
                 frame.len() as u32,
                 &Details::default(),

@@ -108,7 +108,23 @@ fn link(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
         None if matches!(frame.link, Link::Ethernet { .. }) => line.write_str("802.3, ")?,
         None => {}
     }
-    write!(line, "length {}", frame.original_length)
+    write!(line, "length {}", frame.original_length)?;
+    cut(line, (frame.bytes.len() as u32) < frame.original_length)
+}
+
+/// Says that the capture does not have all of the bytes whose number was just written.
+fn cut(line: &mut String, is_cut: bool) -> fmt::Result {
+    if is_cut {
+        line.write_str(" (cut)")?;
+    }
+    Ok(())
+}
+
+/// `length N` of the payload on the wire.
+fn payload_length(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
+    let length = frame.wire_payload_length();
+    write!(line, ", length {length}")?;
+    cut(line, length as usize > frame.payload().len())
 }
 
 fn ether_type_name(ether_type: u16) -> String {
@@ -193,9 +209,13 @@ fn transport(
             let length = if header.length >= 8 {
                 u32::from(header.length) - 8
             } else {
-                frame.payload().len() as u32
+                frame.wire_payload_length()
             };
             write!(line, "UDP, length {length}")?;
+            cut(
+                line,
+                frame.wire_payload_length() as usize > frame.payload().len(),
+            )?;
             known(line, application::recognise(frame).as_ref())?;
         }
         Transport::Icmp(header) if header.version == 6 => icmp6(line, frame, header)?,
@@ -208,7 +228,7 @@ fn transport(
                 None => write!(line, "protocol {number}")?,
             }
             if frame.fragment().is_none() {
-                write!(line, ", length {}", frame.payload().len())?;
+                payload_length(line, frame)?;
             }
         }
     }
@@ -216,7 +236,7 @@ fn transport(
         let sign = if more { "+" } else { "" };
         write!(line, ", fragment {identification} at {offset}{sign}")?;
         if frame.transport == Transport::None {
-            write!(line, ", length {}", frame.payload().len())?;
+            payload_length(line, frame)?;
         }
     }
     Ok(())
@@ -279,7 +299,7 @@ fn tcp(
         };
     }
     write!(line, "Flags [{}]", tcp_flags(tcp.flags))?;
-    let length = frame.payload().len() as u32;
+    let length = frame.wire_payload_length();
     // The sender of a SYN has no earlier number to count from.
     let first = if tcp.flags & tcp_flag::SYN != 0 {
         tcp.sequence_number
@@ -313,7 +333,7 @@ fn tcp(
         }
         line.write_char(']')?;
     }
-    write!(line, ", length {length}")?;
+    payload_length(line, frame)?;
     known(line, application::recognise(frame).as_ref())
 }
 
@@ -352,9 +372,12 @@ fn tcp_option(line: &mut String, option: &TcpOption<'_>, acknowledgement_base: u
     }
 }
 
-/// Length of an ICMP message: header and data.
-fn message_length(frame: &Frame<'_>, icmp: &Icmp) -> usize {
-    frame.payload_offset() as usize + frame.payload().len() - icmp.offset as usize
+/// `length N` of an ICMP message on the wire: header and data.
+fn message_length(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
+    let header = frame.payload_offset() - icmp.offset;
+    let length = frame.wire_payload_length();
+    write!(line, ", length {}", header + length)?;
+    cut(line, length as usize > frame.payload().len())
 }
 
 /// The packet that an error quotes, in brief: destination with protocol and port.
@@ -369,6 +392,18 @@ fn about(frame: &Frame<'_>) -> Option<(String, Option<(&'static str, u16)>)> {
     Some((destination.to_string(), port))
 }
 
+/// What an echo says of itself, as far as it is there.
+fn echo(line: &mut String, name: &str, icmp: &Icmp) -> fmt::Result {
+    write!(line, "echo {name}")?;
+    if let Some(identifier) = icmp.identifier() {
+        write!(line, ", id {identifier}")?;
+    }
+    if let Some(number) = icmp.sequence_number() {
+        write!(line, ", seq {number}")?;
+    }
+    Ok(())
+}
+
 fn icmp4(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
     line.write_str("ICMP ")?;
     let about = about(frame);
@@ -378,12 +413,7 @@ fn icmp4(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
     match (icmp.kind, icmp.code) {
         (0 | 8, _) => {
             let name = if icmp.kind == 8 { "request" } else { "reply" };
-            write!(
-                line,
-                "echo {name}, id {}, seq {}",
-                icmp.rest >> 16,
-                icmp.rest & 0xffff
-            )?;
+            echo(line, name, icmp)?;
         }
         (3, 0) => write!(line, "net {destination} unreachable")?,
         (3, 1) => write!(line, "host {destination} unreachable")?,
@@ -427,7 +457,7 @@ fn icmp4(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
         }
         (kind, code) => write!(line, "type {kind}, code {code}")?,
     }
-    write!(line, ", length {}", message_length(frame, icmp))
+    message_length(line, frame, icmp)
 }
 
 fn icmp6(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
@@ -472,12 +502,7 @@ fn icmp6(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
         (4, code) => write!(line, "parameter problem, code {code}, at {}", icmp.rest)?,
         (128 | 129, _) => {
             let name = if icmp.kind == 128 { "request" } else { "reply" };
-            write!(
-                line,
-                "echo {name}, id {}, seq {}",
-                icmp.rest >> 16,
-                icmp.rest & 0xffff
-            )?;
+            echo(line, name, icmp)?;
         }
         (130, _) => line.write_str("multicast listener query")?,
         (131, _) => line.write_str("multicast listener report")?,
@@ -504,7 +529,7 @@ fn icmp6(line: &mut String, frame: &Frame<'_>, icmp: &Icmp) -> fmt::Result {
         )?,
         (kind, code) => write!(line, "type {kind}, code {code}")?,
     }
-    write!(line, ", length {}", message_length(frame, icmp))
+    message_length(line, frame, icmp)
 }
 
 fn igmp(line: &mut String, igmp: &Igmp) -> fmt::Result {
