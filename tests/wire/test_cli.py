@@ -125,7 +125,9 @@ def test_a_damaged_gzip_file_is_cut_there(tmp_path):
     path.write_bytes(damaged)
     done = run("capture", "-r", str(path), status=1)
     assert 0 < len(done.stdout.splitlines()) < 3000
-    assert done.stderr.startswith(f"{path}: the compressed stream is damaged or cut")
+    # What is damaged shows in the records, or where the compression notices.
+    assert done.stderr.startswith(f"{path}: the ")
+    assert "were of no use" in done.stderr
 
 
 def test_inject_shows_what_it_would_send():

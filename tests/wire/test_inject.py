@@ -198,7 +198,7 @@ def _fragments_are_whole(frames: list[bytes]) -> bool:
     ],
 )
 def test_rewriting_keeps_the_checksum_of_fragments_right(head, mapping):
-    parts = [bytes(Ethernet() / part) for part in fragment(head / UDP(1, 2) / bytes(range(256)) * 10, 1400)]
+    parts = [bytes(Ethernet() / part) for part in fragment(head / UDP(1, 2) / (bytes(range(256)) * 10), 1400)]
     assert len(parts) > 1
     assert _fragments_are_whole(parts)
     changed = [rewrite(wire.decode(part), mapping) for part in parts]
