@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from tests.support.recordings import NUMBER, inet, unix
 from wallsocket.events import Call
 from wallsocket.trace.calls import CallText
-from wallsocket.trace.syscalls import NUMBERS, Role, role
+from wallsocket.trace.syscalls import (
+    ACCEPTS,
+    EPOLL_WAITS,
+    NUMBERS,
+    POLLS,
+    READS,
+    WRITES,
+    Arguments,
+    Role,
+    names,
+    role,
+    syscalls,
+)
 
 TEXT = CallText("x86_64")
 
@@ -233,3 +245,38 @@ def test_any_values_give_one_harmless_line(name: str, values: dict[str, Any]) ->
     item = call(name, **values)
     for text in (TEXT.full(item), TEXT.short(item)):
         assert text.isprintable(), ascii(text)
+
+
+def test_the_sets_of_calls_come_from_the_table() -> None:
+    assert {"read", "readv", "recvfrom", "recvmsg", "recvmmsg"} == READS
+    assert {"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"} == WRITES
+    assert {"accept", "accept4"} == ACCEPTS
+    assert {"poll", "ppoll", "select", "pselect6"} == POLLS
+    assert {"epoll_wait", "epoll_pwait", "epoll_pwait2"} == EPOLL_WAITS
+    # Numbers of one machine mean other calls on another.
+    assert names("x86_64")[41] == "socket"
+    assert names("aarch64")[198] == "socket"
+    assert names("riscv64") == {}
+    assert "futex" in names("x86_64").values()
+    assert "futex" not in NUMBERS["x86_64"]
+
+
+def test_arguments_have_names() -> None:
+    setsockopt = Arguments("setsockopt", call("setsockopt", a=1, b=9, c=4))
+    assert (setsockopt.level, setsockopt.option, setsockopt.option_length) == (1, 9, 4)
+    assert setsockopt.flags is None
+    assert repr(setsockopt) == "level=1, option=9, option_length=4"
+    poll = Arguments("poll", call("poll", a=3, b=-1))
+    assert (poll.entries, poll.timeout_ms) == (3, -1)
+    epoll = Arguments("epoll_pwait", call("epoll_pwait", a=64, b=20))
+    assert (epoll.maximum, epoll.timeout_ms) == (64, 20)
+    assert Arguments("splice", call("splice", a=4, b=0, c=1)).into_socket is True
+    assert Arguments("recvfrom", call("recvfrom", a=2)).flags == 2
+    assert Arguments("close_range", call("close_range", b=9)).last_fd == 9
+    assert Arguments("no such call", call("recvfrom", a=2)).flags is None
+
+
+def test_each_argument_of_the_table_has_a_property() -> None:
+    for one in syscalls("x86_64").values():
+        for name in filter(None, one.arguments):
+            assert isinstance(getattr(Arguments, name), property), f"{one.name}: {name}"

@@ -10,4 +10,5 @@ pub mod netlink;
 pub mod options;
 pub mod program;
 pub mod route;
+pub mod syscalls;
 pub mod tcp_info;

@@ -4,6 +4,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use wallsocket_kernel::syscalls::{NONE, SYSCALLS};
 use wallsocket_trace::rows::{End, Row};
 
 /// Turns the guardian's stream of bytes into rows.
@@ -246,7 +247,29 @@ impl Rows {
     }
 }
 
+/// The table of system calls: name, number on x86-64 and on aarch64, subject, role, names of a, b and c, kind of `value`.
+#[pyfunction]
+fn syscalls(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyTuple>>> {
+    let number = |number: u32| (number != NONE).then_some(number);
+    SYSCALLS
+        .iter()
+        .map(|call| {
+            (
+                call.name,
+                number(call.x86_64),
+                number(call.aarch64),
+                call.subject.word(),
+                call.role.word(),
+                call.arguments,
+                call.value.word(),
+            )
+                .into_pyobject(py)
+        })
+        .collect()
+}
+
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(syscalls, module)?)?;
     module.add_class::<Rows>()
 }

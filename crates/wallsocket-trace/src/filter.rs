@@ -6,7 +6,7 @@
 
 use wallsocket_sys::seccomp::Instruction;
 
-use crate::syscalls::{FIRST, LATER};
+use crate::syscalls;
 
 /// The data of our filters' answers: a program's own filter may ask for a tracer, too, and gets none.
 pub const OURS: u16 = 0x5753;
@@ -102,11 +102,11 @@ fn guard(program: &mut Vec<Instruction>) {
 /// The filter from the start: calls that can give a program a socket, and those that would hide it from us. With `deny_io_uring`, `io_uring_setup` fails with ENOSYS.
 pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
     let mut program = head();
-    for spec in FIRST {
-        let denied = deny_io_uring && spec.number == libc::SYS_io_uring_setup as u32;
+    for call in syscalls::first() {
+        let denied = deny_io_uring && call.number() == libc::SYS_io_uring_setup as u32;
         answer(
             &mut program,
-            spec.number,
+            call.number(),
             if denied {
                 ERRNO | libc::ENOSYS as u32
             } else {
@@ -122,8 +122,8 @@ pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
 /// The filter of a program that has sockets. `deny_io_uring` as in [`first`].
 pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
     let mut program = head();
-    for spec in LATER {
-        match i64::from(spec.number) {
+    for call in syscalls::later() {
+        match i64::from(call.number()) {
             // Descriptors above 2 only; `streams` has the others.
             libc::SYS_read
             | libc::SYS_write
@@ -131,7 +131,7 @@ pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
             | libc::SYS_writev
             | libc::SYS_close => {
                 program.extend([
-                    equal(spec.number, 0, 4),
+                    equal(call.number(), 0, 4),
                     statement(LOAD, ARGUMENT_0),
                     at_least(3, 0, 1),
                     statement(RETURN, TRACE),
@@ -147,7 +147,7 @@ pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
                     libc::F_DUPFD_CLOEXEC,
                 ];
                 program.extend([
-                    equal(spec.number, 0, commands.len() as u8 * 2 + 2),
+                    equal(call.number(), 0, commands.len() as u8 * 2 + 2),
                     statement(LOAD, ARGUMENT_1),
                 ]);
                 for command in commands {
@@ -165,7 +165,7 @@ pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
                 ]
                 .map(|r| r as u32);
                 program.extend([
-                    equal(spec.number, 0, requests.len() as u8 * 2 + 5),
+                    equal(call.number(), 0, requests.len() as u8 * 2 + 5),
                     statement(LOAD, ARGUMENT_1),
                 ]);
                 for request in requests {
@@ -183,7 +183,7 @@ pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
                 let denied = deny_io_uring && number == libc::SYS_io_uring_setup;
                 answer(
                     &mut program,
-                    spec.number,
+                    call.number(),
                     if denied {
                         ERRNO | libc::ENOSYS as u32
                     } else {
@@ -301,8 +301,9 @@ mod tests {
     #[test]
     fn every_followed_call_stops() {
         let program = later(false);
-        let expected: std::collections::BTreeSet<i64> =
-            LATER.iter().map(|spec| i64::from(spec.number)).collect();
+        let expected: std::collections::BTreeSet<i64> = syscalls::later()
+            .map(|call| i64::from(call.number()))
+            .collect();
         let stops: std::collections::BTreeSet<i64> = (0..500)
             .filter(|number| run(&program, *number, [5, libc::F_SETFL as u64]) == TRACE)
             .collect();

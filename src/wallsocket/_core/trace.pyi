@@ -1,5 +1,7 @@
 from typing import Any, final
 
+def syscalls() -> list[tuple[str, int | None, int | None, str, str, tuple[str, str, str] | list[str], str]]: ...
+
 @final
 class Rows:
     def __new__(cls) -> Rows: ...

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..trace.syscalls import ACCEPTS, CONNECTS, EPOLL_WAITS, READS, WRITES
+from ..trace.syscalls import POLLS as POLL_CALLS
+
 __all__ = [
     "ACCEPTS",
     "AF_INET",
@@ -94,10 +97,3 @@ CLOSE_WAIT: Final = 8
 LAST_ACK: Final = 9
 LISTEN: Final = 10
 CLOSING: Final = 11
-
-READS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
-WRITES: Final = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"})
-ACCEPTS: Final = frozenset({"accept", "accept4"})
-CONNECTS: Final = frozenset({"connect"})
-POLL_CALLS: Final = frozenset({"poll", "ppoll", "select", "pselect6"})
-EPOLL_WAITS: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})

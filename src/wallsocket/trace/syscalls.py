@@ -1,7 +1,7 @@
-"""Numbers of the system calls that are followed, by machine.
+"""The system calls that concern sockets: what each is, its number by machine, and where a recording has its arguments.
 
-Sources: ``arch/x86/entry/syscalls/syscall_64.tbl`` and ``include/uapi/asm-generic/unistd.h`` of Linux 6.x; the numbers
-of a machine never change.
+The table itself is in Rust (``wallsocket_kernel::syscalls``), where the tracer reads it; everything in Python that says
+what a call is reads it here.
 """
 
 from __future__ import annotations
@@ -11,141 +11,38 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-__all__ = ["NUMBERS", "Role", "names", "role"]
+import msgspec
 
-_X86_64: Final[dict[str, int]] = {
-    "read": 0,
-    "write": 1,
-    "close": 3,
-    "poll": 7,
-    "ioctl": 16,
-    "readv": 19,
-    "writev": 20,
-    "select": 23,
-    "dup": 32,
-    "dup2": 33,
-    "sendfile": 40,
-    "socket": 41,
-    "connect": 42,
-    "accept": 43,
-    "sendto": 44,
-    "recvfrom": 45,
-    "sendmsg": 46,
-    "recvmsg": 47,
-    "shutdown": 48,
-    "bind": 49,
-    "listen": 50,
-    "getsockname": 51,
-    "getpeername": 52,
-    "socketpair": 53,
-    "setsockopt": 54,
-    "getsockopt": 55,
-    "fcntl": 72,
-    "epoll_create": 213,
-    "restart_syscall": 219,
-    "epoll_wait": 232,
-    "epoll_ctl": 233,
-    "pselect6": 270,
-    "ppoll": 271,
-    "splice": 275,
-    "epoll_pwait": 281,
-    "accept4": 288,
-    "epoll_create1": 291,
-    "dup3": 292,
-    "recvmmsg": 299,
-    "sendmmsg": 307,
-    "io_uring_setup": 425,
-    "close_range": 436,
-    "pidfd_getfd": 438,
-    "epoll_pwait2": 441,
-}
+from .. import _core
+from ..events import Call
 
-_AARCH64: Final[dict[str, int]] = {
-    "epoll_create1": 20,
-    "epoll_ctl": 21,
-    "epoll_pwait": 22,
-    "dup": 23,
-    "dup3": 24,
-    "fcntl": 25,
-    "ioctl": 29,
-    "close": 57,
-    "read": 63,
-    "write": 64,
-    "readv": 65,
-    "writev": 66,
-    "sendfile": 71,
-    "pselect6": 72,
-    "ppoll": 73,
-    "splice": 76,
-    "restart_syscall": 128,
-    "socket": 198,
-    "socketpair": 199,
-    "bind": 200,
-    "listen": 201,
-    "accept": 202,
-    "connect": 203,
-    "getsockname": 204,
-    "getpeername": 205,
-    "sendto": 206,
-    "recvfrom": 207,
-    "setsockopt": 208,
-    "getsockopt": 209,
-    "shutdown": 210,
-    "sendmsg": 211,
-    "recvmsg": 212,
-    "accept4": 242,
-    "recvmmsg": 243,
-    "sendmmsg": 269,
-    "io_uring_setup": 425,
-    "close_range": 436,
-    "pidfd_getfd": 438,
-    "epoll_pwait2": 441,
-}
+__all__ = [
+    "ACCEPTS",
+    "CONNECTS",
+    "EPOLL_WAITS",
+    "NUMBERS",
+    "POLLS",
+    "READS",
+    "WRITES",
+    "Arguments",
+    "Role",
+    "Subject",
+    "Syscall",
+    "Value",
+    "names",
+    "role",
+    "syscalls",
+]
 
-#: Calls that a thread may be found waiting in though they are not followed; only `inspect` meets them.
-_X86_64_OTHERS: Final[dict[str, int]] = {
-    "pause": 34,
-    "nanosleep": 35,
-    "wait4": 61,
-    "msgrcv": 70,
-    "flock": 73,
-    "fsync": 74,
-    "rt_sigtimedwait": 128,
-    "rt_sigsuspend": 130,
-    "futex": 202,
-    "io_getevents": 208,
-    "semtimedop": 220,
-    "clock_nanosleep": 230,
-    "mq_timedreceive": 243,
-    "waitid": 247,
-    "openat": 257,
-    "io_uring_enter": 426,
-    "futex_waitv": 449,
-    "futex_wait": 455,
-}
-_AARCH64_OTHERS: Final[dict[str, int]] = {
-    "io_getevents": 4,
-    "flock": 32,
-    "openat": 56,
-    "fsync": 82,
-    "waitid": 95,
-    "futex": 98,
-    "nanosleep": 101,
-    "clock_nanosleep": 115,
-    "rt_sigsuspend": 133,
-    "rt_sigtimedwait": 137,
-    "mq_timedreceive": 183,
-    "msgrcv": 188,
-    "semtimedop": 192,
-    "wait4": 260,
-    "io_uring_enter": 426,
-    "futex_waitv": 449,
-    "futex_wait": 455,
-}
-_OTHERS: Final[Mapping[str, Mapping[str, int]]] = {"x86_64": _X86_64_OTHERS, "aarch64": _AARCH64_OTHERS}
 
-#: ``uname -m`` -> name -> number.
-NUMBERS: Final[Mapping[str, Mapping[str, int]]] = {"x86_64": _X86_64, "aarch64": _AARCH64}
+class Subject(Enum):
+    """What a call does with its first argument."""
+
+    NEW = "new"  #: it makes sockets
+    SOCKET = "socket"  #: a socket, or the call fails with ENOTSOCK
+    ANY = "any"  #: any descriptor
+    SET = "set"  #: it watches, or closes, many descriptors
+    UNFOLLOWED = "unfollowed"  #: not in a trace; ``inspect`` meets threads that wait in it
 
 
 class Role(Enum):
@@ -153,6 +50,7 @@ class Role(Enum):
 
     SEND = "send"
     RECEIVE = "receive"
+    EITHER = "either"  #: ``splice``, whose argument ``into_socket`` decides; see :func:`role`
     CONNECT = "connect"
     ACCEPT = "accept"
     END = "end"
@@ -160,28 +58,251 @@ class Role(Enum):
     SET_UP = "set up"
 
 
-_ROLES: Final[dict[str, Role]] = {
-    **dict.fromkeys(("write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile"), Role.SEND),
-    **dict.fromkeys(("read", "readv", "recvfrom", "recvmsg", "recvmmsg"), Role.RECEIVE),
-    **dict.fromkeys(("accept", "accept4"), Role.ACCEPT),
-    **dict.fromkeys(("close", "close_range", "shutdown"), Role.END),
-    **dict.fromkeys(
-        ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2", "restart_syscall"),
-        Role.WAIT,
-    ),
-    "connect": Role.CONNECT,
+class Value(Enum):
+    """What the column ``value`` of a call holds; forms: docs/recording.md."""
+
+    NOTHING = "nothing"
+    CONTROL = "control"
+    LENGTHS = "lengths"
+    OPTION = "option"
+    DESCRIPTORS = "descriptors"
+    POLL_ENTRIES = "poll entries"
+    EPOLL_DATA = "epoll data"
+    EPOLL_EVENTS = "epoll events"
+    STRUCTURE = "structure"
+
+
+class Syscall(msgspec.Struct, frozen=True):
+    """A system call.
+
+    Attributes:
+        name: its name.
+        numbers: ``uname -m`` -> its number there.
+        subject: what its first argument is.
+        role: what it does to a conversation.
+        arguments: what the columns ``a``, ``b`` and ``c`` are, empty where nothing.
+        value: what the column ``value`` is.
+
+    """
+
+    name: str
+    numbers: Mapping[str, int]
+    subject: Subject
+    role: Role
+    arguments: tuple[str, str, str]
+    value: Value
+
+
+_MACHINES: Final = ("x86_64", "aarch64")
+
+
+def _read() -> tuple[Syscall, ...]:
+    return tuple(
+        Syscall(
+            name,
+            {machine: number for machine, number in zip(_MACHINES, numbers, strict=True) if number is not None},
+            Subject(subject),
+            Role(role),
+            (arguments[0], arguments[1], arguments[2]),
+            Value(value),
+        )
+        for name, *numbers, subject, role, arguments, value in _core.trace.syscalls()
+    )
+
+
+_ALL: Final = _read()
+_BY_NAME: Final = {call.name: call for call in _ALL}
+
+#: ``uname -m`` -> name -> number, of the calls that a trace follows.
+NUMBERS: Final[Mapping[str, Mapping[str, int]]] = {
+    machine: {
+        call.name: call.numbers[machine]
+        for call in _ALL
+        if machine in call.numbers and call.subject is not Subject.UNFOLLOWED
+    }
+    for machine in _MACHINES
 }
+
+
+def _with(*roles: Role) -> frozenset[str]:
+    return frozenset(call.name for call in _ALL if call.role in roles)
+
+
+#: Names of calls that take bytes from a socket.
+READS: Final = _with(Role.RECEIVE)
+#: Names of calls that give bytes to a socket; ``splice``, which may do either, is among them.
+WRITES: Final = _with(Role.SEND, Role.EITHER)
+#: Names of calls that take a connection.
+ACCEPTS: Final = _with(Role.ACCEPT)
+#: Names of calls that begin a connection.
+CONNECTS: Final = _with(Role.CONNECT)
+#: Names of calls that wait for a set of descriptors given with the call.
+POLLS: Final = frozenset(call.name for call in _ALL if call.value is Value.POLL_ENTRIES)
+#: Names of calls that wait for the descriptors of an epoll set.
+EPOLL_WAITS: Final = frozenset(call.name for call in _ALL if call.value is Value.EPOLL_EVENTS)
+
+
+@cache
+def syscalls(machine: str) -> Mapping[int, Syscall]:
+    """Number -> call on a machine (``uname -m``); empty where its numbers are not known."""
+    return {call.numbers[machine]: call for call in _ALL if machine in call.numbers}
 
 
 @cache
 def names(machine: str) -> Mapping[int, str]:
     """Number -> name on a machine; empty where its numbers are not known."""
-    known = {**_OTHERS.get(machine, {}), **NUMBERS.get(machine, {})}
-    return {number: name for name, number in known.items()}
+    return {number: call.name for number, call in syscalls(machine).items()}
 
 
 def role(name: str, *, sends: bool = False) -> Role:
     """What the call of this name does; ``sends`` tells the two directions of splice apart."""
-    if name == "splice":
+    call = _BY_NAME.get(name)
+    if call is None:
+        return Role.SET_UP
+    if call.role is Role.EITHER:
         return Role.SEND if sends else Role.RECEIVE
-    return _ROLES.get(name, Role.SET_UP)
+    return call.role
+
+
+class Arguments:
+    """The arguments of one call by name, as numbers; ``None`` where the call has no such argument or it is not known.
+
+    A pointer's content is in the call itself: ``address``, ``value``, ``length``.
+    """
+
+    __slots__ = ("_call", "_names")
+
+    def __init__(self, name: str, call: Call) -> None:
+        known = _BY_NAME.get(name)
+        self._names = known.arguments if known is not None else ("", "", "")
+        self._call = call
+
+    def __repr__(self) -> str:
+        values = (self._call.a, self._call.b, self._call.c)
+        return ", ".join(f"{name}={value}" for name, value in zip(self._names, values, strict=True) if name)
+
+    def _named(self, name: str) -> int | None:
+        first, second, third = self._names
+        call = self._call
+        return call.a if name == first else call.b if name == second else call.c if name == third else None
+
+    @property
+    def family(self) -> int | None:
+        """``AF_*`` of ``socket`` and ``socketpair``."""
+        return self._named("family")
+
+    @property
+    def type(self) -> int | None:
+        """``SOCK_*`` with flag bits, of ``socket`` and ``socketpair``."""
+        return self._named("type")
+
+    @property
+    def protocol(self) -> int | None:
+        """Protocol number of ``socket`` and ``socketpair``."""
+        return self._named("protocol")
+
+    @property
+    def backlog(self) -> int | None:
+        """Of ``listen``."""
+        return self._named("backlog")
+
+    @property
+    def flags(self) -> int | None:
+        """``MSG_*`` of sends and receives, ``SOCK_*`` of ``accept4``, ``O_CLOEXEC`` of ``dup3``, ``SPLICE_F_*``."""
+        return self._named("flags")
+
+    @property
+    def messages(self) -> int | None:
+        """How many messages ``sendmmsg`` or ``recvmmsg`` was asked to move."""
+        return self._named("messages")
+
+    @property
+    def how(self) -> int | None:
+        """``SHUT_*`` of ``shutdown``."""
+        return self._named("how")
+
+    @property
+    def level(self) -> int | None:
+        """``SOL_*`` or ``IPPROTO_*`` of ``setsockopt`` and ``getsockopt``."""
+        return self._named("level")
+
+    @property
+    def option(self) -> int | None:
+        """The option's number of ``setsockopt`` and ``getsockopt``."""
+        return self._named("option")
+
+    @property
+    def option_length(self) -> int | None:
+        """Bytes given to ``setsockopt``, returned by ``getsockopt``."""
+        return self._named("option_length")
+
+    @property
+    def other_fd(self) -> int | None:
+        """The descriptor at the other end of ``sendfile`` and ``splice``."""
+        return self._named("other_fd")
+
+    @property
+    def into_socket(self) -> bool | None:
+        """Whether ``splice`` moves bytes into the socket."""
+        value = self._named("into_socket")
+        return None if value is None else value != 0
+
+    @property
+    def new_fd(self) -> int | None:
+        """The number asked of ``dup2`` and ``dup3``."""
+        return self._named("new_fd")
+
+    @property
+    def last_fd(self) -> int | None:
+        """The last number that ``close_range`` closes."""
+        return self._named("last_fd")
+
+    @property
+    def command(self) -> int | None:
+        """``F_*`` of ``fcntl``."""
+        return self._named("command")
+
+    @property
+    def request(self) -> int | None:
+        """The request of ``ioctl``."""
+        return self._named("request")
+
+    @property
+    def argument(self) -> int | None:
+        """What ``fcntl`` or ``ioctl`` was given; of ``FIONREAD`` and ``SIOCOUTQ`` the number that came back."""
+        return self._named("argument")
+
+    @property
+    def entries(self) -> int | None:
+        """How many descriptors ``poll`` watches."""
+        return self._named("entries")
+
+    @property
+    def descriptors(self) -> int | None:
+        """One more than the highest descriptor that ``select`` looks at."""
+        return self._named("descriptors")
+
+    @property
+    def timeout_ms(self) -> int | None:
+        """Time limit of ``poll``, ``select`` and ``epoll_wait`` in milliseconds; -1: none."""
+        return self._named("timeout_ms")
+
+    @property
+    def maximum(self) -> int | None:
+        """Most events that ``epoll_wait`` may return."""
+        return self._named("maximum")
+
+    @property
+    def operation(self) -> int | None:
+        """``EPOLL_CTL_*``."""
+        return self._named("operation")
+
+    @property
+    def watched_fd(self) -> int | None:
+        """The descriptor that ``epoll_ctl`` is about."""
+        return self._named("watched_fd")
+
+    @property
+    def events(self) -> int | None:
+        """``EPOLL*`` bits that ``epoll_ctl`` asks for."""
+        return self._named("events")

@@ -19,8 +19,7 @@ impl Tracer {
             return None;
         }
         let sockets = !process.follows_sockets
-            && (process.every_call
-                || syscalls::subject(entry.number as u64) == Some(Subject::None));
+            && (process.every_call || syscalls::subject(entry.number as u64) == Some(Subject::New));
         let streams_are_sockets = || table.borrow().sockets.range(0..3).next().is_some();
         let streams_will_be = matches!(entry.number, libc::SYS_dup2 | libc::SYS_dup3)
             && entry.arguments[1] < 3

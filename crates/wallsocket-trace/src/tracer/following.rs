@@ -82,7 +82,7 @@ impl Tracer {
         let subject = syscalls::subject(number)?;
         let first = entry.arguments[0] as i32;
         let (fd, socket, watch) = match subject {
-            Subject::None => {
+            Subject::New | Subject::Unfollowed => {
                 if entry.number == libc::SYS_io_uring_setup {
                     self.saw_io_uring(id, tid);
                     return None;

@@ -27,6 +27,7 @@ from ...kernel.sockets import command_of
 from ...kernel.tcp_state import TcpState
 from ..processes import is_32_bit, user_name
 from ..recording import Recording
+from ..syscalls import ACCEPTS, EPOLL_WAITS, POLLS, READS, WRITES
 from . import sockets as _sockets
 from . import threads as _threads
 from .sockets import Key, Picture, Seen
@@ -42,11 +43,9 @@ INTERVAL_S: Final = 0.51
 _MAX_PEERS: Final = 32
 #: How long the owners of the other ends are looked for.
 _OWNERS_S: Final = 0.25
-_EPOLL: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
-_POLL: Final = frozenset({"poll", "ppoll", "select", "pselect6"})
 #: Calls that SO_RCVTIMEO and SO_SNDTIMEO limit (socket(7)).
-_RECEIVING: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "accept", "accept4"})
-_SENDING: Final = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "connect"})
+_RECEIVING: Final = READS | ACCEPTS
+_SENDING: Final = (WRITES - {"splice"}) | {"connect"}
 _EVENTS: Final = 0x1 | 0x4 | 0x2000  # POLLIN, POLLOUT, POLLRDHUP: what a program waits for
 
 
@@ -402,7 +401,7 @@ class _Look:
                     running.append((process.pid, tid))
             told = self._tasks(process)
             tasks += told
-            loops = [row for row in rows[own:] if row.wait.call in _EPOLL]
+            loops = [row for row in rows[own:] if row.wait.call in EPOLL_WAITS]
             if len(loops) == 1:
                 rows += self._awaiting(loops[0], told)
         command = ["wallsocket", "inspect", self.text]
@@ -460,8 +459,8 @@ class _Look:
             slept, since_ns = "pictures", steady_ns
         watched = self._watched(process, wait)
         keys = process.keys
-        key = keys.get(wait.fd) if wait.fd is not None and wait.call not in _EPOLL else None
-        if key is None and wait.call in _POLL and len(watched) == 1 and len(wait.watched) == 1:
+        key = keys.get(wait.fd) if wait.fd is not None and wait.call not in EPOLL_WAITS else None
+        if key is None and wait.call in POLLS and len(watched) == 1 and len(wait.watched) == 1:
             key = watched[0]
         row = ThreadRow(process.pid, wait, now_ns - since_ns, key if key in self.concerned else None)
         self._find_line(process, tid, row)
@@ -503,7 +502,7 @@ class _Look:
     def _watched(self, process: _Process, wait: Wait) -> list[Key]:
         keys = process.keys
         entries = list(wait.watched)
-        if wait.call in _EPOLL and wait.fd is not None:
+        if wait.call in EPOLL_WAITS and wait.fd is not None:
             entries = _threads.watched(process.pid, wait.fd) or []
         return [keys[descriptor] for descriptor, events in entries if descriptor in keys and events & _EVENTS]
 

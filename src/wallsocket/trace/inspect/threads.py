@@ -17,16 +17,12 @@ from typing import Final
 
 import msgspec
 
-from ..syscalls import names
+from ..syscalls import ACCEPTS, EPOLL_WAITS, READS, WRITES, names
 
 __all__ = ["SchedulerClock", "Wait", "limits_s", "switches", "thread_ids", "wait_of", "watched"]
 
 #: Calls whose first argument is the descriptor that they wait for.
-_ON_DESCRIPTOR: Final = frozenset(
-    "read readv recvfrom recvmsg recvmmsg write writev sendto sendmsg sendmmsg accept accept4 connect sendfile "
-    "shutdown close ioctl fcntl".split()
-)
-_EPOLL: Final = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
+_ON_DESCRIPTOR: Final = (READS | WRITES | ACCEPTS | {"connect", "shutdown", "close", "ioctl", "fcntl"}) - {"splice"}
 #: Largest set of descriptors that is read: more than the usual hard limit.
 _MAX_POLLED: Final = 65_536
 _MAX_ADDRESS: Final = 128
@@ -137,7 +133,7 @@ def _decoded(pid: int, wait: Wait) -> Wait:
         watched = _selected(pid, min(first, _MAX_POLLED), sets)
         value = b"".join(struct.pack("<iHH", descriptor, events, 0) for descriptor, events in watched)
         return _limited(change(wait, a=first, value=value, watched=watched), limit, known)
-    if call in _EPOLL:
+    if call in EPOLL_WAITS:
         limit, known = _milliseconds(pid, fourth, 1_000_000) if call == "epoll_pwait2" else (_signed(fourth), True)
         return _limited(change(wait, fd=_signed(first), a=_signed(third)), limit, known)
     if call == "splice":
