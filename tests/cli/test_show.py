@@ -108,7 +108,7 @@ def test_sockets_to_which_the_same_happened_share_a_line(tmp_path: Path) -> None
         script.socket(number, 1, number, family=16, type=3, protocol=0)
     script.done(1000).close()
     last = show(str(tmp_path / "a.wsrec")).splitlines()[-1]
-    assert last == "8 sockets (1, 2, 3, 4, 5, 6, …)  one pid 70  AF_NETLINK SOCK_RAW NETLINK_ROUTE: open to the end"
+    assert last == "8 sockets (1, 2, 3, 4, 5, 6, …)  one (pid 70)  AF_NETLINK SOCK_RAW NETLINK_ROUTE: open to the end"
 
 
 def test_following_a_recording_that_grows(tmp_path: Path) -> None:
@@ -127,3 +127,23 @@ def test_following_a_recording_that_grows(tmp_path: Path) -> None:
         writer.finish({"ended_ns": "3"})
         assert child.stdout.read() == b""
         assert child.wait(timeout=60) == 0
+
+
+def test_a_failed_call_is_in_every_view(tmp_path: Path) -> None:
+    """A setsockopt that was refused, and a socket() that got nothing, after 20 healthy connections."""
+    script = Script(tmp_path / "a.wsrec")
+    script.process(1, 70, "one")
+    script.socket(1, 1, 0, type=2, protocol=17)
+    script.call("setsockopt", 1, 1, -19, fd=3, socket=1, a=1, b=25, c=5, value=b"none\0")
+    script.call("socket", 3, 1, -24, a=2, b=1, c=0)
+    for number in range(2, 22):
+        script.socket(number, 1, number, local=f"127.0.0.1:{number}", remote="127.0.0.1:80")
+        script.call("connect", number, 0.1, fd=3, socket=number, address="127.0.0.1:80")
+        script.call("sendto", number + 0.2, 0.1, 5, fd=3, socket=number, length=5, offset=0)
+    script.done(1000).close()
+    path = str(tmp_path / "a.wsrec")
+    for option in ((), ("--all",), ("--calls",), ("--json",)):
+        text = show(path, *option)
+        assert "ENODEV" in text, option
+        assert "EMFILE" in text, option
+    assert "setsockopt failed with ENODEV" in show(path, "--states")

@@ -19,7 +19,8 @@ from tests.support.recordings import (
 from wallsocket.events import Packet
 from wallsocket.kernel.address import End, end_of
 from wallsocket.kernel.tcp_state import TcpState
-from wallsocket.trace.timeline import Conversation, Row, Timeline
+from wallsocket.trace.conversations import Conversation, Row
+from wallsocket.trace.timeline import Timeline
 from wallsocket.trace.wire import segment
 
 A, B, C = "127.0.0.1:1000", "127.0.0.1:2000", "127.0.0.1:3000"

@@ -121,7 +121,14 @@ def _lines(
     for conversation in drawn:
         yield ""
         yield from ladder.draw(conversation)
-    rest = [conversation for conversation in wanted if conversation not in drawn]
+    if timeline.failed_alone and socket is None:
+        yield ""
+        failed = list(ladder.failed_alone())
+        yield from failed if everything else failed[:_SUMMARIES]
+        if len(failed) > _SUMMARIES and not everything:
+            yield f"… {len(failed) - _SUMMARIES} more calls that failed without a socket; --all tells them"
+    shown = {conversation.number for conversation in drawn}
+    rest = [conversation for conversation in wanted if conversation.number not in shown]
     if rest:
         yield ""
         brief = list(ladder.summary(rest))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..events import Call, Descriptor, Process, Socket, Source
+from ..kernel.program import name_of_command
 from .finding import Proof
 
 if TYPE_CHECKING:
@@ -118,15 +119,13 @@ class Facts:
         return self.tables.processes.get(id) if id is not None else None
 
     def command(self, process: int | None) -> str | None:
-        """The name of a process' program: its script for an interpreter, else the file's name."""
+        """The name of a process' program, as all views write it."""
         row = self.process(process)
         if row is None:
             return None
         key = f"{row.command}\0{row.executable}"
         if key not in self._commands:
-            words = [word for word in json_list(row.command or "") if isinstance(word, str)]
-            fallback = row.executable.rsplit("/", 1)[-1] if row.executable else None
-            self._commands[key] = _program(words) if words else fallback
+            self._commands[key] = name_of_command(row.command, row.executable) or None
         return self._commands[key]
 
     def pid(self, process: int | None) -> int | None:
@@ -177,17 +176,3 @@ def json_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-_INTERPRETERS = ("python", "node", "ruby", "perl", "php", "java", "sh", "bash", "dash")
-
-
-def _program(words: list[str]) -> str:
-    first = words[0].rsplit("/", 1)[-1]
-    if first.startswith(_INTERPRETERS):
-        for position, word in enumerate(words[1:], 1):
-            if word in ("-c", "-e", "-m") and position + 1 < len(words):
-                return first if word != "-m" else f"{first} -m {words[position + 1]}"
-            if not word.startswith("-"):
-                return word.rsplit("/", 1)[-1]
-    return first

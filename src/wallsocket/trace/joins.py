@@ -144,9 +144,7 @@ class Joins:
 
     def travelled(self, found: Segment) -> Carried | None:
         """Take a segment; returns where its bytes belong in their stream, ``None`` for one without."""
-        if found.protocol != TCP:
-            return None
-        return self._river.travelled(found, self._peers.with_ends(found.source, found.destination, found.network))
+        return self._river.travelled(found)
 
     def finish(self) -> None:
         """No more events will come."""

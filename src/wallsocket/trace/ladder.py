@@ -15,9 +15,11 @@ from ..kernel import names as naming
 from ..kernel import program
 from ..kernel.tcp_state import TcpState
 from .calls import CallText, address, named
+from .conversations import Conversation, Row
 from .syscalls import Role
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
-from .timeline import Conversation, Row, Timeline, Transition
+from .timeline import Timeline
+from .tracks import Transition
 from .verdict import amount, duration, verdict
 from .wire import ACK, FIN, RST, SYN, Segment
 
@@ -207,6 +209,15 @@ class Ladder:
             else:
                 shown = ", ".join(map(str, sockets[:6])) + (", …" if len(sockets) > 6 else "")
                 yield f"{len(sockets)} sockets ({shown})  {text}"
+
+    def failed_alone(self) -> Iterator[str]:
+        """A line per failed call that belongs to no socket, such as a socket() that got none."""
+        timeline = self._timeline
+        for call in timeline.failed_alone:
+            who = process_title(timeline.processes.get(call.process))
+            where = source_text(timeline, call)
+            text = self._paint(self._calls.full(call), Style.ERROR)
+            yield f"{call.entry_ns / 1_000_000:{self._time_width}.3f}  {text}  {who}  {where}".rstrip()
 
     # -- columns
 

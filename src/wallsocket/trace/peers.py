@@ -150,11 +150,6 @@ class Peers:
         known = self.learn(socket)
         return (known.local, known.remote) if known is not None else (None, None)
 
-    def with_ends(self, local: End, remote: End, network: int | None) -> int | None:
-        """The youngest stream socket that has these two ends and was not paired; only to count what it sent before."""
-        bucket = self._by_ends.get((_SOCK_STREAM, local, remote, network if remote.loopback else None))
-        return bucket[-1][1] if bucket else None
-
     def correspondents(self, socket: int) -> Mapping[End | bytes, int]:
         """With whom a datagram socket talked, by address, and since when; in the order of the first word, at most 64."""
         known = self._known.get(socket)
@@ -170,7 +165,7 @@ class Peers:
         if known is None:
             return []
         kind = known.row.type
-        network = _network(known.row)
+        network = known.row.network
         if isinstance(place, bytes):
             return self._living(self._bound.get((_AF_UNIX, kind, place)), at_ns, asking)
         scope = network if place.loopback else None
@@ -187,7 +182,7 @@ class Peers:
             other
             for address in _ANY_ADDRESSES
             for other in self._living(self._bound.get((kind, End(address, place.port), None)), at_ns, asking)
-            if scope is None or _network(self._known[other].row) in (None, scope)
+            if scope is None or self._known[other].row.network in (None, scope)
         ]
 
     def speakers(self, socket: int) -> list[int] | None:
@@ -299,7 +294,7 @@ class Peers:
                 other = self._known.get(half) or self.learn(half)
                 if other is not None and other_row.origin == "socketpair":
                     self._pair(known, other, Basis.KERNEL, firm=True)
-        inode = getattr(row, "peer_inode", None)
+        inode = row.peer_inode
         if inode is not None and (other := self._known.get(self._inodes.get(inode, -1))) is not None:
             self._pair(known, other, Basis.KERNEL, firm=True)
 
@@ -333,7 +328,7 @@ class Peers:
             known.remote, changed = new_remote, True
         if not changed:
             return
-        network = _network(row)
+        network = row.network
         if row.type == _SOCK_DGRAM and known.local is not None:
             self._unindex(self._bound, known.bound, known)
             known.bound = None
@@ -486,9 +481,3 @@ def _together(one: _Known, other: _Known) -> bool:
 
 def _spot(place: End | bytes) -> bytes | int:
     return place if isinstance(place, bytes) else place.port
-
-
-def _network(row: Socket) -> int | None:
-    """The network namespace of a socket; ``None`` where it was not recorded."""
-    network: int | None = getattr(row, "network", None)
-    return network

@@ -157,8 +157,8 @@ class _Flow:
         self.acks = _Kept(whole=True)  #: (at_ns, offset), each further than the one before
         self.acknowledged = 0
 
-    def place(self, segment: Segment, counted: int) -> Carried | None:
-        """Put a segment's bytes at their offset; ``counted``: bytes that the calls had moved by then."""
+    def place(self, segment: Segment) -> Carried | None:
+        """Put a segment's bytes at their offset."""
         sequence = segment.sequence
         if segment.flags & SYN:
             sequence = (sequence + 1) & _SEQUENCE_MASK
@@ -166,9 +166,8 @@ class _Flow:
         if not segment.length:
             return None
         if self.base is None:
-            # Its beginning was not seen: the first byte seen counts as the next one that the calls moved.
-            self.base = (sequence - counted) & _SEQUENCE_MASK
-            self.reached = counted
+            # Its beginning was not seen: the first byte seen counts as the first one that the calls moved.
+            self.base = sequence
         begin = self.reached + _signed(sequence - self.base - self.reached)
         if begin < 0:
             # A keep-alive probe repeats one byte before the window (RFC 9293, 3.8.4).
@@ -276,14 +275,13 @@ class River:
             if half.doubt_from > begin:
                 half.doubt, half.doubt_from = doubt, begin
 
-    def travelled(self, segment: Segment, sender: int | None) -> Carried | None:
+    def travelled(self, segment: Segment) -> Carried | None:
         """A TCP segment travelled; returns where its bytes belong, ``None`` when it has none of the stream."""
         if segment.protocol != TCP:
             return None
         scope = segment.network if segment.destination.loopback else None
         flow = self._flow((segment.source, segment.destination, scope), segment)
-        counted = self._sent[sender].total if sender in self._sent else 0
-        carried = flow.place(segment, counted)
+        carried = flow.place(segment)
         if carried is not None:
             self._keep(flow.pieces, carried)
         if segment.flags & ACK and not segment.flags & RST:
@@ -298,7 +296,7 @@ class River:
             local, remote = self._peers.ends(socket)
             if local is not None and remote is not None:
                 row = self._peers.row(socket)
-                network = getattr(row, "network", None) if remote.loopback else None
+                network = row.network if row is not None and remote.loopback else None
                 self._flows.pop((local, remote, network), None)
             self._sent.pop(socket, None)
             self._received.pop(socket, None)
@@ -365,7 +363,7 @@ class River:
         if local is None or remote is None or row is None:
             return None
         key = (local, remote) if out else (remote, local)
-        network = getattr(row, "network", None) if key[1].loopback else None
+        network = row.network if key[1].loopback else None
         flows = self._flows.get((*key, network)) or []
         end_ns = row.created_ns if row.origin == "accept" else row.ended_ns
         fitting = [flow for flow in flows if end_ns is None or flow.first_ns <= end_ns + SLACK_NS]

@@ -1,44 +1,32 @@
-"""The joins: which sockets talk with each other, what travelled between them, and in which order it all happened.
+"""A recording in the order in which it happened: a :class:`Track` per socket, a list of :class:`Row` per :class:`Conversation`.
 
-One pass over a recording fills a :class:`Track` per socket (what it did and was) and a list of :class:`Row` per
-:class:`Conversation`. Time orders the rows; where causality knows better it wins: bytes are sent before they travel,
-and travel before they are received.
-
-States come from three sources, and a :class:`Transition` says which: the kernel reported it, or it follows from a call
-or from a segment by the graph of RFC 9293, figure 5 (inferred).
+Which sockets talk with each other, and where bytes belong, :mod:`wallsocket.trace.joins` says.
 """
 
 from __future__ import annotations
 
 import heapq
 import struct
-from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, TypeAlias
+from collections import defaultdict
+from typing import Final, NamedTuple, TypeAlias
 
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
 from ..kernel.address import End, end_of
 from ..kernel.tcp_state import TcpState
+from .conversations import Conversation, Kind, Row, Rows, mend_order
+from .joins import SLACK_NS, Basis, Joins
 from .recording import Recording
 from .syscalls import Role, names, role
+from .tracks import Track, Transition
 from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
 
-__all__ = [
-    "Conversation",
-    "Row",
-    "Timeline",
-    "Track",
-    "Transition",
-]
+__all__ = ["Timeline"]
 
 _AF_UNIX: Final = 1
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
 _SOCK_STREAM: Final = 1
 _SOCK_DGRAM: Final = 2
-_SOCK_SEQPACKET: Final = 5
 _UNKNOWN_ADDRESS: Final = b""
 
 _EINTR: Final = 4
@@ -49,12 +37,12 @@ _ECONNRESET: Final = 104
 _ETIMEDOUT: Final = 110
 _ECONNREFUSED: Final = 111
 
-#: A recorder's clock reading and a frame's time stamp may disagree by this much about a life's end.
-_SLACK_NS: Final = 5_000_000
-#: Transitions kept per socket; a real one has at most a dozen.
-_MAX_TRANSITIONS: Final = 1000
 #: Correspondents of one datagram socket that get a conversation of their own.
 _MAX_PEERS: Final = 64
+#: Moves and segments that the join remembers for each row that is kept of a conversation.
+_KEPT_PER_ROW: Final = 4096
+#: Failed calls without a socket that are told.
+_MAX_ALONE: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
 _MSG_PEEK: Final = 2
@@ -74,202 +62,6 @@ class _Contact(NamedTuple):
 
     answers: bool  #: it heard before it spoke
     at_ns: int
-
-
-class Transition(NamedTuple):
-    """A socket entered a state."""
-
-    at_ns: int
-    state: TcpState
-    how: Literal["kernel", "call", "wire"]
-    call: int | None
-    packet: int | None
-
-    @property
-    def inferred(self) -> bool:
-        """Whether nobody reported it: it follows from a call or a segment."""
-        return self.how != "kernel"
-
-
-@dataclass(slots=True)
-class Track:
-    """What one socket did and was."""
-
-    socket: Socket
-    tcp: bool
-    path: list[Transition] = field(default_factory=list)
-    confirmed: set[int] = field(default_factory=set)  #: indexes in ``path`` that the kernel later reported too
-    calls: int = 0
-    sent: int = 0
-    received: int = 0
-    messages_sent: int = 0
-    messages_received: int = 0
-    accepted: int = 0
-    connected: bool = False
-    listening: bool = False
-    backlog: int | None = None
-    failed: Call | None = None  #: the last call that failed for good (not EAGAIN, EINPROGRESS, EINTR)
-    connecting: Call | None = None  #: a connect that returned before it was done (EINPROGRESS)
-    pending_error: int | None = None  #: error number that SO_ERROR told
-    waiting: Call | None = None  #: a call that never returned
-    peer_ended: bool = False  #: a receive returned 0, or a FIN came in
-    write_ended: bool = False  #: shutdown for writing
-    closed: bool = False  #: the program closed its last descriptor
-    unread: int | None = None  #: bytes in the receive queue when it was closed
-    reset_sent: bool = False
-    reset_received: bool = False
-    died: bool = False  #: the kernel reported it closed though this side had ended nothing
-    receive_queue: int | None = None  #: the last one known
-    send_queue: int | None = None
-    drops: int | None = None
-    last_ns: int = 0
-
-    @property
-    def state(self) -> TcpState | None:
-        """The last state, ``None`` when unknown."""
-        return self.path[-1].state if self.path else None
-
-    @property
-    def may_try(self) -> bool:
-        """Whether an attempt to connect begins: an answer can be there before the call that asked has returned."""
-        return self.state in (None, TcpState.CLOSE) and not self.has_been(TcpState.SYN_SENT)
-
-    def has_been(self, state: TcpState) -> bool:
-        """Whether the state is on the path."""
-        return any(step.state is state for step in self.path)
-
-    def enter(
-        self,
-        state: TcpState,
-        at_ns: int,
-        how: Literal["kernel", "call", "wire"],
-        *,
-        call: int | None = None,
-        packet: int | None = None,
-    ) -> Transition | None:
-        """Note a state; returns the transition when it is a new one."""
-        if self.path and self.path[-1].state == state:
-            if how == "kernel":
-                self.confirmed.add(len(self.path) - 1)
-            return None
-        if len(self.path) >= _MAX_TRANSITIONS:
-            return None
-        transition = Transition(at_ns, state, how, call, packet)
-        self.path.append(transition)
-        return transition
-
-    def is_inferred(self, index: int) -> bool:
-        """Whether the state at this index of the path was never reported by the kernel."""
-        return self.path[index].inferred and index not in self.confirmed
-
-
-@dataclass(slots=True)
-class Row:
-    """One line of a ladder, before it is text."""
-
-    key: tuple[int, int]  #: order: time in ns where causality has no say, then number
-    side: int  #: 0 left, 1 right: who did it, or sent it
-    call: Call | None = None
-    segment: Segment | None = None
-    begin: int | None = None  #: stream offset of the first byte moved
-    end: int | None = None  #: stream offset after the last byte moved
-    before: State | None = None
-    after: State | None = None
-    role: Role | None = None  #: of the call
-    again: bool = False  #: a segment whose bytes had travelled before
-    transitions: list[tuple[int, Transition]] = field(default_factory=list)  #: (side, what its socket became)
-    skipped_calls: int = 0
-    skipped_segments: int = 0
-
-    @property
-    def at_ns(self) -> int:
-        """When it happened."""
-        return self.key[0]
-
-    @property
-    def sends(self) -> bool:
-        """Whether it is a call that gives bytes away."""
-        return self.role is Role.SEND
-
-    @property
-    def notable(self) -> bool:
-        """Whether it is kept when a long conversation is shortened."""
-        if self.segment is not None:
-            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.segment.protocol == ICMP
-        if self.call is not None:
-            failed = self.call.errno is not None and self.call.errno not in (_EAGAIN, 4)
-            return failed or self.call.took_ns is None or bool(self.transitions)
-        return True
-
-
-@dataclass(slots=True)
-class Conversation:
-    """What is drawn together: two sockets that talk, one whose peer was not traced, or a listener."""
-
-    number: int
-    kind: Literal["tcp", "udp", "unix", "listener", "socket"]
-    left: int  #: socket.id
-    right: int | None = None  #: socket.id of the traced peer
-    started_ns: int = 0
-    rows: _Rows = field(default_factory=lambda: _Rows(None))
-    bases: list[int | None] = field(default_factory=lambda: [None, None])  #: sequence number of stream offset 0
-    travelled: list[int] = field(default_factory=lambda: [0, 0])  #: stream offset up to which bytes were seen
-    segments: int = 0
-
-    @property
-    def lines(self) -> list[Row]:
-        """The rows that were kept, in order; a row without event stands for those skipped."""
-        return self.rows.arranged
-
-    def side_of(self, socket: int) -> int:
-        """0 for the left socket, 1 for the right one."""
-        return 1 if socket == self.right and socket != self.left else 0
-
-    def socket_of(self, side: int) -> int | None:
-        """The traced socket on a side."""
-        return self.right if side else self.left
-
-
-class _Rows:
-    """The rows of a conversation: all of them, or the first, the last and the notable ones."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.first: list[Row] = []
-        self.last: deque[Row] = deque()
-        self.middle: list[Row] = []
-        self.arranged: list[Row] = []
-        self.total = 0
-        self._limit = limit
-        self._notable = 0
-
-    def add(self, row: Row) -> None:
-        self.total += 1
-        if self._limit is None or len(self.first) < self._limit:
-            self.first.append(row)
-            return
-        self.last.append(row)
-        if len(self.last) > self._limit:
-            self._retire(self.last.popleft())
-
-    def _retire(self, row: Row) -> None:
-        assert self._limit is not None
-        if row.notable and self._notable < self._limit:
-            self._notable += 1
-            self.middle.append(row)
-            return
-        gap = self.middle[-1] if self.middle else None
-        if gap is None or not (gap.skipped_calls or gap.skipped_segments):
-            gap = Row(row.key, row.side)
-            self.middle.append(gap)
-        if row.segment is not None:
-            gap.skipped_segments += 1
-        else:
-            gap.skipped_calls += 1
-
-    def __iter__(self) -> Iterator[Row]:
-        yield from self.first
-        yield from self.middle
-        yield from self.last
 
 
 class Timeline:
@@ -314,8 +106,10 @@ class Timeline:
         for item in recording.sockets.values():
             tcp = item.family in (_AF_INET, _AF_INET6) and item.type == _SOCK_STREAM
             self.tracks[item.id] = Track(item, tcp)
-        peers = self._correspondents()
-        self._join(peers)
+        #: Failed calls without a socket, such as socket() itself: the first ones.
+        self.failed_alone: list[Call] = []
+        self.joins = Joins(recording, decode=None, kept=limit and limit * _KEPT_PER_ROW)
+        self._join(*self._first_look())
         self._wanted = {
             conversation.number
             for conversation in self.conversations
@@ -324,7 +118,7 @@ class Timeline:
         self._flows = self._flow_index()
         self._pass(decode)
         for conversation in self.conversations:
-            _mend_order(conversation)
+            mend_order(conversation)
         self.conversations.sort(key=lambda conversation: (conversation.started_ns, conversation.number))
 
     # -- what the views ask
@@ -351,15 +145,11 @@ class Timeline:
 
     def says_much(self, conversation: Conversation) -> bool:
         """Whether a conversation deserves a ladder: data moved, something failed or is still waited for."""
-        if conversation.kind == "socket":
-            return False
         tracks = [self.tracks[socket] for socket in (conversation.left, conversation.right) if socket is not None]
-        return any(
-            track.sent
-            or track.received
-            or track.waiting
-            or track.listening
-            or (track.tcp and (track.failed or track.pending_error))
+        if any(track.failed or track.refused for track in tracks):
+            return True
+        return conversation.kind != "socket" and any(
+            track.sent or track.received or track.waiting or track.listening or (track.tcp and track.pending_error)
             for track in tracks
         )
 
@@ -391,40 +181,34 @@ class Timeline:
 
     # -- the joins
 
-    def _correspondents(self) -> dict[int, dict[End, _Contact]]:
-        """First look at the calls: who listens, and with whom each datagram socket talks."""
-        datagram = {
-            item.id
-            for item in self.recording.sockets.values()
-            if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6)
-        }
-        unix = {item.id for item in self.recording.sockets.values() if item.family == _AF_UNIX}
-        peers: dict[int, dict[End, _Contact]] = defaultdict(dict)
-        self._unix_connects: dict[bytes, list[int]] = defaultdict(list)
-        self._unix_accepts: dict[int, list[int]] = defaultdict(list)
+    def _first_look(self) -> tuple[Joins, dict[int, dict[End | bytes, _Contact]]]:
+        """A pass over the calls: who talks with whom, who listens, and who asked whom of datagram sockets."""
+        who = Joins(self.recording, decode=None, kept=0)
+        for socket in self.tracks:
+            who.learn(socket)
+        contacts: dict[int, dict[End | bytes, _Contact]] = defaultdict(dict)
         #: Where sockets were last asked to connect to, which the kernel forgets when nobody answers.
         self._targets: dict[int, End] = {}
         for call in self.recording.calls():
-            name = self._names.get(call.number)
+            what = self.role(call)
+            if what is Role.CONNECT or what is Role.ACCEPT or call.made is not None:
+                who.see(call)
+            if what is Role.CONNECT and call.socket is not None and (target := end_of(call.address)) is not None:
+                self._targets[call.socket] = target
             track = self.tracks.get(call.socket) if call.socket is not None else None
-            if name == "listen" and call.result == 0 and track is not None:
+            if track is None:
+                continue
+            if what is Role.SET_UP and self.name(call) == "listen" and call.result == 0:
                 track.listening = True
                 track.backlog = call.a
-            elif name in ("accept", "accept4") and call.made is not None and call.socket is not None:
-                self._unix_accepts[call.socket].append(call.made)
-            elif name == "connect" and call.address and call.socket is not None:
-                if call.result == 0 and call.socket in unix:
-                    self._unix_connects[call.address].append(call.socket)
-                if (target := end_of(call.address)) is not None:
-                    self._targets[call.socket] = target
-            if call.socket in datagram and call.address is not None and call.result is not None and call.result >= 0:
-                assert call.socket is not None
-                peer = end_of(call.address)
-                if peer is not None and len(peers[call.socket]) < _MAX_PEERS:
+            if call.address is not None and call.result is not None and call.result >= 0 and _is_datagram(track.socket):
+                who.see(call)
+                place = _place_of(call.address)
+                if place is not None and len(contacts[track.socket.id]) < _MAX_PEERS:
                     # Who speaks first asks; who is spoken to answers.
-                    asks = self.role(call) is not Role.RECEIVE
-                    peers[call.socket].setdefault(peer, _Contact(not asks, call.entry_ns))
-        return peers
+                    contacts[track.socket.id].setdefault(place, _Contact(what is Role.RECEIVE, call.entry_ns))
+        who.finish()
+        return who, contacts
 
     def _add(self, conversation: Conversation) -> Conversation:
         conversation.number = len(self.conversations) + 1
@@ -433,31 +217,28 @@ class Timeline:
             for socket in (conversation.left, conversation.right)
             if socket is not None
         )
-        conversation.rows = _Rows(self._limit)
+        conversation.rows = Rows(self._limit)
         self.conversations.append(conversation)
         return conversation
 
-    def _join(self, peers: dict[int, dict[End, _Contact]]) -> None:
+    def _join(self, who: Joins, contacts: dict[int, dict[End | bytes, _Contact]]) -> None:
         self._of_socket: dict[int, Conversation] = {}
-        self._of_peer: dict[tuple[int, End], Conversation] = {}
-        paired = self._stream_pairs()
+        self._of_peer: dict[tuple[int, End | bytes], Conversation] = {}
         for item in self.recording.sockets.values():
-            if item.id in self._of_socket:
+            if item.id in self._of_socket or _is_datagram(item):
                 continue
-            if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6):
-                continue
-            other = paired.get(item.id)
             kind = self._kind(item)
-            if other is None:
+            peer = who.peer(item.id) if kind != "listener" else None
+            if peer is None or peer.socket in self._of_socket or peer.socket not in self.tracks:
                 conversation = self._add(Conversation(0, kind, item.id))
             else:
-                first, second = self._in_order(item.id, other)
-                conversation = self._add(Conversation(0, kind, first, second))
-                self._of_socket[other] = conversation
+                first, second = who.in_order(item.id, peer.socket)
+                conversation = self._add(Conversation(0, kind, first, second, peer.basis))
+                self._of_socket[peer.socket] = conversation
             self._of_socket[item.id] = conversation
-        self._join_datagrams(peers)
+        self._join_datagrams(who, contacts)
 
-    def _kind(self, item: Socket) -> Literal["tcp", "udp", "unix", "listener", "socket"]:
+    def _kind(self, item: Socket) -> Kind:
         if self.tracks[item.id].listening:
             return "listener"
         if item.family == _AF_UNIX:
@@ -468,102 +249,32 @@ class Timeline:
             return "udp"
         return "socket"
 
-    def _in_order(self, one: int, other: int) -> tuple[int, int]:
-        """Who started it stands left: the one that was not accepted, else the older one."""
-        sockets = self.recording.sockets
-        if sockets[one].origin == "accept" and sockets[other].origin != "accept":
-            return other, one
-        if sockets[other].origin == "accept" and sockets[one].origin != "accept":
-            return one, other
-        return min(one, other), max(one, other)
-
-    def _stream_pairs(self) -> dict[int, int]:
-        pairs: dict[int, int] = {}
-        by_ends: dict[tuple[End, End], list[Socket]] = defaultdict(list)
-        for item in self.recording.sockets.values():
-            if item.origin == "socketpair" and item.parent in self.tracks:
-                assert item.parent is not None
-                pairs[item.id] = item.parent
-                pairs[item.parent] = item.id
-            local, remote = end_of(item.local), end_of(item.remote)
-            if self.tracks[item.id].tcp and local is not None and remote is not None and local != remote:
-                by_ends[local, remote].append(item)
-        for (local, remote), ours in by_ends.items():
-            for item in ours:
-                if item.id in pairs:
-                    continue
-                best = min(
-                    (
-                        other
-                        for other in by_ends.get((remote, local), ())
-                        if other.id not in pairs and _lives_overlap(item, other)
-                    ),
-                    key=lambda other: abs(other.created_ns - item.created_ns),
-                    default=None,
-                )
-                if best is not None:
-                    pairs[item.id] = best.id
-                    pairs[best.id] = item.id
-        # A listener accepts Unix sockets in the order in which they connected (unix(7)).
-        for listener, accepted in self._unix_accepts.items():
-            name = self.tracks[listener].socket.local if listener in self.tracks else None
-            if name is None or self.tracks[listener].socket.family != _AF_UNIX:
-                continue
-            for connecting, made in zip(self._unix_connects.get(name, ()), accepted, strict=False):
-                if made in self.tracks and connecting not in pairs and made not in pairs:
-                    pairs[connecting] = made
-                    pairs[made] = connecting
-        return pairs
-
-    def _join_datagrams(self, peers: dict[int, dict[End, _Contact]]) -> None:
-        bound: dict[int, list[Socket]] = defaultdict(list)
-        datagram: list[Socket] = []
-        for item in self.recording.sockets.values():
-            if item.type == _SOCK_DGRAM and item.family in (_AF_INET, _AF_INET6):
-                datagram.append(item)
-                local = end_of(item.local)
-                if local is not None:
-                    bound[local.port].append(item)
-
-        def at(place: End, asking: Socket) -> Socket | None:
-            found = [
-                item
-                for item in bound.get(place.port, ())
-                if item.id != asking.id
-                and _lives_overlap(item, asking)
-                and (local := end_of(item.local)) is not None
-                and (local.address == place.address or local.any)
-            ]
-            own = end_of(asking.local)
-            # Connected to the asking one is surer than bound where it sends to.
-            found.sort(key=lambda item: (own is None or end_of(item.remote) != own, item.id))
-            return found[0] if found else None
-
+    def _join_datagrams(self, who: Joins, contacts: dict[int, dict[End | bytes, _Contact]]) -> None:
+        datagram = [item for item in self.recording.sockets.values() if _is_datagram(item)]
         for item in datagram:
-            remote = end_of(item.remote)
-            talks = dict(peers.get(item.id, {}))
-            if remote is not None and remote.port:
-                talks.setdefault(remote, _Contact(False, item.created_ns))
-            for place in talks:
-                other = at(place, item)
-                if other is None:
-                    continue
-                own = next((p for p in peers.get(other.id, {}) if _same_place(p, item)), None)
+            talks = dict(contacts.get(item.id, {}))
+            remote = who.ends(item.id)[1] or (_place_of(item.remote) if item.family == _AF_UNIX else None)
+            if remote is not None:
+                talks.setdefault(remote, _Contact(answers=False, at_ns=item.created_ns))
+            for place, contact in talks.items():
                 if (item.id, place) in self._of_peer:
                     continue
+                found = who.at(place, item.id, contact.at_ns)
+                if not found:
+                    continue
+                other = self.recording.sockets[found[0]]
+                own = next((one for one in contacts.get(other.id, {}) if _same_place(one, item)), None)
                 existing = self._of_peer.get((other.id, own)) if own is not None else None
                 if existing is None:
                     first, second = item.id, other.id
-                    if own is not None and peers[other.id][own] < talks[place]:
+                    if own is not None and contacts[other.id][own] < contact:
                         first, second = second, first
-                    existing = self._add(Conversation(0, "udp", first, second))
+                    basis = Basis.ADDRESSES if len(found) == 1 else Basis.INFERRED
+                    existing = self._add(Conversation(0, self._kind(item), first, second, basis))
                 self._of_peer[item.id, place] = existing
-                if own is not None:
-                    self._of_peer[other.id, own] = existing
-                else:
-                    local = end_of(item.local)
-                    if local is not None:
-                        self._of_peer[other.id, local] = existing
+                back = own if own is not None else _place_of(item.local)
+                if back is not None:
+                    self._of_peer[other.id, back] = existing
         joined: dict[int, set[int]] = defaultdict(set)
         by_number = {conversation.number: conversation for conversation in self.conversations}
         for (socket, _), conversation in self._of_peer.items():
@@ -574,7 +285,7 @@ class Timeline:
                 # Calls without an address belong to its only conversation.
                 self._of_socket[item.id] = by_number[next(iter(own_numbers))]
             else:
-                self._of_socket[item.id] = self._add(Conversation(0, "udp", item.id))
+                self._of_socket[item.id] = self._add(Conversation(0, self._kind(item), item.id))
 
     def _flow_index(self) -> dict[tuple[int, End, End], list[tuple[Conversation, int]]]:
         """(protocol, source, destination) of a segment -> conversations and the side that sends it."""
@@ -600,7 +311,7 @@ class Timeline:
                     note(TCP if self.tracks[socket].tcp else UDP, conversation, side, local, remote)
         for (socket, peer), conversation in self._of_peer.items():
             local = end_of(self.tracks[socket].socket.local)
-            if local is not None:
+            if local is not None and isinstance(peer, End):
                 note(UDP, conversation, conversation.side_of(socket), local, peer)
         return flows
 
@@ -615,7 +326,10 @@ class Timeline:
                 _, _, call, placed = heapq.heappop(pending)
                 self._exit(call, placed)
 
+        joins = self.joins
         for event in self.recording.events():
+            if not isinstance(event, Packet):
+                joins.see(event)
             if isinstance(event, Call):
                 leave(event.entry_ns)
                 self.calls += 1
@@ -629,11 +343,12 @@ class Timeline:
             elif isinstance(event, Packet) and decode is not None and (segment := decode(event)) is not None:
                 self._travel(segment)
         leave(1 << 62)
+        joins.finish()
 
     def _place(self, socket: int, call: Call) -> Conversation | None:
         """The conversation that a call on a socket belongs to."""
         if call.address is not None and self.tracks[socket].socket.type == _SOCK_DGRAM:
-            peer = end_of(call.address)
+            peer = _place_of(call.address)
             if peer is not None and (found := self._of_peer.get((socket, peer))) is not None:
                 return found
         return self._of_socket.get(socket)
@@ -689,6 +404,9 @@ class Timeline:
             self._become(made, TcpState.ESTABLISHED, at, call, placed)
         track = self.tracks.get(call.socket) if call.socket is not None else None
         if track is None:
+            failed = call.errno is not None and call.errno not in (_EAGAIN, _EINTR)
+            if failed and call.made is None and len(self.failed_alone) < _MAX_ALONE:
+                self.failed_alone.append(call)
             return
         track.calls += 1
         track.last_ns = max(track.last_ns, at)
@@ -726,7 +444,7 @@ class Timeline:
                     self._finish(track, at, call, placed)
             case Role.END:
                 ended = track.socket.ended_ns
-                if ended is not None and at >= ended - _SLACK_NS:
+                if ended is not None and at >= ended - SLACK_NS:
                     track.closed = True
                     if track.unread:
                         self._become(track, TcpState.CLOSE, at, call, placed)
@@ -749,6 +467,8 @@ class Timeline:
             return
         if what is not Role.SET_UP or self.name(call) in ("bind", "listen"):
             track.failed = call
+        elif track.refused is None:
+            track.refused = call
         if error == _ECONNRESET:
             track.reset_received = True
         if error in (_ECONNRESET, _ETIMEDOUT, _ECONNREFUSED) and track.path:
@@ -805,6 +525,7 @@ class Timeline:
 
     def _travel(self, segment: Segment) -> None:
         ends = (segment.source, segment.destination)
+        carried = self.joins.travelled(segment)
         if segment.protocol == ICMP:
             found = self._flow(UDP, *ends) or self._flow(TCP, *ends)
         else:
@@ -820,7 +541,8 @@ class Timeline:
         row = self._row(segment.at_ns, side)
         row.segment = segment
         if segment.protocol == TCP:
-            self._position(conversation, side, segment, row)
+            if carried is not None:
+                row.begin, row.end, row.again = carried.begin, carried.end, carried.again
             self._drive(conversation, side, segment, row)
             bare = not segment.size and not segment.flags & RST
             if bare and segment.window and not row.transitions and not self._everything:
@@ -844,26 +566,6 @@ class Timeline:
         end = max(item.ended_ns if item.ended_ns is not None else 1 << 62 for item in lives)
         outside = begin - at_ns if at_ns < begin else max(0, at_ns - end)
         return outside, -begin
-
-    def _position(self, conversation: Conversation, side: int, segment: Segment, row: Row) -> None:
-        """Sequence number -> stream offset, which is what the calls count."""
-        if segment.flags & SYN:
-            conversation.bases[side] = (segment.sequence + 1) & _SEQUENCE_MASK
-            return
-        if not segment.length:
-            return
-        base = conversation.bases[side]
-        if base is None:
-            # Its beginning was not seen: the first byte seen counts as the next one that the calls moved.
-            base = conversation.bases[side] = (segment.sequence - conversation.travelled[side]) & _SEQUENCE_MASK
-        reached = conversation.travelled[side]
-        begin = reached + _signed(segment.sequence - base - reached)
-        if begin < 0:
-            # A keep-alive probe repeats one byte before the window (RFC 9293, 3.8.4).
-            return
-        row.begin, row.end = begin, begin + segment.length
-        row.again = row.end <= reached
-        conversation.travelled[side] = max(reached, row.end)
 
     def _drive(self, conversation: Conversation, side: int, segment: Segment, row: Row) -> None:
         """What a segment makes of its sender and of its receiver (RFC 9293, figure 5)."""
@@ -952,47 +654,24 @@ def _signed(difference: int) -> int:
     return ((difference + (1 << 31)) & _SEQUENCE_MASK) - (1 << 31)
 
 
-def _lives_overlap(one: Socket, other: Socket) -> bool:
-    def end(item: Socket) -> int:
-        return (item.ended_ns if item.ended_ns is not None else 1 << 62) + _SLACK_NS
-
-    return one.created_ns <= end(other) and other.created_ns <= end(one)
-
-
-def _same_place(place: End, item: Socket) -> bool:
-    local = end_of(item.local)
-    return local is not None and local.port == place.port and (local.address == place.address or local.any)
+def _is_datagram(item: Socket) -> bool:
+    """Whether a socket may have many correspondents."""
+    if item.type != _SOCK_DGRAM or item.origin == "socketpair":
+        return False
+    return item.family in (_AF_UNIX, _AF_INET, _AF_INET6)
 
 
-def _mend_order(conversation: Conversation) -> None:
-    """Put the kept rows in order: by time, but never an effect before its cause."""
-    rows = list(conversation.rows)
-    for side in (0, 1):
-        given = [row for row in rows if _is_send(row, side)]
-        travelled = [row for row in rows if row.segment is not None and row.side == side and row.end is not None]
-        taken = [row for row in rows if _is_receive(row, 1 - side)]
-        _not_before(travelled, given)
-        _not_before(taken, [row for row in travelled if not row.again] or given)
-    rows.sort(key=lambda row: row.key)
-    conversation.rows.arranged = rows
+def _place_of(sockaddr: bytes | None) -> End | bytes | None:
+    """The end of an Internet socket, the name of a Unix socket."""
+    if sockaddr is None:
+        return None
+    if int.from_bytes(sockaddr[:2], "little") == _AF_UNIX:
+        return sockaddr[2:] or None
+    return end_of(sockaddr)
 
 
-def _is_send(row: Row, side: int) -> bool:
-    return row.call is not None and row.side == side and row.end is not None and row.sends
-
-
-def _is_receive(row: Row, side: int) -> bool:
-    return row.call is not None and row.side == side and bool(row.end) and not row.sends
-
-
-def _not_before(effects: list[Row], causes: list[Row]) -> None:
-    """Move each effect behind the cause of its last byte."""
-    causes = sorted(causes, key=lambda row: row.end or 0)
-    ends = [row.end or 0 for row in causes]
-    for row in effects:
-        index = bisect_left(ends, row.end or 0)
-        if row.end == row.begin or index == len(causes):
-            continue
-        cause = causes[index]
-        if (cause.begin or 0) < (row.end or 0) and cause.key > row.key:
-            row.key = (cause.key[0], cause.key[1] + 1)
+def _same_place(place: End | bytes, item: Socket) -> bool:
+    local = _place_of(item.local)
+    if isinstance(local, End) and isinstance(place, End):
+        return local.port == place.port and (local.address == place.address or local.any)
+    return local == place

@@ -6,7 +6,8 @@ from ..kernel import names as naming
 from ..kernel.tcp_state import TcpState
 from .calls import named
 from .syscalls import Role
-from .timeline import Timeline, Track
+from .timeline import Timeline
+from .tracks import Track
 
 __all__ = ["amount", "duration", "verdict"]
 
@@ -33,13 +34,16 @@ def amount(count: int, noun: str) -> str:
 def verdict(timeline: Timeline, track: Track) -> str:
     """How the socket ended and what it moved, in one line without a full stop."""
     if track.listening:
-        return _listener(track)
-    parts = [_tcp_end(timeline, track) if track.tcp else _other_end(timeline, track)]
-    if track.sent or track.received:
+        parts = [_listener(track)]
+    else:
+        parts = [_tcp_end(timeline, track) if track.tcp else _other_end(timeline, track)]
+    if track.refused is not None and track.refused.errno is not None:
+        parts.append(f"{timeline.name(track.refused)} failed with {naming.error(track.refused.errno)}")
+    if not track.listening and (track.sent or track.received):
         parts.append(f"{_sent(track)}, {_received(track)}")
     if track.drops:
         parts.append(f"{track.drops} dropped by the kernel")
-    if track.socket.origin == "attached":
+    if track.socket.origin == "attached" and not track.listening:
         parts.append("it was open before the trace")
     return "; ".join(part for part in parts if part)
 

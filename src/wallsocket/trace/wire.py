@@ -66,7 +66,7 @@ def segment(packet: Packet) -> Segment | None:
         acknowledgement=found.acknowledgement,
         window=found.window,
         label=found.label,
-        network=getattr(packet, "network", None),
+        network=packet.network,
     )
 
 

@@ -1,0 +1,168 @@
+"""Rows of what two sockets did and what travelled between them, in an order in which causality beats clocks.
+
+Time orders the rows; where causality knows better it wins: bytes are sent before they travel, and travel before they
+are received.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from ..events import Call, State
+from .joins import Basis
+from .syscalls import Role
+from .tracks import Transition
+from .wire import FIN, ICMP, RST, SYN, Segment
+
+__all__ = ["Conversation", "Kind", "Row", "Rows", "mend_order"]
+
+Kind = Literal["tcp", "udp", "unix", "listener", "socket"]
+_EAGAIN: Final = 11
+_EINTR: Final = 4
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of a ladder, before it is text."""
+
+    key: tuple[int, int]  #: order: time in ns where causality has no say, then number
+    side: int  #: 0 left, 1 right: who did it, or sent it
+    call: Call | None = None
+    segment: Segment | None = None
+    begin: int | None = None  #: stream offset of the first byte moved
+    end: int | None = None  #: stream offset after the last byte moved
+    before: State | None = None
+    after: State | None = None
+    role: Role | None = None  #: of the call
+    again: bool = False  #: a segment whose bytes had travelled before
+    transitions: list[tuple[int, Transition]] = field(default_factory=list)  #: (side, what its socket became)
+    skipped_calls: int = 0
+    skipped_segments: int = 0
+
+    @property
+    def at_ns(self) -> int:
+        """When it happened."""
+        return self.key[0]
+
+    @property
+    def sends(self) -> bool:
+        """Whether it is a call that gives bytes away."""
+        return self.role is Role.SEND
+
+    @property
+    def notable(self) -> bool:
+        """Whether it is kept when a long conversation is shortened."""
+        if self.segment is not None:
+            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.segment.protocol == ICMP
+        if self.call is not None:
+            failed = self.call.errno is not None and self.call.errno not in (_EAGAIN, _EINTR)
+            return failed or self.call.took_ns is None or bool(self.transitions)
+        return True
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What is drawn together: two sockets that talk, one whose peer was not traced, or a listener."""
+
+    number: int
+    kind: Kind
+    left: int  #: socket.id
+    right: int | None = None  #: socket.id of the traced peer
+    basis: Basis | None = None  #: how the two are known to talk
+    started_ns: int = 0
+    rows: Rows = field(default_factory=lambda: Rows(None))
+    segments: int = 0
+
+    @property
+    def lines(self) -> list[Row]:
+        """The rows that were kept, in order; a row without event stands for those skipped."""
+        return self.rows.arranged
+
+    def side_of(self, socket: int) -> int:
+        """0 for the left socket, 1 for the right one."""
+        return 1 if socket == self.right and socket != self.left else 0
+
+    def socket_of(self, side: int) -> int | None:
+        """The traced socket on a side."""
+        return self.right if side else self.left
+
+
+class Rows:
+    """The rows of a conversation: all of them, or the first, the last and the notable ones."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.first: list[Row] = []
+        self.last: deque[Row] = deque()
+        self.middle: list[Row] = []
+        self.arranged: list[Row] = []
+        self.total = 0
+        self._limit = limit
+        self._notable = 0
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+        self.total += 1
+        if self._limit is None or len(self.first) < self._limit:
+            self.first.append(row)
+            return
+        self.last.append(row)
+        if len(self.last) > self._limit:
+            self._retire(self.last.popleft())
+
+    def _retire(self, row: Row) -> None:
+        assert self._limit is not None
+        if row.notable and self._notable < self._limit:
+            self._notable += 1
+            self.middle.append(row)
+            return
+        gap = self.middle[-1] if self.middle else None
+        if gap is None or not (gap.skipped_calls or gap.skipped_segments):
+            gap = Row(row.key, row.side)
+            self.middle.append(gap)
+        if row.segment is not None:
+            gap.skipped_segments += 1
+        else:
+            gap.skipped_calls += 1
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from self.first
+        yield from self.middle
+        yield from self.last
+
+
+def mend_order(conversation: Conversation) -> None:
+    """Put the kept rows in order: by time, but never an effect before its cause."""
+    rows = list(conversation.rows)
+    for side in (0, 1):
+        given = [row for row in rows if _is_send(row, side)]
+        travelled = [row for row in rows if row.segment is not None and row.side == side and row.end is not None]
+        taken = [row for row in rows if _is_receive(row, 1 - side)]
+        _not_before(travelled, given)
+        _not_before(taken, [row for row in travelled if not row.again] or given)
+    rows.sort(key=lambda row: row.key)
+    conversation.rows.arranged = rows
+
+
+def _is_send(row: Row, side: int) -> bool:
+    return row.call is not None and row.side == side and row.end is not None and row.sends
+
+
+def _is_receive(row: Row, side: int) -> bool:
+    return row.call is not None and row.side == side and bool(row.end) and not row.sends
+
+
+def _not_before(effects: list[Row], causes: list[Row]) -> None:
+    """Move each effect behind the cause of its last byte."""
+    causes = sorted(causes, key=lambda row: row.end or 0)
+    ends = [row.end or 0 for row in causes]
+    for row in effects:
+        index = bisect_left(ends, row.end or 0)
+        if row.end == row.begin or index == len(causes):
+            continue
+        cause = causes[index]
+        if (cause.begin or 0) < (row.end or 0) and cause.key > row.key:
+            row.key = (cause.key[0], cause.key[1] + 1)
