@@ -22,6 +22,9 @@ _COULD_NOT_LOOK: Final = 2
 #: Lines of each kind that are printed; --json has all of them.
 _MAX_LINES: Final = 24
 
+#: Clients of an accept queue that are named; --json has more.
+_MAX_CLIENTS: Final = 4
+
 #: What people call the calls that the C library makes of recv() and send().
 _COMMON: Final = {"recvfrom": "recv", "sendto": "send", "accept4": "accept", "epoll_pwait": "epoll_wait"}
 #: Calls whose time limit is a socket option that nobody outside can read.
@@ -35,6 +38,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
 @click.option(
     "--watch", "watch_s", type=options.DURATION, metavar="TIME", help="Keep looking for this time, such as 5s."
 )
+@click.option("--stack", "stacks", is_flag=True, help="Print the whole Python stack of each thread.")
 @click.option("--children", is_flag=True, help="Look at the processes that it started as well.")
 @click.option(
     "--fail-on",
@@ -49,6 +53,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
 def command(
     target: str,
     watch_s: float | None,
+    stacks: bool,
     children: bool,
     fail_on: str,
     user_code: tuple[Path, ...],
@@ -72,11 +77,19 @@ def command(
     def report(left_s: float) -> None:
         click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
 
+    def show(seen: Inspection) -> None:
+        for line in _lines(seen, diagnose(seen.recording), terminal.width(), stacks=stacks):
+            click.echo(line)
+        click.echo()
+        sys.stdout.flush()
+
     progress = watch_s is not None and sys.stderr.isatty() and not quiet
     inspection = inspect(
         target,
         watch_s=watch_s,
         on_picture=report if progress else None,
+        on_first=None if as_json or quiet else show,
+        stacks=stacks,
         children=children,
         user_code=user_code,
         library=library,
@@ -87,10 +100,15 @@ def command(
     if as_json:
         _print_json(inspection, diagnosis)
     elif not quiet or diagnosis.findings:
-        for line in _lines(inspection, diagnosis, terminal.width()):
+        if watch_s is not None:
+            click.echo(f"After {inspection.took_s:.1f} s:")
+        for line in _lines(inspection, diagnosis, terminal.width(), stacks=stacks):
             click.echo(line)
     for note in inspection.notes if as_json or quiet else ():
         click.echo(f"wallsocket inspect: {_safe(note)}", err=True)
+    if inspection.interrupted:
+        click.echo(f"wallsocket inspect: ended by Ctrl-C after {inspection.took_s:.1f} s", err=True)
+        raise KeyboardInterrupt
     if diagnosis.reaches(fail_on):
         return _FINDINGS
     return _COULD_NOT_LOOK if inspection.blind else _CLEAN
@@ -119,7 +137,7 @@ def _print_json(inspection: Inspection, diagnosis: Diagnosis) -> None:
     stream.flush()
 
 
-def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int) -> list[str]:
+def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int, *, stacks: bool = False) -> list[str]:
     from ..diagnose.text import report
     from ..trace.text import Style, paint, wrap
 
@@ -129,6 +147,9 @@ def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int) -> list[str
     concerned = {one.id for one in inspection.sockets if pids & {*one.pids, *one.peer_pids}}
     shown = [thread for thread in inspection.threads if not thread.peer or _on(thread) & concerned]
     lines = _limited([_thread_columns(thread, by_id) for thread in shown])
+    for thread in shown if stacks else ():
+        lines.append(f"stack of thread {thread.tid}" + ("" if thread.stack else ": unknown"))
+        lines += [f"    {_safe(frame)}" for frame in thread.stack]
     tasks = [task for task in inspection.tasks if not task.peer or task.socket in concerned]
     lines += _limited([_task_columns(task, by_id) for task in tasks])
     lines += _limited(_socket_columns(inspection, by_id))
@@ -196,7 +217,13 @@ def _seconds(value: float) -> str:
 
 def _thread_columns(thread: Thread, by_id: dict[int, Socket]) -> list[str]:
     who = f"{_safe(thread.command)} pid {thread.pid}"
-    return [who, f"thread {thread.tid}", _doing(thread, by_id), _place(thread)]
+    named = thread.name is not None and thread.tid != thread.pid and thread.name not in (thread.command, "python3")
+    return [
+        who,
+        f"thread {thread.tid}" + (f" {_safe(thread.name or '')}" if named else ""),
+        _doing(thread, by_id),
+        _place(thread),
+    ]
 
 
 def _doing(thread: Thread, by_id: dict[int, Socket]) -> str:
@@ -272,7 +299,17 @@ def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
         queues = f"accept queue {socket.accept_queue} of {limit}"
     else:
         queues = f"receive {_count(socket.receive_queue)}, send {_count(socket.send_queue)}"
+    if socket.drops:
+        queues += f", {socket.drops} dropped"
     rest = []
+    if socket.waiting:
+        clients = [
+            (", ".join(_safe(commands.get(pid, "process")) + f" pid {pid}" for pid in one.peer_pids[:2]) + " ").lstrip()
+            + _safe(one.peer or "unknown")
+            for one in socket.waiting[:_MAX_CLIENTS]
+        ]
+        more = (socket.accept_queue or 0) - len(clients)
+        rest.append(f"waiting: {', '.join(clients)}" + (f" and {more} more" if more > 0 else ""))
     if socket.silent_s is not None:
         rest.append(f"last data {_seconds(socket.silent_s)} ago")
     rest += [
@@ -285,6 +322,8 @@ def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
         rest.append(f"peer {', '.join(names)}")
     elif not socket.peer_accepted:
         rest.append("peer: not accepted yet")
+    elif socket.peer_closed is not None:
+        rest.append(f"peer closed: {socket.peer_closed}, no process")
     if socket.namespace is not None:
         rest.append("other network namespace")
     return [f"{socket.protocol} {_ends(socket)}", socket.state, queues, ", ".join(rest)]

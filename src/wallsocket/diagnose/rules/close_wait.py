@@ -84,7 +84,7 @@ class CloseWait(Rule):
             self,
             oldest.at_ns,
             f"{number} been in CLOSE_WAIT for up to {age_s:.1f} s: the peers closed, "
-            f"{facts.command(first.process) or 'the program'} {'' if late else 'read the end and '}did not close"
+            f"{facts.command(first.process) or 'the program'} {self._read(facts, group, late=late)}did not close"
             f"{f' (socket {first.id} was made by call {made})' if made else ''}.",
             rows,
             call=last.call if last is not None else None,
@@ -111,6 +111,21 @@ class CloseWait(Rule):
             return socket.last is not None and socket.last.state == CLOSE_WAIT
         end = reads.zero_last
         return end is not None and (wrote.last is None or wrote.last.end_ns <= end.end_ns or reads.zero_run > 1)
+
+    @staticmethod
+    def _read(facts: Facts, group: list[SocketFacts], *, late: bool) -> str:
+        """What the program did with what came, as far as that is known."""
+        if not facts.pictures:
+            return "" if late else "read the end and "
+        # The peer's FIN has a sequence number of its own: the queue counts it as a byte until it is read (tcp_recvmsg).
+        queues = [(one.last.receive_queue or 0) if one.last is not None else 0 for one in group]
+        if not any(queues):
+            return "read the end and "
+        unread = sum(max(queue - 1, 0) for queue in queues)
+        if not unread:
+            return "read all data but not the end and "
+        of = f" of {sum(1 for queue in queues if queue > 1)} of them" if len(group) > 1 else ""
+        return f"left {unread} bytes{of} unread and "
 
     @staticmethod
     def _age_ns(facts: Facts, socket: SocketFacts) -> int:

@@ -8,10 +8,11 @@ from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.counters import Counters
-from ..trackers.drops import Drops
+from ..trackers.drops import DropFacts, Drops
 from ..trackers.options import Options
 from ..trackers.reads import Reads
 from ..trackers.set_up import SetUp
+from ..trackers.waits import Waits
 from ..vocabulary import SO_ATTACH_FILTER, SOL_SOCKET
 
 __all__ = ["ReceiveBufferOverflow"]
@@ -33,16 +34,20 @@ class ReceiveBufferOverflow(Rule):
     symptoms = ("UDP packet loss on localhost", "missing datagrams", "RcvbufErrors", "packet receive errors")
     proof = (
         "The kernel's own count of drops of this socket rose, and the namespace's RcvbufErrors rose or a sample shows "
-        "the buffer full."
+        "the buffer full. In pictures: the count is above zero; a warning when it did not rise while they were taken."
     )
     fix = "Read faster (a thread that only receives, recvmmsg), or ask for a larger SO_RCVBUF before the burst."
     disproof = "The drops came from a filter on the socket or from wrong checksums (InCsumErrors)."
-    needs = (Counters, Drops, Options, Reads, SetUp)
+    pictures = "also"
+    needs = (Counters, Drops, Options, Reads, SetUp, Waits)
     given = Drops
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         drops = facts[Drops].of(subject)
         last, dropped = drops.last, drops.count
+        if facts.pictures:
+            yield from self._seen(facts, subject, drops)
+            return
         if not subject.udp or last is None or dropped <= 0:
             return
         if facts[Options].call(subject, SOL_SOCKET, SO_ATTACH_FILTER) is not None:
@@ -70,4 +75,29 @@ class ReceiveBufferOverflow(Rule):
             socket=subject.id,
             process=subject.process,
             certainty="certain" if (facts.private and risen) or 2 * used > size > 0 else "strong",
+        )
+
+    def _seen(self, facts: Facts, subject: SocketFacts, drops: DropFacts) -> Iterator[Judgement]:
+        """What pictures show: the count since the socket was made, and whether it rises."""
+        last, now = drops.last, subject.last
+        if not subject.udp or last is None or not last.drops or now is None:
+            return
+        size = now.memory.receive_buffer or 0 if now.memory is not None else 0
+        used = now.memory.receive_allocated or 0 if now.memory is not None else 0
+        rise = drops.count
+        when = f"{rise} of them while it was looked at" if rise else "none of them while it was looked at"
+        full = f", which is {min(used / size, 1):.0%} full" if size and used else ""
+        doing = facts[Waits].of_process(subject.process)
+        yield Evidence(
+            self,
+            last.at_ns,
+            f"The kernel has dropped {last.drops} datagrams for {subject.name()} since it was made, {when}; "
+            f"{now.receive_queue or 0} bytes wait in its receive buffer{full}.",
+            [last.proof(f"{last.drops} datagrams dropped by socket {subject.id}")],
+            call=doing.call if doing is not None else None,
+            socket=subject.id,
+            process=subject.process,
+            # Another reason (a filter on the socket, wrong checksums) cannot be seen from outside, a full buffer can.
+            certainty="certain" if rise and 2 * used > size > 0 else "strong",
+            severity="error" if rise else "warning",
         )

@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from ..._core import python
-from ...errors import NotAvailable, NotPermitted
+from ...errors import NotAvailable, NotPermitted, UsageError
 from ...kernel import here, program, refusal
 from ...kernel.sockets import command_of
 from ...kernel.tcp_state import TcpState
@@ -32,15 +32,17 @@ from . import sockets as _sockets
 from . import threads as _threads
 from .sockets import Key, Picture, Seen
 from .tables import ProcessRow, ThreadRow, fill
-from .targets import Target, resolve
+from .targets import Target, has_ended, resolve
 from .threads import SchedulerClock, Wait
 
-__all__ = ["INTERVAL_S", "Growth", "Inspection", "Socket", "Task", "Thread", "inspect"]
+__all__ = ["INTERVAL_S", "MAX_WAITING", "Growth", "Inspection", "Socket", "Task", "Thread", "Waiting", "inspect"]
 
 #: Between two pictures: a little more than the half second after which rules call a queue unchanged.
 INTERVAL_S: Final = 0.51
 #: Processes at the other ends that are looked at.
 _MAX_PEERS: Final = 32
+#: Connections of an accept queue that are named.
+MAX_WAITING: Final = 64
 #: How long the owners of the other ends are looked for.
 _OWNERS_S: Final = 0.25
 #: Calls that SO_RCVTIMEO and SO_SNDTIMEO limit (socket(7)).
@@ -67,6 +69,8 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
         place: whose code `file` is: ``user``, ``library`` or ``loop`` (an event loop: see the tasks).
         names: what `fd` is when it is no socket, such as ``pipe``.
         hidden: why the call is not known.
+        name: what the thread is called.
+        stack: its Python calls, innermost first, when asked for: ``file:line function``.
 
     """
 
@@ -88,6 +92,8 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     place: str | None = None
     names: str | None = None
     hidden: str | None = None
+    name: str | None = None
+    stack: tuple[str, ...] = ()
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +117,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     peer: bool = False
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A connection in an accept queue: its other end's address, and the processes there as far as they are of this host."""
+
+    peer: str | None
+    peer_pids: tuple[int, ...]
+
+
 class Socket(msgspec.Struct, frozen=True, kw_only=True):
     """A socket, as of the last picture.
 
@@ -122,7 +135,11 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True):
         namespace: number of its network namespace, when it is another one than ours.
         incoming: whether the connection came in through a listener.
         silent_s: for how long no data has come; ``None`` is unknown.
-        peer_accepted: false when the other end is here, finished, and nobody has accepted it.
+        peer_accepted: false when the other end is here, in an accept queue, and nobody has accepted it.
+        peer_inode: of the other end when that is here.
+        peer_closed: state of the other end when that is here and no process has it any more, such as ``FIN_WAIT2``.
+        drops: datagrams, or connections to a listener, that the kernel has dropped since it was made.
+        waiting: of a listener the connections in its accept queue, the first `MAX_WAITING` of them.
 
     """
 
@@ -144,6 +161,10 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True):
     incoming: bool = False
     silent_s: float | None = None
     peer_accepted: bool = True
+    peer_inode: int | None = None
+    peer_closed: str | None = None
+    drops: int | None = None
+    waiting: tuple[Waiting, ...] = ()
 
 
 class Growth(msgspec.Struct, frozen=True):
@@ -163,6 +184,7 @@ class Inspection(msgspec.Struct, frozen=True):
         notes: what could not be seen and why, in words.
         close_wait: processes with sockets in CLOSE_WAIT.
         recording: the same in the tables of a recording, for the rules.
+        interrupted: Ctrl-C ended it early.
         blind: no thread could be looked at.
 
     """
@@ -176,6 +198,7 @@ class Inspection(msgspec.Struct, frozen=True):
     took_s: float
     recording: Recording
     blind: bool
+    interrupted: bool = False
 
 
 def inspect(
@@ -184,6 +207,8 @@ def inspect(
     watch_s: float | None = None,
     interval_s: float = INTERVAL_S,
     on_picture: Callable[[float], None] | None = None,
+    on_first: Callable[[Inspection], None] | None = None,
+    stacks: bool = False,
     children: bool = False,
     user_code: Sequence[os.PathLike[str]] = (),
     library: Sequence[os.PathLike[str]] = (),
@@ -196,16 +221,18 @@ def inspect(
         interval_s: time between two pictures.
         user_code, library: files and directories of the user's own code and of library code; see docs/lines.md.
         on_picture: called with the seconds that are left after each picture but the last.
+        on_first: called with what the first two pictures show, when more are taken.
+        stacks: note the whole Python stack of each thread.
         children: look at the processes that these started as well.
 
     Raises:
-        UsageError: there is no such process.
+        UsageError: there is no such process, or it has ended meanwhile.
         NotPermitted: this user may not look into it.
 
     """
     chosen = list(map(os.fspath, user_code)), list(map(os.fspath, library))
-    look = _Look(target, resolve(target, children=children), chosen)
-    return look.run(watch_s or interval_s, interval_s, on_picture)
+    look = _Look(target, resolve(target, children=children), chosen, stacks=stacks)
+    return look.run(watch_s or interval_s, interval_s, on_picture, on_first)
 
 
 class _Process:
@@ -219,6 +246,7 @@ class _Process:
         own = _sockets.namespace("self") or 0
         self.namespace = _sockets.namespace(pid) or own
         self.names: dict[int, str] = {}
+        self.keys: dict[int, Key] = {}  #: descriptor -> socket
         self.hidden_descriptors = False
         self.hidden_calls = False
         self.waits: dict[int, tuple[int | None, Wait | None]] = {}  #: thread -> (switches, wait), in the last picture
@@ -232,15 +260,11 @@ class _Process:
             self.names = _sockets.descriptors(self.pid)
         except PermissionError:
             self.hidden_descriptors = True
-
-    @property
-    def keys(self) -> dict[int, Key]:
-        """Descriptor -> socket."""
-        found = {}
-        for number, name in self.names.items():
-            if name.startswith("socket:[") and name[8:-1].isdecimal():
-                found[number] = (self.namespace, int(name[8:-1]))
-        return found
+        self.keys = {
+            number: (self.namespace, int(name[8:-1]))
+            for number, name in self.names.items()
+            if name.startswith("socket:[") and name[8:-1].isdecimal()
+        }
 
     def look(self, at_ns: int, machine: str) -> None:
         """The threads' calls; a thread that did not run since the last look has been waiting since then."""
@@ -270,6 +294,9 @@ class _Process:
             self.interpreter = python.describe(self.pid, *chosen)
         except (NotAvailable, NotPermitted, OSError) as error:
             self.python_unknown = str(error)
+        executable = os.path.basename(self.executable or "")
+        if self.interpreter is None and self.python_unknown is None and executable.startswith(("python", "pypy")):
+            self.python_unknown = f"no interpreter is recognised in {executable} (CPython 3.11 to 3.14 are read)"
 
     def row(self) -> ProcessRow:
         version = self.interpreter.version.rpartition(".")[0] if self.interpreter is not None else None
@@ -296,8 +323,9 @@ def _command_line(pid: int) -> tuple[list[str], str | None]:
 class _Look:
     """One inspection."""
 
-    def __init__(self, text: str, target: Target, chosen: tuple[list[str], list[str]]) -> None:
+    def __init__(self, text: str, target: Target, chosen: tuple[list[str], list[str]], *, stacks: bool) -> None:
         self.text = text
+        self.stacks = stacks
         self.chosen = chosen  #: the user's own code and library code
         self.target = target
         self.machine = platform.machine()
@@ -307,7 +335,13 @@ class _Look:
         self.concerned: dict[Key, int] = {}
         self.pictures: list[Picture] = []
 
-    def run(self, duration_s: float, interval_s: float, on_picture: Callable[[float], None] | None) -> Inspection:
+    def run(
+        self,
+        duration_s: float,
+        interval_s: float,
+        on_picture: Callable[[float], None] | None,
+        on_first: Callable[[Inspection], None] | None,
+    ) -> Inspection:
         started_ns = time.monotonic_ns()
         for process in self.processes.values():
             process.learn_descriptors()
@@ -318,18 +352,25 @@ class _Look:
         self._look()
         for process in self.processes.values():
             process.find_python(self.chosen)
-        while True:
-            left_s = (until_ns - time.monotonic_ns()) / 1e9
-            wait_s = max(self.pictures[-1].at_ns / 1e9 + interval_s - time.monotonic(), 0)
-            if on_picture is not None and left_s > interval_s:
-                on_picture(left_s)
-            time.sleep(wait_s)
-            for process in self.processes.values():
-                process.learn_descriptors()
-            self._picture()
-            self._look()
-            if time.monotonic_ns() + int(interval_s * 0.5e9) >= until_ns:
-                return self._conclude(started_ns)
+        try:
+            while True:
+                left_s = (until_ns - time.monotonic_ns()) / 1e9
+                wait_s = max(self.pictures[-1].at_ns / 1e9 + interval_s - time.monotonic(), 0)
+                if on_picture is not None and left_s > interval_s:
+                    on_picture(left_s)
+                time.sleep(wait_s)
+                for process in self.processes.values():
+                    process.learn_descriptors()
+                self._picture()
+                self._look()
+                if time.monotonic_ns() + int(interval_s * 0.5e9) >= until_ns:
+                    break
+                if on_first is not None:
+                    on_first(self._conclude(started_ns))
+                    on_first = None
+        except KeyboardInterrupt:
+            return msgspec.structs.replace(self._conclude(started_ns), interrupted=True)
+        return self._conclude(started_ns)
 
     # -- looking
 
@@ -354,9 +395,12 @@ class _Look:
                 mine = mine and seen.local is not None and seen.local.port == self.target.port
             if mine and seen.key[1]:
                 self.concerned.setdefault(seen.key, len(self.concerned) + 1)
-                other = picture.peer(seen)
-                if other is not None and other.key[1]:
-                    self.concerned.setdefault(other.key, len(self.concerned) + 1)
+                others = [picture.peer(seen)]
+                if seen.listens:
+                    others += [client for _, client in picture.clients(seen, MAX_WAITING)]
+                for other in others:
+                    if other is not None and other.key[1]:
+                        self.concerned.setdefault(other.key, len(self.concerned) + 1)
 
     def _find_peers(self) -> None:
         """The processes at the other ends of the connections."""
@@ -366,6 +410,9 @@ class _Look:
             other = picture.peer(picture.by_key[key])
             if other is not None and other.key[1]:
                 ends[other.key[1]] = other.key
+            if picture.by_key[key].listens:
+                clients = [client for _, client in picture.clients(picture.by_key[key], MAX_WAITING)]
+                ends |= {client.key[1]: client.key for client in clients if client is not None and client.key[1]}
         owners = here.owners(list(ends), timeout_s=_OWNERS_S)
         for inode, held in owners.by_inode.items():
             self.owners[ends[inode]] = tuple(owner.pid for owner in held)
@@ -378,6 +425,10 @@ class _Look:
             process.learn_descriptors()
 
     def _look(self) -> None:
+        asked = [process for process in self.processes.values() if not process.peer]
+        if asked and all(has_ended(process.pid) for process in asked):
+            names = ", ".join(f"{process.command} pid {process.pid}" for process in asked[:5])
+            raise UsageError(f"{names}: ended while it was looked at")
         at_ns = time.monotonic_ns()
         for process in self.processes.values():
             process.look(at_ns, self.machine)
@@ -445,6 +496,7 @@ class _Look:
                 function=None,
                 peer=process.peer,
                 hidden=hidden,
+                name=_threads.name_of(process.pid, tid),
             )
             return thread, None
         # All times are as of the last picture, so that they can be compared with what the sockets say.
@@ -463,7 +515,7 @@ class _Look:
         if key is None and wait.call in POLLS and len(watched) == 1 and len(wait.watched) == 1:
             key = watched[0]
         row = ThreadRow(process.pid, wait, now_ns - since_ns, key if key in self.concerned else None)
-        self._find_line(process, tid, row)
+        stack = self._find_line(process, tid, row)
         timeout_s, timeout_known = self._limit(process, row)
         only = watched[0] if key is None and len(watched) == 1 else key
         name = process.names.get(wait.fd) if wait.fd is not None else None
@@ -485,6 +537,8 @@ class _Look:
             timeout_known=timeout_known,
             place=row.place,
             names=None if key is not None or name is None else _kind(name),
+            name=_threads.name_of(process.pid, tid),
+            stack=stack if self.stacks else (),
         )
         return thread, row if wait.number >= 0 else None
 
@@ -506,18 +560,20 @@ class _Look:
             entries = _threads.watched(process.pid, wait.fd) or []
         return [keys[descriptor] for descriptor, events in entries if descriptor in keys and events & _EVENTS]
 
-    def _find_line(self, process: _Process, tid: int, row: ThreadRow) -> None:
+    def _find_line(self, process: _Process, tid: int, row: ThreadRow) -> tuple[str, ...]:
+        """Learn the line of a wait; return the whole stack."""
         if process.interpreter is None:
-            return
+            return ()
         try:
             stack = process.interpreter.frames(tid)
         except (NotAvailable, NotPermitted, OSError):
-            return  # a thread that runs no Python code, or that ended
+            return ()  # a thread that runs no Python code, or that ended
         known = process.waits[tid][0]
         top = stack.top
         if not stack.waiting or top is None or known != _threads.switches(process.pid, tid):
-            return
+            return ()
         row.source_file, row.line, row.function, row.place = top.file, top.line, top.function, stack.place
+        return tuple(f"{frame.file}:{frame.line or '?'} {frame.function}" for frame in stack.frames)
 
     def _tasks(self, process: _Process) -> list[Task]:
         if process.interpreter is None:
@@ -579,6 +635,8 @@ class _Look:
         timers: tuple[dict[str, Any], ...] = ()
         if seen.timer != "none":
             timers = ({"kind": seen.timer, "expires_ms": seen.timer_expires_ms, "retransmits": seen.retransmits},)
+        tcp = seen.protocol == "tcp"
+        accepted = other is None or other.key[1] != 0 or not picture.waits_for_accept(other)
         silent_ms = seen.info.last_data_received_ms if seen.info is not None and not seen.listens else None
         return Socket(
             id=number,
@@ -598,7 +656,18 @@ class _Look:
             namespace=seen.key[0] if seen.key[0] != own else None,
             incoming=picture.incoming(seen),
             silent_s=silent_ms / 1000 if silent_ms is not None else None,
-            peer_accepted=other is None or other.key[1] != 0,
+            peer_accepted=accepted,
+            peer_inode=(other.key[1] or None) if other is not None else None,
+            peer_closed=other.state_name if other is not None and not other.key[1] and accepted else None,
+            # Of a TCP connection the count is of segments, such as repeated ones, which costs it nothing.
+            drops=seen.memory.get("drops") if seen.memory is not None and (not tcp or seen.listens) else None,
+            waiting=tuple(
+                Waiting(
+                    _text(address),
+                    tuple(holders.get(client.key, ()) or self.owners.get(client.key, ())) if client is not None else (),
+                )
+                for address, client in (picture.clients(seen, MAX_WAITING) if seen.listens else ())
+            ),
         )
 
     def _growth(self) -> list[Growth]:

@@ -21,6 +21,8 @@ __all__ = ["Key", "Picture", "Seen", "descriptors", "namespace", "take"]
 #: (network namespace, inode).
 Key = tuple[int, int]
 
+#: States of a TCP socket that waits in an accept queue: SYN_RECV ones have not finished the handshake.
+_WAITING: Final = frozenset({TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.SYN_RECV, TcpState.NEW_SYN_RECV})
 _STATES: Final = {state.name: state.value for state in TcpState}
 _TYPES: Final = {"stream": 1, "dgram": 2, "seqpacket": 5}
 _PROTOCOLS: Final = {"tcp": (1, 6), "udp": (2, 17), "raw": (3, 255)}
@@ -33,7 +35,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A socket at one moment, whatever its family; ``None`` is unknown.
 
     Attributes:
-        key: its network namespace and inode; the inode is 0 when nobody has accepted it yet.
+        key: its network namespace and inode; the inode is 0 when no process has it: nobody has accepted it yet, or it
+            was closed and the kernel ends the connection.
         waiting: of a Unix listener the inodes that wait for ``accept()``.
 
     """
@@ -57,6 +60,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     memory: Mapping[str, int | None] | None = None
     options: Mapping[str, object] = {}
     peer_inode: int | None = None
+    waiting: tuple[int, ...] = ()
 
     @property
     def state_name(self) -> str:
@@ -98,8 +102,36 @@ class Picture:
             if seen.listens and seen.local is not None
         }
 
+        self._bound: dict[tuple[int, str, int], list[Seen]] = {}
+        self._queues: dict[tuple[int, str, int], list[Seen]] = {}
+        for seen in self.all:
+            if seen.local is None or seen.local.port is None:
+                continue
+            if seen.protocol == "udp" and seen.peer is None:
+                self._bound.setdefault((seen.key[0], "udp", seen.local.port), []).append(seen)
+            elif self.waits_for_accept(seen):
+                self._queues.setdefault((seen.key[0], seen.protocol, seen.local.port), []).append(seen)
+
+    def waits_for_accept(self, seen: Seen) -> bool:
+        """Whether it is a connection in an accept queue."""
+        return seen.protocol == "tcp" and not seen.key[1] and seen.state in _WAITING and self.incoming(seen)
+
+    def clients(self, listener: Seen, most: int) -> list[tuple[Address | None, Seen | None]]:
+        """The first of those that wait in the accept queue of a listener: their addresses, and their sockets if here.
+
+        Of TCP, connections are told by their port: two listeners that share it share what is said.
+        """
+        if listener.protocol == "unix":
+            # The kernel lists the clients' inodes (sk_diag_dump_icons in net/unix/diag.c).
+            found = [self.by_key.get((listener.key[0], inode)) for inode in listener.waiting[:most]]
+            return [(one.local if one is not None else None, one) for one in found]
+        if listener.local is None or not listener.receive_queue:
+            return []
+        queue = self._queues.get((listener.key[0], listener.protocol, listener.local.port or 0), [])
+        return [(one.peer, self.peer(one)) for one in queue[:most]]
+
     def peer(self, seen: Seen) -> Seen | None:
-        """The other end, when it is a socket of the same namespace."""
+        """The other end, when it is a socket of the same namespace; of UDP also one that is not connected."""
         if seen.peer_inode is not None:
             return self.by_key.get((seen.key[0], seen.peer_inode))
         ends = seen.ends
@@ -107,6 +139,11 @@ class Picture:
             return None
         namespace_, protocol, local, local_port, peer, peer_port = ends
         found = self.by_ends.get((namespace_, protocol, peer, peer_port, local, local_port))
+        if found is None and protocol == "udp":
+            bound = self._bound.get((namespace_, "udp", peer_port), ())
+            takes = [one for one in bound if one.local is not None and _takes(one.local.host, peer)]
+            # Of several that share the port the kernel chooses one: which is not known.
+            found = takes[0] if len(takes) == 1 else None
         # A socket that is connected to itself (TCP's simultaneous open on one host) is no other end.
         return None if found is None or found.key == seen.key else found
 
@@ -231,6 +268,7 @@ def _unix(number: int, row: UnixSocket, names: Mapping[int, Address]) -> Seen:
         memory=msgspec.structs.asdict(memory) if memory is not None else None,
         options={"SO_RCVBUF": memory.receive_buffer, "SO_SNDBUF": memory.send_buffer} if memory is not None else {},
         peer_inode=row.peer_inode or None,
+        waiting=row.waiting,
     )
 
 
@@ -287,6 +325,14 @@ def _end(text: str) -> Address:
     if len(raw) == 4:
         return Address.parse(f"{ipaddress.IPv4Address(raw)}:{int(port, 16)}")
     return Address.parse(f"[{ipaddress.IPv6Address(raw)}]:{int(port, 16)}")
+
+
+def _takes(local: str | None, host: str) -> bool:
+    """Whether a socket bound to ``local`` gets what is sent to ``host``."""
+    if local is None:
+        return False
+    plain = _plain(local)
+    return plain in (host, "::") or (plain == "0.0.0.0" and ":" not in host)  # noqa: S104
 
 
 @cache

@@ -15,7 +15,7 @@ from ...kernel.refusal import as_root
 from ...kernel.sockets import command_of
 from . import sockets
 
-__all__ = ["Target", "resolve"]
+__all__ = ["Target", "has_ended", "resolve"]
 
 #: More processes of one name than this are more than anybody can read.
 _MAX_PROCESSES: Final = 32
@@ -77,6 +77,12 @@ def _by_number(pid: int) -> Target:
     if group != pid:
         return Target((group,), notes=(f"{pid} is a thread of process {group}",))
     return Target((pid,))
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to take note."""
+    status = _status(pid)
+    return status is None or status.get("State", "").startswith(("Z", "X"))
 
 
 def _status(pid: int) -> dict[str, str] | None:

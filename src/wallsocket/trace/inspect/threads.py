@@ -19,7 +19,7 @@ import msgspec
 
 from ..syscalls import ACCEPTS, EPOLL_WAITS, READS, WRITES, names
 
-__all__ = ["SchedulerClock", "Wait", "limits_s", "switches", "thread_ids", "wait_of", "watched"]
+__all__ = ["SchedulerClock", "Wait", "limits_s", "name_of", "switches", "thread_ids", "wait_of", "watched"]
 
 #: Calls whose first argument is the descriptor that they wait for.
 _ON_DESCRIPTOR: Final = (READS | WRITES | ACCEPTS | {"connect", "shutdown", "close", "ioctl", "fcntl"}) - {"splice"}
@@ -74,6 +74,15 @@ def thread_ids(pid: int) -> list[int]:
         return sorted(int(name) for name in os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return []
+
+
+def name_of(pid: int, tid: int) -> str | None:
+    """What a thread is called (PR_SET_NAME(2const)); ``None`` when it is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return None
 
 
 def switches(pid: int, tid: int) -> int | None:
