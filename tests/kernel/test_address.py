@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 import uuid
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.laws.lines import is_one_line
 from wallsocket.kernel import Address, names, options
-from wallsocket.kernel.address import from_python, to_python
+from wallsocket.kernel.address import from_python, place_of, to_python
 
 inet = st.tuples(st.ip_addresses(v=4).map(str), st.integers(0, 65535))
 inet6 = st.tuples(
@@ -120,3 +121,18 @@ def test_zones_by_number() -> None:
 def test_paths_are_bytes() -> None:
     name = os.fsdecode(b"/run/\xff\n")
     assert str(from_python(socket.AF_UNIX, name)) == "unix:/run/\\xff\\x0a"
+
+
+def test_places_are_compared_whatever_stands_behind_the_name() -> None:
+    """A program gives a path with or without its zero byte, the kernel returns it with one (unix(7))."""
+    family = socket.AF_UNIX.to_bytes(2, sys.byteorder)
+    assert (
+        place_of(family + b"/run/x")
+        == place_of(family + b"/run/x\0")
+        == place_of(family + b"/run/x\0\0junk")
+        == b"/run/x"
+    )
+    assert place_of(family + b"\0name") == b"\0name"
+    assert place_of(family) is None
+    assert place_of(None) is None
+    assert place_of(b"\x02") is None

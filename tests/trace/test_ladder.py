@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.expected import expect
 from tests.support.recordings import Script, icmp_unreachable, lost_letter, tcp_frame, udp_frame
-from wallsocket.trace.ladder import Ladder, header, process_label
+from wallsocket.trace.labels import process_label
+from wallsocket.trace.ladder import Ladder, header
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.text import column_width
 from wallsocket.trace.timeline import Timeline

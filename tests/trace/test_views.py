@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.expected import expect
 from tests.support.recordings import Script, lost_letter, row, tcp_frame
 from wallsocket import events
+from wallsocket.trace.lines import Arrow, ConversationLine, Line, Lines, Part, WayLine
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.timeline import Timeline
 from wallsocket.trace.verdict import amount, duration, verdict
@@ -225,3 +228,42 @@ def test_verdict_on_datagrams(tmp_path: Path) -> None:
     script.state(1, 3, 2, None, 7, drops=4)
     script.call("close", 19, 1, fd=3, socket=1)
     assert judged(script) == "closed; sent 0 bytes, received 5 bytes in 1 message; 4 dropped by the kernel"
+
+
+def test_the_ladder_as_data_is_what_its_types_say(tmp_path: Path) -> None:
+    """Each object validates against the schema, whose every key is documented."""
+    with lost_letter(tmp_path / "a.wsrec") as recording:
+        found = [json.loads(line) for line in json_lines(recording, timeline=Timeline(recording, decode=segment))]
+    kinds = {"conversation": ConversationLine, "line": Line, "way": WayLine}
+    told = [(key, value) for entry in found for key, value in entry.items() if key in kinds]
+    assert {key for key, _ in told} == set(kinds)
+    for key, value in told:
+        if key == "line" and value["arrow"] is not None:
+            value["arrow"]["payload"] = base64.b64encode(bytes.fromhex(value["arrow"]["payload"])).decode()
+        msgspec.convert(value, kinds[key], strict=True)
+        assert value.keys() == set(kinds[key].__struct_fields__)
+    documented = (Path(__file__).parents[2] / "docs" / "show.md").read_text(encoding="utf-8")
+    for kind in (*kinds.values(), Part, Arrow):
+        for field in kind.__struct_fields__:
+            assert f"`{field}`" in documented, (kind, field)
+
+
+def test_lines_and_ways_of_the_lost_letter(tmp_path: Path) -> None:
+    """3000 bytes in one segment; 1024 of them were read, the others never."""
+    with lost_letter(tmp_path / "a.wsrec") as recording:
+        timeline = Timeline(recording, decode=segment)
+        conversation = timeline.wanted()[1]
+        lines = Lines(timeline)
+        write = next(line for line in lines.of(conversation) if 6 + 1 in line.calls)
+        ways = [way for way in lines.ways(conversation) if way.source == conversation.left]
+    assert (write.kind, write.side, write.packets, write.begin, write.end) == ("call", "left", [4], 0, 3000)
+    assert write.arrow is not None
+    assert (write.arrow.length, write.arrow.begin, write.arrow.end) == (3000, 0, 3000)
+    assert [(way.begin, way.end, way.sent, way.packets, way.received, way.doubt) for way in ways] == [
+        (0, 1024, 7, [4], 8, ""),
+        (1024, 3000, 7, [4], None, ""),
+    ]
+    assert ways[0].in_send_buffer_ns == 1000
+    assert ways[0].acknowledged_ns == 1_102_000
+    assert ways[0].in_receive_buffer_ns == 79_000
+    assert ways[0].in_program_ns == 50_000

@@ -1,6 +1,7 @@
 //! What the kernel says about the host when a call has failed: rules need it to name the cause.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_bytes::ByteBuf;
@@ -218,16 +219,32 @@ fn owners(inodes: &[u64], deadline: Instant) -> Owners {
         }
         for (_, inode) in crate::descriptors::all_of(pid) {
             if wanted.contains(&inode) {
-                let command =
-                    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                let command = program_of(pid);
                 let holders = owners.by_inode.entry(inode).or_default();
                 if !holders.iter().any(|(holder, _)| *holder == pid) {
-                    holders.push((pid, command.trim_end().to_owned()));
+                    holders.push((pid, command));
                 }
             }
         }
     }
     owners
+}
+
+/// What people call a process, never its arguments.
+fn program_of(pid: i32) -> String {
+    let mut line = Vec::new();
+    if let Ok(file) = std::fs::File::open(format!("/proc/{pid}/cmdline")) {
+        // A line may have megabytes (execve(2)); no program has so many options before its script.
+        let _ = file.take(65_536).read_to_end(&mut line);
+    }
+    let text = String::from_utf8_lossy(&line);
+    let words: Vec<&str> = text.split_terminator('\0').collect();
+    let name = wallsocket_kernel::program::program(&words).name;
+    if name.is_empty() {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        return comm.trim_end().to_owned();
+    }
+    name
 }
 
 fn addresses() -> Option<Value> {

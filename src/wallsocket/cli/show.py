@@ -13,6 +13,7 @@ from . import options, terminal
 
 if TYPE_CHECKING:
     from ..trace.recording import Recording
+    from ..trace.timeline import Timeline
 
 __all__ = ["command"]
 
@@ -58,7 +59,8 @@ def command(
         raise click.UsageError("--follow needs --json")
     with options.open_recording(recording) as opened:
         if as_json:
-            _write_json(opened, follow=follow)
+            timeline = None if follow else _timeline(opened, socket, _ns(from_s), _ns(to_s), everything=everything)
+            _write_json(opened, timeline)
         else:
             _write(_lines(opened, view, socket, _ns(from_s), _ns(to_s), everything=everything))
 
@@ -78,12 +80,10 @@ def _lines(
 ) -> Iterator[str]:
     from ..trace import views
     from ..trace.ladder import Ladder, header
-    from ..trace.timeline import Timeline
-    from ..trace.wire import segment, summary
+    from ..trace.wire import summary
 
     colour = terminal.has_colour()
-    if socket is not None and socket not in recording.sockets:
-        raise click.UsageError(f"the recording has no socket {socket}; --states lists them")
+    _check_socket(recording, socket)
     if view == "calls":
         payload_bytes = 1 << 20 if everything else 32
         yield from views.call_lines(
@@ -99,15 +99,7 @@ def _lines(
     if view == "packets":
         yield from views.packet_lines(recording, summary, since_ns=since_ns, until_ns=until_ns)
         return
-    timeline = Timeline(
-        recording,
-        decode=segment,
-        limit=None if everything else _ROWS,
-        socket=socket,
-        since_ns=since_ns,
-        until_ns=until_ns,
-        everything=everything,
-    )
+    timeline = _timeline(recording, socket, since_ns, until_ns, everything=everything)
     if view == "states":
         yield from views.state_lines(timeline, colour=colour)
         return
@@ -139,6 +131,29 @@ def _lines(
         yield "No sockets were recorded."
 
 
+def _check_socket(recording: Recording, socket: int | None) -> None:
+    if socket is not None and socket not in recording.sockets:
+        raise click.UsageError(f"the recording has no socket {socket}; --states lists them")
+
+
+def _timeline(
+    recording: Recording, socket: int | None, since_ns: int | None, until_ns: int | None, *, everything: bool
+) -> Timeline:
+    from ..trace.timeline import Timeline
+    from ..trace.wire import segment
+
+    _check_socket(recording, socket)
+    return Timeline(
+        recording,
+        decode=segment,
+        limit=None if everything else _ROWS,
+        socket=socket,
+        since_ns=since_ns,
+        until_ns=until_ns,
+        everything=everything,
+    )
+
+
 def _write(lines: Iterable[str]) -> None:
     # Names are shown also where the terminal's encoding lacks a character for them.
     if hasattr(sys.stdout, "reconfigure"):
@@ -147,13 +162,14 @@ def _write(lines: Iterable[str]) -> None:
         sys.stdout.write(line + "\n")
 
 
-def _write_json(recording: Recording, *, follow: bool) -> None:
+def _write_json(recording: Recording, timeline: Timeline | None) -> None:
+    """All of a recording; without a timeline as it grows."""
     from ..trace.views import json_lines
     from ..trace.wire import decoded
 
     out = sys.stdout.buffer
-    for line in json_lines(recording, segment=decoded, follow=follow):
+    for line in json_lines(recording, segment=decoded, follow=timeline is None, timeline=timeline):
         out.write(line + b"\n")
-        if follow:
+        if timeline is None:
             out.flush()
     out.flush()

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from .._core.kernel import Address
 
-__all__ = ["Address", "End", "end_of", "from_python", "to_python"]
+__all__ = ["Address", "End", "end_of", "from_python", "place_of", "to_python"]
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # IPv4-mapped IPv6 addresses, RFC 4291, 2.5.5.2
 _ANY: Final = frozenset((bytes(16), _MAPPED + bytes(4)))
@@ -49,6 +49,23 @@ def end_of(sockaddr: bytes | None) -> End | None:
     if address.family == socket.AF_INET:
         return End(_MAPPED + sockaddr[4:8], port)
     return End(sockaddr[8:24], port) if address.family == socket.AF_INET6 else None
+
+
+@lru_cache(maxsize=1 << 16)
+def place_of(sockaddr: bytes | None) -> End | bytes | None:
+    """Return where a ``struct sockaddr`` points to, to compare and to look up.
+
+    Returns:
+        An :class:`End`; of a Unix socket its path, or its abstract name behind a zero byte; ``None`` for a Unix socket
+        without a name, for other families and for a cut one.
+    """
+    if sockaddr is None:
+        return None
+    address = Address.decode(sockaddr)
+    if address.family == socket.AF_UNIX:
+        name = address.abstract_name
+        return b"\0" + name if name is not None else address.path or None
+    return end_of(sockaddr)
 
 
 def from_python(family: int, sockaddr: object) -> Address:

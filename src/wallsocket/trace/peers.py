@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from ..events import Socket
-from ..kernel.address import End, end_of
+from ..kernel.address import End, end_of, place_of
 
 __all__ = ["SLACK_NS", "Basis", "Peer", "Peers", "SocketTable"]
 
@@ -220,7 +220,7 @@ class Peers:
         if known.row.type == _SOCK_DGRAM:
             self.spoke(socket, address, entry_ns, sends=True)
             return
-        found = self._living(self._bound.get((_AF_UNIX, known.row.type, address[2:])), entry_ns, socket)
+        found = self._living(self._bound.get((_AF_UNIX, known.row.type, place_of(address))), entry_ns, socket)
         if found:
             self._queue(found[0]).connects.append((entry_ns, socket))
             self._meet(found[0])
@@ -236,9 +236,10 @@ class Peers:
                 kind, local, remote, scope = known.key
                 self._pair_streams(known, (kind, remote, local, scope))
             return
-        if known.peer is None and address is not None and len(address) > 2:
+        name = place_of(address)
+        if known.peer is None and name is not None:
             # The client is bound to a name of its own.
-            found = self._living(self._bound.get((_AF_UNIX, known.row.type, address[2:])), exit_ns, made)
+            found = self._living(self._bound.get((_AF_UNIX, known.row.type, name)), exit_ns, made)
             if found and (client := self._known.get(found[0])) is not None and client.peer is None:
                 self._pair(known, client, Basis.ADDRESSES, firm=True)
         self._queue(listener).accepts.append((exit_ns, made))
@@ -249,9 +250,7 @@ class Peers:
         known = self._known.get(socket)
         if known is None:
             return
-        place: End | bytes | None = end_of(address)
-        if place is None and known.row.family == _AF_UNIX and len(address) > 2:
-            place = address[2:]
+        place = place_of(address)
         if place is not None and place not in known.correspondents and len(known.correspondents) < _MAX_CORRESPONDENTS:
             known.correspondents[place] = at_ns
         if place is not None and sends:
@@ -300,9 +299,10 @@ class Peers:
 
     def _take_unix(self, known: _Known, local: bytes | None) -> None:
         # An accepted socket has the listener's name, and is not reached by it.
-        if local is None or len(local) <= 2 or known.row.origin == "accept" or known.name == local[2:]:
+        name = place_of(local)
+        if not isinstance(name, bytes) or known.row.origin == "accept" or known.name == name:
             return
-        known.name = local[2:]
+        known.name = name
         self._unindex(self._bound, known.bound, known)
         known.bound = (_AF_UNIX, known.row.type, known.name)
         self._index(self._bound, known.bound, known)

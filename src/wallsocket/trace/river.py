@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 from ..events import Call, Socket
-from ..kernel.address import End, end_of
+from ..kernel.address import End, place_of
 from .peers import SLACK_NS, Peers
 from .wire import ACK, RST, SYN, TCP, Segment
 
@@ -245,9 +245,7 @@ class River:
                 )
             self._keep(half, move)
             return
-        place: End | bytes | None = end_of(call.address) if row.family != _AF_UNIX else None
-        if row.family == _AF_UNIX and call.address is not None and len(call.address) > 2:
-            place = call.address[2:]
+        place = place_of(call.address)
         if many:
             # Of several datagrams in a call only the lengths are told apart.
             sizes = (call.value or b"")[: len(call.value or b"") // 4 * 4]

@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Final, NamedTuple, TypeAlias
 
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
-from ..kernel.address import End, end_of
+from ..kernel.address import End, end_of, place_of
 from ..kernel.tcp_state import TcpState
 from .conversations import Conversation, Kind, Row, Rows, mend_order
 from .joins import SLACK_NS, Basis, Joins
@@ -203,7 +203,7 @@ class Timeline:
                 track.backlog = call.a
             if call.address is not None and call.result is not None and call.result >= 0 and _is_datagram(track.socket):
                 who.see(call)
-                place = _place_of(call.address)
+                place = place_of(call.address)
                 if place is not None and len(contacts[track.socket.id]) < _MAX_PEERS:
                     # Who speaks first asks; who is spoken to answers.
                     contacts[track.socket.id].setdefault(place, _Contact(what is Role.RECEIVE, call.entry_ns))
@@ -253,7 +253,7 @@ class Timeline:
         datagram = [item for item in self.recording.sockets.values() if _is_datagram(item)]
         for item in datagram:
             talks = dict(contacts.get(item.id, {}))
-            remote = who.ends(item.id)[1] or (_place_of(item.remote) if item.family == _AF_UNIX else None)
+            remote = who.ends(item.id)[1] or (place_of(item.remote) if item.family == _AF_UNIX else None)
             if remote is not None:
                 talks.setdefault(remote, _Contact(answers=False, at_ns=item.created_ns))
             for place, contact in talks.items():
@@ -272,7 +272,7 @@ class Timeline:
                     basis = Basis.ADDRESSES if len(found) == 1 else Basis.INFERRED
                     existing = self._add(Conversation(0, self._kind(item), first, second, basis))
                 self._of_peer[item.id, place] = existing
-                back = own if own is not None else _place_of(item.local)
+                back = own if own is not None else place_of(item.local)
                 if back is not None:
                     self._of_peer[other.id, back] = existing
         joined: dict[int, set[int]] = defaultdict(set)
@@ -348,7 +348,7 @@ class Timeline:
     def _place(self, socket: int, call: Call) -> Conversation | None:
         """The conversation that a call on a socket belongs to."""
         if call.address is not None and self.tracks[socket].socket.type == _SOCK_DGRAM:
-            peer = _place_of(call.address)
+            peer = place_of(call.address)
             if peer is not None and (found := self._of_peer.get((socket, peer))) is not None:
                 return found
         return self._of_socket.get(socket)
@@ -661,17 +661,8 @@ def _is_datagram(item: Socket) -> bool:
     return item.family in (_AF_UNIX, _AF_INET, _AF_INET6)
 
 
-def _place_of(sockaddr: bytes | None) -> End | bytes | None:
-    """The end of an Internet socket, the name of a Unix socket."""
-    if sockaddr is None:
-        return None
-    if int.from_bytes(sockaddr[:2], "little") == _AF_UNIX:
-        return sockaddr[2:] or None
-    return end_of(sockaddr)
-
-
 def _same_place(place: End | bytes, item: Socket) -> bool:
-    local = _place_of(item.local)
+    local = place_of(item.local)
     if isinstance(local, End) and isinstance(place, End):
         return local.port == place.port and (local.address == place.address or local.any)
     return local == place

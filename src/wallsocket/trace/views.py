@@ -11,7 +11,8 @@ import msgspec
 from ..events import Call, Counter, Fact, Known, Mark, Packet, State
 from ..kernel import names as naming
 from .calls import CallText, address, named
-from .ladder import conversation_title, process_label, socket_label, source_text
+from .labels import conversation_title, process_label, socket_label, source_text
+from .lines import Lines
 from .recording import Event, Recording
 from .text import Style, escape, paint
 from .timeline import Timeline
@@ -164,9 +165,13 @@ def _how(timeline: Timeline, how: str, call_id: int | None, *, inferred: bool) -
 
 
 def json_lines(
-    recording: Recording, *, segment: Callable[[Packet], Any] | None = None, follow: bool = False
+    recording: Recording,
+    *,
+    segment: Callable[[Packet], Any] | None = None,
+    follow: bool = False,
+    timeline: Timeline | None = None,
 ) -> Iterator[bytes]:
-    """One JSON object per line, documented in ``docs/show.md``: first what there is, then what happened."""
+    """One JSON object per line, documented in ``docs/show.md``: what there is, what happened, and the ladders of a timeline."""
     encode = msgspec.json.Encoder().encode
     yield encode({"recording": {"schema": 1, **recording.meta}})
     for process in recording.processes.values():
@@ -188,6 +193,14 @@ def json_lines(
     for batch in batches:
         for event in batch:
             yield encode(_event(event, text, recording, segment))
+    if timeline is not None:
+        lines = Lines(timeline)
+        for conversation in timeline.wanted():
+            yield encode({"conversation": _plain(lines.conversation(conversation))})
+            for line in lines.of(conversation):
+                yield encode({"line": _plain(line)})
+            for way in lines.ways(conversation):
+                yield encode({"way": _plain(way)})
 
 
 def _event(
@@ -224,6 +237,15 @@ def _event(
         case Mark() | Counter():
             pass
     return {type(event).__name__.lower(): fields}
+
+
+def _plain(value: object) -> Any:
+    """A struct as objects of JSON; bytes as hexadecimal digits, as everywhere here."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:

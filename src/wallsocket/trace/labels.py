@@ -1,0 +1,82 @@
+"""What things are called: one name for a process, a socket, a conversation and a line of code, in every view."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from ..events import Call, Known, Process
+from ..kernel import names as naming
+from ..kernel import program
+from .calls import address, named
+from .conversations import Conversation
+from .text import escape
+from .timeline import Timeline
+
+__all__ = ["conversation_title", "process_label", "process_title", "socket_label", "source_text"]
+
+_AF_UNIX: Final = 1
+
+
+def process_label(process: Process | None) -> str:
+    """The name that people know a program by, safe for a terminal."""
+    found = program.name_of_command(process.command, process.executable) if process is not None else ""
+    return escape(found) or "unknown program"
+
+
+def process_title(process: Process | None) -> str:
+    """A process as every view writes it: ``server.py (pid 7)``."""
+    return program.label(process_label(process), process.pid if process is not None else None)
+
+
+def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> str:
+    """The line of code of a call and how it is known; ``here`` is the file that needs no name."""
+    source = timeline.source_of(call)
+    if source is None or source.file is None or source.line is None or call.known == Known.UNKNOWN:
+        return ""
+    name = os.path.basename(source.file)
+    place = f"line {source.line}" if name == here else f"{escape(name)}:{source.line}"
+    match call.known:
+        case Known.CREATOR:
+            return f"made at {place}"
+        case Known.AWAITING:
+            return f"awaited at {place}"
+        case Known.LIBRARY:
+            return f"in {place}"
+    return place
+
+
+def socket_label(timeline: Timeline, socket: int) -> str:
+    """``socket 3  upper.py (pid 70)``."""
+    return f"socket {socket}  {process_title(timeline.processes.get(timeline.tracks[socket].socket.process))}"
+
+
+def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
+    """``tcp 127.0.0.1:51822 → 127.0.0.1:4567``."""
+    item = timeline.tracks[conversation.left].socket
+    local = _end(conversation, item.local)
+    match conversation.kind:
+        case "listener":
+            kind = "unix" if item.family == _AF_UNIX else "tcp"
+            return f"{kind} listener {local or 'without address'}"
+        case "socket":
+            words = (named(naming.family, item.family), named(naming.socket_type, item.type))
+            return " ".join((*words, named(naming.protocol, item.family, item.protocol), local)).strip()
+    remote = _end(conversation, item.remote)
+    if not remote and conversation.right is not None:
+        remote = _end(conversation, timeline.tracks[conversation.right].socket.local)
+    if not remote and (tried := timeline.target_of(conversation.left)) is not None:
+        remote = _end(conversation, tried.address)
+    if item.origin == "socketpair":
+        return f"{conversation.kind} pair"
+    arrow = "←" if item.origin == "accept" else "→"
+    ends = [end for end in (local, remote) if end]
+    if not ends:
+        return f"{conversation.kind} without address"
+    return f"{conversation.kind} {f' {arrow} '.join(ends) if local else f'{arrow} {remote}'}"
+
+
+def _end(conversation: Conversation, sockaddr: bytes | None) -> str:
+    """One end of a conversation; its kind, which stands before, is not said again."""
+    text = address(sockaddr) if sockaddr else ""
+    return text.removeprefix("unix:") if conversation.kind in ("unix", "listener") else text
