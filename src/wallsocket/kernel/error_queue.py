@@ -7,6 +7,8 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from .._core.kernel import Address
+
 __all__ = ["QueuedError", "collect", "queued_error"]
 
 #: include/uapi/linux/in.h, in6.h; Python's socket module lacks them.
@@ -44,16 +46,5 @@ def queued_error(control: Iterable[tuple[int, int, bytes]]) -> QueuedError | Non
         if (level, kind) in _RECVERR.values() and len(value) >= _ENTRY.size:
             number, origin, icmp_type, code, info = _ENTRY.unpack_from(value)
             icmp = (icmp_type, code) if origin in _ICMP else None
-            return QueuedError(number, icmp, info, _address(value[_ENTRY.size :]))
-    return None
-
-
-def _address(sockaddr: bytes) -> str | None:
-    if len(sockaddr) < 2:
-        return None
-    (family,) = struct.unpack_from("=H", sockaddr)
-    if family == socket.AF_INET and len(sockaddr) >= 8:
-        return socket.inet_ntop(socket.AF_INET, sockaddr[4:8])
-    if family == socket.AF_INET6 and len(sockaddr) >= 24:
-        return socket.inet_ntop(socket.AF_INET6, sockaddr[8:24])
+            return QueuedError(number, icmp, info, Address.decode(value[_ENTRY.size :]).host)
     return None
