@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from bench import measure
@@ -25,11 +26,23 @@ def main() -> int:
     if unknown := set(arguments.names) - set(known):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     RESULTS.mkdir(exist_ok=True)
+    status = 0
     report = ["# Measurements", "", measure.machine(), ""]
     for name in arguments.names or known:
         started = time.monotonic()
-        with measure.Others() as others:
-            tables = importlib.import_module(f"bench.{name}").run(arguments.rounds)
+        print(f"{name}: {arguments.rounds} rounds …", file=sys.stderr, flush=True)
+        try:
+            with measure.Others() as others:
+                tables = importlib.import_module(f"bench.{name}").run(arguments.rounds)
+        except measure.Missing as error:
+            report += [f"## {name}", "", f"Not measured: {error}", ""]
+            continue
+        except Exception:
+            # One that fails must not cost the results of the others.
+            traceback.print_exc()
+            report += [f"## {name}", "", "Failed: the traceback is on standard error.", ""]
+            status = 1
+            continue
         took = time.monotonic() - started
         for table in tables:
             report += [f"## {table.title}", "", *table.markdown(), "", *table.notes, ""]
@@ -41,7 +54,7 @@ def main() -> int:
     text = "\n".join(report)
     (RESULTS / "report.md").write_text(text)
     print(text)
-    return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -81,12 +81,27 @@ def _first_line(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
 
 
-def compiled(name: str) -> Path:
-    """``peers/NAME.c``, compiled when it is newer than what was compiled before."""
+class Missing(Exception):
+    """A peer cannot be had on this machine; the text says why."""
+
+
+def compiled(name: str, *libraries: str) -> Path:
+    """``peers/NAME.c``, compiled when it is newer than what was compiled before.
+
+    Raises:
+        Missing: there is no compiler, or no header of a library.
+    """
     source, target = PEERS / f"{name}.c", BIN / name
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         BIN.mkdir(exist_ok=True)
-        subprocess.run(["gcc", "-O2", "-w", "-o", target, source], check=True)
+        command = ["gcc", "-O2", "-w", "-o", str(target), str(source), *libraries]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise Missing(f"{name}.c cannot be compiled: gcc: {error.strerror}") from error
+        if done.returncode != 0:
+            why = next((line for line in done.stderr.splitlines() if "error" in line), "gcc failed")
+            raise Missing(f"{name}.c cannot be compiled: {why.strip()}")
     return target
 
 

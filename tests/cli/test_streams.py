@@ -55,6 +55,24 @@ def test_nobody_reads_standard_output(arguments: str, folder: Path) -> None:
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
+@pytest.mark.parametrize(
+    "arguments", ["doctor", "show a.wsrec", "show a.wsrec --calls", "explain a.wsrec --fail-on never"]
+)
+def test_colours_are_the_users_choice(arguments: str, folder: Path) -> None:
+    words = [*WALLSOCKET.split(), *arguments.split()]
+    plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+
+    def coloured(**more: str) -> bool:
+        done = subprocess.run(
+            words, cwd=folder, env={**plain, **more}, capture_output=True, text=True, timeout=120, check=False
+        )
+        return "\x1b[" in done.stdout
+
+    assert not coloured()
+    assert coloured(FORCE_COLOR="1")
+    assert not coloured(FORCE_COLOR="1", NO_COLOR="1")
+
+
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
 def test_a_command_keeps_its_status_whatever_the_streams(streams: str, folder: Path) -> None:
     line = f"XDG_STATE_HOME=$PWD {WALLSOCKET} trace -- sh -c 'exit 7' {streams}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from ..errors import NotStarted, WallsocketError
-from . import streams
+from . import streams, terminal
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -182,7 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         result: Any = commands.main(
-            args=None if arguments is None else list(arguments), prog_name="wallsocket", standalone_mode=False
+            args=None if arguments is None else list(arguments),
+            prog_name="wallsocket",
+            standalone_mode=False,
+            color=terminal.wish(),
         )
     except click.Abort as abort:
         raise KeyboardInterrupt from abort  # what click makes of it

@@ -31,24 +31,24 @@ _END_LIMIT_S = 2.0
 _IMPAIRMENTS = (
     ("--loss", "5%", "Frames that are lost."),
     ("--burst", "1%,20%", "Loss in bursts: probability to begin one and to end it, at each frame."),
-    ("--lose", "3,7", "Numbers of the frames of each flow that are lost."),
-    ("--lose-every", "10", "Every how manieth frame of each flow is lost."),
+    ("--lose", "3,7", "Lose these frames of each flow, counted from 1."),
+    ("--lose-every", "10", "Lose every Nth frame of each flow."),
     ("--delay", "50ms", "Time a frame is on its way."),
-    ("--jitter", "5ms", "Most by which that time varies."),
+    ("--jitter", "5ms", "How much that time varies, at most."),
     ("--duplicate", "1%", "Frames that arrive twice."),
-    ("--reorder", "1%", "Frames that later ones overtake."),
-    ("--reorder-gap", "3", "By how many they are overtaken."),
-    ("--corrupt", "1%", "Frames of which one bit is turned over."),
-    ("--rate", "10mbit", "Bits a second."),
-    ("--queue", "100", "Frames that may wait for the rate."),
-    ("--largest", "1400", "IP packets larger than this vanish without an answer."),
+    ("--reorder", "1%", "Frames that are overtaken by later ones."),
+    ("--reorder-gap", "3", "By how many frames they are overtaken."),
+    ("--corrupt", "1%", "Frames in which one bit is flipped."),
+    ("--rate", "10mbit", "Bits per second."),
+    ("--queue", "100", "Frames that may wait when the rate is reached."),
+    ("--largest", "1400", "IP packets larger than this vanish without a word."),
 )
 
 
 def _impairments(function: _Function) -> _Function:
     for name, example, text in reversed(_IMPAIRMENTS):
         function = click.option(name, metavar=example, help=text)(function)
-    flag = click.option("--mend-checksum", is_flag=True, default=None, help="Make corrupted frames' checksums right.")
+    flag = click.option("--mend-checksum", is_flag=True, default=None, help="Give corrupted frames a right checksum.")
     return flag(function)
 
 
@@ -56,7 +56,12 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-_seed = click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Decides the fate of every frame.")
+_seed = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    metavar="N",
+    help="Seed of the randomness: the same seed, the same losses.",
+)
 _name = click.option("--name", metavar="LAB", help="Which lab, when several are up.")
 
 
@@ -102,7 +107,7 @@ _published = click.option(
     "--publish",
     multiple=True,
     metavar="[ADDRESS:]PORT:HOST:PORT[/udp]",
-    help="Lead a port of this machine to a host's.",
+    help="Forward a port of this machine to a host.",
 )
 
 

@@ -7,15 +7,21 @@ import shutil
 import sys
 from typing import TextIO
 
-__all__ = ["Table", "has_colour", "is_live", "width"]
+__all__ = ["Table", "has_colour", "is_live", "width", "wish"]
+
+
+def wish() -> bool | None:
+    """What the user wants of colours: none with NO_COLOR (no-color.org), always with FORCE_COLOR; ``None``: where it fits."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
 
 
 def has_colour(stream: TextIO | None = None) -> bool:
-    """Whether to colour: not where NO_COLOR is set (no-color.org), always with FORCE_COLOR, else on a terminal."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
+    """Whether to colour what goes to a stream (standard output without one): as the user wishes, else on a terminal."""
+    wanted = wish()
+    if wanted is not None:
+        return wanted
     stream = stream or sys.stdout
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 

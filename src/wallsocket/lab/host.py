@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "Interface"]
 
+#: Settings that can be written in every network namespace but are one for all of them (net/netfilter/core.c); found by
+#: writing each of those that a new namespace shows. The kernel makes all others that are shared read-only there.
+_OF_ALL_NETWORKS = frozenset({"net.netfilter.nf_hooks_lwtunnel"})
+
 _ROUTE_KINDS = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 
 
@@ -328,6 +332,8 @@ class Host(kernel.Host):
 
         """
         if value is not None:
+            if name.replace("/", ".") in _OF_ALL_NETWORKS:
+                raise UsageError(f"{name} is one setting for all networks of the machine, not of a host")
             self.lab._namespaces.sysctl(self._number, name, str(value))
         return super().sysctl(name)
 

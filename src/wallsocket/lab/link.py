@@ -25,15 +25,15 @@ IMPAIRMENTS = {
     "loss": "probability that a frame is lost",
     "burst": "loss in bursts (Gilbert-Elliott): enter, leave, loss while bad, loss while good",
     "lose": "numbers of the frames of each flow that are lost, from 1",
-    "lose_every": "every how manieth frame of each flow is lost",
+    "lose_every": "every Nth frame of each flow is lost",
     "delay": "time a frame is on its way",
-    "jitter": "most by which that time varies; frames keep their order",
+    "jitter": "how much that time varies at most; frames keep their order",
     "duplicate": "probability that a frame arrives twice",
     "reorder": "probability that a frame is held back until later ones of its flow have gone",
     "reorder_gap": "how many later frames overtake a held one",
-    "corrupt": "probability that one bit of a frame is turned over",
+    "corrupt": "probability that one bit of a frame is flipped",
     "mend_checksum": "make the checksum of corrupted frames right again",
-    "rate": "bits a second",
+    "rate": "bits per second",
     "queue": "frames that may wait for the rate",
     "largest": "IP packets larger than this vanish without an answer",
 }
@@ -77,7 +77,9 @@ def _whole(value: int | str, name: str, least: int) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} {value!r} is not a whole number") from None
+        raise UsageError(f"{name} {str(value)[:40]!r} is not a whole number") from None
+    if number >= 1 << 31:
+        raise UsageError(f"{name} takes less than 2,147,483,648")
     if number < least:
         raise UsageError(f"{name} {number} is less than {least}")
     return number

@@ -9,6 +9,8 @@ from ..errors import UsageError
 __all__ = ["bits_per_second", "count_of_bytes", "probability", "seconds"]
 
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zA-Zµμ%/]*)\s*")
+#: More digits than these have no meaning in any quantity here, and Python refuses to read very many.
+_DIGITS = 40
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9, "m": 60.0, "min": 60.0, "h": 3600.0}
 _BITS = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 #: Decimal prefixes as IEC 80000-13 has them, and the binary ones under their own names.
@@ -20,6 +22,8 @@ def _parse(text: str, what: str, units: dict[str, float] | dict[str, int], examp
     unit = match[2].lower() if match else ""
     if match is None or unit not in units:
         raise UsageError(f"{what} {text!r} is not understood; write it like {example}")
+    if len(match[1]) > _DIGITS:
+        raise UsageError(f"{what} is a number of more than {_DIGITS} digits")
     return float(match[1]) * units[unit]
 
 
