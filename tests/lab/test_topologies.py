@@ -368,7 +368,7 @@ def test_a_published_udp_port_leads_each_client_into_the_lab_and_back() -> None:
             server.sendto(data, peer)
         assert set(seen) == {b"0", b"1", b"2", b"", b"x" * 65507}
         assert len(set(seen.values())) == 3
-        assert {peer[0] for peer in seen.values()} == {net["server"].address}
+        assert {peer[0] for peer in seen.values()} == {net["client"].address}
         assert [clients[0].recv(70_000) for _ in range(3)] == [b"0", b"", b"x" * 65507]
         assert [client.recv(100) for client in clients[1:]] == [b"1", b"2"]
         for _ in range(3):
@@ -432,3 +432,40 @@ def test_reset_of_a_published_connection_is_passed_on() -> None:
             connection.close()
             with pytest.raises(ConnectionResetError):
                 client.recv(1)
+
+
+def test_a_published_port_goes_through_the_link(tmp_path) -> None:
+    delay_s = 0.15
+    with lab.hosts("client", "server", delay=f"{delay_s}s") as net:
+        listener = net["server"].socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind((net["server"].address, 80))
+        listener.listen()
+        published = net.publish("server", 80)
+        with listener, socket.create_connection((published.address, published.port), timeout=30) as outside:
+            inside, sender = listener.accept()
+            with inside:
+                assert sender[0] == net["client"].address
+                start = time.monotonic()
+                outside.sendall(b"x")
+                assert inside.recv(1) == b"x"
+                assert time.monotonic() - start >= delay_s
+
+
+def test_a_lab_is_drawn() -> None:
+    with lab.Lab() as net:
+        a, b, c = net.host("a"), net.host("b", forward=True), net.host("c")
+        net.link(a, b, delay="20ms")
+        net.link(b, c, mtu=1400)
+        net.link(a, c, loss="5%")
+        net.host("alone")
+        assert net.draw().splitlines() == [
+            "a",
+            "├─ 10.0.1.1/24 ── 10.0.1.2/24 b (router)   delay 20ms",
+            "│  └─ 10.0.2.1/24 ── 10.0.2.2/24 c   MTU 1400",
+            "└─ 10.0.3.1/24 ── 10.0.3.2/24 c (above)   loss 5%",
+            "alone",
+        ]
+        assert repr(net) == "<Lab of a, b, c, alone; links a-b, b-c, a-c>"
+        b_c = net.links[1]
+        b_c.set(toward=c, loss="1%")
+        assert "MTU 1400, there: loss 1%, back: plain" in net.draw()

@@ -116,8 +116,20 @@ _published = click.option(
 @_seed
 @_published
 @click.option("--ipv6", is_flag=True, help="Give the hosts IPv6 addresses as well.")
+@click.option(
+    "--topology",
+    type=click.Choice(["line", "star", "router", "nat", "firewall", "mtu_bottleneck"]),
+    help="A network of this form instead of one with the hosts named; `wallsocket lab draw` shows it.",
+)
 @click.argument("programs", nargs=-1, required=True, metavar="HOST=COMMAND...")
-def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...], ipv6: bool, **values: Any) -> int:
+def run_lab(
+    programs: tuple[str, ...],
+    seed: int | None,
+    publish: tuple[str, ...],
+    ipv6: bool,
+    topology: str | None,
+    **values: Any,
+) -> int:
     """Run a command in each of some hosts, and end when the last one named ends.
 
     The hosts are on one network and know each other by name. Commands start in the order given, each when the one
@@ -140,9 +152,15 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
     from .. import lab
 
     settings = _given(values)
-    if len(wanted) == 1 and settings:
+    if len(wanted) == 1 and settings and topology is None:
         raise click.UsageError("a single host has no link that could be set")
-    with lab.hosts(*wanted, seed=seed or 0, ipv6=ipv6, **settings) as net:
+    if topology is None:
+        made = lab.hosts(*wanted, seed=seed or 0, ipv6=ipv6, **settings)
+    else:
+        made = _of_topology(topology, len(wanted), seed=seed or 0, ipv6=ipv6, **settings)
+    with made as net:
+        for name in wanted:
+            net[name]
         _publish(net, publish)
         started: list[Process] = []
         try:
@@ -165,6 +183,46 @@ def run_lab(programs: tuple[str, ...], seed: int | None, publish: tuple[str, ...
             _end(started)
         failed = next((status for status in early if status), 0)
         return _status(last or failed)
+
+
+def _of_topology(name: str, count: int, **options: Any) -> Lab:
+    """A lab of a form that is needed again and again; a line or star has as many hosts as are asked for, at least two."""
+    from ..lab import topology
+
+    make = getattr(topology, name)
+    return make(max(2, count), **options) if name in ("line", "star") else make(**options)
+
+
+def _without_programs(path: str) -> dict[str, Any]:
+    """What a lab's file says of the network."""
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    document.pop("publish", None)
+    hosts = document.get("hosts")
+    for host in hosts.values() if isinstance(hosts, dict) else ():
+        if isinstance(host, dict):
+            host.pop("run", None)
+    return document
+
+
+@command.command("draw")
+@click.argument("what", metavar="FILE|TOPOLOGY")
+def draw(what: str) -> int:
+    """Draw the network that a TOML file describes, or a topology: line, star, router, nat, firewall, mtu_bottleneck."""
+    from .. import lab
+
+    if what in ("line", "star", "router", "nat", "firewall", "mtu_bottleneck") and not os.path.exists(what):
+        made = _of_topology(what, 3)
+    else:
+        made = lab.load(_without_programs(what))
+    with made as net:
+        click.echo(net.draw())
+    return 0
 
 
 def _cannot_start(host: str, line: str, why: str, status: int) -> int:

@@ -25,6 +25,7 @@ def milliseconds(value_s: float | None) -> str:
 @click.option("-W", "--timeout", type=options.DURATION, default="1s", metavar="TIME", help="How long a reply may take.")
 @click.option("-s", "--size", type=click.IntRange(0, 65507), default=56, metavar="BYTES", help="Payload.")
 @click.option("-t", "--ttl", type=click.IntRange(1, 255), help="Hops a request may take.")
+@click.option("--no-fragment", is_flag=True, help="Refuse to be cut where a link is too small: finds its MTU.")
 @click.option("-S", "--source", metavar="ADDRESS", help="Send from this address.")
 @click.option("-4", "family", flag_value=int(socket.AF_INET), type=int, help="IPv4 only.")
 @click.option("-6", "family", flag_value=int(socket.AF_INET6), type=int, help="IPv6 only.")
@@ -37,6 +38,7 @@ def command(
     timeout: float,
     size: int,
     ttl: int | None,
+    no_fragment: bool,
     source: str | None,
     family: int | None,
     as_json: bool,
@@ -56,6 +58,7 @@ def command(
         size=size,
         time_to_live=ttl,
         source=source,
+        fragment=not no_fragment,
         family=socket.AF_UNSPEC if family is None else family,
     ) as running:
         if not as_json and not quiet:

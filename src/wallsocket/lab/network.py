@@ -99,6 +99,16 @@ class Lab:
         with explain():
             self._namespaces = _core.Namespaces(helper())
 
+    def __repr__(self) -> str:
+        names = ", ".join(host.name for host in self)
+        return f"<Lab of {names or 'no hosts'}; links {', '.join(map(str, self.links)) or 'none'}>"
+
+    def draw(self) -> str:
+        """The network as text: each host with its addresses, and below it the links that leave it, with their impairments."""
+        from .drawing import draw
+
+        return draw(self)
+
     # Life
 
     def __enter__(self) -> Lab:
@@ -353,6 +363,9 @@ class Lab:
         protocol: Protocol = "tcp",
     ) -> Published:
         """Lead a port of this machine to a port of a host, until the lab is closed.
+
+        What comes from outside enters at another host of the lab, the first that is no router, and crosses the links from
+        there, with their impairments.
 
         Args:
             host: where connections go.

@@ -64,6 +64,20 @@ def parse(text: str) -> Target:
     return Target((match["address"] or "127.0.0.1").strip("[]"), near, match["host"], far, protocol)
 
 
+def _has_ipv4(host: Host) -> bool:
+    return any(address.version == 4 for interface in host.interfaces for address in interface.addresses)
+
+
+def _client_of(host: Host) -> Host:
+    """The host that connections from outside come from: the first other one that is no router, else the first other one.
+
+    A host that has no other beside it speaks to itself.
+    """
+    others = [each for each in host.lab if each is not host and each.address is not None]
+    ends = [each for each in others if not each.forward]
+    return (ends or others or [host])[0]
+
+
 class _Half:
     """One direction of a connection: what was read here and is still to be written there."""
 
@@ -120,11 +134,12 @@ class Published:
         return socket.create_server(address, family=family)
 
     def _inside(self, kind: int) -> tuple[socket.socket, tuple[str, int]]:
-        """A socket in the host, and where it is to connect to."""
-        # To its own address rather than to loopback: services often listen there alone, and loopback has no link.
-        address = self._host.address or "127.0.0.1"
+        """A socket inside of the lab, and where it is to connect to."""
+        # From another host where there is one, so that what comes from outside crosses the links, with their impairments.
+        host, client = self._host, _client_of(self._host)
+        address = host.address_on(client) if client is not host and _has_ipv4(host) else host.address or "127.0.0.1"
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return self._host.socket(family, kind | socket.SOCK_NONBLOCK), (address, self._host_port)
+        return client.socket(family, kind | socket.SOCK_NONBLOCK), (address, self._host_port)
 
     def close(self) -> None:
         """End the listening and every connection. Again is nothing."""

@@ -21,6 +21,40 @@ from .interfaces import HasSockets, host_or_here, resolve
 
 __all__ = ["Ping", "Reply", "Summary", "ping"]
 
+#: What ICMP (RFC 792, RFC 1812) and ICMPv6 (RFC 4443) errors say, by IP version, type and code.
+_WORDS = {
+    (4, 3, 0): "destination network unreachable",
+    (4, 3, 1): "destination host unreachable",
+    (4, 3, 2): "destination protocol unreachable",
+    (4, 3, 3): "destination port unreachable",
+    (4, 3, 4): "too large, and not to be fragmented",
+    (4, 3, 5): "source route failed",
+    (4, 3, 9): "refused: communication with the network is prohibited",
+    (4, 3, 10): "refused: communication with the host is prohibited",
+    (4, 3, 13): "refused: communication is prohibited by a filter",
+    (4, 11, 0): "time to live exceeded",
+    (4, 11, 1): "fragment reassembly time exceeded",
+    (6, 1, 0): "no route to the destination",
+    (6, 1, 1): "refused: communication is prohibited by a filter",
+    (6, 1, 3): "destination address unreachable",
+    (6, 1, 4): "destination port unreachable",
+    (6, 1, 5): "refused: the source address is not permitted",
+    (6, 1, 6): "refused: the route rejects it",
+    (6, 2, 0): "too large",
+    (6, 3, 0): "hop limit exceeded",
+    (6, 3, 1): "fragment reassembly time exceeded",
+}
+
+
+def _words(version: int, number: int, icmp: tuple[int, int] | None, mtu: int) -> str:
+    """What an error says; ``icmp`` is type and code, ``None`` when this host knew by itself."""
+    if icmp is None:
+        text = "too large, and not to be fragmented" if number == errno.EMSGSIZE else os.strerror(number)
+    else:
+        text = _WORDS.get((version, *icmp)) or f"{os.strerror(number)} (ICMP type {icmp[0]}, code {icmp[1]})"
+    return f"{text}, MTU {mtu}" if number == errno.EMSGSIZE and mtu else text
+
+
 #: Marks the end of the largest payload that an IPv4 packet can carry: 65535 - 20 - 8.
 _SIZE_MAXIMUM = 65507
 
@@ -79,6 +113,7 @@ class Ping:
         size: int = 56,
         time_to_live: int | None = None,
         source: str | None = None,
+        fragment: bool = True,
         family: int = socket.AF_UNSPEC,
         host: HasSockets | None = None,
     ) -> None:
@@ -105,6 +140,10 @@ class Ping:
             if time_to_live is not None:
                 option = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if v6 else (socket.IPPROTO_IP, socket.IP_TTL)
                 self._socket.setsockopt(*option, time_to_live)
+            # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: IP_PMTUDISC_DO refuses what is larger than the known MTU of the path, and
+            # IP_PMTUDISC_DONT lets it be cut.
+            level, name = (socket.IPPROTO_IPV6, 23) if v6 else (socket.IPPROTO_IP, 10)
+            self._socket.setsockopt(level, name, 0 if fragment else 2)
             if v6:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
             else:
@@ -160,7 +199,11 @@ class Ping:
                     return queued
             self._sent.pop(number)
             self._errors += 1
-            return Reply(number, "error", text=error.strerror)
+            mtu = 0
+            if error.errno == errno.EMSGSIZE:
+                told = self._queued_mtu()
+                mtu = told or 0
+            return Reply(number, "error", text=_words(4, error.errno or 0, None, mtu))
         return None
 
     def _done_sending(self) -> bool:
@@ -243,12 +286,17 @@ class Ping:
         if started is None:
             return None
         self._errors += 1
-        text = os.strerror(told.number)
-        if told.icmp is not None:
-            text += f" (ICMP type {told.icmp[0]}, code {told.icmp[1]})"
-        if told.number == errno.EMSGSIZE and told.info:
-            text += f", MTU {told.info}"
+        text = _words(6 if self.family == socket.AF_INET6 else 4, told.number, told.icmp, told.info)
         return Reply(number, "error", time.monotonic() - started, told.reporter, text=text)
+
+    def _queued_mtu(self) -> int | None:
+        """The MTU that the kernel told with its own refusal of a packet that is too large."""
+        try:
+            _, control, _, _ = self._socket.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+        except OSError:
+            return None
+        told = error_queue.queued_error(control)
+        return told.info if told is not None and told.number == errno.EMSGSIZE else None
 
     def _step(self, now: float) -> list[Reply]:
         replies = list(self._receive())
@@ -289,6 +337,10 @@ class Ping:
             self._sequence, len(times), self._duplicates, self._errors, min(times), average, max(times), deviation
         )
 
+    def __repr__(self) -> str:
+        found = self.summary()
+        return f"<Ping of {self.destination}: {found.sent} sent, {found.received} received>"
+
     def close(self) -> None:
         """Stop."""
         self._socket.close()
@@ -309,6 +361,7 @@ def ping(
     size: int = 56,
     time_to_live: int | None = None,
     source: str | None = None,
+    fragment: bool = True,
     family: int = socket.AF_UNSPEC,
     host: HasSockets | None = None,
 ) -> Ping:
@@ -322,6 +375,7 @@ def ping(
         size: bytes of payload.
         time_to_live: hops the requests may take.
         source: address to send from.
+        fragment: whether a request that is too large for a link may be cut; else who has the small link says its MTU.
         family: ``socket.AF_INET`` or ``AF_INET6`` to insist on one.
         host: from which host.
 
@@ -338,6 +392,7 @@ def ping(
         size=size,
         time_to_live=time_to_live,
         source=source,
+        fragment=fragment,
         family=family,
         host=host,
     )

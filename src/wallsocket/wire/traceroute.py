@@ -87,6 +87,8 @@ class _Answer(NamedTuple):
     error: QueuedError | None
 
 
+#: How far beyond the distances that are known probes are sent.
+_AHEAD = 2
 #: Marks a datagram of ours, before its identity.
 _MARK = b"wallsocket"
 
@@ -217,6 +219,10 @@ class Traceroute:
         self._sizes: dict[int, int | None] = {}
         self._reached: int | None = None
         self._again: list[tuple[int, int]] = []
+        #: Probes that were sent a second time because nobody answered the first.
+        self._repeated: set[tuple[int, int]] = set()
+        #: The farthest distance whose probes have all been answered or given up.
+        self._known = first_hop - 1
 
     def _packet(self, time_to_live: int, number: int) -> Packet:
         identity = time_to_live * self._probes + number
@@ -258,7 +264,9 @@ class Traceroute:
                 time_to_live, number = self._again.pop()
             else:
                 time_to_live, number = self._next
-                if time_to_live > (self._reached or self._last):
+                # Hosts answer few such probes a second (net.ipv4.icmp_ratelimit: a burst of six, then one a second), and the
+                # destination gets every probe that goes too far: not many are sent beyond what is known.
+                if time_to_live > min(self._reached or self._last, self._known + _AHEAD):
                     return
                 self._next = (time_to_live, number + 1) if number + 1 < self._probes else (time_to_live + 1, 0)
             if self._queue is not None:
@@ -272,6 +280,10 @@ class Traceroute:
                 self._way.send(packet, data)
             except OSError as error:
                 del self._waiting[time_to_live, number]
+                if error.errno == errno.EMSGSIZE and self._size is not None:
+                    # Larger than the interface takes.
+                    self._shrink(sent, None)
+                    continue
                 self._finish(sent, Probe(None, None, "unreachable", os.strerror(error.errno or 0)))
 
     def _send_datagram(self, queue: _ErrorQueue, time_to_live: int, number: int) -> None:
@@ -311,6 +323,8 @@ class Traceroute:
 
     def _finish(self, sent: _Sent, probe: Probe) -> None:
         self._done.setdefault(sent.time_to_live, {})[sent.number] = probe
+        while self._ready(self._known + 1) is not None:
+            self._known += 1
         if probe.kind == "router" or probe.kind == "destination":
             best = self._sizes.get(sent.time_to_live)
             self._sizes[sent.time_to_live] = sent.size if best is None else min(best, sent.size)
@@ -370,7 +384,28 @@ class Traceroute:
         for key, sent in list(self._waiting.items()):
             if now - sent.at >= self._timeout_s:
                 del self._waiting[key]
-                self._finish(sent, Probe(None, None, "timeout"))
+                if self._may_repeat(key):
+                    self._repeated.add(key)
+                    self._again.append(key)
+                else:
+                    self._finish(sent, Probe(None, None, "timeout"))
+
+    def _may_repeat(self, key: tuple[int, int]) -> bool:
+        """Whether a silent probe is sent once more: where somebody answered others, who limits how many it answers.
+
+        That is who answered at this distance, and the destination, which may be what is silent behind the last router.
+        """
+        time_to_live = key[0]
+        if key in self._repeated:
+            return False
+        answered = any(probe.address is not None for probe in self._done.get(time_to_live, {}).values())
+        heard = self._heard()
+        return answered or heard < time_to_live <= (self._reached or heard + 1)
+
+    def _heard(self) -> int:
+        """The farthest router that answered."""
+        kinds = ((hop, probe.kind) for hop, done in self._done.items() for probe in done.values())
+        return max((hop for hop, kind in kinds if kind == "router"), default=0)
 
     def _ready(self, time_to_live: int) -> Hop | None:
         done = self._done.get(time_to_live, {})
@@ -423,6 +458,9 @@ class Traceroute:
                     time_to_live += 1
         finally:
             self.close()
+
+    def __repr__(self) -> str:
+        return f"<Traceroute to {self.address} by {self.method}>"
 
     async def __aiter__(self) -> AsyncIterator[Hop]:
         import anyio
