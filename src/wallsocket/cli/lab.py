@@ -189,7 +189,7 @@ def _of_topology(name: str, count: int, **options: Any) -> Lab:
     """A lab of a form that is needed again and again; a line or star has as many hosts as are asked for, at least two."""
     from ..lab import topology
 
-    make = getattr(topology, name)
+    make: Callable[..., Lab] = getattr(topology, name)
     return make(max(2, count), **options) if name in ("line", "star") else make(**options)
 
 
