@@ -3,6 +3,7 @@
 use nix::unistd::Pid;
 use serde_bytes::ByteBuf;
 
+use crate::confidential;
 use crate::memory::{self, Vector};
 use crate::rows;
 
@@ -131,6 +132,14 @@ fn timeout_ms(tid: Pid, pointer: u64, nanoseconds: i64) -> Option<i64> {
     )
 }
 
+/// The value of a socket option, where it may be kept.
+fn option(tid: Pid, entry: &Entry, length: u32, limit: usize) -> Option<ByteBuf> {
+    let [_, level, name, pointer, ..] = entry.arguments;
+    let mut value = memory::read(tid, pointer, length as usize);
+    confidential::blank_option(level as i32, name as i32, limit, &mut value);
+    optional(value)
+}
+
 fn register(value: u64) -> Option<i64> {
     Some(i64::from(value as i32))
 }
@@ -249,7 +258,11 @@ pub fn finish(
                 call.address =
                     address_in(tid, memory::field(&header, 0), memory::field(&header, 1));
                 let control = memory::field(&header, 5).min(MAXIMUM_CONTROL) as usize;
-                call.value = optional(memory::read(tid, memory::field(&header, 4), control));
+                let mut control = memory::read(tid, memory::field(&header, 4), control);
+                if limit == 0 {
+                    confidential::blank_control(&mut control);
+                }
+                call.value = optional(control);
             }
             call.payload = optional(vector.bytes(tid, kept(moved.min(vector.length()))));
             if sending {
@@ -280,20 +293,12 @@ pub fn finish(
         }
         libc::SYS_setsockopt => {
             call.c = register(fifth);
-            call.value = optional(memory::read(
-                tid,
-                fourth,
-                (fifth as u32).min(MAXIMUM_OPTION) as usize,
-            ));
+            call.value = option(tid, entry, (fifth as u32).min(MAXIMUM_OPTION), limit);
         }
         libc::SYS_getsockopt if result == 0 => {
             let length = memory::word(tid, fifth).unwrap_or(0);
             call.c = Some(i64::from(length));
-            call.value = optional(memory::read(
-                tid,
-                fourth,
-                length.min(MAXIMUM_OPTION) as usize,
-            ));
+            call.value = option(tid, entry, length.min(MAXIMUM_OPTION), limit);
         }
         libc::SYS_dup2 | libc::SYS_dup3 => {
             call.a = register(second);

@@ -13,22 +13,27 @@ use std::time::Duration;
 use serde_bytes::ByteBuf;
 use wallsocket_kernel::address::Address;
 use wallsocket_sys::packet::{self, Direction, PacketError, Ring, RingOptions};
-use wallsocket_wire::decode::Transport;
-use wallsocket_wire::{Hints, LinkType, decode};
+use wallsocket_wire::{Frame, Hints, LinkType, decode};
 
 use crate::clock::Clock;
 use crate::networks::OWN;
 use crate::rows::{self, Row};
-use crate::sink::Sink;
+use crate::sink::{Layer, Sink};
 
 /// Headers of one frame at most: Ethernet with two tags, the longest IPv4 and TCP headers.
 const HEADERS: usize = 14 + 8 + 60 + 60;
+/// Bytes that are looked at, though not kept, to know what of a short frame is no header: its checksum.
+const LOOKED_AT: usize = 512;
+/// Frames are not larger (a segment before it is cut by the card, with its headers).
+const LARGEST: usize = 0x4_0000;
 /// How long the kernel may hold frames back.
 const LATENCY: Duration = Duration::from_millis(10);
 /// How long a frame waits for a socket that owns it, on the host.
 const UNDECIDED: i64 = 200_000_000;
 /// Frames that may wait; older ones are dropped first.
 const UNDECIDED_FRAMES: usize = 20_000;
+/// And their bytes.
+const UNDECIDED_BYTES: usize = 16 << 20;
 
 /// The ports of followed sockets.
 #[derive(Debug, Default)]
@@ -73,17 +78,17 @@ impl Capture {
         private: bool,
         payload: usize,
     ) -> Result<Self, PacketError> {
-        let snap_length = u32::try_from((HEADERS + payload).min(0x4_0000)).unwrap_or(0x4_0000);
+        let kept = HEADERS.saturating_add(payload).min(LARGEST);
         let options = RingOptions {
             direction: Direction::Both,
             block_timeout: LATENCY,
-            snap_length,
+            snap_length: u32::try_from(kept.max(LOOKED_AT)).unwrap_or(u32::MAX),
             ..RingOptions::default()
         };
         let mut ring = Ring::open(&options)?;
         sink.send(&Row::Meta(rows::Meta {
             key: "snap_length".into(),
-            value: snap_length.to_string(),
+            value: kept.to_string(),
         }));
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -93,7 +98,18 @@ impl Capture {
         };
         let thread = std::thread::Builder::new()
             .name("capture".into())
-            .spawn(move || capture(&mut ring, &sink, clock, &ports, private, &stopped))
+            .spawn(move || {
+                let mut reader = Reader {
+                    sink: &sink,
+                    clock,
+                    private,
+                    payload,
+                    undecided: VecDeque::new(),
+                    undecided_bytes: 0,
+                    interfaces: HashMap::new(),
+                };
+                reader.run(&mut ring, &ports, &stopped);
+            })
             .map_err(failed)?;
         Ok(Self { stop, thread })
     }
@@ -105,68 +121,61 @@ impl Capture {
     }
 }
 
-fn capture(
-    ring: &mut Ring,
-    sink: &Sink,
-    clock: Clock,
-    ports: &Ports,
-    private: bool,
-    stop: &AtomicBool,
-) {
-    let mut reader = Reader {
-        sink,
-        clock,
-        private,
-        undecided: VecDeque::new(),
-        interfaces: HashMap::new(),
-    };
-    loop {
-        if sink.is_gone() {
-            return;
-        }
-        let last = stop.load(Ordering::Relaxed);
-        match reader.block(ring) {
-            Ok(some) => {
-                reader.decide(ports, last);
-                if last && !some {
-                    break;
-                }
-            }
-            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
-            Err(error) => {
-                sink.send(&Row::Meta(rows::Meta {
-                    key: "wire".into(),
-                    value: format!("the capture ended: {error}"),
-                }));
-                return;
-            }
-        }
-    }
-    if let Ok(statistics) = ring.statistics()
-        && statistics.dropped > 0
-    {
-        sink.send(&Row::Mark(rows::Mark {
-            at_ns: clock.now(),
-            process: None,
-            tid: None,
-            kind: "lost".into(),
-            text: format!(
-                "{} frames were lost: the capture did not keep up",
-                statistics.dropped
-            ),
-        }));
-    }
-}
-
 struct Reader<'a> {
     sink: &'a Sink,
     clock: Clock,
     private: bool,
-    undecided: VecDeque<((u16, u16), rows::Packet)>,
+    /// Bytes to keep behind the headers.
+    payload: usize,
+    undecided: VecDeque<(Pair, rows::Packet)>,
+    undecided_bytes: usize,
     interfaces: HashMap<u32, Option<String>>,
 }
 
+/// Source and destination port.
+type Pair = (u16, u16);
+
 impl Reader<'_> {
+    fn run(&mut self, ring: &mut Ring, ports: &Ports, stop: &AtomicBool) {
+        loop {
+            if self.sink.is_gone() {
+                return;
+            }
+            let last = stop.load(Ordering::Relaxed);
+            match self.block(ring) {
+                Ok(some) => {
+                    self.decide(ports, last);
+                    if last && !some {
+                        break;
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+                Err(error) => {
+                    self.sink.gap(
+                        self.clock.now(),
+                        Layer::Wire,
+                        &format!("the capture ended: {error}"),
+                    );
+                    return;
+                }
+            }
+        }
+        if let Ok(statistics) = ring.statistics()
+            && statistics.dropped > 0
+        {
+            self.sink.send(&Row::Mark(rows::Mark {
+                at_ns: self.clock.now(),
+                process: None,
+                tid: None,
+                kind: "lost".into(),
+                text: format!(
+                    "{} frames were lost: the capture did not keep up",
+                    statistics.dropped
+                ),
+            }));
+        }
+    }
+
     /// Takes the next block of frames; false when none came.
     fn block(&mut self, ring: &mut Ring) -> std::io::Result<bool> {
         let offset = self.clock.from_realtime_offset();
@@ -176,20 +185,35 @@ impl Reader<'_> {
         for frame in block.frames() {
             let link_type = LinkType::from_hardware_type(frame.header.hardware_type)
                 .unwrap_or(LinkType::ETHERNET);
+            let decoded = decode(
+                link_type,
+                frame.bytes,
+                frame.header.original_length,
+                Hints::from(&frame.header),
+            );
+            let ports = ports_within(&decoded);
+            if !self.private && ports.is_none() {
+                continue;
+            }
+            let kept = if self.payload >= LARGEST {
+                frame.bytes.to_vec()
+            } else {
+                decoded.headers(self.payload)
+            };
             let packet = rows::Packet {
                 at_ns: frame.header.timestamp_ns as i64 + offset,
                 interface: name(&mut self.interfaces, frame.header.interface),
                 link_type: link_type.0 as u16,
                 length: frame.header.original_length,
-                frame: ByteBuf::from(frame.bytes.to_vec()),
+                frame: ByteBuf::from(kept),
                 network: Some(OWN),
             };
-            if self.private {
-                self.sink.send(&Row::Packet(packet));
-            } else if let Some(pair) =
-                ports_within(link_type, frame.bytes, frame.header.original_length)
-            {
-                self.undecided.push_back((pair, packet));
+            match ports {
+                Some(pair) if !self.private => {
+                    self.undecided_bytes += packet.frame.len();
+                    self.undecided.push_back((pair, packet));
+                }
+                _ => self.sink.send(&Row::Packet(packet)),
             }
         }
         Ok(true)
@@ -199,14 +223,16 @@ impl Reader<'_> {
     fn decide(&mut self, ports: &Ports, last: bool) {
         let now = self.clock.now();
         while let Some((_, packet)) = self.undecided.front() {
-            if !last && now - packet.at_ns <= UNDECIDED && self.undecided.len() <= UNDECIDED_FRAMES
-            {
+            let few =
+                self.undecided.len() <= UNDECIDED_FRAMES && self.undecided_bytes <= UNDECIDED_BYTES;
+            if !last && now - packet.at_ns <= UNDECIDED && few {
                 return;
             }
-            if let Some((pair, packet)) = self.undecided.pop_front()
-                && ports.has(pair)
-            {
-                self.sink.send(&Row::Packet(packet));
+            if let Some((pair, packet)) = self.undecided.pop_front() {
+                self.undecided_bytes -= packet.frame.len();
+                if ports.has(pair) {
+                    self.sink.send(&Row::Packet(packet));
+                }
             }
         }
     }
@@ -226,15 +252,8 @@ fn name(known: &mut HashMap<u32, Option<String>>, index: u32) -> Option<String> 
 }
 
 /// The ports of a frame, or of the packet that an ICMP error in it quotes.
-fn ports_within(link_type: LinkType, bytes: &[u8], length: u32) -> Option<(u16, u16)> {
-    let frame = decode(link_type, bytes, length, Hints::default());
-    ports_of(&frame).or_else(|| frame.quoted().as_ref().and_then(ports_of))
-}
-
-fn ports_of(frame: &wallsocket_wire::Frame<'_>) -> Option<(u16, u16)> {
-    match &frame.transport {
-        Transport::Tcp(tcp) => Some((tcp.source_port, tcp.destination_port)),
-        Transport::Udp(udp) => Some((udp.source_port, udp.destination_port)),
-        _ => None,
-    }
+fn ports_within(frame: &Frame<'_>) -> Option<Pair> {
+    frame
+        .ports()
+        .or_else(|| frame.quoted().and_then(|quoted| quoted.ports()))
 }

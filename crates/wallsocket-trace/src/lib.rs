@@ -5,6 +5,7 @@
 pub mod calls;
 pub mod capture;
 pub mod clock;
+pub mod confidential;
 pub mod descriptors;
 pub mod facts;
 pub mod filter;

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub mod application;
 pub mod checksum;
+pub mod headers;
 pub mod neighbor;
 pub mod options;
 pub mod summary;

@@ -37,16 +37,19 @@ __all__ = ["DEFAULT_PAYLOAD", "RunResult", "attach", "guardian_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
-#: "All" payload: more than one call can move (read(2): 0x7ffff000 bytes).
-_ALL_PAYLOAD: Final = 1 << 31
 #: How often the guardian looks at calls that take long, and at what it is told.
 TICK_MS = 50
+#: "All" payload: a longer call is cut here, or its bytes would stand in the memory of three processes at once.
+_ALL_PAYLOAD: Final = 16 << 20
 #: How long the guardian may need to let go of the programs that it is attached to; it gives up after a second itself.
 _LET_GO_S: Final = 3.0
 #: What a kill of this process may cost, at most.
 _COMMIT_INTERVAL_S: Final = 0.2
 #: Small enough that no memory is mapped for it.
 _READ_BYTES: Final = 1 << 16
+
+#: Keys of ``meta`` that say whether a layer was recorded.
+_LAYERS: Final = ("calls", "kernel", "wire", "lines")
 
 _ID: Final = operator.itemgetter(0)
 
@@ -126,7 +129,7 @@ def run(
         output: file for the recording; by default a new one in the state folder.
         replace: an older recording may stand at ``output``.
         lab: run it in a private network namespace, where the wire is recorded too.
-        payload: bytes kept of each call; ``None`` keeps all, 0 none.
+        payload: bytes kept of each call; ``None`` keeps all (of a single call 16 MiB), 0 none.
         live: called with each batch of new rows, tables as in ``schema.sql``.
         for_s: stop recording after so many seconds.
         one_core: confine the command to one core, which makes tracing cheaper.
@@ -149,7 +152,7 @@ def run(
     credentials = _credentials(user)
     program = _program(command[0], privileged=os.geteuid() == 0)
     order = {
-        "payload": _ALL_PAYLOAD if payload is None else payload,
+        "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
         "samples": samples,
         "lines": lines,
         "code": {"user": [str(path) for path in user_code], "library": [str(path) for path in library]},
@@ -206,7 +209,7 @@ def attach(
     targets = {target.pid: target for target in map(attaching.target, pids)}
     first = next(iter(targets.values()))
     order = {
-        "payload": _ALL_PAYLOAD if payload is None else payload,
+        "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
         "samples": samples,
         "lines": lines,
         "code": {"user": [str(path) for path in user_code], "library": [str(path) for path in library]},
@@ -429,6 +432,9 @@ class _Recorder:
         ends = tables.pop("end", ())
         metas = tables.pop("meta", ())
         self._meta.update(dict(metas))
+        if layers := {key: value for key, value in metas if key in _LAYERS}:
+            # At once: what a layer lacks is known also when the end is never written.
+            self._guard(lambda: self._writer.set_meta(layers))
         for table, rows in tables.items():
             self._guard(lambda table=table, rows=rows: self._writer.write(table, rows))  # type: ignore[misc]
         if "call" in tables:
@@ -514,11 +520,7 @@ class _Recorder:
         }
         self._guard(lambda: self._writer.finish(meta))
         assert self._writer.path is not None
-        missing = {
-            name: reason
-            for name in ("calls", "kernel", "wire", "lines")
-            if (reason := meta.get(name, "yes")) not in ("yes", "")
-        }
+        missing = {name: reason for name in _LAYERS if (reason := meta.get(name, "yes")) not in ("yes", "")}
         return RunResult(
             path=self._writer.path,
             exit_status=exit_status,

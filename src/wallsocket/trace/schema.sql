@@ -186,7 +186,7 @@ CREATE TABLE mark (
     at_ns   INTEGER NOT NULL,
     process INTEGER,
     tid     INTEGER,
-    kind    TEXT NOT NULL,           -- 'exec' 'signal' 'stopped' 'continued' 'io_uring' '32-bit' 'lost' 'blind' 'target', of inspect 'runs'
+    kind    TEXT NOT NULL,           -- 'exec' 'signal' 'stopped' 'continued' 'io_uring' '32-bit' 'lost' 'gap' 'blind' 'target', of inspect 'runs'
                                      --   'attached'
     text    TEXT NOT NULL
 );

@@ -1,0 +1,101 @@
+"""What is not to be kept of payload stands nowhere: in no row, in no view, whatever kind of socket it went through."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wallsocket.trace.recording import Recording
+
+PROGRAM = Path(__file__).parent.parent / "programs" / "every_family.py"
+WALLSOCKET = [sys.executable, "-m", "wallsocket"]
+#: Given to the program through a file: its command line is recorded.
+SECRET = "kZ7qX9vW3jQ8hT5mLb"
+VIEWS = [
+    ["show"],
+    ["show", "--all"],
+    ["show", "--calls", "--all"],
+    ["show", "--states"],
+    ["show", "--packets"],
+    ["show", "--json"],
+    ["explain"],
+    ["explain", "--json"],
+]
+#: Without these the test would prove little.
+NEEDED = {"tcp", "tcp6", "fast open", "udp", "udp6", "refused", "dns", "tls, http", "unix", "options"}
+
+
+def record(path: Path, payload: str, *options: str, front: int = 0) -> set[str]:
+    """Trace the program; what it managed to send through."""
+    secret = path.with_suffix(".secret")
+    secret.write_text(SECRET)
+    code = f"import sys; sys.argv = ['p', open({str(secret)!r}).read(), '{front}']; exec(open({str(PROGRAM)!r}).read())"
+    command = [
+        *WALLSOCKET,
+        "trace",
+        "-q",
+        "--payload",
+        payload,
+        "-o",
+        str(path),
+        *options,
+        "--",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return set(done.stdout.splitlines())
+
+
+def traces_of_the_secret(path: Path) -> list[str]:
+    """Where four bytes in a row of it stand: in the file, or in what a command prints of it."""
+    pieces = [SECRET[start : start + 4].encode() for start in range(len(SECRET) - 3)]
+    found = []
+    for name in (path, path.with_name(path.name + "-wal")):
+        if name.exists() and any(piece in name.read_bytes() for piece in pieces):
+            found.append(name.name)
+    for view in VIEWS:
+        done = subprocess.run([*WALLSOCKET, *view, str(path)], capture_output=True, check=False, timeout=120)
+        assert done.returncode in (0, 1), done.stderr
+        if any(piece in done.stdout + done.stderr for piece in pieces):
+            found.append(" ".join(view))
+    return found
+
+
+@pytest.mark.parametrize("options", [[], ["--lab"]])
+def test_without_payload_no_byte_of_it_is_kept(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "none.wsrec"
+    assert record(path, "none", *options) >= NEEDED
+    assert traces_of_the_secret(path) == []
+    with Recording.open(path) as recording:
+        assert recording.meta["payload"] == "none"
+        assert all(call.payload is None for call in recording.calls())
+
+
+@pytest.mark.root
+def test_without_payload_no_byte_of_raw_and_packet_sockets_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "none.wsrec"
+    assert record(path, "none") >= NEEDED | {"raw 1", "raw 6", "raw 17", "raw 253", "written headers", "packet"}
+    with Recording.open(path) as recording:
+        assert sum(1 for _ in recording.packets()) > 50
+    assert traces_of_the_secret(path) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--lab"]])
+def test_no_byte_behind_the_first_ones_is_kept(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "some.wsrec"
+    assert record(path, "16", *options, front=16) >= NEEDED - {"options"}
+    assert traces_of_the_secret(path) == []
+    with Recording.open(path) as recording:
+        assert max(len(call.payload or b"") for call in recording.calls()) == 16
+
+
+def test_the_secret_would_be_found(tmp_path: Path) -> None:
+    path = tmp_path / "all.wsrec"
+    record(path, "all", "--lab")
+    assert {path.name, "show --json", "show --calls --all", "show --packets"} <= set(traces_of_the_secret(path))
