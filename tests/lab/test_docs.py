@@ -61,7 +61,7 @@ def test_nothing_is_left_out() -> None:
     known = {"python", "console", "toml"}
     assert {block.language for block in BLOCKS} == known
     assert len(PYTHON) >= 8
-    assert len(CONSOLE) == 3
+    assert len(CONSOLE) == 4
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=[block.name for block in PYTHON])

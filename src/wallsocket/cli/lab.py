@@ -118,8 +118,8 @@ _published = click.option(
 @click.option("--ipv6", is_flag=True, help="Give the hosts IPv6 addresses as well.")
 @click.option(
     "--topology",
-    type=click.Choice(["line", "star", "router", "nat", "firewall", "mtu_bottleneck"]),
-    help="A network of this form instead of one with the hosts named; `wallsocket lab draw` shows it.",
+    metavar="FORM",
+    help="A network of this form instead of one of the hosts named: line:N, star:N, router, nat, firewall, mtu_bottleneck.",
 )
 @click.argument("programs", nargs=-1, required=True, metavar="HOST=COMMAND...")
 def run_lab(
@@ -157,7 +157,7 @@ def run_lab(
     if topology is None:
         made = lab.hosts(*wanted, seed=seed or 0, ipv6=ipv6, **settings)
     else:
-        made = _of_topology(topology, len(wanted), seed=seed or 0, ipv6=ipv6, **settings)
+        made = _of_topology(topology, seed=seed or 0, ipv6=ipv6, **settings)
     with made as net:
         for name in wanted:
             net[name]
@@ -185,12 +185,19 @@ def run_lab(
         return _status(last or failed)
 
 
-def _of_topology(name: str, count: int, **options: Any) -> Lab:
-    """A lab of a form that is needed again and again; a line or star has as many hosts as are asked for, at least two."""
+_TOPOLOGIES = ("line", "star", "router", "nat", "firewall", "mtu_bottleneck")
+
+
+def _of_topology(text: str, **options: Any) -> Lab:
+    """A lab of a form that is needed again and again; ``line:4`` and ``star:4`` have four hosts, without a number three."""
     from ..lab import topology
 
+    name, colon, number = text.partition(":")
+    counted = name in ("line", "star")
+    if name not in _TOPOLOGIES or (colon and not (counted and number.isascii() and number.isdigit())):
+        raise UsageError(f"no topology {text!r}: line:N, star:N, {', '.join(_TOPOLOGIES[2:])}")
     make: Callable[..., Lab] = getattr(topology, name)
-    return make(max(2, count), **options) if name in ("line", "star") else make(**options)
+    return make(int(number or 3), **options) if counted else make(**options)
 
 
 def _without_programs(path: str) -> dict[str, Any]:
@@ -213,14 +220,11 @@ def _without_programs(path: str) -> dict[str, Any]:
 @command.command("draw")
 @click.argument("what", metavar="FILE|TOPOLOGY")
 def draw(what: str) -> int:
-    """Draw the network that a TOML file describes, or a topology: line, star, router, nat, firewall, mtu_bottleneck."""
+    """Draw the network that a TOML file describes, or a topology: line:N, star:N, router, nat, firewall, mtu_bottleneck."""
     from .. import lab
 
-    if what in ("line", "star", "router", "nat", "firewall", "mtu_bottleneck") and not os.path.exists(what):
-        made = _of_topology(what, 3)
-    else:
-        made = lab.load(_without_programs(what))
-    with made as net:
+    is_form = what.partition(":")[0] in _TOPOLOGIES and not os.path.exists(what)
+    with _of_topology(what) if is_form else lab.load(_without_programs(what)) as net:
         click.echo(net.draw())
     return 0
 
