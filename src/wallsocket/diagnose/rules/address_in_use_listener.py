@@ -40,7 +40,7 @@ class AddressInUseByListener(Rule):
     fix = "Stop the process that has the port, or use another port."
     disproof = "The socket that is named has gone when bind is tried again, and bind still fails."
     supersedes = ("address-in-use-time-wait",)
-    effects = ("nobody-listens",)
+    effects = ("nobody-listens", "failed-call-ignored")
     needs = (AddressInUse, Bound, HostAnswers)
     given = SetUp
 

@@ -37,7 +37,7 @@ class AddressInUseByTimeWait(Rule):
     )
     fix = "Set SO_REUSEADDR on the listening socket before bind."
     disproof = "bind fails in the same way with SO_REUSEADDR set before it."
-    effects = ("nobody-listens",)
+    effects = ("nobody-listens", "failed-call-ignored")
     needs = (AddressInUse, HostAnswers, Options)
     given = SetUp
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ...events import Call, Fact
 from ...kernel.names import tcp_state
 from ..address import Address
-from ..facts import Facts, json_list
+from ..facts import Facts, json_list, json_object
 from ..finding import Proof
 from ..tracker import Tracker, on_fact
 from ..vocabulary import LISTEN
@@ -90,6 +90,12 @@ class HostAnswers(Tracker):
                 self._sockets.clear()
             self._sockets[call.id] = [found for row in rows for found in _host_sockets(row.value)]
         return self._sockets[call.id]
+
+    def sysctl(self, call: Call, name: str) -> int | None:
+        """The number of a sysctl when a call failed; ``None``: not read."""
+        row = self.fact(call, "sysctls")
+        value = json_object(row.value).get(name) if row is not None else None
+        return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else None
 
     def is_local(self, call: Call, host: str) -> bool | None:
         """Whether an address is this host's own; ``None``: not known."""

@@ -18,10 +18,11 @@ _OPTIONS = 64
 class OptionFacts:
     """Options of one socket."""
 
-    __slots__ = ("in_force", "set")
+    __slots__ = ("first", "in_force", "set")
 
     def __init__(self) -> None:
         self.set: dict[tuple[int, int], CallFacts] = {}  #: the latest setsockopt of each option that succeeded
+        self.first: dict[tuple[int, int], CallFacts] = {}  #: the first one of each
         self.in_force: Sample | None = None  #: the latest sample that read options
 
 
@@ -36,9 +37,10 @@ class Options(SocketTracker[OptionFacts]):
         """An option was set."""
         option = call.option
         if call.succeeded and call.socket is not None and option is not None:
-            kept = self.keep(call.socket).set
-            if option in kept or len(kept) < _OPTIONS:
-                kept[option] = call
+            facts = self.keep(call.socket)
+            if option in facts.set or len(facts.set) < _OPTIONS:
+                facts.set[option] = call
+                facts.first.setdefault(option, call)
 
     @on_sample
     def see(self, socket: SocketFacts, sample: Sample) -> None:
@@ -49,6 +51,10 @@ class Options(SocketTracker[OptionFacts]):
     def call(self, socket: SocketFacts, level: int, name: int) -> CallFacts | None:
         """The latest successful setsockopt of an option."""
         return self.of(socket).set.get((level, name))
+
+    def first(self, socket: SocketFacts, level: int, name: int) -> CallFacts | None:
+        """The first successful setsockopt of an option."""
+        return self.of(socket).first.get((level, name))
 
     def number_set(self, socket: SocketFacts, level: int, name: int) -> int | None:
         """The number that was last set; ``None``: never set, or not recorded."""

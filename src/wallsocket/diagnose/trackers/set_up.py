@@ -15,7 +15,7 @@ __all__ = ["SetUp", "SetUpFacts"]
 class SetUpFacts:
     """What was done with one socket before its first byte."""
 
-    __slots__ = ("accepts", "bind", "bind_failed", "connect", "listen", "listen_failed")
+    __slots__ = ("accepts", "bind", "bind_failed", "connect", "connected_first", "listen", "listen_failed")
 
     def __init__(self) -> None:
         self.bind: CallFacts | None = None  #: the latest that succeeded
@@ -23,6 +23,7 @@ class SetUpFacts:
         self.listen: CallFacts | None = None
         self.listen_failed: CallFacts | None = None
         self.connect: CallFacts | None = None  #: the latest, whatever became of it
+        self.connected_first: CallFacts | None = None  #: the very first, where it succeeded
         self.accepts = 0  #: connections that accept took from it
 
 
@@ -60,7 +61,10 @@ class SetUp(SocketTracker[SetUpFacts]):
     def connected(self, call: CallFacts) -> None:
         """A connect returned."""
         if call.socket is not None:
-            self.keep(call.socket).connect = call
+            facts = self.keep(call.socket)
+            if call.succeeded and facts.connect is None:
+                facts.connected_first = call
+            facts.connect = call
             if call.errno in (None, errno.EINPROGRESS):
                 self.facts[Sockets].learn_ends(call.socket, None, call.call.address)
 

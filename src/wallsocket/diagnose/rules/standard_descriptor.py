@@ -1,0 +1,53 @@
+"""A socket that got the number of a standard stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.standard_numbers import StandardNumbers
+
+__all__ = ["StandardDescriptor"]
+
+_STREAMS = {0: "standard input", 1: "standard output", 2: "standard error"}
+
+
+class StandardDescriptor(Rule):
+    """socket() returned 0, 1 or 2, and something else was done with that number."""
+
+    id = "standard-descriptor"
+    title = "a socket got the number of a closed standard stream"
+    covers = (154,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "The kernel gives the lowest free number. Where descriptor 0, 1 or 2 was closed the next socket gets it: output of the "
+        "program then goes to the peer, and code that sets up the standard streams closes the socket."
+    )
+    symptoms = ("ENOTSOCK", "socket operation on non-socket", "log lines in the protocol", "nobody listens")
+    proof = "socket or accept returned 0, 1 or 2; then dup2 replaced it, or it was written to as a stream while it listened."
+    fix = "Open /dev/null on 0, 1 and 2 instead of closing them; or make the sockets before."
+    disproof = "The program wanted the socket at that number, and used it as a socket."
+    needs = (StandardNumbers,)
+    given = StandardNumbers
+    live = True
+    effects = ("nobody-listens", "close-with-unread-data")
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        seen = facts[StandardNumbers].of(subject)
+        if seen.made is None or seen.hit is None:
+            return
+        stream = _STREAMS[seen.number]
+        done = "replaced it" if seen.hit.name.startswith("dup") else "was meant for the stream"
+        yield Evidence(
+            self,
+            seen.hit.end_ns,
+            f"{seen.made.name} returned {seen.number}, the number of {stream}, which was closed; {seen.hit.text()} {done}.",
+            [seen.made.proof(), seen.hit.proof()],
+            call=seen.made.call,
+            socket=subject.id,
+            process=seen.made.call.process,
+        )

@@ -1,0 +1,68 @@
+"""Connects that do not block, and whether anybody waited for what became of them."""
+
+from __future__ import annotations
+
+import errno
+
+from ..call import CallFacts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import POLL_CALLS
+from .polls import Polls
+
+__all__ = ["Connecting", "ConnectingFacts"]
+
+#: Calls that ask for nothing: they do not tell what became of the connection.
+_NO_QUESTIONS = frozenset({"setsockopt", "fcntl", "ioctl", "getsockname", "bind", "close"})
+
+
+class ConnectingFacts:
+    """One connect that was told EINPROGRESS."""
+
+    __slots__ = ("asked", "begun", "closed")
+
+    def __init__(self) -> None:
+        self.begun: CallFacts | None = None  #: the connect that is on its way
+        self.asked = False  #: something was done afterwards that tells what became of it
+        self.closed: CallFacts | None = None  #: the close that came without having asked
+
+
+class Connecting(SocketTracker[ConnectingFacts]):
+    """Follows each such connect until somebody asks, or closes."""
+
+    needs = (Polls,)
+    kept = ConnectingFacts
+
+    @returned("connect")
+    def began(self, call: CallFacts) -> None:
+        """A connect returned."""
+        if call.socket is None:
+            return
+        if call.errno == errno.EINPROGRESS:
+            facts = self.keep(call.socket)
+            facts.begun, facts.asked, facts.closed = call, False, None
+        else:
+            self._asked(call)
+
+    @returned(*POLL_CALLS)
+    def polled(self, call: CallFacts) -> None:
+        """A poll returned: whoever polls waits."""
+        for socket, _ in self.facts[Polls].watched(call):
+            if self.place in socket.kept:
+                self.keep(socket).asked = True
+
+    @returned()
+    def used(self, call: CallFacts) -> None:
+        """Any other call on the socket."""
+        socket = call.socket
+        if socket is None or self.place not in socket.kept or call.name == "connect":
+            return
+        if call.name == "close":
+            facts = self.keep(socket)
+            if not facts.asked and facts.begun is not None:
+                facts.closed = call
+        elif call.name not in _NO_QUESTIONS:
+            self._asked(call)
+
+    def _asked(self, call: CallFacts) -> None:
+        if call.socket is not None and self.place in call.socket.kept:
+            self.keep(call.socket).asked = True

@@ -1,0 +1,116 @@
+"""What goes wrong before the first byte: the stories in which the rules speak, and near ones in which they must not."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+from tests.diagnose.story import Story, inet
+
+ACCES, NOT_AVAILABLE, IN_USE = -errno.EACCES, -errno.EADDRNOTAVAIL, -errno.EADDRINUSE
+SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "1024", "net.ipv4.ip_local_port_range": "32768 60999"}
+
+
+def failed_bind(
+    port: int, result: int, *, kind: str = "sysctls", value: object = SYSCTLS, host: str = "127.0.0.1"
+) -> Story:
+    story = Story()
+    here = story.socket(story.process(), None, None)
+    call = story.call("bind", here, result, address=inet(host, port))
+    if kind:
+        story.fact(call, kind, value)
+    story.call("close", here)
+    return story
+
+
+def test_a_port_below_the_limit() -> None:
+    assert failed_bind(80, ACCES).found() == ["privileged-port certain error"]
+
+
+def test_a_port_above_the_limit_was_refused_by_somebody_else() -> None:
+    story = failed_bind(8080, ACCES)
+    assert story.found() == []
+    assert [(one.call, one.errno) for one in story.diagnosis().not_judged] == [("bind", "EACCES")]
+
+
+def test_without_the_sysctl_nothing_is_known_of_the_limit() -> None:
+    diagnosis = failed_bind(80, ACCES, kind="").diagnosis()
+    assert diagnosis.findings == ()
+    assert "privileged-port" in {question.rule for question in diagnosis.cannot_tell}
+
+
+def test_an_address_of_somebody_else() -> None:
+    own = [
+        {"interface": "lo", "address": "127.0.0.1", "prefix": 8},
+        {"interface": "eth0", "address": "10.0.0.7", "prefix": 24},
+    ]
+    story = failed_bind(80, NOT_AVAILABLE, kind="addresses", value=own, host="192.0.2.1")
+    assert story.found() == ["address-not-local certain error"]
+    assert "10.0.0.7" in story.diagnosis().findings[0].why
+    # One that the host has was refused for another reason.
+    assert failed_bind(80, NOT_AVAILABLE, kind="addresses", value=own, host="10.0.0.7").found() == []
+
+
+def test_accept_without_listen() -> None:
+    story = Story()
+    here = story.socket(story.process(), None, None)
+    story.call("bind", here, 0, address=inet("127.0.0.1", 80))
+    story.call("accept4", here, -errno.EINVAL)
+    assert story.found() == ["call-in-wrong-state certain error"]
+
+
+def test_a_socket_that_was_connected_unseen_is_not_called_unconnected() -> None:
+    story = Story()
+    here = story.socket(story.process(), ("10.0.0.1", 80), ("10.0.0.2", 51000))
+    story.call("recvfrom", here, -errno.ENOTCONN, length=5)
+    assert story.found() == []
+
+
+def test_asking_again_whether_a_connection_is_there_is_no_fault() -> None:
+    story = Story()
+    here = story.socket(story.process(), None, None)
+    story.call("connect", here, -errno.EINPROGRESS, address=inet("127.0.0.1", 80))
+    story.call("connect", here, 0, address=inet("127.0.0.1", 80))
+    story.call("connect", here, -errno.EISCONN, address=inet("127.0.0.1", 80))
+    assert "call-in-wrong-state certain error" not in story.found()
+
+
+def test_a_bind_that_failed_before_listen() -> None:
+    story = Story()
+    here = story.socket(story.process(), None, None)
+    story.call("bind", here, -errno.EAFNOSUPPORT, address=inet("127.0.0.1", 80))
+    story.call("listen", here, 0, a=5)
+    assert story.found() == ["failed-call-ignored certain error"]
+    again = Story()
+    here = again.socket(again.process(), None, None)
+    again.call("bind", here, -errno.EAFNOSUPPORT, address=inet("127.0.0.1", 80))
+    again.call("bind", here, 0, address=inet("127.0.0.1", 80))
+    again.call("listen", here, 0, a=5)
+    assert again.found() == []
+
+
+def test_a_connect_that_is_given_up_at_once_and_one_that_is_waited_for() -> None:
+    for asks, expected in ((False, ["connect-in-progress strong error"]), (True, [])):
+        story = Story()
+        here = story.socket(story.process(), None, None)
+        story.call("connect", here, -errno.EINPROGRESS, address=inet("10.0.0.2", 80))
+        if asks:
+            story.call("getsockopt", here, 0, a=1, b=4, value=bytes(4))
+        story.call("close", here)
+        assert story.found() == expected
+
+
+def test_a_service_port_in_the_range_of_connections() -> None:
+    holder = {"protocol": "tcp", "state": 1, "local": "127.0.0.1:40000", "remote": "127.0.0.1:5432", "pids": []}
+    for sockets, expected in (
+        ([holder], ["port-in-local-range strong error"]),
+        ([{**holder, "state": 6}], []),
+        ([holder, {**holder, "state": 10, "remote": "0.0.0.0:0"}], []),
+    ):
+        story = Story()
+        here = story.socket(story.process(), None, None)
+        call = story.call("bind", here, IN_USE, address=inet("127.0.0.1", 40000))
+        story.fact(call, "sockets", sockets)
+        story.fact(call, "sysctls", SYSCTLS)
+        found = [line for line in story.found() if line.startswith("port-in-local-range")]
+        assert found == expected, json.dumps(sockets)
