@@ -657,6 +657,27 @@ def test_an_inspection_takes_a_second_at_most(start: Start) -> None:
     assert found < 1
 
 
+def test_the_time_grows_with_threads_and_sockets_not_with_their_square(start: Start, tmp_path: Path) -> None:
+    program = tmp_path / "crowd"
+    subprocess.run(["gcc", "-w", "-pthread", "-o", program, PROGRAMS / "crowd.c"], check=True)
+
+    def took_s(threads: int) -> float:
+        """Processor time, which other programs on the machine change little."""
+        running = start(program, threads)
+        eventually(lambda: running.calls().count(RECVFROM) == threads)
+        least = float("inf")
+        for _ in range(2):
+            begun = time.process_time()
+            found = inspecting.inspect(str(running.pid))
+            least = min(least, time.process_time() - begun)
+            assert sum(thread.socket is not None for thread in found.threads) == threads
+        return least
+
+    few, many = took_s(100), took_s(800)
+    # Eight times as many: the square would be 64.
+    assert many < 24 * few
+
+
 def test_the_wrong_type_of_name_is_an_error() -> None:
     with pytest.raises(UsageError):
         inspecting.inspect("   ")
