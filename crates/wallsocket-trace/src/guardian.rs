@@ -73,8 +73,8 @@ pub struct Order {
     one_core: bool,
     /// Signals that are blocked only for the start of this process: the program gets them unblocked.
     unblocked: Vec<i32>,
-    /// Which of signals 32 and 33 the recorder was given as ignored.
-    ignored_internal: Vec<i32>,
+    /// Signals that the recorder was given as ignored, and that this process was not: Python and glibc set them.
+    ignored_unseen: Vec<i32>,
     /// Root asks: set-uid programs keep their rights.
     privileged: bool,
     /// Run in a private network namespace.
@@ -154,6 +154,12 @@ fn run(
     }
     // Rust's start-up code ignores SIGPIPE before main; the recorder asked for its default action.
     ignored.retain(|signal| *signal != Signal::SIGPIPE);
+    ignored.extend(
+        order
+            .ignored_unseen
+            .iter()
+            .filter_map(|number| Signal::try_from(*number).ok()),
+    );
     // SIGTERM reaches the target through the recorder.
     for signal in [
         Signal::SIGTTIN,
@@ -320,7 +326,7 @@ impl Target {
             filter: crate::filter::first(order.deny_io_uring),
             keep_privileges: order.privileged,
             ignored,
-            ignored_internal: order.ignored_internal.clone(),
+            ignored_internal: order.ignored_unseen.clone(),
             mask,
             streams: [0, 1, 2],
         };

@@ -37,6 +37,10 @@ __all__ = ["DEFAULT_PAYLOAD", "RunResult", "attach", "guardian_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
+#: Programs that leave the dispositions of signals as they are for what they start; Python, Node.js and others do not.
+_HANDS_ON: Final = frozenset(
+    {"sh", "ash", "bash", "busybox", "dash", "ksh", "zsh", "env", "make", "nice", "timeout", "xargs"}
+)
 #: How often the guardian looks at calls that take long, and at what it is told.
 TICK_MS = 50
 #: "All" payload: a longer call is cut here, or its bytes would stand in the memory of three processes at once.
@@ -163,7 +167,7 @@ def run(
         "lab": lab,
         "program": program,
         "attach": [],
-        "ignored_internal": _ignored_internal(),
+        "ignored_unseen": _ignored_unseen(),
         "user": credentials,
     }
     path = output if output is not None else places.new_path(command[0])
@@ -220,7 +224,7 @@ def attach(
         "lab": False,
         "program": None,
         "attach": list(targets),
-        "ignored_internal": [],
+        "ignored_unseen": [],
         "user": None,
     }
     path = output if output is not None else places.new_path(first.name)
@@ -268,15 +272,31 @@ def _version() -> str:
     return str(__version__)
 
 
-def _ignored_internal() -> list[int]:
-    """Which of the two signals that glibc keeps for itself (32, 33) this process was given as ignored.
+def _ignored_unseen() -> list[int]:
+    """Which signals this process was given as ignored, of those whose disposition does not reach the guardian.
 
-    ``make`` and others start their jobs by posix_spawn(3), which leaves them ignored; the command must find them as it
-    would without us, and Python's ``signal`` does not name them.
+    Signals 32 and 33 glibc keeps for itself: ``make`` and others start their jobs by posix_spawn(3), which leaves them
+    ignored; Python's ``signal`` does not name them. SIGPIPE and SIGXFSZ Python ignores itself, before any code can look:
+    a parent that hands its own dispositions on, such as a shell, tells what they were.
     """
-    with open("/proc/self/status") as file:
-        ignored = next((int(line.split()[1], 16) for line in file if line.startswith("SigIgn:")), 0)
-    return [number for number in (32, 33) if ignored >> (number - 1) & 1]
+    own, parent = _signals_ignored("self"), _signals_ignored(str(os.getppid()))
+    ignored = [number for number in (32, 33) if own[1] >> (number - 1) & 1]
+    if parent[0] in _HANDS_ON:
+        ignored += [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if parent[1] >> (number - 1) & 1]
+    return ignored
+
+
+def _signals_ignored(pid: str) -> tuple[str, int]:
+    """Name of a process, and its ignored signals: bit n - 1 for signal n."""
+    name, ignored = "", 0
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key == "Name":
+                name = value.strip()
+            elif key == "SigIgn":
+                ignored = int(value, 16)
+    return name, ignored
 
 
 def _credentials(user: str | None) -> tuple[int, int, list[int]] | None:
@@ -425,7 +445,9 @@ class _Recorder:
             if self._attached:
                 _wait_for(pid, _LET_GO_S)
             elif self._status is not None or self._not_started is not None:
-                os.waitpid(pid, 0)
+                # Where SIGCHLD is ignored, the end of a child leaves nothing to be fetched.
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
         return self._finish()
 
     def _take(self, tables: dict[str, list[tuple[Any, ...]]]) -> None:
@@ -586,8 +608,9 @@ def _start_guardian(guardian: Path, arguments: list[str]) -> int:
 def _wait_for(pid: int, seconds: float) -> None:
     """Wait for a child to end, but not for ever: what keeps it is not worth more."""
     deadline = time.monotonic() + seconds
-    while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
-        time.sleep(0.002)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.002)
 
 
 @contextlib.contextmanager
@@ -621,7 +644,7 @@ class _signals:
 
     def __enter__(self) -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._WANTED, self._WAKE})
-        type(self).before = frozenset(blocked)
+        type(self).before = frozenset(int(number) for number in blocked)
         self._thread = threading.Thread(target=self._fetch, name="signals", daemon=True)
         self._thread.start()
 
