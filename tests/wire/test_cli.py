@@ -166,3 +166,64 @@ def permitted() -> bool:
             continue
         return True
     return False
+
+
+def conversation(path: Path) -> Path:
+    """Two connections: a talk with a gap-free exchange, and one that is reset."""
+    there, back = IPv4("10.0.0.1", "10.0.0.2"), IPv4("10.0.0.2", "10.0.0.1")
+    frames = [
+        there / TCP(40000, 80, 100, 0, "S"),
+        back / TCP(80, 40000, 900, 101, "S."),
+        there / TCP(40000, 80, 107, 901, "P.") / b"there\r\n",
+        there / TCP(40000, 80, 101, 901, "P.") / b"hello ",
+        back / TCP(80, 40000, 901, 114, "P.") / b"\x1b[31mwho?\n",
+        there / TCP(40000, 80, 114, 910, "P.") / b"me\n",
+        there / TCP(40000, 80, 114, 910, "P.") / b"me\n",
+        there / TCP(40001, 80, 7, 0, "S"),
+        back / TCP(80, 40001, 0, 8, "R."),
+    ]
+    with Writer(path) as writer:
+        for number, frame in enumerate(frames):
+            writer.write(frame, timestamp_ns=1_700_000_000_000_000_000 + number * 1_000_000)
+    return path
+
+
+def test_connections_are_listed_and_followed(tmp_path):
+    path = str(conversation(tmp_path / "a.pcapng"))
+    assert run("capture", "-r", path, "--list").stdout.splitlines() == [
+        "   1  10.0.0.1.40000 > 10.0.0.2.80: 16 bytes there, 10 back, 0.006 s, 1 sent again, open",
+        "   2  10.0.0.1.40001 > 10.0.0.2.80: 0 bytes there, 0 back, 0.001 s, reset",
+    ]
+    first, second = map(json.loads, run("capture", "-r", path, "--list", "--json").stdout.splitlines())
+    assert (first["client"]["bytes"], first["closed"], second["server"]["reset"]) == (16, False, True)
+    assert run("capture", "-r", path, "--follow", "1").stdout.splitlines() == [
+        "> hello there",
+        "< \\x1b[31mwho?",
+        "> me",
+    ]
+    said = [json.loads(line) for line in run("capture", "-r", path, "--follow", "1", "--json").stdout.splitlines()]
+    assert [(each["from"], bytes.fromhex(each["data"])) for each in said] == [
+        ("client", b"hello there\r\n"),
+        ("server", b"\x1b[31mwho?\n"),
+        ("client", b"me\n"),
+    ]
+    assert "has 2 TCP connections; there is no number 3" in run("capture", "-r", path, "--follow", "3", status=2).stderr
+    assert "-r FILE" in run("capture", "--list", status=2).stderr
+    assert "-C, -G and -W rotate" in run("capture", "-r", path, "-C", "1", status=2).stderr
+
+
+def test_more_is_said_when_asked_for(tmp_path):
+    path = str(sample(tmp_path / "a.pcapng"))
+    plain, more, most, bytes_too = (
+        run("capture", "-r", path, "-c", "1", *options).stdout.splitlines()
+        for options in ([], ["-v"], ["-vv"], ["-vvv"])
+    )
+    assert len(plain) == 1
+    assert more[0] == plain[0]
+    assert more[1] == (
+        "    58 bytes on the wire, 58 captured; 02:00:00:00:00:02 > 02:00:00:00:00:01; ttl 64, class 0x00, id 0; "
+        "checksums: IP good, transport good"
+    )
+    assert most[:2] == more
+    assert "    tcp.window 65535" in most
+    assert any(line.startswith("    0000  02 00 00 00 00 01") for line in bytes_too)

@@ -35,8 +35,8 @@ def sh(text):
     subprocess.run(text, shell=True, check=True)
 
 class Capture:
-    def __init__(self, interface, output, limit=None):
-        command = [sys.executable, "-m", "wallsocket", "capture", "-i", interface, "-w", output]
+    def __init__(self, interface, output, *options, limit=None):
+        command = [sys.executable, "-m", "wallsocket", "capture", "-i", interface, "-w", output, *options]
         if limit is not None:
             command = ["sh", "-c", f"ulimit -f {limit}; exec \\"$@\\"", "sh", *command]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -259,3 +259,25 @@ def test_what_was_captured_before_a_wrong_end_is_whole(tmp_path):
     frames = list(read(path))
     assert len(frames) >= 20
     assert {frame.problem for frame in frames} == {None}
+
+
+def test_a_long_capture_is_written_to_one_file_after_the_other(tmp_path):
+    script = """
+        sh("ip link set lo up")
+        capture = Capture("lo", sys.argv[1], "-C", "0.03", "-W", "3")
+        for number in range(1, 6):
+            datagrams("127.0.0.1", 40, 1000)
+            # The next file begins once this one is large enough.
+            wait_for(f"{sys.argv[1].removesuffix('.pcapng')}-{number + 1:05}.pcapng", 0)
+        capture.process.terminate()
+        capture.end()
+    """
+    found = in_namespace(script, str(tmp_path / "a.pcapng"))
+    assert found["status"] == 0, found
+    files = sorted(path.name for path in tmp_path.iterdir())
+    count = int(re.search(r"in (\d+) files", found["lines"][-1])[1])
+    assert count >= 4
+    assert files == [f"a-{number:05}.pcapng" for number in range(count - 2, count + 1)]
+    assert all(path.stat().st_size >= 30_000 for path in sorted(tmp_path.iterdir())[:-1])
+    for name in files:
+        frames_of(tmp_path / name)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._core.wire import Frame
     from ..wire.capture import Capture
     from ..wire.pcap import Reader
+    from ..wire.streams import Connection
 
 __all__ = ["command", "frame_object"]
 
@@ -87,10 +88,67 @@ def frame_object(frame: Frame) -> dict[str, Any]:
     return found
 
 
+def _details(frame: Frame) -> list[str]:
+    """What the line about a frame leaves out."""
+    found = [f"{frame.original_length} bytes on the wire, {len(frame)} captured"]
+    if frame.ethernet is not None:
+        found.append(f"{frame.ethernet.source} > {frame.ethernet.destination}")
+    if (ip := frame.ip) is not None:
+        hops = "ttl" if ip.version == 4 else "hop limit"
+        found.append(f"{hops} {ip.time_to_live}, class {ip.traffic_class:#04x}")
+        if ip.version == 4:
+            found[-1] += f", id {ip.identification}{', DF' if ip.dont_fragment else ''}"
+        found.append(f"checksums: IP {frame.checksums[0]}, transport {frame.checksums[1]}")
+    if frame.process_id is not None:
+        found.append(f"process {frame.process_id}")
+    return [*found, *frame.comments]
+
+
+class _Rotation:
+    """The files that a long capture is written to: when another one begins, what it is called, which are kept."""
+
+    def __init__(self, megabytes: float | None, seconds: float | None, keep: int | None) -> None:
+        self._bytes = None if megabytes is None else megabytes * 1e6
+        self._seconds = seconds
+        self._keep = keep
+        self._made: list[Path] = []
+        self._began = time.monotonic()
+        self.is_wanted = megabytes is not None or seconds is not None
+
+    def next(self, output: Path) -> Path:
+        """The path of the next file: the name with a number before its endings. The oldest goes when there are too many."""
+        self._began = time.monotonic()
+        if not self.is_wanted:
+            return output
+        name, dot, endings = output.name.partition(".")
+        number = len(self._made) + 1
+        path = output.with_name(f"{name}-{number:05}{dot}{endings}")
+        self._made.append(path)
+        if self._keep is not None and number > self._keep:
+            self._made[number - 1 - self._keep].unlink(missing_ok=True)
+        return path
+
+    def is_due(self, path: Path) -> bool:
+        """Whether a file is large or old enough."""
+        if self._seconds is not None and time.monotonic() - self._began >= self._seconds:
+            return True
+        return self._bytes is not None and path.stat().st_size >= self._bytes
+
+    def left_s(self) -> float:
+        """Until the next file begins by time."""
+        return 3600.0 if self._seconds is None else max(0.001, self._began + self._seconds - time.monotonic())
+
+    @property
+    def files(self) -> int:
+        """How many there were."""
+        return len(self._made)
+
+
 class _Printer:
     """One line per frame, with TCP numbers counted from the first ones seen, as tcpdump does."""
 
-    def __init__(self, *, as_json: bool, dump: bool, absolute: bool) -> None:
+    def __init__(self, *, as_json: bool, dump: bool, absolute: bool, verbose: int = 0) -> None:
+        self._verbose = verbose
         self._as_json = as_json
         self._dump = dump
         self._absolute = absolute
@@ -125,6 +183,12 @@ class _Printer:
             seconds, rest = divmod(frame.timestamp_ns, 1_000_000_000)
             stamp = f"{datetime.fromtimestamp(seconds):%H:%M:%S}.{rest // 1000:06d}"
         line = f"{stamp} {frame.summary(*self._bases(frame))}"
+        if self._verbose:
+            line += "\n    " + "; ".join(_details(frame))
+        if self._verbose > 1 and not self._dump:
+            from ..wire.frame import fields
+
+            line += "".join(f"\n    {name} {value}".rstrip() for _, _, name, value in fields(frame))
         if self._dump:
             from ..wire.frame import hexdump
 
@@ -151,6 +215,27 @@ class _Printer:
     help="Bytes kept of each frame.",
 )
 @click.option("-x", "--hexdump", "dump", is_flag=True, help="Also the bytes, field by field.")
+@click.option(
+    "--list", "listed", is_flag=True, help="With -r: the TCP connections, with their numbers, instead of frames."
+)
+@click.option(
+    "--follow", type=click.IntRange(min=1), metavar="N", help="With -r: what both sides of connection N sent."
+)
+@click.option("-n", "numeric", is_flag=True, help="Addresses and ports as numbers: they always are.")
+@click.option(
+    "-v", "verbose", count=True, help="-v: link layer, hops and checksums; -vv: every field; -vvv: and all bytes."
+)
+@click.option(
+    "-C",
+    "--rotate-size",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MB",
+    help="With -w: another file, with a number after its name, after so many million bytes.",
+)
+@click.option(
+    "-G", "--rotate-time", type=options.DURATION, metavar="TIME", help="With -w: another file after that time."
+)
+@click.option("-W", "--keep", type=click.IntRange(min=1), metavar="N", help="With -C or -G: keep the newest N files.")
 @click.option("-S", "--absolute", is_flag=True, help="TCP numbers as they are, not counted from the first.")
 @click.option("-f", "--growing", is_flag=True, help="With -r: wait for more at the end of a growing file.")
 @options.json
@@ -168,6 +253,13 @@ def command(
     dump: bool,
     absolute: bool,
     growing: bool,
+    listed: bool,
+    follow: int | None,
+    numeric: bool,
+    verbose: int,
+    rotate_size: float | None,
+    rotate_time: float | None,
+    keep: int | None,
     as_json: bool,
     quiet: bool,
     filter_words: tuple[str, ...],
@@ -177,11 +269,20 @@ def command(
     FILTER is tcpdump's language, such as: tcp port 443 and host 192.0.2.1
     """
     text = " ".join(filter_words) or None
-    printer = _Printer(as_json=as_json, dump=dump, absolute=absolute)
+    printer = _Printer(as_json=as_json, dump=dump or verbose > 2, absolute=absolute, verbose=verbose)
+    rotation = _Rotation(rotate_size, rotate_time, keep)
+    if (rotation.is_wanted or keep) and (output is None or source is not None or not rotation.is_wanted):
+        raise UsageError("-C, -G and -W rotate the files that a live capture writes: -i NAME -w FILE -C MB")
     if source is not None:
         if interface is not None:
             raise UsageError("-i and -r exclude each other")
+        if listed or follow is not None:
+            if output is not None or (listed and follow is not None):
+                raise UsageError("--list and --follow exclude each other, and -w")
+            return _streams(source, text, follow, as_json)
         return _from_file(source, output, count, text, growing, printer, quiet)
+    if listed or follow is not None:
+        raise UsageError("--list and --follow look at a file: -r FILE")
     from ..wire.capture import capture
 
     with capture(
@@ -190,7 +291,76 @@ def command(
         where = running.interface or "every interface"
         if not quiet:
             click.echo(f"capturing on {where}; Ctrl-C ends it", err=True)
-        return _live(running, output, count, for_s, printer, quiet)
+        return _live(running, output, count, for_s, printer, quiet, rotation)
+
+
+def _streams(source: str, text: str | None, number: int | None, as_json: bool) -> int:
+    """Show the TCP connections of a file, or what both sides of one of them sent, in the order it was captured."""
+    from ..wire import pcap
+    from ..wire.streams import streams
+
+    with pcap.read(source, filter=text) as reader:
+        frames = list(reader) if number is not None else reader
+        found = streams(frames)
+        tail = reader.tail
+    if number is None:
+        for index, connection in enumerate(found, 1):
+            click.echo(json.dumps(_connection_object(index, connection)) if as_json else _connection(index, connection))
+    else:
+        if number > len(found):
+            raise UsageError(f"{source} has {len(found)} TCP connections; there is no number {number}")
+        for side, data in found[number - 1].conversation():
+            if as_json:
+                click.echo(json.dumps({"from": side, "data": data.hex()}))
+                continue
+            shown = _printable(data)
+            mark = ">" if side == "client" else "<"
+            click.echo("\n".join(f"{mark} {line}" for line in shown.split("\n")))
+    if tail is not None:
+        click.echo(f"{source}: {tail.reason}; {tail.unusable_bytes} bytes were of no use", err=True)
+        return 1
+    return 0
+
+
+def _printable(data: bytes) -> str:
+    """Bytes for a terminal: text as it is, everything else as an escape."""
+    text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n").removesuffix("\n")
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def _connection(number: int, connection: Connection) -> str:
+    client, server = connection.client, connection.server
+    took = ((connection.ended_ns or 0) - (connection.started_ns or 0)) / 1e9
+    words = [f"{client.length} bytes there", f"{server.length} back", f"{took:.3f} s"]
+    again = client.retransmissions + server.retransmissions
+    words += [f"{again} sent again"] if again else []
+    words += [f"{len(client.gaps) + len(server.gaps)} gaps"] if client.gaps or server.gaps else []
+    words += ["reset"] if client.reset or server.reset else ["open"] if not connection.is_closed else []
+    ends = " > ".join(f"{address}.{port}" for address, port in (client.source, server.source))
+    return f"{number:4}  {ends}: {', '.join(words)}"
+
+
+def _connection_object(number: int, connection: Connection) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "number": number,
+        "frames": connection.frames,
+        "started_ns": connection.started_ns,
+        "ended_ns": connection.ended_ns,
+        "round_trip_s": connection.round_trip_s,
+        "closed": connection.is_closed,
+    }
+    for name, side in (("client", connection.client), ("server", connection.server)):
+        found[name] = {
+            "address": side.source[0],
+            "port": side.source[1],
+            "bytes": side.length,
+            "gaps": side.gaps,
+            "retransmissions": side.retransmissions,
+            "reset": side.reset,
+        }
+    return found
 
 
 def _from_file(
@@ -281,13 +451,22 @@ def _failed(error: OSError, output: Path | None) -> int | None:
 
 
 def _live(
-    running: Capture, output: Path | None, count: int | None, for_s: float | None, printer: _Printer, quiet: bool
+    running: Capture,
+    output: Path | None,
+    count: int | None,
+    for_s: float | None,
+    printer: _Printer,
+    quiet: bool,
+    rotation: _Rotation,
 ) -> int:
     from ..wire.capture import InterfaceGone
     from ..wire.pcap import Writer
 
     end = None if for_s is None else time.monotonic() + for_s
     number: int | None = 0
+    before = 0
+    writer: Writer | None = None
+    place = output
     status = 0
 
     def left(slice_s: float) -> float:
@@ -305,27 +484,37 @@ def _live(
                             break
                     sys.stdout.flush()
             else:
-                writer = Writer(output, link_type=None if running.interface is None else running.link_type)
-                try:
-                    with writer:
-                        while (count is None or writer.count < count) and (wait := left(0.5)) > 0:
-                            limit = None if count is None else count - writer.count
-                            running.save(writer, duration_s=wait, limit=limit)
-                            writer.flush()
-                finally:
-                    number = writer.count
+                kind = None if running.interface is None else running.link_type
+                before = 0
+                while (count is None or before < count) and left(1.0) > 0:
+                    place = rotation.next(output)
+                    writer = Writer(place, link_type=kind)
+                    try:
+                        with writer:
+                            while (count is None or before + writer.count < count) and (wait := left(0.5)) > 0:
+                                limit = None if count is None else count - before - writer.count
+                                wait = min(wait, rotation.left_s())
+                                running.save(writer, duration_s=wait, limit=limit)
+                                writer.flush()
+                                if rotation.is_wanted and rotation.is_due(place):
+                                    break
+                    finally:
+                        before += writer.count
+                        number = before
         except KeyboardInterrupt:
             click.echo(err=True)
         except InterfaceGone as error:
             click.echo(f"{error}; what came before was kept", err=True)
             status = 2
         except OSError as error:
-            number = _failed(error, output)
+            held = _failed(error, place)
+            number = None if held is None or writer is None else before - writer.count + held
             status = 2
         statistics = running.statistics()
         if not quiet:
-            place = f" written to {output}" if output is not None else ""
+            files = f" in {rotation.files} files" if rotation.is_wanted else ""
+            where = f" written to {output}{files}" if output is not None else ""
             click.echo(
-                f"{number or 0} frames{place}; {statistics.seen} matched, {statistics.dropped} dropped", err=True
+                f"{number or 0} frames{where}; {statistics.seen} matched, {statistics.dropped} dropped", err=True
             )
     return status

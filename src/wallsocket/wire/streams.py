@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import collections
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -286,6 +287,8 @@ class Connection:
         self.frames = 0
         self.round_trip_s: float | None = None
         self._syn_ns: int | None = None
+        # Who spoke, and up to which place: one entry while it is the same side's turn.
+        self._turns: list[tuple[Direction, int]] = []
 
     @property
     def directions(self) -> tuple[Direction, Direction]:
@@ -297,6 +300,27 @@ class Connection:
         """Whether both sides ended their streams, or one reset the connection."""
         client, server = self.client, self.server
         return client.reset or server.reset or (client.fin_seen and server.fin_seen)
+
+    def conversation(self) -> Iterator[tuple[str, bytes]]:
+        """What both sides sent, in turns as it was captured: ("client" or "server", bytes), each byte once, gaps left out."""
+        pieces = {id(side): collections.deque(side.pieces) for side in self.directions}
+        said: tuple[str, bytearray] | None = None
+        for side, place in self._turns:
+            name = "client" if side is self.client else "server"
+            end = place - side._origin
+            waiting = pieces[id(side)]
+            while waiting and waiting[0][0] < end:
+                at, data = waiting.popleft()
+                if at + len(data) > end:
+                    waiting.appendleft((end, data[end - at :]))
+                    data = data[: end - at]
+                if said is not None and said[0] != name:
+                    yield said[0], bytes(said[1])
+                    said = None
+                said = said or (name, bytearray())
+                said[1].extend(data)
+        if said is not None:
+            yield said[0], bytes(said[1])
 
     def _is_over(self, source: tuple[str, int], tcp: Tcp) -> bool:
         """Whether a SYN from this side begins another connection on the same ports."""
@@ -331,6 +355,12 @@ class Connection:
         ):
             self.round_trip_s = (now - self._syn_ns) / 1e9
         direction._take(tcp, payload, missing, now)
+        if payload:
+            end = direction._highest
+            if self._turns and self._turns[-1][0] is direction:
+                self._turns[-1] = (direction, end)
+            else:
+                self._turns.append((direction, end))
 
     def __repr__(self) -> str:
         client, server = self.client, self.server
