@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from wallsocket import events
-from wallsocket.diagnose import Diagnosis, diagnose
+from wallsocket.diagnose import Diagnosis, all_rules, diagnose
 from wallsocket.trace.recording import Recording, Writer
 from wallsocket.trace.syscalls import NUMBERS
 
@@ -177,8 +177,9 @@ class Story:
             writer.write(table, [whole(table, row) for row in rows])
         return writer.recording()
 
-    def diagnosis(self) -> Diagnosis:
-        return diagnose(self.recording())
+    def diagnosis(self, *rules: str) -> Diagnosis:
+        """What all rules say, or only those of these names."""
+        return diagnose(self.recording(), [rule for rule in all_rules() if rule.id in rules] or None)
 
     def found(self) -> list[str]:
         """``rule certainty severity`` of each finding."""

@@ -63,6 +63,12 @@ fn length(frame: &Frame<'_>) -> u32 {
     end.saturating_sub(start)
 }
 
+/// The protocol that the first bytes of one direction of a stream belong to, or `None`.
+#[pyfunction]
+fn protocol(payload: &[u8]) -> Option<&'static str> {
+    application::protocol(payload)
+}
+
 /// The frame as the timeline wants it, or `None` when it is no complete TCP segment, UDP datagram or ICMP error.
 #[pyfunction]
 fn segment(
@@ -150,6 +156,7 @@ fn summary(link_type: u32, frame: &[u8], wire_length: u32) -> String {
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Segment>()?;
+    module.add_function(wrap_pyfunction!(protocol, module)?)?;
     module.add_function(wrap_pyfunction!(segment, module)?)?;
     module.add_function(wrap_pyfunction!(summary, module)?)
 }

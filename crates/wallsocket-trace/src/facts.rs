@@ -60,7 +60,7 @@ impl Facts {
             .unwrap_or(0);
         let connecting = failure.number != libc::SYS_bind && failure.number != libc::SYS_listen;
         let kinds: &[&str] = match failure.errno {
-            libc::ECONNREFUSED | libc::ETIMEDOUT => &["sockets"],
+            libc::ECONNREFUSED | libc::ETIMEDOUT => &["sockets", "addresses"],
             libc::EADDRINUSE => &["sockets", "sysctls"],
             libc::EADDRNOTAVAIL if connecting => &["sockets", "sysctls"],
             libc::EADDRNOTAVAIL => &["addresses"],

@@ -30,6 +30,7 @@ HEALTHY: Final[dict[tuple[str, int], str]] = {
     ("epoll_ctl", errno.EPERM): "an event loop asked for a file that is always ready",
     ("connect", errno.EISCONN): "the program asked again whether it is connected, and it is",
     ("getpeername", errno.ENOTCONN): "the program asked whether it is connected",
+    ("shutdown", errno.ENOTCONN): "the connection was gone already",
     ("socket", errno.EAFNOSUPPORT): "the program asked whether this kernel has the address family",
 }
 

@@ -148,7 +148,8 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     """How much was checked; without findings it begins with ``No finding``, because that is all that is known."""
     missing = Counter(question.missing for question in diagnosis.cannot_tell)
     open_questions = len(diagnosis.cannot_tell)
-    text = f"{len(diagnosis.checked)} rules checked, {open_questions} could not be checked"
+    checked = len(diagnosis.checked)
+    text = f"{checked} rule{'s' if checked != 1 else ''} checked, {open_questions} could not be checked"
     if missing:
         text += f" ({', '.join(f'{layer} {count}' for layer, count in missing.most_common())})"
     not_judged = sum(one.count for one in diagnosis.not_judged)

@@ -134,6 +134,28 @@ pub fn stream(bytes: &[u8]) -> Option<Application> {
         .or_else(|| http(bytes).map(Application::Http))
 }
 
+/// The protocol that one direction of a stream begins with, by its first bytes: `tls`, `http` (version 1), `http/2`, `ssh`,
+/// `proxy` (the PROXY protocol in front of another one); `None` for what none of them begins with, or too few bytes.
+pub fn protocol(bytes: &[u8]) -> Option<&'static str> {
+    // HAProxy's PROXY protocol, versions 1 and 2.
+    const PROXY_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    // RFC 9113, section 3.4.
+    const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n";
+    if tls(bytes).is_some() {
+        Some("tls")
+    } else if bytes.starts_with(HTTP_2) {
+        Some("http/2")
+    } else if bytes.starts_with(b"SSH-") {
+        Some("ssh")
+    } else if bytes.starts_with(b"PROXY ") || bytes.starts_with(PROXY_2) {
+        Some("proxy")
+    } else if http(bytes).is_some() {
+        Some("http")
+    } else {
+        None
+    }
+}
+
 /// Text from the wire, made fit for one line.
 fn text(bytes: &[u8]) -> String {
     let mut result = String::new();

@@ -276,6 +276,29 @@ fn an_error_that_quotes_eight_bytes_of_tcp_gives_ports_and_sequence_number() {
 
 /// UDP payload to port 53, TCP payload, and what is recognised in them.
 #[test]
+fn a_stream_is_recognised_by_its_first_bytes() {
+    use super::application::protocol;
+
+    for (bytes, expected) in [
+        (&b"\x16\x03\x01\x02\x00\x01"[..], Some("tls")),
+        (b"\x16\x03\x01\x02\x00", Some("tls")),
+        (b"\x17\x03\x03\x00\x50", Some("tls")),
+        (b"GET / HTTP/1.0\r\n", Some("http")),
+        (b"HTTP/1.1 200 OK\r\n", Some("http")),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some("http/2")),
+        (b"SSH-2.0-OpenSSH_9.2", Some("ssh")),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Some("proxy")),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21", Some("proxy")),
+        (b"*1\r\n$4\r\nPING\r\n", None),
+        (b"hello", None),
+        (b"\x16\x03", None),
+        (b"", None),
+    ] {
+        assert_eq!(protocol(bytes), expected, "{bytes:?}");
+    }
+}
+
+#[test]
 fn payloads_are_recognised() {
     use super::application::{dns, stream};
     let query = bytes("3039 0100 0001 0000 0000 0000 07 6578616d706c65 03 636f6d 00 0001 0001");

@@ -10,7 +10,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.address_in_use import AddressInUse, Taken
 from ..trackers.bound import Bound, BoundSocket
-from ..trackers.host_answers import HostAnswers, HostSocket
+from ..trackers.host_answers import HostAnswers
 from ..trackers.set_up import SetUp
 
 __all__ = ["AddressInUseByListener"]
@@ -59,16 +59,14 @@ class AddressInUseByListener(Rule):
             owner = facts.who(own.process) + (f", {line}" if line else "")
             rows.append(own.bind.proof(f"{own.bind.text()}: the socket that has it"))
         else:
-            listed = facts[HostAnswers].sockets(failed.call)
-            if listed is None:
+            if facts[HostAnswers].sockets(failed.call) is None:
                 yield self.cannot_tell("facts", "the sockets of the host were not looked up when bind failed")
                 return
-            holder = self._holder(listed, taken)
+            holder = facts[HostAnswers].holder(failed.call, taken.protocol, asked)
             if holder is None:
                 return
             owner = holder.owner()
-        text = f"{asked.port}/{taken.protocol} is held by {owner}"
-        rows += facts[HostAnswers].proof(failed.call, "sockets", text)
+        rows += facts[HostAnswers].held(failed.call, taken.protocol, asked)
         yield Evidence(
             self,
             failed.end_ns,
@@ -87,12 +85,4 @@ class AddressInUseByListener(Rule):
             lived = other.bind is not None and other.had_it(taken.call.end_ns)
             if lived and other.id != socket.id and other.local.clashes(taken.asked):
                 return other
-        return None
-
-    @staticmethod
-    def _holder(listed: list[HostSocket], taken: Taken) -> HostSocket | None:
-        for entry in listed:
-            holds = entry.protocol.startswith(taken.protocol) and (taken.protocol == "udp" or entry.listens)
-            if holds and entry.local is not None and entry.local.clashes(taken.asked):
-                return entry
         return None

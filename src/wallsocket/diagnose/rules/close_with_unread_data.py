@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..call import CallFacts
 from ..facts import Facts
-from ..finding import Proof
+from ..finding import Proof, Severity
 from ..rule import Evidence, Judgement, Rule
 from ..sample import Sample
 from ..subjects import SocketFacts
@@ -16,16 +16,16 @@ from ..trackers.counters import Counters
 from ..trackers.errors import Errors
 from ..trackers.options import Options
 from ..trackers.peers import Peers
+from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.resets import Resets
 from ..trackers.samples import Samples
 from ..trackers.set_up import SetUp
-from ..vocabulary import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2
+from ..trackers.writes import Writes
+from ..vocabulary import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, READS
 
 __all__ = ["CloseWithUnreadData"]
 
-#: Content types of TLS records with the major version that follows (RFC 8446, section 5.1).
-_TLS = tuple(bytes((kind, 3)) for kind in (20, 21, 22, 23))
 #: How long after a close the kernel's counters may be read: the tracer reads them a few times a second.
 _COUNTER_LAG_NS = 500_000_000
 #: How the peer learns of the reset.
@@ -53,7 +53,7 @@ class CloseWithUnreadData(Rule):
     fix = "Read to the end first: shutdown(SHUT_WR), read until recv returns 0 bytes, then close."
     disproof = "The queue was empty at the close."
     effects = ("write-after-peer-closed",)
-    needs = (Closing, Counters, Errors, Options, Peers, Reads, Resets, SetUp)
+    needs = (Closing, Counters, Errors, Options, Peers, Protocols, Reads, Resets, SetUp, Writes)
     given = Samples
     live = True
     explains = _RESET
@@ -81,9 +81,9 @@ class CloseWithUnreadData(Rule):
             if peer.ended_ns is not None and peer.ended_ns <= ended_ns:
                 # The peer had closed first: the reset reaches nobody.
                 return
-        first = facts[Reads].of(subject).first
-        if first is not None and first.payload.startswith(_TLS) and error is None:
-            # What is left of a TLS stream is its close_notify or a session ticket as a rule.
+        read_failed = error is not None and error.name in READS
+        if facts[Protocols].tls(subject) and not read_failed:
+            # What is left of a TLS stream is its goodbye or a session ticket as a rule.
             return
         rows, how, shown = self._end(facts, subject, left, ended_ns)
         if error is not None:
@@ -97,9 +97,17 @@ class CloseWithUnreadData(Rule):
             call=shown.call if shown is not None else None,
             socket=subject.id,
             process=subject.process,
-            severity="error" if peer is not None else "warning",
+            severity=self._severity(facts, subject, peer, read_failed),
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
+
+    @staticmethod
+    def _severity(facts: Facts, socket: SocketFacts, peer: SocketFacts | None, read_failed: bool) -> Severity:
+        """Grave when something of ours did not arrive; a client that leaves an answer unread harms nobody."""
+        if peer is None:
+            return "note" if facts[Protocols].of(socket).received == "http" and _answer(facts, socket) else "warning"
+        lost = not peer.late and facts[Reads].of(peer).bytes < facts[Writes].of(socket).bytes
+        return "error" if lost or read_failed else "note"
 
     @staticmethod
     def _end(
@@ -128,3 +136,9 @@ class CloseWithUnreadData(Rule):
         if reset is not None:
             rows.append(reset)
         return rows, how, closed or facts[Reads].of(socket).turn.last
+
+
+def _answer(facts: Facts, socket: SocketFacts) -> bool:
+    """Whether what was received is an HTTP answer, not a request."""
+    first = facts[Protocols].of(socket).first_read
+    return first is not None and first.payload.startswith(b"HTTP/")

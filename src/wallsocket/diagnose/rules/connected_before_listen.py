@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
 from ..trackers.bound import Bound
-from ..trackers.destinations import Destinations
+from ..trackers.destinations import Destinations, Refusal
 
 __all__ = ["ConnectedBeforeListen"]
+
+#: A server that begins to listen later than this has another reason.
+_MOST_NS = 30_000_000_000
+_SIDE_BY_SIDE_NS = 2_000_000_000
 
 
 class ConnectedBeforeListen(Rule):
@@ -24,7 +30,10 @@ class ConnectedBeforeListen(Rule):
     layers = ("calls",)
     sentence = "A connection is refused as long as the server has not called listen; nothing queues it until then."
     symptoms = ("connection refused only at start", "works the second time", "ECONNREFUSED in CI")
-    proof = "connect was refused, and later in the recording a traced socket began to listen on that address and port."
+    proof = (
+        "connect was refused, and within half a minute another traced thread began to listen on that address and port; its "
+        "process ran already then, or the client's still ran."
+    )
     fix = "Wait for the server: let it say that it is ready, or try again for a while."
     disproof = "The server listened already when the connection was tried."
     supersedes = ("nobody-listens",)
@@ -39,7 +48,9 @@ class ConnectedBeforeListen(Rule):
                 continue
             for other in there:
                 late_ns = other.listen.end_ns - refusal.at_ns if other.listen is not None else 0
-                if other.listen is None or late_ns <= 0 or not other.takes(where):
+                if other.listen is None or not 0 < late_ns <= _MOST_NS or not other.takes(where):
+                    continue
+                if not self._belong(facts, refusal, other.listen):
                     continue
                 yield Evidence(
                     self,
@@ -55,3 +66,15 @@ class ConnectedBeforeListen(Rule):
                     count=refusal.count,
                 )
                 break
+
+    @staticmethod
+    def _belong(facts: Facts, refusal: Refusal, listen: CallFacts) -> bool:
+        """Whether the server was on its way, and not a later program that has the same port by chance."""
+        if listen.thread == refusal.connect.thread:
+            # One thread did both, one after the other; in an event loop they may run side by side.
+            late_ns = listen.end_ns - refusal.at_ns
+            return refusal.connect.errno == errno.EINPROGRESS and late_ns < _SIDE_BY_SIDE_NS
+        server, client = facts.process(listen.call.process), facts.process(refusal.process)
+        if server is not None and server.started_ns <= refusal.at_ns:
+            return True
+        return client is not None and (client.ended_ns is None or client.ended_ns > listen.end_ns)

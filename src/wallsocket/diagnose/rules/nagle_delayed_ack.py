@@ -9,13 +9,21 @@ from ..facts import Facts
 from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
-from ..trackers.exchanges import Exchange, Exchanges
+from ..trackers.exchanges import LATE_NS, Exchange, Exchanges
 from ..trackers.options import Options
 from ..trackers.peers import Peers
 from ..trackers.reads import Reads
 from ..vocabulary import IPPROTO_TCP, TCP_CORK, TCP_NODELAY
 
 __all__ = ["NagleDelayedAck"]
+
+_MOST_NS = 500_000_000
+#: Writes of one message follow each other as fast as this.
+_CLOSE_NS = 5_000_000
+_SMALL = 32_768  # below the segment size of loopback (65,483) and, on a path with 1,460, below what fills segments
+#: Exchanges of one length that are no chance.
+_OFTEN = 4
+_COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 
 
 class NagleDelayedAck(Rule):
@@ -33,8 +41,9 @@ class NagleDelayedAck(Rule):
     )
     symptoms = ("40 ms latency", "slow request response", "TCP_NODELAY", "delayed ACK", "latency on localhost")
     proof = (
-        "Two small writes without a read between them, TCP_NODELAY off, at least 30 ms until the answer; and the "
-        "kernel held the second one back (tcpi_notsent_bytes), or the traced peer waited all that time for its bytes."
+        "Small writes without a read between them, TCP_NODELAY off, at least 30 ms until the answer; and the traced peer "
+        "waited all that time for the bytes behind the first write, or the kernel held them back (tcpi_notsent_bytes). "
+        "Where only the reader was traced: a hint, when each message came in two parts 40 ms apart."
     )
     fix = "Write the whole request with one call (writev, sendmsg, a buffer), or set TCP_NODELAY."
     disproof = "The second write reached the peer at once: then the peer needed the time."
@@ -46,54 +55,79 @@ class NagleDelayedAck(Rule):
     _SMALL = 32_768  # below the segment size of loopback (65,483) and, on a path with 1,460, below what fills segments
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
-        runs = facts[Exchanges].of(subject).runs
-        if not subject.tcp or not runs:
+        exchanges = facts[Exchanges].of(subject)
+        if not subject.tcp:
             return
-        if any(facts[Options].on(subject, IPPROTO_TCP, option) for option in (TCP_NODELAY, TCP_CORK)):
+        peer = facts[Peers].of(subject)
+        if peer is None and len(exchanges.late) >= _OFTEN:
+            found = self._as_reader(facts, subject, list(exchanges.late))
+            if found is not None:
+                yield found
+                return
+        slow = [run for run in exchanges.runs if self._slow(run)]
+        if not slow or any(facts[Options].on(subject, IPPROTO_TCP, option) for option in (TCP_NODELAY, TCP_CORK)):
             return
-        slow = [run for run in runs if self._slow(run)]
-        peer = facts[Peers].of(subject) if slow else None
         for run in slow:
             late = self._late_read(facts, peer, run) if peer is not None else None
-            # What the peer saw decides; where it was not traced the kernel's word must do, and an answer.
-            if late is not None or (
-                peer is None and run.held is not None and run.reply is not None and run.reply.moved
-            ):
-                yield self._evidence(subject, slow, len(runs), run, peer, late)
+            # What the peer saw decides; where it was not traced the kernel's word must do, and an answer that was awaited.
+            if late is not None or (peer is None and run.held is not None and _awaited(run)):
+                yield self._evidence(subject, slow, len(exchanges.runs), run, peer, late)
                 return
         if len(slow) >= 3 and peer is None and facts.layer("kernel") is not None:
             yield self.cannot_tell("kernel", "whether the kernel held the second write back was not recorded")
 
-    def _slow(self, run: Exchange) -> bool:
-        reply, before = run.reply, run.before_last
-        if reply is None or before is None:
+    @staticmethod
+    def _slow(run: Exchange) -> bool:
+        reply = run.reply
+        if reply is None or run.writes < 2:
             return False
-        wait = reply.end_ns - run.last.end_ns
-        close = run.last.entry_ns - before.end_ns < 5_000_000
-        return (
-            self._LEAST_NS <= wait <= self._MOST_NS
-            and close
-            and 0 < before.moved < self._SMALL
-            and 0 < run.last.moved < self._SMALL
-        )
+        close = run.last.entry_ns - run.first.end_ns < _CLOSE_NS * (run.writes - 1)
+        return LATE_NS <= _wait_ns(run) <= _MOST_NS and close and run.bytes < _SMALL
 
-    def _late_read(self, facts: Facts, peer: SocketFacts, run: Exchange) -> CallFacts | None:
-        """The peer's read that got the last write late, though the peer had read all before it."""
-        offset = run.last.offset
-        if offset is None or run.before_last is None:
+    @staticmethod
+    def _late_read(facts: Facts, peer: SocketFacts, run: Exchange) -> CallFacts | None:
+        """The peer's read that got what stood behind the first write late, though it had read all before that in time."""
+        begin, last = run.second.offset, run.last.offset
+        if begin is None or last is None:
             return None
         before: CallFacts | None = None
         for read in facts[Reads].of(peer).recent:
             if read.offset is None:
                 continue
-            if read.offset <= offset < read.offset + read.moved:
-                # It had taken what came before in time, and so was there to take the rest.
-                if before is None or before.end_ns - run.before_last.end_ns >= self._LEAST_NS // 3:
-                    return None
-                late = read.end_ns - run.last.end_ns >= self._LEAST_NS
-                return read if late and read.offset == offset else None
+            if read.offset <= last < read.offset + read.moved:
+                in_time = before is not None and before.end_ns - run.first.end_ns < LATE_NS // 3
+                late = read.end_ns - run.last.end_ns >= LATE_NS
+                # It was there to take the rest, and the rest begins where a write began.
+                return read if in_time and late and read.offset >= begin else None
             before = read
         return None
+
+    def _as_reader(self, facts: Facts, socket: SocketFacts, late: list[tuple[CallFacts, CallFacts]]) -> Evidence | None:
+        """The other end writes: each message arrives in two parts, the second when our acknowledgement was due."""
+        alike = [
+            (part, rest)
+            for part, rest in late
+            if _is_timer(rest.end_ns - part.end_ns) and part.moved + rest.moved < _SMALL and _blocked(rest, part.end_ns)
+        ]
+        if len(alike) < _OFTEN or len(alike) * 2 < len(late):
+            return None
+        part, rest = alike[0]
+        wait_ns = rest.end_ns - part.end_ns
+        return Evidence(
+            self,
+            rest.end_ns,
+            f"{part.moved} and {rest.moved} bytes of one message arrived {wait_ns / 1e6:.1f} ms apart, {len(alike)} times: "
+            f"{socket.remote or 'the peer'} wrote them by two calls, and its kernel held the second back until ours "
+            "acknowledged the first.",
+            [part.proof(), rest.proof(f"{rest.text()}: waited {wait_ns / 1e6:.1f} ms for the rest")],
+            call=rest.call,
+            socket=socket.id,
+            process=rest.call.process,
+            # A peer that takes its time between the two looks the same.
+            severity="note",
+            certainty="hint",
+            lost_ns=wait_ns,
+        )
 
     def _evidence(
         self,
@@ -104,29 +138,49 @@ class NagleDelayedAck(Rule):
         peer: SocketFacts | None,
         late: CallFacts | None,
     ) -> Evidence:
-        before, reply = run.before_last, run.reply
-        assert before is not None
+        reply = run.reply
         assert reply is not None
-        wait_ns = reply.end_ns - run.last.end_ns
-        rows: list[Proof] = [before.proof(), run.last.proof()]
+        wait_ns = _wait_ns(run)
+        rest = run.bytes - run.first.moved
+        rows: list[Proof] = [run.first.proof(), run.second.proof()]
+        if run.last is not run.second:
+            rows.append(run.last.proof())
         if run.held is not None:
-            rows.append(run.held.proof("bytes of the second write not sent yet: the first is not acknowledged"))
+            rows.append(run.held.proof("bytes of the later write not sent yet: the first is not acknowledged"))
         if late is not None:
             delay = (late.end_ns - run.last.end_ns) / 1e6
-            rows.append(late.proof(f"the peer's {late.text()}: got the second write {delay:.1f} ms after it was made"))
-        rows.append(reply.proof(f"{reply.text()}: the answer, {wait_ns / 1e6:.1f} ms after the second write"))
+            rows.append(late.proof(f"the peer's {late.text()}: got the rest {delay:.1f} ms after it was written"))
+        rows.append(reply.proof(f"{reply.text()}: the answer, {wait_ns / 1e6:.1f} ms after the last write"))
         return Evidence(
             self,
             run.last.end_ns,
-            f"{before.moved} and {run.last.moved} bytes were written by two calls, then the answer was awaited: "
-            f"{wait_ns / 1e6:.1f} ms. {len(slow)} exchange{'s' if len(slow) > 1 else ''} of the last {runs} "
-            f"of this kind on the connection took that long; TCP_NODELAY is off.",
+            f"{run.first.moved} and {rest} bytes were written by {_COUNTS.get(run.writes, run.writes)} calls, then the "
+            f"answer was awaited: {wait_ns / 1e6:.1f} ms. {len(slow)} exchange{'s' if len(slow) > 1 else ''} of the last "
+            f"{runs} of this kind on the connection took that long; TCP_NODELAY is off.",
             rows,
             call=run.last.call,
             socket=socket.id,
             process=run.last.call.process,
             severity="warning",
-            certainty="certain" if late is not None or len(slow) >= 2 else "strong",
+            certainty="certain" if late is not None or (run.held is not None and len(slow) >= 2) else "strong",
             subjects=frozenset({peer.id} if peer is not None else ()),
             lost_ns=wait_ns,
         )
+
+
+def _wait_ns(run: Exchange) -> int:
+    return run.reply.end_ns - run.last.end_ns if run.reply is not None else 0
+
+
+def _blocked(read: CallFacts, since_ns: int) -> bool:
+    """Whether the program did nothing but wait for this read since a time, in it or in a wait just before it."""
+    return read.entry_ns - since_ns < LATE_NS // 3 or (read.call.took_ns or 0) >= LATE_NS // 2
+
+
+def _awaited(run: Exchange) -> bool:
+    return run.reply is not None and run.reply.moved > 0 and _blocked(run.reply, run.last.end_ns)
+
+
+def _is_timer(wait_ns: int) -> bool:
+    """Whether a time looks like the kernel's delay of an acknowledgement: 40 ms, rounded up to a tick."""
+    return 38_000_000 <= wait_ns <= 60_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterator
 
 from ..call import CallFacts
@@ -16,6 +15,7 @@ from ..trackers.errors import Errors
 from ..trackers.options import Options
 from ..trackers.peers import Peers
 from ..trackers.polls import Polls
+from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads, Turn
 from ..trackers.waits import Waits
 from ..trackers.writes import Writes
@@ -23,10 +23,6 @@ from ..vocabulary import AF_UNIX, CLOSE, MSG_WAITALL, WRITES
 
 __all__ = ["OneRecvPerMessage"]
 
-#: The first line of an HTTP/1 request (RFC 9112, section 3).
-_HTTP_REQUEST = re.compile(rb"[A-Z]{3,8} \S")
-#: Content types of TLS records with the major version that follows (RFC 8446, section 5.1).
-_TLS = tuple(bytes((kind, 3)) for kind in (20, 21, 22, 23))
 #: Errors after which a connection is of no use, whoever is to blame.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH)
 _READ_TO_THE_END = "Read until the agreed end: here the peer half-closes, so read until recv returns 0 bytes (b'')."
@@ -57,7 +53,7 @@ class OneRecvPerMessage(Rule):
         "exactly the size that it read."
     )
     effects = ("close-with-unread-data", "write-after-peer-closed", "both-wait")
-    needs = (Closing, Errors, Options, Peers, Polls, Reads, Waits, Writes)
+    needs = (Closing, Errors, Options, Peers, Polls, Protocols, Reads, Waits, Writes)
     given = Reads
     live = True
 
@@ -67,7 +63,7 @@ class OneRecvPerMessage(Rule):
         last = turn.last
         if not subject.stream or last is None or turn.looked_again or not facts[Closing].done(subject):
             return
-        if last.flags & MSG_WAITALL or facts[Options].aborts(subject) or self._foreign(reads.first, turn):
+        if last.flags & MSG_WAITALL or facts[Options].aborts(subject) or facts[Protocols].framed(subject):
             return
         if any(call.errno in _GONE and call.end_ns <= last.end_ns for call in facts[Errors].of(subject).calls):
             # The connection had broken before: what came last is what was left of it.
@@ -84,23 +80,17 @@ class OneRecvPerMessage(Rule):
         unread = facts[Closing].unread(subject)
         if peer is not None and cut is None and facts[Writes].of(peer).recent:
             return
+        if cut is not None and not declared and _announced(turn, cut[2]):
+            yield self.cannot_tell(
+                "payload", "a message begins with its length: the program may have read that and refused the rest"
+            )
+            return
         left_over = last.exit.receive_queue if last.exit is not None else None
         if cut is None and not (declared and unread) and not (one_read and left_over and unread):
             if one_read and unread is None and facts.layer("kernel") is not None and peer is None:
                 yield self.cannot_tell("peer", "the writes of the other end and the kernel's queue were not recorded")
             return
         yield self._evidence(facts, subject, peer, cut, declared)
-
-    @staticmethod
-    def _foreign(first: CallFacts | None, turn: Turn) -> bool:
-        """Whether the bytes belong to a protocol whose readers may stop early: HTTP requests, TLS."""
-        begins = turn.first.payload if turn.first is not None else b""
-        return (
-            (first is not None and first.payload.startswith(_TLS))
-            or begins.startswith(_TLS)
-            or b" HTTP/1." in begins
-            or (_HTTP_REQUEST.match(begins) is not None and (b"HTTP" in begins or b" /" in begins[:12]))
-        )
 
     @staticmethod
     def _cut(
@@ -187,12 +177,10 @@ class OneRecvPerMessage(Rule):
         asked = last.length
         if declared and turn.reads >= 2:
             return "certain"
-        answer = turn.answered.payload.lower() if turn.answered is not None else b""
-        refused = answer.startswith((b"-err", b"err", b"4", b"5"))
         records = cut is not None and asked > 0 and last.moved == asked and cut[2] % asked == 0
         # An event loop reads piece by piece for a parser, which may refuse what it has seen so far.
         reply = turn.answered is not None and turn.reads == 1 and turn.whole
-        if cut is not None and reply and not (refused or records or facts[Polls].of(socket).event_loop):
+        if cut is not None and reply and not (records or facts[Polls].of(socket).event_loop):
             return "certain"
         return "strong"
 
@@ -206,3 +194,15 @@ def _declared(turn: Turn) -> bool:
     if len(raw) != header.moved or header.call.length != header.moved or last.moved >= last.length:
         return False
     return last.call.length in (int.from_bytes(raw, "big"), int.from_bytes(raw, "little"))
+
+
+def _announced(turn: Turn, size: int) -> bool:
+    """Whether the message that was cut begins with its own length, of 2, 4 or 8 bytes, itself included or not."""
+    begins = turn.first.payload if turn.first is not None else b""
+    for width in (2, 4, 8):
+        raw = begins[:width]
+        if len(raw) == width and size > width:
+            lengths = (int.from_bytes(raw, "big"), int.from_bytes(raw, "little"))
+            if size in lengths or size - width in lengths:
+                return True
+    return False

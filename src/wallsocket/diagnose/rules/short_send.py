@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from ...events import Process
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
@@ -20,6 +21,12 @@ from ..trackers.writes import Writes
 __all__ = ["ShortSendIgnored"]
 
 #: Errors after which a connection is of no use, whoever is to blame.
+_BEFORE_THE_END = (
+    "Wait until all has been sent before the program ends: in Node the callback of end(), in asyncio drain() and "
+    "wait_closed(), else a loop over send."
+)
+#: What is closed so shortly before the end of the program is closed by its end.
+_AT_THE_END_NS = 1_000_000_000
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
@@ -39,7 +46,8 @@ class ShortSendIgnored(Rule):
     symptoms = ("data missing at the receiver", "large messages arrive incomplete", "send returned less than len")
     proof = (
         "A write returned less than it was given; until the program shut the connection down or ended, it offered "
-        "fewer bytes than were left over; the peer had not gone."
+        "fewer bytes than were left over; the peer had not gone. A program that asked when it may send on is exempt, unless "
+        "it ended by itself before."
     )
     fix = "Send the rest in a loop when the socket is writable again; in Python use sendall on a socket that blocks."
     disproof = "The program gave the connection up on purpose."
@@ -49,7 +57,11 @@ class ShortSendIgnored(Rule):
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         short = facts[ShortWrites].of(subject).short
-        if short is None or short.waited or facts[Options].aborts(subject):
+        if short is None or facts[Options].aborts(subject):
+            return
+        program = self._ended(facts, subject)
+        if short.waited and program is None:
+            # An event loop was about to send the rest when the program gave the connection up.
             return
         closing = facts[Closing].of(subject)
         shut = closing.shut.get(1) or closing.shut.get(2)
@@ -76,6 +88,9 @@ class ShortSendIgnored(Rule):
         )
         if peer is not None and not peer.late:
             why += f" The peer read {read} bytes in all."
+        if short.waited and program is not None:
+            rows.append(facts.process_proof(program, f"the end of pid {program.pid}", short.call.end_ns))
+            why += " The program waited to send on, and ended."
         yield Evidence(
             self,
             short.call.end_ns,
@@ -84,5 +99,17 @@ class ShortSendIgnored(Rule):
             call=call,
             socket=subject.id,
             process=call.process,
+            certainty="certain" if not short.waited or peer is not None else "strong",
+            title="the program ended before all was sent" if short.waited else "",
+            fix=_BEFORE_THE_END if short.waited else "",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
+
+    @staticmethod
+    def _ended(facts: Facts, socket: SocketFacts) -> Process | None:
+        """The process that ended by itself, with the socket open or shortly after it had closed it."""
+        ended = socket.ended_ns
+        process = facts[Closing].ended_by(socket) or facts.process(socket.process)
+        if ended is None or process is None or process.ended_ns is None or facts.killed(process):
+            return None
+        return process if abs(process.ended_ns - ended) < _AT_THE_END_NS else None

@@ -15,6 +15,7 @@ from ..trackers.closing import Closing
 from ..trackers.errors import Errors
 from ..trackers.peers import Peers
 from ..trackers.polls import Polls
+from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.samples import Samples
 from ..vocabulary import CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, TIME_WAIT, WRITES
@@ -23,6 +24,10 @@ __all__ = ["WriteAfterPeerClosed"]
 
 #: States of a socket whose own side was shut down.
 _SHUT = (FIN_WAIT1, FIN_WAIT2, TIME_WAIT, LAST_ACK, CLOSING)
+#: Content type of a TLS alert (RFC 8446, section 6).
+_ALERT = b"\x15"
+#: An alert with the padding, counter and tag of any cipher.
+_ALERT_BYTES = 64
 _BROKEN = (errno.EPIPE, errno.ECONNRESET)
 
 
@@ -46,7 +51,7 @@ class WriteAfterPeerClosed(Rule):
     )
     fix = "Stop when recv returns 0 bytes or poll says HUP; ignore SIGPIPE (MSG_NOSIGNAL) and handle EPIPE."
     disproof = "The program had shut down its own sending side, or the connection broke for another reason."
-    needs = (Closing, Errors, Peers, Polls, Reads, Samples)
+    needs = (Closing, Errors, Peers, Polls, Protocols, Reads, Samples)
     given = Errors
     explains = _BROKEN
 
@@ -68,6 +73,9 @@ class WriteAfterPeerClosed(Rule):
         if not signs:
             if peer is None and subject.tcp:
                 yield self.cannot_tell("peer", "nothing recorded says whether the peer closed before the write failed")
+            return
+        if facts[Protocols].tls(subject) and (failed.payload[:1] == _ALERT or failed.length <= _ALERT_BYTES):
+            # The goodbye of TLS to a peer that did not wait for it.
             return
         process = facts.process(failed.call.process)
         told = facts[Reads].of(subject).zero_last is not None or facts[Polls].of(subject).hangup is not None

@@ -57,6 +57,11 @@ class BoundSocket:
         self.received = False  #: a read brought something, also 0 bytes
 
     @property
+    def socket(self) -> SocketFacts:
+        """The socket; it may be retired."""
+        return self._socket
+
+    @property
     def tcp(self) -> bool:
         """Whether it is TCP."""
         return self._socket.tcp
@@ -99,10 +104,16 @@ class Listener(NamedTuple):
     local: Address
     owner: str
     bound: BoundSocket | None  #: when it was traced
+    only_inet6: bool = False  #: IPV6_V6ONLY was set, or the kernel says that it is in force
 
     def takes(self, where: Address) -> bool:
         """Whether it gets what is sent to an address."""
-        return self.bound.takes(where) if self.bound is not None else self.local.covers(where)
+        return self.local.covers(where, only_inet6=self.only_inet6)
+
+    @property
+    def bind(self) -> CallFacts | None:
+        """Its bind call, if it was traced."""
+        return self.bound.bind if self.bound is not None else None
 
     @property
     def subjects(self) -> frozenset[int]:
@@ -235,7 +246,7 @@ class Bound(Tracker):
         ``None`` when neither is known to be complete: the host was not asked and nothing traced listened.
         """
         found = [
-            Listener(entry.local, self.facts.who(entry.process), entry)
+            Listener(entry.local, self.facts.who(entry.process), entry, entry.only_inet6)
             for entry in self.on(port, network=_network(call))
             if entry.tcp and entry.listened_at(at_ns)
         ]
@@ -243,9 +254,11 @@ class Bound(Tracker):
         if host is None:
             return found or None
         traced = {listener.local for listener in found}
+        only = {entry.local for entry in host if entry.only_inet6}
+        found = [one._replace(only_inet6=True) if one.local in only else one for one in found]
         for entry in host:
             if entry.listens and entry.local is not None and entry.local.port == port and entry.local not in traced:
-                found.append(Listener(entry.local, entry.owner(), None))
+                found.append(Listener(entry.local, entry.owner(), None, entry.only_inet6))
         return found
 
     def near(self, call: CallFacts, where: Address, at_ns: int, count: int = 3) -> list[Listener]:

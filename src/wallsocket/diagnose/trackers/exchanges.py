@@ -10,20 +10,22 @@ from ..subjects import SocketFacts
 from ..tracker import SocketTracker, on_sample, returned
 from ..vocabulary import MSG_PEEK, READS, WRITES
 
-__all__ = ["Exchange", "ExchangeFacts", "Exchanges"]
+__all__ = ["LATE_NS", "Exchange", "ExchangeFacts", "Exchanges"]
 
 #: Runs of one socket that are kept.
 _RUNS = 16
+#: Linux delays an acknowledgement by at least 40 ms (include/net/tcp.h, TCP_DELACK_MIN), less what the answer has taken.
+LATE_NS = 30_000_000
 
 
 class Exchange:
     """Writes without a read between them, and the read that returned the reply."""
 
-    __slots__ = ("before_last", "bytes", "first", "held", "last", "reply", "writes")
+    __slots__ = ("bytes", "first", "held", "last", "reply", "second", "writes")
 
     def __init__(self, first: CallFacts) -> None:
         self.first = first
-        self.before_last: CallFacts | None = None
+        self.second = first  #: the first write that the kernel may hold back
         self.last = first
         self.writes = 1
         self.bytes = first.moved
@@ -34,11 +36,14 @@ class Exchange:
 class ExchangeFacts:
     """The exchanges of one socket."""
 
-    __slots__ = ("now", "runs")
+    __slots__ = ("late", "now", "part", "runs")
 
     def __init__(self) -> None:
         self.now: Exchange | None = None  #: writes since the last read
         self.runs: deque[Exchange] = deque(maxlen=_RUNS)  #: those of more than one write that were answered
+        self.part: CallFacts | None = None  #: the latest read since the last write
+        #: Reads of one turn, of which the second waited: (the one before, the one that waited).
+        self.late: deque[tuple[CallFacts, CallFacts]] = deque(maxlen=_RUNS)
 
 
 class Exchanges(SocketTracker[ExchangeFacts]):
@@ -53,12 +58,15 @@ class Exchanges(SocketTracker[ExchangeFacts]):
         if socket is None or not call.moved or not socket.tcp:
             return
         facts = self.keep(socket)
+        facts.part = None
         run = facts.now
         if run is None:
             facts.now = Exchange(call)
             return
-        run.before_last, run.last = run.last, call
+        run.last = call
         run.writes += 1
+        if run.writes == 2:
+            run.second = call
         run.bytes += call.moved
         if call.exit is not None and _unsent(call.exit):
             run.held = call.exit
@@ -69,8 +77,13 @@ class Exchanges(SocketTracker[ExchangeFacts]):
         socket = call.socket
         if socket is None or call.result is None or call.result < 0 or call.flags & MSG_PEEK:
             return
-        facts = socket.kept.get(self.place)
-        if facts is None or facts.now is None:
+        if not socket.tcp or not call.result:
+            return
+        facts = self.keep(socket)
+        if facts.part is not None and call.end_ns - facts.part.end_ns >= LATE_NS:
+            facts.late.append((facts.part, call))
+        facts.part = call
+        if facts.now is None:
             return
         run, facts.now = facts.now, None
         if run.writes > 1:

@@ -39,6 +39,7 @@ class HostSocket(NamedTuple):
     owners: tuple[tuple[int, str], ...]  #: (pid, command)
     #: Why there may be others: ``time`` or ``permission``; ``None``: every process was looked at; ``""``: not recorded.
     owners_unknown: str | None = ""
+    only_inet6: bool = False  #: it is an IPv6 socket that refuses IPv4
 
     @property
     def listens(self) -> bool:
@@ -97,6 +98,21 @@ class HostAnswers(Tracker):
         value = json_object(row.value).get(name) if row is not None else None
         return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else None
 
+    def holder(self, call: Call, protocol: str, where: Address) -> HostSocket | None:
+        """The socket that has an address, as the kernel listed it: a TCP listener or any UDP socket."""
+        for entry in self.sockets(call) or ():
+            holds = entry.protocol.startswith(protocol) and (protocol == "udp" or entry.listens)
+            if holds and entry.local is not None and entry.local.clashes(where):
+                return entry
+        return None
+
+    def held(self, call: Call, protocol: str, where: Address) -> list[Proof]:
+        """The kernel's row about the holder of an address, if it listed one."""
+        holder = self.holder(call, protocol, where)
+        if holder is None:
+            return []
+        return self.proof(call, "sockets", f"{holder.local} ({protocol}) is held by {holder.owner()}")
+
     def is_local(self, call: Call, host: str) -> bool | None:
         """Whether an address is this host's own; ``None``: not known."""
         if host.startswith("127.") or host == "::1":
@@ -124,6 +140,7 @@ def _host_sockets(text: str) -> Iterator[HostSocket]:
                 if isinstance(owner, dict) and isinstance(owner.get("pid"), int)
             ),
             _text_or_none(entry.get("pids_unknown", "")),
+            entry.get("only_inet6") is True,
         )
 
 

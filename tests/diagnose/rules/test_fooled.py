@@ -1,0 +1,147 @@
+"""What looks like a fault and is none, or is another one: each a fact that the rule once lacked."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.diagnose.story import AGAIN, MS, PIPE, REFUSED, RESET, S, Story, inet, pair
+
+
+def cut(answer: bytes = b"ok", *, begins: bytes = b"", size: int = 3000) -> Story:
+    """One read of 1024 of a longer message, an answer, a close."""
+    story = Story()
+    server, client = pair(story)
+    story.call("sendto", client, size, length=size, payload=begins or b"x" * 64)
+    story.call("recvfrom", server, 1024, length=1024, payload=begins or b"x" * 64, left=size - 1024)
+    story.call("sendto", server, len(answer), length=len(answer), payload=answer)
+    story.call("close", server, unread=size - 1024)
+    return story
+
+
+@pytest.mark.parametrize("answer", [b"hello", b"42", b"5 bytes read", b"error", b"-ERR", b"3"])
+def test_the_words_of_the_answer_do_not_matter(answer: bytes) -> None:
+    assert cut(answer).found()[0] == "one-recv-per-message certain error"
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("width", [2, 4, 8])
+@pytest.mark.parametrize("itself", [0, 1])
+def test_a_message_with_its_length_in_front_may_have_been_refused(order: str, width: int, itself: int) -> None:
+    length = 3000 if itself else 3000 - width
+    story = cut(begins=length.to_bytes(width, order) + b"x" * 50)  # type: ignore[arg-type]
+    diagnosis = story.diagnosis()
+    assert "one-recv-per-message" not in [finding.rule for finding in diagnosis.findings]
+    assert ("one-recv-per-message", "payload") in [(one.rule, one.missing) for one in diagnosis.cannot_tell]
+
+
+def test_a_reader_of_http_knows_where_it_stops() -> None:
+    assert not [rule for rule in cut(begins=b"HTTP/1.1 200 OK\r\n").found() if rule.startswith("one-recv")]
+
+
+def test_a_reset_that_costs_nobody_a_byte_is_a_note() -> None:
+    story = Story()
+    server, client = pair(story)
+    story.call("sendto", client, 10, length=10)
+    story.call("close", server, unread=10)
+    story.call("close", client)
+    assert story.found() == ["close-with-unread-data certain note"]
+
+
+def test_a_reset_that_takes_an_answer_with_it_is_an_error() -> None:
+    story = Story()
+    server, client = pair(story)
+    story.call("sendto", client, 10, length=10)
+    story.call("sendto", server, 5, length=5)
+    story.call("close", server, unread=10)
+    story.call("recvfrom", client, RESET, length=100)
+    assert "close-with-unread-data certain error" in story.found()
+
+
+TLS = b"\x17\x03\x03\x00\x50"
+
+
+def test_the_goodbye_of_tls_may_stay_unread() -> None:
+    story = Story()
+    server, client = pair(story)
+    for one, other in ((client, server), (server, client)):
+        story.call("sendto", one, 85, length=85, payload=TLS)
+        story.call("recvfrom", other, 85, length=4096, payload=TLS)
+    story.call("sendto", client, 24, length=24, payload=b"\x15\x03\x03\x00\x13")
+    story.call("close", server, unread=24)
+    story.call("shutdown", client, -107, a=1)
+    story.call("sendto", client, PIPE, length=24)
+    story.call("close", client)
+    assert story.found() == []
+
+
+def early(*, server_starts: int = 0, client_ends: bool = False, wait: int = S, same_thread: bool = False) -> list[str]:
+    """A client that is refused, and a listener on its port afterwards."""
+    story = Story()
+    client = story.process("client")
+    server = client if same_thread else story.process("server")
+    story.processes[server][6] = server_starts
+    tried = story.socket(client, None, None)
+    call = story.call("connect", tried, REFUSED, address=inet("127.0.0.1", 4567))
+    story.fact(call, "sockets", [])
+    story.call("close", tried)
+    if client_ends:
+        story.end(client)
+    story.now += wait
+    listener = story.socket(server, ("127.0.0.1", 4567), None)
+    story.call("bind", listener, address=inet("127.0.0.1", 4567))
+    story.call("listen", listener, a=5)
+    return [rule.split()[0] for rule in story.found()]
+
+
+def test_a_server_that_was_on_its_way_was_too_late() -> None:
+    assert early() == ["connected-before-listen"]
+    assert early(client_ends=True) == ["connected-before-listen"]
+    assert early(server_starts=S // 2) == ["connected-before-listen"]
+
+
+def test_a_later_program_with_the_same_port_is_no_relation() -> None:
+    assert early(server_starts=S, client_ends=True) == ["nobody-listens"]
+    assert early(same_thread=True) == ["nobody-listens"]
+    assert early(wait=60 * S) == ["nobody-listens"]
+
+
+def node(*, ends: bool, killed: bool = False, peer_leaves: bool = False) -> list[str]:
+    """An event loop that has sent a part and waits until it may send on."""
+    story = Story()
+    server, client = pair(story)
+    story.call("recvfrom", server, AGAIN, length=1000)
+    story.call("epoll_ctl", client, 0, a=1, c=4)
+    story.call("write", client, 300, length=1000, payload=b"a" * 64)
+    story.call("write", client, AGAIN, length=700)
+    if peer_leaves:
+        story.call("close", server, unread=0)
+    if ends:
+        story.end(2, code=None if killed else 0, signal=signal.SIGTERM if killed else None)
+    else:
+        story.call("close", client, unread=0)
+        story.now += 5 * S
+    return [rule for rule in story.found() if rule.startswith("short-send")]
+
+
+def test_a_program_that_ends_before_all_was_sent() -> None:
+    assert node(ends=True) == ["short-send certain error"]
+
+
+@pytest.mark.parametrize("more", [{"ends": False}, {"ends": True, "killed": True}, {"ends": True, "peer_leaves": True}])
+def test_one_that_gave_up_was_killed_or_was_left_lost_nothing_by_itself(more: dict[str, bool]) -> None:
+    assert node(**more) == []
+
+
+def test_calls_that_nobody_explains_are_listed_with_their_rows() -> None:
+    story = Story()
+    here = story.socket(story.process(), None, None)
+    for _ in range(3):
+        story.call("bind", here, -99, address=inet("192.0.2.1", 80))
+    story.call("ioctl", here, -25)
+    story.now += MS
+    diagnosis = story.diagnosis("short-send")
+    assert [(one.call, one.errno, one.count) for one in diagnosis.not_judged] == [("bind", "EADDRNOTAVAIL", 3)]
+    assert 16 in diagnosis.not_judged[0].rows
+    assert {one.call: one.healthy is not None for one in diagnosis.symptoms} == {"bind": False, "ioctl": True}

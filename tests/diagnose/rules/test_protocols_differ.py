@@ -1,0 +1,74 @@
+"""TLS to a plain port and the reverse; what merely looks like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.diagnose.story import Story, pair
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
+ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
+
+
+def talk(request: bytes, answer: bytes | None, **server_more: int) -> Story:
+    story = Story()
+    server, client = pair(story)
+    story.call("connect", client)
+    story.call("sendto", client, len(request), length=len(request), payload=request)
+    story.call("recvfrom", server, len(request), length=4096, payload=request, left=0, **server_more)
+    if answer is not None:
+        story.call("sendto", server, len(answer), length=len(answer), payload=answer)
+        story.call("recvfrom", client, len(answer), length=4096, payload=answer, left=0)
+    for one in (server, client):
+        story.call("close", one, unread=0)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (HELLO, b"HTTP/1.1 400 Bad Request\r\n"),
+        (HELLO, b"ERROR\r\n"),
+        (b"PING\r\n", ALERT),
+        (b"GET / HTTP/1.1\r\n", ALERT),
+    ],
+)
+def test_one_end_speaks_tls(request_bytes: bytes, answer: bytes) -> None:
+    assert talk(request_bytes, answer).found() == ["protocols-differ certain error"]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (HELLO, b"\x16\x03\x03\x00\x7a\x02"),
+        (HELLO, ALERT),
+        (HELLO, None),
+        (HELLO, b"\x16\x03"),
+        (b"PING\r\n", b"PONG\r\n"),
+    ],
+)
+def test_both_ends_speak_the_same_or_nobody_knows(request_bytes: bytes, answer: bytes | None) -> None:
+    assert talk(request_bytes, answer).found() == []
+
+
+def head(payload: bytes) -> Story:
+    story = Story()
+    server, client = pair(story)
+    story.call("sendto", client, 14, length=14, payload=payload)
+    story.call("read", server, 5, length=5, payload=payload[:5], left=9)
+    story.call("close", server, unread=9)
+    return story
+
+
+def test_a_library_that_reads_a_head_and_gives_up() -> None:
+    found = head(b"*1\r\n$4\r\nPING\r\n").diagnosis().findings
+    assert [(finding.rule, finding.certainty, finding.follows_from) for finding in found] == [
+        ("protocols-differ", "strong", None),
+        ("close-with-unread-data", "certain", "protocols-differ"),
+    ]
+
+
+def test_the_proof_is_the_first_bytes_of_both_directions() -> None:
+    finding = talk(HELLO, b"ERROR\r\n").diagnosis().findings[0]
+    assert finding.covers == (47,)
+    assert [proof.text.endswith(": TLS") for proof in finding.proof] == [True, False]
