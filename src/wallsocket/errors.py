@@ -4,17 +4,52 @@
 
     WallsocketError            everything below; never raised itself
     ├── UsageError             the caller asked for something that cannot be: wrong argument, wrong order
+    │   ├── UnsendableMessage  a message that the framing cannot carry
+    │   └── WrongState         a call that makes no sense in the endpoint's state
     ├── NotPermitted           the kernel or a policy refused; says which permission and the way without it
     ├── NotAvailable           this kernel, machine or installation lacks what is needed
     ├── NotStarted             a command could not be run at all
-    └── RecordingError         a recording cannot be read or written
+    ├── RecordingError         a recording cannot be read or written
+    ├── FramingError           the peer's bytes are not messages of the framing
+    │   ├── MalformedMessage   bytes that the framing does not allow
+    │   ├── MessageTooLong     longer than `max_message`
+    │   └── CutMessage         the stream ended inside a message
+    └── EndpointError          an operation of an endpoint did not do what it should
+        ├── DeadlinePassed     not done in time (a TimeoutError)
+        ├── WouldBlock         with `timeout_s=0` it would have to wait (a BlockingIOError)
+        ├── EndOfStream        the peer has finished sending (an EOFError)
+        ├── TruncatedDatagram  longer than the receiver's buffer
+        ├── DatagramTooLong    longer than the protocol or the path allows (an OSError)
+        └── IcmpError          a router or the destination answered by an ICMP error (an OSError)
+            └── PortUnreachable  no socket on that port (a ConnectionRefusedError)
 
 ``OSError`` is never renamed away: where one is the reason, it is the ``__cause__``.
 """
 
 from __future__ import annotations
 
-__all__ = ["NotAvailable", "NotPermitted", "NotStarted", "RecordingError", "UsageError", "WallsocketError"]
+__all__ = [
+    "CutMessage",
+    "DatagramTooLong",
+    "DeadlinePassed",
+    "EndOfStream",
+    "EndpointError",
+    "FramingError",
+    "IcmpError",
+    "MalformedMessage",
+    "MessageTooLong",
+    "NotAvailable",
+    "NotPermitted",
+    "NotStarted",
+    "PortUnreachable",
+    "RecordingError",
+    "TruncatedDatagram",
+    "UnsendableMessage",
+    "UsageError",
+    "WallsocketError",
+    "WouldBlock",
+    "WrongState",
+]
 
 
 class WallsocketError(Exception):
@@ -176,7 +211,7 @@ class IcmpError(EndpointError, OSError):
     """A router or the destination answered a datagram by an ICMP error.
 
     Attributes:
-        destination: whereto the datagram was sent.
+        destination: where the datagram was sent to.
         reporter: address of the router or host that complains; ``None`` when unknown.
         icmp: type and code of the ICMP message; ``None`` when the kernel itself complains.
         datagram: the beginning of the datagram, as far as the error quotes it (often 520 bytes, at least none).

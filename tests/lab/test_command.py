@@ -174,3 +174,37 @@ def test_a_killed_lab_leaves_no_name_behind(tmp_path: Path, apart: Apart) -> Non
     process.wait()
     assert name not in command("list").stdout.split()
     wait_until(lambda: not apart.left(), "no process is left")
+
+
+def test_a_lab_whose_holder_is_killed_is_not_up(tmp_path: Path, apart: Apart) -> None:
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    path = tmp_path / "net.toml"
+    path.write_text("[hosts.a]\n")
+    process = apart.start(MAIN, "lab", "up", "--name", name, str(path))
+    assert process.stdout is not None
+    process.stdout.readline()
+    wait_until(lambda: name in command("list").stdout.split(), "the lab is up")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (holder,) = [pid for pid in children if os.readlink(f"/proc/{pid}/exe").endswith("/lab/holder")]
+    os.kill(int(holder), signal.SIGKILL)
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert complaints.splitlines()[-1] == (
+        "wallsocket: the program that held the lab's networks has been killed: the lab is gone"
+    )
+    assert name not in command("list").stdout.split()
+
+
+def test_a_name_that_another_program_has_taken(tmp_path: Path) -> None:
+    """Names of abstract sockets are free for all; one that is no lab's is not listed, and said to be taken."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    path = tmp_path / "net.toml"
+    path.write_text("[hosts.a]\n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as squatter:
+        squatter.bind(f"\0wallsocket-lab-{os.geteuid()}-{name}")
+        assert name not in command("list").stdout.split()
+        done = command("up", "--name", name, str(path))
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"wallsocket: the name {name!r} is taken by another program; give this one another --name\n",
+        )

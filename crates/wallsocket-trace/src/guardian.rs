@@ -189,6 +189,11 @@ fn run(
         Err(_) if order.program.is_none() => 0,
         Err(error) => return Err(at("trace")(error)),
     };
+    let on_one_core_ns = if order.program.is_some() && !order.one_core {
+        calibrate_on_one_core()
+    } else {
+        None
+    };
     let target = match &order.program {
         Some(program) => Target::start(order, program, arguments, ignored, mask)?,
         None => Target::attach(&order.attach)?,
@@ -232,6 +237,17 @@ fn run(
         key: "wire".into(),
         value: wire,
     }));
+    for (key, value) in [
+        ("switch_ns", Some(switch_ns)),
+        ("switch_on_one_core_ns", on_one_core_ns),
+    ] {
+        if let Some(value) = value {
+            sink.send(&Row::Meta(rows::Meta {
+                key: key.into(),
+                value: value.to_string(),
+            }));
+        }
+    }
     if let Target::Started(waiting) = &target {
         // A signal may be the recorder's first command.
         let pid = waiting.pid.as_raw();
@@ -406,6 +422,21 @@ fn calibrate() -> std::io::Result<u64> {
     Ok(spans
         .get(spans.len() / 2)
         .map_or(0, |span| (*span).max(0) as u64))
+}
+
+/// The same with both on one core; `None` where there is only one, or it cannot be had for the moment.
+fn calibrate_on_one_core() -> Option<u64> {
+    let allowed = nix::sched::sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let cores = (0..nix::sched::CpuSet::count())
+        .filter(|core| allowed.is_set(*core).unwrap_or(false))
+        .count();
+    if cores < 2 {
+        return None;
+    }
+    confine().ok()?;
+    let measured = calibrate().ok();
+    nix::sched::sched_setaffinity(Pid::from_raw(0), &allowed).ok()?;
+    measured
 }
 
 /// One core for this process and the program: switching between them is then cheaper.

@@ -67,6 +67,8 @@ _GROUPS: Final = ("See", "Talk", "Wire", "Network", "Learn")
 
 #: Exit status for "could not run", the same for wrong use and for errors.
 _COULD_NOT_RUN: Final = 2
+#: Characters of an error that are shown.
+_LONGEST_COMPLAINT: Final = 2000
 #: What a shell adds to the number of the signal that ended a program.
 _SIGNALLED: Final = 128
 
@@ -216,4 +218,7 @@ def _complain(text: str, context: click.Context | None) -> None:
 
     name = context.command_path if context is not None else "wallsocket"
     sys.stdout.flush()
-    click.echo(f"{name}: {escape(' '.join(text.split()))}", err=True)
+    line = " ".join(text.split())
+    if len(line) > _LONGEST_COMPLAINT:  # a value that the user gave, or a file, may be as long as it likes
+        line = f"{line[:_LONGEST_COMPLAINT]}…"
+    click.echo(f"{name}: {escape(line)}", err=True)

@@ -127,7 +127,7 @@ def command(
     wallsocket explain                        the newest recording
     wallsocket explain run.wsrec
     wallsocket explain -- ./server --port 80  run it, on the machine's own network
-    wallsocket explain --lab -- sh run.sh     in a private network: the wire is seen, too
+    wallsocket explain --lab -- sh run.sh     in a private network, with the wire
     wallsocket explain -p 4711 --for 10s      a program that runs already, and runs on
 
     With a command or -p the findings go to stderr (with --json to stdout), after what the command says itself. Exit status:

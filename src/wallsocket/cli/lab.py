@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import UsageError
+from ..errors import NotAvailable, UsageError
 
 if TYPE_CHECKING:
     from ..lab import Lab, Process
@@ -279,7 +280,14 @@ def up(file: str, name: str | None, seed: int | None, publish: tuple[str, ...]) 
     from ..lab.control import Offer
 
     down = threading.Event()
-    with lab.load(file, seed=seed) as net:
+    with lab.load(file, seed=seed) as net, _holder(net) as holder:
+
+        def watch() -> None:
+            select.select([own], [], [])
+            down.set()
+
+        own = os.dup(holder)  # the thread's, until the process ends
+        threading.Thread(target=watch, name="holder", daemon=True).start()
         offer = Offer(net, name or os.path.splitext(os.path.basename(file))[0], on_down=down.set)
         try:
             _publish(net, publish)
@@ -292,11 +300,26 @@ def up(file: str, name: str | None, seed: int | None, publish: tuple[str, ...]) 
             )
             if not ended:
                 down.wait()
+                if select.select([holder], [], [], 0)[0]:
+                    raise NotAvailable("the program that held the lab's networks has been killed: the lab is gone")
         except KeyboardInterrupt:
             pass
         finally:
             offer.close()
     return 0
+
+
+@contextlib.contextmanager
+def _holder(net: Lab) -> Iterator[int]:
+    """A descriptor that becomes readable when the process that holds the lab's namespaces ends (pidfd_open(2))."""
+    pid = net.holder
+    if pid is None:
+        raise NotAvailable("the lab has no network to hold")
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _enter(name: str | None, host: str) -> Any:
@@ -452,9 +475,12 @@ def down(name: str | None) -> None:
 
 
 @command.command("list")
-def list_labs() -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
+def list_labs(as_json: bool) -> None:
     """Labs of yours that are up."""
+    import json
+
     from ..lab.control import running
 
     for name in running():
-        click.echo(name)
+        click.echo(json.dumps({"lab": name}) if as_json else name)

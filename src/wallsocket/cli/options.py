@@ -31,6 +31,9 @@ _Decorator = Callable[[_Command], _Command]
 _UNITS_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
+#: What every clock and poll(2) here can hold.
+_LONGEST_S: Final = 1e9
+
 if TYPE_CHECKING:
     _ParamType = click.ParamType[float]  # generic to the type checker only, before click 8.5
 else:
@@ -54,7 +57,10 @@ class Duration(_ParamType):
             return 0.0
         if unit not in _UNITS_S:
             self.fail(f"{value!r} lacks a unit: ns, us, ms, s, m or h", parameter, context)
-        return float(number) * _UNITS_S[unit]
+        seconds = float(number) * _UNITS_S[unit]
+        if seconds > _LONGEST_S:
+            self.fail("more than 30 years is no time to wait for", parameter, context)
+        return seconds
 
 
 DURATION: Final = Duration()
@@ -111,8 +117,8 @@ def code(command: _Command) -> _Command:
     return command
 
 
-def open_recording(path: Path | None) -> Any:
-    """The recording that was named, or the newest one.
+def open_recording(path: Path | None, *, quiet: bool = False) -> Any:
+    """The recording that was named, or the newest one; then stderr says which that is, from when and of what.
 
     Raises:
         RecordingError: it cannot be read, or there is none.
@@ -120,4 +126,29 @@ def open_recording(path: Path | None) -> Any:
     from ..trace import places
     from ..trace.recording import Recording
 
-    return Recording.open(places.newest() if path is None else path)
+    if path is not None:
+        return Recording.open(path)
+    opened = Recording.open(places.newest())
+    if not quiet:
+        click.echo(_which(opened), err=True)
+    return opened
+
+
+def _which(recording: Any) -> str:
+    """One line about a recording that nobody named."""
+    import json
+    import shlex
+    import time
+
+    from ..trace.text import escape
+    from . import terminal
+
+    started_ns = recording.meta_int("started_realtime_ns")
+    when = "" if started_ns is None else f", {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(started_ns / 1e9))}"
+    try:
+        command = shlex.join(json.loads(recording.meta.get("command", "[]")))
+    except (ValueError, TypeError):
+        command = "unknown"
+    line = f"newest recording: {escape(recording.path.name)}{when}: {escape(command)}"
+    width = terminal.width()
+    return line if len(line) <= width else f"{line[: width - 1]}…"

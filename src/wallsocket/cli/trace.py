@@ -31,6 +31,8 @@ class _Payload(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             return words[value]
         if not str(value).isdecimal():
             self.fail(f"{value!r} is neither none, nor all, nor a number of bytes", parameter, context)
+        if len(value.lstrip("0")) > 10:  # one call moves 0x7ffff000 bytes at most (read(2))
+            self.fail("no call moves so many bytes; write all", parameter, context)
         return int(value)
 
 

@@ -42,9 +42,19 @@ def _is_mine(connection: socket.socket) -> bool:
 
 
 def running() -> list[str]:
-    """Names of the caller's labs that are up, sorted."""
+    """Names of the caller's labs that are up, sorted; a name that somebody else has taken is none of them."""
     own = re.compile(rf"@wallsocket-lab-{os.geteuid()}-(\S+)$", re.MULTILINE)
-    return sorted(set(own.findall(Path("/proc/net/unix").read_text())))
+    return sorted(name for name in set(own.findall(Path("/proc/net/unix").read_text())) if _is_up(name))
+
+
+def _is_up(name: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(_ANSWER_LIMIT_S)
+        try:
+            connection.connect(_address(name))
+        except OSError:
+            return False
+        return _is_mine(connection)
 
 
 def _status(net: Lab) -> dict[str, Any]:
@@ -84,7 +94,10 @@ class Offer:
             self._listener.bind(_address(name))
         except OSError:
             self._listener.close()
-            raise UsageError(f"a lab {name!r} is up already; give this one another --name") from None
+            taken = (
+                f"a lab {name!r} is up already" if _is_up(name) else f"the name {name!r} is taken by another program"
+            )
+            raise UsageError(f"{taken}; give this one another --name") from None
         self._listener.listen()
         threading.Thread(target=self._serve, name="wallsocket-control", daemon=True).start()
 

@@ -119,6 +119,11 @@ class Lab:
     ) -> None:
         self.close()
 
+    @property
+    def holder(self) -> int | None:
+        """Process id of the program that holds the namespaces: when it is killed, the networks are gone."""
+        return self._namespaces.holder
+
     def close(self) -> None:
         """End every program and remove every host and link; when this returns they are gone. Again is nothing."""
         self._closing.close()

@@ -75,6 +75,7 @@ class RunResult(msgspec.Struct, frozen=True):
         added_ns_per_call: the tracer's own time per recorded call.
         duration_ns: from the start to the end of the recording.
         missing: layer and the reason why it was not recorded.
+        on_one_core_saves_ns: what two stops cost less with program and tracer on one core, measured before the start.
         cut_off_ns: the moment from which nothing could be written any more.
     """
 
@@ -90,6 +91,7 @@ class RunResult(msgspec.Struct, frozen=True):
     duration_ns: int
     missing: dict[str, str]
     attached: bool = False
+    on_one_core_saves_ns: int = 0
     cut_off_ns: int | None = None
 
 
@@ -557,6 +559,9 @@ class _Recorder:
             cut_off_ns=self._kept_ns if self._writer.missing else None,
             missing=missing,
             attached=self._attached,
+            on_one_core_saves_ns=max(
+                0, int(self._meta.get("switch_ns", "0")) - int(self._meta.get("switch_on_one_core_ns", "1000000000"))
+            ),
         )
 
 
@@ -695,6 +700,10 @@ def describe(result: RunResult, findings: int | None = None) -> str:
         added_us = result.added_ns_per_call / 1000
         share = 100 * result.calls * result.added_ns_per_call / max(result.duration_ns, 1)
         lines.append(f"  tracing added about {added_us:.0f} µs × {result.calls} calls = {share:.0f} % of the run")
+        saved_ns = result.on_one_core_saves_ns
+        # Below these it is not worth the cores that the command would lose.
+        if saved_ns >= 30_000 and result.calls * saved_ns >= result.duration_ns / 10:
+            lines.append(f"  of it each call waited about {saved_ns / 1000:.0f} µs for another core: --one-core")
     if result.failure is not None:
         lines.append(f"  {result.failure}")
     return "\n".join(lines)
