@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -406,3 +407,31 @@ def test_an_answer_may_be_there_before_the_call_that_asked_returns(script: Scrip
     with script.done(100) as recording:
         timeline = Timeline(recording, decode=segment)
     assert path_of(timeline, 1) == [("SYN_SENT", "wire", True), ("CLOSE", "wire", False)]
+
+
+def test_many_conversations_between_the_same_two_ends_cost_no_more_each(tmp_path: Path) -> None:
+    """Each socket and each segment looks at the nearest in time, however many have the same two addresses."""
+
+    def steps(pairs: int) -> int:
+        script = Script(tmp_path / f"{pairs}.wsrec")
+        script.process(1, 70, "one")
+        for number in range(1, 2 * pairs, 2):
+            script.socket(number, 1, 100 * number, 100 * number + 50, local=A, remote=B)
+            script.socket(number + 1, 1, 100 * number + 1, 100 * number + 50, local=B, remote=A, origin="accept")
+            script.frame(100 * number + 2, tcp_frame(A, B, "A", seq=number, payload=b"x"))
+        counted = 0
+
+        def count(_frame: object, event: str, _argument: object) -> None:
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        with script.done(1_000_000) as recording:
+            sys.setprofile(count)
+            try:
+                timeline = Timeline(recording, decode=segment)
+            finally:
+                sys.setprofile(None)
+        assert len(timeline.conversations) == pairs
+        return counted
+
+    assert steps(1200) < 3 * 1.3 * steps(400)

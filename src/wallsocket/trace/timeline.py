@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import struct
+from bisect import bisect_right
 from collections import defaultdict
 from typing import Final, NamedTuple, TypeAlias
 
@@ -41,6 +42,8 @@ _ECONNREFUSED: Final = 111
 _MAX_PEERS: Final = 64
 #: Moves and segments that the join remembers for each row that is kept of a conversation.
 _KEPT_PER_ROW: Final = 4096
+#: Of many conversations between the same two ends those that began nearest to a time are looked at, on either side.
+_NEAREST: Final = 8
 #: Failed calls without a socket that are told.
 _MAX_ALONE: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
@@ -289,12 +292,11 @@ class Timeline:
 
     def _flow_index(self) -> dict[tuple[int, End, End], list[tuple[Conversation, int]]]:
         """(protocol, source, destination) of a segment -> conversations and the side that sends it."""
-        flows: dict[tuple[int, End, End], list[tuple[Conversation, int]]] = defaultdict(list)
+        flows: dict[tuple[int, End, End], dict[tuple[int, int], Conversation]] = defaultdict(dict)
 
         def note(protocol: int, conversation: Conversation, side: int, local: End, remote: End) -> None:
             for key, sender in (((protocol, local, remote), side), ((protocol, remote, local), 1 - side)):
-                if (conversation, sender) not in flows[key]:
-                    flows[key].append((conversation, sender))
+                flows[key][conversation.number, sender] = conversation
 
         for conversation in self.conversations:
             if conversation.kind not in ("tcp", "udp", "listener"):
@@ -313,7 +315,13 @@ class Timeline:
             local = end_of(self.tracks[socket].socket.local)
             if local is not None and isinstance(peer, End):
                 note(UDP, conversation, conversation.side_of(socket), local, peer)
-        return flows
+        return {
+            key: sorted(
+                ((conversation, sender) for (_, sender), conversation in found.items()),
+                key=lambda entry: entry[0].started_ns,
+            )
+            for key, found in flows.items()
+        }
 
     # -- the pass
 
@@ -533,6 +541,10 @@ class Timeline:
         if not found:
             self.stray_segments += 1
             return
+        if len(found) > 2 * _NEAREST:
+            # Ends that were used over and over: who began next to this time is meant.
+            middle = bisect_right(found, segment.at_ns, key=lambda entry: entry[0].started_ns)
+            found = found[max(0, middle - _NEAREST) : middle + _NEAREST]
         conversation, side = min(found, key=lambda candidate: self._distance(candidate[0], segment.at_ns))
         if segment.protocol == ICMP:
             # It quotes a packet of one side, and so comes from where that packet was going.
