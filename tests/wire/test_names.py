@@ -34,3 +34,16 @@ def test_importing_the_package_loads_nothing_compiled():
         "import sys, wallsocket.wire; assert not [name for name in sys.modules if name.startswith('wallsocket._core')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_modules_that_the_pages_name_are_there_at_once():
+    for name in (
+        "columns.COLUMNS",
+        "craft.Layer",
+        "frame.to_dpkt",
+        "interfaces.interfaces",
+        "pcap.copy",
+        "Injector.sweep",
+    ):
+        code = f"from wallsocket import wire; wire.{name}"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .._core.wire import Frame
+    from . import columns as columns
+    from . import craft as craft
+    from . import frame as frame
+    from . import interfaces as interfaces
+    from . import pcap as pcap
     from .arp import arp
     from .ask import ask, ask_many
     from .capture import Capture, capture
     from .collection import collection
-    from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw
+    from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw, fragment, sweep
     from .frame import decode, hexdump
-    from .inject import inject, replay
-    from .pcap import read, write
+    from .inject import Injector, inject, replay, rewrite
+    from .pcap import Writer, read, write
     from .ping import ping
     from .streams import streams
     from .traceroute import traceroute
@@ -35,24 +40,31 @@ _PLACES = {
     "IGMP": "craft",
     "IPv4": "craft",
     "IPv6": "craft",
+    "Injector": "inject",
     "Raw": "craft",
     "TCP": "craft",
     "UDP": "craft",
+    "Writer": "pcap",
     "arp": "arp",
     "ask": "ask",
     "ask_many": "ask",
     "capture": "capture",
     "collection": "collection",
     "decode": "frame",
+    "fragment": "craft",
     "hexdump": "frame",
     "inject": "inject",
     "ping": "ping",
     "read": "pcap",
     "replay": "inject",
+    "rewrite": "inject",
     "streams": "streams",
+    "sweep": "craft",
     "traceroute": "traceroute",
     "write": "pcap",
 }
+#: Modules whose names are not those of functions.
+_MODULES = ("columns", "craft", "frame", "interfaces", "pcap")
 
 __all__ = [
     "ARP",
@@ -67,19 +79,24 @@ __all__ = [
     "ICMPv6",
     "IPv4",
     "IPv6",
+    "Injector",
     "Raw",
+    "Writer",
     "arp",
     "ask",
     "ask_many",
     "capture",
     "collection",
     "decode",
+    "fragment",
     "hexdump",
     "inject",
     "ping",
     "read",
     "replay",
+    "rewrite",
     "streams",
+    "sweep",
     "traceroute",
     "write",
 ]
@@ -104,6 +121,8 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str) -> Any:
     if name == "Frame":
         value: Any = importlib.import_module("wallsocket._core.wire").Frame
+    elif name in _MODULES:
+        value = importlib.import_module(f"{__name__}.{name}")
     elif name in _PLACES:
         value = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
     else:
