@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -444,6 +445,44 @@ def test_what_stands_beside_a_recording_is_a_plain_file(path: Path, ending: str,
     with pytest.raises(RecordingError, match="is no plain file"):
         write_findings(path, [])
     assert precious.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = :deep WHERE key = 'command'",
+        "INSERT INTO process (id, pid, command, started_ns) VALUES (1, 1, :deep, 0)",
+        "INSERT INTO fact (id, at_ns, kind, value) VALUES (1, 0, 'sockets', :deep)",
+    ],
+)
+@pytest.mark.parametrize("deep", ["[" * 100_000, '[{"a":' * 5000 + "1" + "}]" * 5000])
+def test_json_nested_deeply_is_refused(path: Path, statement: str, deep: str) -> None:
+    filled(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement, {"deep": deep})
+        connection.commit()
+    with pytest.raises(RecordingError, match="a value is nested more than 64 deep"):
+        read_all(path)
+
+
+def test_brackets_in_words_are_no_nesting(path: Path) -> None:
+    filled(path)
+    command = json.dumps(["[" * 5000, '\\"[{"' * 500])
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'command'", (command,))
+        connection.commit()
+    with Recording.open(path) as recording:
+        assert recording.meta["command"] == command
+
+
+def test_a_number_that_no_column_holds_is_none(path: Path) -> None:
+    filled(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'ended_ns'", ("9" * 5000,))
+        connection.commit()
+    with Recording.open(path) as recording:
+        assert recording.meta_int("ended_ns") is None
+        assert recording.cut_off_ns is not None
 
 
 def test_a_change_that_was_left_half_done(path: Path) -> None:

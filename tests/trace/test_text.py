@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallsocket.trace.text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
+from wallsocket.trace.text import Style, column_width, escape, fit, json_line, pad, paint, printable_payload, wrap
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,19 @@ def test_colour_only_where_wanted() -> None:
     assert paint("x", Style.ERROR, colour=True) == "\x1b[31mx\x1b[0m"
     assert paint("x", Style.ERROR, colour=False) == "x"
     assert paint("x", Style.PLAIN, colour=True) == "x"
+
+
+@given(st.text() | st.sampled_from(["\x9b31m", "\u202eevil", "\x7f", "\U000e0067", "é漢", "\u00a0", "\u2028"]))
+def test_json_is_inert_and_loses_nothing(text: str) -> None:
+    line = json_line({"text": text})
+    assert json.loads(line) == {"text": text}
+    shown = line.decode()
+    assert all(character.isprintable() or character in "\u00a0\u202f" for character in shown)
+
+
+def test_a_word_is_wrapped_in_time_that_grows_with_its_length() -> None:
+    began = time.process_time()
+    lines = wrap(["ab", "z" * 1_000_000, "漢" * 100_000], 80, "  ")
+    assert time.process_time() - began < 5
+    assert max(map(column_width, lines)) == 80
+    assert "".join(line.strip() for line in lines) == "ab" + "z" * 1_000_000 + "漢" * 100_000

@@ -174,6 +174,22 @@ fn options(socket: BorrowedFd<'_>, inet: bool, tcp: bool, family: i32) -> Vec<u8
 }
 
 /// A duplicate of a followed process's descriptor; see the module's rule on how long it may live.
-pub fn duplicate(pidfd: &impl AsFd, fd: i32) -> Option<std::os::fd::OwnedFd> {
-    descriptor::pidfd_getfd(pidfd.as_fd(), fd).ok()
+pub fn duplicate(pidfd: &impl AsFd, fd: i32) -> std::io::Result<std::os::fd::OwnedFd> {
+    descriptor::pidfd_getfd(pidfd.as_fd(), fd)
+}
+
+/// Why sockets can no longer be looked at, where the error of [`duplicate`] or of opening a pidfd says so.
+///
+/// `None` where it concerns one descriptor or process only: it was closed, or has ended, meanwhile.
+pub fn refusal(error: &std::io::Error) -> Option<String> {
+    match error.raw_os_error() {
+        Some(libc::EBADF | libc::ESRCH | libc::EINVAL) => None,
+        Some(libc::EMFILE | libc::ENFILE) => {
+            Some(format!("the tracer has no descriptors left ({error})"))
+        }
+        Some(libc::EPERM | libc::EACCES) => Some(format!(
+            "the kernel refuses a look at a program's sockets, which is not dumpable or has other rights ({error})"
+        )),
+        _ => Some(format!("sockets cannot be looked at ({error})")),
+    }
 }

@@ -14,7 +14,7 @@ use wallsocket_kernel::diag::{ALL_STATES, DestroyMonitor, DiagSocket, InetQuery,
 use crate::clock::Clock;
 use crate::networks::OWN;
 use crate::rows::{self, Row};
-use crate::sink::Sink;
+use crate::sink::{Layer, Sink};
 
 /// How often sockets are looked at, at most.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -73,16 +73,16 @@ impl Sampler {
             sink,
             clock,
             watched,
-            diag: DiagSocket::open().ok(),
-            deaths: if samples {
-                DestroyMonitor::open().ok()
-            } else {
-                None
-            },
+            diag: None,
+            deaths: None,
             seen: HashMap::new(),
             counters: Counters::new(),
             samples,
         };
+        if samples {
+            state.diag = state.opened(DiagSocket::open());
+            state.deaths = state.opened(DestroyMonitor::open());
+        }
         // Before the program runs, so that everything it causes is a difference.
         state.count();
         let thread = std::thread::Builder::new()
@@ -114,6 +114,23 @@ impl Sampler {
 }
 
 impl State {
+    /// What was opened; refused, it is a gap from the beginning.
+    fn opened<T>(&self, result: std::io::Result<T>) -> Option<T> {
+        result
+            .map_err(|error| {
+                self.refused(
+                    "the kernel's list of sockets (sock_diag) is refused",
+                    &error,
+                )
+            })
+            .ok()
+    }
+
+    fn refused(&self, what: &str, error: &std::io::Error) {
+        self.sink
+            .gap(self.clock.now(), Layer::Kernel, &format!("{what}: {error}"));
+    }
+
     fn look(&mut self) {
         if !self.samples {
             return;
@@ -132,7 +149,18 @@ impl State {
                 };
                 // The moment of asking: by the time the answer is here, a call may have changed what it says.
                 let asked_ns = self.clock.now();
-                for found in diag.inet(&query).unwrap_or_default() {
+                let found = match diag.inet(&query) {
+                    Ok(found) => found,
+                    // IPv6 and the module for UDP may be missing; that for TCP is where there are sockets at all.
+                    Err(_) if inet6 || protocol != 6 => continue,
+                    Err(error) => {
+                        let reason =
+                            format!("the kernel's list of sockets (sock_diag) failed: {error}");
+                        self.sink.gap(asked_ns, Layer::Kernel, &reason);
+                        continue;
+                    }
+                };
+                for found in found {
                     let Some(socket) = watched.get(&found.cookie) else {
                         continue;
                     };

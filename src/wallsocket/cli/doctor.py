@@ -32,17 +32,17 @@ def command(as_json: bool) -> int:
     for row in doctor.examine():
         rows.append(row)
         if as_json:
-            import msgspec
+            from ..trace.text import json_line
 
-            click.echo(msgspec.json.encode(row))
+            click.echo(json_line(row))
         else:
             _print(row, seen)
     traces = doctor.can_trace(rows)
     refused = sum(row.status is doctor.Status.REFUSED for row in rows)
     if as_json:
-        import msgspec
+        from ..trace.text import json_line
 
-        click.echo(msgspec.json.encode({"summary": {"can_trace": traces, "refused": refused, "rows": len(rows)}}))
+        click.echo(json_line({"summary": {"can_trace": traces, "refused": refused, "rows": len(rows)}}))
     else:
         click.echo()
         verdict = "Programs can be traced here." if traces else "Programs cannot be traced here: see the rows above."

@@ -121,9 +121,8 @@ def _safe(text: str) -> str:
 
 
 def _print_json(inspection: Inspection, diagnosis: Diagnosis) -> None:
-    import msgspec
+    from ..trace.text import json_line
 
-    encoder = msgspec.json.Encoder()
     stream = sys.stdout.buffer
     for kind, items in (
         ("thread", inspection.threads),
@@ -131,7 +130,7 @@ def _print_json(inspection: Inspection, diagnosis: Diagnosis) -> None:
         ("socket", inspection.sockets),
     ):
         for item in items:
-            stream.write(encoder.encode({kind: item}) + b"\n")
+            stream.write(json_line({kind: item}) + b"\n")
     for line in diagnosis.json_lines():
         stream.write(line + b"\n")
     stream.flush()

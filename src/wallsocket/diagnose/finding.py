@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from ..trace.text import json_line
+
 __all__ = [
     "CERTAINTIES",
     "SEVERITIES",
@@ -167,8 +169,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     def json_lines(self) -> list[bytes]:
         """One JSON object per finding, then the summary, without line ends."""
-        encoder = msgspec.json.Encoder()
-        return [encoder.encode(item) for item in (*self.findings, self.summary())]
+        return [json_line(item) for item in (*self.findings, self.summary())]
 
     def reaches(self, fail_on: str) -> bool:
         """Whether a finding is at least as grave as ``fail_on`` ('error', 'warning', 'note'; 'never': no)."""

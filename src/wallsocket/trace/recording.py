@@ -12,6 +12,7 @@ import errno
 import fcntl
 import heapq
 import os
+import re
 import sqlite3
 import stat
 import sys
@@ -79,6 +80,10 @@ _ADDED: Final[Mapping[int, Mapping[str, frozenset[str] | None]]] = {
 _MAX_VALUE_BYTES: Final = 64 << 20
 #: Rows of a table that is held in memory as a whole (processes, sockets, descriptors, source lines).
 _MAX_HELD_ROWS: Final = 1_000_000
+#: Levels of JSON that are read.
+_MAX_NESTING: Final = 64
+#: A string, or what opens or closes a level.
+_JSON_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 #: Rows fetched at once: large enough to hide the cost of a call, small enough for bounded memory.
 _BATCH: Final = 512
 #: Rows that :meth:`Recording.events` looks ahead in one table to mend small disorder between sources of time.
@@ -650,7 +655,23 @@ class Recording:
     def meta(self) -> dict[str, str]:
         """The values of ``meta``; keys in ``docs/recording.md``."""
         rows = self._rows("SELECT key, value FROM meta LIMIT 1000")
-        return {key: value for key, value in rows if isinstance(key, str) and isinstance(value, str)}
+        meta = {key: value for key, value in rows if isinstance(key, str) and isinstance(value, str)}
+        for key in ("command", "attached"):
+            self._check_nesting(meta.get(key))
+        # No honest number is larger than the columns can hold.
+        return {key: value for key, value in meta.items() if len(value) <= 20 or not value.lstrip("-").isdecimal()}
+
+    def _check_nesting(self, text: str | None) -> None:
+        """Refuse JSON that is nested deeper than a reader can bear; what is written here has three levels."""
+        if text is None or text.count("[") + text.count("{") <= _MAX_NESTING:
+            return
+        depth = 0
+        for found in _JSON_STRUCTURE.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+            if depth > _MAX_NESTING:
+                raise RecordingError(
+                    f"{self.name}: damaged or hostile: a value is nested more than {_MAX_NESTING} deep"
+                )
 
     def meta_int(self, key: str) -> int | None:
         """A number of ``meta``; ``None`` when it is absent or no number."""
@@ -935,12 +956,15 @@ class Recording:
             values,
         )
         known = _signatures(kind)
+        nested = {Process: 3, Fact: 4}.get(kind)
         for row in _rising(rows, self.name):
             fields = row[1:]
             if (signature := tuple(map(type, fields))) not in known:
                 _check_signature(kind, fields, self.name)
                 if len(known) < 10_000:
                     known.add(signature)
+            if nested is not None:
+                self._check_nesting(fields[nested])
             yield kind(*fields)
 
     def _held(self, kind: type[_S]) -> dict[int, _S]:

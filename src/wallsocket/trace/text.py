@@ -6,13 +6,17 @@ shows text in another order after a bidirectional one; neither may reach it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["Style", "column_width", "escape", "fit", "pad", "paint", "printable_payload", "wrap"]
+if TYPE_CHECKING:
+    import msgspec
+
+__all__ = ["Style", "column_width", "escape", "fit", "json_line", "pad", "paint", "printable_payload", "wrap"]
 
 
 class Style(Enum):
@@ -27,6 +31,9 @@ class Style(Enum):
     SEND = "36"
     RECEIVE = "35"
 
+
+#: Every character that may need an escape.
+_NOT_PLAIN: Final = re.compile(r"[^\x00-\x7e]")
 
 #: Kept as they are though Python calls them not printable: the no-break spaces.
 _PLAIN_SPACES: Final = {"\u00a0": " ", "\u202f": " "}
@@ -52,6 +59,33 @@ def escape(text: str) -> str:
         else:
             out.append(character)
     return "".join(out)
+
+
+def json_line(value: object) -> bytes:
+    r"""``value`` as JSON in one line, without the line's end; what `escape` would write as an escape is one of JSON's, ``\u202e``.
+
+    A program that reads it gets the text as it was; a terminal that shows it does not obey it.
+    """
+    encoded = _encoder().encode(value)
+    if encoded.isascii() and b"\x7f" not in encoded:
+        return encoded
+    # Characters that are not printable stand inside of strings only: around them JSON is ASCII.
+    return _NOT_PLAIN.sub(_json_escape, encoded.decode()).encode()
+
+
+@cache
+def _encoder() -> msgspec.json.Encoder:
+    import msgspec
+
+    return msgspec.json.Encoder()
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable() or character in _PLAIN_SPACES:
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def printable_payload(data: bytes, *, limit: int, total: int | None = None) -> str:
@@ -111,17 +145,35 @@ def pad(text: str, width: int) -> str:
 def wrap(words: Iterable[str], width: int, indent: str = "") -> list[str]:
     """Words set in lines of at most ``width`` columns; a word that is wider than a line is broken."""
     lines: list[str] = []
-    line = ""
+    line, used = "", 0
     for word in words:
-        if line and column_width(line) + 1 + column_width(word) > width:
+        columns = column_width(word)
+        if line and used + 1 + columns > width:
             lines.append(line)
-            line = ""
-        line = f"{line} {word}" if line else (indent + word if lines else word)
-        while column_width(line) > width > len(indent) + 2:
-            end = _cut(line, width)
-            lines.append(line[:end])
-            line = indent + line[end:]
+            line, used = "", 0
+        if line:
+            line, used = f"{line} {word}", used + 1 + columns
+        else:
+            line = indent + word if lines else word
+            used = columns + (len(indent) if lines else 0)
+        if used > width > len(indent) + 2:
+            *whole, line = _broken(line, width, indent)
+            lines += whole
+            used = column_width(line)
     return [*lines, line] if line else lines
+
+
+def _broken(line: str, width: int, indent: str) -> Iterator[str]:
+    """A line in pieces of ``width`` columns; looks at no more of it at a time than a piece can need."""
+    start, lead = 0, ""
+    while True:
+        ahead = line[start : start + 3 * width]
+        end = start + _cut(ahead, width - len(lead))
+        if end >= len(line):
+            yield lead + line[start:]
+            return
+        yield lead + line[start:end]
+        start, lead = end, indent
 
 
 def paint(text: str, style: Style, *, colour: bool) -> str:

@@ -14,7 +14,7 @@ from .calls import CallText, address, named
 from .labels import conversation_title, process_label, socket_label, source_text
 from .lines import Lines
 from .recording import Event, Recording
-from .text import Style, escape, paint
+from .text import Style, escape, json_line, paint
 from .timeline import Timeline
 from .verdict import duration, verdict
 
@@ -172,12 +172,11 @@ def json_lines(
     timeline: Timeline | None = None,
 ) -> Iterator[bytes]:
     """One JSON object per line, documented in ``docs/show.md``: what there is, what happened, and the ladders of a timeline."""
-    encode = msgspec.json.Encoder().encode
-    yield encode({"recording": {"schema": 1, **recording.meta}})
+    yield json_line({"recording": {"schema": 1, **recording.meta}})
     for process in recording.processes.values():
-        yield encode({"process": {**_fields(process), "name": process_label(process)}})
+        yield json_line({"process": {**_fields(process), "name": process_label(process)}})
     for source in recording.sources.values():
-        yield encode({"source": _fields(source)})
+        yield json_line({"source": _fields(source)})
     for item in recording.sockets.values():
         fields = _fields(item)
         fields["local"] = _address(item.local)
@@ -185,22 +184,22 @@ def json_lines(
         fields["family"] = named(naming.family, item.family)
         fields["type"] = named(naming.socket_type, item.type)
         fields["protocol"] = named(naming.protocol, item.family, item.protocol)
-        yield encode({"socket": fields})
+        yield json_line({"socket": fields})
     for descriptor in recording.descriptors.values():
-        yield encode({"descriptor": _fields(descriptor)})
+        yield json_line({"descriptor": _fields(descriptor)})
     text = CallText(recording.meta.get("machine", ""))
     batches: Iterable[Iterable[Event]] = recording.follow() if follow else (recording.events(),)
     for batch in batches:
         for event in batch:
-            yield encode(_event(event, text, recording, segment))
+            yield json_line(_event(event, text, recording, segment))
     if timeline is not None:
         lines = Lines(timeline)
         for conversation in timeline.wanted():
-            yield encode({"conversation": _plain(lines.conversation(conversation))})
+            yield json_line({"conversation": _plain(lines.conversation(conversation))})
             for line in lines.of(conversation):
-                yield encode({"line": _plain(line)})
+                yield json_line({"line": _plain(line)})
             for way in lines.ways(conversation):
-                yield encode({"way": _plain(way)})
+                yield json_line({"way": _plain(way)})
 
 
 def _event(

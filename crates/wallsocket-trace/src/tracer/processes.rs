@@ -38,6 +38,10 @@ impl Tracer {
                 parent.own_filters,
             );
         }
+        let pidfd = descriptor::pidfd_open(pid);
+        if let Err(error) = &pidfd {
+            self.lost_sight(error);
+        }
         let process = Process {
             row: rows::Process {
                 id,
@@ -52,7 +56,7 @@ impl Tracer {
                 signal: None,
                 network,
             },
-            pidfd: descriptor::pidfd_open(pid).ok(),
+            pidfd: pidfd.ok(),
             threads: HashSet::from([tid]),
             follows_sockets: filters.0,
             follows_streams: filters.1,

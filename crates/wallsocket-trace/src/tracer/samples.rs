@@ -6,6 +6,7 @@ use super::Tracer;
 use crate::calls::Entry;
 use crate::rows::Row;
 use crate::sample::{self, Depth};
+use crate::sink::Layer;
 
 /// Data calls that are followed by a look at the socket: the first so many of each socket, later one per interval.
 const SAMPLED_CALLS: u32 = 32;
@@ -94,6 +95,15 @@ impl Tracer {
         })
     }
 
+    /// Sockets could not be looked at: a gap in what the kernel says, if it is more than this one.
+    pub(super) fn lost_sight(&self, error: &std::io::Error) {
+        if self.settings.samples
+            && let Some(reason) = sample::refusal(error)
+        {
+            self.sink.gap(self.now(), Layer::Kernel, &reason);
+        }
+    }
+
     /// Looks at a socket and sends what it is. `moment`: 0 entry, 1 exit.
     pub(super) fn take_sample(
         &mut self,
@@ -114,8 +124,9 @@ impl Tracer {
         let Some(known) = self.registry.sockets.get_mut(&socket) else {
             return;
         };
-        let Some(copy) = sample::duplicate(pidfd, fd) else {
-            return;
+        let copy = match sample::duplicate(pidfd, fd) {
+            Ok(copy) => copy,
+            Err(error) => return self.lost_sight(&error),
         };
         let mut state = sample::look(copy.as_fd(), known.row.family, known.row.kind, depth);
         drop(copy);

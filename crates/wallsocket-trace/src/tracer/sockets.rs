@@ -238,7 +238,7 @@ impl Tracer {
                 return None;
             }
             let pidfd = tracer.processes.get(&process)?.pidfd.as_ref()?;
-            let cookie = sample::identify(sample::duplicate(pidfd, number)?.as_fd()).cookie;
+            let cookie = sample::identify(sample::duplicate(pidfd, number).ok()?.as_fd()).cookie;
             let socket = tracer.registry.revive(inode, cookie)?;
             if let Some(known) = tracer.registry.sockets.get(&socket) {
                 tracer.sink.send(&Row::Socket(known.row.clone()));
@@ -283,7 +283,11 @@ impl Tracer {
         let Some(known) = self.registry.sockets.get_mut(&socket) else {
             return;
         };
-        if let Some(copy) = pidfd.and_then(|pidfd| sample::duplicate(pidfd, number)) {
+        let copy = pidfd.map(|pidfd| sample::duplicate(pidfd, number));
+        if let Some(Err(error)) = &copy {
+            return self.lost_sight(error);
+        }
+        if let Some(Ok(copy)) = copy {
             let identity = sample::identify(copy.as_fd());
             known.row.cookie = identity.cookie;
             known.row.family = identity.family.unwrap_or(known.row.family);
