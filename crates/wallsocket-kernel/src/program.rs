@@ -225,7 +225,7 @@ impl Family {
 
     fn shown(&self, word: &str) -> String {
         let name = base(word);
-        if self.names.contains(&"java") && !name.ends_with(".java") && !word.contains('/') {
+        if self.names.contains(&"java") && !name.contains(".java") && !word.contains('/') {
             return class(name).to_owned();
         }
         if name.trim_matches('.').is_empty() {

@@ -238,8 +238,11 @@ fn describe(
     user_code: Vec<String>,
     library: Vec<String>,
 ) -> PyResult<Option<Interpreter>> {
-    let user = user_code;
-    Interpreter::of(py, pid, Chosen { user, library })
+    let chosen = Chosen {
+        user: user_code,
+        libraries: library,
+    };
+    Interpreter::of(py, pid, chosen)
 }
 
 /// The threads of process `pid` that run Python code.

@@ -28,7 +28,7 @@ pub struct Chosen {
     pub user: Vec<String>,
     /// Library code.
     #[serde(default)]
-    pub library: Vec<String>,
+    pub libraries: Vec<String>,
 }
 
 impl Chosen {
@@ -44,7 +44,7 @@ impl Chosen {
                 .map(str::len)
                 .max()
         };
-        match (longest(&self.user), longest(&self.library)) {
+        match (longest(&self.user), longest(&self.libraries)) {
             (None, None) => None,
             (user, library) if user >= library => Some(Place::User),
             _ => Some(Place::Library),
@@ -210,7 +210,7 @@ mod tests {
                 "/v/lib/python3.11/site-packages/svc".to_owned(),
                 "/usr/lib/python3.11/ftplib.py".to_owned(),
             ],
-            library: vec![
+            libraries: vec![
                 "/v/lib/python3.11/site-packages/svc/vendor/".to_owned(),
                 "/srv/framework".to_owned(),
             ],
