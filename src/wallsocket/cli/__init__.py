@@ -67,8 +67,9 @@ _GROUPS: Final = ("See", "Talk", "Wire", "Network", "Learn")
 
 #: Exit status for "could not run", the same for wrong use and for errors.
 _COULD_NOT_RUN: Final = 2
-#: Characters of an error that are shown.
-_LONGEST_COMPLAINT: Final = 2000
+#: Characters of an error that are shown; a longer word than that many (no path is longer: PATH_MAX) is cut.
+_LONGEST_COMPLAINT: Final = 16_384
+_LONGEST_WORD, _SHOWN_OF_IT = 4096, 100
 #: What a shell adds to the number of the signal that ended a program.
 _SIGNALLED: Final = 128
 
@@ -218,7 +219,7 @@ def _complain(text: str, context: click.Context | None) -> None:
 
     name = context.command_path if context is not None else "wallsocket"
     sys.stdout.flush()
-    line = " ".join(text.split())
-    if len(line) > _LONGEST_COMPLAINT:  # a value that the user gave, or a file, may be as long as it likes
-        line = f"{line[:_LONGEST_COMPLAINT]}…"
+    # A value that the user gave, or that stands in a file, may be as long as it likes.
+    words = (word if len(word) <= _LONGEST_WORD else f"{word[:_SHOWN_OF_IT]}…" for word in text.split())
+    line = " ".join(words)[:_LONGEST_COMPLAINT]
     click.echo(f"{name}: {escape(line)}", err=True)
