@@ -144,6 +144,24 @@ def test_completing_a_command_imports_none() -> None:
     assert "plain,show" in done.stdout.split()
 
 
+@pytest.mark.parametrize("name", cli._available())
+def test_every_option_is_completed(name: str) -> None:
+    from click.shell_completion import ShellComplete
+
+    completion = ShellComplete(cli.commands, {}, "wallsocket", "_WALLSOCKET_COMPLETE")
+    command = cli.commands.get_command(click.Context(cli.commands), name)
+    assert command is not None
+    context = click.Context(command)
+    wanted = {
+        option
+        for parameter in command.get_params(context)
+        if isinstance(parameter, click.Option) and not parameter.hidden
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("--")
+    }
+    assert {item.value for item in completion.get_completions([name], "--")} >= wanted
+
+
 def modules(code: str) -> set[str]:
     program = f"import sys; {code}; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -97,10 +98,17 @@ def _record(service: Path, output: Path, *, lab: bool = True) -> _Recorded:
     with _silent_stdout():
         if lab:
             try:
-                return _Recorded(run(words, output=output, replace=True, lab=True), True, "")
+                return _Recorded(_complete(run(words, output=output, replace=True, lab=True)), True, "")
             except (NotPermitted, NotAvailable) as error:
                 refused = str(error)
-        return _Recorded(run(words, output=output, replace=True), False, refused)
+        return _Recorded(_complete(run(words, output=output, replace=True)), False, refused)
+
+
+def _complete(result: RunResult) -> RunResult:
+    """The same; Ctrl-C went to the program that was recorded, and is for the demo as well."""
+    if result.exit_status == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
+    return result
 
 
 @contextlib.contextmanager
