@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.expected import expect
-from tests.support.recordings import Script, icmp_unreachable, lost_letter, tcp_frame, udp_frame
+from tests.support.recordings import Script, icmp_unreachable, lost_letter, tcp_frame, udp_frame, unix
 from wallsocket.trace.labels import process_label
 from wallsocket.trace.ladder import Ladder, header
 from wallsocket.trace.recording import Recording
@@ -179,3 +179,19 @@ def test_cut_off_and_lost_are_said(tmp_path: Path) -> None:
     script.call("socket", 5, 1, 3)
     with script.done() as recording:
         assert "cut off at 6 µs\n" in drawn(recording, 100)
+
+
+def test_a_join_that_is_inferred_is_said_to_be(script: Script) -> None:
+    name = unix(b"/run/service")
+    script.socket(1, 1, 0, family=1, protocol=0, local=name)
+    script.call("listen", 1, fd=3, socket=1, a=1)
+    script.socket(2, 2, 10, family=1, protocol=0, remote=name)
+    script.call("connect", 11, fd=3, socket=2, address=name, process=2)
+    script.socket(3, 1, 20, family=1, protocol=0, origin="accept", parent=1, local=name)
+    script.call("accept4", 19, 1, 4, fd=3, socket=1, made=3)
+    script.call("sendto", 30, 1, 5, fd=3, socket=2, length=5, offset=0, process=2)
+    script.call("recvfrom", 25, 10, 5, fd=4, socket=3, length=9, offset=0)
+    with script.done(100) as recording:
+        text = drawn(recording, 100)
+    assert "[that these two talk is inferred]" in text
+    assert "two (pid 71)" in text

@@ -2,6 +2,9 @@
 //!
 //! Only the words before a script are looked at: what follows are the script's arguments, which may be secrets.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 /// How an interpreter finds what it runs among its arguments.
 struct Family {
     names: &'static [&'static str],
@@ -225,7 +228,10 @@ impl Family {
 
     fn shown(&self, word: &str) -> String {
         let name = base(word);
-        if self.names.contains(&"java") && !name.contains(".java") && !word.contains('/') {
+        if self.names.contains(&"java")
+            && Path::new(name).extension() != Some(OsStr::new("java"))
+            && !word.contains('/')
+        {
             return class(name).to_owned();
         }
         if name.trim_matches('.').is_empty() {

@@ -11,6 +11,7 @@ from typing import Final
 from ..kernel import program
 from .calls import CallText, address
 from .conversations import Conversation
+from .joins import Basis
 from .labels import conversation_title, process_title, socket_label, source_text
 from .lines import Arrow, Line, Lines, Part, PartKind
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
@@ -88,6 +89,8 @@ class Ladder:
         if conversation.kind in ("tcp", "udp") and timeline.recording.meta.get("wire") not in ("yes", None):
             # Why not, is told once for the recording.
             title += self._paint("  wire not recorded", Style.DIM)
+        if conversation.basis is Basis.INFERRED:
+            title += self._paint("  [that these two talk is inferred]", Style.DIM)
         yield title
         cells = [pad("ms".rjust(self._time_width), self._time_width), pad(heads[0], rail)]
         if wire:
