@@ -10,7 +10,9 @@ import pytest
 from wallsocket import wire
 
 
-@pytest.mark.parametrize("name", ["arp", "ask", "capture", "collection", "inject", "ping", "streams", "traceroute"])
+@pytest.mark.parametrize(
+    "name", ["arp", "ask", "capture", "collection", "inject", "layers", "ping", "streams", "traceroute"]
+)
 def test_a_function_keeps_its_name_when_its_module_is_imported(name):
     code = (
         f"import wallsocket.wire.{name}\n"

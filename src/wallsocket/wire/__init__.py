@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw, fragment, sweep
     from .frame import decode, hexdump
     from .inject import Injector, inject, replay, rewrite
+    from .layers import fuzz, layers
     from .pcap import Writer, read, write
     from .ping import ping
     from .streams import streams
@@ -52,8 +53,10 @@ _PLACES = {
     "collection": "collection",
     "decode": "frame",
     "fragment": "craft",
+    "fuzz": "layers",
     "hexdump": "frame",
     "inject": "inject",
+    "layers": "layers",
     "ping": "ping",
     "read": "pcap",
     "replay": "inject",
@@ -89,8 +92,10 @@ __all__ = [
     "collection",
     "decode",
     "fragment",
+    "fuzz",
     "hexdump",
     "inject",
+    "layers",
     "ping",
     "read",
     "replay",

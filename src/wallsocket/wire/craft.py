@@ -233,7 +233,7 @@ class Ethernet(Layer):
 def _ether_type(above: Layer | None) -> int:
     for kind, number in ((IPv4, 0x0800), (IPv6, 0x86DD), (ARP, 0x0806), (Dot1Q, 0x8100)):
         if isinstance(above, kind):
-            return above.protocol if isinstance(above, Dot1Q) else number
+            return _within("protocol", above.protocol, 16) if isinstance(above, Dot1Q) else number
     return 0x88B5
 
 
@@ -547,7 +547,9 @@ class IGMP(Layer):
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
         message = (
-            struct.pack("!BBH", self.type, self.maximum_response, 0) + _address(self.group, socket.AF_INET) + payload
+            struct.pack("!BBH", _within("type", self.type, 8), _within("maximum_response", self.maximum_response, 8), 0)
+            + _address(self.group, socket.AF_INET)
+            + payload
         )
         checksum = core.internet_checksum(message) if self.checksum is None else _within("checksum", self.checksum, 16)
         return message[:2] + struct.pack("!H", checksum) + message[4:]

@@ -1,0 +1,194 @@
+"""A frame taken apart into layers that can be changed and built again; and packets with fields that nobody expects."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from .._core.wire import Frame
+from ..errors import UsageError
+from .craft import ARP, ICMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Layer, Packet, Raw
+from .frame import decode
+
+__all__ = ["fuzz", "layers"]
+
+
+def layers(frame: Frame) -> Packet:
+    """The layers of a frame, whose bytes are those of the frame without the padding of its link.
+
+    Lengths, checksums and types that are as they would be filled in are left open, so that they follow a change::
+
+        packet = layers(frame).replace(IPv4, time_to_live=1)
+
+    Wrong ones are kept. What is not understood, or does not fit, is :class:`Raw`, which is whatever the frame holds there.
+    """
+    found = [*_link(frame), *_network(frame)]
+    found = found or [Raw(frame.bytes)]
+    end = len(frame.bytes)
+    if (ip := frame.ip) is not None and ip.length and frame.problem is None:
+        end = min(end, ip.offset + ip.length)
+    elif frame.arp is not None and frame.arp.sender is not None:
+        end = min(end, frame.arp.offset + 28)
+    whole = frame.bytes[:end]
+    # From the innermost layer on, until what is built is what was captured.
+    while True:
+        packet = Packet(tuple(found))
+        rest = whole[len(bytes(packet)) :]
+        packet = Packet((*found, Raw(rest))) if rest else packet
+        packet = _with_what_differs(packet, frame)
+        if bytes(packet) == whole:
+            return packet
+        found.pop()
+        if not found:
+            return Packet((Raw(whole),))
+
+
+def _link(frame: Frame) -> list[Layer]:
+    if frame.link_type != 1 or frame.ethernet is None:
+        return []
+    found: list[Layer] = [Ethernet(frame.ethernet.source, frame.ethernet.destination)]
+    at = 12
+    for _ in frame.vlans:
+        control = int.from_bytes(frame.bytes[at + 2 : at + 4], "big")
+        protocol = int.from_bytes(frame.bytes[at : at + 2], "big")
+        found.append(Dot1Q(control & 0xFFF, control >> 13, bool(control & 0x1000), protocol=protocol))
+        at += 4
+    return found
+
+
+def _network(frame: Frame) -> list[Layer]:
+    if (arp := frame.arp) is not None and arp.sender is not None:
+        ends = (arp.sender_hardware, arp.sender, arp.target_hardware, arp.target)
+        return [ARP(arp.operation, *(str(end) for end in ends))]
+    ip = frame.ip
+    if ip is None:
+        return []
+    head: Layer
+    if ip.version == 4:
+        head = IPv4(
+            ip.source,
+            ip.destination,
+            ip.time_to_live,
+            identification=ip.identification or 0,
+            dont_fragment=bool(ip.dont_fragment),
+            more_fragments=ip.more_fragments,
+            fragment_offset=ip.fragment_offset,
+            traffic_class=ip.traffic_class,
+            options=frame.bytes[ip.offset + 20 : ip.offset + ip.header_length],
+        )
+    else:
+        head = IPv6(
+            ip.source,
+            ip.destination,
+            ip.time_to_live,
+            traffic_class=ip.traffic_class,
+            flow_label=ip.flow_label or 0,
+            extension_headers=tuple((number, data or b"") for number, data in ip.options),
+        )
+    return [head, *([] if ip.fragment_offset or ip.more_fragments else _transport(frame))]
+
+
+def _transport(frame: Frame) -> list[Layer]:
+    if (tcp := frame.tcp) is not None and tcp.present == 20:
+        return [
+            TCP(
+                tcp.source_port,
+                tcp.destination_port,
+                tcp.sequence_number,
+                tcp.acknowledgement_number,
+                tcp.flags,
+                tcp.window,
+                tcp.urgent_pointer,
+                frame.bytes[tcp.offset + 20 : tcp.offset + tcp.header_length],
+            )
+        ]
+    if (udp := frame.udp) is not None and udp.present == 8:
+        return [UDP(udp.source_port, udp.destination_port)]
+    if (icmp := frame.icmp) is not None:
+        kind = ICMP if icmp.version == 4 else ICMPv6
+        if icmp.identifier is not None and icmp.sequence_number is not None:
+            return [kind(icmp.type, icmp.code, icmp.identifier, icmp.sequence_number)]
+        return [kind(icmp.type, icmp.code, rest=icmp.rest)]
+    return []
+
+
+def _filled_in(frame: Frame) -> dict[type[Layer], dict[str, Any]]:
+    """The values of a frame that building fills in."""
+    found: dict[type[Layer], dict[str, Any]] = {}
+    if frame.vlans:
+        found[Dot1Q] = {"type": frame.ether_type}
+        found[Ethernet] = {"type": int.from_bytes(frame.bytes[12:14], "big")}
+    elif frame.ethernet is not None:
+        found[Ethernet] = {"type": int.from_bytes(frame.bytes[12:14], "big")}
+    if (ip := frame.ip) is not None and ip.version == 4:
+        found[IPv4] = {"protocol": ip.next_header, "length": ip.length, "checksum": ip.checksum}
+    elif ip is not None:
+        found[IPv6] = {"next_header": ip.protocol, "payload_length": ip.length - 40}
+    if frame.tcp is not None:
+        found[TCP] = {"checksum": frame.tcp.checksum, "header_length": frame.tcp.header_length}
+    if frame.udp is not None:
+        found[UDP] = {"length": frame.udp.length, "checksum": frame.udp.checksum}
+    if frame.icmp is not None:
+        found[ICMP if frame.icmp.version == 4 else ICMPv6] = {"checksum": frame.icmp.checksum}
+    return found
+
+
+def _with_what_differs(packet: Packet, frame: Frame) -> Packet:
+    """The packet with those values given that would be filled in otherwise than the frame has them."""
+    # Types first: what is inside is seen only then.
+    for _ in range(3):
+        built = _filled_in(decode(packet))
+        for kind, values in _filled_in(frame).items():
+            # Of several tags the last has the type of what is inside.
+            places = [number for number, layer in enumerate(packet.layers) if type(layer) is kind]
+            other = {name: value for name, value in values.items() if built.get(kind, {}).get(name) != value}
+            if places and other:
+                changed = list(packet.layers)
+                changed[places[-1]] = changed[places[-1]].replace(**other)
+                packet = Packet(tuple(changed))
+    return packet
+
+
+def fuzz(packet: Layer | Packet, seed: int = 0) -> Iterator[Packet]:
+    """Packets like this one, without end, each with one to three fields of any value; the same ones for the same seed.
+
+    Addresses stay, so that the packets arrive; lengths and checksums are filled in, or among what is made up.
+    """
+    whole = packet if isinstance(packet, Packet) else Packet((packet,))
+    chance = random.Random(seed)  # noqa: S311  no secret
+    kept = {"source", "destination", "sender", "target", "sender_hardware", "target_hardware", "group"}
+    places = [
+        (number, field.name)
+        for number, layer in enumerate(whole.layers)
+        for field in dataclasses.fields(layer)  # type: ignore[arg-type]
+        if field.name not in kept and not isinstance(layer, Ethernet)
+    ]
+    if not places:
+        raise UsageError("nothing in this packet can be made up: only addresses")
+    while True:
+        changed = list(whole.layers)
+        for number, name in chance.sample(places, min(len(places), chance.randrange(1, 4))):
+            value: Any
+            for bits in (chance.choice((1, 3, 4, 8, 12, 13, 16, 20, 32)), 3, 1):
+                value = _made_up(getattr(changed[number], name), name, bits, chance)
+                attempt = changed[number].replace(**{name: value})
+                try:
+                    bytes(Packet((*changed[:number], attempt, *changed[number + 1 :])))
+                except UsageError:
+                    continue
+                changed[number] = attempt
+                break
+        yield Packet(tuple(changed))
+
+
+def _made_up(old: Any, name: str, bits: int, chance: random.Random) -> Any:
+    if isinstance(old, bytes) or name == "options":
+        return chance.randbytes(chance.randrange(0, 1 << min(bits, 5)) // 4 * 4)
+    if isinstance(old, bool):
+        return chance.random() < 0.5
+    if name == "extension_headers":
+        return ()
+    value = chance.getrandbits(bits)
+    return value * 8 % 65536 if name == "fragment_offset" else value
