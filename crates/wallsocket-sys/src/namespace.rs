@@ -38,6 +38,20 @@ pub fn fork(sibling: bool) -> io::Result<Fork> {
     }
 }
 
+/// The user namespace that owns another namespace (ioctl_ns(2)).
+///
+/// Refused (EPERM) when it is neither the caller's own nor one below it.
+pub fn owner_of(namespace: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const NS_GET_USERNS: libc::Ioctl = 0xB701; // linux/nsfs.h
+    // SAFETY: the request takes no argument.
+    let result = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us; nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
 /// Sets the disposition of `signals` to ignore, or back to the default.
 pub fn ignore_signals(signals: &[i32], ignore: bool) {
     let disposition = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };

@@ -17,6 +17,8 @@ const MAXIMUM_OPTION: u32 = 256;
 const MAXIMUM_CONTROL: u64 = 1024;
 /// Entries of a poll set or event list that are kept.
 const MAXIMUM_ENTRIES: u64 = 512;
+/// Where the data is in `struct epoll_event`.
+const EPOLL_DATA: usize = if cfg!(target_arch = "x86_64") { 4 } else { 8 };
 /// Messages of one sendmmsg or recvmmsg (UIO_MAXIOV).
 const MAXIMUM_MESSAGES: u64 = 1024;
 
@@ -343,14 +345,19 @@ pub fn finish(
             call.a = register(second);
             call.b = register(third);
             if fourth != 0 {
-                call.c = memory::word(tid, fourth).map(i64::from);
+                // struct epoll_event is packed on x86-64 only (epoll_ctl(2)).
+                let event = memory::read(tid, fourth, EPOLL_DATA + 8);
+                call.c = event
+                    .get(..4)
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .map(|bytes| i64::from(u32::from_ne_bytes(bytes)));
+                call.value = optional(event.get(EPOLL_DATA..).unwrap_or_default().to_vec());
             }
         }
         libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
             call.a = register(third);
-            // struct epoll_event is packed on x86-64: 12 bytes (epoll_ctl(2)).
             let count = moved.min(MAXIMUM_ENTRIES) as usize;
-            call.value = optional(memory::read(tid, second, count * 12));
+            call.value = optional(memory::read(tid, second, count * (EPOLL_DATA + 8)));
         }
         libc::SYS_close_range => {
             call.b = Some(i64::from(second as u32));
@@ -433,6 +440,15 @@ fn many(tid: Pid, entry: &Entry, result: i64, limit: usize, call: &mut rows::Cal
     } else {
         Moved::No
     }
+}
+
+/// The data of each event that an epoll set returned, from the `value` column.
+pub fn returned_data(value: &[u8]) -> impl Iterator<Item = u64> {
+    value.chunks_exact(EPOLL_DATA + 8).map(|event| {
+        let mut data = [0; 8];
+        data.copy_from_slice(&event[EPOLL_DATA..]);
+        u64::from_ne_bytes(data)
+    })
 }
 
 /// The descriptors that an SCM_RIGHTS message carried, from raw control data (cmsg(3)).

@@ -5,6 +5,7 @@
 //! travelled, so frames wait [`UNDECIDED`] before they are dropped.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -69,26 +70,60 @@ pub struct Capture {
     thread: JoinHandle<()>,
 }
 
-impl Capture {
-    /// Starts to capture in the network namespace of the caller. `private`: every frame is the program's.
-    pub fn start(
-        sink: Sink,
-        clock: Clock,
-        ports: Arc<Ports>,
-        private: bool,
-        payload: usize,
-    ) -> Result<Self, PacketError> {
-        let kept = HEADERS.saturating_add(payload).min(LARGEST);
-        let options = RingOptions {
+/// How frames are kept, and where they go.
+pub struct Capturing {
+    sink: Sink,
+    clock: Clock,
+    ports: Arc<Ports>,
+    payload: usize,
+}
+
+impl Capturing {
+    /// Keeps `payload` bytes of what each frame carries.
+    pub fn new(sink: Sink, clock: Clock, ports: Arc<Ports>, payload: usize) -> Self {
+        Self {
+            sink,
+            clock,
+            ports,
+            payload,
+        }
+    }
+
+    fn kept(&self) -> usize {
+        HEADERS.saturating_add(self.payload).min(LARGEST)
+    }
+
+    fn options(&self) -> RingOptions {
+        RingOptions {
             direction: Direction::Both,
             block_timeout: LATENCY,
-            snap_length: u32::try_from(kept.max(LOOKED_AT)).unwrap_or(u32::MAX),
+            snap_length: u32::try_from(self.kept().max(LOOKED_AT)).unwrap_or(u32::MAX),
             ..RingOptions::default()
-        };
-        let mut ring = Ring::open(&options)?;
-        sink.send(&Row::Meta(rows::Meta {
+        }
+    }
+
+    /// Starts to capture in the network namespace of the caller. `private`: every frame is the program's.
+    pub fn here(&self, private: bool) -> Result<Capture, PacketError> {
+        let naming = packet::packet_socket().ok();
+        self.start(Ring::open(&self.options())?, naming, OWN, private)
+    }
+
+    /// Starts to capture in the network namespace that a packet socket was made in.
+    pub fn on(&self, network: u32, socket: OwnedFd) -> Result<Capture, PacketError> {
+        let naming = socket.try_clone().ok();
+        self.start(Ring::on(socket, &self.options())?, naming, network, false)
+    }
+
+    fn start(
+        &self,
+        mut ring: Ring,
+        naming: Option<OwnedFd>,
+        network: u32,
+        private: bool,
+    ) -> Result<Capture, PacketError> {
+        self.sink.send(&Row::Meta(rows::Meta {
             key: "snap_length".into(),
-            value: kept.to_string(),
+            value: self.kept().to_string(),
         }));
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -96,6 +131,8 @@ impl Capture {
             call: "thread",
             error,
         };
+        let (sink, clock, payload) = (self.sink.clone(), self.clock, self.payload);
+        let ports = Arc::clone(&self.ports);
         let thread = std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || {
@@ -104,6 +141,8 @@ impl Capture {
                     clock,
                     private,
                     payload,
+                    network,
+                    naming,
                     undecided: VecDeque::new(),
                     undecided_bytes: 0,
                     interfaces: HashMap::new(),
@@ -111,9 +150,11 @@ impl Capture {
                 reader.run(&mut ring, &ports, &stopped);
             })
             .map_err(failed)?;
-        Ok(Self { stop, thread })
+        Ok(Capture { stop, thread })
     }
+}
 
+impl Capture {
     /// Ends it.
     pub fn finish(self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -125,6 +166,9 @@ struct Reader<'a> {
     sink: &'a Sink,
     clock: Clock,
     private: bool,
+    network: u32,
+    /// A socket of the namespace, to ask for the names of interfaces.
+    naming: Option<OwnedFd>,
     /// Bytes to keep behind the headers.
     payload: usize,
     undecided: VecDeque<(Pair, rows::Packet)>,
@@ -179,6 +223,7 @@ impl Reader<'_> {
     /// Takes the next block of frames; false when none came.
     fn block(&mut self, ring: &mut Ring) -> std::io::Result<bool> {
         let offset = self.clock.from_realtime_offset();
+        let naming = self.naming.as_ref().map(AsFd::as_fd);
         let Some(block) = ring.next_block(Some(LATENCY * 2))? else {
             return Ok(false);
         };
@@ -202,11 +247,11 @@ impl Reader<'_> {
             };
             let packet = rows::Packet {
                 at_ns: frame.header.timestamp_ns as i64 + offset,
-                interface: name(&mut self.interfaces, frame.header.interface),
+                interface: name(&mut self.interfaces, naming, frame.header.interface),
                 link_type: link_type.0 as u16,
                 length: frame.header.original_length,
                 frame: ByteBuf::from(kept),
-                network: Some(OWN),
+                network: Some(self.network),
             };
             match ports {
                 Some(pair) if !self.private => {
@@ -238,14 +283,15 @@ impl Reader<'_> {
     }
 }
 
-fn name(known: &mut HashMap<u32, Option<String>>, index: u32) -> Option<String> {
+fn name(
+    known: &mut HashMap<u32, Option<String>>,
+    socket: Option<BorrowedFd<'_>>,
+    index: u32,
+) -> Option<String> {
     known
         .entry(index)
         .or_insert_with(|| {
-            let socket = packet::packet_socket().ok()?;
-            let name =
-                wallsocket_sys::socket::interface_name(std::os::fd::AsFd::as_fd(&socket), index)
-                    .ok()?;
+            let name = wallsocket_sys::socket::interface_name(socket?, index).ok()?;
             String::from_utf8(name).ok()
         })
         .clone()

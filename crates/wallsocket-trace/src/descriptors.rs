@@ -1,7 +1,7 @@
 //! Which descriptor of which process names which socket.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::rows;
@@ -49,8 +49,50 @@ pub struct Entry {
 pub struct Table {
     /// By number.
     pub sockets: BTreeMap<i32, Entry>,
-    /// Epoll descriptors that watch sockets.
-    pub epolls: HashSet<i32>,
+    /// Epoll descriptors that watch sockets; what they name is shared by duplicates and after fork.
+    pub epolls: HashMap<i32, SharedEpoll>,
+}
+
+/// An epoll set, as far as it watches sockets.
+#[derive(Debug, Default)]
+pub struct Epoll {
+    /// The data given with each descriptor: the kernel knows an entry by its number and by what is open there.
+    data: HashMap<(i32, u32), u64>,
+    /// Which socket returned data belongs to; `None`: several have the same.
+    sockets: HashMap<u64, Option<u32>>,
+}
+
+/// An epoll set that several descriptors may name.
+pub type SharedEpoll = Rc<RefCell<Epoll>>;
+
+impl Epoll {
+    /// Adds a socket, or changes its data. `lives`: whether a socket is still open.
+    pub fn watch(&mut self, fd: i32, socket: u32, data: u64, lives: impl Fn(u32) -> bool) {
+        self.forget(fd, socket);
+        self.data.insert((fd, socket), data);
+        let other = self.sockets.get(&data).copied();
+        let known = match other {
+            // A socket that was closed left the set unseen.
+            Some(Some(other)) if other != socket && lives(other) => None,
+            Some(None) => None,
+            _ => Some(socket),
+        };
+        self.sockets.insert(data, known);
+    }
+
+    /// Takes a socket out.
+    pub fn forget(&mut self, fd: i32, socket: u32) {
+        if let Some(data) = self.data.remove(&(fd, socket))
+            && self.sockets.get(&data) == Some(&Some(socket))
+        {
+            self.sockets.remove(&data);
+        }
+    }
+
+    /// The socket that an event with this data is about; 0: not known, or none.
+    pub fn socket(&self, data: u64) -> u32 {
+        self.sockets.get(&data).copied().flatten().unwrap_or(0)
+    }
 }
 
 /// A table that several processes or threads may hold.
@@ -193,6 +235,8 @@ pub struct Watch {
     pub fd: i32,
     /// `EPOLL*` bits.
     pub events: u32,
+    /// What the program gets back with an event.
+    pub data: u64,
 }
 
 /// What the epoll set behind a descriptor watches, by `/proc/PID/fdinfo` (proc(5)).
@@ -210,7 +254,9 @@ fn watch(line: &str) -> Option<Watch> {
     let fd = words.next()?.parse().ok()?;
     words.find(|word| *word == "events:")?;
     let events = u32::from_str_radix(words.next()?, 16).ok()?;
-    Some(Watch { fd, events })
+    words.find(|word| *word == "data:")?;
+    let data = u64::from_str_radix(words.next()?, 16).ok()?;
+    Some(Watch { fd, events, data })
 }
 
 /// Whether a descriptor is closed on exec, by `/proc/PID/fdinfo`.
@@ -226,11 +272,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_event_names_the_socket_that_its_data_was_given_for() {
+        let mut epoll = Epoll::default();
+        epoll.watch(5, 1, 5, |_| true);
+        epoll.watch(6, 2, 6, |_| true);
+        assert_eq!(
+            (epoll.socket(5), epoll.socket(6), epoll.socket(7)),
+            (1, 2, 0)
+        );
+        // Changed data.
+        epoll.watch(5, 1, 50, |_| true);
+        assert_eq!((epoll.socket(5), epoll.socket(50)), (0, 1));
+        // The first was closed; its number and data are used again.
+        epoll.watch(6, 3, 6, |socket| socket != 2);
+        assert_eq!(epoll.socket(6), 3);
+        // Two that live with the same data cannot be told apart.
+        epoll.watch(8, 4, 50, |_| true);
+        assert_eq!(epoll.socket(50), 0);
+        epoll.forget(6, 3);
+        assert_eq!(epoll.socket(6), 0);
+    }
+
+    #[test]
     fn reads_the_lines_of_an_epoll_set() {
         let line = "tfd:        5 events: 80000019 data:                5  pos:0 ino:1c8 sdev:8";
         let found = Watch {
             fd: 5,
             events: 0x8000_0019,
+            data: 5,
         };
         assert_eq!(watch(line), Some(found));
         for other in [

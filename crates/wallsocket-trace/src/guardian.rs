@@ -23,15 +23,17 @@ use serde::Deserialize;
 use wallsocket_sys::ptrace::{self, Event, Waiter};
 use wallsocket_sys::{descriptor, spawn};
 
-use crate::capture::{Capture, Ports};
+use crate::capture::{Capturing, Ports};
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::namespace;
-use crate::networks::Networks;
+use crate::networks::{self, Networks};
+use crate::places::Places;
 use crate::python::Chosen;
 use crate::rows::{self, End, Row};
 use crate::sampler::{Sampler, Watched};
 use crate::sink::Sink;
+use crate::tally::Tally;
 use crate::tracer::{self, Control, Seized, Settings, Tracer};
 
 /// How long the ticks go on when the recorder is gone.
@@ -102,7 +104,13 @@ fn at(step: &'static str) -> impl Fn(std::io::Error) -> Failed {
 
 /// The program's entry.
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments
+        .peek()
+        .is_some_and(|first| first == networks::ARGUMENT)
+    {
+        return networks::serve();
+    }
     let Some(order) = arguments
         .next()
         .and_then(|order| serde_json::from_slice::<Order>(&order.into_vec()).ok())
@@ -206,6 +214,7 @@ fn run(
         .take()
         .ok_or_else(|| std::io::Error::from_raw_os_error(libc::EBADF));
     let (sink, writer) = rows.and_then(Sink::new).map_err(at("trace"))?;
+    let networks = Networks::new(sink.clone());
     let control = Arc::new(Control::default());
     control.switch_ns.store(switch_ns, Ordering::Relaxed);
     let watched = Arc::new(Watched::default());
@@ -217,15 +226,29 @@ fn run(
         deny_io_uring: order.deny_io_uring,
     };
     let ports = Arc::new(Ports::default());
-    let sampler = Sampler::start(sink.clone(), clock, Arc::clone(&watched), order.samples)
-        .map_err(at("trace"))?;
-    let capture = Capture::start(
+    let tally = Arc::new(Tally::new(sink.clone(), clock, networks.clone()));
+    let capturing = Arc::new(Capturing::new(
         sink.clone(),
         clock,
         Arc::clone(&ports),
-        order.lab,
         order.payload,
-    );
+    ));
+    let places = Arc::new(Places::new(
+        sink.clone(),
+        clock,
+        networks.clone(),
+        Some(Arc::clone(&capturing)),
+    ));
+    let sampler = Sampler::start(
+        sink.clone(),
+        clock,
+        Arc::clone(&watched),
+        Arc::clone(&places),
+        Arc::clone(&tally),
+        order.samples,
+    )
+    .map_err(at("trace"))?;
+    let capture = capturing.here(order.lab);
     let wire = match &capture {
         Ok(_) => "yes".to_owned(),
         Err(error) if error.error.raw_os_error() == Some(libc::EPERM) => {
@@ -269,8 +292,9 @@ fn run(
         Arc::clone(&control),
         watched,
         ports,
-        Facts::new(),
-        Networks::new(sink.clone()),
+        Facts::new(sink.clone(), networks.clone(), tally),
+        networks,
+        Arc::clone(&places),
         recorder,
     );
     match target {
@@ -293,6 +317,7 @@ fn run(
         }));
     }
     sampler.finish();
+    places.finish();
     if let Ok(capture) = capture {
         capture.finish();
     }

@@ -10,6 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::rows::{self, Row};
 use crate::sink::Sink;
 
+pub mod door;
+
+pub use door::{ARGUMENT, Entered, serve};
+
+use door::Door;
+
 /// The number of the namespace that this process is in.
 pub const OWN: u32 = 1;
 /// Namespaces that are told apart; a program that makes more gets no number for the rest.
@@ -20,6 +26,8 @@ struct State {
     rows: Vec<rows::Network>,
     by_inode: HashMap<u64, u32>,
     by_cookie: HashMap<u64, u32>,
+    /// A thread that was last seen in each.
+    threads: HashMap<u32, i32>,
 }
 
 /// All of them; clones share one list.
@@ -27,6 +35,7 @@ struct State {
 pub struct Networks {
     sink: Sink,
     state: Arc<Mutex<State>>,
+    door: Arc<Mutex<Option<Door>>>,
 }
 
 impl Networks {
@@ -35,6 +44,7 @@ impl Networks {
         let networks = Self {
             sink,
             state: Arc::default(),
+            door: Arc::default(),
         };
         let cookie = wallsocket_sys::socket::open(libc::AF_UNIX, libc::SOCK_DGRAM, 0)
             .ok()
@@ -74,14 +84,23 @@ impl Networks {
     pub fn of_thread(&self, tid: i32) -> Option<u32> {
         let inode = inode(&format!("/proc/{tid}/ns/net"))?;
         let mut state = self.lock();
-        if let Some(known) = state.by_inode.get(&inode) {
-            return Some(*known);
-        }
-        let row = rows::Network {
-            inode: Some(inode),
-            ..rows::Network::default()
-        };
-        self.add(&mut state, row)
+        let known = state.by_inode.get(&inode).copied();
+        let id = known.or_else(|| {
+            let row = rows::Network {
+                inode: Some(inode),
+                ..rows::Network::default()
+            };
+            self.add(&mut state, row)
+        })?;
+        state.threads.insert(id, tid);
+        Some(id)
+    }
+
+    /// The namespaces other than ours, and a thread that was last seen in each.
+    pub fn others(&self) -> Vec<(u32, i32)> {
+        let state = self.lock();
+        let others = state.threads.iter().filter(|(id, _)| **id != OWN);
+        others.map(|(id, tid)| (*id, *tid)).collect()
     }
 
     /// Where a socket is that has this cookie. `maker`: a thread that has just made it, so that it is where the thread is.
@@ -115,8 +134,57 @@ impl Networks {
         self.add(&mut state, row)
     }
 
+    /// Sockets made in a namespace, to ask the kernel about it. `tid`: a thread that is probably in it.
+    ///
+    /// An error says in words why it cannot be entered.
+    pub fn enter(&self, id: u32, tid: i32) -> Result<Entered, String> {
+        let (row, other) = {
+            let state = self.lock();
+            (
+                state.rows.get(id as usize - 1).cloned(),
+                state.threads.get(&id).copied(),
+            )
+        };
+        let row = row.ok_or_else(|| "it is not known".to_owned())?;
+        let mut reason = String::new();
+        for tid in std::iter::once(tid).chain(other.filter(|other| *other != tid)) {
+            match self.go_through(tid) {
+                Ok(entered) => {
+                    let same = match (row.cookie, entered.cookie) {
+                        (Some(wanted), Some(found)) => wanted == found,
+                        _ => row.inode == Some(entered.inode),
+                    };
+                    if same {
+                        self.set_access(id, "entered");
+                        return Ok(entered);
+                    }
+                    reason = "no process that is known is in it any more".into();
+                }
+                Err(text) => reason = text,
+            }
+        }
+        self.set_access(id, &format!("refused: {reason}"));
+        Err(reason)
+    }
+
+    fn go_through(&self, tid: i32) -> Result<Entered, String> {
+        let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        if door.is_none() {
+            *door = Some(Door::open().map_err(|error| error.to_string())?);
+        }
+        let Some(open) = door.as_ref() else {
+            return Err("no way in".into());
+        };
+        open.enter(tid).map_err(|(reason, broken)| {
+            if broken {
+                *door = None;
+            }
+            reason
+        })
+    }
+
     /// Notes how the kernel can be asked about a namespace: `entered`, or `refused: ` and why.
-    pub fn set_access(&self, id: u32, access: &str) {
+    fn set_access(&self, id: u32, access: &str) {
         if let Some(row) = self.lock().rows.get_mut(id as usize - 1)
             && row.access.as_deref() != Some(access)
         {

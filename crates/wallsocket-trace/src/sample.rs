@@ -95,6 +95,21 @@ pub fn identify(socket: BorrowedFd<'_>) -> Identity {
     }
 }
 
+/// The process at the other end of a Unix socket: the one that connected, or called listen (SO_PEERCRED, unix(7)).
+pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
+    // struct ucred: pid, uid, gid
+    let mut credentials = [0; 12];
+    let length = socket::get_option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_PEERCRED,
+        &mut credentials,
+    )
+    .ok()?;
+    let pid = i32::from_ne_bytes(credentials.get(..4)?.try_into().ok()?);
+    (length == 12 && pid > 0).then_some(pid)
+}
+
 /// Asks what the socket is now. The caller fills in `socket`, `at_ns`, `moment` and `call`.
 pub fn look(socket: BorrowedFd<'_>, family: i32, kind: i32, depth: Depth) -> rows::State {
     let mut state = rows::State::default();

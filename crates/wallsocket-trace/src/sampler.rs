@@ -8,13 +8,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_bytes::ByteBuf;
-use wallsocket_kernel::counters::{self, Counters};
 use wallsocket_kernel::diag::{ALL_STATES, DestroyMonitor, DiagSocket, InetQuery, InetSocket};
 
 use crate::clock::Clock;
 use crate::networks::OWN;
+use crate::places::Places;
 use crate::rows::{self, Row};
 use crate::sink::{Layer, Sink};
+use crate::tally::Tally;
 
 /// How often sockets are looked at, at most.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -26,17 +27,24 @@ const COUNTERS_EVERY: u32 = 4;
 /// The sockets that are followed, by cookie.
 #[derive(Debug, Default)]
 pub struct Watched {
-    sockets: Mutex<HashMap<u64, u32>>,
+    sockets: Mutex<HashMap<u64, Followed>>,
+}
+
+/// A followed socket.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    socket: u32,
+    network: u32,
 }
 
 impl Watched {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Followed>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the socket with this cookie until it dies.
-    pub fn add(&self, cookie: u64, socket: u32) {
-        self.lock().insert(cookie, socket);
+    /// Follows the socket with this cookie, in this network namespace, until it dies.
+    pub fn add(&self, cookie: u64, socket: u32, network: u32) {
+        self.lock().insert(cookie, Followed { socket, network });
     }
 }
 
@@ -55,8 +63,9 @@ struct State {
     watched: Arc<Watched>,
     diag: Option<DiagSocket>,
     deaths: Option<DestroyMonitor>,
+    places: Arc<Places>,
+    tally: Arc<Tally>,
     seen: HashMap<u64, Picture>,
-    counters: Counters,
     samples: bool,
 }
 
@@ -66,6 +75,8 @@ impl Sampler {
         sink: Sink,
         clock: Clock,
         watched: Arc<Watched>,
+        places: Arc<Places>,
+        tally: Arc<Tally>,
         samples: bool,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
@@ -75,8 +86,9 @@ impl Sampler {
             watched,
             diag: None,
             deaths: None,
+            places,
+            tally,
             seen: HashMap::new(),
-            counters: Counters::new(),
             samples,
         };
         if samples {
@@ -84,7 +96,7 @@ impl Sampler {
             state.deaths = state.opened(DestroyMonitor::open());
         }
         // Before the program runs, so that everything it causes is a difference.
-        state.count();
+        state.tally.count_own();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || {
@@ -95,7 +107,7 @@ impl Sampler {
                     let began = Instant::now();
                     state.look();
                     if last || round % COUNTERS_EVERY == 0 {
-                        state.count();
+                        state.tally.count_all();
                     }
                     if last {
                         return;
@@ -136,9 +148,30 @@ impl State {
             return;
         }
         let watched = self.watched.lock().clone();
-        if !watched.is_empty()
-            && let Some(diag) = &mut self.diag
-        {
+        let (mut diag, mut deaths) = (self.diag.take(), self.deaths.take());
+        self.look_at(OWN, &watched, diag.as_mut(), deaths.as_mut());
+        (self.diag, self.deaths) = (diag, deaths);
+        let places = Arc::clone(&self.places);
+        places.look(|network, place| {
+            self.look_at(
+                network,
+                &watched,
+                Some(&mut place.diag),
+                place.deaths.as_mut(),
+            )
+        });
+    }
+
+    /// Looks at one namespace. True: a followed socket is there.
+    fn look_at(
+        &mut self,
+        network: u32,
+        watched: &HashMap<u64, Followed>,
+        diag: Option<&mut DiagSocket>,
+        deaths: Option<&mut DestroyMonitor>,
+    ) -> bool {
+        let occupied = watched.values().any(|followed| followed.network == network);
+        if occupied && let Some(diag) = diag {
             for (inet6, protocol) in [(false, 6), (true, 6), (false, 17), (true, 17)] {
                 let query = InetQuery {
                     inet6,
@@ -161,25 +194,25 @@ impl State {
                     }
                 };
                 for found in found {
-                    let Some(socket) = watched.get(&found.cookie) else {
+                    let Some(followed) = watched.get(&found.cookie) else {
                         continue;
                     };
                     let drops = found.memory.as_ref().and_then(|memory| memory.drops);
                     let picture = (found.state, found.receive_queue, found.send_queue, drops);
                     if self.seen.insert(found.cookie, picture) != Some(picture) {
-                        self.sink.send(&row(&found, *socket, asked_ns, 2));
+                        self.sink.send(&row(&found, followed.socket, asked_ns, 2));
                     }
                 }
             }
         }
-        if let Some(deaths) = &mut self.deaths {
+        if let Some(deaths) = deaths {
             let (watched, seen, sink, clock) =
                 (&self.watched, &mut self.seen, &self.sink, self.clock);
             let lost = deaths.lost();
             let _ = deaths.poll(|found| {
-                if let Some(socket) = watched.lock().remove(&found.cookie) {
+                if let Some(followed) = watched.lock().remove(&found.cookie) {
                     seen.remove(&found.cookie);
-                    sink.send(&row(&found, socket, clock.now(), 3));
+                    sink.send(&row(&found, followed.socket, clock.now(), 3));
                 }
             });
             if deaths.lost() != lost {
@@ -193,28 +226,7 @@ impl State {
                 }));
             }
         }
-    }
-
-    fn count(&mut self) {
-        let mut now = Counters::new();
-        for file in ["snmp", "netstat", "snmp6"] {
-            // Of the thread: its namespace is the program's.
-            if let Ok(text) = std::fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
-                counters::parse(&text, &mut now);
-            }
-        }
-        let at_ns = self.clock.now();
-        for (name, value) in &now {
-            if self.counters.get(name) != Some(value) {
-                self.sink.send(&Row::Counter(rows::Counter {
-                    at_ns,
-                    name: name.clone(),
-                    value: *value,
-                    network: Some(OWN),
-                }));
-            }
-        }
-        self.counters = now;
+        occupied
     }
 }
 

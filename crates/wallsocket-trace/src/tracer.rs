@@ -24,6 +24,7 @@ use crate::facts::Facts;
 use crate::interrupted::{Shortened, Slept};
 use crate::lines::Lines;
 use crate::networks::Networks;
+use crate::places::Places;
 use crate::python::Chosen;
 use crate::rows::{self, Row};
 use crate::sampler::Watched;
@@ -213,6 +214,7 @@ pub struct Tracer {
     lines: Lines,
     facts: Facts,
     networks: Networks,
+    places: Arc<Places>,
     threads: HashMap<i32, Thread>,
     processes: HashMap<u32, Process>,
     by_pid: HashMap<i32, u32>,
@@ -268,6 +270,7 @@ impl Tracer {
         ports: Arc<Ports>,
         facts: Facts,
         networks: Networks,
+        places: Arc<Places>,
         recorder_pid: i32,
     ) -> Self {
         Self {
@@ -280,6 +283,7 @@ impl Tracer {
             ports,
             facts,
             networks,
+            places,
             threads: HashMap::new(),
             processes: HashMap::new(),
             by_pid: HashMap::new(),
@@ -346,6 +350,7 @@ impl Tracer {
         {
             self.end_recording();
         }
+        self.facts.tidy();
         if self.recording {
             self.report_unfinished(UNFINISHED_NS);
         }

@@ -17,7 +17,6 @@ use super::{Stop, Thread, Tracer};
 use crate::calls::Entry;
 use crate::descriptors::{self, Table};
 use crate::interrupted::{self, Interrupted, Sleeping};
-use crate::namespace;
 use crate::rows::{self, Row};
 
 /// How long the threads of a program stand still for one that does not stop: it waits for a disk, or for a child that vfork
@@ -190,14 +189,6 @@ impl Tracer {
                 "the program's first thread has ended: which sockets its descriptors are cannot be asked",
             );
         }
-        if namespace::is_here(pid) == Some(false) {
-            self.mark(
-                Some(id),
-                None,
-                "blind",
-                "the process is in another network namespace: states between calls, counters and packets of it are not seen",
-            );
-        }
         let count = table.borrow().sockets.len();
         let mut epolls = Vec::new();
         for (fd, kind) in descriptors::anonymous(pid) {
@@ -207,10 +198,22 @@ impl Tracer {
                 let watches: Vec<_> = descriptors::epoll_watches(pid, fd)
                     .into_iter()
                     .filter(|watch| table.borrow().sockets.contains_key(&watch.fd))
-                    .map(|watch| json!({"fd": watch.fd, "events": watch.events}))
                     .collect();
                 if !watches.is_empty() {
-                    table.borrow_mut().epolls.insert(fd);
+                    let mut set = descriptors::Epoll::default();
+                    for watch in &watches {
+                        if let Some(socket) = Self::socket_of(&table, watch.fd) {
+                            set.watch(watch.fd, socket, watch.data, |_| true);
+                        }
+                    }
+                    table
+                        .borrow_mut()
+                        .epolls
+                        .insert(fd, Rc::new(RefCell::new(set)));
+                    let watches: Vec<_> = watches
+                        .iter()
+                        .map(|watch| json!({"fd": watch.fd, "events": watch.events}))
+                        .collect();
                     epolls.push(json!({"fd": fd, "watches": watches}));
                 }
             }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
+use serde_bytes::ByteBuf;
 
 use super::{Next, Pending, Tracer};
 use crate::calls::{self, Entry, Moved};
@@ -13,6 +14,12 @@ use crate::interrupted;
 use crate::lines::Site;
 use crate::rows::{self, Row};
 use crate::syscalls::{self, Subject};
+
+/// Socket numbers in the form of the column `sockets`.
+pub(super) fn packed(sockets: impl Iterator<Item = u32>) -> Option<ByteBuf> {
+    let bytes: Vec<u8> = sockets.flat_map(u32::to_le_bytes).collect();
+    (!bytes.is_empty()).then(|| ByteBuf::from(bytes))
+}
 
 impl Tracer {
     pub(super) fn at_entry(
@@ -111,6 +118,14 @@ impl Tracer {
             socket,
             ..rows::Call::default()
         };
+        if !watch.is_empty() {
+            // As they are now: another thread may close one before the call returns.
+            let table = table.borrow();
+            let sockets = watch
+                .iter()
+                .map(|(fd, _)| table.sockets.get(fd).map_or(0, |found| found.socket));
+            call.sockets = packed(sockets);
+        }
         let target = Pid::from_raw(tid);
         calls::begin(target, entry, &mut call);
         self.find_line(tid, id, socket, &mut call);
@@ -185,7 +200,11 @@ impl Tracer {
             }
         }
         let number = pending.entry.number;
+        self.sockets_of_events(&table, &pending.entry, result, &mut pending.call);
         self.descriptors_after(id, &table, &pending.entry, result, &mut pending.call);
+        if self.settings.samples {
+            self.learn_peer(number, result, &pending.call);
+        }
         let call = pending.call;
         let (call_id, fd, socket) = (call.id, call.fd, call.socket);
         let failed = (-4095..0).contains(&result);
@@ -219,17 +238,78 @@ impl Tracer {
             pending_error.unwrap_or(0)
         };
         if error != 0 {
-            let remote = socket
-                .and_then(|socket| self.registry.sockets.get(&socket))
-                .and_then(|known| known.row.remote.clone());
+            let known = socket.and_then(|socket| self.registry.sockets.get(&socket));
+            let remote = known.and_then(|known| known.row.remote.clone());
+            let family = known.map_or(libc::AF_UNSPEC, |known| known.row.family);
+            let network = known
+                .and_then(|known| known.row.network)
+                .or_else(|| self.networks.of_thread(tid));
             let failure = Failure {
                 call: call_id,
                 number,
                 errno: error,
                 address: asked.or(remote),
                 pid: self.processes.get(&id).map_or(0, |process| process.row.pid),
+                process: id,
+                tid,
+                socket,
+                family,
+                network,
             };
-            self.facts.after(&self.sink, self.clock.now(), &failure);
+            self.facts.after(self.clock.now(), &failure);
+        }
+    }
+
+    /// Names the socket of each event that an epoll set returned, and of each descriptor that a message took along.
+    fn sockets_of_events(
+        &self,
+        table: &SharedTable,
+        entry: &Entry,
+        result: i64,
+        call: &mut rows::Call,
+    ) {
+        let table = table.borrow();
+        let fd = entry.arguments[0] as i32;
+        match entry.number {
+            libc::SYS_epoll_ctl if result == 0 => {
+                let watched = entry.arguments[2] as i32;
+                let data = call
+                    .value
+                    .as_ref()
+                    .and_then(|value| value.as_slice().try_into().ok())
+                    .map(u64::from_ne_bytes);
+                if let Some(set) = table.epolls.get(&fd)
+                    && let Some(found) = table.sockets.get(&watched)
+                {
+                    let mut set = set.borrow_mut();
+                    match (entry.arguments[1] as i32, data) {
+                        (libc::EPOLL_CTL_ADD | libc::EPOLL_CTL_MOD, Some(data)) => {
+                            let lives = |socket: u32| self.registry.sockets.contains_key(&socket);
+                            set.watch(watched, found.socket, data, lives);
+                        }
+                        _ => set.forget(watched, found.socket),
+                    }
+                }
+            }
+            libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
+                if let Some(set) = table.epolls.get(&fd)
+                    && let Some(value) = &call.value
+                {
+                    let set = set.borrow();
+                    call.sockets = packed(calls::returned_data(value).map(|data| set.socket(data)));
+                }
+            }
+            libc::SYS_sendmsg if result >= 0 => {
+                if let Some(control) = &call.value {
+                    let passed = calls::passed_descriptors(control);
+                    call.sockets = packed(
+                        passed
+                            .iter()
+                            .map(|fd| table.sockets.get(fd).map_or(0, |found| found.socket)),
+                    );
+                }
+            }
+            _ => {}
         }
     }
 
@@ -314,13 +394,13 @@ impl Tracer {
             libc::SYS_epoll_ctl => {
                 let socket = table.borrow().sockets.get(&third).map(|found| found.socket);
                 socket?;
-                table.borrow_mut().epolls.insert(first);
+                table.borrow_mut().epolls.entry(first).or_default();
                 Some((Some(first), socket, Vec::new()))
             }
             libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => table
                 .borrow()
                 .epolls
-                .contains(&first)
+                .contains_key(&first)
                 .then(|| (Some(first), None, Vec::new())),
             libc::SYS_close_range => {
                 let (low, high) = (entry.arguments[0] as u32, entry.arguments[1] as u32);

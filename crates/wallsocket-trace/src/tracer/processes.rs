@@ -202,7 +202,7 @@ impl Tracer {
         }
         own.borrow_mut()
             .epolls
-            .retain(|fd| std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).is_ok());
+            .retain(|fd, _| std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).is_ok());
         let first = self
             .processes
             .get(&id)
@@ -265,6 +265,9 @@ impl Tracer {
         }
         if process.threads.len() > 1 {
             return;
+        }
+        if self.recording {
+            self.facts.leave(process.row.network, tid);
         }
         if self.recording && self.settings.samples {
             // The descriptors are still open at this stop.

@@ -3,8 +3,10 @@
 use std::os::fd::AsFd;
 
 use super::Tracer;
+use super::following::packed;
 use crate::calls::{self, Entry};
 use crate::descriptors::{self, SharedTable};
+use crate::networks::OWN;
 use crate::rows::{self, Row};
 use crate::sample::{self, Depth};
 
@@ -58,11 +60,13 @@ impl Tracer {
                 let Some(control) = &call.value else { return };
                 let passed = calls::passed_descriptors(control);
                 let pid = self.processes.get(&id).map_or(0, |process| process.row.pid);
+                let mut sockets = Vec::with_capacity(passed.len());
                 for fd in passed {
-                    if let Some(inode) = descriptors::inode_of(pid, fd) {
-                        self.found_socket(id, table, fd, inode, "received", Some(call.id));
-                    }
+                    sockets.push(descriptors::inode_of(pid, fd).map_or(0, |inode| {
+                        self.found_socket(id, table, fd, inode, "received", Some(call.id))
+                    }));
                 }
+                call.sockets = packed(sockets.into_iter());
             }
             // Linux frees the number even when close reports an error (close(2)).
             libc::SYS_close => self.drop_descriptor(table, first),
@@ -214,6 +218,7 @@ impl Tracer {
         });
         let maker = (origin != "accept").then_some(call.tid);
         self.introduce(process, number, socket, depth, Some(call.id), maker);
+        self.meet_network(socket, call.tid);
         self.name_socket(process, table, number, socket, "call", Some(cloexec));
         socket
     }
@@ -260,6 +265,7 @@ impl Tracer {
                 ..rows::Socket::default()
             });
             self.introduce(process, number, socket, Depth::Everything, call, None);
+            self.meet_network(socket, pid);
             socket
         };
         self.name_socket(process, table, number, socket, origin, cloexec);
@@ -307,7 +313,8 @@ impl Tracer {
                 && inet
                 && self.settings.samples
             {
-                self.watched.add(cookie, socket);
+                let network = known.row.network.unwrap_or(OWN);
+                self.watched.add(cookie, socket, network);
             }
             if self.settings.samples || depth == Depth::Everything {
                 let mut state = sample::look(copy.as_fd(), known.row.family, known.row.kind, depth);
@@ -327,6 +334,76 @@ impl Tracer {
             }
         }
         self.sink.send(&Row::Socket(known.row.clone()));
+    }
+
+    /// Whom a Unix socket talks with, once that is decided.
+    pub(super) fn learn_peer(&mut self, number: i64, result: i64, call: &rows::Call) {
+        let socket = match number {
+            libc::SYS_connect if result == 0 => call.socket,
+            libc::SYS_accept | libc::SYS_accept4 | libc::SYS_socketpair => call.made,
+            _ => None,
+        };
+        let Some(socket) = socket else { return };
+        let Some(row) = self.registry.sockets.get(&socket).map(|known| &known.row) else {
+            return;
+        };
+        if row.family != libc::AF_UNIX {
+            return;
+        }
+        if number == libc::SYS_socketpair {
+            // The other end was made by the same call, right after this one.
+            let inode = row.inode;
+            let Some(other) = self.registry.sockets.get(&(socket + 1)) else {
+                return;
+            };
+            let ends = [(socket, other.row.inode), (socket + 1, inode)];
+            for (end, peer) in ends {
+                self.set_peer(end, peer.and_then(|peer| u32::try_from(peer).ok()), None);
+            }
+            return;
+        }
+        let Some((network, inode)) = row.network.zip(row.inode) else {
+            return;
+        };
+        let pid = self
+            .processes
+            .get(&call.process)
+            .and_then(|process| process.pidfd.as_ref())
+            .zip(match number {
+                libc::SYS_connect => call.fd,
+                _ => i32::try_from(result).ok(),
+            })
+            .and_then(|(pidfd, fd)| sample::duplicate(pidfd, fd).ok())
+            .and_then(|copy| sample::peer_process(copy.as_fd()));
+        let peer = u32::try_from(inode)
+            .ok()
+            .and_then(|inode| self.facts.unix_peer(network, call.tid, inode));
+        self.set_peer(socket, peer, pid);
+    }
+
+    fn set_peer(&mut self, socket: u32, inode: Option<u32>, pid: Option<i32>) {
+        if let Some(known) = self.registry.sockets.get_mut(&socket)
+            && (inode.is_some() || pid.is_some())
+        {
+            known.row.peer_inode = inode;
+            known.row.peer_pid = pid;
+            self.sink.send(&Row::Socket(known.row.clone()));
+        }
+    }
+
+    /// The first facts of the namespace that a new socket is in.
+    fn meet_network(&mut self, socket: u32, tid: i32) {
+        if self.settings.samples
+            && let Some(known) = self.registry.sockets.get(&socket)
+            && matches!(
+                known.row.family,
+                libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET
+            )
+            && let Some(network) = known.row.network
+        {
+            self.facts.meet(self.clock.now(), network, tid);
+            self.places.open(network, tid);
+        }
     }
 
     /// A descriptor was closed; with the last one the socket has no owner among the followed processes.
