@@ -56,6 +56,9 @@ class MessageSteps(Generic[MessageT]):
         self._direct: Receive[MessageT] | None = getattr(self._decoder, "receive", None)
         self._plain = stream if isinstance(stream, StreamSteps) and stream._plain and self._direct is not None else None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._framing!r} on {self._stream!r}>"
+
     @property
     def framing(self) -> Framing[MessageT]:
         """The framing in use."""

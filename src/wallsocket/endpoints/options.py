@@ -98,6 +98,12 @@ class Options:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
 
+    def __repr__(self) -> str:
+        if self._socket.fileno() < 0:
+            return "<Options of a closed socket>"
+        kind = f"{self._socket.family.name} {self._socket.type.name}"
+        return f"<Options of an {kind} socket, {sum(1 for _ in self)} by name>"
+
     def __getitem__(self, name: str) -> Any:
         return table.get(self._socket, name).value
 
