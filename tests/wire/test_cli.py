@@ -138,6 +138,11 @@ def test_inject_shows_what_it_would_send():
     assert done.stdout.splitlines() == [f"IP 10.0.0.1.1 > 10.0.0.2.{port}: UDP, length 5" for port in (53, 54, 55)]
 
 
+def test_inject_shows_ip_packets_and_networks_of_addresses():
+    done = run("inject", "-i", "lo", "--dry-run", 'IPv4("10.0.0.1", "10.0.0.0/30")/UDP(5000, 53)/"hello"')
+    assert done.stdout.splitlines() == [f"IP 10.0.0.1.5000 > 10.0.0.{last}.53: UDP, length 5" for last in range(4)]
+
+
 def test_replay_dry_run_reports_time_and_size(tmp_path):
     done = run("replay", str(sample(tmp_path / "a.pcap")), "--dry-run", "--json", "--map-ip", "10.0.0.1=10.9.9.9")
     found = json.loads(done.stdout)

@@ -281,3 +281,23 @@ def test_a_long_capture_is_written_to_one_file_after_the_other(tmp_path):
     assert all(path.stat().st_size >= 30_000 for path in sorted(tmp_path.iterdir())[:-1])
     for name in files:
         frames_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_what_a_signal_ends_is_counted_as_it_is_in_the_file(tmp_path, name):
+    path = tmp_path / "a.pcapng"
+    script = """
+        import signal
+        sh("ip link set lo up")
+        capture = Capture("lo", sys.argv[1])
+        datagrams("127.0.0.1", 50, 100)
+        wait_for(sys.argv[1], 50 * 142)
+        datagrams("127.0.0.1", 50, 100)
+        capture.process.send_signal(getattr(signal, sys.argv[2]))
+        capture.end()
+    """
+    found = in_namespace(script, str(path), name)
+    assert found["status"] == 0, found
+    count = frames_of(path)
+    assert count >= 50
+    assert f"{count} frames written to {path}; " in found["lines"][-1]
