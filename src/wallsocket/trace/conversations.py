@@ -94,27 +94,47 @@ class Conversation:
 class Rows:
     """The rows of a conversation: all of them, or the first, the last and the notable ones."""
 
+    __slots__ = ("_first", "_limit", "_rest", "arranged")
+
     def __init__(self, limit: int | None) -> None:
-        self.first: list[Row] = []
+        self.arranged: list[Row] = []
+        self._first: list[Row] = self.arranged
+        self._limit = limit
+        self._rest: _Rest | None = None
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+        if self._limit is None or len(self._first) < self._limit:
+            self._first.append(row)
+            return
+        if self._rest is None:
+            self._rest = _Rest(self._limit)
+        self._rest.add(row)
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from self._first
+        if self._rest is not None:
+            yield from self._rest.middle
+            yield from self._rest.last
+
+
+class _Rest:
+    """What comes after the first rows: few conversations have it."""
+
+    __slots__ = ("_limit", "_notable", "last", "middle")
+
+    def __init__(self, limit: int) -> None:
         self.last: deque[Row] = deque()
         self.middle: list[Row] = []
-        self.arranged: list[Row] = []
-        self.total = 0
         self._limit = limit
         self._notable = 0
 
     def add(self, row: Row) -> None:
-        """The next row."""
-        self.total += 1
-        if self._limit is None or len(self.first) < self._limit:
-            self.first.append(row)
-            return
         self.last.append(row)
         if len(self.last) > self._limit:
             self._retire(self.last.popleft())
 
     def _retire(self, row: Row) -> None:
-        assert self._limit is not None
         if row.notable and self._notable < self._limit:
             self._notable += 1
             self.middle.append(row)
@@ -128,15 +148,12 @@ class Rows:
         else:
             gap.skipped_calls += 1
 
-    def __iter__(self) -> Iterator[Row]:
-        yield from self.first
-        yield from self.middle
-        yield from self.last
-
 
 def mend_order(conversation: Conversation) -> None:
     """Put the kept rows in order: by time, but never an effect before its cause."""
     rows = list(conversation.rows)
+    if len(rows) < 2:
+        return
     for side in (0, 1):
         given = [row for row in rows if _is_send(row, side)]
         travelled = [row for row in rows if row.segment is not None and row.side == side and row.end is not None]

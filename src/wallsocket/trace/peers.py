@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
@@ -81,7 +81,14 @@ class _Known:
     basis: Basis = Basis.INFERRED
     firm: bool = False  #: no later socket can be a better peer
     asked_ns: int | None = None  #: of an accepted one: when the accept that returned it was entered
-    correspondents: dict[End | bytes, int] = field(default_factory=dict)  #: when it first spoke with each
+    talks: dict[End | bytes, int] | None = None  #: when it first spoke with each
+
+    @property
+    def correspondents(self) -> dict[End | bytes, int]:
+        """When it first spoke with each; made when it is first asked for, because most sockets need none."""
+        if self.talks is None:
+            self.talks = {}
+        return self.talks
 
     @property
     def begin_ns(self) -> int:
@@ -267,7 +274,7 @@ class Peers:
                 continue
             self._unindex(self._by_ends, known.key, known)
             self._unindex(self._bound, known.bound, known)
-            for place in known.correspondents:
+            for place in known.talks or ():
                 speakers = self._speakers.get(_spot(place), {})
                 speakers.pop(socket, None)
                 if not speakers:

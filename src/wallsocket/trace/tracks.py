@@ -40,7 +40,7 @@ class Track:
     socket: Socket
     tcp: bool
     path: list[Transition] = field(default_factory=list)
-    confirmed: set[int] = field(default_factory=set)  #: indexes in ``path`` that the kernel later reported too
+    confirmed: int = 0  #: a bit for each index in ``path`` that the kernel later reported too
     calls: int = 0
     sent: int = 0
     received: int = 0
@@ -93,7 +93,7 @@ class Track:
         """Note a state; returns the transition when it is a new one."""
         if self.path and self.path[-1].state == state:
             if how == "kernel":
-                self.confirmed.add(len(self.path) - 1)
+                self.confirmed |= 1 << (len(self.path) - 1)
             return None
         if len(self.path) >= _MAX_TRANSITIONS:
             return None
@@ -103,4 +103,4 @@ class Track:
 
     def is_inferred(self, index: int) -> bool:
         """Whether the state at this index of the path was never reported by the kernel."""
-        return self.path[index].inferred and index not in self.confirmed
+        return self.path[index].inferred and not self.confirmed >> index & 1
