@@ -49,7 +49,6 @@ class SocketFacts:
         "remote",
         "retired",
         "row",
-        "seen_ns",
         "type",
     )
 
@@ -65,7 +64,6 @@ class SocketFacts:
         self.remote: Address | None = None
         self.last: Sample | None = None  #: the latest sample while it lived
         self.earlier: Sample | None = None  #: the one before it
-        self.seen_ns = 0  #: the latest fact about it
         self.retired = False  #: judged and forgotten
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
 

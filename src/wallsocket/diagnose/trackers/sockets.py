@@ -19,7 +19,6 @@ class Sockets(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.alive: dict[int, SocketFacts] = {}
-        self.touched: set[int] = set()  #: sockets of which something has been seen since this was last emptied
         self.meeting: Sequence[Callable[[SocketFacts], None]] = ()  #: who wants to know of new sockets
         self._retired = bytearray()
 
@@ -37,7 +36,6 @@ class Sockets(Tracker):
             self.learn(found, self.facts.tables.sockets.get(id))
             for tell in self.meeting:
                 tell(found)
-        self.touched.add(id)
         return found
 
     def learn(self, socket: SocketFacts, row: Socket | None) -> None:
@@ -70,7 +68,6 @@ class Sockets(Tracker):
     def retire(self, socket: SocketFacts) -> None:
         """Forget a socket; what comes of it later is passed over."""
         self.alive.pop(socket.id, None)
-        self.touched.discard(socket.id)
         socket.retired = True
         if 0 <= socket.id < 1 << 26:
             if socket.id >= len(self._retired):

@@ -48,7 +48,7 @@ class Waits(SocketTracker[WaitFacts]):
         threads = self.threads.get(row.process)
         if threads is None:
             threads = self.threads[row.process] = set()
-        if len(threads) < _THREADS:
+        if row.tid not in threads and len(threads) < _THREADS:
             threads.add(row.tid)
         if call.begun:
             self.waiting[row.process, row.tid] = call
