@@ -159,8 +159,8 @@ class Story:
         values |= columns
         return self.add("state", socket, self.now if at is None else at, moment, call, *values.values())
 
-    def counter(self, name: str, value: int, at: int | None = None) -> None:
-        self.add("counter", self.now if at is None else at, name, value)
+    def counter(self, name: str, value: int, at: int | None = None, network: int | None = None) -> None:
+        self.add("counter", self.now if at is None else at, name, value, network)
 
     def fact(self, call: int, kind: str, value: Any) -> None:
         self.add("fact", self.now, call, kind, json.dumps(value))

@@ -294,6 +294,20 @@ def test_drops_of_a_full_buffer() -> None:
     assert {proof.table for proof in finding.proof} == {"state", "counter"}
 
 
+def test_counters_of_another_namespace_prove_nothing() -> None:
+    """A counter of the same name begins at 0 in each namespace: their values are no change of one another."""
+    story = Story()
+    here = receiver(story)
+    story.counter("Udp.RcvbufErrors", 0, at=0, network=1)
+    story.counter("Udp.RcvbufErrors", 12, at=0, network=2)
+    story.state(here, state=7, drops=0, memory=struct.pack("=9I", 8000, 8192, *[0] * 7))
+    story.counter("Udp.RcvbufErrors", 15, network=2)
+    story.state(here, state=7, drops=7, memory=struct.pack("=9I", 8000, 8192, *[0] * 7))
+    finding = story.diagnosis().findings[0]
+    assert finding.rule == "receive-buffer-overflow"
+    assert {proof.table for proof in finding.proof} == {"state"}
+
+
 def test_drops_by_a_filter_are_no_fault() -> None:
     story = Story()
     here = receiver(story)

@@ -133,7 +133,7 @@ impl State {
                 self.refused(
                     "the kernel's list of sockets (sock_diag) is refused",
                     &error,
-                )
+                );
             })
             .ok()
     }

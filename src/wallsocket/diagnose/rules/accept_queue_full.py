@@ -48,7 +48,7 @@ class AcceptQueueFull(Rule):
             return
         drops = facts[Drops].of(subject)
         last, full, dropped = drops.last, drops.fullest, drops.count
-        overflows, counter = facts[Counters].risen("TcpExtListenOverflows")
+        overflows, counter = facts[Counters].risen(subject, "TcpExtListenOverflows")
         private = overflows if facts.private else 0
         now = subject.last
         stays = (

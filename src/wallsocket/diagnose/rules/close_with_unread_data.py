@@ -127,7 +127,7 @@ class CloseWithUnreadData(Rule):
             how = "the last close"
         rows.append(left.proof(f"{left.receive_queue} bytes unread, {left.state_name}"))
         _, counter = facts[Counters].risen_between(
-            "TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS
+            socket, "TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS
         )
         if counter is not None and facts.private:
             rows.append(counter)

@@ -52,8 +52,8 @@ class ReceiveBufferOverflow(Rule):
             return
         if facts[Options].call(subject, SOL_SOCKET, SO_ATTACH_FILTER) is not None:
             return
-        risen, counter = facts[Counters].risen("UdpRcvbufErrors", "Udp6RcvbufErrors")
-        checksums, _ = facts[Counters].risen("UdpInCsumErrors", "Udp6InCsumErrors")
+        risen, counter = facts[Counters].risen(subject, "UdpRcvbufErrors", "Udp6RcvbufErrors")
+        checksums, _ = facts[Counters].risen(subject, "UdpInCsumErrors", "Udp6InCsumErrors")
         if checksums and checksums >= dropped:
             return
         memory = last.memory

@@ -1,4 +1,4 @@
-"""Counters of the network namespace."""
+"""Counters of network namespaces."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections import deque
 from ...events import Counter
 from ..facts import Facts
 from ..finding import Proof
+from ..subjects import SocketFacts
 from ..tracker import Tracker, on_counter
 
 __all__ = ["CounterFacts", "Counters"]
 
 #: Changes of one counter that are kept.
 _CHANGES = 256
-#: Counters that are told apart; Linux has about 500.
-_NAMES = 4096
+#: Counters that are told apart; Linux has about 500 in each namespace.
+_COUNTERS = 32_768
 
 
 class CounterFacts:
@@ -33,32 +34,41 @@ class CounterFacts:
         return self.last - self.first
 
 
+#: The namespace of the tracer, which recordings of schema version 1 mean.
+_OWN = 1
+
+
 class Counters(Tracker):
-    """Keeps each counter by its name as nstat(8) writes it: ``TcpExtListenDrops``."""
+    """Keeps each counter of each network namespace by its name as nstat(8) writes it: ``TcpExtListenDrops``."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self.all: dict[str, CounterFacts] = {}
+        self._all: dict[tuple[int, str], CounterFacts] = {}
 
     @on_counter
     def see(self, counter: Counter, row: int) -> None:
         """A new value."""
         # `TcpExt.ListenDrops` and `TcpExtListenDrops` are one counter.
-        name = counter.name.replace(".", "")
-        found = self.all.get(name)
+        key = (counter.network or _OWN, counter.name.replace(".", ""))
+        found = self._all.get(key)
         if found is None:
-            if len(self.all) < _NAMES:
-                self.all[name] = CounterFacts(counter.value)
+            if len(self._all) < _COUNTERS:
+                self._all[key] = CounterFacts(counter.value)
         else:
             by = counter.value - found.last
             found.last = counter.value
             found.changes.append((counter.at_ns, row, counter.value, by))
 
-    def risen(self, *names: str) -> tuple[int, Proof | None]:
-        """By how much counters rose together, and the proof row of the last change."""
+    def _network(self, socket: SocketFacts) -> int:
+        row = self.facts.tables.sockets.get(socket.id)
+        return (row.network if row is not None else None) or _OWN
+
+    def risen(self, socket: SocketFacts, *names: str) -> tuple[int, Proof | None]:
+        """By how much counters of a socket's namespace rose together, and the proof row of the last change."""
+        network = self._network(socket)
         total, last = 0, None
         for name in names:
-            counter = self.all.get(name)
+            counter = self._all.get((network, name))
             if counter is not None and counter.risen > 0:
                 total += counter.risen
                 at_ns, row, _, _ = counter.changes[-1]
@@ -66,9 +76,9 @@ class Counters(Tracker):
                 last = Proof("kernel", "counter", row, at_ns, text)
         return total, last
 
-    def risen_between(self, name: str, since_ns: int, until_ns: int) -> tuple[int, Proof | None]:
-        """By how much a counter rose in a span of time, and its proof row."""
-        counter = self.all.get(name)
+    def risen_between(self, socket: SocketFacts, name: str, since_ns: int, until_ns: int) -> tuple[int, Proof | None]:
+        """By how much a counter of a socket's namespace rose in a span of time, and its proof row."""
+        counter = self._all.get((self._network(socket), name))
         total, proof = 0, None
         for at_ns, row, _, by in counter.changes if counter is not None else ():
             if since_ns <= at_ns <= until_ns:
