@@ -244,3 +244,30 @@ def test_inspect_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert done.returncode == 0, done.stderr
     with capsys.disabled():
         print(f"\n500 inspections: {done.stdout.strip()}")
+
+
+def test_no_kill_of_the_command_leaves_an_unreadable_recording(tmp_path: Path) -> None:
+    library = tmp_path / "dies_at.so"
+    source = ROOT / "tests" / "programs" / "dies_at.c"
+    subprocess.run(["gcc", "-w", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    # Only the recorder is to die: what it starts does not inherit the library's order.
+    start = (
+        "import os, sys; os.environ.pop('LD_PRELOAD'); from wallsocket.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    talk = "import socket; a, b = socket.socketpair(); [(a.send(b'x' * 900), b.recv(999)) for _ in range(300)]"
+    killed = 0
+    for number in range(1, 201):
+        path = tmp_path / f"{number}.wsrec"
+        done = subprocess.run(
+            [sys.executable, "-c", start, "explain", "-q", "-o", str(path), "--", sys.executable, "-c", talk],
+            env={**os.environ, "LD_PRELOAD": str(library), "DIES_AT": str(number)},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        killed += done.returncode == -signal.SIGKILL
+        if path.exists():
+            with Recording.open(path) as recording:
+                assert sum(1 for _ in recording.events()) >= 0
+                list(recording.findings())
+    assert killed > 30

@@ -828,3 +828,15 @@ def test_findings_are_not_written_under_a_recorder(path: Path) -> None:
     if not os.access(path, os.W_OK):
         with pytest.raises(RecordingError, match="findings cannot be written into it: Permission denied"):
             write_findings(path, [])
+
+
+def test_more_sockets_than_can_be_held_are_one_clear_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_HELD_ROWS", 100)
+    filled(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "INSERT INTO process (id, pid, started_ns) VALUES (?, ?, 0)", ((number, number) for number in range(1, 102))
+        )
+        connection.commit()
+    with Recording.open(path) as recording, pytest.raises(RecordingError, match="more than 100 rows in the table"):
+        _ = recording.processes

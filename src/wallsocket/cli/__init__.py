@@ -202,6 +202,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         where = f"{os.fspath(error.filename)!s}: " if error.filename is not None else ""
         _complain(f"{where}{error.strerror or error}", None)
         return _COULD_NOT_RUN
+    except MemoryError:
+        _complain("there is not enough memory for this", None)
+        return _COULD_NOT_RUN
     return result if isinstance(result, int) else 0
 
 

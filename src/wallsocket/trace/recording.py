@@ -78,8 +78,9 @@ _ADDED: Final[Mapping[int, Mapping[str, frozenset[str] | None]]] = {
 
 #: Longest text or blob that is written or read. A call moves at most 2 GiB (read(2)); nobody looks at more than this.
 _MAX_VALUE_BYTES: Final = 64 << 20
-#: Rows of a table that is held in memory as a whole (processes, sockets, descriptors, source lines).
-_MAX_HELD_ROWS: Final = 1_000_000
+#: Rows of a table that is held in memory as a whole (processes, sockets, descriptors, source lines): of more a view would
+#: take more than a GiB.
+_MAX_HELD_ROWS: Final = 500_000
 #: Levels of JSON that are read.
 _MAX_NESTING: Final = 64
 #: A string, or what opens or closes a level.
