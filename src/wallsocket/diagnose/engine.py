@@ -348,6 +348,8 @@ class Engine:
             for handler in self._facts:
                 handler(item)
         elif type(item) is Mark:
+            if item.kind == "gap":
+                self.facts.see_gap(item)
             for handler in self._marks:
                 handler(item)
 
@@ -513,16 +515,17 @@ class Engine:
         ranking = Ranking(facts, cases, self._more)
         symptoms, not_judged, findings = ranking.ranked(facts[Symptoms], self._healthy, judged)
         found = {finding.rule for finding in findings}
-        questions = {**self._open_questions, **missing}
+        lost = {rule.id: gone for rule in self.rules if (gone := self._lost(rule)) is not None}
+        questions = {**self._open_questions, **lost, **missing}
         # A question that another case answered is not open, and a superseded rule has been checked.
         cannot_tell = [questions[rule.id] for rule in self.rules if rule.id in questions and rule.id not in found]
         silent = {question.rule for question in cannot_tell}
-        lost = meta.get("lost", "0")
+        events_lost = meta.get("lost", "0")
         return Diagnosis(
             tuple(findings),
             tuple(rule.id for rule in self.rules if rule.id not in silent),
             tuple(cannot_tell),
-            int(lost) if lost.isdecimal() and len(lost) < 19 else 0,
+            int(events_lost) if events_lost.isdecimal() and len(events_lost) < 19 else 0,
             facts.status(),
             "ended_ns" in meta,
             self._failure(),
@@ -539,5 +542,13 @@ class Engine:
         for layer in rule.layers:
             reason = self.facts.layer(layer)
             if reason is not None and not (layer == "calls" and self.facts.pictures):
+                return CannotTell(rule.id, layer, reason)
+        return None
+
+    def _lost(self, rule: Rule) -> CannotTell | None:
+        """What was recorded of a layer stands; that nothing was found in what was lost says nothing."""
+        for layer in rule.layers:
+            reason = self.facts.gap(layer)
+            if reason is not None:
                 return CannotTell(rule.id, layer, reason)
         return None

@@ -7,8 +7,9 @@ import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..events import Call, Descriptor, Process, Socket, Source
+from ..events import Call, Descriptor, Mark, Process, Socket, Source
 from ..kernel.program import name_of_command
+from ..trace.verdict import duration
 from .finding import Proof
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Facts:
         self.final = False  #: the recording has ended: what has not happened will not
         self._trackers: dict[type[Tracker], Tracker] = {}
         self._places = 0
+        self._gaps: dict[str, str] = {}
         self._commands: dict[str, str | None] = {}
 
     # -- trackers
@@ -89,7 +91,18 @@ class Facts:
         value = self.tables.meta.get(name)
         if name in ("calls", "kernel") and value is None:
             return None
-        return None if value == "yes" else (value or "not recorded")
+        return None if value == "yes" or (value or "").startswith(_INCOMPLETE) else (value or "not recorded")
+
+    def gap(self, layer: str) -> str | None:
+        """Why a layer was lost half-way, or not recorded wholly; ``None``: it was not."""
+        value = self.tables.meta.get(layer) or ""
+        return self._gaps.get(layer) or (value if value.startswith(_INCOMPLETE) else None)
+
+    def see_gap(self, mark: Mark) -> None:
+        """Take a mark of the kind ``gap``: ``LAYER: reason``."""
+        layer, _, reason = mark.text.partition(":")
+        if layer.strip() in _LAYERS:
+            self._gaps.setdefault(layer.strip(), f"{reason.strip() or 'lost'}, from {duration(mark.at_ns)} on")
 
     @property
     def pictures(self) -> bool:
@@ -157,6 +170,9 @@ class Facts:
         return Proof("calls", "process", process.id, process.ended_ns or at_ns, text)
 
 
+#: How ``meta`` says that a layer has a gap (docs/recording.md).
+_INCOMPLETE = "incomplete"
+_LAYERS = ("calls", "kernel", "wire")
 _OWN_SIGNALS = {signal.SIGPIPE, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
