@@ -379,3 +379,27 @@ def test_what_cannot_be_counted_is_doubtful(why: str, doubt: str) -> None:
         joins.see(events.Mark(1, 300, 1, 1, "io_uring", "io_uring_setup"))
     doubts = {way.doubt for way in joins.ways_to(2) if way.begin >= (5 if why == "urgent" else 0)}
     assert doubts == {doubt}
+
+
+def test_the_frames_of_a_datagram_are_on_its_way() -> None:
+    """Two that say the same are told apart by when they left; a copy that a network made later is of either."""
+    tables, talk = Tables(), Talk()
+    tables.socket(1, type=2, protocol=17, local=FAR_A)
+    tables.socket(2, type=2, protocol=17, local=FAR_B)
+    one, other = end_of(inet(FAR_A)), end_of(inet(FAR_B))
+    assert one is not None
+    assert other is not None
+    to = inet(FAR_B)
+    talk.add("sendto", 1, 1, 100, 200, 4, payload=b"ping", address=to)
+    talk.add("sendto", 1, 1, 300, 400, 5, payload=b"other", address=to)
+    talk.add("sendto", 1, 1, 500, 600, 4, payload=b"ping", address=to)
+    joins = Joins(tables, decode=None)
+    for event in talk.events():
+        joins.see(event)
+    for packet, at_ns, payload in ((1, 150, b"ping"), (2, 350, b"other"), (3, 550, b"ping"), (4, 390, b"other")):
+        joins.travelled(Segment(packet, at_ns, 17, one, other, len(payload), payload))
+    told = [([(piece.packet, piece.again) for piece in way.carried], way.doubt) for way in joins.ways(1)]
+    assert told == [([(1, False)], ""), ([(2, False), (4, True)], ""), ([(3, False)], "")]
+    joins.travelled(Segment(5, 9000, 17, one, other, 4, b"ping"))
+    assert [way.doubt for way in joins.ways(1)] == ["other datagrams say the same", "", "other datagrams say the same"]
+    assert joins.ways(1)[0].in_send_buffer_ns == 50

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ..events import Call, Socket
 from ..kernel.address import End, place_of
 from .peers import SLACK_NS, Peers
-from .wire import ACK, RST, SYN, TCP, Segment
+from .wire import ACK, RST, SYN, TCP, UDP, Segment
 
 __all__ = ["Carried", "Move", "River", "Turn", "Way"]
 
@@ -124,13 +124,34 @@ class Way:
         return max(0, self.received.turn.answered_ns - self.received.exit_ns)
 
 
+class _Datagram(NamedTuple):
+    """A frame with a UDP datagram."""
+
+    packet: int
+    at_ns: int
+    source: End
+    length: int
+    payload: bytes
+    network: int | None
+
+
+class _Ack(NamedTuple):
+    """A segment that acknowledged more than those before it."""
+
+    at_ns: int
+    offset: int
+
+
+_Thing: TypeAlias = "Move | Carried | _Datagram | _Ack"
+
+
 class _Kept:
     """Things of one socket and direction, the oldest first."""
 
     __slots__ = ("doubt", "doubt_from", "gone", "items", "total", "version", "whole")
 
     def __init__(self, *, whole: bool) -> None:
-        self.items: deque[Move | Carried | tuple[int, int]] = deque()
+        self.items: deque[_Thing] = deque()
         self.whole = whole  #: offsets count from the socket's first byte
         self.total = 0  #: bytes moved so far
         self.gone = 0  #: things that were kept no longer
@@ -210,6 +231,7 @@ class River:
         self._sent: dict[int, _Kept] = {}
         self._received: dict[int, _Kept] = {}
         self._flows: dict[_FlowKey, list[_Flow]] = {}
+        self._datagrams: dict[tuple[int, End], _Kept] = {}  #: (port that sent, where to) -> frames of UDP
         self._turns: dict[tuple[int, int], Turn] = {}
         self._delivered: dict[int, tuple[tuple[int, ...], dict[int, _Match]]] = {}
         self.doubt = ""  #: why no way can be certain
@@ -275,6 +297,8 @@ class River:
 
     def travelled(self, segment: Segment) -> Carried | None:
         """A TCP segment travelled; returns where its bytes belong, ``None`` when it has none of the stream."""
+        if segment.protocol == UDP:
+            self._datagram(segment)
         if segment.protocol != TCP:
             return None
         scope = segment.network if segment.destination.loopback else None
@@ -285,14 +309,28 @@ class River:
         if segment.flags & ACK and not segment.flags & RST:
             opposite = self._flows.get((segment.destination, segment.source, scope))
             if opposite and (offset := opposite[-1].acknowledge(segment)) is not None:
-                self._keep(opposite[-1].acks, (segment.at_ns, offset))
+                self._keep(opposite[-1].acks, _Ack(segment.at_ns, offset))
         return carried
+
+    def _datagram(self, segment: Segment) -> None:
+        key = (segment.source.port, segment.destination)
+        kept = self._datagrams.get(key)
+        if kept is None:
+            if len(self._datagrams) >= _MAX_FLOWS:
+                del self._datagrams[next(iter(self._datagrams))]
+            kept = self._datagrams[key] = _Kept(whole=True)
+        length, payload = segment.length, segment.payload
+        self._keep(kept, _Datagram(segment.packet, segment.at_ns, segment.source, length, payload, segment.network))
 
     def forget(self, sockets: Iterable[int]) -> None:
         """Sockets that nobody will ask about again."""
         for socket in sockets:
             local, remote = self._peers.ends(socket)
+            for place in self._peers.correspondents(socket):
+                if isinstance(place, End) and local is not None:
+                    self._datagrams.pop((local.port, place), None)
             if local is not None and remote is not None:
+                self._datagrams.pop((local.port, remote), None)
                 row = self._peers.row(socket)
                 network = row.network if row is not None and remote.loopback else None
                 self._flows.pop((local, remote, network), None)
@@ -300,7 +338,7 @@ class River:
             self._received.pop(socket, None)
             self._delivered.pop(socket, None)
 
-    def _keep(self, half: _Kept, item: Move | Carried | tuple[int, int]) -> None:
+    def _keep(self, half: _Kept, item: _Thing) -> None:
         half.items.append(item)
         half.version += 1
         if self._kept is None:
@@ -389,14 +427,14 @@ class River:
         sends = sorted(sent.moves(), key=lambda move: (move.begin, move.exit_ns)) if sent is not None else []
         receives = sorted(received.moves(), key=lambda move: (move.begin, move.exit_ns)) if received is not None else []
         pieces = [item for item in flow.pieces.items if isinstance(item, Carried)] if flow is not None else []
-        acks = [item for item in flow.acks.items if not isinstance(item, Move | Carried)] if flow is not None else []
+        acks = [item for item in flow.acks.items if isinstance(item, _Ack)] if flow is not None else []
         reach = _Reach(sends, pieces, whole=sent is not None and sent.whole and not sent.gone)
         send_doubts = _in_doubt(sends, None)
         receive_doubts = _in_doubt(receives, reach)
         halves = [half for half in (sent, received) if half is not None and half.doubt]
         doubt_from = min((half.doubt_from for half in halves), default=1 << 62)
         miscounted = halves[0].doubt if halves else ""
-        ack_offsets = [offset for _, offset in acks]
+        ack_offsets = [ack.offset for ack in acks]
         for begin, end, send, copies, receive in _cut(sends, pieces, receives):
             why = doubt
             if not why and send >= 0 and send_doubts[send]:
@@ -411,7 +449,7 @@ class River:
                 end,
                 sends[send] if send >= 0 else None,
                 copies,
-                acks[place][0] if place < len(acks) else None,
+                acks[place].at_ns if place < len(acks) else None,
                 receives[receive] if receive >= 0 else None,
                 why,
             )
@@ -422,11 +460,14 @@ class River:
         if not out:
             half = self._received.get(row.id)
             matches = self._deliver(row)
-            return [
-                Way(0, move.end, match.sent, (), None, move, self.doubt or match.doubt)
-                for move in (half.moves() if half is not None else ())
-                for match in (matches.get(id(move), _NOT_FOUND),)
-            ]
+            senders = {match.sent.socket for match in matches.values() if match.sent is not None}
+            frames = {key: value for sender in senders for key, value in self._frames(sender).items()}
+            ways = []
+            for move in half.moves() if half is not None else ():
+                match = matches.get(id(move), _NOT_FOUND)
+                copies, unsure = frames.get(id(match.sent), ((), ""))
+                ways.append(Way(0, move.end, match.sent, copies, None, move, self.doubt or match.doubt or unsure))
+            return ways
         half = self._sent.get(row.id)
         letters = half.moves() if half is not None else []
         found: dict[int, list[tuple[Move, str]]] = {}
@@ -439,14 +480,46 @@ class River:
             for match in self._delivered[receiver][1].values():
                 if match.sent is not None and match.received is not None:
                     found.setdefault(id(match.sent), []).append((match.received, match.doubt))
+        frames = self._frames(row.id)
         ways = []
         for letter in letters:
+            copies, unsure = frames.get(id(letter), ((), ""))
             reads = found.get(id(letter))
             if not reads:
-                ways.append(Way(0, letter.end, letter, (), None, None, self.doubt))
+                ways.append(Way(0, letter.end, letter, copies, None, None, self.doubt or unsure))
             for received, doubt in reads or ():
-                ways.append(Way(0, letter.end, letter, (), None, received, self.doubt or doubt))
+                ways.append(Way(0, letter.end, letter, copies, None, received, self.doubt or doubt or unsure))
         return ways
+
+    def _frames(self, sender: int) -> dict[int, tuple[tuple[Carried, ...], str]]:
+        """The frames that carried each datagram of a UDP socket, by the move's identity; and why they may not have."""
+        half = self._sent.get(sender)
+        local, remote = self._peers.ends(sender)
+        row = self._peers.row(sender)
+        if half is None or local is None or row is None or row.family == _AF_UNIX:
+            return {}
+        letters: dict[tuple[End, int], list[Move]] = {}
+        for letter in half.moves():
+            place = letter.place if letter.place is not None else remote
+            if isinstance(place, End):
+                letters.setdefault((place, letter.end), []).append(letter)
+        found: dict[int, list[Carried]] = {}
+        doubts: dict[int, str] = {}
+        for place in {place for place, _ in letters}:
+            kept = self._datagrams.get((local.port, place))
+            for frame in kept.items if kept is not None else ():
+                if not isinstance(frame, _Datagram) or (not local.any and frame.source.address != local.address):
+                    continue
+                if place.loopback and None not in (frame.network, row.network) and frame.network != row.network:
+                    continue
+                fitting = _fitting(letters.get((place, frame.length), []), frame)
+                if not fitting:
+                    continue
+                copies = found.setdefault(id(fitting[0]), [])
+                copies.append(Carried(frame.packet, frame.at_ns, 0, frame.length, bool(copies)))
+                if len(fitting) > 1:
+                    doubts.update((id(letter), _ALIKE) for letter in fitting)
+        return {key: (tuple(copies[:_MAX_COPIES]), doubts.get(key, "")) for key, copies in found.items()}
 
     def _receivers(self, letter: Move, row: Socket) -> list[int]:
         place = letter.place
@@ -516,6 +589,21 @@ class River:
         ordered = row.family == _AF_UNIX or any(end is not None and end.loopback for end in (local, remote))
         whole = half is not None and half.whole and not half.gone
         return _Letters(found, ordered=ordered, whole=whole)
+
+
+def _fitting(letters: list[Move], frame: _Datagram) -> list[Move]:
+    """Datagrams of its length that a frame can be, the latest first: one alone when it left while that one was sent."""
+    found: list[Move] = []
+    last = bisect_right(letters, frame.at_ns, key=lambda letter: letter.entry_ns)
+    for letter in reversed(letters[max(0, last - _MAX_COPIES) : last]):
+        compared = min(len(letter.payload), len(frame.payload)) if letter.payload is not None else 0
+        if letter.payload is None or letter.payload[:compared] == frame.payload[:compared]:
+            found.append(letter)
+    inside = [letter for letter in found if frame.at_ns <= letter.exit_ns]
+    return inside or found
+
+
+_ALIKE: Final = "other datagrams say the same"
 
 
 class _Match(NamedTuple):
@@ -602,7 +690,7 @@ def _choose(read: Move, boxes: list[_Letters], *, in_turn: bool) -> _Match:
         box.floor = max(box.floor, number + 1)
     box.taken[number] = True
     box.surely[number] |= certain
-    return _Match(box.letters[number], read, "" if certain else "other datagrams say the same")
+    return _Match(box.letters[number], read, "" if certain else _ALIKE)
 
 
 # -- ranges
