@@ -9,9 +9,11 @@ use wallsocket_trace::capture::Ports;
 use wallsocket_trace::clock::Clock;
 use wallsocket_trace::facts::Facts;
 use wallsocket_trace::networks::Networks;
+use wallsocket_trace::places::Places;
 use wallsocket_trace::rows::{Call, Row};
 use wallsocket_trace::sampler::Watched;
 use wallsocket_trace::sink::Sink;
+use wallsocket_trace::tally::Tally;
 use wallsocket_trace::tracer::{self, Control, Policy, Settings, Tracer};
 
 const PROGRAM: &str = "
@@ -70,15 +72,20 @@ fn short_reads_and_errors() -> Result<(), Box<dyn std::error::Error>> {
         code: wallsocket_trace::python::Chosen::default(),
         deny_io_uring: false,
     };
+    let clock = Clock::new(Clock::monotonic_ns());
+    let networks = Networks::new(sink.clone());
+    let tally = Tally::new(sink.clone(), clock, networks.clone());
+    let places = Places::new(sink.clone(), clock, networks.clone(), None);
     let mut tracer = Tracer::new(
         settings,
         sink.clone(),
-        Clock::new(Clock::monotonic_ns()),
+        clock,
         Arc::new(Control::default()),
         Arc::new(Watched::default()),
         Arc::new(Ports::default()),
-        Facts::new(),
-        Networks::new(sink.clone()),
+        Facts::new(sink.clone(), networks.clone(), Arc::new(tally)),
+        networks,
+        Arc::new(places),
         0,
     );
     tracer.set_policy(Box::new(Awkward));
