@@ -20,7 +20,7 @@ def test_the_whole_answer() -> None:
     assert report(story.diagnosis("one-recv-per-message", "close-with-unread-data"), width=100) == [
         "CAUSE   error, certain      one recv() was taken for the whole message          one-recv-per-message",
         "  /home/me/upper.py:7",
-        "  in          server pid 1001, socket 127.0.0.1:4567 → 127.0.0.1:51000",
+        "  in          server (pid 1001), socket 127.0.0.1:4567 → 127.0.0.1:51000",
         "  why         TCP keeps no message borders: recvfrom(1024) returned 1024 of the 3000 bytes that the",
         "              peer sent in one call; no read asked for the rest.",
         "  proof       call 2 recvfrom(1024) = 1024 · kernel: 1976 bytes still queued when call 2 had",
@@ -30,7 +30,7 @@ def test_the_whole_answer() -> None:
         "              peer's half-close.",
         "EFFECT  error, certain      close() with unread data resets the connection        follows from CAUSE",
         "  line unknown",
-        "  in          server pid 1001, socket 127.0.0.1:4567 → 127.0.0.1:51000",
+        "  in          server (pid 1001), socket 127.0.0.1:4567 → 127.0.0.1:51000",
         "  why         1976 bytes had not been read at call 4 close(): the kernel answered the peer with RST",
         "              instead of FIN.",
         "  proof       call 4 close(4) = 0 · kernel: 1976 bytes unread, ESTABLISHED · kernel counter",

@@ -162,7 +162,7 @@ def test_accept_queue_full(start: Start, look: Look, tell: Tell) -> None:
         assert len(listener["waiting"]) == 2
         assert all(one["peer"] in names and one["peer_pids"] == [os.getpid()] for one in listener["waiting"])
         text = tell(f":{server.said}").stdout
-        assert f"pid {os.getpid()} {listener['waiting'][0]['peer']}" in text
+        assert f"(pid {os.getpid()}) {listener['waiting'][0]['peer']}" in text
         mine = [one for one in look(os.getpid()).sockets if one["peer"] == f"127.0.0.1:{server.said}"]
         assert [one["peer_accepted"] for one in mine if one["state"] == "ESTABLISHED"] == [False, False]
     finally:
@@ -501,7 +501,7 @@ def test_a_target_that_ends_meanwhile(start: Start) -> None:
     program.process.kill()
     _, errors = watching.communicate(timeout=60)
     assert watching.returncode == 2
-    assert f"pid {program.pid}: ended while it was looked at" in errors
+    assert f"(pid {program.pid}): ended while it was looked at" in errors
 
 
 def test_ctrl_c_ends_a_watch_with_what_was_seen(start: Start) -> None:

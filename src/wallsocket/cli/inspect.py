@@ -153,7 +153,7 @@ def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int, *, stacks: 
     lines += _limited([_task_columns(task, by_id) for task in tasks])
     lines += _limited(_socket_columns(inspection, by_id))
     lines += [
-        f"CLOSE_WAIT of {_safe(growth.command)} pid {growth.pid}: {growth.first} → {growth.last} sockets "
+        f"CLOSE_WAIT of {_who(_safe(growth.command), growth.pid)}: {growth.first} → {growth.last} sockets "
         f"in {inspection.took_s:.1f} s"
         for growth in inspection.close_wait
     ]
@@ -214,8 +214,14 @@ def _seconds(value: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
+def _who(command: str, pid: int) -> str:
+    from ..kernel import program
+
+    return program.label(command, pid)
+
+
 def _thread_columns(thread: Thread, by_id: dict[int, Socket]) -> list[str]:
-    who = f"{_safe(thread.command)} pid {thread.pid}"
+    who = _who(_safe(thread.command), thread.pid)
     named = thread.name is not None and thread.tid != thread.pid and thread.name not in (thread.command, "python3")
     return [
         who,
@@ -303,7 +309,7 @@ def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
     rest = []
     if socket.waiting:
         clients = [
-            (", ".join(_safe(commands.get(pid, "process")) + f" pid {pid}" for pid in one.peer_pids[:2]) + " ").lstrip()
+            (", ".join(_who(_safe(commands.get(pid, "")), pid) for pid in one.peer_pids[:2]) + " ").lstrip()
             + _safe(one.peer or "unknown")
             for one in socket.waiting[:_MAX_CLIENTS]
         ]
@@ -317,7 +323,7 @@ def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
         for timer in socket.timers
     ]
     if socket.peer_pids:
-        names = [_safe(commands.get(pid, "process")) + f" pid {pid}" for pid in socket.peer_pids[:3]]
+        names = [_who(_safe(commands.get(pid, "")), pid) for pid in socket.peer_pids[:3]]
         rest.append(f"peer {', '.join(names)}")
     elif not socket.peer_accepted:
         rest.append("peer: not accepted yet")

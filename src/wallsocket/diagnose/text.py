@@ -10,6 +10,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ..kernel import program
 from ..trace.text import Style, column_width, escape, paint, wrap
 from .finding import Diagnosis, Finding, Severity
 from .rule import Rule
@@ -86,7 +87,7 @@ def finding_lines(
         ends = ""
         if socket is not None:
             ends = " → ".join(end for end in (socket.local, socket.peer) if end)
-        who = f"{process.command or 'process'} pid {process.pid}" + (f", socket {ends}" if ends else "")
+        who = program.label(process.command or "", process.pid) + (f", socket {ends}" if ends else "")
         lines += _labelled("in", [escape(who)], width)
     lines += _labelled("why", escape(finding.why).split(" "), width)
     lines += _labelled("proof", _joined(escape(proof.text) for proof in finding.proof), width)

@@ -427,7 +427,7 @@ class _Look:
     def _look(self) -> None:
         asked = [process for process in self.processes.values() if not process.peer]
         if asked and all(has_ended(process.pid) for process in asked):
-            names = ", ".join(f"{process.command} pid {process.pid}" for process in asked[:5])
+            names = ", ".join(program.label(process.command, process.pid) for process in asked[:5])
             raise UsageError(f"{names}: ended while it was looked at")
         at_ns = time.monotonic_ns()
         for process in self.processes.values():
@@ -694,10 +694,12 @@ class _Look:
             if process.hidden_descriptors or process.hidden_calls:
                 self.notes.append(_refusal(process))
             elif process.narrow:
-                self.notes.append(f"{process.command} pid {process.pid} is a 32-bit program: its calls are not decoded")
+                self.notes.append(
+                    f"{program.label(process.command, process.pid)} is a 32-bit program: its calls are not decoded"
+                )
             elif process.python_unknown is not None:
                 self.notes.append(
-                    f"{process.command} pid {process.pid}: Python lines unknown: {process.python_unknown}"
+                    f"{program.label(process.command, process.pid)}: Python lines unknown: {process.python_unknown}"
                 )
 
 
@@ -709,13 +711,13 @@ def _kind(name: str) -> str:
 
 
 def _listed(processes: list[_Process]) -> str:
-    names = ", ".join(f"{process.command} pid {process.pid}" for process in processes[:5])
+    names = ", ".join(program.label(process.command, process.pid) for process in processes[:5])
     return f"{names} {'is' if len(processes) == 1 else 'are'}"
 
 
 def _refusal(process: _Process) -> str:
     """Which permission is missing, and what is seen without it."""
-    who = f"{process.command} pid {process.pid}"
+    who = program.label(process.command, process.pid)
     try:
         uid = os.stat(f"/proc/{process.pid}").st_uid
     except OSError:
