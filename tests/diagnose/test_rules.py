@@ -337,7 +337,7 @@ def test_nobody_listens_and_what_is_near() -> None:
     refused(story, listed=[listener("0.0.0.0:4568")])
     finding = story.diagnosis().findings[0]
     assert (finding.rule, finding.certainty) == ("nobody-listens", "certain")
-    assert "nginx (pid 77) on 0.0.0.0:4568" in finding.why
+    assert "nginx (pid 77) listens on 0.0.0.0:4568" in finding.why
 
 
 def test_so_error_tells_it_to_those_that_do_not_block() -> None:

@@ -141,8 +141,9 @@ LO, ETH = link("lo", 1, 0x8049), link("eth0", 2, 0x1043)
             "127.0.0.1",
             80,
             [sock("[::]:80", only_inet6=True)],
-            "other_ip_version",
-            "nginx (pid 12) listens on [::]:80, that is IPv6; nobody listens on 127.0.0.1:80",
+            "only_inet6",
+            "nginx (pid 12) listens on [::]:80 with IPV6_V6ONLY, so IPv4 does not reach it; nobody listens on "
+            "127.0.0.1:80",
         ),
         (
             "127.0.0.1",

@@ -378,7 +378,8 @@ def _refused(failure: Failure, host: Host, name: str, port: int, deadline: float
     listeners = host.listeners()
     local = [entry.address for entry in host.addresses()]
     concerned = [sock for sock in listeners if sock.local.port in (port, causes.swapped_port(port))]
-    return causes.nobody_listens(name, port, _transport(failure), listeners, local, _owners(host, concerned, deadline))
+    owners = _owners(host, concerned, deadline)
+    return causes.nobody_listens(name, port, _transport(failure), listeners, local, owners, own=(os.getpid(),))
 
 
 def _in_use(failure: Failure, host: Host, name: str, port: int, deadline: float) -> Cause | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,7 +17,9 @@ from .routes import InterfaceAddress, Link, Neighbour, Route
 from .sockets import InetSocket, Owner
 
 __all__ = [
+    "RULES",
     "Cause",
+    "Listening",
     "accept_queue_full",
     "address_in_use",
     "address_not_local",
@@ -30,6 +32,7 @@ __all__ = [
     "no_route",
     "nobody_listens",
     "port_not_permitted",
+    "refused",
     "swapped_port",
     "told_by_router",
 ]
@@ -71,11 +74,6 @@ def _who(sock: InetSocket, owners: Owning) -> str:
     return ", ".join(str(owner) for owner in held) if held else ""
 
 
-def _named(sock: InetSocket, owners: Owning) -> str:
-    who = _who(sock, owners)
-    return f"{who} listens on {sock.local}" if who else f"something listens on {sock.local}"
-
-
 def _is_loopback(host: str | None) -> bool:
     return host is not None and ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
@@ -87,15 +85,50 @@ def _plain(host: str) -> str:
     return str(mapped or address)
 
 
-def _takes(sock: InetSocket, host: str) -> bool:
-    """Whether packets to ``host`` reach this socket."""
-    local = _plain(sock.local.host or "")
-    inet6 = ":" in host
-    if local == host:
-        return True
-    if not sock.takes_any:
-        return False
-    return (local == "0.0.0.0" and not inet6) or (local == "::" and (inet6 or sock.only_inet6 is False))  # noqa: S104
+class Listening(msgspec.Struct, frozen=True, kw_only=True):
+    """A TCP listener or an unconnected UDP socket of the host, as live sockets and recordings both know it.
+
+    Attributes:
+        protocol: ``"tcp"`` or ``"udp"``.
+        host: its own address, without zone; ``0.0.0.0`` and ``::`` are every address.
+        port: its own port.
+        only_inet6: of an IPv6 socket: whether it refuses IPv4; ``None`` when that is not known.
+        who: its holders in words, empty when they are not known.
+        own: whether it belongs to the program that is looked at.
+
+    """
+
+    protocol: str
+    host: str
+    port: int
+    only_inet6: bool | None = None
+    who: str = ""
+    own: bool = False
+
+    def takes(self, host: str) -> bool:
+        """Whether what is sent to an address of its protocol and port reaches it."""
+        if self.host == host:
+            return True
+        inet6 = ":" in host
+        if self.host == "::":
+            return inet6 or self.only_inet6 is False
+        return self.host == "0.0.0.0" and not inet6  # noqa: S104
+
+    def __str__(self) -> str:
+        where = _where(self.host, self.port)
+        return f"{self.who} listens on {where}" if self.who else f"something listens on {where}"
+
+
+#: Why a connection is refused -> the rule that finds the same in a recording (``wallsocket rule ID``).
+RULES: Final[Mapping[str, str]] = {
+    "loopback_only": "loopback-only",
+    "other_address": "loopback-only",
+    "other_ip_version": "other-ip-version",
+    "only_inet6": "only-inet6",
+    "byte_swapped_port": "swapped-port",
+    "nobody_listens": "nobody-listens",
+    "refused_by_peer": "nobody-listens",
+}
 
 
 def nobody_listens(
@@ -105,6 +138,7 @@ def nobody_listens(
     listeners: Iterable[InetSocket],
     local_addresses: Collection[str],
     owners: Owning | None = None,
+    own: Collection[int] = (),
 ) -> Cause | None:
     """Why a connection was refused, or a datagram answered with "port unreachable".
 
@@ -115,6 +149,7 @@ def nobody_listens(
         listeners: TCP listeners and unconnected UDP sockets of this host.
         local_addresses: the addresses of this host.
         owners: holders of the listeners' inodes, as far as they are known.
+        own: process ids of the program itself.
 
     Returns:
         ``None`` when something does listen there: it began since, or a firewall refused.
@@ -122,53 +157,97 @@ def nobody_listens(
     """
     owners = owners or {}
     host = _plain(host)
+    here = _is_loopback(host) or host in {_plain(address) for address in local_addresses}
+    found = refused(host, port, protocol, [_listening(sock, owners, own) for sock in listeners], here=here)
+    return found[0] if found is not None else None
+
+
+def _listening(sock: InetSocket, owners: Owning, own: Collection[int]) -> Listening:
+    held = owners.get(sock.inode, ())
+    return Listening(
+        protocol=sock.protocol,
+        host=_plain(sock.local.host or ""),
+        port=sock.local.port or 0,
+        only_inet6=sock.only_inet6,
+        who=_who(sock, owners),
+        own=any(owner.pid in own for owner in held),
+    )
+
+
+def refused(
+    host: str, port: int, protocol: Literal["tcp", "udp"], listening: Iterable[Listening], *, here: bool | None
+) -> tuple[Cause, Listening | None] | None:
+    """Why a destination refuses: the one decision, for sockets of now and of a recording.
+
+    Args:
+        host: destination address, a number without zone.
+        port: destination port.
+        protocol: of the call.
+        listening: who listened on the host at that moment.
+        here: whether the address is one of this host; ``None``: not known.
+
+    Returns:
+        The cause, and the listener that it is about; ``None`` when something does listen there.
+
+    """
     target = _where(host, port)
-    if not _is_loopback(host) and host not in {_plain(address) for address in local_addresses}:
-        return Cause(
-            name="refused_by_peer",
-            sentence=f"the host {host} answered that nobody listens on port {port}, or a firewall there refuses it",
-            fix="check there that the service runs, on which address and port it listens, and the firewall",
-            certainty="strong",
+    everything = list(listening)
+    same = [one for one in everything if one.protocol == protocol]
+    swapped = swapped_port(port)
+    on_swapped = next((one for one in same if one.port == swapped and one.takes(host)), None)
+    if not here and not (on_swapped is not None and on_swapped.own and swapped != port):
+        return (
+            Cause(
+                name="refused_by_peer",
+                sentence=f"the host {host} answered that nobody listens on port {port}, or a firewall there refuses it",
+                fix="check there that the service runs, on which address and port it listens, and the firewall",
+                certainty="strong",
+            ),
+            None,
         )
-    everything = list(listeners)
-    same = [sock for sock in everything if sock.protocol == protocol]
-    on_port = [sock for sock in same if sock.local.port == port]
-    if any(_takes(sock, host) for sock in on_port):
+    on_port = [one for one in same if one.port == port]
+    if any(one.takes(host) for one in on_port):
         return None
     if on_port:
-        return _elsewhere(target, host, on_port, owners)
-    other = next((sock for sock in everything if sock.protocol != protocol and sock.local.port == port), None)
-    swapped = swapped_port(port)
-    on_swapped = next((sock for sock in same if sock.local.port == swapped and _takes(sock, host)), None)
+        return _elsewhere(target, host, on_port)
+    other = next((one for one in everything if one.protocol != protocol and one.port == port), None)
     if on_swapped is not None and swapped != port:
-        return Cause(
-            name="byte_swapped_port",
-            sentence=f"nobody listens on {target}; {port} is {swapped} with its bytes swapped, and "
-            f"{_named(on_swapped, owners)}",
-            fix="convert the port to network order exactly once (htons)",
-            certainty="strong",
+        return (
+            Cause(
+                name="byte_swapped_port",
+                sentence=f"nobody listens on {target}; {port} is {swapped} with its bytes swapped, and {on_swapped}",
+                fix="convert the port to network order exactly once (htons)",
+                # A stranger may have that port by chance; of the program itself it is no chance.
+                certainty="certain" if on_swapped.own else "strong",
+            ),
+            on_swapped,
         )
     if other is not None:
-        used = _who(other, owners) or "something"
-        return Cause(
-            name="other_protocol",
-            sentence=f"no {protocol.upper()} socket listens on {target}; {used} uses that port for "
-            f"{other.protocol.upper()}",
-            fix=f"use {other.protocol.upper()}, or start the {protocol.upper()} service",
-            certainty="strong",
+        return (
+            Cause(
+                name="other_protocol",
+                sentence=f"no {protocol.upper()} socket listens on {target}; {other.who or 'something'} uses that port for "
+                f"{other.protocol.upper()}",
+                fix=f"use {other.protocol.upper()}, or start the {protocol.upper()} service",
+                certainty="strong",
+            ),
+            other,
         )
-    reachable = [sock for sock in same if _takes(sock, host)]
-    nearby = sorted(reachable, key=lambda sock: abs((sock.local.port or 0) - port))[:_NEARBY]
+    reachable = [one for one in same if one.takes(host)]
+    nearby = sorted(reachable, key=lambda one: abs(one.port - port))[:_NEARBY]
     sentence = f"nobody listens on {target}"
     if protocol == "tcp" and nearby:
-        sentence += "; " + ", ".join(_named(sock, owners) for sock in nearby)
+        sentence += "; " + ", ".join(str(one) for one in nearby)
     elif protocol == "tcp":
         sentence += ", nor on any other port of that address"
-    return Cause(
-        name="nobody_listens",
-        sentence=sentence,
-        fix="start the service, wait until it listens, or use its port",
-        certainty="certain",
+    return (
+        Cause(
+            name="nobody_listens",
+            sentence=sentence,
+            fix="start the service, wait until it listens, or use its port",
+            certainty="certain",
+        ),
+        None,
     )
 
 
@@ -220,31 +299,41 @@ def told_by_router(reporter: str, host: str, port: int, icmp: tuple[int, int]) -
     return None
 
 
-def _elsewhere(target: str, host: str, on_port: Sequence[InetSocket], owners: Owning) -> Cause:
+def _elsewhere(target: str, host: str, on_port: Sequence[Listening]) -> tuple[Cause, Listening]:
     """Somebody has the port, but not for this address."""
     only = on_port[0]
-    local = only.local.host or ""
-    if all(_is_loopback(sock.local.host) for sock in on_port) and not _is_loopback(host):
-        return Cause(
+    refuses = next((one for one in on_port if one.host == "::" and one.only_inet6 is not False), None)
+    if all(_is_loopback(one.host) for one in on_port) and not _is_loopback(host):
+        cause = Cause(
             name="loopback_only",
-            sentence=f"{_named(only, owners)}, which only this machine reaches; nobody listens on {target}",
+            sentence=f"{only}, which only this machine reaches; nobody listens on {target}",
             fix="bind the service to the address that is asked for, or to 0.0.0.0 or [::] for every address",
             certainty="certain",
         )
-    if (":" in host) != (":" in local):
+    elif ":" not in host and refuses is not None and refuses.only_inet6:
+        only = refuses
+        cause = Cause(
+            name="only_inet6",
+            sentence=f"{only} with IPV6_V6ONLY, so IPv4 does not reach it; nobody listens on {target}",
+            fix="turn IPV6_V6ONLY off before bind, or have the service listen on 0.0.0.0 as well",
+            certainty="certain",
+        )
+    elif (":" in host) != (":" in only.host):
         versions = ("IPv6", "IPv4") if ":" in host else ("IPv4", "IPv6")
-        return Cause(
+        cause = Cause(
             name="other_ip_version",
-            sentence=f"{_named(only, owners)}, that is {versions[1]}; nobody listens on {target}",
+            sentence=f"{only}, that is {versions[1]}; nobody listens on {target}",
             fix=f"connect to the {versions[1]} address, or have the service listen on {versions[0]} too",
             certainty="certain",
         )
-    return Cause(
-        name="other_address",
-        sentence=f"{_named(only, owners)}, not on {target}",
-        fix="use that address, or bind the service to this one",
-        certainty="certain",
-    )
+    else:
+        cause = Cause(
+            name="other_address",
+            sentence=f"{only}, not on {target}",
+            fix="use that address, or bind the service to this one",
+            certainty="certain",
+        )
+    return cause, only
 
 
 def address_in_use(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...events import Call
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
-from ..trackers.bound import Bound, Listener
-from ..trackers.destinations import Destinations, Refusal
-from ..trackers.host_answers import HostAnswers
+from ..trackers.refused import Refused
 
 __all__ = ["LoopbackOnly"]
 
@@ -41,43 +38,23 @@ class LoopbackOnly(Rule):
     disproof = "A socket listens on the very address that was tried."
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
-    needs = (Bound, Destinations, HostAnswers)
+    needs = (Refused,)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
-        where, answers = subject.where, facts[HostAnswers]
-        for refusal in facts[Destinations].refused(subject):
-            if answers.is_local(refusal.seen.call, where.host) is not True:
-                continue
-            listeners = facts[Bound].listeners(refusal.seen, where.port, refusal.at_ns) or []
-            others = [one for one in listeners if one.local.family == where.family]
-            if not others or any(one.takes(where) for one in listeners):
-                continue
-            listener = others[0]
-            only = "loopback" if listener.local.loopback else "that address"
+        for one in facts[Refused].of(subject, "loopback_only", "other_address"):
+            refusal, listener = one.refusal, one.listener
+            assert listener is not None
             yield Evidence(
                 self,
                 refusal.at_ns,
-                f"{listener.owner} listens on {listener.local} and so is reached by {only} only; "
-                f"{where} was tried and refused.",
-                [
-                    refusal.seen.proof(),
-                    *listener.proof(),
-                    *answers.proof(
-                        refusal.seen.call, "sockets", f"port {where.port} is listened on at {listener.local} only"
-                    ),
-                ],
-                call=_bind_or(listener, refusal),
+                one.why,
+                one.proof,
+                call=listener.bind.call if listener.bind is not None else refusal.connect.call,
                 socket=refusal.socket,
                 process=refusal.process,
+                certainty=one.cause.certainty,
                 title=f"the server listens on {listener.local.host} only",
                 subjects=listener.subjects,
                 calls=refusal.calls,
                 count=refusal.count,
             )
-
-
-def _bind_or(listener: Listener, refusal: Refusal) -> Call:
-    """Where the fault can be mended: the server's bind when it was traced, else the client's connect."""
-    if listener.bound is not None and listener.bound.bind is not None:
-        return listener.bound.bind.call
-    return refusal.connect.call

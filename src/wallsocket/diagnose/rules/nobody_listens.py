@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
-from ..trackers.bound import Bound
 from ..trackers.destinations import Destinations
 from ..trackers.host_answers import HostAnswers
+from ..trackers.refused import Refused
 from ..trackers.resets import Resets
-from ..trackers.sockets import Sockets
 
 __all__ = ["NobodyListens"]
 
@@ -37,53 +36,35 @@ class NobodyListens(Rule):
     fix = "Start the server, or use the address and port on which it listens."
     disproof = "A socket listened on that address and port at that moment; then a firewall refuses."
     subject = "destination"
-    needs = (Bound, Destinations, HostAnswers, Resets, Sockets)
+    needs = (Destinations, HostAnswers, Refused, Resets)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
-        where, answers, bound = subject.where, facts[HostAnswers], facts[Bound]
+        where, answers = subject.where, facts[HostAnswers]
         for coped in facts[Destinations].coped_with(subject):
             yield Healthy(coped.calls, "the program tried again, or elsewhere, until it was connected")
-        for refusal in facts[Destinations].refused(subject):
+        if facts[Refused].contradicted(subject):
+            yield self.cannot_tell("facts", f"{where} was refused, yet a socket listened there when the host was asked")
+        for one in facts[Refused].general(subject):
+            refusal = one.refusal
             call = refusal.seen.call
-            here = answers.is_local(call, where.host)
-            listed = answers.sockets(call) is not None
-            listeners = bound.listeners(refusal.seen, where.port, refusal.at_ns) or []
-            rows = [refusal.connect.proof()] if refusal.connect is not refusal.seen else []
-            rows.append(refusal.seen.proof(refusal.how_seen()))
+            unasked = one.cause.name == "nobody_listens" and answers.sockets(call) is None
+            rows = list(one.proof)
             reset = facts[Resets].first(where, refusal.local, refusal.connect.entry_ns)
             if reset is not None:
                 rows.append(reset)
-            if here and any(listener.takes(where) for listener in listeners):
-                yield self.cannot_tell(
-                    "facts", f"{where} was refused, yet a socket listened there when the host was asked"
-                )
-                continue
-            if here and listed:
-                near = bound.near(refusal.seen, where, refusal.at_ns)
-                names = "; ".join(f"{one.owner} on {one.local}" for one in near)
-                why = f"No socket listens on {where}. " + (
-                    f"What listens nearby: {names}." if near else "Nothing else does."
-                )
+            if one.cause.name == "nobody_listens":
                 rows += answers.proof(call, "sockets", f"no LISTEN on {where}")
-            elif here:
-                why = (
-                    f"No traced socket listened on {where}; this host refused the connection. It was not asked who "
-                    "listens."
-                )
-            else:
-                why = (
-                    f"The host at {where} answered that it accepts no connection on this port (a firewall can do so, "
-                    "too)."
-                )
             yield Evidence(
                 self,
                 refusal.at_ns,
-                why,
+                f"No traced socket listened on {where}; this host refused the connection. It was not asked who listens."
+                if unasked
+                else one.why,
                 rows,
                 call=refusal.connect.call,
                 socket=refusal.socket,
                 process=refusal.process,
-                certainty="certain" if here and listed else "strong",
+                certainty="strong" if unasked else one.cause.certainty,
                 calls=refusal.calls,
                 count=refusal.count,
             )

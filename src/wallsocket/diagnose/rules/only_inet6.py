@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
-from ..trackers.bound import Bound
-from ..trackers.destinations import Destinations
-from ..trackers.host_answers import HostAnswers
-from ..vocabulary import AF_INET
+from ..trackers.refused import Refused
 
 __all__ = ["OnlyInet6"]
 
@@ -41,34 +38,23 @@ class OnlyInet6(Rule):
     fix = "Turn IPV6_V6ONLY off before bind, or listen on 0.0.0.0 as well."
     disproof = "A socket listens on the port for IPv4."
     subject = "destination"
-    needs = (Bound, Destinations, HostAnswers)
+    needs = (Refused,)
     supersedes = ("nobody-listens", "connected-before-listen", "other-ip-version")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
-        where, answers = subject.where, facts[HostAnswers]
-        if where.family != AF_INET:
-            return
-        for refusal in facts[Destinations].refused(subject):
-            if answers.is_local(refusal.seen.call, where.host) is not True:
-                continue
-            listeners = facts[Bound].listeners(refusal.seen, where.port, refusal.at_ns) or []
-            only = next((one for one in listeners if one.local.host == "::" and one.only_inet6), None)
-            if only is None or any(one.takes(where) for one in listeners):
-                continue
+        for one in facts[Refused].of(subject, "only_inet6"):
+            refusal, listener = one.refusal, one.listener
+            assert listener is not None
             yield Evidence(
                 self,
                 refusal.at_ns,
-                f"{only.owner} listens on {only.local} with IPV6_V6ONLY, so IPv4 does not reach it; "
-                f"{where} was tried and refused.",
-                [
-                    refusal.seen.proof(),
-                    *only.proof(),
-                    *answers.proof(refusal.seen.call, "sockets", f"{only.local} takes IPv6 only"),
-                ],
-                call=only.bind.call if only.bind is not None else refusal.connect.call,
+                one.why,
+                one.proof,
+                call=listener.bind.call if listener.bind is not None else refusal.connect.call,
                 socket=refusal.socket,
                 process=refusal.process,
-                subjects=only.subjects,
+                certainty=one.cause.certainty,
+                subjects=listener.subjects,
                 calls=refusal.calls,
                 count=refusal.count,
             )

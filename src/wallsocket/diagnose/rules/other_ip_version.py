@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
-from ..trackers.bound import Bound
-from ..trackers.destinations import Destinations
-from ..trackers.host_answers import HostAnswers
-from ..vocabulary import AF_INET, AF_INET6
+from ..trackers.refused import Refused
 
 __all__ = ["OtherFamily"]
 
@@ -37,37 +34,23 @@ class OtherFamily(Rule):
     disproof = "A socket listens on the port for the version of IP that was tried."
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
-    needs = (Bound, Destinations, HostAnswers)
+    needs = (Refused,)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
-        where, answers = subject.where, facts[HostAnswers]
-        for refusal in facts[Destinations].refused(subject):
-            if answers.is_local(refusal.seen.call, where.host) is not True:
-                continue
-            listeners = facts[Bound].listeners(refusal.seen, where.port, refusal.at_ns) or []
-            if not listeners or any(one.local.family == where.family or one.takes(where) for one in listeners):
-                continue
-            listener = listeners[0]
-            version = _VERSIONS.get(listener.local.family)
+        for one in facts[Refused].of(subject, "other_ip_version"):
+            refusal, listener = one.refusal, one.listener
+            assert listener is not None
             yield Evidence(
                 self,
                 refusal.at_ns,
-                f"{listener.owner} listens on {listener.local}, {version} only; {where} was tried and refused.",
-                [
-                    refusal.seen.proof(),
-                    *listener.proof(),
-                    *answers.proof(
-                        refusal.seen.call, "sockets", f"port {where.port} is listened on at {listener.local} only"
-                    ),
-                ],
+                one.why,
+                one.proof,
                 call=refusal.connect.call,
                 socket=refusal.socket,
                 process=refusal.process,
-                title=f"the server listens for {version} only",
+                certainty=one.cause.certainty,
+                title=f"the server listens for {'IPv6' if ':' in listener.local.host else 'IPv4'} only",
                 subjects=listener.subjects,
                 calls=refusal.calls,
                 count=refusal.count,
             )
-
-
-_VERSIONS = {AF_INET: "IPv4", AF_INET6: "IPv6"}

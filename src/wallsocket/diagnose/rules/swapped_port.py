@@ -10,8 +10,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
 from ..trackers.bound import Bound
 from ..trackers.datagrams import Datagrams
-from ..trackers.destinations import Destinations
-from ..trackers.host_answers import HostAnswers
+from ..trackers.refused import Refused
 from ..vocabulary import SOCK_DGRAM
 
 __all__ = ["SwappedPort"]
@@ -39,7 +38,7 @@ class SwappedPort(Rule):
     disproof = "Both port numbers are what their programs were told to use."
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
-    needs = (Bound, Datagrams, Destinations, HostAnswers)
+    needs = (Bound, Datagrams, Refused)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         where = subject.where
@@ -49,30 +48,18 @@ class SwappedPort(Rule):
         if subject.protocol == "udp":
             yield from self._datagrams(facts, subject, meant)
             return
-        for refusal in facts[Destinations].refused(subject):
-            call = refusal.seen.call
-            if facts[Bound].listeners(refusal.seen, where.port, refusal.at_ns):
-                continue
-            there = facts[Bound].listeners(refusal.seen, meant.port, refusal.at_ns) or []
-            listener = next((one for one in there if one.takes(meant)), None)
-            if listener is None:
-                continue
-            if listener.bound is None and facts[HostAnswers].is_local(call, where.host) is not True:
-                continue
+        for one in facts[Refused].of(subject, "byte_swapped_port"):
+            refusal, listener = one.refusal, one.listener
+            assert listener is not None
             yield Evidence(
                 self,
                 refusal.at_ns,
-                f"Nothing listens on port {where.port}; {listener.owner} listens on {meant.port}, which is {where.port} "
-                f"(0x{where.port:04x}) with its bytes exchanged (0x{meant.port:04x}).",
-                [
-                    refusal.seen.proof(),
-                    *listener.proof(),
-                    *facts[HostAnswers].proof(call, "sockets", f"{listener.local} listens, port {where.port} does not"),
-                ],
+                one.why,
+                one.proof,
                 call=refusal.connect.call,
                 socket=refusal.socket,
                 process=refusal.process,
-                certainty="certain" if listener.bound is not None else "strong",
+                certainty=one.cause.certainty,
                 subjects=listener.subjects,
                 calls=refusal.calls,
                 count=refusal.count,

@@ -269,14 +269,14 @@ class Bound(Tracker):
         place = bisect_left(ports, where.port)
         found = []
         for port in sorted(ports[max(0, place - 32) : place + 32], key=lambda port: abs(port - where.port)):
-            for entry in self._by_port[port]:
+            for entry in self._by_port[port] if port != where.port else ():
                 here = entry.tcp and entry.is_in(_network(call))
                 if here and entry.listened_at(at_ns) and entry.takes(where._replace(port=port)):
                     found.append(Listener(entry.local, self.facts.who(entry.process), entry))
         known = {listener.local for listener in found}
         for answer in self.facts[HostAnswers].sockets(call.call) or ():
             local = answer.local
-            listens = answer.listens and local is not None and local not in known
+            listens = answer.listens and local is not None and local.port != where.port and local not in known
             if listens and local is not None and local.covers(where._replace(port=local.port)):
                 found.append(Listener(local, answer.owner(), None))
         return sorted(found, key=lambda one: abs(one.local.port - where.port))[:count]
