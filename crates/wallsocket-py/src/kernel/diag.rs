@@ -1,0 +1,202 @@
+//! TCP_INFO, SO_MEMINFO, counters, and questions to sock_diag.
+
+use std::net::IpAddr;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use wallsocket_kernel::counters;
+use wallsocket_kernel::diag::{self, DiagSocket, InetQuery, InetSocket, UnixSocket};
+use wallsocket_kernel::memory::SocketMemory;
+use wallsocket_kernel::tcp_info::{self, TcpInfo};
+
+use super::address::PyAddress;
+use super::{Rows, duplicate, io_error, opened, os_error};
+
+/// Fields of TCP_INFO by name, as far as the bytes reach.
+#[pyfunction(name = "tcp_info")]
+#[pyo3(signature = (data, /))]
+fn tcp_info_fields<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    let info =
+        TcpInfo::parse(data).ok_or_else(|| PyValueError::new_err("TCP_INFO without a byte"))?;
+    tcp_info_dict(py, &info)
+}
+
+fn tcp_info_dict<'py>(py: Python<'py>, info: &TcpInfo) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (field, value) in info.fields() {
+        dict.set_item(field.name, value)?;
+    }
+    Ok(dict)
+}
+
+/// Names and meanings of the fields of TCP_INFO.
+#[pyfunction]
+fn tcp_info_table() -> Vec<(&'static str, &'static str)> {
+    tcp_info::FIELDS
+        .iter()
+        .map(|field| (field.name, field.meaning))
+        .collect()
+}
+
+/// Numbers of SO_MEMINFO by name, as far as the bytes reach.
+#[pyfunction]
+#[pyo3(signature = (data, /))]
+fn socket_memory<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    memory_dict(py, &SocketMemory::parse(data))
+}
+
+fn memory_dict<'py>(py: Python<'py>, memory: &SocketMemory) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in memory.fields() {
+        dict.set_item(name, value)?;
+    }
+    Ok(dict)
+}
+
+/// Counters in the texts of /proc/net/snmp, netstat and snmp6, by name.
+#[pyfunction]
+#[pyo3(signature = (text, /))]
+fn parse_counters(text: &str) -> counters::Counters {
+    let mut all = counters::Counters::new();
+    counters::parse(text, &mut all);
+    all
+}
+
+// sock_diag
+
+fn inet_row<'py>(py: Python<'py>, row: &InetSocket) -> PyResult<Bound<'py, PyDict>> {
+    let info = row
+        .info
+        .as_ref()
+        .map(|info| tcp_info_dict(py, info))
+        .transpose()?;
+    let memory = row
+        .memory
+        .as_ref()
+        .map(|memory| memory_dict(py, memory))
+        .transpose()?;
+    Ok(dict!(py,
+        "protocol" => row.protocol,
+        "state" => row.state,
+        "local" => PyAddress(row.local.into()),
+        "peer" => PyAddress(row.peer.into()),
+        "interface" => row.interface,
+        "cookie" => row.cookie,
+        "inode" => row.inode,
+        "uid" => row.uid,
+        "receive_queue" => row.receive_queue,
+        "send_queue" => row.send_queue,
+        "timer" => diag::TIMERS.render(i64::from(row.timer)).into_owned(),
+        "timer_expires_ms" => row.timer_expires_ms,
+        "retransmits" => row.retransmits,
+        "info" => info,
+        "memory" => memory,
+        "congestion" => row.congestion.as_deref(),
+        "mark" => row.mark,
+        "type_of_service" => row.type_of_service,
+        "shutdown" => row.shutdown,
+        "only_inet6" => row.only_inet6,
+    ))
+}
+
+fn unix_row<'py>(py: Python<'py>, row: &UnixSocket) -> PyResult<Bound<'py, PyDict>> {
+    let memory = row
+        .memory
+        .as_ref()
+        .map(|memory| memory_dict(py, memory))
+        .transpose()?;
+    Ok(dict!(py,
+        "type" => row.kind,
+        "state" => row.state,
+        "inode" => row.inode,
+        "cookie" => row.cookie,
+        "name" => PyAddress(row.name.clone()),
+        "file_inode" => row.file_inode,
+        "peer_inode" => row.peer_inode,
+        "waiting" => &row.waiting,
+        "receive_queue" => row.receive_queue,
+        "send_queue" => row.send_queue,
+        "memory" => memory,
+        "shutdown" => row.shutdown,
+        "uid" => row.uid,
+    ))
+}
+
+/// Questions to sock_diag on one netlink socket.
+#[pyclass(module = "wallsocket._core.kernel")]
+struct Diag(Option<DiagSocket>);
+
+#[pymethods]
+impl Diag {
+    /// Works on a copy of the descriptor, which must be of a NETLINK_SOCK_DIAG socket.
+    #[new]
+    fn new(descriptor: i32) -> PyResult<Self> {
+        DiagSocket::from_socket(duplicate(descriptor)?)
+            .map(|open| Self(Some(open)))
+            .map_err(|error| io_error(&error))
+    }
+
+    /// Closes the copy of the descriptor; nothing can be asked afterwards.
+    fn close(&mut self) {
+        self.0 = None;
+    }
+
+    #[pyo3(signature = (inet6, protocol, states, local_port, peer_port, /))]
+    fn inet<'py>(
+        &mut self,
+        py: Python<'py>,
+        inet6: bool,
+        protocol: u8,
+        states: u32,
+        local_port: u16,
+        peer_port: u16,
+    ) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
+        let query = InetQuery {
+            inet6,
+            protocol,
+            states,
+            local_port,
+            peer_port,
+        };
+        let rows = py
+            .detach(|| open.inet(&query))
+            .map_err(|error| os_error(&error))?;
+        rows.iter().map(|row| inet_row(py, row)).collect()
+    }
+
+    #[pyo3(signature = (protocol, local, peer, interface, cookie, /))]
+    fn inet_exact<'py>(
+        &mut self,
+        py: Python<'py>,
+        protocol: u8,
+        local: (IpAddr, u16),
+        peer: (IpAddr, u16),
+        interface: u32,
+        cookie: Option<u64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let open = opened(&mut self.0)?;
+        let found =
+            py.detach(|| open.inet_exact(protocol, local.into(), peer.into(), interface, cookie));
+        inet_row(py, &found.map_err(|error| os_error(&error))?)
+    }
+
+    #[pyo3(signature = (states, /))]
+    fn unix<'py>(&mut self, py: Python<'py>, states: u32) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
+        let rows = py
+            .detach(|| open.unix(states))
+            .map_err(|error| os_error(&error))?;
+        rows.iter().map(|row| unix_row(py, row)).collect()
+    }
+}
+
+/// Adds this part's classes and functions.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Diag>()?;
+    module.add_function(wrap_pyfunction!(tcp_info_fields, module)?)?;
+    module.add_function(wrap_pyfunction!(tcp_info_table, module)?)?;
+    module.add_function(wrap_pyfunction!(socket_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_counters, module)?)
+}
