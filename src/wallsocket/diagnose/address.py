@@ -100,6 +100,8 @@ def address_of(raw: bytes | None) -> Address | None:
         return Address(decoded.path.decode("utf-8", "backslashreplace"), 0, AF_UNIX) if decoded.path else None
     if decoded.host is None or decoded.port is None:
         return None
+    if decoded.family == AF_INET:
+        return Address(decoded.host, decoded.port, AF_INET)
     return _internet(decoded.host.partition("%")[0], decoded.port)
 
 

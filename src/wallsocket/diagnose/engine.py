@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import heapq
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -452,10 +452,14 @@ class Engine:
         for rule in always:
             self._take(rule, rule.judge(self.facts, subject))
         if given:
-            places = sockets[0].kept.keys() if len(sockets) == 1 else {place for one in sockets for place in one.kept}
-            for place in places:
-                for rule in given.get(place, ()):
-                    self._take(rule, rule.judge(self.facts, subject))
+            kept: Collection[int] = sockets[0].kept
+            if len(sockets) > 1:
+                kept = sockets[0].kept.keys() | sockets[1].kept.keys()
+            # In the order of `given`, which is that of the rules.
+            for place, rules in given.items():
+                if place in kept:
+                    for rule in rules:
+                        self._take(rule, rule.judge(self.facts, subject))
 
     def _take(self, rule: Rule, results: Iterable[Judgement]) -> None:
         for result in results:
