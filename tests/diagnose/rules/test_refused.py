@@ -62,6 +62,7 @@ def test_one_cause_one_certainty(host: str, port: int, listeners: list[dict[str,
     assert finding.rule == causes.RULES[cause.name]
     assert finding.certainty == cause.certainty
     assert finding.why.lower().startswith(cause.sentence.lower())
+    assert "Nginx" not in finding.why
 
 
 def test_the_table_names_rules() -> None:

@@ -28,7 +28,11 @@ class RefusalCause:
     @property
     def why(self) -> str:
         """The cause as a sentence."""
-        return f"{self.cause.sentence[:1].upper()}{self.cause.sentence[1:]}."
+        sentence = self.cause.sentence
+        if self.listener is not None and self.listener.owner and sentence.startswith(self.listener.owner):
+            # The name of a program is written as it is.
+            return f"{sentence}."
+        return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 class Refused(Tracker):
