@@ -240,7 +240,8 @@ def _explain(recording: Recording, result: RunResult | None, answer: _Answer) ->
     if diagnosis.reaches(answer.fail_on):
         return _FINDINGS, found
     # What is not there cannot be judged: that no rule fired says nothing.
-    return (_COULD_NOT_TELL if diagnosis.failure is not None else _CLEAN), found
+    cut_off = diagnosis.failure is not None or (result is not None and result.failure is not None)
+    return (_COULD_NOT_TELL if cut_off else _CLEAN), found
 
 
 def _write_sarif(diagnosis: Diagnosis, answer: _Answer) -> None:

@@ -187,6 +187,13 @@ class Destinations(SocketTracker[_Attempt]):
             return []
         return [refusal for refusal in facts.refusals.values() if self.coped(destination, refusal)]
 
+    def reached_after(self, socket: SocketFacts, after_ns: int) -> bool:
+        """Whether somebody got what this socket is connected to again, later."""
+        if socket.remote is None:
+            return False
+        facts = self.all.get(Destination("tcp", socket.remote, socket.network))
+        return facts is not None and facts.reached_ns > after_ns
+
     def coped(self, destination: Destination, refusal: Refusal) -> bool:
         """Whether somebody got the destination later, or the program got its port elsewhere."""
         facts = self.known(destination)

@@ -1,0 +1,61 @@
+"""Data that nobody acknowledged any more."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.errors import Errors
+from ..trackers.options import Options
+from ..trackers.reads import Reads
+from ..trackers.writes import Writes
+from ..vocabulary import READS, SO_KEEPALIVE, SOL_SOCKET, WRITES
+
+__all__ = ["ConnectionTimedOut"]
+
+
+class ConnectionTimedOut(Rule):
+    """An established connection ended with ETIMEDOUT."""
+
+    id = "connection-timed-out"
+    title = "the connection was given up: the peer acknowledged nothing any more"
+    covers = (65,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "What is not acknowledged is sent again with growing pauses, by default for about 15 minutes (tcp_retries2), or for "
+        "TCP_USER_TIMEOUT; keep-alive probes that nobody answers end an idle connection. Then calls give ETIMEDOUT."
+    )
+    symptoms = ("connection timed out", "ETIMEDOUT", "[Errno 110]", "hangs for 15 minutes, then fails")
+    proof = "recv or send on a connection that had carried data failed with ETIMEDOUT."
+    fix = "Find out why the host is silent (gone, a firewall that forgot the flow); TCP_USER_TIMEOUT for an earlier answer."
+    disproof = "The peer was reachable all the time."
+    needs = (Errors, Options, Reads, Writes)
+    given = Errors
+    live = True
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        failed = facts[Errors].first(subject, (errno.ETIMEDOUT,), frozenset({*READS, *WRITES}))
+        reads, writes = facts[Reads].of(subject), facts[Writes].of(subject)
+        if failed is None or not subject.tcp or not (reads.bytes or writes.bytes):
+            return
+        sample = failed.exit or failed.entry or failed.before
+        info = sample.info if sample is not None else None
+        rows = [failed.proof()]
+        why = f"{failed.text()}: the other end of {subject.name()} had stopped acknowledging."
+        sent = writes.last
+        heard = reads.last
+        if sent is not None and (heard is None or heard.end_ns < sent.entry_ns):
+            why += (
+                f" The last bytes were written {(failed.end_ns - sent.end_ns) / 1e9:.1f} s before and never answered."
+            )
+            rows.append(sent.proof())
+        elif facts[Options].number_set(subject, SOL_SOCKET, SO_KEEPALIVE):
+            why += " Nothing was on the way: the keep-alive probes were not answered."
+        if sample is not None and info is not None and info.total_retransmitted_segments:
+            rows.append(sample.proof(f"{info.total_retransmitted_segments} segments were sent again"))
+        yield Evidence(self, failed.end_ns, why, rows, call=failed.call, socket=subject.id, process=failed.call.process)

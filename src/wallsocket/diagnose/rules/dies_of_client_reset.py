@@ -1,0 +1,73 @@
+"""One client's reset ends the whole service."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.errors import Errors
+from ..trackers.servers import Servers
+
+__all__ = ["DiesOfClientReset"]
+
+_BROKEN = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN, errno.ECONNABORTED)
+#: Between the failed call and the end of the process: an exception that nobody caught, and the interpreter's clean-up.
+_AFTERWARDS_NS = 500_000_000
+
+
+class DiesOfClientReset(Rule):
+    """The server ended right after a call on one client's connection had failed."""
+
+    id = "dies-of-client-reset"
+    title = "the server ended because one client broke its connection"
+    covers = (146,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls",)
+    sentence = (
+        "Clients reset connections: health checks, port scans, users who go away. An error of one connection that nobody catches "
+        "ends the process, and the service for all others with it."
+    )
+    symptoms = (
+        "the service is gone after a health check",
+        "ConnectionResetError",
+        "BrokenPipeError",
+        "killed by SIGPIPE",
+    )
+    proof = (
+        "A call on an accepted connection failed with ECONNRESET or EPIPE, and at once the process with the listener ended with "
+        "an error status or by SIGPIPE."
+    )
+    fix = "Catch the errors of a connection where it is served: close it, and accept the next one."
+    disproof = "The process was about to end for another reason."
+    needs = (Errors, Servers)
+    given = Errors
+    effects = ("nobody-listens", "listener-closed-with-queue")
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        failed = facts[Errors].first(subject, _BROKEN)
+        if failed is None or not subject.stream or subject.origin != "accept":
+            return
+        process = facts.process(failed.call.process)
+        if process is None or process.ended_ns is None or not facts[Servers].listened(process.id):
+            return
+        late_ns = process.ended_ns - failed.end_ns
+        bad = process.signal == signal.SIGPIPE or (process.exit_code or 0) not in (0, 143, 130)
+        if not 0 <= late_ns <= _AFTERWARDS_NS or not bad:
+            return
+        how = "by SIGPIPE" if process.signal == signal.SIGPIPE else f"with status {process.exit_code}"
+        yield Evidence(
+            self,
+            failed.end_ns,
+            f"{failed.text()} on the connection of one client; {late_ns / 1e6:.0f} ms later {facts.who(process.id)}, which "
+            f"listens for all of them, ended {how}.",
+            [failed.proof(), facts.process_proof(process, f"ended {how}", failed.end_ns)],
+            call=failed.call,
+            socket=subject.id,
+            process=process.id,
+            certainty="strong",
+        )

@@ -1,0 +1,70 @@
+"""Connections that waited in the accept queue when the listener was closed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..sample import Sample
+from ..subjects import SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.set_up import SetUp
+from ..vocabulary import LISTEN
+
+__all__ = ["ListenerClosedWithQueue"]
+
+
+class ListenerClosedWithQueue(Rule):
+    """A listener was closed with connections in its queue."""
+
+    id = "listener-closed-with-queue"
+    title = "connections were reset: the listener was closed while they waited to be accepted"
+    covers = (114,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls", "kernel")
+    sentence = (
+        "The kernel completes handshakes before accept is called. Clients in the accept queue believe that they are connected; "
+        "when the listener is closed they are reset, with whatever they have sent."
+    )
+    symptoms = ("connection reset at restart", "ECONNRESET during deployment", "connection reset by peer")
+    proof = "The kernel counted connections in the accept queue when the last descriptor of the listener was closed."
+    fix = (
+        "Stop what sends new clients, accept until the queue is empty, then close; or hand the socket to the successor."
+    )
+    disproof = "Another process had the listener open, too."
+    subject = "listener"
+    needs = (Closing, SetUp)
+    effects = ("write-after-peer-closed", "keep-alive-race", "nobody-listens")
+    explains = (errno.ECONNRESET, errno.EPIPE)
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        if not subject.tcp or subject.ended_ns is None:
+            return
+        closed = facts[Closing].last_close(subject)
+        sample: Sample | None = closed.entry if closed is not None else subject.last
+        if sample is None or sample.state != LISTEN or not sample.receive_queue:
+            return
+        process = facts[Closing].ended_by(subject)
+        if closed is None and process is None:
+            return
+        listen = facts[SetUp].of(subject).listen
+        how = closed.text() if closed is not None else "the end of the process"
+        rows = [sample.proof(f"{sample.receive_queue} connections in the accept queue of {subject.local}")]
+        if closed is not None:
+            rows.insert(0, closed.proof())
+        elif process is not None:
+            rows.insert(0, facts.process_proof(process, f"{facts.who(process.id)} ended", subject.ended_ns))
+        call = closed or listen
+        yield Evidence(
+            self,
+            subject.ended_ns,
+            f"{sample.receive_queue} client{'s' if sample.receive_queue > 1 else ''} waited in the accept queue of "
+            f"{subject.local} when {how} ended it: the kernel reset them.",
+            rows,
+            call=call.call if call is not None else None,
+            socket=subject.id,
+            process=subject.process,
+        )

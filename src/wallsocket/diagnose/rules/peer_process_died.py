@@ -1,0 +1,93 @@
+"""The peer's process was killed or crashed."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Connection, SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.errors import Errors
+from ..trackers.reads import Reads
+from ..trackers.writes import Writes
+
+__all__ = ["PeerProcessDied"]
+
+_BROKEN = (errno.ECONNRESET, errno.EPIPE)
+#: Signals by which people and service managers end programs in order.
+_ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class PeerProcessDied(Rule):
+    """The connection broke because the process at the other end died."""
+
+    id = "peer-process-died"
+    title = "the connection broke because the peer's process died"
+    covers = (56,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "When a process dies the kernel closes its sockets: with FIN, or with RST where bytes were unread. The other end sees the "
+        "end of the stream or a reset in the middle of a conversation."
+    )
+    symptoms = ("connection reset by peer", "ECONNRESET", "unexpected end of file", "broken pipe", "connection closed")
+    proof = (
+        "A signal ended the process while its socket was open, and the other end was waiting for an answer, or its next call "
+        "failed with ECONNRESET or EPIPE."
+    )
+    fix = "Find out what ended the process: its signal is named. On this end expect it: reconnect, and repeat what may be repeated."
+    disproof = "The process had closed the socket before it died."
+    subject = "connection"
+    needs = (Closing, Errors, Reads, Writes)
+    effects = ("write-after-peer-closed", "close-with-unread-data", "one-recv-per-message", "ended-before-answer")
+    supersedes = ("ended-before-answer",)
+    explains = _BROKEN
+
+    def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
+        one, other = subject
+        if other is None:
+            return
+        for dead, left in ((one, other), (other, one)):
+            yield from self._died(facts, dead, left)
+
+    def _died(self, facts: Facts, dead: SocketFacts, left: SocketFacts) -> Iterator[Judgement]:
+        if not dead.stream or dead.ended_ns is None:
+            return
+        process = facts[Closing].ended_by(dead)
+        if process is None or process.signal is None or process.signal == signal.SIGPIPE:
+            return
+        told = facts[Errors].first(left, _BROKEN)
+        if told is not None and told.end_ns < dead.ended_ns:
+            told = None
+        reads, writes = facts[Reads].of(left), facts[Writes].of(left)
+        end = reads.zero_last
+        asked = writes.last is not None and (reads.last is None or reads.last.end_ns < writes.last.entry_ns)
+        waiting = asked and end is not None and end.end_ns >= dead.ended_ns
+        if told is None and not waiting:
+            return
+        seen = told if told is not None else end
+        assert seen is not None
+        name = _name(process.signal)
+        yield Evidence(
+            self,
+            dead.ended_ns,
+            f"{name} ended {facts.who(process.id)} with {dead.name()} open; {facts.who(seen.call.process)} was told by "
+            f"{seen.text()}.",
+            [facts.process_proof(process, f"ended by {name}", dead.ended_ns), seen.proof()],
+            call=seen.call,
+            socket=left.id,
+            process=seen.call.process,
+            severity="note" if process.signal in _ASKED else "error",
+            subjects=frozenset({dead.id}),
+        )
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
