@@ -1,0 +1,109 @@
+"""The next hop does not answer, or somebody on the way says that the host cannot be reached."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+from ..facts import Facts, json_list, json_object
+from ..finding import Certainty, Proof
+from ..rule import Evidence, Healthy, Judgement, Rule
+from ..subjects import Destination
+from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.host_answers import HostAnswers
+from ..trackers.unreached import Failure, Unreached
+
+__all__ = ["HostUnreachable"]
+
+
+class HostUnreachable(Rule):
+    """connect or send fails with EHOSTUNREACH, or by a route that forbids it."""
+
+    id = "host-unreachable"
+    title = "the host cannot be reached: nobody answers for its address"
+    covers = (19,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "Before a packet can leave, the next hop must answer who has its address (ARP, neighbour discovery). When it "
+        "does not, or when a route or router says that the host cannot be reached, the connection fails after about "
+        "three seconds, or at once."
+    )
+    symptoms = (
+        "no route to host",
+        "EHOSTUNREACH",
+        "[Errno 113]",
+        "host is unreachable",
+        "destination host unreachable",
+    )
+    proof = (
+        "connect or send failed with EHOSTUNREACH, and the kernel's neighbour table has the next hop as failed, its "
+        "route says unreachable, or an ICMP error about this connection was seen. EACCES with a route of kind "
+        "prohibit."
+    )
+    fix = "Look whether the host is up and has this address, and whether the route and its gateway are right."
+    disproof = "The neighbour table has the next hop as reachable: then a router or firewall further on answered."
+    subject = "destination"
+    needs = (FirstPackets, HostAnswers, Unreached)
+    effects = ("failed-call-ignored",)
+
+    def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
+        unreached, answers = facts[Unreached], facts[HostAnswers]
+        for failure in unreached.all(subject, errno.EHOSTUNREACH, errno.EACCES):
+            call, host = failure.seen.call, subject.where.host
+            fact = answers.fact(call, "route")
+            route = json_object(fact.value) if fact is not None else {}
+            if failure.error == errno.EACCES and route.get("errno") != errno.EACCES:
+                # A broadcast address, or a policy: not the route.
+                continue
+            if unreached.coped(subject, failure):
+                yield Healthy(failure.calls, "the program was connected by another address")
+                continue
+            why, rows, certainty, title = self._why(facts, failure, host, route)
+            yield Evidence(
+                self,
+                failure.at_ns,
+                why,
+                [failure.seen.proof(failure.how_seen()), *rows],
+                call=failure.connect.call,
+                socket=failure.socket.id,
+                process=failure.process,
+                certainty=certainty,
+                title=title,
+                calls=failure.calls,
+                count=failure.count,
+            )
+
+    def _why(
+        self, facts: Facts, failure: Failure, host: str, route: dict[str, Any]
+    ) -> tuple[str, list[Proof], Certainty, str]:
+        answers, call = facts[HostAnswers], failure.seen.call
+        if "errno" in route:
+            forbidden = route["errno"] == errno.EACCES
+            word = "forbids" if forbidden else "has as unreachable"
+            title = "a route of this host " + ("forbids the destination" if forbidden else "says unreachable")
+            text = f"the route to {host} gives {errno.errorcode.get(route['errno'], 'an error')}"
+            return f"This host's routing table {word} {host}.", answers.proof(call, "route", text), "certain", title
+        next_hop = route.get("gateway") or host
+        neighbours = answers.fact(call, "neighbours")
+        for entry in json_list(neighbours.value) if neighbours is not None else ():
+            if isinstance(entry, dict) and entry.get("state") in ("failed", "incomplete"):
+                what = "the gateway of the route to it" if next_hop != host else "the destination itself"
+                text = f"neighbour {next_hop} on {route.get('interface')}: {entry.get('state')}"
+                return (
+                    f"Nobody on {route.get('interface')} answers for {next_hop}, {what}.",
+                    answers.proof(call, "neighbours", text),
+                    "certain",
+                    self.title,
+                )
+        opening = facts[FirstPackets].of(failure.socket.local, failure.where)
+        if opening is not None and opening.icmp is not None:
+            return (
+                f"A host on the way to {host} answered that it cannot be reached.",
+                [packet_proof(opening.icmp, opening.icmp_label)],
+                "certain",
+                "a router answers that the host cannot be reached",
+            )
+        return f"The kernel or a router says that {host} cannot be reached.", [], "strong", self.title

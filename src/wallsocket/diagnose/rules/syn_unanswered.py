@@ -1,0 +1,115 @@
+"""Nothing answers the first packets of a connection."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ...trace.verdict import duration
+from ..facts import Facts
+from ..rule import Evidence, Healthy, Judgement, Rule
+from ..subjects import Destination
+from ..trackers.bound import Bound
+from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.host_answers import HostAnswers
+from ..trackers.unreached import Failure, Unreached
+
+__all__ = ["SynUnanswered"]
+
+_LONG_NS = 900_000_000
+
+
+class SynUnanswered(Rule):
+    """connect runs into its time limit, or the program gives it up."""
+
+    id = "syn-unanswered"
+    title = "connecting takes for ever: nothing answers the first packet"
+    covers = (18,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls",)
+    sentence = (
+        "A host that does not want a connection answers with a reset, and a router that cannot deliver says so. When "
+        "neither comes, the packets are thrown away without a word: by a firewall, by a wrong route, or because the "
+        "host is gone. The kernel repeats the SYN after 1, 3, 7, … seconds and gives up after about two minutes."
+    )
+    symptoms = (
+        "connection timed out",
+        "ETIMEDOUT",
+        "[Errno 110]",
+        "connect timeout",
+        "i/o timeout",
+        "hangs in connect",
+        "SYN_SENT",
+    )
+    proof = (
+        "The connection was in SYN_SENT when connect failed with ETIMEDOUT or the program gave up after a second or "
+        "more, and the SYN was sent more than once (on the wire, or as the kernel counts it) without an answer."
+    )
+    fix = "Look for a firewall that drops (not rejects) this port, and for a wrong address or route; give connect a time limit."
+    disproof = "A capture at the destination shows that it answers."
+    subject = "destination"
+    needs = (Bound, FirstPackets, HostAnswers, Unreached)
+    effects = ("failed-call-ignored",)
+
+    def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
+        unreached = facts[Unreached]
+        for failure in unreached.all(subject, errno.ETIMEDOUT, None):
+            if subject.protocol != "tcp":
+                continue
+            if unreached.coped(subject, failure):
+                yield Healthy(failure.calls, "the program was connected later, or by another address")
+                continue
+            if failure.error is None and failure.waited_ns < _LONG_NS:
+                continue
+            here = facts[Bound].on(subject.where.port, network=subject.network)
+            if any(one.tcp and one.listened_at(failure.at_ns) and one.takes(subject.where) for one in here):
+                # Its queue is full: that has a rule of its own.
+                continue
+            repeated, rows, certainty = self._repeated(facts, failure)
+            if not repeated:
+                continue
+            here_too = facts[HostAnswers].is_local(failure.seen.call, subject.where.host) is True
+            gave_up = failure.error is None
+            how = "was given up" if gave_up else "failed"
+            yield Evidence(
+                self,
+                failure.at_ns,
+                f"The connection to {subject.where} {how} after {duration(failure.waited_ns)}: {repeated}.",
+                [failure.seen.proof(failure.how_seen()), *rows],
+                call=failure.connect.call,
+                socket=failure.socket.id,
+                process=failure.process,
+                # At an own address the queue of a listener that is not traced may be full.
+                certainty="hint" if here_too else certainty,
+                calls=failure.calls,
+                count=failure.count,
+            )
+
+    @staticmethod
+    def _repeated(facts: Facts, failure: Failure):  # type: ignore[no-untyped-def]
+        """What shows that nothing answered, with its proof rows."""
+        rows = []
+        last = failure.socket.last
+        info = last.info if last is not None else None
+        counted = (info.total_retransmitted_segments or 0) if info is not None else 0
+        if last is not None and counted:
+            rows.append(last.proof(f"{last.state_name}, SYN repeated {counted} times"))
+        if facts.layer("wire") is None:
+            opening = facts[FirstPackets].of(failure.socket.local, failure.where)
+            if opening is None or not opening.syns:
+                # No SYN left: the next hop is not known, or a filter of this host took it.
+                why = f"the kernel sent {counted + 1} SYNs and none left this host" if counted else ""
+                return why, rows, "hint"
+            if opening.answered or opening.reset is not None or opening.icmp is not None or opening.syns < 2:
+                return "", [], "hint"
+            assert opening.first is not None
+            assert opening.last is not None
+            rows += [
+                packet_proof(opening.first, f"SYN to {failure.where}"),
+                packet_proof(opening.last, f"the {opening.syns}th SYN, none was answered"),
+            ]
+            return f"{opening.syns} SYNs left this host and nothing came back", rows, "strong"
+        if failure.error == errno.ETIMEDOUT or counted:
+            return "the kernel repeated the SYN and nothing came back", rows, "strong"
+        return "", [], "hint"

@@ -1,0 +1,198 @@
+"""Attempts to reach somebody that came to nothing: refused by this host's own kernel, answered with an error, or not at all."""
+
+from __future__ import annotations
+
+import errno
+
+from ..address import Address
+from ..call import CallFacts
+from ..facts import Facts
+from ..subjects import Destination, SocketFacts
+from ..tracker import Tracker, entered, on_end, on_retire, returned
+from ..vocabulary import READS, SO_ERROR, SOL_SOCKET, SYN_SENT, WRITES
+from .destinations import Destinations
+from .set_up import SetUp
+from .sockets import Sockets
+
+__all__ = ["Failure", "Unreached"]
+
+#: Failures that are told apart, in all and of one destination, and attempts that are followed.
+_KEPT = 10_000
+_OF_ONE = 16
+#: The attempt goes on, or went on and was asked about again.
+_ON_ITS_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EAGAIN, 512, 513, 514, 516})
+#: Not about the way to the other end.
+_OTHERS = frozenset(
+    {errno.ECONNREFUSED, errno.EISCONN, errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTSOCK}
+)
+
+
+class Failure:
+    """The first attempt that failed in one way at one line, and how many more did."""
+
+    __slots__ = ("at_ns", "calls", "connect", "count", "error", "last_ns", "seen", "socket", "where")
+
+    def __init__(self, socket: SocketFacts, connect: CallFacts, seen: CallFacts, error: int | None, at_ns: int) -> None:
+        self.socket = socket
+        self.connect = connect  #: the connect, or the write that named the destination
+        self.seen = seen  #: the call that told the program; the connect itself when it was given up
+        self.error = error  #: errno; ``None``: nothing was told: the program gave up, or waits still
+        where = connect.address or socket.remote
+        assert where is not None
+        self.where = where
+        self.at_ns = at_ns
+        self.last_ns = at_ns
+        self.count = 1
+        self.calls = [connect.call.id, seen.call.id]  #: ids of the calls that say so
+
+    @property
+    def process(self) -> int:
+        """The process that tried."""
+        return self.connect.call.process
+
+    @property
+    def waited_ns(self) -> int:
+        """How long it took until it was told, or gave up."""
+        return self.at_ns - self.connect.entry_ns
+
+    def how_seen(self) -> str:
+        """How the program was told, as proof text."""
+        if self.seen.name == "getsockopt" and self.error is not None:
+            return f"call {self.seen.call.id} getsockopt(SO_ERROR) gave {errno.errorcode.get(self.error, self.error)}"
+        return self.seen.text()
+
+
+class Unreached(Tracker):
+    """Keeps failures by destination, for TCP and UDP of the Internet families; refusals are in ``Destinations``."""
+
+    needs = (Sockets, SetUp, Destinations)
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._of: dict[Destination, dict[tuple[int, int | None, int | None], Failure]] = {}
+        self._count = 0
+        self._pending: dict[int, CallFacts] = {}  # socket -> the connect that nobody knows the end of
+        self._sent: dict[tuple[int, Address], int] = {}  # (process, where) -> when a datagram last went there
+
+    # -- filling
+
+    @entered("connect")
+    def begins(self, call: CallFacts) -> None:
+        """A connect was entered: it may never return."""
+        socket = call.socket
+        where = call.address
+        if socket is None or not socket.tcp or where is None or not where.port:
+            return
+        if socket.id not in self._pending and len(self._pending) < _KEPT:
+            self._pending[socket.id] = call
+
+    @returned("connect")
+    def connected(self, call: CallFacts) -> None:
+        """A connect returned."""
+        socket = call.socket
+        if socket is None or not (socket.tcp or socket.udp) or call.errno in _ON_ITS_WAY:
+            return
+        began = self._pending.pop(socket.id, call)
+        if call.errno is not None and call.errno not in _OTHERS and began.address is not None:
+            self._fail(socket, began, call, call.errno, call.end_ns)
+
+    @returned("getsockopt")
+    def asked(self, call: CallFacts) -> None:
+        """SO_ERROR says what became of a connect that did not block."""
+        socket = call.socket
+        if socket is None or not call.succeeded or call.option != (SOL_SOCKET, SO_ERROR):
+            return
+        error = call.option_number
+        if error:
+            began = self._pending.pop(socket.id, None)
+            if began is not None and error not in _OTHERS:
+                self._fail(socket, began, call, error, call.end_ns)
+        elif error == 0 and not self._on_its_way(call):
+            self._pending.pop(socket.id, None)
+
+    @returned(*READS, *WRITES)
+    def used(self, call: CallFacts) -> None:
+        """The first use tells what became of a connect; a datagram that could not leave says so itself."""
+        socket = call.socket
+        if socket is None:
+            return
+        if socket.tcp:
+            if socket.id in self._pending and call.errno not in _ON_ITS_WAY and call.errno != errno.ENOTCONN:
+                began = self._pending.pop(socket.id)
+                if call.errno is not None and call.errno not in _OTHERS:
+                    self._fail(socket, began, call, call.errno, call.end_ns)
+        elif socket.udp and call.name in _WRITES and call.result is not None:
+            where = call.address or socket.remote
+            if where is None:
+                return
+            if call.succeeded:
+                if len(self._sent) < _KEPT:
+                    self._sent[call.call.process, where] = call.end_ns
+            elif call.errno not in _ON_ITS_WAY and call.errno not in _OTHERS:
+                self._fail(socket, call, call, call.errno, call.end_ns)
+
+    @on_retire
+    def ended(self, socket: SocketFacts) -> None:
+        """A socket whose connect nobody heard of again was given up."""
+        began = self._pending.pop(socket.id, None)
+        if began is not None and self._waits(socket):
+            self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
+
+    @on_end
+    def finish(self) -> None:
+        """What waits still."""
+        for number, began in list(self._pending.items()):
+            socket = self.facts[Sockets].get(number)
+            if socket is not None and self._waits(socket):
+                self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
+        self._pending.clear()
+
+    @staticmethod
+    def _on_its_way(call: CallFacts) -> bool:
+        sample = call.exit or call.entry or call.before
+        return sample is not None and sample.state == SYN_SENT
+
+    @staticmethod
+    def _waits(socket: SocketFacts) -> bool:
+        """Whether the kernel last said that it is still connecting."""
+        return socket.last is not None and socket.last.state == SYN_SENT
+
+    def _fail(self, socket: SocketFacts, connect: CallFacts, seen: CallFacts, error: int | None, at_ns: int) -> None:
+        where = connect.address or socket.remote
+        if where is None:
+            return
+        destination = Destination("tcp" if socket.tcp else "udp", where, socket.network)
+        self.facts[Destinations].known(destination)
+        failures = self._of.setdefault(destination, {})
+        key = (connect.call.process, connect.call.source, error)
+        known = failures.get(key)
+        if known is not None:
+            known.count += 1
+            known.last_ns = at_ns
+            if len(known.calls) < 64:
+                known.calls += (connect.call.id, seen.call.id)
+        elif self._count < _KEPT and len(failures) < _OF_ONE:
+            self._count += 1
+            failures[key] = Failure(socket, connect, seen, error, at_ns)
+
+    # -- questions
+
+    def all(self, destination: Destination, *errors: int | None) -> list[Failure]:
+        """Failures at a destination with one of these errnos; ``None`` among them: those that were given up."""
+        return [failure for failure in self._of.get(destination, {}).values() if failure.error in errors]
+
+    def of(self, destination: Destination, *errors: int | None) -> list[Failure]:
+        """Those of them that the program did not get over: no later attempt there, or at the port elsewhere, succeeded."""
+        return [failure for failure in self.all(destination, *errors) if not self.coped(destination, failure)]
+
+    def coped(self, destination: Destination, failure: Failure) -> bool:
+        """Whether somebody got there later, or the program got its port elsewhere."""
+        if destination.protocol == "udp":
+            return self._sent.get((failure.process, failure.where), -1) > failure.last_ns
+        destinations = self.facts[Destinations]
+        if destinations.known(destination).reached_ns > failure.last_ns:
+            return True
+        return destinations.got_port.get((failure.process, destination.where.port), -1) > failure.last_ns
+
+
+_WRITES = frozenset(WRITES)
