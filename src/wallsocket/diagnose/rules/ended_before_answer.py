@@ -15,6 +15,9 @@ from ..trackers.writes import Writes
 
 __all__ = ["EndedBeforeAnswer"]
 
+#: The end of a process with several threads is told a little after the kernel has closed its sockets.
+_SLACK_NS = 100_000_000
+
 
 class EndedBeforeAnswer(Rule):
     """A request was read, and the process ended without an answer."""
@@ -51,7 +54,7 @@ class EndedBeforeAnswer(Rule):
         told = facts[Reads].of(client)
         asked = facts[Writes].of(client).last
         end = told.zero_last
-        waited = end is not None and end.end_ns >= server.ended_ns
+        waited = end is not None and end.end_ns + _SLACK_NS >= server.ended_ns
         if facts[Reads].of(server).zero_last is not None:
             # The client had said that it has no more to say: a one-way protocol ends like that.
             return
