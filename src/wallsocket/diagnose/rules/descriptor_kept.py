@@ -15,7 +15,7 @@ from ..trackers.descriptors import Descriptors
 from ..trackers.holders import Holders
 from ..trackers.peers import Peers
 from ..trackers.waits import LONG_WAIT_NS, Waits
-from ..vocabulary import READS
+from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS
 
 __all__ = ["DescriptorKept"]
 
@@ -112,7 +112,9 @@ class DescriptorKept(Rule):
     def _waited(facts: Facts, peer: SocketFacts, since_ns: int) -> CallFacts | None:
         """A read of the peer that went on for long after that."""
         waits = facts[Waits]
-        for call in waits.unlimited(peer, READS):
-            if waits.until_ns(call) - max(since_ns, call.entry_ns) >= LONG_WAIT_NS // 2:
+        seen = waits.of(peer)
+        for call in (*seen.long, *seen.now.values()):
+            reads = call.name in READS or call.name in POLL_CALLS or call.name in EPOLL_WAITS
+            if reads and waits.until_ns(call) - max(since_ns, call.entry_ns) >= LONG_WAIT_NS // 2:
                 return call
         return None

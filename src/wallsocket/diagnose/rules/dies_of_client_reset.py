@@ -11,6 +11,8 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.errors import Errors
 from ..trackers.servers import Servers
+from ..trackers.set_up import SetUp
+from ..trackers.sockets import Sockets
 
 __all__ = ["DiesOfClientReset"]
 
@@ -44,7 +46,7 @@ class DiesOfClientReset(Rule):
     )
     fix = "Catch the errors of a connection where it is served: close it, and accept the next one."
     disproof = "The process was about to end for another reason."
-    needs = (Errors, Servers)
+    needs = (Errors, Servers, SetUp, Sockets)
     given = Errors
     effects = ("nobody-listens", "listener-closed-with-queue")
 
@@ -59,6 +61,11 @@ class DiesOfClientReset(Rule):
         bad = process.signal == signal.SIGPIPE or (process.exit_code or 0) not in (0, 143, 130)
         if not 0 <= late_ns <= _AFTERWARDS_NS or not bad:
             return
+        listener = facts[Sockets].get(subject.parent)
+        if listener is None or (listener.ended_ns is not None and listener.ended_ns < failed.entry_ns):
+            # It had stopped to listen: it was a conversation of two, not a service for all.
+            return
+        served = facts[SetUp].of(listener).accepts
         how = "by SIGPIPE" if process.signal == signal.SIGPIPE else f"with status {process.exit_code}"
         yield Evidence(
             self,
@@ -69,5 +76,6 @@ class DiesOfClientReset(Rule):
             call=failed.call,
             socket=subject.id,
             process=process.id,
-            certainty="strong",
+            certainty="strong" if served > 1 else "hint",
+            severity="error" if served > 1 else "note",
         )

@@ -67,4 +67,6 @@ class ListenerClosedWithQueue(Rule):
             call=call.call if call is not None else None,
             socket=subject.id,
             process=subject.process,
+            # Who kills a program from outside knows that its clients are cut off.
+            severity="note" if process is not None and process.signal is not None else "error",
         )

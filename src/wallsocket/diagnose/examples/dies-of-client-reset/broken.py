@@ -25,6 +25,12 @@ with subprocess.Popen([sys.executable, __file__, "serve"], stdin=subprocess.PIPE
     assert service.stdin is not None
     assert service.stdout is not None
     service.stdout.readline()
+    with socket.create_connection(("127.0.0.1", PORT)) as client:
+        client.sendall(b"hello?\n")
+        service.stdin.write(b"\n")
+        service.stdin.flush()
+        while client.recv(1024):
+            pass
     check = socket.create_connection(("127.0.0.1", PORT))
     check.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     check.close()
