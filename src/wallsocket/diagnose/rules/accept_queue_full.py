@@ -42,6 +42,7 @@ class AcceptQueueFull(Rule):
     pictures = "also"
     subject = "listener"
     needs = (Bound, Counters, Drops, SetUp)
+    supersedes = ("loop-blocked", "syn-queue-full")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if not subject.tcp:
