@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from wallsocket.errors import RecordingError
 from wallsocket.trace import places
-from wallsocket.trace.recording import Writer
+from wallsocket.trace.recording import Recording, Writer
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +52,50 @@ def test_a_folder_that_cannot_be_made(home: Path) -> None:
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.strftime", lambda _: "20260131-154500")
-    first = places.new_path("/usr/sbin/nginx")
+    first = next(places.new_paths("/usr/sbin/nginx"))
     assert first.name == "nginx-20260131-154500.wsrec"
     first.touch()
-    assert places.new_path("nginx").name == "nginx-20260131-154500-2.wsrec"
-    assert places.new_path("../a b;\x1b[2J").name == "a-b-2J-20260131-154500.wsrec"
-    assert places.new_path("..").name == places.new_path("").name == "trace-20260131-154500.wsrec"
+    names = places.new_paths("nginx")
+    assert next(names).name == "nginx-20260131-154500-2.wsrec"
+    assert next(names).name == "nginx-20260131-154500-3.wsrec"
+    assert next(places.new_paths("../a b;\x1b[2J")).name == "a-b-2J-20260131-154500.wsrec"
+    assert next(places.new_paths("..")).name == next(places.new_paths("")).name == "trace-20260131-154500.wsrec"
+
+
+def test_recordings_of_one_program_made_in_the_same_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ask for the same name at the same moment; each gets a file of its own."""
+    monkeypatch.setattr("time.strftime", lambda _: "20260131-154500")
+    together = threading.Barrier(20)
+
+    def write(number: int) -> Path:
+        together.wait(60)
+        writer = Writer.at_first_free(places.new_paths("nginx"), meta={"version": str(number)})
+        assert writer.path is not None
+        together.wait(60)
+        writer.finish({})
+        with Recording.open(writer.path) as recording:
+            assert recording.meta["version"] == str(number)
+        return writer.path
+
+    with ThreadPoolExecutor(20) as pool:
+        paths = list(pool.map(write, range(20)))
+    assert {path.name for path in paths} == {
+        "nginx-20260131-154500.wsrec",
+        *(f"nginx-20260131-154500-{number}.wsrec" for number in range(2, 21)),
+    }
+
+
+def test_traces_that_start_together_each_have_a_recording(home: Path) -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-m", "wallsocket", "trace", "--", "true"], stderr=-1, text=True)
+        for _ in range(20)
+    ]
+    told = set()
+    for process in started:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        told.update(line for line in errors.splitlines() if "recording: " in line)
+    assert len(told) == len(places.recordings()) == 20
 
 
 def test_newest() -> None:

@@ -201,6 +201,8 @@ def command(
     store(result.path, diagnosis)
     if result.failure is not None and diagnosis.failure is None:
         say(f"wallsocket: {result.failure}")
+    if result.failure is not None and status == _CLEAN:
+        status = _COULD_NOT_TELL
     if output is None:
         places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
     return status

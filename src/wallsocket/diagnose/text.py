@@ -158,10 +158,10 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
         text += f"; {not_judged} failed call{'s' if not_judged > 1 else ''} not judged"
     text += f"{';' if not diagnosis.findings or not_judged else ','} {diagnosis.lost} events lost"
     if diagnosis.failure is not None:
-        events = f"{diagnosis.lost} event{'s are' if diagnosis.lost != 1 else ' is'} missing"
-        text = (
-            f"Recording {escape(diagnosis.failure)}; {events}, and rules cannot tell what they would have shown; {text}"
-        )
+        lost = diagnosis.lost
+        gone = f"{lost} event{'s are' if lost != 1 else ' is'} missing, and rules" if lost else "rules"
+        shown = ("they" if lost > 1 else "it") + " would have shown" if lost else "came after it"
+        text = f"Recording {escape(diagnosis.failure)}; {gone} cannot tell what {shown}; {text}"
     elif not diagnosis.findings:
         text = f"No finding: {text}"
     if added:

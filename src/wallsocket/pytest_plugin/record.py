@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 __all__ = ["main"]
 
@@ -19,9 +21,7 @@ def main() -> int:
 
     variable, *arguments = sys.argv[1:]
     try:
-        path = places.new_path("pytest")
-        os.environ[variable] = str(path)
-        result = run([sys.executable, *arguments], output=path)
+        result = run([sys.executable, *arguments], output=_told(variable, places.new_paths("pytest")))
     except WallsocketError as error:
         print(f"pytest --wallsocket: {error}", file=sys.stderr)
         return 4  # pytest's own status for a wrong use
@@ -29,6 +29,13 @@ def main() -> int:
         print(f"pytest --wallsocket: {result.failure}", file=sys.stderr)
     places.prune()
     return result.exit_status
+
+
+def _told(variable: str, paths: Iterator[Path]) -> Iterator[Path]:
+    """The same, each told in the environment before it is tried."""
+    for path in paths:
+        os.environ[variable] = str(path)
+        yield path
 
 
 if __name__ == "__main__":

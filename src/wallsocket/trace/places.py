@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import stat
@@ -20,7 +21,7 @@ __all__ = [
     "SUFFIX",
     "Pruned",
     "folder",
-    "new_path",
+    "new_paths",
     "newest",
     "prune",
     "prune_telling_once",
@@ -64,17 +65,18 @@ def folder() -> Path:
     return place
 
 
-def new_path(command: str = "") -> Path:
-    """A free name for a recording of ``command`` (its first word), for example ``nginx-20260131-154500.wsrec``."""
+def new_paths(command: str = "") -> Iterator[Path]:
+    """Free names for a recording of ``command`` (its first word), for example ``nginx-20260131-154500.wsrec``.
+
+    Another trace may take a name before it is used, so that there is always a next one.
+    """
     word = re.sub(r"[^A-Za-z0-9._+-]+", "-", os.path.basename(command)).strip("-.")[:40] or "trace"
     stem = f"{word}-{time.strftime('%Y%m%d-%H%M%S')}"
     place = folder()
-    path = place / f"{stem}{SUFFIX}"
-    number = 1
-    while os.path.lexists(path):
-        number += 1
-        path = place / f"{stem}-{number}{SUFFIX}"
-    return path
+    for number in itertools.count(1):
+        path = place / (f"{stem}{SUFFIX}" if number == 1 else f"{stem}-{number}{SUFFIX}")
+        if not os.path.lexists(path):
+            yield path
 
 
 def recordings() -> list[Path]:
@@ -100,7 +102,7 @@ def prune() -> list[Pruned]:
     total = 0
     for number, path in enumerate(recordings(), 1):
         files = [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
-        size = sum(file.stat().st_size for file in files if file.exists())
+        size = sum(map(_size, files))
         total += size
         # The newest stays whatever its size: it is what the user is about to look at.
         if number == 1 or (number <= KEPT_RECORDINGS and total <= KEPT_BYTES) or is_being_written(path):
@@ -138,8 +140,15 @@ def _dated() -> Iterator[tuple[int, Path]]:
             except FileNotFoundError:
                 continue
             if stat.S_ISREG(found.st_mode):
-                log = path.with_name(path.name + "-wal")
-                changed = [found.st_mtime_ns]
-                if log.exists():
-                    changed.append(log.stat().st_mtime_ns)
-                yield max(changed), path
+                changed_ns = found.st_mtime_ns
+                with contextlib.suppress(FileNotFoundError):
+                    changed_ns = max(changed_ns, path.with_name(path.name + "-wal").stat().st_mtime_ns)
+                yield changed_ns, path
+
+
+def _size(file: Path) -> int:
+    """Its bytes; none when it is gone, as another trace may remove it too."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

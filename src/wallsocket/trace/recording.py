@@ -234,6 +234,19 @@ class Writer:
             raise
 
     @classmethod
+    def at_first_free(cls, paths: Iterable[Path], *, meta: Mapping[str, str]) -> Self:
+        """A writer at the first of ``paths`` where nothing stands; another program that takes one meanwhile keeps it."""
+        taken: RecordingError | None = None
+        for path in paths:
+            try:
+                return cls(path, meta=meta)
+            except RecordingError as error:
+                if not isinstance(error.__cause__, FileExistsError):
+                    raise
+                taken = error
+        raise taken or RecordingError("no name for the recording")
+
+    @classmethod
     def in_memory(cls, *, meta: Mapping[str, str]) -> Self:
         """A writer without a file, for facts that are looked at once; see :meth:`recording`."""
         writer = cls.__new__(cls)
@@ -447,6 +460,9 @@ def _create(path: Path, meta: Mapping[str, str], *, replace: bool) -> int:
         _remove_recording(path)
     for companion in (*_companions(path), _journal(path)):
         if os.path.lexists(companion):
+            if os.path.lexists(path):
+                # Of another recording, which may have been made a moment ago.
+                raise RecordingError(f"{path}: {_in_the_way(path)}") from FileExistsError(str(path))
             raise RecordingError(f"{companion}: is in the way of a new recording; remove it first")
     try:
         descriptor, named = _new_file(path)

@@ -22,7 +22,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +54,9 @@ _READ_BYTES: Final = 1 << 16
 
 #: Keys of ``meta`` that say whether a layer was recorded.
 _LAYERS: Final = ("calls", "kernel", "wire", "lines")
+
+#: How a guardian ends that does not understand its order (waitpid(2)): it is of another version.
+_REFUSED_ORDER: Final = 2 << 8
 
 _ID: Final = operator.itemgetter(0)
 
@@ -112,7 +115,7 @@ def guardian_path() -> Path:
 def run(
     command: Sequence[str],
     *,
-    output: Path | None = None,
+    output: Path | Iterable[Path] | None = None,
     replace: bool = False,
     lab: bool = False,
     payload: int | None = DEFAULT_PAYLOAD,
@@ -132,7 +135,8 @@ def run(
 
     Args:
         command: program and arguments; the program is looked for in ``PATH``.
-        output: file for the recording; by default a new one in the state folder.
+        output: file for the recording, or names of which the first that is free is taken; by default a new one in the
+            state folder.
         replace: an older recording may stand at ``output``.
         lab: run it in a private network namespace, where the wire is recorded too.
         payload: bytes kept of each call; ``None`` keeps all (of a single call 16 MiB), 0 none.
@@ -172,8 +176,8 @@ def run(
         "ignored_unseen": _ignored_unseen(),
         "user": credentials,
     }
-    path = output if output is not None else places.new_path(command[0])
-    with _writer(path, command, order, replace=replace) as (writer, origin_ns):
+    paths = output if output is not None else places.new_paths(command[0])
+    with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill)
         return recorder.run(guardian, order, command, for_s)
 
@@ -181,7 +185,7 @@ def run(
 def attach(
     pids: Sequence[int],
     *,
-    output: Path | None = None,
+    output: Path | Iterable[Path] | None = None,
     replace: bool = False,
     payload: int | None = DEFAULT_PAYLOAD,
     live: Callable[[Rows], None] | None = None,
@@ -229,8 +233,8 @@ def attach(
         "ignored_unseen": [],
         "user": None,
     }
-    path = output if output is not None else places.new_path(first.name)
-    with _writer(path, first.command, order, replace=replace) as (writer, origin_ns):
+    paths = output if output is not None else places.new_paths(first.name)
+    with _writer(paths, first.command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(
             writer, origin_ns, live, on_main_end, kill=False, attach=len(targets), on_attached=on_attached
         )
@@ -239,7 +243,7 @@ def attach(
 
 @contextlib.contextmanager
 def _writer(
-    path: Path, command: Sequence[str], order: Mapping[str, Any], *, replace: bool
+    paths: Path | Iterable[Path], command: Sequence[str], order: Mapping[str, Any], *, replace: bool
 ) -> Iterator[tuple[Writer, int]]:
     """A new recording, and the moment on CLOCK_MONOTONIC that its times count from; closed if recording fails."""
     origin_ns = time.monotonic_ns()
@@ -259,7 +263,10 @@ def _writer(
     }
     if order["attach"]:
         meta["attached"] = json.dumps(order["attach"])
-    writer = Writer(path, meta=meta, replace=replace)
+    if isinstance(paths, Path):
+        writer = Writer(paths, meta=meta, replace=replace)
+    else:
+        writer = Writer.at_first_free(paths, meta=meta)
     try:
         yield writer, origin_ns
     except BaseException:
@@ -388,6 +395,7 @@ class _Recorder:
         self._status: int | None = None
         self._complete = False
         self._not_started: tuple[str, int] | None = None
+        self._guardian_end: int | None = None  #: its status as of waitpid(2), where it was waited for
         self._meta: dict[str, str] = {}
         self._calls = 0
         self._sockets = 0
@@ -436,7 +444,11 @@ class _Recorder:
                     data = os.read(rows, _READ_BYTES)
                     if not data:
                         break
-                    self._take(decoder.feed(data))
+                    try:
+                        tables = decoder.feed(data)
+                    except ValueError as error:
+                        raise NotAvailable(_unfit(guardian)) from error
+                    self._take(tables)
                 now = time.monotonic()
                 if now >= next_commit:
                     self._guard(self._commit)
@@ -444,8 +456,8 @@ class _Recorder:
                 if deadline is not None and now >= deadline:
                     deadline = None
                     self._stop("time limit")
-            if self._attached:
-                _wait_for(pid, _LET_GO_S)
+            if self._attached or self._is_alone:
+                self._guardian_end = _wait_for(pid, _LET_GO_S)
             elif self._status is not None or self._not_started is not None:
                 # Where SIGCHLD is ignored, the end of a child leaves nothing to be fetched.
                 with contextlib.suppress(ChildProcessError):
@@ -518,28 +530,42 @@ class _Recorder:
             with contextlib.suppress(OSError):
                 self._control.send(text)
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the guardian has gone without a word, and a command that it started with it."""
+        return not self._attached and self._status is None and self._not_started is None and not self._stopping
+
+    def _remove_recording(self) -> None:
+        """Nothing was recorded that is worth a file."""
+        with contextlib.suppress(RecordingError):
+            self._writer.finish({})
+        if self._writer.path is not None:
+            self._writer.path.unlink(missing_ok=True)
+
     def _finish(self) -> RunResult:
+        if self._guardian_end == _REFUSED_ORDER:
+            self._remove_recording()
+            raise NotAvailable(_unfit(guardian_path()))
         # The guardian knows when it stopped recording; of a command that ended, the end of its last row is the end.
         duration_ns = int(self._meta.get("ended_ns", time.monotonic_ns() - self._origin_ns))
         if self._not_started is not None:
-            # Nothing was recorded that is worth a file.
-            with contextlib.suppress(RecordingError):
-                self._writer.finish({})
-            if self._writer.path is not None:
-                self._writer.path.unlink(missing_ok=True)
+            self._remove_recording()
             raise _start_error(*self._not_started)
         end = self._end
         exit_status = 0 if self._status is None else self._status
-        if self._attached and not self._complete:
-            end, exit_status = "guardian died", 2
-            self._failure = self._failure or "the tracing program was killed; the recorded program runs on"
-        elif not self._attached and self._status is None and not self._stopping:
-            end, exit_status = "guardian died", 128 + signal.SIGKILL
-            self._failure = self._failure or "the tracing program was killed, and the command with it"
+        died: dict[str, str] = {}
+        if (self._attached and not self._complete) or self._is_alone:
+            end, exit_status = "guardian died", 2 if self._attached else 128 + signal.SIGKILL
+            reason = _how_it_died(self._guardian_end)
+            self._failure = self._failure or reason + (
+                "; the recorded program runs on" if self._attached else ", and the command with it"
+            )
+            died = {"failure": reason}
         meta = {
             **self._meta,
             "ended_ns": str(duration_ns),
             "end": end,
+            **died,
             **({} if self._status is None else {"exit_status": str(self._status)}),
         }
         self._guard(lambda: self._writer.finish(meta))
@@ -595,27 +621,50 @@ def _start_guardian(guardian: Path, arguments: list[str]) -> int:
     """Start it with the signals as this process was given them, but those blocked that it hands on to the command."""
     # The interpreter ignores these two (Python/pylifecycle.c); the command must not.
     defaults = [signal.SIGPIPE, signal.SIGXFSZ]
-    try:
+
+    def spawn() -> int:
         return os.posix_spawn(
             guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.for_guardian()
         )
+
+    try:
+        return spawn()
     except PermissionError:
         # Some installers lose the executable bit; the file is ours to mend, or it is not.
         try:
             guardian.chmod(guardian.stat().st_mode | 0o111)
         except OSError as error:
             raise NotAvailable(f"{guardian}: not executable, and cannot be made so: {error.strerror}") from error
-        return os.posix_spawn(
-            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.for_guardian()
-        )
+        return spawn()
+    except OSError as error:
+        raise NotAvailable(f"{guardian}: the tracing program cannot be started: {error.strerror}") from error
 
 
-def _wait_for(pid: int, seconds: float) -> None:
-    """Wait for a child to end, but not for ever: what keeps it is not worth more."""
+def _wait_for(pid: int, seconds: float) -> int | None:
+    """Wait for a child to end, but not for ever: what keeps it is not worth more. Its status, as of waitpid(2)."""
     deadline = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                return status
             time.sleep(0.002)
+    return None
+
+
+def _how_it_died(status: int | None) -> str:
+    """What is known of a guardian that ended too early, by its status as of waitpid(2)."""
+    if status is not None and os.WIFEXITED(status):
+        return f"the tracing program failed (status {os.WEXITSTATUS(status)})"
+    number = signal.SIGKILL if status is None else os.WTERMSIG(status)
+    return "the tracing program was killed" + ("" if number == signal.SIGKILL else f" by {signal.Signals(number).name}")
+
+
+def _unfit(guardian: Path) -> str:
+    return (
+        f"{guardian}: this tracing program does not fit this version of Wallsocket; run make build in a checkout, or "
+        "install the wheel again"
+    )
 
 
 @contextlib.contextmanager
