@@ -1,0 +1,91 @@
+"""A firewall answers in the place of the host."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Destination
+from ..trackers.destinations import Destinations
+from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.unreached import Unreached
+
+__all__ = ["FirewallRefuses"]
+
+
+class FirewallRefuses(Rule):
+    """An ICMP error, not a reset, refused the connection."""
+
+    id = "firewall-refuses"
+    title = "a firewall refuses the connection, not the host"
+    covers = (102,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "A host on whose port nobody listens answers a SYN with a reset (RFC 9293, 3.10.7.1). An ICMP error in answer "
+        "to a SYN comes from a packet filter that rejects it: port unreachable gives ECONNREFUSED, the prohibited "
+        "ones give EHOSTUNREACH."
+    )
+    symptoms = (
+        "connection refused",
+        "ECONNREFUSED",
+        "no route to host",
+        "EHOSTUNREACH",
+        "administratively prohibited",
+        "REJECT",
+    )
+    proof = (
+        "The connection failed with ECONNREFUSED or EHOSTUNREACH, and the wire shows an ICMP error about its SYN that "
+        "only a filter sends."
+    )
+    fix = "Allow the port in the firewall that rejects it (nft list ruleset, iptables -L -v, a security group)."
+    disproof = "The wire shows a reset in answer to the SYN."
+    subject = "destination"
+    needs = (Destinations, FirstPackets, Unreached)
+    supersedes = (
+        "nobody-listens",
+        "connected-before-listen",
+        "host-unreachable",
+        "loopback-only",
+        "network-unreachable",
+    )
+    effects = ("failed-call-ignored",)
+
+    def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
+        if subject.protocol != "tcp":
+            return
+        packets = facts[FirstPackets]
+        for refusal in facts[Destinations].refused(subject):
+            opening = packets.of(refusal.local, subject.where)
+            if opening is None or opening.icmp is None or opening.reset is not None:
+                continue
+            yield Evidence(
+                self,
+                refusal.at_ns,
+                f"The SYN to {subject.where} was answered by an ICMP error, not by a reset: a packet filter rejects it.",
+                [refusal.seen.proof(refusal.how_seen()), packet_proof(opening.icmp, opening.icmp_label)],
+                call=refusal.connect.call,
+                socket=refusal.socket,
+                process=refusal.process,
+                calls=refusal.calls,
+                count=refusal.count,
+            )
+        for failure in facts[Unreached].of(subject, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES):
+            opening = packets.of(failure.socket.local, subject.where)
+            prohibited = opening is not None and ("prohibit" in opening.icmp_label or "filter" in opening.icmp_label)
+            if opening is None or opening.icmp is None or not prohibited:
+                continue
+            yield Evidence(
+                self,
+                failure.at_ns,
+                f"A packet filter on the way to {subject.where} answered that it is prohibited.",
+                [failure.seen.proof(failure.how_seen()), packet_proof(opening.icmp, opening.icmp_label)],
+                call=failure.connect.call,
+                socket=failure.socket.id,
+                process=failure.process,
+                calls=failure.calls,
+                count=failure.count,
+            )
