@@ -395,6 +395,24 @@ fn ready(tid: Pid, entry: &Entry) -> std::collections::HashMap<i32, u16> {
     watched(tid, entry).into_iter().collect()
 }
 
+/// The first bytes that a call moved on one stream, at most `limit`; empty for calls that move none, or several datagrams.
+pub fn begin_of_payload(tid: Pid, entry: &Entry, result: i64, limit: usize) -> Vec<u8> {
+    let [_, second, third, ..] = entry.arguments;
+    let limit = usize::try_from(result).unwrap_or(0).min(limit);
+    match entry.number {
+        libc::SYS_sendto | libc::SYS_write | libc::SYS_recvfrom | libc::SYS_read => {
+            memory::read(tid, second, limit)
+        }
+        libc::SYS_readv | libc::SYS_writev => Vector::read(tid, second, third).bytes(tid, limit),
+        libc::SYS_sendmsg | libc::SYS_recvmsg => {
+            let header = memory::read(tid, second, 56);
+            Vector::read(tid, memory::field(&header, 2), memory::field(&header, 3))
+                .bytes(tid, limit)
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// sendmmsg and recvmmsg: lengths moved of every message, address and payload of the first.
 fn many(tid: Pid, entry: &Entry, result: i64, limit: usize, call: &mut rows::Call) -> Moved {
     // struct mmsghdr: a msghdr of 56 bytes, msg_len (u32), padding

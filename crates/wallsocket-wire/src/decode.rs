@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub mod application;
 pub mod checksum;
 pub mod headers;
+pub mod http;
 pub mod neighbor;
 pub mod options;
 pub mod summary;

@@ -171,10 +171,10 @@ CREATE TABLE counter (
 CREATE TABLE fact (
     id      INTEGER PRIMARY KEY,
     at_ns   INTEGER NOT NULL,
-    call    INTEGER,                 -- the call that failed, or NULL
+    call    INTEGER,                 -- the call that failed or that it is about, or NULL
     kind    TEXT NOT NULL,           -- 'sockets' 'addresses' …: docs/recording.md
     value   TEXT NOT NULL,           -- JSON, shapes: docs/recording.md
-    occasion TEXT,                   -- why it was asked: 'failure' 'start' (the namespace was met) 'attached' 'gap'
+    occasion TEXT,                   -- why it was asked: 'failure' 'start' (the namespace was met) 'attached' 'gap' 'message'
     network INTEGER,                 -- network.id that it is about, NULL: not about a namespace
     process INTEGER,                 -- process.id that it is about
     socket  INTEGER                  -- socket.id that it is about

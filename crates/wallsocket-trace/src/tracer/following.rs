@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
 use serde_bytes::ByteBuf;
+use wallsocket_wire::decode::{application, http};
 
 use super::{Next, Pending, Tracer};
 use crate::calls::{self, Entry, Moved};
@@ -201,6 +202,17 @@ impl Tracer {
         }
         let number = pending.entry.number;
         self.sockets_of_events(&table, &pending.entry, result, &mut pending.call);
+        if let Some(value) = announced(target, &pending.entry, &pending.call) {
+            self.sink.send(&Row::Fact(rows::Fact {
+                at_ns: began,
+                call: Some(pending.call.id),
+                kind: "http".into(),
+                value,
+                occasion: Some("message".into()),
+                socket: pending.call.socket,
+                ..rows::Fact::default()
+            }));
+        }
         self.descriptors_after(id, &table, &pending.entry, result, &mut pending.call);
         if self.settings.samples {
             self.learn_peer(number, result, &pending.call);
@@ -447,4 +459,34 @@ impl Tracer {
             (Site::Loop | Site::Unknown, _) => (None, 0),
         };
     }
+}
+
+/// Bytes of a call in which heads of HTTP messages are looked for.
+const HEADS: usize = 16 * 1024;
+
+/// What the heads of the HTTP messages in a call announce, as JSON; no other field of them.
+///
+/// The recorded payload ends long before a head does, and rules ask where a message ends. Nothing without payload.
+fn announced(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<String> {
+    let payload = call.payload.as_ref()?;
+    if application::protocol(payload) != Some("http") {
+        return None;
+    }
+    let bytes = calls::begin_of_payload(tid, entry, call.result?, HEADS);
+    let heads: Vec<serde_json::Value> = http::heads(&bytes)
+        .iter()
+        .map(|head| {
+            serde_json::json!({
+                "at": head.at,
+                "head": head.length,
+                "method": head.method,
+                "status": head.status,
+                "body": head.body(),
+                "chunked": head.chunked,
+                "expects_continue": head.expects_continue,
+                "excess": head.excess,
+            })
+        })
+        .collect();
+    (!heads.is_empty()).then(|| serde_json::Value::Array(heads).to_string())
 }

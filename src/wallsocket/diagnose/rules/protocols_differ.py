@@ -1,15 +1,18 @@
-"""One end speaks TLS, the other does not."""
+"""The two ends speak different protocols."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
 
+from ..._core import segments
 from ..call import CallFacts
 from ..facts import Facts
+from ..finding import Certainty
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Connection, SocketFacts
 from ..trackers.closing import Closing
+from ..trackers.prefixes import Prefixes
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.set_up import SetUp
@@ -22,17 +25,18 @@ _HEAD = 5
 
 
 class ProtocolsDiffer(Rule):
-    """TLS was spoken to a port that does not, or the reverse."""
+    """TLS was spoken to a port that does not, or the reverse; HTTP to what speaks something else."""
 
     id = "protocols-differ"
-    title = "one end speaks TLS, the other does not"
+    title = "the two ends speak different protocols"
     covers = (47,)
     severity = "error"
     certainty = "certain"
     layers = ("calls",)
     sentence = (
         "A TLS handshake begins with records that a plain server cannot read, and a plain request is no record for a TLS "
-        "server. Each ends the connection, with a message of its own protocol at best."
+        "server. Each ends the connection, with a message of its own protocol at best. It is the same with HTTP/2 and "
+        "HTTP/1, or with HTTP and a server that reads a length first: POST is 1347375956, GET and a space 1195725856."
     )
     symptoms = (
         "wrong version number",
@@ -41,17 +45,21 @@ class ProtocolsDiffer(Rule):
         "unknown protocol",
         "garbage at the beginning",
         "ssl handshake failure",
+        "Received HTTP/0.9 when not allowed",
+        "malformed HTTP response",
+        "message length 1195725856",
     )
     proof = (
-        "The first bytes of one direction are a TLS record and those of the other are not; or a program read the five "
-        "bytes of a record's head, got something else, and closed."
+        "The first bytes of one direction are a TLS record and those of the other are not, or belong to two other protocols; "
+        "or a program read the five bytes of a record's head, got something else, and closed; or it took the first bytes of "
+        "HTTP or TLS for a length. Strong when the answer to HTTP is no HTTP, or the head was all that was read."
     )
     fix = "Use the port, scheme or setting that fits: https against http, an SSL context at both ends or at none."
     disproof = "The connection went on after those bytes."
     subject = "connection"
-    needs = (Closing, Protocols, Reads, SetUp, Writes)
+    needs = (Closing, Prefixes, Protocols, Reads, SetUp, Writes)
     given = Protocols
-    supersedes = ("one-recv-per-message",)
+    supersedes = ("one-recv-per-message", "both-wait", "silent-peer", "fewer-than-announced", "length-prefix-order")
     effects = ("close-with-unread-data", "write-after-peer-closed")
     explains = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 
@@ -66,6 +74,11 @@ class ProtocolsDiffer(Rule):
                 if _record(plain):
                     continue
                 yield self._evidence(facts, subject, end, tls, plain)
+                return
+        for end in subject.ends:
+            found = self._other(facts, subject, end) or self._taken_for_a_length(facts, subject, end)
+            if found is not None:
+                yield found
                 return
         for end in subject.ends:
             found = self._read_a_head(facts, end)
@@ -89,6 +102,67 @@ class ProtocolsDiffer(Rule):
             call=shown.call,
             socket=client.id,
             process=client.process,
+            title="one end speaks TLS, the other does not",
+            subjects=frozenset(one.id for one in connection.ends),
+        )
+
+    def _other(self, facts: Facts, connection: Connection, end: SocketFacts) -> Evidence | None:
+        """Two protocols that are known, or HTTP that was answered with something else."""
+        known = facts[Protocols].of(end)
+        sent, received = known.first_write, known.first_read
+        if end.late or not end.stream or sent is None or received is None or known.sent is None:
+            return None
+        if facts[SetUp].of(end).connect is None or {"proxy", "tls"} & {known.sent, known.received}:
+            return None
+        if known.received is not None and known.received != known.sent:
+            certainty: Certainty = "certain"
+        elif (
+            known.sent == "http" and known.received is None and not _http(received.payload) and not _http(sent.payload)
+        ):
+            certainty = "strong"
+        else:
+            return None
+        here, there = _words(known.sent), _words(known.received)
+        return Evidence(
+            self,
+            received.end_ns,
+            f"On {end.name()} {facts.who(end.process)} sent {here} and received {there}.",
+            [sent.proof(f"{sent.text()}: {here}"), received.proof(f"{received.text()}: {there}")],
+            call=(facts[SetUp].of(end).connect or sent).call,
+            socket=end.id,
+            process=end.process,
+            certainty=certainty,
+            subjects=frozenset(one.id for one in connection.ends),
+        )
+
+    def _taken_for_a_length(self, facts: Facts, connection: Connection, end: SocketFacts) -> Evidence | None:
+        """The first bytes were read by themselves, and as many bytes asked for as they are as a number."""
+        prefix, reads = facts[Prefixes].of(end).first, facts[Reads].of(end)
+        other = next((one for one in connection.ends if one is not end), None)
+        if prefix is None or end.late or prefix.read is not reads.first:
+            return None
+        name = facts[Protocols].of(other).sent if other is not None else segments.protocol(prefix.read.payload)
+        after = prefix.after
+        if name is None or not (end.stream and prefix.read.offset == 0):
+            return None
+        certainty: Certainty = "certain"
+        if after is not None and after.length in prefix.values():
+            then = f"asked for that many: {after.length}"
+        elif after is None and reads.calls == 1 and facts[Closing].last_close(end) is not None:
+            then, certainty = "gave up", "strong"
+        else:
+            return None
+        return Evidence(
+            self,
+            prefix.read.end_ns,
+            f"{facts.who(end.process)} took the first {prefix.read.moved} bytes of {_words(name)} from "
+            f"{end.remote or 'its peer'} for a length, {prefix.values()[0]}, and {then}.",
+            [prefix.read.proof(), *([after.proof()] if after is not None else [])],
+            call=prefix.read.call,
+            socket=end.id,
+            process=end.process,
+            certainty=certainty,
+            title=f"the first bytes of {_words(name)} are taken for the length of a message",
             subjects=frozenset(one.id for one in connection.ends),
         )
 
@@ -112,7 +186,13 @@ class ProtocolsDiffer(Rule):
             socket=end.id,
             process=end.process,
             certainty="strong",
+            title="one end speaks TLS, the other does not",
         )
+
+
+def _http(payload: bytes) -> bool:
+    """Whether bytes are, or may become, the beginning of an HTTP/1 response; or whether nothing is known of them."""
+    return b"HTTP/".startswith(payload[:5])
 
 
 def _record(call: CallFacts) -> bool:
@@ -121,5 +201,5 @@ def _record(call: CallFacts) -> bool:
 
 
 def _words(protocol: str | None) -> str:
-    names = {"http": "plain HTTP", "http/2": "plain HTTP/2", "ssh": "SSH", "proxy": "the PROXY protocol"}
+    names = {"tls": "TLS", "http": "plain HTTP", "http/2": "plain HTTP/2", "ssh": "SSH", "proxy": "the PROXY protocol"}
     return names.get(protocol or "", "bytes that are none")

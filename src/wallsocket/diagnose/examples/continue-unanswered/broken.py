@@ -1,0 +1,30 @@
+"""A client asks for leave to send its body; the server knows nothing of that, and the client waits for its time limit."""
+
+import select
+import socket
+import threading
+
+listener = socket.create_server(("127.0.0.1", 0))
+BODY = b"x" * 1000
+
+
+def serve():
+    connection, _ = listener.accept()
+    request = b""
+    while len(request) < len(BODY) or not request.endswith(b"x" * 100):
+        request += connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+
+
+service = threading.Thread(target=serve)
+service.start()
+with socket.create_connection(listener.getsockname()) as connection:
+    connection.sendall(
+        b"PUT /a HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
+    )
+    select.select([connection], [], [], 1)
+    connection.sendall(BODY)
+    print(connection.recv(1000))
+service.join()

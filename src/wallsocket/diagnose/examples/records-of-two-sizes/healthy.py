@@ -1,0 +1,26 @@
+"""Both ends use one format, without gaps."""
+
+import socket
+import struct
+import threading
+
+listener = socket.create_server(("127.0.0.1", 0))
+RECORD = struct.Struct("!BIH")
+
+
+def collect():
+    connection, _ = listener.accept()
+    kind, serial, value = RECORD.unpack(connection.recv(RECORD.size, socket.MSG_WAITALL))
+    print("kind", kind, "serial", serial, "value", value)
+    connection.close()
+
+
+collector = threading.Thread(target=collect)
+collector.start()
+with socket.create_connection(listener.getsockname()) as connection:
+    connection.sendall(struct.pack("!BIH", 1, 1000, 77))
+    try:
+        connection.recv(1)
+    except ConnectionResetError as error:
+        print(error)
+collector.join()

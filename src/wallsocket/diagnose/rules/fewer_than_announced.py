@@ -1,0 +1,142 @@
+"""Fewer bytes were sent than the message announced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Connection, SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.errors import Errors
+from ..trackers.messages import Messages
+from ..trackers.prefixes import Prefixes
+from ..trackers.short_writes import ShortWrites
+from ..trackers.stalls import STALL_NS, Stall, Stalls
+from ..trackers.waits import Waits
+from ..trackers.writes import Writes
+from ..vocabulary import POLL_CALLS, READS
+
+__all__ = ["FewerThanAnnounced"]
+
+
+class FewerThanAnnounced(Rule):
+    """A length that is too large."""
+
+    id = "fewer-than-announced"
+    title = "fewer bytes were sent than announced"
+    covers = (128,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "Who reads a message of an announced length waits until all of it has come. When fewer bytes are sent, it waits for "
+        "the rest, and the sender for the answer."
+    )
+    symptoms = (
+        "request hangs",
+        "Content-Length larger than the body",
+        "transfer closed with outstanding read data remaining",
+    )
+    proof = (
+        "The head of an HTTP message, or the length in front of a message, announces more bytes than the sender wrote; the "
+        "sender then waits for the answer, and the reader for the rest."
+    )
+    fix = "Announce the number of bytes that are sent: the length of the encoded body, not of the text or of another version of it."
+    disproof = "The sender is about to send the rest."
+    subject = "connection"
+    needs = (Closing, Errors, Messages, Prefixes, ShortWrites, Stalls, Waits, Writes)
+    given = Writes
+    supersedes = ("both-wait", "silent-peer", "two-readers", "delimiter-missing")
+
+    def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
+        stall = facts[Stalls].on(subject)
+        if stall is not None:
+            found = self._http(facts, stall.asker, stall) or self._prefix(facts, stall)
+            if found is not None:
+                yield found
+            return
+        for end in subject.ends:
+            if end.origin != "accept" and not end.late:
+                found = self._http(facts, end, None)
+                if found is not None:
+                    yield found
+                    return
+
+    def _http(self, facts: Facts, sender: SocketFacts, stall: Stall | None) -> Evidence | None:
+        sent = facts[Messages].of(sender).sent
+        message, wrote = sent.latest, facts[Writes].of(sender)
+        if sent.lost or message is None or message.end is None or message.head_end is None or message.body is None:
+            return None
+        given = wrote.bytes - message.head_end
+        if not 0 <= given < message.body or facts[ShortWrites].of(sender).short is not None or wrote.last is None:
+            return None
+        if stall is None:
+            waits = facts[Waits].of(sender)
+            wait = next(
+                (
+                    call
+                    for call in (*waits.now.values(), *reversed(waits.long))
+                    if call.name in (READS | POLL_CALLS) and call.entry_ns >= wrote.last.end_ns
+                ),
+                None,
+            )
+            if (
+                wait is None
+                or facts[Waits].until_ns(wait) - wait.entry_ns < STALL_NS
+                or facts[Messages].of(sender).received.count
+            ):
+                return None
+            rows = [wait.proof()]
+        else:
+            wait = stall.asks
+            rows = [
+                stall.reads.proof(f"{facts.who(stall.answerer.process)} waits for more: {stall.reads.text()}"),
+                wait.proof(),
+            ]
+        if message.expects_continue and not given:
+            # It waits for the word to go on.
+            return None
+        return Evidence(
+            self,
+            wrote.last.end_ns,
+            f"{facts.who(sender.process)} announced a body of {message.body} bytes to {sender.remote or 'its peer'} and sent "
+            f"{given}; then it waited for the answer.",
+            [message.call.proof(f"{message.call.text()}: Content-Length {message.body}"), wrote.last.proof(), *rows],
+            call=message.call.call,
+            socket=sender.id,
+            process=sender.process,
+            certainty="certain" if stall is not None else "strong",
+            subjects=frozenset({stall.answerer.id} if stall is not None else ()),
+        )
+
+    def _prefix(self, facts: Facts, stall: Stall) -> Evidence | None:
+        """A length that was read alone, and then exactly that many bytes were asked for."""
+        prefix = facts[Prefixes].of(stall.answerer).latest
+        if prefix is None or prefix.after is None or prefix.read.offset is None:
+            return None
+        read, after = prefix.read, prefix.after
+        given = facts[Writes].of(stall.asker).bytes - (read.offset or 0) - read.moved
+        wanted = after.length
+        if wanted not in prefix.values() or not 0 < given < wanted or wanted > given << 8:
+            return None
+        if facts[ShortWrites].of(stall.asker).short is not None:
+            return None
+        first = next((call for call in stall.message if call.offset == read.offset), None)
+        return Evidence(
+            self,
+            after.entry_ns,
+            f"{facts.who(stall.asker.process)} put the length {wanted} in front of its message and sent {given} bytes; "
+            f"{facts.who(stall.answerer.process)} waits for the other {wanted - given}.",
+            [
+                *([first.proof()] if first is not None else []),
+                read.proof(f"{read.text()}: the length {wanted}"),
+                after.proof(),
+                stall.reads.proof(),
+                stall.asks.proof(),
+            ],
+            call=(first or read).call,
+            socket=stall.asker.id,
+            process=stall.asker.process,
+            subjects=frozenset({stall.answerer.id}),
+        )

@@ -1,0 +1,194 @@
+"""Several messages came in one read and were taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..finding import Proof
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Connection, SocketFacts
+from ..trackers.protocols import Protocols
+from ..trackers.reads import Reads
+from ..trackers.stalls import Stall, Stalls
+from ..trackers.waits import Waits
+from ..trackers.writes import Writes
+from ..vocabulary import MSG_WAITALL
+
+__all__ = ["GluedMessages"]
+
+
+class GluedMessages(Rule):
+    """One read was longer than the first write."""
+
+    id = "glued-messages"
+    title = "several messages came in one read and were taken for one"
+    covers = (40,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls",)
+    sentence = "A stream keeps no borders between writes: what was sent by several may come in one read."
+    symptoms = (
+        "messages arrive glued together",
+        "messages are concatenated",
+        "two JSON objects in one recv",
+        "missing answers",
+    )
+    proof = (
+        "A read took several whole writes of the peer, which carry no mark where one ends; the program answered once, or "
+        "ended with an error; and the peer waited in vain for the other answers."
+    )
+    fix = (
+        "Frame the messages: a length in front of each, or a delimiter, and take one after the other out of the buffer."
+    )
+    disproof = "The writes were parts of one message."
+    subject = "connection"
+    needs = (Protocols, Reads, Stalls, Waits, Writes)
+    given = Writes
+    supersedes = ("both-wait", "silent-peer", "delimiter-missing")
+
+    def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
+        if subject.other is None or not subject.one.stream:
+            return
+        stall = facts[Stalls].on(subject)
+        for reader, writer in (subject, subject[::-1]):
+            assert reader is not None
+            assert writer is not None
+            if reader.late or writer.late or facts[Protocols].framed(reader):
+                continue
+            glued = self._glued(facts, reader, writer)
+            if glued is None:
+                continue
+            read, writes = glued
+            found = self._answers(facts, reader, writer, read, writes, stall) or self._failed(
+                facts, reader, read, writes
+            )
+            if found is not None:
+                yield found
+                return
+
+    @staticmethod
+    def _glued(facts: Facts, reader: SocketFacts, writer: SocketFacts) -> tuple[CallFacts, list[CallFacts]] | None:
+        """The first read that took several whole writes without a border between them."""
+        wrote = list(facts[Writes].of(writer).recent)
+        for read in facts[Reads].of(reader).recent:
+            if read.offset is None or read.flags & MSG_WAITALL:
+                continue
+            end = read.offset + read.moved
+            inside = [
+                call
+                for call in wrote
+                if call.offset is not None and read.offset <= call.offset < end and call.moved > 1
+            ]
+            if (
+                len(inside) > 1
+                and inside[0].offset == read.offset
+                and inside[-1].moved + (inside[-1].offset or 0) == end
+            ):
+                return (read, inside) if not _marked(inside) else None
+        return None
+
+    def _answers(
+        self,
+        facts: Facts,
+        reader: SocketFacts,
+        writer: SocketFacts,
+        read: CallFacts,
+        writes: list[CallFacts],
+        stall: Stall | None,
+    ) -> Evidence | None:
+        """Fewer answers than messages, and the peer waited for the rest."""
+        answers = len(facts[Writes].of(reader).recent)
+        messages = len(facts[Writes].of(writer).recent)
+        heard = facts[Reads].of(writer)
+        waits = [
+            call
+            for call in (*facts[Waits].of(writer).now.values(), *facts[Waits].of(writer).long)
+            if call.entry_ns >= writes[-1].end_ns and (heard.last is None or call.entry_ns >= heard.last.end_ns)
+        ]
+        after = next((call for call in facts[Writes].of(reader).recent if call.entry_ns >= read.end_ns), None)
+        if after is None or not 0 < answers < messages or facts[Writes].of(reader).bytes != heard.bytes:
+            return None
+        if heard.zero_run == 0 and not waits:
+            return None
+        if not self._alike(writes):
+            return None
+        proof = [call.proof() for call in writes[:4]]
+        proof += [read.proof(), after.proof(f"the one answer: {after.text()}")]
+        proof += [call.proof(f"{facts.who(writer.process)} waits for more: {call.text()}") for call in waits[-1:]]
+        return self._evidence(
+            facts,
+            reader,
+            writer,
+            read,
+            writes,
+            proof,
+            f"It answered {answers} times in all, and {facts.who(writer.process)}, which had sent {messages} messages, "
+            "waited for another answer in vain.",
+        )
+
+    def _failed(self, facts: Facts, reader: SocketFacts, read: CallFacts, writes: list[CallFacts]) -> Evidence | None:
+        """The program ended with an error right after the read."""
+        process = facts.process(reader.process)
+        if process is None or process.ended_ns is None or not process.exit_code or not self._alike(writes):
+            return None
+        if facts[Reads].of(reader).last is not read or process.ended_ns - read.end_ns > 2_000_000_000:
+            return None
+        proof = [*(call.proof() for call in writes[:4]), read.proof()]
+        proof.append(
+            facts.process_proof(process, f"pid {process.pid} ended with status {process.exit_code}", read.end_ns)
+        )
+        return self._evidence(
+            facts, reader, reader, read, writes, proof, f"Then it ended with status {process.exit_code}."
+        )
+
+    @staticmethod
+    def _alike(writes: list[CallFacts]) -> bool:
+        """Whether each write looks like a message: they begin alike, or are of one kind of text."""
+        begins = {call.payload[:1] for call in writes}
+        kinds = {call.payload[:1].isalpha() for call in writes}
+        return all(call.payload for call in writes) and (len(begins) == 1 or len(kinds) == 1)
+
+    def _evidence(
+        self,
+        facts: Facts,
+        reader: SocketFacts,
+        writer: SocketFacts,
+        read: CallFacts,
+        writes: list[CallFacts],
+        proof: list[Proof],
+        then: str,
+    ) -> Evidence:
+        sizes = ", ".join(str(call.moved) for call in writes[:6]) + (", …" if len(writes) > 6 else "")
+        return Evidence(
+            self,
+            read.end_ns,
+            f"{read.text()} of {facts.who(reader.process)} took {len(writes)} writes of the peer at once ({sizes} bytes), and "
+            f"nothing in them says where one ends. {then}",
+            proof,
+            call=read.call,
+            socket=reader.id,
+            process=reader.process,
+            certainty="strong",
+            subjects=frozenset({writer.id}),
+        )
+
+
+_ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")
+
+
+def _marked(writes: list[CallFacts]) -> bool:
+    """Whether the messages carry borders: a delimiter at the end of each, or their length in front."""
+    ends = {call.payload[-1:] for call in writes if len(call.payload) == call.moved}
+    if len(ends) == 1 and ends <= {b"\n", b"\0", b"\r", b";", b"\x03"}:
+        return True
+    for size in (1, 2, 4, 8):
+        for order in _ORDERS:
+            if all(int.from_bytes(call.payload[:size], order) in (call.moved, call.moved - size) for call in writes):
+                return True
+    if len({call.moved for call in writes}) == 1 and len(writes) > 1 and writes[0].moved > 0:
+        # Records of one size need no mark.
+        return not all(call.payload[:1].isalpha() for call in writes)
+    return any(len(call.payload) != call.moved for call in writes) and not all(call.payload for call in writes)

@@ -1,0 +1,89 @@
+"""A buffered reader took more than it gave, and the socket was read beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Connection
+from ..trackers.protocols import Protocols
+from ..trackers.reads import Reads
+from ..trackers.stalls import Stall, Stalls
+from ..trackers.writes import Writes
+from ..vocabulary import READS
+
+__all__ = ["TwoReaders"]
+
+
+class TwoReaders(Rule):
+    """Bytes lie in the buffer of one reader while another one waits for them."""
+
+    id = "two-readers"
+    title = "a buffered reader has taken the bytes that another read on the same socket waits for"
+    covers = (48,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls",)
+    sentence = (
+        "makefile, FILE * and BufferedReader read as much as their buffer holds and give out a line of it. What they have "
+        "taken is not in the socket any more: recv beside them waits."
+    )
+    symptoms = (
+        "recv hangs after readline",
+        "data lost after makefile",
+        "fgets and recv on one socket",
+        "body missing after the header",
+    )
+    proof = (
+        "A read with a large buffer took a line and bytes behind it; after that the program read the same socket in "
+        "another way (another call, a smaller size, another line) and waited, while the peer had sent everything and "
+        "waited too."
+    )
+    fix = "Use one reader for the whole life of the socket: read the rest through the buffered one."
+    disproof = "The program took the bytes behind the line out of the buffer, and waits for more."
+    subject = "connection"
+    needs = (Protocols, Reads, Stalls, Writes)
+    given = Writes
+    supersedes = ("both-wait", "silent-peer", "delimiter-missing", "length-prefix-order")
+
+    def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
+        stall = facts[Stalls].on(subject)
+        if stall is None or facts[Protocols].tls(stall.answerer) or stall.reads.name not in READS:
+            return
+        read = facts[Reads].of(stall.answerer).last
+        if read is None or not self._another(facts, read, stall):
+            return
+        line = read.payload.find(b"\n")
+        if line < 0 or line + 1 >= read.moved or read.moved >= read.length:
+            return
+        behind = read.moved - line - 1
+        yield Evidence(
+            self,
+            stall.reads.entry_ns,
+            f"{read.text()} of {facts.who(stall.answerer.process)} took a line and {behind} bytes behind it; then "
+            f"{stall.reads.text()} waited {stall.waited_ns / 1e9:.1f} s on the same socket, whose queue was empty: the peer had "
+            "sent everything and waited for the answer.",
+            [
+                read.proof(),
+                stall.reads.proof(),
+                stall.asks.proof(f"{facts.who(stall.asker.process)}: {stall.asks.text()}"),
+            ],
+            call=stall.reads.call,
+            socket=stall.answerer.id,
+            process=stall.answerer.process,
+            certainty="strong",
+            subjects=frozenset({stall.asker.id}),
+        )
+
+    @staticmethod
+    def _another(facts: Facts, read: CallFacts, stall: Stall) -> bool:
+        """Whether the wait is no read of the same reader."""
+        wait = stall.reads
+        if wait.name != read.name:
+            return True
+        here, there = facts.source(wait.call), facts.source(read.call)
+        elsewhere = here is not None and there is not None and (here.file, here.line) != (there.file, there.line)
+        # A buffered reader asks for whole buffers; what asks for less is another one.
+        return wait.length < read.length and (elsewhere or here is None or here.line is None)

@@ -1,0 +1,106 @@
+"""Requests that were given up after a time limit, and the answer that came when the next one had been asked."""
+
+from __future__ import annotations
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..subjects import SocketFacts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import MSG_PEEK, POLL_CALLS, POLLIN, READS, WRITES
+from .polls import Polls
+
+__all__ = ["LateAnswer", "LateAnswerFacts", "LateAnswers"]
+
+#: A wait that is shorter is a look.
+_WAIT_NS = 20_000_000
+
+
+class LateAnswer:
+    """A request, the wait that ended without its answer, the next request, and what was read then."""
+
+    __slots__ = ("again", "asked", "read", "wait")
+
+    def __init__(self, asked: CallFacts, wait: CallFacts, again: CallFacts) -> None:
+        self.asked = asked
+        self.wait = wait
+        self.again = again
+        self.read: CallFacts | None = None
+
+
+class LateAnswerFacts:
+    """What one socket waits for."""
+
+    __slots__ = ("asked", "now", "taken", "wait")
+
+    def __init__(self) -> None:
+        self.asked: CallFacts | None = None  #: the latest write, as long as nothing was read
+        self.wait: CallFacts | None = None  #: that ended in vain after it
+        self.now: LateAnswer | None = None  #: the read after the second request may be the first one's answer
+        self.taken: LateAnswer | None = None  #: the first that the program did not read on after
+
+
+class LateAnswers(SocketTracker[LateAnswerFacts]):
+    """Follows request, timeout, request, read."""
+
+    needs = (Polls,)
+    kept = LateAnswerFacts
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._polls = facts[Polls]
+
+    @returned(*WRITES)
+    def wrote(self, call: CallFacts) -> None:
+        """A request, or a part of one."""
+        socket = call.socket
+        if socket is None or not call.moved or not socket.stream:
+            return
+        facts = self.keep(socket)
+        if facts.now is not None and facts.now.read is not None:
+            # It did not look for another answer: what it read was taken for the answer to the second request.
+            facts.taken = facts.taken or facts.now
+            facts.now = None
+        if facts.asked is not None and facts.wait is not None and facts.now is None:
+            facts.now = LateAnswer(facts.asked, facts.wait, call)
+        facts.asked, facts.wait = call, None
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """An answer, or a wait that ended."""
+        socket = call.socket
+        if socket is None or not socket.stream or call.flags & MSG_PEEK or call.result is None:
+            return
+        if self.place not in socket.kept:
+            return
+        facts = self.keep(socket)
+        if not call.moved:
+            if call.result < 0:
+                self._waited(facts, call)
+            return
+        if facts.now is not None:
+            if facts.now.read is None:
+                facts.now.read = call
+            else:
+                facts.now = None
+        facts.asked = facts.wait = None
+
+    @returned(*POLL_CALLS)
+    def polled(self, call: CallFacts) -> None:
+        """A wait that ended."""
+        if call.result != 0:
+            return
+        for socket, entry in self._polls.watched(call):
+            if entry.events & POLLIN and self.place in socket.kept:
+                self._waited(self.keep(socket), call)
+
+    @staticmethod
+    def _waited(facts: LateAnswerFacts, call: CallFacts) -> None:
+        if facts.asked is not None and (call.call.took_ns or 0) >= _WAIT_NS:
+            facts.wait = call
+
+    def taken(self, socket: SocketFacts) -> LateAnswer | None:
+        """The late answer that was taken for the next one's; also when the socket's life ended after it."""
+        facts = self.of(socket)
+        if facts.taken is not None:
+            return facts.taken
+        return facts.now if facts.now is not None and facts.now.read is not None else None

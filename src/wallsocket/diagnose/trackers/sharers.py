@@ -1,0 +1,56 @@
+"""Connections that several processes use."""
+
+from __future__ import annotations
+
+from ..call import CallFacts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import READS, WRITES
+
+__all__ = ["SharerFacts", "Sharers"]
+
+#: Processes of one socket that are told apart.
+_PROCESSES = 16
+
+
+class SharerFacts:
+    """Who uses one socket, and where their exchanges crossed."""
+
+    __slots__ = ("asked", "crossed", "readers", "writers")
+
+    def __init__(self) -> None:
+        self.readers: dict[int, CallFacts] = {}  #: process -> its first read that brought something
+        self.writers: dict[int, CallFacts] = {}
+        self.asked: CallFacts | None = None  #: the latest write after which nobody has read
+        #: The first write of a process while another one had not read the answer to its own; that one's write before it.
+        self.crossed: tuple[CallFacts, CallFacts] | None = None
+
+
+class Sharers(SocketTracker[SharerFacts]):
+    """Notes when a process writes to a stream before another one has read the answer to what it wrote."""
+
+    kept = SharerFacts
+
+    @returned(*WRITES)
+    def wrote(self, call: CallFacts) -> None:
+        """A process wrote."""
+        socket = call.socket
+        if socket is None or not call.moved or not socket.stream:
+            return
+        facts = self.keep(socket)
+        if len(facts.writers) < _PROCESSES:
+            facts.writers.setdefault(call.call.process, call)
+        asked = facts.asked
+        if asked is not None and asked.call.process != call.call.process and facts.crossed is None:
+            facts.crossed = (asked, call)
+        facts.asked = call
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """A process read."""
+        socket = call.socket
+        if socket is None or not call.moved or not socket.stream:
+            return
+        facts = self.keep(socket)
+        if len(facts.readers) < _PROCESSES:
+            facts.readers.setdefault(call.call.process, call)
+        facts.asked = None
