@@ -8,11 +8,13 @@ from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Connection
 from ..trackers.messages import Messages
+from ..trackers.options import Options
 from ..trackers.prefixes import Prefixes
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.stalls import Stall, Stalls
 from ..trackers.writes import Writes
+from ..vocabulary import POLL_CALLS, SO_RCVTIMEO
 
 __all__ = ["DelimiterMissing"]
 
@@ -41,7 +43,7 @@ class DelimiterMissing(Rule):
     )
     disproof = "The reader waits for a number of bytes, or for the writer's half-close."
     subject = "connection"
-    needs = (Messages, Prefixes, Protocols, Reads, Stalls, Writes)
+    needs = (Messages, Options, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes
     supersedes = ("both-wait", "silent-peer")
 
@@ -70,7 +72,9 @@ class DelimiterMissing(Rule):
         if not text.endswith((b"\n", b"\r", b"\0")):
             reads = facts[Reads].of(stall.answerer)
             single = reads.calls >= 2 and all(call.length == 1 for call in reads.recent)
-            yield self._evidence(facts, stall, f"{len(text)} bytes without a line end", bool(lines) or single)
+            clear = bool(lines) or single
+            if clear or _limited(facts, stall):
+                yield self._evidence(facts, stall, f"{len(text)} bytes without a line end", clear)
         elif (
             text.endswith(b"\n")
             and not text.endswith(b"\r\n")
@@ -102,6 +106,16 @@ class DelimiterMissing(Rule):
             certainty="strong" if clear else "hint",
             subjects=frozenset({stall.asker.id}),
         )
+
+
+def _limited(facts: Facts, stall: Stall) -> bool:
+    """Whether a time limit ends the wait at one end: without one that both wait is all that is sure."""
+    options = facts[Options]
+    ends = (stall.asker, stall.asks), (stall.answerer, stall.reads)
+    return any(
+        (call.name in POLL_CALLS and (call.timeout_ms or 0) >= 0) or options.limited(end, SO_RCVTIMEO) is True
+        for end, call in ends
+    )
 
 
 def _lines(text: bytes) -> bool:
