@@ -14,6 +14,7 @@ __all__ = [
     "ACCEPTS",
     "AF_INET",
     "AF_INET6",
+    "AF_PACKET",
     "AF_UNIX",
     "CLOSE",
     "CLOSE_WAIT",
@@ -24,12 +25,26 @@ __all__ = [
     "ESTABLISHED",
     "FIN_WAIT1",
     "FIN_WAIT2",
+    "IPPROTO_ICMP",
+    "IPPROTO_ICMPV6",
+    "IPPROTO_IP",
     "IPPROTO_IPV6",
     "IPPROTO_TCP",
     "IPPROTO_UDP",
+    "IPV6_MTU_DISCOVER",
     "IPV6_V6ONLY",
+    "IP_MTU_DISCOVER",
+    "IP_MULTICAST_ALL",
+    "IP_MULTICAST_IF",
+    "IP_MULTICAST_LOOP",
+    "IP_MULTICAST_TTL",
+    "IP_PKTINFO",
+    "IP_RECVERR",
+    "IP_TTL",
     "LAST_ACK",
     "LISTEN",
+    "MSG_DONTWAIT",
+    "MSG_ERRQUEUE",
     "MSG_PEEK",
     "MSG_TRUNC",
     "MSG_WAITALL",
@@ -41,15 +56,19 @@ __all__ = [
     "POLL_CALLS",
     "READS",
     "SOCK_DGRAM",
+    "SOCK_RAW",
     "SOCK_STREAM",
     "SOL_SOCKET",
     "SO_ATTACH_FILTER",
+    "SO_BROADCAST",
     "SO_ERROR",
     "SO_KEEPALIVE",
     "SO_LINGER",
+    "SO_RCVBUF",
     "SO_RCVTIMEO",
     "SO_REUSEADDR",
     "SO_REUSEPORT",
+    "SO_SNDBUF",
     "SO_SNDTIMEO",
     "SYN_SENT",
     "TCP_CORK",
@@ -97,3 +116,22 @@ CLOSE_WAIT: Final = 8
 LAST_ACK: Final = 9
 LISTEN: Final = 10
 CLOSING: Final = 11
+AF_PACKET: Final = 17
+SOCK_RAW: Final = 3
+IPPROTO_IP: Final = 0
+IPPROTO_ICMP: Final = 1
+IPPROTO_ICMPV6: Final = 58
+SO_BROADCAST: Final = 6
+SO_RCVBUF: Final = 8
+SO_SNDBUF: Final = 7
+IP_MTU_DISCOVER: Final = 10
+IP_RECVERR: Final = 11
+IPV6_MTU_DISCOVER: Final = 23
+IP_MULTICAST_IF: Final = 32
+IP_MULTICAST_TTL: Final = 33
+IP_MULTICAST_LOOP: Final = 34
+IP_MULTICAST_ALL: Final = 49
+IP_TTL: Final = 2
+IP_PKTINFO: Final = 8
+MSG_ERRQUEUE: Final = 0x2000
+MSG_DONTWAIT: Final = 0x40

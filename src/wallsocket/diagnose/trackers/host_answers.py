@@ -98,6 +98,14 @@ class HostAnswers(Tracker):
         value = json_object(row.value).get(name) if row is not None else None
         return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else None
 
+    def mtu(self, call: Call, interface: object) -> int | None:
+        """The MTU of an interface when ``call`` failed; ``None``: not looked up."""
+        row = self.fact(call, "links")
+        for entry in json_list(row.value) if row is not None else ():
+            if isinstance(entry, dict) and entry.get("interface") == interface and isinstance(entry.get("mtu"), int):
+                return int(entry["mtu"])
+        return None
+
     def holder(self, call: Call, protocol: str, where: Address) -> HostSocket | None:
         """The socket that has an address, as the kernel listed it: a TCP listener or any UDP socket."""
         for entry in self.sockets(call) or ():
