@@ -42,6 +42,7 @@ class DescriptorLimit(Rule):
     disproof = "The limit was set low to test just this."
     subject = "process"
     needs = (Symptoms, HostAnswers)
+    supersedes = ("listener-closed-with-queue",)
     effects = ("loop-blocked", "accept-queue-full", "socket-pileup", "close-wait")
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:

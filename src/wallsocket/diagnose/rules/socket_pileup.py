@@ -15,6 +15,8 @@ __all__ = ["SocketPileup"]
 
 #: So many in a row are no pool.
 _MANY = 10
+#: What is not used for less may be used again.
+_IDLE_NS = 1_000_000_000
 
 
 class SocketPileup(Rule):
@@ -41,7 +43,7 @@ class SocketPileup(Rule):
     proof = (
         "Ten or more sockets of one line to one destination, made one after the other when the one before had had its "
         "answer, each "
-        "used once, none used again or closed by the program."
+        "used once, none used again, or closed before the program ended."
     )
     fix = "Close each when it is done (`with`, finally, defer), or keep one and use it again."
     disproof = "Each of them is wanted as long as the program runs: a subscription of its own, say."
@@ -53,7 +55,11 @@ class SocketPileup(Rule):
         for (process, _, where), group in facts[Connections].all.items():
             if process != subject.id or len(group.abandoned) < _MANY or group.first is None:
                 continue
-            if group.overlaps > group.total // 10 or len(group.abandoned) * 10 < group.total * 8:
+            if (
+                group.most_open * 10 < group.total * 8
+                or group.overlaps > group.total // 10
+                or len(group.abandoned) * 10 < group.total * 8
+            ):
                 continue
             yield self._evidence(facts, group, str(where))
 
@@ -70,9 +76,9 @@ class SocketPileup(Rule):
                 rows.append(
                     used.last.proof(f"{used.last.text()}: the last use of socket {socket.id}, which was never closed")
                 )
-        first = group.first
+        first = facts[Connections].of(kept[0]).made or group.first
         assert first is not None
-        unwatched = watched * 2 < len(kept)
+        unwatched = watched * 2 < len(kept) and group.idle_ns >= _IDLE_NS
         return Evidence(
             self,
             first.end_ns,

@@ -17,6 +17,7 @@ __all__ = ["ConnectionGroup", "Connections", "UseFacts"]
 #: Groups that are told apart, and sockets of one that are kept by id.
 _GROUPS = 10_000
 _KEPT = 64
+_FINAL_NS = 500_000_000
 
 Key = tuple[int, "int | None", Address]
 
@@ -24,9 +25,10 @@ Key = tuple[int, "int | None", Address]
 class UseFacts:
     """What one client socket was used for."""
 
-    __slots__ = ("began", "last", "turns", "writing")
+    __slots__ = ("began", "last", "made", "turns", "writing")
 
     def __init__(self) -> None:
+        self.made: CallFacts | None = None  #: the call that made it
         self.began: CallFacts | None = None  #: its connect, or the first datagram that it sent
         self.last: CallFacts | None = None  #: the last call that moved bytes
         self.turns = 0  #: times that an answer came after something was written
@@ -40,7 +42,7 @@ class ConnectionGroup:
         "abandoned",
         "closed",
         "first",
-        "group_last_ns",
+        "idle_ns",
         "last",
         "most_open",
         "once",
@@ -56,12 +58,12 @@ class ConnectionGroup:
         self.most_open = 0  #: at one time
         self.overlaps = 0  #: times that one was made while an earlier one had not had its answer
         self.turns = 0  #: answers in all
-        self.once = 0  #: closed by the program after one answer at most
-        self.closed = 0  #: closed by the program
+        self.once = 0  #: closed after one answer at most
+        self.closed = 0  #: closed by the program, not at its end
         self.abandoned: dict[int, SocketFacts] = {}  #: never closed by the program, used up to once, by id
         self.first: CallFacts | None = None
         self.last: CallFacts | None = None  #: the latest connect
-        self.group_last_ns = 0
+        self.idle_ns = 0  #: for how long one of the abandoned was not used, at most
 
     @property
     def took_ns(self) -> int:
@@ -79,6 +81,13 @@ class Connections(SocketTracker[UseFacts]):
         super().__init__(facts)
         self.all: dict[Key, ConnectionGroup] = {}
         self._busy: dict[Key, SocketFacts] = {}  # the latest of each group
+
+    @returned("socket")
+    def made(self, call: CallFacts) -> None:
+        """A socket was made."""
+        socket = self.facts[Sockets].get(call.call.made)
+        if socket is not None and (socket.tcp or socket.udp):
+            self.keep(socket).made = call
 
     @returned("connect")
     def connected(self, call: CallFacts) -> None:
@@ -145,19 +154,15 @@ class Connections(SocketTracker[UseFacts]):
 
     @returned("close")
     def closed(self, call: CallFacts) -> None:
-        """The program is done with it."""
+        """One less is open."""
         socket = call.socket
         if socket is None:
             return
         facts = socket.kept.get(self.place)
-        if facts is None or facts.began is None or not self.facts[Closing].for_good(socket):
-            return
-        group = self._group(socket, facts)
-        if group is not None:
-            group.open -= 1
-            group.closed += 1
-            group.once += facts.turns <= 1
-            group.group_last_ns = call.end_ns
+        if facts is not None and facts.began is not None and self.facts[Closing].for_good(socket):
+            group = self._group(socket, facts)
+            if group is not None:
+                group.open -= 1
 
     @on_retire
     def forget(self, socket: SocketFacts) -> None:
@@ -166,17 +171,30 @@ class Connections(SocketTracker[UseFacts]):
 
     @on_end
     def finish(self) -> None:
-        """Those that still live were never closed."""
+        """What has not been judged yet."""
         for socket in list(self.facts[Sockets].alive.values()):
             self._ended(socket)
 
     def _ended(self, socket: SocketFacts) -> None:
         facts = socket.kept.get(self.place)
-        if facts is None or facts.began is None or self.facts[Closing].last_close(socket) is not None:
+        group = self._group(socket, facts) if facts is not None else None
+        if facts is None or group is None:
             return
-        group = self._group(socket, facts)
-        if group is not None and facts.turns <= 1 and facts.last is not None and len(group.abandoned) < _KEPT:
-            group.abandoned[socket.id] = socket
+        close = self.facts[Closing].last_close(socket)
+        process = self.facts.process(socket.process)
+        ended_ns = process.ended_ns if process is not None else None
+        # What an interpreter closes so shortly before its end is closed by its end.
+        if close is not None and (ended_ns is None or ended_ns - close.end_ns > _FINAL_NS):
+            group.closed += 1
+            group.once += facts.turns <= 1
+            return
+        if close is not None:
+            group.once += facts.turns <= 1
+        if facts.turns <= 1 and facts.last is not None:
+            until_ns = close.end_ns if close is not None else (socket.ended_ns or self.facts.now_ns)
+            group.idle_ns = max(group.idle_ns, until_ns - facts.last.end_ns)
+            if len(group.abandoned) < _KEPT:
+                group.abandoned[socket.id] = socket
 
     def _group(self, socket: SocketFacts, facts: UseFacts) -> ConnectionGroup | None:
         call = facts.began

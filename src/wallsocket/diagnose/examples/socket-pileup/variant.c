@@ -24,7 +24,7 @@ int main(void)
         count(&collector, i);
         if (recv(receiver, line, sizeof line, 0) < 0)
             return 1;
-        usleep(10000);
+        usleep(80000);
     }
     close(receiver);
     return 0;

@@ -1,0 +1,138 @@
+"""The receiver does not read: its buffer is full and its window closed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..finding import Certainty, Proof, Severity
+from ..rule import Evidence, Judgement, Rule
+from ..sample import Sample
+from ..subjects import SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.errors import Errors
+from ..trackers.fullest import Fullest
+from ..trackers.peers import Peers
+from ..trackers.reads import Reads
+from ..trackers.samples import Samples
+from ..trackers.waits import Waits
+from ..trackers.writes import Writes
+from ..vocabulary import WRITES
+
+__all__ = ["SlowReader"]
+
+_LEAST_US = 1_000_000
+#: A receive queue like this is no packet that has just come.
+_FULL = 32_768
+_BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT)
+
+
+class SlowReader(Rule):
+    """The receiver does not read: its buffer is full and its window closed."""
+
+    id = "slow-reader"
+    title = "the transfer stands still: the receiver does not read, its window is closed"
+    covers = (71,)
+    severity = "warning"
+    certainty = "certain"
+    layers = ("calls", "kernel")
+    sentence = (
+        "A receiver offers as much window as its buffer has room. When its program does not read, the window closes, "
+        "the sender's buffer fills as well, and its writes wait, give EAGAIN, or run into their time limit."
+    )
+    symptoms = ("zero window", "send blocks", "sendall timed out", "transfer stalls", "Send-Q full", "TCP ZeroWindow")
+    proof = (
+        "The kernel counted a second or more in which the peer's window held the sender back (tcpi_rwnd_limited), and "
+        "the receiver's queue was full or the closed window was probed."
+    )
+    fix = (
+        "Read as soon as bytes come, and do slow work elsewhere; a sender should have a time limit and must expect "
+        "this wait."
+    )
+    disproof = "The receiver slows the sender down on purpose."
+    needs = (Closing, Errors, Fullest, Peers, Reads, Samples, Waits, Writes)
+    given = Writes
+    supersedes = ("write-after-peer-closed", "close-with-unread-data")
+    explains = (errno.EPIPE, errno.ECONNRESET)
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        if not subject.tcp:
+            return
+        end = facts[Samples].of(subject).destroyed or subject.last
+        limited_us = self._limited_us(end)
+        if (end is None or limited_us < _LEAST_US) and subject.last is not None:
+            end, limited_us = subject.last, self._limited_us(subject.last)
+        if end is None or limited_us < _LEAST_US:
+            return
+        peer = facts[Peers].of(subject)
+        fullest = facts[Fullest].of(peer).received if peer is not None else None
+        probing = facts[Fullest].of(subject).probing
+        full = fullest is not None and (fullest.receive_queue or 0) >= _FULL
+        if not full and probing is None:
+            return
+        yield self._evidence(facts, subject, peer, end, limited_us, fullest if full else None, probing)
+
+    @staticmethod
+    def _limited_us(sample: Sample | None) -> int:
+        info = sample.info if sample is not None else None
+        return (info.receive_window_limited_us or 0) if info is not None else 0
+
+    def _evidence(
+        self,
+        facts: Facts,
+        subject: SocketFacts,
+        peer: SocketFacts | None,
+        end: Sample,
+        limited_us: int,
+        fullest: Sample | None,
+        probing: Sample | None,
+    ) -> Evidence:
+        rows: list[Proof] = [end.proof(f"the peer's window held the sender back for {limited_us / 1e6:.1f} s")]
+        why = f"For {limited_us / 1e6:.1f} s {subject.name()} could not send because the peer's window was closed."
+        if probing is not None:
+            rows.append(probing.proof("the closed window is probed"))
+        written = facts[Writes].of(subject)
+        call = written.last
+        reads = facts[Reads].of(peer) if peer is not None else None
+        if peer is not None and reads is not None:
+            if fullest is not None:
+                why += f" {fullest.receive_queue} bytes stood unread at the receiver."
+                rows.append(fullest.proof(f"{fullest.receive_queue} bytes to be read on socket {peer.id}"))
+            who = facts.who(peer.process)
+            if reads.last is None:
+                why += f" {who} read nothing."
+            else:
+                why += f" {who} read {reads.bytes} bytes in {reads.calls} calls."
+                rows.append(reads.last.proof())
+                call = reads.last
+        failed = self._broke_off(facts, subject, peer)
+        severity: Severity = "warning" if failed else "note"
+        certainty: Certainty = "certain" if fullest is not None else "strong"
+        return Evidence(
+            self,
+            probing.at_ns if probing is not None else end.at_ns - limited_us * 1000,
+            why,
+            rows,
+            call=call.call if call is not None else None,
+            socket=subject.id,
+            process=peer.process
+            if peer is not None and reads is not None and reads.last is not None
+            else subject.process,
+            certainty=certainty,
+            severity=severity,
+            subjects=frozenset({peer.id} if peer is not None else ()),
+            lost_ns=limited_us * 1000,
+        )
+
+    @staticmethod
+    def _broke_off(facts: Facts, subject: SocketFacts, peer: SocketFacts | None) -> bool:
+        """Whether the transfer came to no good end: it failed, was given up, or stands still."""
+        if facts[Errors].first(subject, _BROKEN) is not None:
+            return True
+        if any(call.name in WRITES for call in facts[Waits].of(subject).now.values()):
+            return True
+        if peer is not None and facts[Closing].unread(peer) is not None:
+            return True
+        last = subject.last
+        return last is not None and subject.ended_ns is not None and bool(last.info and last.info.not_sent_bytes)
