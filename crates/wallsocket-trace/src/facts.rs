@@ -201,6 +201,13 @@ impl Facts {
             Kind::Credentials => {
                 return Ok(("credentials", process::credentials(failure.pid), None));
             }
+            Kind::Proxies => {
+                return match process::proxies(failure.pid) {
+                    Some(found) => Ok(("proxies", Some(found), None)),
+                    // None is named: there is nothing to say.
+                    None => Err(None),
+                };
+            }
             Kind::Path => return self.path(failure, address),
             Kind::Groups => {
                 return Ok(("groups", host::groups(failure.tid), failure.network));

@@ -44,6 +44,45 @@ pub fn credentials(pid: i32) -> Option<Value> {
     }))
 }
 
+/// Names of variables that lead programs to a proxy (curl(1), ENVIRONMENT); in small letters.
+const PROXY_VARIABLES: [&str; 5] = [
+    "http_proxy",
+    "https_proxy",
+    "ftp_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// Proxies that the environment names with which the process was started, without user and password; `None`: none.
+pub fn proxies(pid: i32) -> Option<Value> {
+    named_proxies(&std::fs::read(format!("/proc/{pid}/environ")).ok()?)
+}
+
+fn named_proxies(environment: &[u8]) -> Option<Value> {
+    let found: serde_json::Map<String, Value> = environment
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+        .filter(|(name, value)| {
+            PROXY_VARIABLES.contains(&name.to_ascii_lowercase().as_str()) && !value.is_empty()
+        })
+        .take(16)
+        .map(|(name, value)| (name.to_owned(), json!(without_user(value))))
+        .collect();
+    (!found.is_empty()).then_some(Value::Object(found))
+}
+
+/// A URL without what stands before the `@` of its authority.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = url
+        .split_once("://")
+        .map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{host}{path}")
+}
+
 /// A file in the view of the process: its own root and working directory.
 fn seen_by(pid: i32, path: &str) -> PathBuf {
     let start = if path.starts_with('/') { "root" } else { "cwd" };
@@ -99,6 +138,18 @@ mod tests {
         let missing = file(own, "/nowhere/at/all");
         assert_eq!(missing["errno"], libc::ENOENT);
         assert!(missing["folder"].is_null());
+    }
+
+    #[test]
+    fn proxies_are_named_without_their_passwords() {
+        let environment = b"PATH=/bin\0http_proxy=http://me:secret@10.0.0.1:3128/\0NO_PROXY=localhost\0ALL_PROXY=\0";
+        let found = named_proxies(environment).expect("two");
+        assert_eq!(
+            found,
+            json!({"http_proxy": "http://10.0.0.1:3128/", "NO_PROXY": "localhost"})
+        );
+        assert!(named_proxies(b"PATH=/bin\0").is_none());
+        assert_eq!(without_user("me:p@proxy:80"), "proxy:80");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Kind {
     Credentials,
     /// The file of a Unix socket, and who listens there.
     Path,
+    /// Proxies that the environment of the process names.
+    Proxies,
 }
 
 /// Calls that a row is about.
@@ -42,17 +44,21 @@ enum Calls {
 }
 
 use Kind::{
-    Addresses, Credentials, Groups, Limits, Links, Neighbours, Path, Route, Routes, Sockets,
-    Sysctls,
+    Addresses, Credentials, Groups, Limits, Links, Neighbours, Path, Proxies, Route, Routes,
+    Sockets, Sysctls,
 };
 
 /// For sockets of the Internet families.
 const INTERNET: [(c_int, Calls, &[Kind]); 17] = [
-    (libc::ECONNREFUSED, Calls::Any, &[Sockets, Addresses]),
+    (
+        libc::ECONNREFUSED,
+        Calls::Any,
+        &[Sockets, Addresses, Proxies],
+    ),
     (
         libc::ETIMEDOUT,
         Calls::Any,
-        &[Sockets, Addresses, Route, Neighbours, Links],
+        &[Sockets, Addresses, Route, Neighbours, Links, Proxies],
     ),
     (libc::EADDRINUSE, Calls::Any, &[Sockets, Sysctls]),
     (libc::EADDRNOTAVAIL, Calls::Naming, &[Addresses, Sysctls]),
@@ -69,7 +75,7 @@ const INTERNET: [(c_int, Calls, &[Kind]); 17] = [
     (
         libc::EHOSTUNREACH,
         Calls::Any,
-        &[Addresses, Routes, Route, Neighbours, Links],
+        &[Addresses, Routes, Route, Neighbours, Links, Proxies],
     ),
     (
         libc::ENETUNREACH,

@@ -47,7 +47,7 @@ class HostUnreachable(Rule):
     disproof = "The neighbour table has the next hop as reachable: then a router or firewall further on answered."
     subject = "destination"
     needs = (FirstPackets, HostAnswers, Unreached)
-    effects = ("failed-call-ignored",)
+    effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         unreached, answers = facts[Unreached], facts[HostAnswers]

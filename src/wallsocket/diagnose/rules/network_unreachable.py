@@ -36,7 +36,7 @@ class NetworkUnreachable(Rule):
     disproof = "`ip route get` finds a route to the address in that network namespace."
     subject = "destination"
     needs = (HostAnswers, Unreached)
-    effects = ("failed-call-ignored",)
+    effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         unreached, answers = facts[Unreached], facts[HostAnswers]

@@ -36,6 +36,7 @@ class NobodyListens(Rule):
     fix = "Start the server, or use the address and port on which it listens."
     disproof = "A socket listened on that address and port at that moment; then a firewall refuses."
     subject = "destination"
+    effects = ("forwarder-without-backend",)
     needs = (Destinations, HostAnswers, Refused, Resets)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:

@@ -46,7 +46,7 @@ class StaleUnixPath(Rule):
     disproof = "A socket is bound to the file."
     subject = "process"
     needs = (HostAnswers, UnixFailures, UnixNames)
-    effects = ("failed-call-ignored",)
+    effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         for failure in facts[UnixFailures].of(subject.id):

@@ -50,7 +50,7 @@ class SynUnanswered(Rule):
     disproof = "A capture at the destination shows that it answers."
     subject = "destination"
     needs = (Bound, FirstPackets, HostAnswers, Unreached)
-    effects = ("failed-call-ignored",)
+    effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         unreached = facts[Unreached]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import NamedTuple
 
 from ..address import Address
 from ..call import CallFacts
@@ -14,7 +15,7 @@ from .destinations import Destinations
 from .set_up import SetUp
 from .sockets import Sockets
 
-__all__ = ["Failure", "Unreached"]
+__all__ = ["Attempt", "Failure", "Unreached"]
 
 #: Failures that are told apart, in all and of one destination, and attempts that are followed.
 _KEPT = 10_000
@@ -60,6 +61,17 @@ class Failure:
         if self.seen.name == "getsockopt" and self.error is not None:
             return f"call {self.seen.call.id} getsockopt(SO_ERROR) gave {errno.errorcode.get(self.error, self.error)}"
         return self.seen.text()
+
+
+class Attempt(NamedTuple):
+    """A connection that did not come about, refused or not, and that the program did not get over."""
+
+    connect: CallFacts
+    seen: CallFacts  #: the call that told the program
+    how_seen: str
+    socket: int
+    calls: list[int]  #: ids of the calls that say so
+    times: int
 
 
 class Unreached(Tracker):
@@ -184,6 +196,18 @@ class Unreached(Tracker):
     def of(self, destination: Destination, *errors: int | None) -> list[Failure]:
         """Those of them that the program did not get over: no later attempt there, or at the port elsewhere, succeeded."""
         return [failure for failure in self.all(destination, *errors) if not self.coped(destination, failure)]
+
+    def attempts(self, destination: Destination) -> list[Attempt]:
+        """Connections to a destination that were refused, not answered or not routed, and not got over."""
+        refused = self.facts[Destinations].refused(destination)
+        failures = self.of(destination, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, None)
+        return [
+            *(
+                Attempt(one.connect, one.seen, one.how_seen(), one.socket, list(one.calls), one.count)
+                for one in refused
+            ),
+            *(Attempt(one.connect, one.seen, one.how_seen(), one.socket.id, one.calls, one.count) for one in failures),
+        ]
 
     def coped(self, destination: Destination, failure: Failure) -> bool:
         """Whether somebody got there later, or the program got its port elsewhere."""

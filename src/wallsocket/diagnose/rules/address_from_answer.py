@@ -1,0 +1,71 @@
+"""The address that does not work came from the server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import Destination
+from ..trackers.advertised import Advertised
+from ..trackers.unreached import Unreached
+
+__all__ = ["AddressFromAnswer"]
+
+
+class AddressFromAnswer(Rule):
+    """A second connection goes where the first one's answer sent it."""
+
+    id = "address-from-answer"
+    title = "the server told the client an address at which it cannot be reached"
+    covers = (141,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls",)
+    sentence = (
+        "FTP (227), Kafka (advertised.listeners), Redis Cluster (MOVED), service registries and redirects name the "
+        "address for the next connection. What the server believes to be its address need not lead to it from where "
+        "the client is."
+    )
+    symptoms = (
+        "the first connection works, the second fails",
+        "advertised.listeners",
+        "passive mode",
+        "MOVED",
+        "connection refused",
+    )
+    proof = "connect failed, and its address and port stand in bytes that the program had read from another peer just before."
+    fix = "Let the server advertise an address that clients can reach (advertised.listeners, pasv_address, cluster-announce-ip)."
+    disproof = "The advertised address is right, and what should listen there is down."
+    subject = "destination"
+    needs = (Advertised, Unreached)
+    supersedes = (
+        "nobody-listens",
+        "connected-before-listen",
+        "loopback-only",
+        "syn-unanswered",
+        "host-unreachable",
+        "network-unreachable",
+    )
+    effects = ("failed-call-ignored",)
+
+    def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
+        if subject.protocol != "tcp":
+            return
+        for attempt in facts[Unreached].attempts(subject):
+            read = facts[Advertised].by(attempt.socket)
+            if read is None or read.socket is None:
+                continue
+            yield Evidence(
+                self,
+                attempt.seen.end_ns,
+                f"The answer of {read.socket.remote or 'a server'} names {subject.where}, which cannot be reached from here.",
+                [read.proof(f"{read.text()}: the answer names {subject.where}"), attempt.seen.proof(attempt.how_seen)],
+                call=attempt.connect.call,
+                socket=attempt.socket,
+                process=attempt.connect.call.process,
+                certainty="strong",
+                subjects=frozenset({read.socket.id}),
+                calls=attempt.calls,
+                count=attempt.times,
+            )

@@ -1,0 +1,87 @@
+"""A name server does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...trace.verdict import duration
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import ProcessFacts
+from ..trackers.name_queries import NameQueries, Question
+
+__all__ = ["NameServerSilent"]
+
+_LONG_NS = 900_000_000
+
+
+class NameServerSilent(Rule):
+    """Looking up a name takes 5 s, 10 s or more."""
+
+    id = "name-server-silent"
+    title = "a name server does not answer: each look-up waits for it"
+    covers = (24,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls",)
+    sentence = (
+        "The resolver asks the first server of its list, waits (5 s with glibc), and asks again or asks the next one "
+        "(resolv.conf(5)). A server that is down or behind a firewall costs that time at every look-up, before "
+        "anything is connected."
+    )
+    symptoms = (
+        "connecting takes 5 seconds",
+        "slow DNS",
+        "getaddrinfo hangs",
+        "temporary failure in name resolution",
+        "EAI_AGAIN",
+        "lookup: i/o timeout",
+    )
+    proof = (
+        "A question went to port 53 and nothing was read from that socket for a second or more, until the same "
+        "question was sent again or given up."
+    )
+    fix = "Take the server out of resolv.conf or mend it; options timeout:1 attempts:2 shorten the wait."
+    disproof = "A capture shows that the answer came in time."
+    subject = "process"
+    needs = (NameQueries,)
+
+    def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
+        by_server: dict[str, list[Question]] = {}
+        for question in facts[NameQueries].silent(subject.id):
+            if question.waited_ns >= _LONG_NS:
+                by_server.setdefault(str(question.server), []).append(question)
+        for server, questions in by_server.items():
+            first = questions[0]
+            waited_ns = _covered([(one.call.end_ns, one.over_ns) for one in questions])
+            answered = all(facts[NameQueries].answered(one) for one in questions)
+            then = "then it was asked again" if first.again is not None else "then it was given up"
+            rows = [first.call.proof(f"{first.call.text()}: the question for {first.name}")]
+            if first.again is not None:
+                rows.append(
+                    first.again.proof(f"{first.again.text()}: the same question, {duration(first.waited_ns)} later")
+                )
+            yield Evidence(
+                self,
+                first.over_ns,
+                f"{server} did not answer the question for {first.name} for {duration(first.waited_ns)}, {then}; in "
+                "all "
+                f"{facts.who(subject.id)} waited {duration(waited_ns)} for this server.",
+                rows,
+                call=first.call.call,
+                socket=first.socket,
+                process=subject.id,
+                severity="warning" if answered else "error",
+                certainty="strong",
+                subjects=frozenset(one.socket for one in questions),
+                lost_ns=waited_ns,
+            )
+
+
+def _covered(spans: list[tuple[int, int]]) -> int:
+    """The time that spans cover together: two questions wait at once."""
+    total, until = 0, 0
+    for start, end in sorted(spans):
+        total += max(0, end - max(start, until))
+        until = max(until, end)
+    return total

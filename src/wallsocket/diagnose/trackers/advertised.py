@@ -1,0 +1,84 @@
+"""Addresses that a program had just been told by a peer when it connected to them."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from ..address import Address
+from ..call import CallFacts
+from ..facts import Facts
+from ..tracker import Tracker, returned
+from ..vocabulary import READS
+
+__all__ = ["Advertised"]
+
+#: Reads of one process that are kept, processes, and connects that are remembered.
+_READS = 16
+_KEPT = 10_000
+#: How long what was read counts as just read.
+_RECENT_NS = 10_000_000_000
+
+
+class Advertised(Tracker):
+    """Looks for the address of each connect in what the process read from others just before."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._read: dict[int, deque[CallFacts]] = {}
+        self._by: dict[int, CallFacts] = {}
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """Bytes came."""
+        if not call.moved or call.socket is None or not (call.socket.tcp or call.socket.unix) or not call.payload:
+            return
+        kept = self._read.get(call.call.process)
+        if kept is None:
+            if len(self._read) >= _KEPT:
+                return
+            kept = self._read[call.call.process] = deque(maxlen=_READS)
+        kept.append(call)
+
+    @returned("connect")
+    def connected(self, call: CallFacts) -> None:
+        """A connect returned."""
+        where, socket = call.address, call.socket
+        if where is None or socket is None or not socket.tcp or len(self._by) >= _KEPT:
+            return
+        for read in reversed(self._read.get(call.call.process, ())):
+            peer = read.socket.remote if read.socket is not None else None
+            if call.entry_ns - read.end_ns > _RECENT_NS:
+                break
+            if read.socket is not None and read.socket.origin == "accept":
+                # A request, not an answer.
+                continue
+            if peer != where and _holds(read.payload, where):
+                self._by[socket.id] = read
+                return
+
+    def by(self, socket: int) -> CallFacts | None:
+        """The read that held the address to which a socket was connected; ``None``: none did."""
+        return self._by.get(socket)
+
+
+def _holds(payload: bytes, where: Address) -> bool:
+    """Whether bytes hold an address: as text with the port, as six numbers (RFC 959, 227), or as a length-prefixed host."""
+    if ":" not in where.host:
+        numbers = [*where.host.split("."), str(where.port >> 8), str(where.port & 0xFF)]
+        if re.search(rb"(?<![0-9])" + ",".join(numbers).encode() + rb"(?![0-9])", payload.replace(b" ", b"")):
+            return True
+    hosts = [where.host.encode(), b"localhost"] if where.loopback else [where.host.encode()]
+    for host in hosts:
+        at = payload.find(host)
+        if at < 0:
+            continue
+        behind = payload[at + len(host) : at + len(host) + 16]
+        text = str(where.port).encode()
+        found = behind.find(text)
+        digit_after = behind[found + len(text) : found + len(text) + 1].isdigit()
+        if found > 0 and not digit_after and not any(byte in b"0123456789" for byte in behind[:found]):
+            return True
+        if where.port.to_bytes(4, "big") == behind[:4] or where.port.to_bytes(2, "big") == behind[:2]:
+            return True
+    return False

@@ -1,0 +1,43 @@
+"""Connects of one process to one port, in order: how a program goes through the addresses of a name."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..tracker import Tracker, returned
+
+__all__ = ["Connects"]
+
+#: Pairs of process and port, and connects of one that are kept.
+_PAIRS = 10_000
+_OF_ONE = 64
+
+
+class Connects(Tracker):
+    """Keeps the latest ones."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._of: dict[tuple[int, int], deque[CallFacts]] = {}
+
+    @returned("connect")
+    def connected(self, call: CallFacts) -> None:
+        """A connect returned."""
+        where = call.address
+        if where is None or call.socket is None or not call.socket.tcp:
+            return
+        key = (call.call.process, where.port)
+        if key in self._of or len(self._of) < _PAIRS:
+            self._of.setdefault(key, deque(maxlen=_OF_ONE)).append(call)
+
+    def next_after(self, call: CallFacts) -> CallFacts | None:
+        """The next connect of the same process to the same port, at another address."""
+        where = call.address
+        if where is None:
+            return None
+        for other in self._of.get((call.call.process, where.port), ()):
+            if other.entry_ns > call.entry_ns and other.address != where:
+                return other
+        return None

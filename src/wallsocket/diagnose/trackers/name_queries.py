@@ -1,0 +1,138 @@
+"""Questions to name servers, and those that nobody answered."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from ..address import Address
+from ..call import CallFacts
+from ..facts import Facts
+from ..subjects import SocketFacts
+from ..tracker import Tracker, on_end, on_retire, returned
+from ..vocabulary import READS, WRITES
+
+__all__ = ["NameQueries", "Question"]
+
+#: Questions that are followed at once, and questions that nobody answered that are kept of one process.
+_OPEN = 4096
+_KEPT = 256
+_PORT: Final = 53
+
+
+class Question:
+    """One datagram with a question, and what came of it."""
+
+    __slots__ = ("again", "call", "name", "over_ns", "server", "socket")
+
+    def __init__(self, call: CallFacts, socket: int, server: Address, name: str) -> None:
+        self.call = call
+        self.socket = socket
+        self.server = server
+        self.name = name
+        self.again: CallFacts | None = None  #: the same question once more, here or to another server
+        self.over_ns = 0  #: when it was asked again or given up
+
+    @property
+    def waited_ns(self) -> int:
+        """How long nothing came."""
+        return self.over_ns - self.call.end_ns
+
+
+class NameQueries(Tracker):
+    """Follows questions of the DNS (RFC 1035, 4.1) that go to port 53 by UDP."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._open: dict[tuple[int, bytes], Question] = {}
+        self._of_socket: dict[int, set[tuple[int, bytes]]] = {}
+        self._silent: dict[int, deque[Question]] = {}
+        self._answered: dict[tuple[int, bytes], int] = {}
+
+    @returned(*WRITES)
+    def sent(self, call: CallFacts) -> None:
+        """A datagram was sent."""
+        socket = call.socket
+        if socket is None or not socket.udp or not call.succeeded or len(call.payload) < 17:
+            return
+        server = call.address or socket.remote
+        if server is None or server.port != _PORT or call.payload[2] & 0x80:
+            return
+        found = _question(call.payload)
+        if found is None:
+            return
+        raw, name = found
+        key = (call.call.process, raw)
+        before = self._open.pop(key, None)
+        if before is not None:
+            before.again = call
+            self._over(before, call.entry_ns)
+        if len(self._open) < _OPEN:
+            self._open[key] = Question(call, socket.id, server, name)
+            self._of_socket.setdefault(socket.id, set()).add(key)
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """A datagram came, or the kernel told an error: in both cases nobody waits in silence."""
+        socket = call.socket
+        if socket is None or socket.id not in self._of_socket:
+            return
+        if call.errno is not None and call.errno not in (11, 4):
+            for key in self._of_socket.pop(socket.id):
+                self._open.pop(key, None)
+        elif call.moved > 12:
+            found = _question(call.payload)
+            keys = self._of_socket[socket.id]
+            for key in [key for key in keys if found is None or key[1] == found[0]]:
+                keys.discard(key)
+                self._open.pop(key, None)
+                if len(self._answered) < 100_000:
+                    self._answered[key] = call.end_ns
+
+    @on_retire
+    def ended(self, socket: SocketFacts) -> None:
+        """A socket was closed: its questions were given up."""
+        for key in self._of_socket.pop(socket.id, ()):
+            question = self._open.get(key)
+            if question is not None and question.socket == socket.id:
+                del self._open[key]
+                self._over(question, socket.ended_ns or self.facts.now_ns)
+
+    @on_end
+    def finish(self) -> None:
+        """What is still waited for."""
+        for question in self._open.values():
+            row = self.facts.tables.sockets.get(question.socket)
+            self._over(question, (row.ended_ns if row is not None else None) or self.facts.now_ns)
+        self._open.clear()
+
+    def _over(self, question: Question, at_ns: int) -> None:
+        question.over_ns = at_ns
+        process = question.call.call.process
+        if process in self._silent or len(self._silent) < _OPEN:
+            self._silent.setdefault(process, deque(maxlen=_KEPT)).append(question)
+
+    def silent(self, process: int) -> list[Question]:
+        """Questions of a process that nobody answered until they were asked again or given up."""
+        return list(self._silent.get(process, ()))
+
+    def answered(self, question: Question) -> bool:
+        """Whether the same question was answered later, to the same process."""
+        found = _question(question.call.payload)
+        key = (question.call.call.process, found[0] if found is not None else b"")
+        return self._answered.get(key, -1) > question.over_ns
+
+
+def _question(payload: bytes) -> tuple[bytes, str] | None:
+    """The first question of a message, in small letters, and its name; of a longer one what was kept of it."""
+    labels: list[str] = []
+    at = 12
+    while at < len(payload):
+        length = payload[at]
+        if length == 0:
+            return payload[12 : at + 5].lower(), ".".join(labels) or "."
+        if length > 63:
+            return None
+        labels.append(payload[at + 1 : at + 1 + length].decode("ascii", "replace"))
+        at += 1 + length
+    return (payload[12:].lower(), ".".join(labels) + "…") if len(payload) >= 32 else None
