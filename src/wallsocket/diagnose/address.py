@@ -33,6 +33,18 @@ class Address(NamedTuple):
         """Whether only this host can reach it."""
         return self.host.startswith("127.") or self.host == "::1"
 
+    @property
+    def group(self) -> bool:
+        """Whether it is a multicast group."""
+        if self.family == AF_INET6:
+            return self.host.startswith("ff")
+        return self.family == AF_INET and 224 <= int(self.host.partition(".")[0]) <= 239
+
+    @property
+    def many(self) -> bool:
+        """Whether it may stand for more than one host: a group, or an address that ends as broadcasts do."""
+        return self.group or (self.family == AF_INET and self.host.endswith(".255"))
+
     def __str__(self) -> str:
         if self.family == AF_UNIX:
             return f"unix:{self.host}"

@@ -65,7 +65,11 @@ class Counters(Tracker):
 
     def risen(self, socket: SocketFacts, *names: str) -> tuple[int, Proof | None]:
         """By how much counters of a socket's namespace rose together, and the proof row of the last change."""
-        network = self._network(socket)
+        return self.risen_in(self._network(socket), *names)
+
+    def risen_in(self, network: int | None, *names: str) -> tuple[int, Proof | None]:
+        """The same of a network namespace; ``None``: that of the tracer."""
+        network = network or _OWN
         total, last = 0, None
         for name in names:
             counter = self._all.get((network, name))

@@ -12,7 +12,7 @@ from ..subjects import SocketFacts
 from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, returned
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLL_CALLS, POLLIN, READS, WRITES
 
-__all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "while_waiting"]
+__all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "watches_one", "while_waiting"]
 
 #: A wait that is worth a question.
 LONG_WAIT_NS = 1_000_000_000
@@ -108,8 +108,7 @@ class Waits(SocketTracker[WaitFacts]):
         for call in (*facts.long, *facts.now.values()):
             polls = kind is READS and call.name in POLL_CALLS and (call.timeout_ms or 0) < 0
             awaits = kind is READS and call.name in EPOLL_WAITS and call.call.known == Known.AWAITING
-            one = [entry for entry in call.watched if entry.events & POLLIN] if polls and call.call.a == 1 else []
-            if call.name in kind or awaits or one:
+            if call.name in kind or awaits or (polls and watches_one(call)):
                 found.append(call)
         return found
 
@@ -132,6 +131,13 @@ class Waits(SocketTracker[WaitFacts]):
     def known_threads(self, process: int) -> set[int]:
         """The threads of a process, as far as they were seen."""
         return self.threads.get(process, set()) | self.attached.get(process, frozenset())
+
+
+def watches_one(call: CallFacts) -> bool:
+    """Whether a poll waits for bytes of one descriptor and for nothing else."""
+    watched = call.watched
+    # Of a poll that has not returned the number of entries is not recorded, but the entries are.
+    return len(watched) == 1 and call.call.a in (None, 1) and bool(watched[0].events & POLLIN)
 
 
 def while_waiting(wait: CallFacts) -> Sample | None:

@@ -1,0 +1,83 @@
+"""ECONNREFUSED on a datagram socket."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Healthy, Judgement, Rule
+from ..subjects import Destination
+from ..trackers.host_answers import HostAnswers
+from ..trackers.unheard import Unheard
+
+__all__ = ["DatagramRefused"]
+
+
+class DatagramRefused(Rule):
+    """ECONNREFUSED on a datagram socket."""
+
+    id = "datagram-refused"
+    title = "an earlier datagram met a closed port: nobody has bound it"
+    covers = (29,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "UDP has no connection that could be refused. The host answers a datagram for a closed port with ICMP port "
+        "unreachable; a connected socket keeps that error and gives it to the next call, whichever it is."
+    )
+    symptoms = ("UDP connection refused", "ECONNREFUSED on recv", "[Errno 111] UDP", "ConnectionRefusedError sendto")
+    proof = (
+        "A call on a connected UDP socket failed with ECONNREFUSED after a datagram had gone out, no answer ever came from "
+        "that port, and no traced socket had it."
+    )
+    fix = "Start the receiver, or use the port that it has bound; treat the error as one lost datagram, and ask again."
+    disproof = "A socket was bound to that address and port when the datagram came."
+    subject = "destination"
+    needs = (HostAnswers, Unheard)
+    effects = ("no-time-limit-for-answer", "failed-call-ignored")
+
+    def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
+        unheard = facts[Unheard]
+        found = unheard.of(subject)
+        if found is None or not found.refused:
+            return
+        told = found.refused[0]
+        if unheard.coped(subject, found):
+            yield Healthy(
+                [call.call.id for call in found.refused], "the program asked again, or elsewhere, until it was answered"
+            )
+            return
+        lost = next((call for call in reversed(found.sends) if call.end_ns <= told.end_ns), found.first)
+        gone = unheard.gone(subject, told.end_ns)
+        other = ""
+        if gone:
+            other = f" {facts.who(gone[-1].process)} had it and closed it before."
+        why = f"{lost.text()} met no socket: {subject.where} is not bound. The answer of its host was given to {told.name}."
+        answers = facts[HostAnswers]
+        rows = [lost.proof(), told.proof(_how(told.call.id, told.name, told.errno)), *unheard.proof(subject, found)]
+        held = answers.holder(told.call, "udp", subject.where)
+        if held is not None:
+            yield self.cannot_tell("facts", f"{subject.where} was refused, yet a socket was bound there afterwards")
+            return
+        if answers.is_local(told.call, subject.where.host):
+            rows += answers.proof(told.call, "sockets", f"no UDP socket on {subject.where}")
+        yield Evidence(
+            self,
+            told.end_ns,
+            why + other,
+            rows,
+            call=told.call,
+            socket=next(iter(found.sockets)),
+            process=told.call.process,
+            subjects=frozenset({*found.sockets, *(entry.id for entry in gone)}),
+            calls=[call.call.id for call in found.refused],
+            count=len(found.refused),
+        )
+
+
+def _how(id: int, name: str, error: int | None) -> str:
+    if error == errno.ECONNREFUSED:
+        return f"call {id} {name} = ECONNREFUSED"
+    return f"call {id} getsockopt(SO_ERROR) gave ECONNREFUSED"

@@ -1,0 +1,52 @@
+"""A DNS answer that says it is cut, used as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import ProcessFacts
+from ..trackers.dns_answers import DnsAnswers
+
+__all__ = ["DnsAnswerCut"]
+
+
+class DnsAnswerCut(Rule):
+    """A DNS answer that says it is cut, used as it is."""
+
+    id = "dns-answer-cut"
+    title = "a DNS answer was cut, and the program used what was left of it"
+    covers = (129,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "An answer that does not fit into a UDP datagram (512 bytes without EDNS) comes with the truncation bit and few or no "
+        "records. The whole answer is to be asked for over TCP (RFC 7766)."
+    )
+    symptoms = ("DNS returns no records but dig shows them", "truncated DNS response", "TC bit", "too few DNS records")
+    proof = (
+        "A read returned a DNS answer to a question of the program with the TC bit set; afterwards the process opened no TCP "
+        "connection to that port and read no whole answer to the question."
+    )
+    fix = "Ask again over TCP when the TC bit is set; announce a larger size by EDNS (RFC 6891)."
+    disproof = "The program asked another server, or had no use for the records."
+    subject = "process"
+    needs = (DnsAnswers,)
+
+    def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
+        answers = facts[DnsAnswers]
+        for one in answers.truncated.get(subject.id, ()):
+            if not answers.used_as_it_is(one):
+                continue
+            yield Evidence(
+                self,
+                one.answer.end_ns,
+                f"The answer of {one.server} ({one.answer.moved} bytes) has the truncation bit; the program did not ask "
+                "again over TCP.",
+                [one.question.proof(), one.answer.proof(f"{one.answer.text()}: DNS answer, TC bit set")],
+                call=one.answer.call,
+                socket=one.answer.call.socket,
+                process=subject.id,
+            )

@@ -1,0 +1,102 @@
+"""DNS over UDP: answers that say that they are cut (RFC 1035, 4.1.1), and whether they were asked for again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..address import Address
+from ..call import CallFacts
+from ..facts import Facts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import READS, WRITES
+
+__all__ = ["DnsAnswers", "Truncated"]
+
+#: Open questions of one socket, and cut answers in all.
+_OPEN = 64
+_KEPT = 256
+_HEADER = 12
+
+
+class Truncated(NamedTuple):
+    """An answer with the truncation bit."""
+
+    question: CallFacts
+    answer: CallFacts
+    server: Address
+    asked: bytes  #: the question section, as far as it was recorded
+
+
+class _Open:
+    __slots__ = ("questions",)
+
+    def __init__(self) -> None:
+        self.questions: dict[bytes, tuple[CallFacts, Address, bytes]] = {}
+
+
+class DnsAnswers(SocketTracker[_Open]):
+    """Recognises a DNS answer by its question: same identifier, same question section."""
+
+    kept = _Open
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.truncated: dict[int, list[Truncated]] = {}  #: by process
+        self._count = 0
+        self._again: dict[tuple[int, int], int] = {}  # (process, port) -> when a TCP connection to it was last begun
+        self._whole: dict[tuple[int, bytes], int] = {}  # (process, question) -> when a whole answer last came
+
+    @returned(*WRITES)
+    def asked(self, call: CallFacts) -> None:
+        """A question."""
+        socket, head = call.socket, call.payload
+        if socket is None or not socket.udp or not call.succeeded or len(head) <= _HEADER + 4:
+            return
+        where = call.address or socket.remote
+        # A query: QR and opcode 0, one question (RFC 1035, 4.1.1).
+        if where is None or head[2] & 0xF8 or head[4:6] != b"\0\1":
+            return
+        questions = self.keep(socket).questions
+        if len(questions) < _OPEN:
+            questions[head[:2]] = (call, where, _question(head))
+
+    @returned(*READS)
+    def answered(self, call: CallFacts) -> None:
+        """An answer."""
+        socket, head = call.socket, call.payload
+        found: _Open | None = socket.kept.get(self.place) if socket is not None else None
+        if found is None or not call.succeeded or len(head) <= _HEADER:
+            return
+        known = found.questions.get(head[:2])
+        if known is None or not head[2] & 0x80:
+            return
+        question, server, name = known
+        if _question(head)[: len(name)] != name[: len(head) - _HEADER]:
+            return
+        process = call.call.process
+        if not head[2] & 0x02:
+            if len(self._whole) < 10_000:
+                self._whole[process, name] = call.end_ns
+        elif self._count < _KEPT:
+            self._count += 1
+            self.truncated.setdefault(process, []).append(Truncated(question, call, server, name))
+
+    @returned("connect")
+    def again(self, call: CallFacts) -> None:
+        """A connection, perhaps to ask for the whole answer."""
+        if call.socket is not None and call.socket.tcp and call.address is not None and len(self._again) < 10_000:
+            self._again[call.call.process, call.address.port] = call.entry_ns
+
+    def used_as_it_is(self, one: Truncated) -> bool:
+        """Whether the program was content with a cut answer: no connection to that port, no whole answer afterwards."""
+        process, since_ns = one.answer.call.process, one.answer.end_ns
+        return (
+            self._again.get((process, one.server.port), -1) < since_ns
+            and self._whole.get((process, one.asked), -1) < since_ns
+        )
+
+
+def _question(message: bytes) -> bytes:
+    """The question section, as far as it is there: labels up to the empty one, type and class."""
+    end = message.find(b"\0", _HEADER)
+    return message[_HEADER : end + 5] if end >= 0 else message[_HEADER:]
