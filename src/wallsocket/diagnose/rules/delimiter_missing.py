@@ -14,7 +14,7 @@ from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.stalls import Stall, Stalls
 from ..trackers.writes import Writes
-from ..vocabulary import POLL_CALLS, SO_RCVTIMEO
+from ..vocabulary import EPOLL_WAITS, POLL_CALLS, SO_RCVTIMEO
 
 __all__ = ["DelimiterMissing"]
 
@@ -86,6 +86,7 @@ class DelimiterMissing(Rule):
     def _evidence(self, facts: Facts, stall: Stall, what: str, clear: bool) -> Evidence:
         last = stall.message[-1] if stall.message else stall.asks
         line = facts.line(last.call)
+        shown = stall.reads if facts.line(stall.reads.call) else last
         sent = f"sent {what} at {line}" if line else f"sent {what}"
         asker, answerer = facts.who(stall.asker.process), facts.who(stall.answerer.process)
         read = facts[Reads].of(stall.answerer).last
@@ -100,11 +101,11 @@ class DelimiterMissing(Rule):
                 stall.reads.proof(f"{answerer}: {stall.reads.text()}"),
                 stall.asks.proof(f"{asker}: {stall.asks.text()}"),
             ],
-            call=stall.reads.call,
-            socket=stall.answerer.id,
-            process=stall.answerer.process,
+            call=shown.call,
+            socket=(stall.answerer if shown is stall.reads else stall.asker).id,
+            process=shown.call.process,
             certainty="strong" if clear else "hint",
-            subjects=frozenset({stall.asker.id}),
+            subjects=frozenset({stall.asker.id, stall.answerer.id}),
         )
 
 
@@ -113,7 +114,8 @@ def _limited(facts: Facts, stall: Stall) -> bool:
     options = facts[Options]
     ends = (stall.asker, stall.asks), (stall.answerer, stall.reads)
     return any(
-        (call.name in POLL_CALLS and (call.timeout_ms or 0) >= 0) or options.limited(end, SO_RCVTIMEO) is True
+        (call.name in (POLL_CALLS | EPOLL_WAITS) and (call.timeout_ms or 0) >= 0)
+        or options.limited(end, SO_RCVTIMEO) is True
         for end, call in ends
     )
 

@@ -22,6 +22,8 @@ __all__ = ["ProtocolsDiffer"]
 
 #: The head of a TLS record (RFC 8446, section 5.1), which libraries read by itself.
 _HEAD = 5
+#: Nobody asks for so much at once who does not believe that it comes.
+_LARGE = 1 << 20
 
 
 class ProtocolsDiffer(Rule):
@@ -146,8 +148,9 @@ class ProtocolsDiffer(Rule):
         if name is None or not (end.stream and prefix.read.offset == 0):
             return None
         certainty: Certainty = "certain"
-        if after is not None and after.length in prefix.values():
-            then = f"asked for that many: {after.length}"
+        if after is not None and (after.length in prefix.values() or _LARGE <= after.length < max(prefix.values())):
+            # A runtime may ask for less at once: Go for 1 GiB.
+            then = f"asked for {after.length}"
         elif after is None and reads.calls == 1 and facts[Closing].last_close(end) is not None:
             then, certainty = "gave up", "strong"
         else:

@@ -72,13 +72,13 @@ class Stalls(SocketTracker[LongReads]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._loops: dict[int, deque[CallFacts]] = {}  # process -> long waits of event loops without a timer
+        self._loops: dict[int, deque[CallFacts]] = {}  # process -> long waits of event loops
         self._writes: dict[int, deque[tuple[int, int]]] = {}  # process -> (when, socket) of its latest writes
 
     @returned(*EPOLL_WAITS)
     def looped(self, call: CallFacts) -> None:
         """An event loop woke up."""
-        if (call.call.took_ns or 0) >= STALL_NS and (call.timeout_ms or 0) < 0 and len(self._loops) < _PROCESSES:
+        if (call.call.took_ns or 0) >= STALL_NS and len(self._loops) < _PROCESSES:
             self._loops.setdefault(call.call.process, deque(maxlen=_KEPT)).append(call)
 
     @returned(*READS, *POLL_CALLS)
@@ -111,12 +111,12 @@ class Stalls(SocketTracker[LongReads]):
         last_write, last_read = wrote.last, read.last
         if last_write is None or last_read is None or wrote.bytes != read.bytes:
             return None
-        asks = self._wait(asker, last_write.end_ns, loops=False)
-        reads = self._wait(answerer, last_read.end_ns, loops=True)
+        asks = self._wait(asker, last_write.end_ns, timers=True)
+        reads = self._wait(answerer, last_read.end_ns, timers=asker.process == answerer.process)
         if asks is None or reads is None:
             return None
         stall = Stall(asker, answerer, asks, reads)
-        stall.from_ns = max(asks.entry_ns, reads.entry_ns, last_read.end_ns)
+        stall.from_ns = max(asks.entry_ns, reads.entry_ns, last_read.end_ns, last_write.end_ns)
         stall.until_ns = min(facts[Waits].until_ns(asks), facts[Waits].until_ns(reads))
         if stall.waited_ns < STALL_NS:
             return None
@@ -143,8 +143,11 @@ class Stalls(SocketTracker[LongReads]):
         stall.message = [call for call in wrote.recent if call.entry_ns >= since_ns]
         return stall
 
-    def _wait(self, socket: SocketFacts, after_ns: int, *, loops: bool) -> CallFacts | None:
-        """The latest wait for something to read on a socket, begun after the last byte had moved."""
+    def _wait(self, socket: SocketFacts, after_ns: int, *, timers: bool) -> CallFacts | None:
+        """The latest wait for something to read on a socket, begun after the last byte had moved.
+
+        Of an event loop one that watches the socket; without ``timers`` one that had nothing else to do.
+        """
         waits = self.facts[Waits].of(socket)
         for call in (*waits.now.values(), *reversed(self.of(socket).latest), *reversed(waits.long)):
             reading = call.name in READS or call.name in EPOLL_WAITS
@@ -152,11 +155,13 @@ class Stalls(SocketTracker[LongReads]):
                 reading = any(entry.events & POLLIN for entry in call.watched) or not call.watched
             if reading and call.entry_ns >= after_ns:
                 return call
-        if not loops or not self.facts[Polls].of(socket).epoll_events & POLLIN:
+        if not self.facts[Polls].of(socket).event_loop:
             return None
         waiting = self.facts[Waits].waiting
         now = [call for (process, _), call in waiting.items() if process == socket.process] if len(waiting) < 64 else []
         for call in (*now, *reversed(self._loops.get(socket.process, ()))):
-            if call.name in EPOLL_WAITS and (call.timeout_ms or 0) < 0 and call.entry_ns >= after_ns:
+            if call.name not in EPOLL_WAITS or self.facts[Waits].until_ns(call) <= after_ns + STALL_NS:
+                continue
+            if timers or (call.timeout_ms or 0) < 0:
                 return call
         return None
