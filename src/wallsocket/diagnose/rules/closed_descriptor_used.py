@@ -1,0 +1,47 @@
+"""A descriptor that was used after its close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import ProcessFacts
+from ..trackers.closed_numbers import ClosedNumbers
+
+__all__ = ["ClosedDescriptorUsed"]
+
+
+class ClosedDescriptorUsed(Rule):
+    """EBADF because the program had closed the descriptor itself."""
+
+    id = "closed-descriptor-used"
+    title = "the descriptor was used after it had been closed"
+    covers = (63,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls",)
+    sentence = (
+        "A descriptor is a number, and the kernel gives it to the next file that is opened. Who uses a number after its close, or "
+        "closes it twice, gets EBADF when lucky, and hits somebody else's connection when not."
+    )
+    symptoms = ("bad file descriptor", "EBADF", "[Errno 9]", "data of another connection")
+    proof = "A call failed with EBADF on a number that named a socket until the same process closed it."
+    fix = "One owner for each descriptor: who closes it forgets the number at once, and other threads are told before."
+    disproof = "The number was closed by the kernel at exec, not by the program."
+    subject = "process"
+    needs = (ClosedNumbers,)
+
+    def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
+        for closed, used in facts[ClosedNumbers].uses.get(subject.id, ()):
+            other = " by another thread" if closed.call.tid != used.call.tid else ""
+            line = facts.line(closed.call)
+            yield Evidence(
+                self,
+                used.end_ns,
+                f"{used.name}({used.call.fd}) failed with EBADF: the descriptor had been closed{other}"
+                f"{f' at {line}' if line else ''}, {(used.end_ns - closed.end_ns) / 1e6:.1f} ms before.",
+                [closed.proof(), used.proof(f"call {used.call.id} {used.name}({used.call.fd}) = EBADF")],
+                call=used.call,
+                process=subject.id,
+            )

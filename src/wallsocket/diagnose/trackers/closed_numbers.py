@@ -1,0 +1,48 @@
+"""Descriptor numbers that were closed, and what was called with them afterwards."""
+
+from __future__ import annotations
+
+import errno
+from collections import OrderedDict
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..tracker import Tracker, failed, returned
+
+__all__ = ["ClosedNumbers"]
+
+#: Closes that are remembered, and uses that are kept.
+_CLOSES = 10_000
+_USES = 256
+
+
+class ClosedNumbers(Tracker):
+    """Pairs EBADF with the close of that number."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._closes: OrderedDict[tuple[int, int], CallFacts] = OrderedDict()
+        self._count = 0
+        self.uses: dict[int, list[tuple[CallFacts, CallFacts]]] = {}  #: process -> (close, use)
+
+    @returned("close")
+    def closed(self, call: CallFacts) -> None:
+        """A descriptor of a socket was closed."""
+        number = call.call.fd
+        if number is not None and call.result == 0:
+            key = call.call.process, number
+            self._closes[key] = call
+            self._closes.move_to_end(key)
+            if len(self._closes) > _CLOSES:
+                self._closes.popitem(last=False)
+
+    @failed
+    def fails(self, call: CallFacts) -> None:
+        """A call failed."""
+        number = call.call.fd
+        if call.errno != errno.EBADF or number is None or number < 0 or call.name == "close":
+            return
+        closed = self._closes.get((call.call.process, number))
+        if closed is not None and closed.end_ns <= call.end_ns and self._count < _USES:
+            self._count += 1
+            self.uses.setdefault(call.call.process, []).append((closed, call))
