@@ -16,6 +16,8 @@ from wallsocket.diagnose import all_rules, rule_of
 from wallsocket.diagnose.play import EXAMPLES, Stage, command_of, examples, ready
 from wallsocket.errors import UsageError
 
+from ..support.agreement import assert_views_agree
+
 WALLSOCKET = [sys.executable, "-m", "wallsocket"]
 
 
@@ -52,6 +54,8 @@ def judged(path: Path, tmp_path: Path) -> tuple[list[dict[str, Any]], dict[str, 
             words = [*WALLSOCKET, "explain", *lab, "--json", "-o", str(tmp_path / "run.wsrec"), "--", *command]
             done = stage.run(words, stdout=stdout, stderr=subprocess.PIPE, timeout=100, env=environment)
     said = done.stderr.decode()
+    if (tmp_path / "run.wsrec").exists():
+        assert_views_agree(tmp_path / "run.wsrec")
     lines = [json.loads(line) for line in report.read_text().splitlines() if line.startswith("{")]
     assert lines, said
     assert "summary" in lines[-1], said

@@ -74,7 +74,7 @@ def test_what_is_not_known_is_empty() -> None:
     assert program.name([""], "/usr/bin/true") == "true"
     assert program.name(["python3", "\udcff.py"]) == "?.py"
     assert program.label("server.py", 7) == "server.py (pid 7)"
-    assert program.label("", 7) == "a program (pid 7)"
+    assert program.label("", 7) == "unknown program (pid 7)"
 
 
 @pytest.mark.parametrize("command", [None, "", "no json", "[1]", "{}", "[" * 100_000, '"x"'])

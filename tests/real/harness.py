@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.real import ready
+from tests.support.agreement import assert_views_agree
 
 WALLSOCKET = [sys.executable, "-m", "wallsocket"]
 #: A loaded machine, a JVM and a tracer: far more than any run needs, far less than a hang.
@@ -199,4 +200,5 @@ def recorded(path: Path) -> Recorded:
     )
     lines = [json.loads(line) for line in said.stdout.splitlines()]
     assert lines, said.stderr.decode()
+    assert_views_agree(path)
     return Recorded(exit_status, calls, sockets, packets, lines[:-1], lines[-1])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..events import Call, Descriptor, Mark, Process, Socket, Source
-from ..kernel.program import name_of_command
+from ..kernel.program import label, name_of_command
 from ..trace.verdict import duration
 from .finding import Proof
 
@@ -148,7 +148,7 @@ class Facts:
 
     def who(self, process: int | None) -> str:
         """A process in words: ``server.py (pid 7)``."""
-        return f"{self.command(process) or 'process'} (pid {self.pid(process)})"
+        return label(self.command(process) or "", self.pid(process))
 
     def source(self, call: Call | None) -> Source | None:
         """The source line of a call."""

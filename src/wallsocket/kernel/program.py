@@ -9,8 +9,10 @@ from typing import Final
 
 from .._core import kernel as _core
 
-__all__ = ["command_words", "label", "name", "name_of_command", "telling"]
+__all__ = ["UNKNOWN", "command_words", "label", "name", "name_of_command", "telling"]
 
+#: What a program without a name is called.
+UNKNOWN: Final = "unknown program"
 #: Characters of a recorded command that are read for a name; an argument vector may have megabytes (execve(2)).
 _MAX_COMMAND: Final = 1 << 20
 #: Words that are looked at; no program has more options before its script.
@@ -56,8 +58,8 @@ def name_of_command(command: str | None, executable: str | None = None) -> str:
 
 
 def label(name: str, pid: int | None) -> str:
-    """Return a process as all views write it: ``server.py (pid 7)``."""
-    return f"{name or 'a program'} (pid {pid})" if pid is not None else name or "a program"
+    """Return a process as all views write it: ``server.py (pid 7)``, ``unknown program (pid 7)``."""
+    return f"{name or UNKNOWN} (pid {pid})" if pid is not None else name or UNKNOWN
 
 
 def _clean(words: Sequence[str]) -> list[str]:

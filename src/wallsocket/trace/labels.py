@@ -21,7 +21,7 @@ _AF_UNIX: Final = 1
 def process_label(process: Process | None) -> str:
     """The name that people know a program by, safe for a terminal."""
     found = program.name_of_command(process.command, process.executable) if process is not None else ""
-    return escape(found) or "unknown program"
+    return escape(found) or program.UNKNOWN
 
 
 def process_title(process: Process | None) -> str:

@@ -1,0 +1,145 @@
+"""What one recording says must be said alike by all who read it: which sockets talk, and what things are called."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from wallsocket.diagnose import diagnose, rule_of
+from wallsocket.diagnose.engine import Engine
+from wallsocket.diagnose.facts import Facts
+from wallsocket.diagnose.finding import Diagnosis, SocketName
+from wallsocket.diagnose.rule import Judgement, Rule
+from wallsocket.diagnose.subjects import SocketFacts
+from wallsocket.diagnose.text import report
+from wallsocket.diagnose.trackers.peers import Peers
+from wallsocket.kernel import names as naming
+from wallsocket.trace.joins import Basis
+from wallsocket.trace.labels import conversation_title
+from wallsocket.trace.ladder import Ladder, header
+from wallsocket.trace.recording import Recording
+from wallsocket.trace.timeline import Timeline
+from wallsocket.trace.views import json_lines, state_lines
+
+__all__ = ["assert_views_agree"]
+
+_PROCESS = re.compile(r"([^\s\"]+) \(pid (\d+)\)")
+#: States of TCP as anybody might spell them.
+_STATE = re.compile(
+    r"\b(?:(?:TCP_)?(?:FIN|TIME|CLOSE|LAST|SYN)[-_ ]?(?:WAIT[-_ ]?[12]?|ACK|SENT|RECV|RECEIVED)|ESTABLISHED|ESTAB)\b"
+)
+_STATES = {naming.tcp_state(number) for number in range(1, 13)}
+
+
+class _Asked(Rule):
+    """A rule that writes down which peer rules are told of."""
+
+    id = "asked"
+    layers = ()
+    subject = "socket"
+    needs = (Peers,)
+    pictures = "also"
+
+    def __init__(self) -> None:
+        self.peers: dict[int, tuple[int, Basis] | None] = {}
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        peer = facts[Peers].joins.peer(subject.id)
+        self.peers[subject.id] = (peer.socket, peer.basis) if peer is not None else None
+        return iter(())
+
+
+def assert_views_agree(path: Path) -> None:
+    """Compare what the views of a recording say.
+
+    - The peers that rules are told of are those of the ladder's conversations.
+    - A process has one name in the ladder, the list of states, ``show --json``, ``explain`` and ``explain --json``.
+    - A socket has the same addresses in them.
+    - A TCP state is written as the kernel's tools write it.
+    - A cause is named as its rule is.
+    """
+    with Recording.open(path) as recording:
+        timeline = Timeline(recording)
+        _assert_one_join(recording, timeline)
+        judged = diagnose(recording)
+        ladder = Ladder(timeline, width=200, colour=False)
+        shown = "\n".join(
+            [
+                *header(timeline, colour=False),
+                *(line for one in timeline.wanted() for line in ladder.draw(one)),
+                *ladder.summary(timeline.wanted()),
+                *ladder.failed_alone(),
+                *state_lines(timeline, colour=False),
+            ]
+        )
+        data = b"\n".join(json_lines(recording, timeline=timeline)).decode()
+        explained = "\n".join(report(judged, width=100_000))
+        explained_data = b"\n".join(judged.json_lines()).decode()
+        _assert_one_name(recording, {"show": shown, "show --json": data, "explain": explained}, explained_data)
+        _assert_one_address(timeline, judged)
+        for said in (shown, explained, explained_data):
+            assert set(_STATE.findall(said)) <= _STATES, set(_STATE.findall(said)) - _STATES
+        for finding in judged.findings:
+            rule = rule_of(finding.rule)
+            assert rule is not None
+            assert finding.covers == rule.covers
+            assert finding.rule in explained or finding.follows_from is not None
+            assert finding.title in explained
+
+
+def _assert_one_join(recording: Recording, timeline: Timeline) -> None:
+    asked = _Asked()
+    engine = Engine(recording, [asked])
+    engine.feed(recording.events())
+    engine.conclude()
+    drawn: dict[int, set[tuple[int, Basis | None]]] = {}
+    for conversation in timeline.conversations:
+        left, right = conversation.left, conversation.right
+        if right is not None:
+            drawn.setdefault(left, set()).add((right, conversation.basis))
+            drawn.setdefault(right, set()).add((left, conversation.basis))
+    datagrams = {row.id for row in recording.sockets.values() if row.type == 2}
+    for socket, peer in asked.peers.items():
+        if timeline.tracks[socket].listening:
+            continue
+        others = drawn.get(socket, set())
+        if socket in datagrams:
+            # It may talk with many: then there is no single peer, and a conversation with each.
+            assert peer is None or peer[0] in {other for other, _ in others}, (socket, peer, others)
+            assert peer is not None or len(others) != 1, (socket, others)
+        else:
+            assert others == ({peer} if peer is not None else set()), (socket, peer, others)
+
+
+def _assert_one_name(recording: Recording, texts: dict[str, str], explained_data: str) -> None:
+    names: dict[int, set[str]] = {}
+    for view, text in texts.items():
+        for name, pid in _PROCESS.findall(text.replace("unknown program", "unknown-program")):
+            names.setdefault(int(pid), set()).add(f"{view}: {name.lstrip('([')}")
+    for line in texts["show --json"].splitlines():
+        process = json.loads(line).get("process") if line.startswith('{"process"') else None
+        if process is not None:
+            names.setdefault(process["pid"], set()).add(f"show --json: {process['name'].replace(' ', '-')}")
+    for line in explained_data.splitlines():
+        process = json.loads(line).get("process")
+        if process is not None:
+            name = (process["command"] or "unknown program").replace(" ", "-")
+            names.setdefault(process["pid"], set()).add(f"explain --json: {name}")
+    pids = [process.pid for process in recording.processes.values()]
+    for pid, said in names.items():
+        # After exec the process is another one with the same pid, and has the name of its new program.
+        assert len({one.partition(": ")[2] for one in said}) <= max(1, pids.count(pid)), (pid, said)
+
+
+def _assert_one_address(timeline: Timeline, judged: Diagnosis) -> None:
+    for finding in judged.findings:
+        said: SocketName | None = finding.socket
+        if said is None:
+            continue
+        titles = " ".join(
+            conversation_title(timeline, one) for one in timeline.conversations if said.id in (one.left, one.right)
+        ).split()
+        for end in (said.local, said.peer):
+            assert end is None or end in titles or end.removeprefix("unix:") in titles, (finding.rule, said, titles)
