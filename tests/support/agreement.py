@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ __all__ = ["assert_views_agree"]
 _PROCESS = re.compile(r"([^\s\"]+) \(pid (\d+)\)")
 #: States of TCP as anybody might spell them.
 _STATE = re.compile(
-    r"\b(?:(?:TCP_)?(?:FIN|TIME|CLOSE|LAST|SYN)[-_ ]?(?:WAIT[-_ ]?[12]?|ACK|SENT|RECV|RECEIVED)|ESTABLISHED|ESTAB)\b"
+    r"\b(?:(?:TCP_)?(?:FIN|TIME|CLOSE|LAST|SYN)[-_ ]?(?:WAIT(?:[-_ ]?[12])?|ACK|SENT|RECV|RECEIVED)|ESTABLISHED|ESTAB)\b"
 )
 _STATES = {naming.tcp_state(number) for number in range(1, 13)}
 
@@ -100,17 +101,20 @@ def _assert_one_join(recording: Recording, timeline: Timeline) -> None:
         if right is not None:
             drawn.setdefault(left, set()).add((right, conversation.basis))
             drawn.setdefault(right, set()).add((left, conversation.basis))
-    datagrams = {row.id for row in recording.sockets.values() if row.type == 2}
-    for socket, peer in asked.peers.items():
-        if timeline.tracks[socket].listening:
+    datagrams = {row.id for row in recording.sockets.values() if row.type == socket.SOCK_DGRAM}
+    told = {frozenset((one, peer[0])) for one, peer in asked.peers.items() if peer is not None}
+    for number, peer in asked.peers.items():
+        others = drawn.get(number, set())
+        if timeline.tracks[number].listening:
             continue
-        others = drawn.get(socket, set())
-        if socket in datagrams:
-            # It may talk with many: then there is no single peer, and a conversation with each.
-            assert peer is None or peer[0] in {other for other, _ in others}, (socket, peer, others)
-            assert peer is not None or len(others) != 1, (socket, others)
-        else:
-            assert others == ({peer} if peer is not None else set()), (socket, peer, others)
+        if number not in datagrams:
+            assert others == ({peer} if peer is not None else set()), (number, peer, others)
+            continue
+        # It may talk with many, each of which has a conversation; and who only listens is known by who sends to it.
+        assert peer is None or peer[0] in {other for other, _ in others}, (number, peer, others)
+        for other, _ in others:
+            only = len(others) == 1 == len(drawn[other])
+            assert not only or frozenset((number, other)) in told, (number, other)
 
 
 def _assert_one_name(recording: Recording, texts: dict[str, str], explained_data: str) -> None:

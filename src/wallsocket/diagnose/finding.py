@@ -23,6 +23,7 @@ __all__ = [
     "Proof",
     "Severity",
     "Symptom",
+    "SymptomKind",
 ]
 
 Severity = Literal["error", "warning", "note"]
@@ -89,26 +90,32 @@ class CannotTell(msgspec.Struct, frozen=True):
     reason: str
 
 
+SymptomKind = Literal["failed call", "wait", "unread bytes", "drops", "growth"]
+
+
 class Symptom(msgspec.Struct, frozen=True):
     """What a person would notice, and what became of it."""
 
-    kind: str  #: 'failed call'
-    call: str  #: name of the call
-    errno: str  #: name of the error
-    count: int  #: at one line of one process
-    first: int  #: row of the first one in the table of calls
+    kind: SymptomKind
+    call: str | None  #: name of the call that failed or waited
+    errno: str | None  #: name of the error of a failed call
+    count: int  #: calls at one line of one process; bytes, datagrams and connections, or sockets made at one line
+    first: int | None  #: row of the first call in the table of calls
     explained_by: str | None  #: rule of the finding that explains it
     healthy: str | None  #: why it is no fault
+    text: str = ""  #: of all but failed calls: what happened, in words
 
 
 class NotJudged(msgspec.Struct, frozen=True):
-    """Failed calls that no finding explains and no rule declares healthy."""
+    """A symptom that no finding explains and no rule declares healthy; failed calls by call and error."""
 
-    call: str
-    errno: str
+    call: str | None
+    errno: str | None
     count: int
-    first: int  #: row of the first one in the table of calls
+    first: int | None  #: row of the first call in the table of calls
     rows: tuple[int, ...]  #: numbers of docs/causes.md that may be behind it
+    kind: SymptomKind = "failed call"
+    text: str = ""  #: of all but failed calls: what happened, in words
 
 
 class Counts(msgspec.Struct, frozen=True):

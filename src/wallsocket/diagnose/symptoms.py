@@ -1,7 +1,7 @@
 """Which symptoms findings explain, which are healthy, and which nobody has judged.
 
-Two tables stand here: failed calls that are no fault whoever makes them, and the causes of ``docs/causes.md`` that may
-be behind a failed call that no rule explains.
+Tables stand here: failed calls that are no fault whoever makes them, and the causes of ``docs/causes.md`` that may be
+behind a symptom that no rule explains. Which waits are healthy: ``waiting.py``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ import errno
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from ..trace.verdict import amount
 from .finding import NotJudged, Symptom
 from .rule import Evidence, Healthy
-from .trackers.symptoms import FailedCalls, Symptoms
+from .subjects import SocketFacts
+from .trackers.closing import Closing
+from .trackers.servers import Servers
+from .trackers.symptoms import FailedCalls, Loss, LossKind, Symptoms
+from .waiting import lasting
 
 __all__ = ["judged"]
 
@@ -90,11 +95,18 @@ ROWS: Final[dict[tuple[str, int], tuple[int, ...]]] = {
     (_ANY, errno.ETIMEDOUT): (18, 65),
 }
 
+#: Causes that may be behind what was lost.
+LOSS_ROWS: Final[dict[LossKind, tuple[int, ...]]] = {
+    "unread bytes": (53,),
+    "drops": (37, 68),
+    "growth": (57, 93),
+}
+
 
 def judged(
     symptoms: Symptoms, findings: Sequence[Evidence], healthy: Iterable[Healthy]
 ) -> tuple[list[Symptom], list[NotJudged], dict[int, int]]:
-    """Join failed calls with what explains them.
+    """Join what was noticed with what explains it.
 
     Returns:
         All symptoms; those that nobody judged; and how many calls each finding explains, by its position.
@@ -133,7 +145,71 @@ def judged(
             count = group.count + (known.count if known is not None else 0)
             first = known.first if known is not None else group.first.call.id
             open_ones[group.name, group.errno] = NotJudged(group.name, name, count, first, _rows(group))
-    return everything, list(open_ones.values()), weights
+    not_judged = list(open_ones.values())
+    subjects = _Subjects(findings)
+    for wait in lasting(symptoms.facts):
+        waiting = wait.call
+        cause = by_call.get(waiting.call.id)
+        if cause is None:
+            cause = subjects.cause_of(wait.sockets)
+        rule, reason = (findings[cause].rule.id, None) if cause is not None else (None, wait.healthy)
+        if cause is not None:
+            weights[cause] = weights.get(cause, 0) + 1
+        everything.append(Symptom("wait", waiting.name, None, 1, waiting.call.id, rule, reason, wait.text))
+        if rule is None and reason is None:
+            not_judged.append(NotJudged(waiting.name, None, 1, waiting.call.id, wait.rows, "wait", wait.text))
+    for loss in symptoms.losses.values():
+        cause = subjects.cause_of(loss.sockets)
+        rule, reason = (findings[cause].rule.id, None) if cause is not None else (None, _healthy_loss(symptoms, loss))
+        said = _loss_text(symptoms, loss)
+        everything.append(Symptom(loss.kind, None, None, loss.count, None, rule, reason, said))
+        if rule is None and reason is None:
+            rows = LOSS_ROWS[loss.kind]
+            not_judged.append(NotJudged(None, None, loss.count, None, rows, loss.kind, said))
+    return everything, not_judged, weights
+
+
+class _Subjects:
+    """Which finding is about which socket."""
+
+    def __init__(self, findings: Sequence[Evidence]) -> None:
+        self._findings = findings
+
+    def cause_of(self, sockets: Sequence[SocketFacts]) -> int | None:
+        """The first finding that is about one of these sockets."""
+        ids = {socket.id for socket in sockets}
+        found = (number for number, one in enumerate(self._findings) if not ids.isdisjoint(one.subjects))
+        return next(found, None) if ids else None
+
+
+def _healthy_loss(symptoms: Symptoms, loss: Loss) -> str | None:
+    """Why nothing was lost that anybody misses."""
+    facts = symptoms.facts
+    if loss.kind == "growth":
+        closed = facts[Servers].listened(loss.process)
+        return "the server's clients of the moment" if closed else None
+    if loss.kind == "drops":
+        return None
+    if all(socket.origin == "socketpair" for socket in loss.sockets):
+        return "a pair of sockets by which a program wakes itself up or ends"
+    ended = [facts[Closing].ended_by(socket) for socket in loss.sockets]
+    if all(process is not None and facts.killed(process) for process in ended):
+        return "its process was ended from outside"
+    if not any(socket.stream for socket in loss.sockets):
+        return "datagrams that came when the program had ended its work"
+    return None
+
+
+def _loss_text(symptoms: Symptoms, loss: Loss) -> str:
+    who = symptoms.facts.who(loss.process)
+    first = loss.sockets[0].name()
+    match loss.kind:
+        case "unread bytes":
+            return f"{amount(loss.count, 'byte')} that had arrived for {who} were never read; first on {first}"
+        case "drops":
+            return f"the kernel dropped {loss.count} of what came for {who}; first on {first}"
+        case "growth":
+            return f"{loss.count} sockets that one line of {who} made were open at the end"
 
 
 def _explained(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from ..kernel import program
 from ..trace.text import Style, column_width, escape, paint, wrap
-from .finding import Diagnosis, Finding, Severity
+from .finding import Diagnosis, Finding, NotJudged, Severity
 from .rule import Rule
 
 __all__ = ["closing_line", "finding_lines", "page", "report", "search", "source_text"]
@@ -23,6 +23,9 @@ _MAX_SOURCE_BYTES = 4 << 20
 #: How far into a file a line is looked for.
 _MAX_LINE_BYTES = 300
 _LABEL = 12
+_PLURALS = {"failed call": "failed calls", "wait": "waits", "loss": "losses"}
+#: Waits and losses that are told; the others are counted.
+_MAX_OTHERS = 10
 
 
 def report(
@@ -153,10 +156,14 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     text = f"{checked} rule{'s' if checked != 1 else ''} checked, {open_questions} could not be checked"
     if missing:
         text += f" ({', '.join(f'{layer} {count}' for layer, count in missing.most_common())})"
-    not_judged = sum(one.count for one in diagnosis.not_judged)
-    if not_judged:
-        text += f"; {not_judged} failed call{'s' if not_judged > 1 else ''} not judged"
-    text += f"{';' if not diagnosis.findings or not_judged else ','} {diagnosis.lost} events lost"
+    failed = [one for one in diagnosis.not_judged if one.kind == "failed call"]
+    others = [one for one in diagnosis.not_judged if one.kind != "failed call"]
+    waits = sum(one.kind == "wait" for one in others)
+    parts = [(sum(one.count for one in failed), "failed call"), (waits, "wait"), (len(others) - waits, "loss")]
+    open_ones = [f"{count} {noun if count == 1 else _PLURALS[noun]}" for count, noun in parts if count]
+    if open_ones:
+        text += f"; {' and '.join(open_ones)} not judged"
+    text += f"{';' if not diagnosis.findings or open_ones else ','} {diagnosis.lost} events lost"
     if diagnosis.failure is not None:
         lost = diagnosis.lost
         gone = f"{lost} event{'s are' if lost != 1 else ' is'} missing, and rules" if lost else "rules"
@@ -169,16 +176,24 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     if not diagnosis.complete and diagnosis.failure is None:
         text += "; the recording was cut off"
     lines = wrap(text.split(" "), width)
-    for one in diagnosis.not_judged:
+    for one in failed:
         calls = f"{one.count} call{'s' if one.count > 1 else ''} of {one.call}"
-        rows = f" (perhaps {', '.join(f'#{row}' for row in one.rows)})" if one.rows else ""
-        said = f"not judged: {calls} failed with {one.errno}{rows}; the first is call {one.first}"
+        said = f"not judged: {calls} failed with {one.errno}{_perhaps(one)}; the first is call {one.first}"
         lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
     # Of a recording that is cut off one sentence says it of all.
     for question in diagnosis.cannot_tell if diagnosis.failure is None else ():
         said = f"cannot tell without {question.missing}: {question.rule} ({escape(question.reason)})"
         lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
+    for one in others[:_MAX_OTHERS]:
+        said = f"not judged: {escape(one.text)}{_perhaps(one)}"
+        lines += wrap(said.split(" "), width, "  ")
+    if len(others) > _MAX_OTHERS:
+        lines.append(f"not judged: {len(others) - _MAX_OTHERS} more like these, see --json")
     return lines
+
+
+def _perhaps(one: NotJudged) -> str:
+    return f" (perhaps {', '.join(f'#{row}' for row in one.rows)})" if one.rows else ""
 
 
 def page(rule: Rule, *, width: int, colour: bool = False) -> list[str]:

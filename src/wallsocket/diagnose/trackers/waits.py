@@ -18,6 +18,10 @@ __all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "watches_one", "while_waiting"]
 LONG_WAIT_NS = 1_000_000_000
 #: Threads of one process that are told apart.
 _THREADS = 1024
+#: Threads whose interrupted waits are kept.
+_INTERRUPTIONS = 10_000
+#: EINTR, and what the kernel returns where it begins the call again after the handler (include/linux/errno.h).
+_INTERRUPTED = frozenset({4, 512, 513, 514, 516})
 
 
 class WaitFacts:
@@ -40,6 +44,8 @@ class Waits(SocketTracker[WaitFacts]):
         self.threads: dict[int, set[int]] = {}  #: process -> threads that made calls, or were seen to run
         self.attached: dict[int, frozenset[int]] = {}  #: process that ran before the trace -> threads that it had
         self.waiting: dict[tuple[int, int], CallFacts] = {}  #: (process, thread) -> its unfinished call
+        #: (process, thread) -> its latest long wait that a signal ended, such as Ctrl-C
+        self.interrupted: dict[tuple[int, int], CallFacts] = {}
 
     @entered()
     def begin(self, call: CallFacts) -> None:
@@ -66,7 +72,14 @@ class Waits(SocketTracker[WaitFacts]):
                 now = self.keep(call.socket).now
                 if now.get(row.tid) is call:
                     del now[row.tid]
-        if (row.took_ns or 0) >= LONG_WAIT_NS and call.socket is not None:
+        if (row.took_ns or 0) < LONG_WAIT_NS:
+            return
+        if call.errno in _INTERRUPTED:
+            if len(self.interrupted) < _INTERRUPTIONS:
+                self.interrupted[row.process, row.tid] = call
+        else:
+            self.interrupted.pop((row.process, row.tid), None)
+        if call.socket is not None:
             enough = call.length if call.name in WRITES else 1
             if (call.result or 0) < enough:
                 self.keep(call.socket).long.append(call)
