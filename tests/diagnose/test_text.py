@@ -45,8 +45,10 @@ def test_no_finding_is_not_called_good() -> None:
     story.call("recvfrom", here, None, length=1024, unread=0)
     story.now += 5 * S
     assert report(story.diagnosis("both-wait", "short-send"), width=100) == [
-        "No finding: 1 rule checked, 1 could not be checked (peer 1); 0 events lost",
+        "No finding: 1 rule checked, 1 could not be checked (peer 1); 1 wait not judged; 0 events lost",
         "cannot tell without peer: both-wait (the other end of a waiting connection was not traced)",
+        "not judged: server (pid 1001) had waited for 5 s in recvfrom, 10.0.0.1:80 → 10.0.0.2:51000 when the",
+        "  recording ended (perhaps #36, #43, #46, #60, #64)",
     ]
 
 

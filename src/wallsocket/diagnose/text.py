@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from ..kernel import program
 from ..trace.text import Style, column_width, escape, paint, wrap
+from ..trace.verdict import amount
 from .finding import Diagnosis, Finding, NotJudged, Severity
 from .rule import Rule
 
@@ -23,9 +24,8 @@ _MAX_SOURCE_BYTES = 4 << 20
 #: How far into a file a line is looked for.
 _MAX_LINE_BYTES = 300
 _LABEL = 12
-_PLURALS = {"failed call": "failed calls", "wait": "waits", "loss": "losses"}
-#: Waits and losses that are told; the others are counted.
-_MAX_OTHERS = 10
+#: Waits that are told; the others are counted.
+_MAX_WAITS = 10
 
 
 def report(
@@ -157,10 +157,10 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     if missing:
         text += f" ({', '.join(f'{layer} {count}' for layer, count in missing.most_common())})"
     failed = [one for one in diagnosis.not_judged if one.kind == "failed call"]
-    others = [one for one in diagnosis.not_judged if one.kind != "failed call"]
-    waits = sum(one.kind == "wait" for one in others)
-    parts = [(sum(one.count for one in failed), "failed call"), (waits, "wait"), (len(others) - waits, "loss")]
-    open_ones = [f"{count} {noun if count == 1 else _PLURALS[noun]}" for count, noun in parts if count]
+    # What was lost stands in --json alone: only its owner knows whether anybody misses it.
+    waits = [one for one in diagnosis.not_judged if one.kind == "wait"]
+    parts = ((sum(one.count for one in failed), "failed call"), (len(waits), "wait"))
+    open_ones = [amount(count, noun) for count, noun in parts if count]
     if open_ones:
         text += f"; {' and '.join(open_ones)} not judged"
     text += f"{';' if not diagnosis.findings or open_ones else ','} {diagnosis.lost} events lost"
@@ -184,11 +184,11 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
     for question in diagnosis.cannot_tell if diagnosis.failure is None else ():
         said = f"cannot tell without {question.missing}: {question.rule} ({escape(question.reason)})"
         lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
-    for one in others[:_MAX_OTHERS]:
+    for one in waits[:_MAX_WAITS]:
         said = f"not judged: {escape(one.text)}{_perhaps(one)}"
         lines += wrap(said.split(" "), width, "  ")
-    if len(others) > _MAX_OTHERS:
-        lines.append(f"not judged: {len(others) - _MAX_OTHERS} more like these, see --json")
+    if len(waits) > _MAX_WAITS:
+        lines.append(f"not judged: {amount(len(waits) - _MAX_WAITS, 'more wait')}; --json has them all")
     return lines
 
 

@@ -30,7 +30,6 @@ from .vocabulary import (
     READS,
     SO_RCVTIMEO,
     SO_SNDTIMEO,
-    SOL_SOCKET,
     WRITES,
 )
 
@@ -126,7 +125,7 @@ def _judged(facts: Facts, call: CallFacts, by_epoll: _ByEpoll) -> tuple[tuple[So
     if socket is None:
         return (), None
     limit = SO_RCVTIMEO if call.name in READS else SO_SNDTIMEO
-    if facts[Options].in_force(socket, SOL_SOCKET, limit):
+    if facts[Options].limited(socket, limit):
         return sockets, "it waits with a time limit"
     if call.name in READS:
         return sockets, _reading(facts, socket)
