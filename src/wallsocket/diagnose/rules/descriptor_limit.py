@@ -43,7 +43,7 @@ class DescriptorLimit(Rule):
     subject = "process"
     needs = (Symptoms, HostAnswers)
     supersedes = ("listener-closed-with-queue",)
-    effects = ("loop-blocked", "accept-queue-full", "socket-pileup", "close-wait")
+    effects = ("loop-blocked", "accept-queue-full")
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         for group in facts[Symptoms].failed.values():
