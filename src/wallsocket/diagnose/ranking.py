@@ -58,8 +58,11 @@ class Ranking:
 
         def weight(number: int) -> tuple[int, int, int, int]:
             case = heads[number]
+            certainty = CERTAINTIES.index(case.certainty)
+            # A note never stands before what is likely and worse.
+            note = case.severity == "note"
             return (
-                CERTAINTIES.index(case.certainty),
+                2 * max(certainty, CERTAINTIES.index("strong")) + 1 if note else 2 * certainty,
                 SEVERITIES.index(case.severity),
                 -explained.get(number, 0).bit_length(),
                 case.at_ns,

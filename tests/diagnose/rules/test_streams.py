@@ -524,3 +524,17 @@ def test_a_record_with_gaps_and_a_reader_without(record: bytes, taken: int, foun
     story.call("close", server, unread=len(record) - taken)
     story.call("close", client, unread=0)
     assert ("records-of-two-sizes hint" in said(story)) is found
+
+
+@pytest.mark.parametrize(
+    ("last", "found"), [(b"5\r\nhello\r\n", True), (b"5\r\nhello\r\n0\r\n\r\n", False), (b"0\r\n\r\n", False)]
+)
+def test_the_last_chunk_is_missing(last: bytes, found: bool) -> None:
+    story = Story()
+    server, client = pair(story)
+    http(story, head=100, method="POST", chunked=True)
+    story.call("sendto", client, 100, length=100, payload=POST)
+    send(story, client, last)
+    story.call("recvfrom", server, 100 + len(last), length=4096, payload=POST)
+    both_wait(story, server, client)
+    assert said(story, "fewer-than-announced") == (["fewer-than-announced certain"] if found else [])

@@ -52,7 +52,7 @@ class FewerThanAnnounced(Rule):
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)
         if stall is not None:
-            found = self._http(facts, stall.asker, stall) or self._prefix(facts, stall)
+            found = self._http(facts, stall.asker, stall) or self._chunks(facts, stall) or self._prefix(facts, stall)
             if found is not None:
                 yield found
             return
@@ -108,6 +108,34 @@ class FewerThanAnnounced(Rule):
             process=sender.process,
             certainty="certain" if stall is not None else "strong",
             subjects=frozenset({stall.answerer.id} if stall is not None else ()),
+        )
+
+    def _chunks(self, facts: Facts, stall: Stall) -> Evidence | None:
+        """A chunked body without the chunk of size 0 that ends it (RFC 9112, section 7.1)."""
+        message, last = facts[Messages].of(stall.asker).sent.latest, facts[Writes].of(stall.asker).last
+        if message is None or not message.chunked or last is None or len(last.payload) != last.moved:
+            return None
+        if last.payload.endswith(b"\r\n\r\n") and (last is not message.call or b"\r\n0\r\n" in last.payload):
+            return None
+        if facts[ShortWrites].of(stall.asker).short is not None:
+            return None
+        return Evidence(
+            self,
+            last.end_ns,
+            f"{facts.who(stall.asker.process)} sends a chunked body to {stall.asker.remote or 'its peer'}, and waited for the "
+            "answer before it had sent the last chunk, of size 0, which ends it.",
+            [
+                message.call.proof(f"{message.call.text()}: Transfer-Encoding: chunked"),
+                last.proof(f"{last.text()}: no end"),
+                stall.reads.proof(),
+                stall.asks.proof(),
+            ],
+            call=last.call,
+            socket=stall.asker.id,
+            process=stall.asker.process,
+            title="the chunk that ends the body was not sent",
+            fix="Send the last chunk: 0 and two line ends; in most libraries by ending the request (end(), close()).",
+            subjects=frozenset({stall.answerer.id}),
         )
 
     def _prefix(self, facts: Facts, stall: Stall) -> Evidence | None:
