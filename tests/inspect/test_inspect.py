@@ -425,7 +425,9 @@ def test_nothing_changes_in_the_target(start: Start, look: Look) -> None:
 
     def state(pid: int) -> tuple[object, ...]:
         status = Path(f"/proc/{pid}/status").read_text().splitlines()
-        kept = [line for line in status if line.startswith(("Sig", "Shd", "Tracer", "volun", "nonvol", "Cpus_allowed"))]
+        # SigQ counts the signals of the whole user, whose other programs come and go.
+        wanted = ("SigPnd", "SigBlk", "SigIgn", "SigCgt", "Shd", "Tracer", "volun", "nonvol", "Cpus_allowed")
+        kept = [line for line in status if line.startswith(wanted)]
         links = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
         return kept, links, Path(f"/proc/{pid}/syscall").read_text()
 
