@@ -9,6 +9,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.forwarders import Forwarders
+from ..trackers.reads import Reads
 from ..trackers.writes import Writes
 
 __all__ = ["ForwarderWithoutBackend"]
@@ -24,7 +25,7 @@ class ForwarderWithoutBackend(Rule):
     title = "the forwarder accepts, finds nobody behind it, and closes"
     covers = (106,)
     severity = "error"
-    certainty = "certain"
+    certainty = "strong"
     layers = ("calls",)
     sentence = (
         "A port forwarder or proxy (docker-proxy, ssh -L, kubectl port-forward, a load balancer) accepts before it "
@@ -43,7 +44,7 @@ class ForwarderWithoutBackend(Rule):
     )
     fix = "Start what is behind the forwarder, or correct the address to which it forwards."
     disproof = "The failed connection was for another client."
-    needs = (Closing, Forwarders, Writes)
+    needs = (Closing, Forwarders, Reads, Writes)
     given = Closing
     effects = (
         "close-with-unread-data",
@@ -61,6 +62,10 @@ class ForwarderWithoutBackend(Rule):
         if found is None or closed.entry_ns - found[1].end_ns > _AFTER_NS:
             return
         connect, seen = found
+        left = facts[Reads].of(subject).zero_last
+        if left is not None and left.end_ns < connect.entry_ns:
+            # The client had gone before.
+            return
         yield Evidence(
             self,
             closed.end_ns,
@@ -71,5 +76,6 @@ class ForwarderWithoutBackend(Rule):
             call=connect.call,
             socket=subject.id,
             process=subject.process,
+            certainty="strong",
             subjects=frozenset({connect.call.socket} if connect.call.socket is not None else ()),
         )

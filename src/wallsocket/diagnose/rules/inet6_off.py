@@ -9,6 +9,7 @@ from ..facts import Facts, json_list
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.bound import Bound
+from ..trackers.connects import Connects
 from ..trackers.destinations import Destinations
 from ..trackers.errors import Errors
 from ..trackers.host_answers import HostAnswers
@@ -46,7 +47,7 @@ class Inet6Off(Rule):
     )
     fix = "Use IPv4 (127.0.0.1 in the place of localhost or ::1), or switch IPv6 on for this host or container."
     disproof = "An interface has an IPv6 address."
-    needs = (Bound, Destinations, Errors, HostAnswers)
+    needs = (Bound, Connects, Destinations, Errors, HostAnswers)
     given = Errors
     supersedes = ("address-not-local",)
     effects = ("nobody-listens", "failed-call-ignored")
@@ -68,6 +69,13 @@ class Inet6Off(Rule):
             )
             none = bool(own) and not any(":" in str(entry.get("address")) for entry in own)
             if off != 1 and not none:
+                continue
+            if asked.port == 0 or (not subject.tcp and failed.name == "connect"):
+                # So programs and libraries ask whether there is IPv6, and which address they would have.
+                yield Healthy([failed.call.id], "the program asked whether it can use IPv6")
+                continue
+            if failed.name == "connect" and facts[Connects].by_ipv4(process, asked.port):
+                yield Healthy([failed.call.id], "this host has no IPv6, and the program tried IPv4")
                 continue
             later = facts[Destinations].got_port.get((process, asked.port), -1)
             if later > failed.end_ns or facts[Bound].taken_later(process, subject.type, asked.port, failed.end_ns):

@@ -9,7 +9,9 @@ from ..finding import Certainty
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.bound import Bound, BoundSocket
+from ..trackers.options import Options
 from ..trackers.set_up import SetUp
+from ..vocabulary import SO_REUSEPORT, SOL_SOCKET
 
 __all__ = ["ListenersSharePort"]
 
@@ -41,7 +43,7 @@ class ListenersSharePort(Rule):
     fix = "Stop the one that is not wanted, or leave SO_REUSEPORT out so that the second bind fails."
     disproof = "Both are workers of one service."
     subject = "listener"
-    needs = (Bound, SetUp)
+    needs = (Bound, Options, SetUp)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         listen, local = facts[SetUp].of(subject).listen, subject.local
@@ -57,6 +59,7 @@ class ListenersSharePort(Rule):
             if how is None or _one_service(facts, subject.process, other.process):
                 continue
             certainty, why = how
+            shares = facts[Options].first(subject, SOL_SOCKET, SO_REUSEPORT)
             first, second = facts.who(other.process), facts.who(subject.process)
             yield Evidence(
                 self,
@@ -66,7 +69,7 @@ class ListenersSharePort(Rule):
                     other.listen.proof(f"{other.listen.text()} on {other.local}"),
                     listen.proof(f"{listen.text()} on {local}"),
                 ],
-                call=(facts[SetUp].of(subject).bind or listen).call,
+                call=(shares or facts[SetUp].of(subject).bind or listen).call,
                 socket=subject.id,
                 process=subject.process,
                 severity="warning",

@@ -32,7 +32,10 @@ class MappedAddress(Rule):
         "2.5.5.2). A list of allowed addresses that is compared as text, or as IPv4, does not know them."
     )
     symptoms = ("403 for IPv4 clients", "client not allowed", "::ffff:", "allow list does not work", "closed at once")
-    proof = "accept gave a mapped address, and the server closed first, having sent nothing or words of refusal."
+    proof = (
+        "accept gave a mapped address, and the server closed first, having sent words of refusal, or neither read nor "
+        "sent anything."
+    )
     fix = "Compare addresses, not text: turn mapped ones into IPv4 first, or listen on IPv4 by a socket of its own."
     disproof = "The same client is refused over IPv6, or through a socket of IPv4, as well."
     needs = (Closing, Reads, Writes)
@@ -48,7 +51,8 @@ class MappedAddress(Rule):
         if not host.startswith("::ffff:") or reads.zero_last is not None or writes.calls > 2:
             return
         said = writes.first.payload.lower() if writes.first is not None else b""
-        if writes.bytes and not any(word in said for word in _TURNED_AWAY):
+        refused = any(word in said for word in _TURNED_AWAY) if writes.bytes else not reads.calls
+        if not refused:
             return
         rows = [closed.proof()]
         if writes.first is not None:
@@ -56,7 +60,7 @@ class MappedAddress(Rule):
         yield Evidence(
             self,
             closed.end_ns,
-            f"The client's address is {host} here; the server {'refused it' if writes.bytes else 'said nothing'} and closed.",
+            f"The client's address is {host} here; the server {'refused it' if writes.bytes else 'did not even read'} and closed.",
             rows,
             call=closed.call,
             socket=subject.id,

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from ..facts import Facts, json_list, json_object
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
+from ..trackers.connects import Connects
 from ..trackers.host_answers import HostAnswers
 from ..trackers.unreached import Failure, Unreached
+from ..vocabulary import AF_INET6
 
 __all__ = ["NetworkUnreachable"]
 
@@ -35,7 +37,7 @@ class NetworkUnreachable(Rule):
     fix = "Add the route (ip route add), or bring the interface up (ip link set lo up)."
     disproof = "`ip route get` finds a route to the address in that network namespace."
     subject = "destination"
-    needs = (HostAnswers, Unreached)
+    needs = (Connects, HostAnswers, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -47,6 +49,10 @@ class NetworkUnreachable(Rule):
             if failure.connect.name == "connect" and subject.protocol == "udp":
                 # Nothing was sent: so programs (and the resolver, which sorts addresses) ask for their own address.
                 yield Healthy(failure.calls, "a connect of a datagram socket only asks for a route")
+                continue
+            if subject.where.family == AF_INET6 and facts[Connects].by_ipv4(failure.process, subject.where.port):
+                # The name has addresses of both versions; what became of the other one is the question.
+                yield Healthy(failure.calls, "this host has no IPv6, and the program tried IPv4")
                 continue
             call = failure.seen.call
             route = answers.fact(call, "route")

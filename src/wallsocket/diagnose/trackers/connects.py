@@ -7,6 +7,7 @@ from collections import deque
 from ..call import CallFacts
 from ..facts import Facts
 from ..tracker import Tracker, returned
+from ..vocabulary import AF_INET
 
 __all__ = ["Connects"]
 
@@ -31,6 +32,12 @@ class Connects(Tracker):
         key = (call.call.process, where.port)
         if key in self._of or len(self._of) < _PAIRS:
             self._of.setdefault(key, deque(maxlen=_OF_ONE)).append(call)
+
+    def by_ipv4(self, process: int, port: int) -> bool:
+        """Whether the process tried that port at an IPv4 address, with whatever success."""
+        return any(
+            call.address is not None and call.address.family == AF_INET for call in self._of.get((process, port), ())
+        )
 
     def next_after(self, call: CallFacts) -> CallFacts | None:
         """The next connect of the same process to the same port, at another address."""

@@ -35,6 +35,15 @@ class Networks(Tracker):
         """The latest answer of a kind ('addresses', 'links', 'routes') about a namespace."""
         return self._latest.get((network, kind))
 
+    def owner(self, host: str) -> int | None:
+        """The one namespace that has an address; ``None``: none is known, or several (as with the loopback)."""
+        found = [
+            network
+            for (network, kind), fact in self._latest.items()
+            if kind == "addresses" and network is not None and _has(fact.value, host)
+        ]
+        return found[0] if len(found) == 1 else None
+
     def link(self, network: int | None, name: str) -> dict[str, Any] | None:
         """An interface by its name; ``None``: not known."""
         fact = self.fact(network, "links")
@@ -64,3 +73,7 @@ class Networks(Tracker):
             if wanted.version == there.version and wanted in there and (best is None or prefix > best[0]):
                 best = (prefix, name)
         return best[1] if best is not None else None
+
+
+def _has(text: str, host: str) -> bool:
+    return any(isinstance(entry, dict) and entry.get("address") == host for entry in json_list(text))

@@ -10,6 +10,7 @@ from ..tracker import Tracker
 from .bound import Bound, Listener
 from .destinations import Destinations, Refusal
 from .host_answers import HostAnswers
+from .network import Networks
 
 __all__ = ["RefusalCause", "Refused"]
 
@@ -38,7 +39,7 @@ class RefusalCause:
 class Refused(Tracker):
     """Asks once for each refusal that nobody coped with."""
 
-    needs = (Bound, Destinations, HostAnswers)
+    needs = (Bound, Destinations, HostAnswers, Networks)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -73,6 +74,10 @@ class Refused(Tracker):
             )
         }
         here = answers.is_local(call.call, where.host)
+        if not here:
+            elsewhere = self._in_another_namespace(refusal)
+            if elsewhere:
+                here, there = True, {_listening(one): one for one in elsewhere}
         found = refused(where.host, where.port, "tcp", there, here=here)
         if found is None:
             return None
@@ -84,6 +89,19 @@ class Refused(Tracker):
             proof += listener.proof()
             proof += answers.proof(call.call, "sockets", f"{listener.local} is listened on, {where} is not")
         return RefusalCause(refusal, cause, listener, proof)
+
+    def _in_another_namespace(self, refusal: Refusal) -> list[Listener]:
+        """Traced listeners on the port in the one other namespace that has the address, when none of them takes it."""
+        where = refusal.where
+        network = self.facts[Networks].owner(where.host)
+        if network is None or network == refusal.network:
+            return []
+        there = [
+            Listener(one.local, self.facts.who(one.process), one, one.only_inet6)
+            for one in self.facts[Bound].on(where.port, network=network)
+            if one.tcp and one.socket.network == network and one.listened_at(refusal.at_ns)
+        ]
+        return [] if any(one.takes(where) for one in there) else there
 
 
 def _listening(one: Listener) -> Listening:

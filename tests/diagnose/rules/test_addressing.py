@@ -1,0 +1,373 @@
+"""Addresses, routes and what stands between two ends: the smallest proof, and the near cases that are none."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from typing import Any
+
+import pytest
+
+from tests.diagnose.story import IN_USE, MS, REFUSED, S, Story, inet
+
+SYN_SENT, LISTEN, ESTABLISHED = 2, 10, 1
+UNREACHABLE, NO_ROUTE, TIMED_OUT = -errno.EHOSTUNREACH, -errno.ENETUNREACH, -errno.ETIMEDOUT
+IN_PROGRESS, NO_ADDRESS, INVALID = -errno.EINPROGRESS, -errno.EADDRNOTAVAIL, -errno.EINVAL
+
+
+def unix(path: str) -> bytes:
+    return struct.pack("=H", socket.AF_UNIX) + path.encode() + b"\0"
+
+
+def tried(story: Story, host: str, result: int | None, *, process: int | None = None, **more: Any) -> tuple[int, int]:
+    """A connect to port 80 of a host: its socket and its call."""
+    process = process or story.process("client")
+    client = story.socket(process, None, None)
+    return client, story.call("connect", client, result, address=inet(host, 80), **more)
+
+
+# -- routes
+
+
+def test_no_route() -> None:
+    story = Story()
+    _, call = tried(story, "192.0.2.1", NO_ROUTE)
+    story.fact(call, "route", {"to": "192.0.2.1", "errno": errno.ENETUNREACH})
+    assert story.found() == ["network-unreachable certain error"]
+
+
+def test_a_router_without_a_route_is_not_certain() -> None:
+    story = Story()
+    _, call = tried(story, "192.0.2.1", NO_ROUTE)
+    story.fact(call, "route", {"to": "192.0.2.1", "interface": "eth0"})
+    assert story.found() == ["network-unreachable strong error"]
+
+
+def test_the_loopback_is_down() -> None:
+    story = Story()
+    _, call = tried(story, "127.0.0.1", NO_ROUTE)
+    story.fact(call, "route", {"to": "127.0.0.1", "errno": errno.ENETUNREACH})
+    story.fact(call, "links", [{"interface": "lo", "flags": 0x8}])
+    assert "loopback interface is down" in story.diagnosis().findings[0].title
+
+
+def test_ipv6_without_a_route_is_no_fault_where_ipv4_was_tried() -> None:
+    story = Story()
+    process = story.process("client")
+    _, call = tried(story, "2001:db8::1", NO_ROUTE, process=process)
+    story.fact(call, "route", {"to": "2001:db8::1", "errno": errno.ENETUNREACH})
+    tried(story, "192.0.2.1", REFUSED, process=process)
+    assert [one.rule for one in story.diagnosis().findings] == ["nobody-listens"]
+
+
+def test_a_connect_of_a_datagram_socket_only_asks_for_a_route() -> None:
+    story = Story()
+    probe = story.socket(story.process("resolver"), None, None, family=socket.AF_INET6, type=socket.SOCK_DGRAM)
+    story.call("connect", probe, NO_ROUTE, address=inet("2001:db8::1", 443))
+    story.call("close", probe)
+    assert story.found() == []
+    assert story.diagnosis().not_judged == ()
+
+
+def test_nobody_answers_for_the_next_hop() -> None:
+    story = Story()
+    _, call = tried(story, "10.0.0.7", UNREACHABLE, took=3 * S)
+    story.fact(call, "route", {"to": "10.0.0.7", "interface": "eth0"})
+    story.fact(call, "neighbours", [{"address": "10.0.0.7", "interface": "eth0", "state": "failed"}])
+    assert story.found() == ["host-unreachable certain error"]
+
+
+def test_a_reachable_neighbour_means_that_somebody_else_said_so() -> None:
+    story = Story()
+    _, call = tried(story, "10.0.0.7", UNREACHABLE)
+    story.fact(call, "route", {"to": "10.0.0.7", "interface": "eth0"})
+    story.fact(call, "neighbours", [{"address": "10.0.0.7", "interface": "eth0", "state": "reachable"}])
+    assert story.found() == ["host-unreachable strong error"]
+
+
+def test_it_was_got_over() -> None:
+    story = Story()
+    process = story.process("client")
+    tried(story, "10.0.0.7", UNREACHABLE, process=process)
+    tried(story, "10.0.0.8", 0, process=process)
+    assert story.found() == []
+    assert story.diagnosis().not_judged == ()
+
+
+@pytest.mark.parametrize(
+    ("device", "found"), [("lo", ["wrong-device certain error"]), ("eth0", ["host-unreachable certain error"])]
+)
+def test_the_device_that_the_socket_is_tied_to(device: str, found: list[str]) -> None:
+    story = Story()
+    client = story.socket(story.process("client"), None, None)
+    story.call("setsockopt", client, a=1, b=25, value=device.encode() + b"\0")
+    call = story.call("connect", client, UNREACHABLE, address=inet("10.0.0.7", 80))
+    story.fact(call, "route", {"to": "10.0.0.7", "interface": "eth0"})
+    story.fact(call, "neighbours", [{"address": "10.0.0.7", "state": "failed"}])
+    assert story.found() == found
+
+
+@pytest.mark.parametrize(("own", "found"), [("127.0.0.1", ["source-is-loopback"]), ("10.0.0.1", [])])
+def test_a_source_on_the_loopback(own: str, found: list[str]) -> None:
+    story = Story()
+    client = story.socket(story.process("client"), (own, 40000), None)
+    story.call("bind", client, address=inet(own, 0))
+    story.call("connect", client, INVALID, address=inet("10.0.0.7", 80))
+    assert [one.rule for one in story.diagnosis().findings] == found
+
+
+@pytest.mark.parametrize(("zone", "found"), [(0, ["link-local-without-interface"]), (2, [])])
+def test_a_link_local_address(zone: int, found: list[str]) -> None:
+    story = Story()
+    client = story.socket(story.process("client"), None, None, family=socket.AF_INET6)
+    address = inet("fe80::1", 80)[:-4] + struct.pack("=I", zone)
+    story.call("connect", client, INVALID, address=address)
+    assert [one.rule for one in story.diagnosis().findings] == found
+
+
+# -- no answer
+
+
+def given_up(*, waited_ns: int, repeated: int, state: int = SYN_SENT) -> Story:
+    story = Story()
+    client, _ = tried(story, "10.0.0.7", IN_PROGRESS)
+    info = bytearray(232)
+    info[0] = state
+    struct.pack_into("<I", info, 100, repeated)  # tcpi_total_retrans
+    story.state(client, at=story.now + waited_ns // 2, state=state, tcp_info=bytes(info))
+    story.now += waited_ns
+    story.call("close", client)
+    return story
+
+
+def test_the_syn_was_repeated_until_the_program_gave_up() -> None:
+    assert given_up(waited_ns=3 * S, repeated=1).found() == ["syn-unanswered strong error"]
+
+
+@pytest.mark.parametrize(
+    ("waited_ns", "repeated", "state"), [(3 * S, 0, SYN_SENT), (200 * MS, 1, SYN_SENT), (3 * S, 1, ESTABLISHED)]
+)
+def test_giving_up_early_or_a_connection_that_came_about_says_nothing(
+    waited_ns: int, repeated: int, state: int
+) -> None:
+    rules = [one.rule for one in given_up(waited_ns=waited_ns, repeated=repeated, state=state).diagnosis().findings]
+    assert "syn-unanswered" not in rules
+
+
+def test_the_first_address_is_dead() -> None:
+    story = Story()
+    process = story.process("client")
+    tried(story, "10.0.0.7", TIMED_OUT, process=process, took=2 * S)
+    tried(story, "10.0.0.8", 0, process=process)
+    assert story.found() == ["dead-address-first strong warning"]
+
+
+def test_addresses_that_are_tried_at_once_cost_no_time() -> None:
+    story = Story()
+    process = story.process("client")
+    first, _ = tried(story, "10.0.0.7", IN_PROGRESS, process=process)
+    story.state(first, state=SYN_SENT)
+    story.now += 250 * MS
+    tried(story, "10.0.0.8", 0, process=process)
+    story.now += 2 * S
+    story.call("close", first)
+    assert story.found() == []
+
+
+# -- ports and names
+
+
+def exhausted(count: int) -> Story:
+    story = Story()
+    _, call = tried(story, "10.0.0.7", NO_ADDRESS)
+    row = {"protocol": "tcp", "state": 6, "remote": "10.0.0.7:80", "pids": []}
+    story.fact(call, "sockets", [{**row, "local": f"10.0.0.1:{50000 + number}"} for number in range(count)])
+    story.fact(call, "sysctls", {"net.ipv4.ip_local_port_range": "50000 50063"})
+    return story
+
+
+def test_every_local_port_is_in_use() -> None:
+    assert exhausted(64).found() == ["local-ports-exhausted certain error"]
+
+
+def test_a_few_connections_leave_ports() -> None:
+    assert exhausted(10).found() == []
+
+
+def bound_path(*, listeners: list[dict[str, Any]], later: bool = False) -> Story:
+    story = Story()
+    daemon = story.process("daemon")
+    listener = story.socket(daemon, None, None, family=socket.AF_UNIX)
+    call = story.call("bind", listener, IN_USE, address=unix("/run/app"))
+    story.fact(call, "path", {"path": "/run/app", "file": {"type": "socket", "inode": 7}, "listeners": listeners})
+    if later:
+        again = story.socket(daemon, None, None, family=socket.AF_UNIX)
+        story.call("bind", again, address=unix("/run/app"))
+    return story
+
+
+def test_a_path_that_nobody_owns() -> None:
+    assert bound_path(listeners=[]).found() == ["stale-unix-path certain error"]
+
+
+def test_a_path_whose_file_was_made_anew_is_stale_though_a_listener_has_its_name() -> None:
+    assert bound_path(listeners=[{"inode": 3, "file_inode": 6}]).found() == ["stale-unix-path certain error"]
+
+
+@pytest.mark.parametrize(("listeners", "later"), [([{"inode": 3, "file_inode": 7}], False), ([], True)])
+def test_a_path_that_is_owned_or_that_was_had_in_the_end(listeners: list[dict[str, Any]], later: bool) -> None:
+    assert "stale-unix-path" not in [
+        one.rule for one in bound_path(listeners=listeners, later=later).diagnosis().findings
+    ]
+
+
+def test_without_the_kernels_word_about_the_path_it_cannot_tell() -> None:
+    story = Story()
+    client = story.socket(story.process("client"), None, None, family=socket.AF_UNIX)
+    story.call("connect", client, REFUSED, address=unix("/run/app"))
+    assert "stale-unix-path" in [question.rule for question in story.diagnosis().cannot_tell]
+
+
+def test_both_ends_are_one_socket() -> None:
+    story = Story()
+    here = ("127.0.0.1", 50000)
+    client = story.socket(story.process("client"), here, here)
+    story.call("connect", client, 0, address=inet(*here), exit={"state": ESTABLISHED})
+    assert story.found() == ["self-connect certain error"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"), [(["tentative"], "tentative-address"), (["dadfailed"], "tentative-address"), ([], None)]
+)
+def test_an_address_that_is_not_usable_yet(flags: list[str], found: str | None) -> None:
+    story = Story()
+    server = story.socket(story.process("server"), None, None, family=socket.AF_INET6)
+    call = story.call("bind", server, NO_ADDRESS, address=inet("fd00::5", 80))
+    story.fact(call, "addresses", [{"interface": "eth0", "address": "fd00::5", "prefix": 64, "flags": flags}])
+    assert [one.rule for one in story.diagnosis().findings] == ([found] if found else [])
+
+
+@pytest.mark.parametrize(("port", "off", "found"), [(80, "1", ["inet6-off"]), (0, "1", []), (80, "0", [])])
+def test_ipv6_is_off(port: int, off: str, found: list[str]) -> None:
+    story = Story()
+    server = story.socket(story.process("server"), None, None, family=socket.AF_INET6)
+    call = story.call("bind", server, NO_ADDRESS, address=inet("::1", port))
+    story.fact(call, "sysctls", {"net.ipv6.conf.all.disable_ipv6": off})
+    assert [one.rule for one in story.diagnosis().findings] == found
+
+
+# -- between the ends
+
+
+def refused_with(story: Story, kind: str, value: Any) -> Story:
+    _, call = tried(story, "127.0.0.1", REFUSED)
+    story.fact(call, "sockets", [])
+    story.fact(call, kind, value)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("variables", "rule"),
+    [
+        ({"http_proxy": "http://localhost:80"}, "proxy-from-environment"),
+        ({"HTTPS_PROXY": "127.0.0.1:80"}, "proxy-from-environment"),
+        ({"http_proxy": "http://127.0.0.1:3128"}, "nobody-listens"),
+        ({"no_proxy": "127.0.0.1:80"}, "nobody-listens"),
+        ({"http_proxy": "http://127.0.0.1:99999"}, "nobody-listens"),
+    ],
+)
+def test_the_proxy_of_the_environment(variables: dict[str, str], rule: str) -> None:
+    assert [one.rule for one in refused_with(Story(), "proxies", variables).diagnosis().findings] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        (b"227 Entering Passive Mode (127,0,0,1,0,80).\r\n", "address-from-answer"),
+        (b"-MOVED 3999 127.0.0.1:80\r\n", "address-from-answer"),
+        (b"\0\x09localhost\0\0\0\x50", "address-from-answer"),
+        (b"227 Entering Passive Mode (127,0,0,1,0,81).\r\n", "nobody-listens"),
+        (b"-MOVED 3999 127.0.0.1:8080\r\n", "nobody-listens"),
+        (b"+OK\r\n", "nobody-listens"),
+    ],
+)
+def test_an_address_out_of_an_answer(told: bytes, rule: str) -> None:
+    story = Story()
+    process = story.process("client")
+    control = story.socket(process, ("127.0.0.1", 40000), ("127.0.0.1", 21))
+    story.call("recvfrom", control, len(told), length=4096, payload=told)
+    _, call = tried(story, "127.0.0.1", REFUSED, process=process)
+    story.fact(call, "sockets", [])
+    assert [one.rule for one in story.diagnosis().findings] == [rule]
+
+
+def asked(story: Story, process: int, server: str = "10.0.0.53") -> int:
+    resolver = story.socket(process, ("10.0.0.1", 40000), (server, 53), type=socket.SOCK_DGRAM)
+    question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02ab\0\0\x01\0\x01"
+    story.call("sendto", resolver, len(question), length=len(question), payload=question, address=inet(server, 53))
+    return resolver
+
+
+def test_a_name_server_that_does_not_answer() -> None:
+    story = Story()
+    process = story.process("client")
+    asked(story, process)
+    story.now += 5 * S
+    asked(story, process)
+    story.now += 5 * S
+    assert story.found() == ["name-server-silent strong error"]
+
+
+def test_a_name_server_that_answers_late_but_in_time() -> None:
+    story = Story()
+    resolver = asked(story, story.process("client"))
+    story.now += 4 * S
+    answer = b"\x12\x34\x81\x80\0\x01\0\0\0\0\0\0\x02ab\0\0\x01\0\x01"
+    story.call("recvfrom", resolver, len(answer), length=512, payload=answer)
+    assert story.found() == []
+
+
+def test_what_the_own_filter_drops() -> None:
+    story = Story()
+    sender = story.socket(story.process("client"), None, None, type=socket.SOCK_DGRAM)
+    story.call("sendto", sender, -errno.EPERM, length=4, address=inet("10.0.0.7", 53))
+    assert story.found() == ["local-filter certain error"]
+
+
+@pytest.mark.parametrize(("first", "rule"), [("1024", "security-policy"), ("9000", "privileged-port")])
+def test_a_policy_forbids_what_the_port_allows(first: str, rule: str) -> None:
+    story = Story()
+    server = story.socket(story.process("server"), None, None)
+    call = story.call("bind", server, -errno.EACCES, address=inet("127.0.0.1", 8080))
+    story.fact(call, "sysctls", {"net.ipv4.ip_unprivileged_port_start": first})
+    assert [one.rule for one in story.diagnosis().findings] == [rule]
+
+
+def shared(*, accepts: int, waiting: int) -> Story:
+    """Two listeners of one process on one port; the second takes ``accepts`` connections, ``waiting`` stand in it."""
+    story = Story()
+    server = story.process("server")
+    listeners = [story.socket(server, ("127.0.0.1", 4567), None) for _ in range(2)]
+    for listener in listeners:
+        story.call("setsockopt", listener, a=1, b=15, value=struct.pack("<i", 1))
+        story.call("bind", listener, address=inet("127.0.0.1", 4567))
+        story.call("listen", listener, a=5)
+    story.call("accept", listeners[0], 9)
+    for _ in range(accepts):
+        story.call("accept", listeners[1], 9)
+    for at in (0, 1, 2, 3):
+        story.state(listeners[1], at=story.now + at * S, state=LISTEN, receive=waiting, send=5)
+    story.now += 3 * S
+    return story
+
+
+def test_one_of_two_listeners_is_not_served() -> None:
+    assert "listener-not-served certain error" in shared(accepts=0, waiting=2).found()
+
+
+@pytest.mark.parametrize(("accepts", "waiting"), [(1, 2), (0, 0)])
+def test_listeners_that_are_served_or_that_nobody_waits_at(accepts: int, waiting: int) -> None:
+    assert "listener-not-served" not in [
+        one.rule for one in shared(accepts=accepts, waiting=waiting).diagnosis().findings
+    ]
