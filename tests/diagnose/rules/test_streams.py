@@ -278,7 +278,7 @@ def hangup(events: int, *, reads: bool, unread: int) -> list[str]:
 
 
 def test_close_at_the_hang_up() -> None:
-    assert hangup(0x2001, reads=False, unread=11) == ["hangup-before-data certain"]
+    assert hangup(0x2001, reads=False, unread=11) == ["hangup-before-data strong"]
     assert hangup(0x2001, reads=True, unread=1) == []
     assert hangup(0x0001, reads=False, unread=11) == []
 
@@ -538,3 +538,22 @@ def test_the_last_chunk_is_missing(last: bytes, found: bool) -> None:
     story.call("recvfrom", server, 100 + len(last), length=4096, payload=POST)
     both_wait(story, server, client)
     assert said(story, "fewer-than-announced") == (["fewer-than-announced certain"] if found else [])
+
+
+@pytest.mark.parametrize("kind", ["recv", "poll"])
+def test_a_farewell_of_tls_that_was_not_read(kind: str) -> None:
+    story = Story()
+    server, client = pair(story)
+    record = b"\x17\x03\x03\x00\x05hello"
+    send(story, server, record)
+    receive(story, client, record)
+    if kind == "recv":
+        story.call("recvfrom", client, AGAIN, length=5)
+        story.call("close", client, unread=0)
+        send(story, server, b"\x15\x03\x03\x00\x13" + b"x" * 19)
+    else:
+        send(story, server, b"\x15\x03\x03\x00\x13" + b"x" * 19)
+        story.call("poll", client, 1, a=1, b=-1, value=struct.pack("<iHH", 5, 0x2001, 0x2001))
+        story.call("close", client, unread=24, state=8)
+    story.call("close", server, unread=0)
+    assert said(story, "nothing-yet-is-no-end", "hangup-before-data") == []

@@ -10,6 +10,7 @@ from ..subjects import SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.hangups import Hangups
 from ..trackers.options import Options
+from ..trackers.protocols import Protocols
 
 __all__ = ["HangupBeforeData"]
 
@@ -21,7 +22,7 @@ class HangupBeforeData(Rule):
     title = "the socket was closed at the peer's hang-up, before it was read empty"
     covers = (49,)
     severity = "error"
-    certainty = "certain"
+    certainty = "strong"
     layers = ("calls", "kernel")
     sentence = (
         "poll and epoll report the peer's end (HUP, RDHUP) together with what it sent before. The bytes stay readable until "
@@ -31,7 +32,7 @@ class HangupBeforeData(Rule):
     proof = "A poll or epoll reported HUP or RDHUP for the socket; nothing was read after it, and close found bytes in the queue."
     fix = "Look at POLLIN first and read until 0; close after that, or when HUP or ERR comes alone."
     disproof = "The program wanted to leave the rest unread."
-    needs = (Closing, Hangups, Options)
+    needs = (Closing, Hangups, Options, Protocols)
     given = Hangups
     supersedes = ("one-recv-per-message",)
     effects = ("close-with-unread-data", "write-after-peer-closed")
@@ -41,7 +42,12 @@ class HangupBeforeData(Rule):
         closed, unread = facts[Closing].last_close(subject), facts[Closing].unread(subject)
         if told is None or closed is None or unread is None or closed.entry_ns < told.end_ns:
             return
-        if facts[Options].aborts(subject) or not subject.stream:
+        if facts[Options].aborts(subject) or not subject.stream or facts[Closing].of(subject).shut:
+            return
+        if facts[Protocols].tls(subject):
+            yield self.cannot_tell(
+                "payload", "the connection is TLS: whether more than a farewell was unread is not known"
+            )
             return
         yield Evidence(
             self,
@@ -52,4 +58,5 @@ class HangupBeforeData(Rule):
             call=closed.call,
             socket=subject.id,
             process=subject.process,
+            certainty="strong",
         )

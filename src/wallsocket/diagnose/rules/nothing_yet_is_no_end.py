@@ -78,6 +78,11 @@ class NothingYetIsNoEnd(Rule):
         tried = [call for call in facts[Errors].of(peer).calls if call.name in ("write", "sendto", "sendmsg", "writev")]
         if peer.late or not (more or tried) or (facts[Writes].of(peer).bytes == 0 and not tried):
             return
+        if facts[Protocols].tls(subject):
+            yield self.cannot_tell(
+                "payload", "the connection is TLS: whether more than a farewell was to come is not known"
+            )
+            return
         later = (more or tried)[0]
         what = "FIONREAD said that 0 bytes were there" if look.name == "ioctl" else f"{look.name} gave EAGAIN"
         had = f"It had read {read} bytes" if read else "It had read nothing"
