@@ -80,6 +80,10 @@ class Counters(Tracker):
                 last = Proof("kernel", "counter", row, at_ns, text)
         return total, last
 
+    def networks(self, name: str) -> list[int]:
+        """The network namespaces in which a counter rose."""
+        return [network for (network, one), counter in self._all.items() if one == name and counter.risen > 0]
+
     def risen_between(self, socket: SocketFacts, name: str, since_ns: int, until_ns: int) -> tuple[int, Proof | None]:
         """By how much a counter of a socket's namespace rose in a span of time, and its proof row."""
         counter = self._all.get((self._network(socket), name))

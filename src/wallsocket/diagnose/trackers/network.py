@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...events import Fact
 from ..facts import Facts, json_list
+from ..finding import Proof
 from ..tracker import Tracker, on_fact
 
 __all__ = ["Networks"]
+
+Interface: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 _KINDS = frozenset({"addresses", "links", "routes"})
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (a route, nothing is bound)
@@ -73,6 +76,35 @@ class Networks(Tracker):
             if wanted.version == there.version and wanted in there and (best is None or prefix > best[0]):
                 best = (prefix, name)
         return best[1] if best is not None else None
+
+    def addresses(self, network: int | None) -> list[tuple[str, Interface]]:
+        """Interfaces and their addresses with the length of the prefix."""
+        fact = self.fact(network, "addresses")
+        found = []
+        for entry in json_list(fact.value)[:1000] if fact is not None else ():
+            if isinstance(entry, dict) and isinstance(entry.get("interface"), str):
+                try:
+                    found.append((entry["interface"], ipaddress.ip_interface(f"{entry['address']}/{entry['prefix']}")))
+                except (KeyError, ValueError):
+                    continue
+        return found
+
+    def interface_of(self, network: int | None, host: str) -> str | None:
+        """The interface that has an address; ``None``: not known."""
+        return next((name for name, address in self.addresses(network) if str(address.ip) == host), None)
+
+    def interface_numbered(self, network: int | None, number: int) -> str | None:
+        """The interface with an index; ``None``: not known."""
+        fact = self.fact(network, "links")
+        for entry in json_list(fact.value) if fact is not None else ():
+            if isinstance(entry, dict) and entry.get("index") == number and isinstance(entry.get("interface"), str):
+                return str(entry["interface"])
+        return None
+
+    def proof(self, network: int | None, kind: str, text: str) -> list[Proof]:
+        """The latest answer of a kind as a proof row, if there was one."""
+        fact = self.fact(network, kind)
+        return [] if fact is None else [Proof("kernel", "fact", fact.id, fact.at_ns, f"kernel: {text}")]
 
 
 def _has(text: str, host: str) -> bool:
