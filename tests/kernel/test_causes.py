@@ -251,7 +251,7 @@ def test_address_in_use_by_time_wait_and_by_connections() -> None:
     live = [sock("127.0.0.1:80", state="ESTABLISHED")]
     cause = causes.address_in_use("0.0.0.0", 80, "tcp", live, reuse_address=False, owners={77: (Owner(9, "worker"),)})
     assert cause is not None
-    assert "a connection of an earlier listener still use" in cause.sentence
+    assert "a connection of an earlier listener still uses the port" in cause.sentence
     assert "ESTABLISHED; worker (pid 9)" in cause.sentence
     datagram = causes.address_in_use(
         "127.0.0.1", 53, "udp", [sock("0.0.0.0:53", protocol="udp", state="CLOSE")], reuse_address=False

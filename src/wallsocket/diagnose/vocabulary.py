@@ -1,12 +1,13 @@
 """Numbers that rules use: flags, options, states, sets of calls.
 
-Sources: ``include/uapi`` and ``include/net/tcp_states.h`` of Linux.
+Source: ``include/uapi`` of Linux; states and calls stand elsewhere and have short names here.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from ..kernel.tcp_state import TcpState
 from ..trace.syscalls import ACCEPTS, CONNECTS, EPOLL_WAITS, READS, WRITES
 from ..trace.syscalls import POLLS as POLL_CALLS
 
@@ -106,16 +107,16 @@ POLLERR: Final = 0x8
 POLLHUP: Final = 0x10
 POLLRDHUP: Final = 0x2000
 EPOLLOUT: Final = 0x4
-ESTABLISHED: Final = 1
-SYN_SENT: Final = 2
-FIN_WAIT1: Final = 4
-FIN_WAIT2: Final = 5
-TIME_WAIT: Final = 6
-CLOSE: Final = 7
-CLOSE_WAIT: Final = 8
-LAST_ACK: Final = 9
-LISTEN: Final = 10
-CLOSING: Final = 11
+ESTABLISHED: Final = TcpState.ESTABLISHED.value
+SYN_SENT: Final = TcpState.SYN_SENT.value
+FIN_WAIT1: Final = TcpState.FIN_WAIT1.value
+FIN_WAIT2: Final = TcpState.FIN_WAIT2.value
+TIME_WAIT: Final = TcpState.TIME_WAIT.value
+CLOSE: Final = TcpState.CLOSE.value
+CLOSE_WAIT: Final = TcpState.CLOSE_WAIT.value
+LAST_ACK: Final = TcpState.LAST_ACK.value
+LISTEN: Final = TcpState.LISTEN.value
+CLOSING: Final = TcpState.CLOSING.value
 AF_PACKET: Final = 17
 SOCK_RAW: Final = 3
 IPPROTO_IP: Final = 0

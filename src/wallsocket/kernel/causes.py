@@ -361,49 +361,115 @@ def address_in_use(
 
     """
     owners = owners or {}
+    found = taken(
+        host,
+        port,
+        protocol,
+        [
+            Holding(
+                protocol=sock.protocol,
+                host="" if sock.takes_any else _plain(sock.local.host or ""),
+                port=sock.local.port or 0,
+                state=sock.state,
+                local=str(sock.local),
+                who=_who(sock, owners),
+            )
+            for sock in sockets
+        ],
+        reuse_address=reuse_address,
+    )
+    return found[0] if found is not None else None
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A socket of the host that has a port, as live sockets and recordings both know it.
+
+    Attributes:
+        protocol: ``"tcp"`` or ``"udp"``.
+        host: its own address, without zone; empty: every address.
+        port: its own port.
+        state: name of its TCP state.
+        local: its address and port in words.
+        who: its holders in words, empty when they are not known.
+        bound: it is known to have been bound, whatever its state.
+
+    """
+
+    protocol: str
+    host: str
+    port: int
+    state: str
+    local: str
+    who: str = ""
+    bound: bool = False
+
+
+def taken(
+    host: str,
+    port: int,
+    protocol: Literal["tcp", "udp"],
+    holding: Iterable[Holding],
+    *,
+    reuse_address: bool,
+) -> tuple[Cause, list[Holding]] | None:
+    """Why bind (or listen) said EADDRINUSE: the one decision, for sockets of now and of a recording.
+
+    Args:
+        host: the address asked for, a number; ``0.0.0.0`` and ``::`` are every address.
+        port: the port asked for.
+        protocol: of the socket.
+        holding: sockets of the host, in any state; those of other ports are passed over.
+        reuse_address: whether the socket had SO_REUSEADDR before bind.
+
+    Returns:
+        The cause and the sockets that it is about; ``None`` when none of them has that address, or only connections in
+        TIME_WAIT have it, which SO_REUSEADDR would have got past.
+
+    """
     host = _plain(host)
     wide = host in ("0.0.0.0", "::")  # noqa: S104
     held = [
-        sock
-        for sock in sockets
-        if sock.protocol == protocol
-        and sock.local.port == port
-        and (wide or sock.takes_any or _plain(sock.local.host or "") == host)
+        one
+        for one in holding
+        if one.protocol == protocol and one.port == port and (wide or not one.host or one.host == host)
     ]
     target = _where(host, port)
-    listener = next((sock for sock in held if sock.state == "LISTEN" or protocol == "udp"), None)
+    listener = next((one for one in held if one.bound or one.state == "LISTEN" or protocol == "udp"), None)
     if listener is not None:
-        who = _who(listener, owners)
-        verb = "listens on" if protocol == "tcp" else "is bound to"
-        return Cause(
+        verb = "listens on" if listener.state == "LISTEN" else "is bound to"
+        cause = Cause(
             name="in_use",
-            sentence=f"{who or 'another socket'} {verb} {listener.local}, so {target} is taken",
+            sentence=f"{listener.who or 'another socket'} {verb} {listener.local}, so {target} is taken",
             fix="end the other program, use another port, or share the port with SO_REUSEPORT in both",
             certainty="certain",
         )
-    waiting = [sock for sock in held if sock.state == "TIME_WAIT"]
-    live = [sock for sock in held if sock.state != "TIME_WAIT"]
+        return cause, [listener]
+    waiting = [one for one in held if one.state == "TIME_WAIT"]
+    live = [one for one in held if one.state != "TIME_WAIT"]
     if live:
-        count = len(live)
-        who = next((_who(sock, owners) for sock in live if _who(sock, owners)), "")
-        states = ", ".join(sorted({sock.state for sock in live}))
-        many = f"{count} connections" if count > 1 else "a connection"
-        return Cause(
+        who = next((one.who for one in live if one.who), "")
+        states = ", ".join(sorted({one.state for one in live}))
+        many = f"{len(live)} connections" if len(live) > 1 else "a connection"
+        still = "still use" if len(live) > 1 else "still uses"
+        cause = Cause(
             name="connections_left",
-            sentence=f"nobody listens on {target}, but {many} of an earlier listener still use the port ({states}"
+            sentence=f"nobody listens on {target}, but {many} of an earlier listener {still} the port ({states}"
             f"{'; ' + who if who else ''})",
             fix="set SO_REUSEADDR before bind, in both programs, or end the one that holds the connections",
             certainty="strong" if reuse_address else "certain",
         )
+        return cause, live
     if waiting and not reuse_address:
-        many = f"{len(waiting)} closed connections" if len(waiting) > 1 else "a closed connection"
-        return Cause(
+        one_or_many = (
+            f"{len(waiting)} closed connections of it wait" if len(waiting) > 1 else ("a closed connection of it waits")
+        )
+        cause = Cause(
             name="time_wait",
-            sentence=f"nobody listens on {target}, but {many} of it wait out TIME_WAIT (60 s), and SO_REUSEADDR was "
-            "not set",
+            sentence=f"nobody listens on {target}, but {one_or_many} out TIME_WAIT (60 s), and SO_REUSEADDR was not set",
             fix="set SO_REUSEADDR before bind",
             certainty="certain",
         )
+        return cause, waiting
     return None
 
 

@@ -56,21 +56,21 @@ class AddressInUseByListener(Rule):
                 # One port for both families: [::] takes IPv4 as well, and the second bind is known to fail.
                 return
             line = facts.line(own.bind.call)
-            owner = facts.who(own.process) + (f", {line}" if line else "")
+            why = f"{facts.who(own.process)}{f', {line},' if line else ''} has {own.local}, so {asked} is taken"
             rows.append(own.bind.proof(f"{own.bind.text()}: the socket that has it"))
         else:
             if facts[HostAnswers].sockets(failed.call) is None:
                 yield self.cannot_tell("facts", "the sockets of the host were not looked up when bind failed")
                 return
-            holder = facts[HostAnswers].holder(failed.call, taken.protocol, asked)
-            if holder is None:
+            found = facts[AddressInUse].cause(taken)
+            if found is None or found[0].name != "in_use":
                 return
-            owner = holder.owner()
+            why = found[0].sentence
         rows += facts[HostAnswers].held(failed.call, taken.protocol, asked)
         yield Evidence(
             self,
             failed.end_ns,
-            f"{asked} cannot be bound: {owner} has it.",
+            f"{asked} cannot be bound: {why}.",
             [failed.proof(), *rows],
             call=failed.call,
             socket=subject.id,

@@ -46,27 +46,22 @@ class AddressInUseByTimeWait(Rule):
         if taken is None or subject.type != SOCK_STREAM:
             return
         failed, asked = taken.call, taken.asked
-        listed = facts[HostAnswers].sockets(failed.call)
-        if listed is None:
+        if facts[HostAnswers].sockets(failed.call) is None:
             yield self.cannot_tell("facts", "the sockets of the host were not looked up when bind failed")
             return
+        found = facts[AddressInUse].cause(taken)
         option = facts[Options].call(subject, SOL_SOCKET, SO_REUSEADDR)
         if option is not None and option.end_ns <= failed.entry_ns and option.option_number:
             return
-        old = [
-            entry
-            for entry in listed
-            if entry.protocol.startswith("tcp") and entry.local is not None and entry.local.clashes(asked)
-        ]
-        if not old or any(entry.listens for entry in old):
+        if found is None or found[0].name not in ("time_wait", "connections_left"):
             return
+        cause, old = found
         counts = Counter(entry.state_name for entry in old)
         states = ", ".join(f"{count} in {name}" for name, count in counts.items())
         yield Evidence(
             self,
             failed.end_ns,
-            f"No socket listens on {asked}, but connections of its port are left ({states}), "
-            "and SO_REUSEADDR was not set before bind.",
+            f"{cause.sentence[:1].upper()}{cause.sentence[1:]}.",
             [
                 failed.proof(),
                 *facts[HostAnswers].proof(failed.call, "sockets", f"port {asked.port}: {states}, no LISTEN"),
