@@ -89,6 +89,7 @@ class Wire(_Bound):
     ask = _InHost(wire.ask)
     ask_many = _InHost(wire.ask_many)
     capture = _InHost(wire.capture)
+    Injector = _InHost(wire.Injector)
     inject = _InHost(wire.inject)
     ping = _InHost(wire.ping)
     replay = _InHost(wire.replay)
