@@ -547,7 +547,7 @@ def test_names(start: Start, tell: Tell) -> None:
     start(name="an-odd-name.py", source=source)
     start(name="an-odd-name.py", source=source)
     by_script, by_stem = tell("an-odd-name.py"), tell("an-odd-name")
-    assert by_script.stdout.count("an-odd-name.py pid") == by_stem.stdout.count("an-odd-name.py pid") == 2
+    assert by_script.stdout.count("an-odd-name.py (pid") == by_stem.stdout.count("an-odd-name.py (pid") == 2
     assert by_script.returncode == 0
     near = tell("an-odd-nam.py")
     assert (near.returncode, near.stdout) == (2, "")
@@ -678,6 +678,31 @@ def test_the_time_grows_with_threads_and_sockets_not_with_their_square(start: St
     few, many = took_s(100), took_s(800)
     # Eight times as many: the square would be 64.
     assert many < 24 * few
+
+
+def test_many_threads_of_python_are_listed_once(start: Start) -> None:
+    source = (
+        "import socket, sys, threading\n"
+        "ends = [socket.socketpair() for _ in range(int(sys.argv[1]))]\n"
+        "for one, _ in ends: threading.Thread(target=one.recv, args=(1,), daemon=True).start()\n"
+        "print('started', flush=True)\n"
+        "threading.Event().wait()\n"
+    )
+
+    def took_s(threads: int) -> float:
+        running = start(threads, name="threads.py", source=source)
+        eventually(lambda: running.calls().count(RECVFROM) == threads)
+        least = float("inf")
+        for _ in range(2):
+            begun = time.process_time()
+            found = inspecting.inspect(str(running.pid))
+            least = min(least, time.process_time() - begun)
+            assert sum(thread.place == "library" for thread in found.threads) >= threads
+        return least
+
+    few, many = took_s(50), took_s(800)
+    # Sixteen times as many: the square would be 256.
+    assert many < 40 * few
 
 
 def test_the_wrong_type_of_name_is_an_error() -> None:

@@ -1,5 +1,6 @@
 //! `wallsocket._core.python`: what a CPython process is doing, read from its memory.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use pyo3::exceptions::PyProcessLookupError;
@@ -209,6 +210,17 @@ impl Interpreter {
             .detach(|| self.inner.sample(tid))
             .map_err(|unknown| error(py, &unknown))?;
         Ok(Stack::from(sample))
+    }
+
+    /// The stacks of the threads `tids`, without those that run no Python code or are gone.
+    fn stacks(&mut self, py: Python<'_>, tids: Vec<i32>) -> PyResult<HashMap<i32, Stack>> {
+        let samples = py
+            .detach(|| self.inner.samples(tids))
+            .map_err(|unknown| error(py, &unknown))?;
+        Ok(samples
+            .into_iter()
+            .map(|(tid, sample)| (tid, Stack::from(sample)))
+            .collect())
     }
 
     /// The asyncio tasks that are not done.

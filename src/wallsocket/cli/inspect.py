@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from . import options, terminal
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
     from ..trace.inspect import Inspection, Socket, Task, Thread
+    from ..trace.inspect.machine import Health
 
 __all__ = ["command"]
 
@@ -34,7 +36,9 @@ _LIMIT_IN_OPTION: Final = frozenset(
 
 
 @click.command("inspect")
-@click.argument("target", metavar="PID|:PORT|NAME")
+@click.argument("target", metavar="PID|:PORT|NAME", required=False)
+@click.option("--all", "everything", is_flag=True, help="Look at every socket; with a PID, of its network namespace.")
+@click.option("--user", metavar="NAME", help="With --all: only what belongs to this user.")
 @click.option(
     "--watch", "watch_s", type=options.DURATION, metavar="TIME", help="Keep looking for this time, such as 5s."
 )
@@ -51,7 +55,9 @@ _LIMIT_IN_OPTION: Final = frozenset(
 @options.json
 @options.quiet
 def command(
-    target: str,
+    target: str | None,
+    everything: bool,
+    user: str | None,
     watch_s: float | None,
     stacks: bool,
     children: bool,
@@ -67,12 +73,19 @@ def command(
     wallsocket inspect 4711        a process
     wallsocket inspect :8080       whoever has that port
     wallsocket inspect store.py    every process of that name, program or script
+    wallsocket inspect --all       every socket of the machine: only what is sick
 
     The processes at the other ends are looked at as well. Nothing is stopped: no ptrace, no signal. Exit
     status: 0 nothing at or above --fail-on, 1 findings, 2 could not look.
     """
-    from ..diagnose import diagnose
+    if everything or target is None or user is not None:
+        return _examine(target, everything, user, fail_on, as_json=as_json, quiet=quiet)
+    from ..diagnose import all_rules, diagnose
     from ..trace.inspect import inspect
+
+    # The rules take a moment to load: that goes by while the pictures are taken.
+    loading = threading.Thread(target=all_rules, daemon=True)
+    loading.start()
 
     def report(left_s: float) -> None:
         click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
@@ -112,6 +125,77 @@ def command(
     if diagnosis.reaches(fail_on):
         return _FINDINGS
     return _COULD_NOT_LOOK if inspection.blind else _CLEAN
+
+
+def _examine(
+    target: str | None, everything: bool, user: str | None, fail_on: str, *, as_json: bool, quiet: bool
+) -> int:
+    """Every socket of the machine, of a namespace or of a user."""
+    from ..errors import UsageError
+    from ..trace.inspect.machine import examine
+    from ..trace.text import json_line
+
+    if not everything:
+        raise UsageError("name a process, a :PORT or a program, or look at all sockets with --all")
+    if target is not None and not target.isdecimal():
+        raise UsageError(
+            f"with --all only a process number can be given, for its network namespace: {target!r} is none"
+        )
+    health = examine(user=_user(user), pid=int(target) if target is not None else None)
+    if as_json:
+        for sick in health.sick:
+            sys.stdout.buffer.write(json_line({"sick": sick}) + b"\n")
+        summary = {"sockets": health.sockets, "namespaces": health.namespaces, "took_s": round(health.took_s, 3)}
+        sys.stdout.buffer.write(json_line({"summary": summary}) + b"\n")
+        sys.stdout.buffer.flush()
+    elif not quiet or health.sick:
+        for line in _health_lines(health, terminal.width()):
+            click.echo(line)
+    for note in health.notes if as_json or quiet else ():
+        click.echo(f"wallsocket inspect: {_safe(note)}", err=True)
+    grave = {"error": ("error",), "warning": ("error", "warning"), "note": ("error", "warning", "note"), "never": ()}
+    return _FINDINGS if any(sick.severity in grave[fail_on] for sick in health.sick) else _CLEAN
+
+
+def _user(name: str | None) -> int | None:
+    """The number of a user, given by name or number."""
+    if name is None or name.isdecimal():
+        return None if name is None else int(name)
+    import pwd
+
+    from ..errors import UsageError
+
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise UsageError(f"no user is called {name!r}") from None
+
+
+def _health_lines(health: Health, width: int) -> list[str]:
+    from ..trace.text import Style, paint, wrap
+
+    colour = terminal.has_colour()
+    lines = []
+    for sick in health.sick[:_MAX_LINES]:
+        who = ", ".join(_who(_safe(one.command), one.pid) for one in sick.processes) or "holder unknown"
+        style = Style.ERROR if sick.severity == "error" else Style.WARNING
+        lines.append(paint(f"{sick.severity}: {sick.kind}", style, colour=colour) + f"  {who}")
+        for text in (sick.why, sick.cause):
+            lines += [f"  {line}" for line in wrap(_safe(text).split(" "), width - 2, "")] if text is not None else []
+        more = ["in another network namespace"] if sick.namespace is not None else []
+        more += [f"wallsocket inspect {sick.processes[0].pid}"] if sick.processes else []
+        more += [f"wallsocket rule {sick.rule}"] if sick.rule is not None else []
+        lines += [f"  {'; '.join(more)}"] if more else []
+    if len(health.sick) > _MAX_LINES:
+        lines.append(f"… and {len(health.sick) - _MAX_LINES} more: --json lists them")
+    for note in health.notes:
+        lines += [
+            paint(line, Style.WARNING, colour=colour) for line in wrap(f"! {_safe(note)}".split(" "), width, "  ")
+        ]
+    spaces = f" in {health.namespaces} network namespaces" if health.namespaces > 1 else ""
+    found = f"{len(health.sick)} sick" if health.sick else "nothing sick"
+    lines.append(f"{health.sockets} sockets{spaces} looked at in {health.took_s:.1f} s: {found}")
+    return lines
 
 
 def _safe(text: str) -> str:

@@ -137,6 +137,8 @@ pub struct Interpreter<M = ProcessMemory> {
     pub(crate) codes: CodeCache,
     pub(crate) classifier: Classifier,
     threads: HashMap<i32, Remembered>,
+    /// The threads by the id that the interpreter knows them by, while many are looked at: see [`Interpreter::samples`].
+    listing: Option<HashMap<u64, Vec<Thread>>>,
     /// How often the interpreter may still be asked where its standard library is.
     questions: u8,
 }
@@ -182,6 +184,7 @@ impl<M: ReadMemory> Interpreter<M> {
             codes,
             classifier,
             threads,
+            listing: None,
             questions,
         })
     }
@@ -267,20 +270,41 @@ impl<M: ReadMemory> Interpreter<M> {
         Err(refused)
     }
 
+    /// The stacks of several threads, which nobody stopped, without those that cannot be read. The threads are listed once for all of them: what one costs
+    /// does not grow with how many there are.
+    ///
+    /// # Errors
+    /// [`Unknown`], with the reason why the threads cannot be listed.
+    pub fn samples(
+        &mut self,
+        tids: impl IntoIterator<Item = i32>,
+    ) -> Result<HashMap<i32, Sample>, Unknown> {
+        let mut threads = self.threads();
+        for _ in 1..SAMPLE_TRIES {
+            match threads {
+                Err(Unknown::Inconsistent(_) | Unknown::Unreadable(_)) => threads = self.threads(),
+                _ => break,
+            }
+        }
+        let mut listing: HashMap<u64, Vec<Thread>> = HashMap::new();
+        for thread in threads? {
+            listing.entry(thread.native_id).or_default().push(thread);
+        }
+        self.listing = Some(listing);
+        let samples = tids
+            .into_iter()
+            .filter_map(|tid| Some((tid, self.sample(tid).ok()?)))
+            .collect();
+        self.listing = None;
+        Ok(samples)
+    }
+
     /// The threads that run Python code, in all interpreters of the process.
     ///
     /// # Errors
     /// [`Unknown`], with the reason.
     pub fn threads(&self) -> Result<Vec<Thread>, Unknown> {
         let mut threads = Vec::new();
-        self.each_thread(|thread| {
-            threads.push(thread);
-            true
-        })?;
-        Ok(threads)
-    }
-
-    fn each_thread(&self, mut visit: impl FnMut(Thread) -> bool) -> Result<(), Unknown> {
         let layout = &self.layout;
         let head = self
             .memory
@@ -313,21 +337,17 @@ impl<M: ReadMemory> Interpreter<M> {
                         "the list of threads changed while it was read",
                     ));
                 }
-                let native_id = header.native_id;
-                let thread = Thread {
-                    native_id,
+                threads.push(Thread {
+                    native_id: header.native_id,
                     state,
                     interpreter: index,
                     holds_gil: holder == Some(state),
-                };
-                if !visit(thread) {
-                    return Ok(());
-                }
+                });
                 state = header.next;
                 seen += 1;
             }
         }
-        Ok(())
+        Ok(threads)
     }
 
     /// The thread state that holds the global interpreter lock of `interpreter`.
@@ -374,28 +394,32 @@ impl<M: ReadMemory> Interpreter<M> {
     /// Finds the thread state of `tid`: the one it runs with, of those it has in several interpreters.
     fn find_thread(&self, tid: i32) -> Result<Thread, Unknown> {
         let native_id = self.native_id(tid);
-        let mut states = Vec::new();
-        let mut others = Vec::new();
-        self.each_thread(|thread| {
-            let matches = thread.native_id == native_id;
-            if matches { &mut states } else { &mut others }.push(thread);
-            true
-        })?;
+        let (states, only) = if let Some(listing) = &self.listing {
+            let states = listing.get(&native_id).cloned().unwrap_or_default();
+            let mut all = listing.values().flatten();
+            (states, all.next().copied().filter(|_| all.next().is_none()))
+        } else {
+            let threads = self.threads()?;
+            let only = if let [only] = threads.as_slice() {
+                Some(*only)
+            } else {
+                None
+            };
+            let mut states = threads;
+            states.retain(|thread| thread.native_id == native_id);
+            (states, only)
+        };
         if states.is_empty() {
             // A forked child can keep the id that its thread had in the parent.
-            let pid = self
+            return self
                 .pid
                 .filter(|pid| *pid == tid)
-                .ok_or(Unknown::NoPythonThread(tid))?;
-            return match others.as_slice() {
-                [only]
-                    if !fs::exists(format!("/proc/{pid}/task/{}", only.native_id))
-                        .unwrap_or(true) =>
-                {
-                    Ok(*only)
-                }
-                _ => Err(Unknown::NoPythonThread(tid)),
-            };
+                .and_then(|pid| {
+                    only.filter(|only| {
+                        !fs::exists(format!("/proc/{pid}/task/{}", only.native_id)).unwrap_or(true)
+                    })
+                })
+                .ok_or(Unknown::NoPythonThread(tid));
         }
         if let [only] = states.as_slice() {
             return Ok(*only);

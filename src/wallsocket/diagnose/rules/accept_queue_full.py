@@ -12,6 +12,7 @@ from ..trackers.bound import Bound
 from ..trackers.counters import Counters
 from ..trackers.drops import Drops
 from ..trackers.set_up import SetUp
+from ..trackers.waits import Waits
 
 __all__ = ["AcceptQueueFull"]
 
@@ -41,7 +42,7 @@ class AcceptQueueFull(Rule):
     disproof = "The queue was never longer than the backlog; then the drops have another reason."
     pictures = "also"
     subject = "listener"
-    needs = (Bound, Counters, Drops, SetUp)
+    needs = (Bound, Counters, Drops, SetUp, Waits)
     supersedes = ("loop-blocked", "syn-queue-full")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
@@ -78,6 +79,10 @@ class AcceptQueueFull(Rule):
         lost = max(dropped, private)
         why = f"On {subject.local} {queue or 'the queue was full'}"
         why += f"; {lost} packets of new connections were dropped." if lost else "; further connections are dropped."
+        busy = next(iter(facts[Waits].waiting_in(subject.process)), None) if facts.pictures else None
+        if busy is not None:
+            why += f" {facts.who(subject.process)} does not accept: it {facts[Waits].doing(busy)}."
+            rows.append(busy.proof())
         if not facts.pictures:
             why += f" accept was called {set_up.accepts} times{' since the trace began' if subject.late else ''}."
         yield Evidence(
@@ -85,7 +90,7 @@ class AcceptQueueFull(Rule):
             full.at_ns if full is not None else (last.at_ns if last is not None else 0),
             why,
             rows,
-            call=set_up.listen.call if set_up.listen is not None else None,
+            call=set_up.listen.call if set_up.listen is not None else busy.call if busy is not None else None,
             socket=subject.id,
             process=subject.process,
             certainty="certain" if certain else "strong",

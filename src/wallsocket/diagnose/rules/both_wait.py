@@ -39,7 +39,7 @@ class BothWait(Rule):
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
     pictures = "also"
-    supersedes = ("silent-peer", "slow-reader")
+    supersedes = ("silent-peer", "slow-reader", "peer-does-not-read", "unread-data")
     subject = "connection"
     needs = (Options, Waits)
     given = Waits

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
+from ..sample import Sample
 from ..subjects import SocketFacts
 from ..trackers.options import Options
+from ..trackers.polls import Polls
 from ..trackers.waits import Waits
-from ..vocabulary import ESTABLISHED, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
+from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLLIN, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
 
 __all__ = ["SilentPeer"]
 
 _LEAST_MS = 10_000
+#: Who has asked waits for an answer: that is noted sooner.
+_ANSWER_MS = 1_000
 
 
 class SilentPeer(Rule):
@@ -21,7 +26,7 @@ class SilentPeer(Rule):
 
     id = "silent-peer"
     title = "waits without a time limit for a peer that is silent"
-    covers = (64,)
+    covers = (36, 64)
     severity = "note"
     certainty = "hint"
     layers = ("calls", "kernel")
@@ -32,35 +37,79 @@ class SilentPeer(Rule):
     symptoms = ("recv blocks forever", "connection hangs", "no timeout", "half-open connection")
     proof = (
         "A thread is inside recv, nothing is queued, neither SO_RCVTIMEO nor SO_KEEPALIVE is set, and nothing has come "
-        "for at least ten seconds."
+        "for at least ten seconds. Or the program connected, was the last to send, and has waited for an answer for at "
+        "least a second, in recv without a time limit or in an event loop."
     )
     fix = "Set a time limit for the wait, or SO_KEEPALIVE with short intervals."
     disproof = "The peer is alive and has nothing to say: then the wait is as it should be."
     pictures = "only"
-    needs = (Options, Waits)
-    given = Waits
+    needs = (Options, Polls, Waits)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
-        """Only an idle wait: whether the peer is gone cannot be seen from here."""
-        wait = next((call for call in facts[Waits].of(subject).now.values() if call.name in READS), None)
-        sample = subject.last
-        if not subject.tcp or wait is None or sample is None or sample.state != ESTABLISHED or sample.receive_queue:
-            return
-        options = facts[Options]
-        if options.in_force(subject, SOL_SOCKET, SO_RCVTIMEO) or options.in_force(subject, SOL_SOCKET, SO_KEEPALIVE):
+        """Only an idle wait: whether the peer is gone, or will answer, cannot be seen from here."""
+        last = subject.last
+        if not subject.tcp or last is None or last.state != ESTABLISHED or last.receive_queue:
             return
         silent_ms = subject.silent_ms
-        if silent_ms is None or silent_ms < _LEAST_MS:
+        wait, looped = self._wait(facts, subject)
+        if wait is None or silent_ms is None:
             return
-        yield Evidence(
+        asked = subject.origin != "accept" and _asked(last)
+        kept_alive = bool(facts[Options].in_force(subject, SOL_SOCKET, SO_KEEPALIVE))
+        who = f"{facts.who(wait.call.process)} {facts[Waits].doing(wait)}"
+        if asked and silent_ms >= _ANSWER_MS:
+            limit = "no time limit of the loop is known" if looped else "the wait has no time limit"
+            on = f", for {subject.name()}," if looped else ""
+            yield self._evidence(
+                subject,
+                wait,
+                f"{who}{on} and has asked {subject.remote}, which is silent: no answer has come for "
+                f"{silent_ms / 1000:.1f} s, and {limit}.",
+                "waits for an answer; the peer is silent",
+            )
+        elif not looped and not kept_alive and silent_ms >= _LEAST_MS:
+            yield self._evidence(
+                subject,
+                wait,
+                f"{wait.name} on {subject.name()} waits without a time limit; nothing has come for {silent_ms // 1000} s, "
+                "and no keepalive asks whether the peer is there.",
+                self.title,
+            )
+
+    @staticmethod
+    def _wait(facts: Facts, subject: SocketFacts) -> tuple[CallFacts | None, bool]:
+        """The wait without a time limit for data of a socket, and whether it is that of an event loop."""
+        waits = facts[Waits]
+        limited = facts[Options].limited(subject, SO_RCVTIMEO)
+        for call in waits.unlimited(subject, READS):
+            if call.unfinished and (call.name in EPOLL_WAITS or not limited):
+                return call, call.name in EPOLL_WAITS
+        if not facts[Polls].of(subject).epoll_events & POLLIN:
+            return None, True
+        loops = [call for call in waits.waiting_in(subject.process) if call.name in EPOLL_WAITS]
+        return (loops[0], True) if loops else (None, True)
+
+    def _evidence(self, subject: SocketFacts, wait: CallFacts, why: str, title: str) -> Evidence:
+        last = subject.last
+        assert last is not None
+        return Evidence(
             self,
-            sample.at_ns,
-            f"{wait.name} on {subject.name()} waits without a time limit; nothing has come for {silent_ms // 1000} s, "
-            "and no keepalive asks whether the peer is there.",
-            [wait.proof(), sample.proof(f"nothing to read, last data {silent_ms} ms ago")],
+            last.at_ns,
+            why,
+            [wait.proof(), last.proof(f"nothing to read, last data {subject.silent_ms} ms ago")],
             call=wait.call,
             socket=subject.id,
             process=wait.call.process,
             certainty="hint",
             severity="note",
+            title=title,
         )
+
+
+def _asked(sample: Sample) -> bool:
+    """Whether data were sent after the last ones came."""
+    info = sample.info
+    if info is None or (info.bytes_acked or 0) <= 1:  # the SYN counts as one
+        return False
+    sent, received = info.last_data_sent_ms, info.last_data_received_ms
+    return not info.bytes_received or (sent is not None and received is not None and sent < received)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.peers import Peers
+from ..trackers.polls import Polls
 from ..trackers.samples import Samples
 from ..trackers.waits import Waits
 from ..vocabulary import ESTABLISHED, READS
@@ -14,6 +16,7 @@ from ..vocabulary import ESTABLISHED, READS
 __all__ = ["UnreadData"]
 
 _LEAST_NS = 500_000_000
+_EDGE = 1 << 31  # EPOLLET
 
 
 class UnreadData(Rule):
@@ -34,7 +37,8 @@ class UnreadData(Rule):
     fix = "Look at what the threads do instead; keep long work out of the thread or event loop that reads."
     disproof = "The program paces itself on purpose."
     pictures = "only"
-    needs = (Samples, Waits)
+    supersedes = ("silent-peer",)
+    needs = (Peers, Polls, Samples, Waits)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         """The queue has not changed between the pictures."""
@@ -45,8 +49,13 @@ class UnreadData(Rule):
         reading = any(call.name in READS for call in facts[Waits].of(subject).now.values())
         if still_ns < _LEAST_NS or reading:
             return
-        busy = facts[Waits].of_process(subject.process)
-        doing = f" A thread of it is in {busy.name}." if busy is not None else ""
+        busy = next(iter(facts[Waits].waiting_in(subject.process)), None)
+        doing = (
+            f" Nobody reads them: {facts.who(subject.process)} {facts[Waits].doing(busy)}." if busy is not None else ""
+        )
+        if facts[Polls].of(subject).epoll_events & _EDGE:
+            doing += " The socket is watched edge-triggered: nothing announces these bytes again."
+        peer = facts[Peers].of(subject)  # it waits because of this
         yield Evidence(
             self,
             sample.at_ns,
@@ -57,4 +66,5 @@ class UnreadData(Rule):
             process=subject.process,
             certainty="strong",
             severity="warning",
+            subjects=frozenset({peer.id} if peer is not None else ()),
         )

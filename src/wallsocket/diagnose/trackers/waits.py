@@ -24,6 +24,25 @@ _INTERRUPTIONS = 10_000
 _INTERRUPTED = frozenset({4, 512, 513, 514, 516})
 
 
+#: Calls of a thread that waits for other threads, processes or signals.
+_WAITS_FOR_OTHERS = frozenset(
+    {"futex", "wait4", "waitid", "rt_sigtimedwait", "rt_sigsuspend", "pause", "rt_sigwaitinfo", "restart_syscall"}
+)
+#: Calls in words.
+_DOING = {
+    "clock_nanosleep": "sleeps",
+    "nanosleep": "sleeps",
+    "futex": "waits for a lock or another thread",
+    "wait4": "waits for a child process",
+    "waitid": "waits for a child process",
+    "rt_sigtimedwait": "waits for a signal",
+    "rt_sigsuspend": "waits for a signal",
+    "pause": "waits for a signal",
+}
+#: What people call the calls that the C library makes of recv() and send().
+_COMMON = {"recvfrom": "recv", "sendto": "send", "accept4": "accept", "epoll_pwait": "epoll_wait"}
+
+
 class WaitFacts:
     """Who waits, and waited, on one socket."""
 
@@ -140,6 +159,43 @@ class Waits(SocketTracker[WaitFacts]):
             if call is not None:
                 return call
         return None
+
+    def waiting_in(self, process: int) -> list[CallFacts]:
+        """The calls that the threads of a process are in, the likeliest to hold the process up first.
+
+        That is the main thread, unless it only waits for others, then threads on connections.
+        """
+        pid = self.facts.pid(process)
+
+        def rank(call: CallFacts) -> tuple[bool, bool, int]:
+            others = call.name in _WAITS_FOR_OTHERS or call.name in EPOLL_WAITS
+            stream = call.socket is not None and call.socket.stream
+            return call.call.tid != pid or others, not stream, call.call.tid
+
+        found = [self.waiting.get((process, tid)) for tid in self.threads.get(process, ())]
+        return sorted((call for call in found if call is not None), key=rank)
+
+    def runs(self, process: int) -> bool:
+        """Whether a thread of a process was in no call that waits."""
+        return any((process, tid) not in self.waiting for tid in self.threads.get(process, ()))
+
+    def loops(self, process: int) -> bool:
+        """Whether a thread of a process waits for events."""
+        return any(call.name in EPOLL_WAITS or call.name in POLL_CALLS for call in self.waiting_in(process))
+
+    def doing(self, call: CallFacts) -> str:
+        """What a thread that waits does, in words: ``sleeps at server.py:12``."""
+        line = self.facts.line(call.call)
+        name = _COMMON.get(call.name, call.name)
+        if call.name in _DOING:
+            text = f"{_DOING[call.name]} ({name})"
+        else:
+            text = f"waits in {name}"
+            if call.socket is not None:
+                text += " on " + (
+                    "a Unix socket" if call.socket.unix and call.socket.local is None else call.socket.name()
+                )
+        return text + (f" at {line}" if line else "")
 
     def known_threads(self, process: int) -> set[int]:
         """The threads of a process, as far as they were seen."""

@@ -28,9 +28,12 @@ from ...kernel.tcp_state import TcpState
 from ..processes import is_32_bit, user_name
 from ..recording import Recording
 from ..syscalls import ACCEPTS, EPOLL_WAITS, POLLS, READS, WRITES
+from . import facts as facts_
 from . import sockets as _sockets
 from . import threads as _threads
+from .facts import Fact, accept_queues
 from .sockets import Key, Picture, Seen
+from .surroundings import End, pipe_ends
 from .tables import ProcessRow, ThreadRow, fill
 from .targets import Target, has_ended, resolve
 from .threads import SchedulerClock, Wait
@@ -102,6 +105,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         awaits: such as ``future`` or ``task Task-2``; ``None`` is unknown.
         socket: id of the socket it waits for, where that is known.
+        local, remote: the ends of that socket.
         state: ``running``, ``ready`` or ``waiting``.
 
     """
@@ -115,6 +119,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     function: str | None = None
     state: str = "waiting"
     peer: bool = False
+    local: str | None = None
+    remote: str | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -305,6 +311,26 @@ class _Process:
         return row
 
 
+def _stacks(process: _Process) -> dict[int, python.Stack]:
+    """The Python stacks of the threads that have not run since they were looked at."""
+    waiting = [tid for tid, (_, wait) in process.waits.items() if wait is not None]
+    if process.interpreter is None or not waiting:
+        return {}
+    try:
+        stacks = process.interpreter.stacks(waiting)
+    except (NotAvailable, NotPermitted, OSError):
+        return {}
+    return {
+        tid: stack
+        for tid, stack in stacks.items()
+        if stack.waiting and stack.top is not None and process.waits[tid][0] == _threads.switches(process.pid, tid)
+    }
+
+
+def _frames(stack: python.Stack) -> tuple[str, ...]:
+    return tuple(f"{frame.file}:{frame.line or '?'} {frame.function}" for frame in stack.frames)
+
+
 def _same(one: Wait | None, two: Wait) -> bool:
     return one is not None and (one.number, one.arguments) == (two.number, two.arguments)
 
@@ -334,6 +360,8 @@ class _Look:
         self.owners: dict[Key, tuple[int, ...]] = {}  #: the other ends
         self.concerned: dict[Key, int] = {}
         self.pictures: list[Picture] = []
+        self.pipes: dict[str, list[End]] = {}  #: who holds the pipes that threads wait for
+        self.all_pipes = True
 
     def run(
         self,
@@ -348,6 +376,7 @@ class _Look:
         self._refuse()
         until_ns = started_ns + int(duration_s * 1e9)
         self._picture()
+        self._look()
         self._find_peers()
         self._look()
         for process in self.processes.values():
@@ -405,24 +434,39 @@ class _Look:
     def _find_peers(self) -> None:
         """The processes at the other ends of the connections."""
         picture = self.pictures[-1]
-        ends = {}
+        ends, listeners = {}, {}
         for key in self.concerned:
             other = picture.peer(picture.by_key[key])
             if other is not None and other.key[1]:
                 ends[other.key[1]] = other.key
+            if other is not None and (listener := picture.listener(other)) is not None:
+                listeners[listener.key[1]] = listener.key
             if picture.by_key[key].listens:
                 clients = [client for _, client in picture.clients(picture.by_key[key], MAX_WAITING)]
                 ends |= {client.key[1]: client.key for client in clients if client is not None and client.key[1]}
-        owners = here.owners(list(ends), timeout_s=_OWNERS_S)
+        owners = here.owners([*ends, *listeners], timeout_s=_OWNERS_S)
         for inode, held in owners.by_inode.items():
-            self.owners[ends[inode]] = tuple(owner.pid for owner in held)
-        peers = dict.fromkeys(pid for pids in self.owners.values() for pid in pids)
+            self.owners[ends.get(inode) or listeners[inode]] = tuple(owner.pid for owner in held)
+        peers = dict.fromkeys(pid for key in ends.values() for pid in self.owners.get(key, ()))
+        self._find_pipes()
+        peers |= dict.fromkeys(end.pid for ends_ in self.pipes.values() for end in ends_)
         new = [pid for pid in peers if pid not in self.processes and pid != os.getpid()]
         if len(new) > _MAX_PEERS:
             self.notes.append(f"{len(new) - _MAX_PEERS} more processes at the other ends were not looked at")
         for pid in new[:_MAX_PEERS]:
             process = self.processes[pid] = _Process(pid, True)
             process.learn_descriptors()
+
+    def _find_pipes(self) -> None:
+        """Who holds the pipes that threads wait for."""
+        pipes = {
+            name
+            for process in self.processes.values()
+            for _, wait in process.waits.values()
+            if wait is not None
+            and (name := process.names.get(wait.fd if wait.fd is not None else -1, "")).startswith("pipe:")
+        }
+        self.pipes, self.all_pipes = pipe_ends(pipes, _OWNERS_S)
 
     def _look(self) -> None:
         asked = [process for process in self.processes.values() if not process.peer]
@@ -441,15 +485,19 @@ class _Look:
         rows: list[ThreadRow] = []
         running: list[tuple[int, int]] = []
         tasks: list[Task] = []
+        facts = list(accept_queues(self.pictures, self.concerned))
+        ids = {pid: number for number, pid in enumerate(self.processes, 1)}
         for process in self.processes.values():
             own = len(rows)
+            stacks = _stacks(process)
             for tid, (_, wait) in process.waits.items():
-                thread, row = self._thread(process, tid, wait, clock)
+                thread, row = self._thread(process, tid, wait, clock, stacks.get(tid))
                 threads.append(thread)
                 if row is not None:
                     rows.append(row)
                 elif thread.hidden is None:
                     running.append((process.pid, tid))
+            facts += self._facts(process, stacks, ids)
             told = self._tasks(process)
             tasks += told
             loops = [row for row in rows[own:] if row.wait.call in EPOLL_WAITS]
@@ -463,6 +511,7 @@ class _Look:
             self.pictures,
             self.concerned,
             command,
+            facts,
         )
         self._note()
         return Inspection(
@@ -477,8 +526,16 @@ class _Look:
             all(process.hidden_calls for process in self.processes.values() if not process.peer),
         )
 
+    def _facts(self, process: _Process, stacks: dict[int, python.Stack], ids: dict[int, int]) -> Iterator[Fact]:
+        waits = {tid: wait for tid, (_, wait) in process.waits.items()}
+        known = facts_.Process(ids[process.pid], process.pid, waits, process.names, stacks)
+        yield facts_.watches(known)
+        yield from facts_.locks(known)
+        yield from facts_.pipes(known, self.pipes, self.all_pipes, ids)
+        yield from facts_.other_ends(known, process.keys, self.pictures[-1], self.owners, ids)
+
     def _thread(
-        self, process: _Process, tid: int, wait: Wait | None, clock: SchedulerClock
+        self, process: _Process, tid: int, wait: Wait | None, clock: SchedulerClock, stack: python.Stack | None
     ) -> tuple[Thread, ThreadRow | None]:
         if wait is None:
             hidden = "not permitted" if process.hidden_calls else None
@@ -515,7 +572,9 @@ class _Look:
         if key is None and wait.call in POLLS and len(watched) == 1 and len(wait.watched) == 1:
             key = watched[0]
         row = ThreadRow(process.pid, wait, now_ns - since_ns, key if key in self.concerned else None)
-        stack = self._find_line(process, tid, row)
+        if stack is not None and stack.top is not None:
+            row.source_file, row.line, row.function = stack.top.file, stack.top.line, stack.top.function
+            row.place = stack.place
         timeout_s, timeout_known = self._limit(process, row)
         only = watched[0] if key is None and len(watched) == 1 else key
         name = process.names.get(wait.fd) if wait.fd is not None else None
@@ -538,7 +597,7 @@ class _Look:
             place=row.place,
             names=None if key is not None or name is None else _kind(name),
             name=_threads.name_of(process.pid, tid),
-            stack=stack if self.stacks else (),
+            stack=_frames(stack) if self.stacks and stack is not None else (),
         )
         return thread, row if wait.number >= 0 else None
 
@@ -560,21 +619,6 @@ class _Look:
             entries = _threads.watched(process.pid, wait.fd) or []
         return [keys[descriptor] for descriptor, events in entries if descriptor in keys and events & _EVENTS]
 
-    def _find_line(self, process: _Process, tid: int, row: ThreadRow) -> tuple[str, ...]:
-        """Learn the line of a wait; return the whole stack."""
-        if process.interpreter is None:
-            return ()
-        try:
-            stack = process.interpreter.frames(tid)
-        except (NotAvailable, NotPermitted, OSError):
-            return ()  # a thread that runs no Python code, or that ended
-        known = process.waits[tid][0]
-        top = stack.top
-        if not stack.waiting or top is None or known != _threads.switches(process.pid, tid):
-            return ()
-        row.source_file, row.line, row.function, row.place = top.file, top.line, top.function, stack.place
-        return tuple(f"{frame.file}:{frame.line or '?'} {frame.function}" for frame in stack.frames)
-
     def _tasks(self, process: _Process) -> list[Task]:
         if process.interpreter is None:
             return []
@@ -588,6 +632,7 @@ class _Look:
         for task in tasks:
             frame = task.top
             key = keys.get(task.descriptor) if task.descriptor is not None else None
+            seen = self.pictures[-1].by_key.get(key) if key is not None else None
             found.append(
                 Task(
                     pid=process.pid,
@@ -599,6 +644,8 @@ class _Look:
                     function=frame.function if frame is not None else None,
                     state=task.state,
                     peer=process.peer,
+                    local=_text(seen.local) if seen is not None else None,
+                    remote=_text(seen.peer) if seen is not None else None,
                 )
             )
         return sorted(found, key=lambda task: (len(task.name), task.name))

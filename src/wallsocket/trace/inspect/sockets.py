@@ -16,7 +16,7 @@ from ..._core import kernel as _core
 from ...kernel import Address, InetSocket, TcpInfo, UnixSocket, here
 from ...kernel.tcp_state import TcpState
 
-__all__ = ["Key", "Picture", "Seen", "descriptors", "namespace", "take"]
+__all__ = ["Key", "Picture", "Seen", "descriptors", "end_of_line", "namespace", "take"]
 
 #: (network namespace, inode).
 Key = tuple[int, int]
@@ -96,11 +96,10 @@ class Picture:
         self.all = list(sockets)
         self.by_key = {seen.key: seen for seen in self.all if seen.key[1]}
         self.by_ends = {ends: seen for seen in self.all if (ends := seen.ends) is not None}
-        self.listening = {
-            (seen.key[0], seen.protocol, seen.local.port)
-            for seen in self.all
-            if seen.listens and seen.local is not None
-        }
+        self.listening: dict[tuple[int, str, int | None], list[Seen]] = {}
+        for seen in self.all:
+            if seen.listens and seen.local is not None:
+                self.listening.setdefault((seen.key[0], seen.protocol, seen.local.port), []).append(seen)
 
         self._bound: dict[tuple[int, str, int], list[Seen]] = {}
         self._queues: dict[tuple[int, str, int], list[Seen]] = {}
@@ -116,6 +115,23 @@ class Picture:
         """Whether it is a connection in an accept queue."""
         return seen.protocol == "tcp" and not seen.key[1] and seen.state in _WAITING and self.incoming(seen)
 
+    def queued(self, listener: Seen, most: int) -> list[Seen]:
+        """The connections in the accept queue of a listener, the first of them; of Unix sockets the clients' ends."""
+        if listener.protocol == "unix":
+            found = [self.by_key.get((listener.key[0], inode)) for inode in listener.waiting[:most]]
+            return [one for one in found if one is not None]
+        if listener.local is None or not listener.receive_queue:
+            return []
+        return self._queues.get((listener.key[0], listener.protocol, listener.local.port or 0), [])[:most]
+
+    def listener(self, accepted: Seen) -> Seen | None:
+        """The listener that a connection came in through; ``None``: none, or which of several is not known."""
+        if accepted.local is None or not self.incoming(accepted):
+            return None
+        place = accepted.key[0], accepted.protocol, accepted.local.port
+        found = self.listening.get(place, ())
+        return found[0] if len(found) == 1 else None
+
     def clients(self, listener: Seen, most: int) -> list[tuple[Address | None, Seen | None]]:
         """The first of those that wait in the accept queue of a listener: their addresses, and their sockets if here.
 
@@ -125,10 +141,7 @@ class Picture:
             # The kernel lists the clients' inodes (sk_diag_dump_icons in net/unix/diag.c).
             found = [self.by_key.get((listener.key[0], inode)) for inode in listener.waiting[:most]]
             return [(one.local if one is not None else None, one) for one in found]
-        if listener.local is None or not listener.receive_queue:
-            return []
-        queue = self._queues.get((listener.key[0], listener.protocol, listener.local.port or 0), [])
-        return [(one.peer, self.peer(one)) for one in queue[:most]]
+        return [(one.peer, self.peer(one)) for one in self.queued(listener, most)]
 
     def peer(self, seen: Seen) -> Seen | None:
         """The other end, when it is a socket of the same namespace; of UDP also one that is not connected."""
@@ -289,7 +302,7 @@ def _by_proc(number: int, pid: int, protocols: Iterable[str] = ("tcp", "udp")) -
 def _line(number: int, protocol: str, line: str) -> Seen | None:
     words = line.split()
     try:
-        local, peer = _end(words[1]), _end(words[2])
+        local, peer = end_of_line(words[1]), end_of_line(words[2])
         state = int(words[3], 16)
         send_queue, receive_queue = (int(word, 16) for word in words[4].split(":"))
         timer, when = (int(word, 16) for word in words[5].split(":"))
@@ -318,7 +331,8 @@ def _line(number: int, protocol: str, line: str) -> Seen | None:
     )
 
 
-def _end(text: str) -> Address:
+def end_of_line(text: str) -> Address:
+    """An address as the tables under ``/proc/PID/net`` print it."""
     address, _, port = text.partition(":")
     # Words of 32 bits, each printed as a number of this machine.
     raw = b"".join(struct.pack("=I", int(address[at : at + 8], 16)) for at in range(0, len(address), 8))

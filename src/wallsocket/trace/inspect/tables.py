@@ -13,6 +13,7 @@ from ...events import Via
 from ...kernel import TcpInfo
 from ...kernel.tcp_state import TcpState
 from ..recording import Recording, Writer
+from .facts import Fact
 from .sockets import Key, Picture, Seen
 from .threads import Wait
 
@@ -110,6 +111,7 @@ def fill(
     pictures: list[Picture],
     ids: Mapping[Key, int],
     command: list[str],
+    facts: Iterable[Fact] = (),
 ) -> Recording:
     """Write the tables, in memory.
 
@@ -120,6 +122,7 @@ def fill(
         pictures: in order of time, on the monotonic clock.
         ids: the sockets that are concerned, and their numbers.
         command: what was asked, for the record.
+        facts: what surrounds the waits.
 
     """
     processes, threads = list(processes), sorted(threads, key=lambda row: row.entry_ns)
@@ -177,6 +180,13 @@ def fill(
         ],
     )
     writer.write(
+        "fact",
+        [
+            (number, end_ns, None, fact.kind, json.dumps(fact.value), "pictures", None, None, _id(ids, fact.socket))
+            for number, fact in enumerate(facts, 1)
+        ],
+    )
+    writer.write(
         "state",
         [
             (number, ids[seen.key], at_ns - origin, _SAMPLE, None, *_state(seen, whole, limits.get(seen.key)))
@@ -221,7 +231,7 @@ def _write_sockets(
                 seen.number,
                 _signed(seen.cookie),
                 key[1],
-                "seen" if other is None else "socketpair",
+                "socketpair" if other is not None else "accept" if last.incoming(seen) and not seen.listens else "seen",
                 None,
                 other,
                 _encoded(seen.local),
@@ -328,6 +338,10 @@ def packed_tcp_info(info: TcpInfo) -> bytes:
     longs = [getattr(info, name) or 0 for name in _LONGS]
     later = [getattr(info, name) or 0 for name in _LATER_WORDS]
     return struct.pack("<8B24I4Q4I", *values, scales, limited, *words, *longs, *later)
+
+
+def _id(ids: Mapping[Key, int], key: Key | None) -> int | None:
+    return ids.get(key) if key is not None else None
 
 
 def _encoded(address: Any) -> bytes | None:

@@ -19,7 +19,7 @@ import msgspec
 
 from ..syscalls import ACCEPTS, EPOLL_WAITS, READS, WRITES, names
 
-__all__ = ["SchedulerClock", "Wait", "limits_s", "name_of", "switches", "thread_ids", "wait_of", "watched"]
+__all__ = ["Lock", "SchedulerClock", "Wait", "limits_s", "name_of", "switches", "thread_ids", "wait_of", "watched"]
 
 #: Calls whose first argument is the descriptor that they wait for.
 _ON_DESCRIPTOR: Final = (READS | WRITES | ACCEPTS | {"connect", "shutdown", "close", "ioctl", "fcntl"}) - {"splice"}
@@ -31,9 +31,36 @@ _INT_MAX: Final = 2**31 - 1
 _PIDFD_GETFD: Final = 438
 _TIMEVAL: Final = struct.Struct("@qq")
 
+#: futex(2): FUTEX_WAIT and FUTEX_WAIT_BITSET, without the flags that say whose it is and by which clock.
+_FUTEX_WAIT: Final = 0
+_FUTEX_WAITS: Final = frozenset({0, 9})
+_FUTEX_COMMAND: Final = 0x7F
+_FUTEX_PRIVATE: Final = 0x80
+#: The head of glibc's ``struct __pthread_mutex_s`` on 64-bit machines: lock, count, owner, users, kind. The lock is the
+#: futex word, and 2 in it means that somebody waits (``nptl/lowlevellock.h``).
+_MUTEX: Final = struct.Struct("<iIiIi")
+_CONTENDED: Final = 2
+#: PTHREAD_MUTEX_* types with the flags of robust, inheriting, shared and elided ones.
+_MUTEX_KINDS: Final = 0x3F3
+
 _POLLIN: Final = 1
 _POLLPRI: Final = 2
 _POLLOUT: Final = 4
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """What a thread waits for in futex(2).
+
+    Attributes:
+        word: address of the futex word.
+        private: only threads of the same process can wake it (FUTEX_PRIVATE_FLAG).
+        owner: the thread that holds it, by its number in the process's pid namespace; ``None``: it is no mutex of glibc.
+
+    """
+
+    word: int
+    private: bool
+    owner: int | None
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +75,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
         watched: (descriptor, POLL* events) of poll and select.
         timeout_s: the time limit in the arguments, in seconds; ``None``: none, or not known.
         timeout_known: whether the arguments tell. A plain recv may have SO_RCVTIMEO: see `limits_s`.
+        lock: of futex.
         a, b, c, value, address, length: as in the ``call`` table of a recording.
 
     """
@@ -60,6 +88,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     watched: tuple[tuple[int, int], ...] = ()
     timeout_s: float | None = None
     timeout_known: bool = False
+    lock: Lock | None = None
     a: int | None = None
     b: int | None = None
     c: int | None = None
@@ -145,6 +174,12 @@ def _decoded(pid: int, wait: Wait) -> Wait:
     if call in EPOLL_WAITS:
         limit, known = _milliseconds(pid, fourth, 1_000_000) if call == "epoll_pwait2" else (_signed(fourth), True)
         return _limited(change(wait, fd=_signed(first), a=_signed(third)), limit, known)
+    if call == "futex":
+        command = second & _FUTEX_COMMAND
+        # Of FUTEX_WAIT the limit is a time from then; of the others it is a moment on a clock.
+        limit, known = _milliseconds(pid, fourth, 1_000_000) if command == _FUTEX_WAIT or not fourth else (-1, False)
+        lock = Lock(first, bool(second & _FUTEX_PRIVATE), _owner(pid, first) if third == _CONTENDED else None)
+        return change(_limited(wait, limit, known), b=None, lock=lock if command in _FUTEX_WAITS else None)
     if call == "splice":
         return change(wait, fd=_signed(first), a=_signed(third), b=fifth, c=0)
     if call not in _ON_DESCRIPTOR:
@@ -163,6 +198,16 @@ def _decoded(pid: int, wait: Wait) -> Wait:
     if call == "connect":
         return change(wait, address=_memory(pid, second, min(third, _MAX_ADDRESS)))
     return wait
+
+
+def _owner(pid: int, word: int) -> int | None:
+    """The thread that holds the mutex of glibc whose futex word this is; ``None``: it is none, or nobody holds it."""
+    raw = _memory(pid, word, _MUTEX.size)
+    if raw is None or struct.calcsize("P") != 8:
+        return None
+    lock, _, owner, users, kind = _MUTEX.unpack(raw)
+    fits = lock == _CONTENDED and owner > 0 and 0 < users < _MAX_POLLED and not kind & ~_MUTEX_KINDS
+    return owner if fits else None
 
 
 def _limited(wait: Wait, limit_ms: float, known: bool) -> Wait:

@@ -1,0 +1,23 @@
+"""A name is looked up at a server that says nothing."""
+
+import socket
+import struct
+import sys
+
+
+def question(name: str) -> bytes:
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
+
+
+def look_up(name: str, server: str) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
+        resolver.settimeout(15)
+        resolver.connect((server, 53))
+        resolver.send(question(name))
+        return resolver.recv(512)
+
+
+print("ready", flush=True)
+look_up("database.example", "silent")
+sys.exit()
