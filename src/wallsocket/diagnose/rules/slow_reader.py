@@ -59,10 +59,8 @@ class SlowReader(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if not subject.tcp:
             return
-        end = facts[Samples].of(subject).destroyed or subject.last
+        end = facts[Samples].of(subject).measured
         limited_us = self._limited_us(end)
-        if (end is None or limited_us < _LEAST_US) and subject.last is not None:
-            end, limited_us = subject.last, self._limited_us(subject.last)
         if end is None or limited_us < _LEAST_US:
             return
         peer = facts[Peers].of(subject)

@@ -116,7 +116,7 @@ class Connections(SocketTracker[UseFacts]):
         group.most_open = max(group.most_open, group.open)
         group.last = call
         before = self._busy.get(key)
-        if before is not None and before.ended_ns is None:
+        if before is not None and (before.ended_ns is None or before.ended_ns > call.entry_ns):
             used = self.of(before)
             if used.turns == 0 and not (socket.udp and used.last is not None):
                 group.overlaps += 1

@@ -18,13 +18,14 @@ _TRANSITIONS = 32
 class SampleFacts:
     """What the samples of one socket tell."""
 
-    __slots__ = ("close_wait_since", "destroyed", "listening", "quiet_since_ns", "transitions")
+    __slots__ = ("close_wait_since", "destroyed", "listening", "measured", "quiet_since_ns", "transitions")
 
     def __init__(self) -> None:
         self.transitions: deque[Sample] = deque(maxlen=_TRANSITIONS)  #: the first sample in each state
         self.destroyed: Sample | None = None  #: what the kernel said when it was gone
         self.close_wait_since: Sample | None = None
         self.listening: Sample | None = None  #: the first sample that shows it listening
+        self.measured: Sample | None = None  #: the latest one with TCP_INFO, the one at its end included
         self.quiet_since_ns = 0  #: when its state or queues last changed
 
 
@@ -37,6 +38,8 @@ class Samples(SocketTracker[SampleFacts]):
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """The next sample."""
         facts = self.keep(socket)
+        if sample.row.tcp_info is not None:
+            facts.measured = sample
         if sample.destroyed:
             facts.destroyed = sample
             return

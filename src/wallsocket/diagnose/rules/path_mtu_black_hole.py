@@ -1,0 +1,93 @@
+"""Large segments vanish, small ones pass, and no ICMP message says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.stuck import Stuck
+from ..trackers.writes import Writes
+
+__all__ = ["PathMtuBlackHole"]
+
+_AGAIN = 3
+
+
+class PathMtuBlackHole(Rule):
+    """Large segments vanish, small ones pass, and no ICMP message says so."""
+
+    id = "path-mtu-black-hole"
+    title = "full-size segments vanish on the way, small ones pass: a black hole for the path's MTU"
+    covers = (74,)
+    severity = "error"
+    certainty = "strong"
+    layers = ("calls", "kernel")
+    sentence = (
+        "A link on the way takes smaller packets than the interface here. The router there should answer a packet "
+        "that is too large with ICMP (fragmentation needed, packet too big); when that is filtered the sender goes on "
+        "sending what cannot pass."
+    )
+    symptoms = (
+        "connection hangs on large transfer",
+        "handshake works, data hang",
+        "VPN MTU",
+        "ssh hangs after login",
+        "TLS handshake hangs",
+    )
+    proof = (
+        "After the handshake and small data had passed, segments of full size were sent again three times or more "
+        "with a growing pause, nothing of them was acknowledged, and something small passed meanwhile or before; the "
+        "path MTU did not change."
+    )
+    fix = (
+        "Let ICMP type 3 code 4 (type 2 of ICMPv6) through; clamp the MSS on the router; net.ipv4.tcp_mtu_probing=1 "
+        "finds the size by itself."
+    )
+    disproof = "Small packets do not arrive either: then the path or the peer is gone."
+    needs = (Stuck, Writes)
+    given = Stuck
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        stuck = facts[Stuck].of(subject)
+        sample, before = stuck.again, stuck.acked
+        if not subject.tcp or sample is None or sample.info is None:
+            return
+        info = sample.info
+        mss = info.send_mss or 0
+        if (info.retransmits or 0) < _AGAIN or not mss or (sample.send_queue or 0) < mss:
+            return
+        large = next((call for call in facts[Writes].of(subject).recent if call.moved >= mss), None)
+        small = sum(
+            call.moved
+            for call in facts[Writes].of(subject).recent
+            if large is not None and call.end_ns <= large.entry_ns
+        )
+        passed = (info.bytes_acked or 0) > 1 or (info.bytes_received or 0) > 0
+        if large is None or not passed or (info.bytes_acked or 0) > small + mss:
+            return
+        lives = stuck.heard is not None
+        rows = [*([before.proof("what was sent before was acknowledged")] if before is not None else []), large.proof()]
+        rows.append(
+            sample.proof(
+                f"{info.unacked_segments} segments not acknowledged, sent again {info.retransmits} times, size {mss}, "
+                f"path MTU {info.path_mtu}"
+            )
+        )
+        if stuck.heard is not None:
+            rows.append(stuck.heard.proof("the peer's segments still arrive"))
+        yield Evidence(
+            self,
+            sample.at_ns,
+            f"On {subject.name()} {info.bytes_acked or 0} bytes in small segments were acknowledged; segments of "
+            f"{mss} bytes were sent "
+            f"again {info.retransmits} times and none of them was. The kernel still takes the path's MTU for "
+            f"{info.path_mtu}.",
+            rows,
+            call=large.call,
+            socket=subject.id,
+            process=large.call.process,
+            certainty="strong" if lives else "hint",
+            severity="error" if lives else "note",
+        )

@@ -1,0 +1,106 @@
+"""Programs that pass bytes on from one connection to another, and how long they keep them."""
+
+from __future__ import annotations
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..subjects import SocketFacts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import READS, WRITES
+from .sockets import Sockets
+
+__all__ = ["Held", "RelayFacts", "Relays"]
+
+#: Bytes by which what is written is known again.
+_PREFIX = 16
+_LEAST_PREFIX = 4
+#: Threads that are told apart, and connections of one that are compared.
+_THREADS = 10_000
+_SOURCES = 8
+
+
+class Held:
+    """Reads whose bytes were passed on by one write."""
+
+    __slots__ = ("bytes", "count", "first", "last", "write")
+
+    def __init__(self, first: CallFacts) -> None:
+        self.first = first
+        self.last = first
+        self.count = 1
+        self.bytes = first.moved
+        self.write: CallFacts | None = None
+
+    @property
+    def kept_ns(self) -> int:
+        """How long the first of them was kept."""
+        return self.write.entry_ns - self.first.end_ns if self.write is not None else 0
+
+
+class RelayFacts:
+    """What one connection brought."""
+
+    __slots__ = ("at_once", "now", "worst")
+
+    def __init__(self) -> None:
+        self.now: Held | None = None
+        self.worst: Held | None = None
+        self.at_once = 0  #: reads that were passed on by themselves
+
+
+class Relays(SocketTracker[RelayFacts]):
+    """Knows bytes again by their first ones."""
+
+    needs = (Sockets,)
+    kept = RelayFacts
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._sources: dict[tuple[int, int], dict[int, SocketFacts]] = {}
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """Bytes came."""
+        socket = call.socket
+        if socket is None or not call.moved or not socket.stream or len(call.payload) < _LEAST_PREFIX:
+            return
+        facts = self.keep(socket)
+        held = facts.now
+        if held is None:
+            facts.now = Held(call)
+            sources = self._sources.get(call.thread)
+            if sources is None:
+                if len(self._sources) >= _THREADS:
+                    return
+                sources = self._sources[call.thread] = {}
+            sources.pop(socket.id, None)
+            sources[socket.id] = socket
+            if len(sources) > _SOURCES:
+                del sources[next(iter(sources))]
+            return
+        held.count += 1
+        held.bytes += call.moved
+        held.last = call
+
+    @returned(*WRITES)
+    def wrote(self, call: CallFacts) -> None:
+        """Bytes went."""
+        socket = call.socket
+        if socket is None or not call.moved or not socket.stream:
+            return
+        own = socket.kept.get(self.place)
+        if own is not None:
+            own.now = None  # an answer to what came
+        for source in self._sources.get(call.thread, {}).values():
+            facts = self.of(source)
+            held = facts.now
+            if held is None or source is socket or not call.payload.startswith(held.first.payload[:_PREFIX]):
+                continue
+            if held.count == 1:
+                facts.at_once += 1
+            elif call.length * 10 >= held.bytes * 8:
+                held.write = call
+                if facts.worst is None or held.kept_ns > facts.worst.kept_ns:
+                    facts.worst = held
+            facts.now = None
+            return
