@@ -1,0 +1,76 @@
+"""A packet that a program made by itself has a wrong checksum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ..facts import Facts
+from ..rule import Evidence, Judgement, Rule
+from ..subjects import SocketFacts
+from ..trackers.counters import Counters
+from ..trackers.raw_sockets import RawSockets
+
+__all__ = ["ChecksumRejected"]
+
+_COUNTERS: Final = {
+    "TcpInCsumErrors": "TCP",
+    "UdpInCsumErrors": "UDP",
+    "Udp6InCsumErrors": "UDP",
+    "IcmpInCsumErrors": "ICMP",
+    "Icmp6InCsumErrors": "ICMPv6",
+    "IpExtInCsumErrors": "IP header",
+}
+
+
+class ChecksumRejected(Rule):
+    """A packet that a program made by itself has a wrong checksum."""
+
+    id = "checksum-rejected"
+    title = "crafted packets were thrown away by the receiver: their checksum is wrong"
+    covers = (89,)
+    severity = "error"
+    certainty = "certain"
+    layers = ("calls", "kernel")
+    sentence = (
+        "Who sends through a raw or packet socket computes the checksums himself. TCP and UDP include a pseudo-header of both "
+        "addresses, the protocol and the length. A receiver throws away what does not fit, without an answer."
+    )
+    symptoms = (
+        "raw socket packet ignored",
+        "crafted TCP SYN gets no answer",
+        "InCsumErrors",
+        "bad checksum raw socket",
+    )
+    proof = (
+        "A traced raw or packet socket sent packets, and the receiving namespace's counter of wrong checksums (InCsumErrors) "
+        "rose, in a network that only this program uses."
+    )
+    fix = "Compute the checksum over pseudo-header, header and data with the checksum field at 0 (RFC 9293, 3.1; RFC 768)."
+    disproof = "The counter rose for packets of somebody else."
+    needs = (Counters, RawSockets)
+    given = RawSockets
+
+    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        sends = facts[RawSockets].of(subject).sends
+        if not sends or not facts.private:
+            return
+        counters = facts[Counters]
+        for name, what in _COUNTERS.items():
+            for network in counters.networks(name):
+                count, proof = counters.risen_in(network, name)
+                if proof is None or proof.at_ns < sends[0].entry_ns:
+                    continue
+                before = [call for call in sends if call.entry_ns <= proof.at_ns]
+                call = before[0]
+                yield Evidence(
+                    self,
+                    proof.at_ns,
+                    f"{count} packet{'s' if count > 1 else ''} arrived with a wrong {what} checksum; the program sent "
+                    f"{len(before)} of its own making.",
+                    [call.proof(), proof],
+                    call=call.call,
+                    socket=subject.id,
+                    process=call.call.process,
+                )
+                return

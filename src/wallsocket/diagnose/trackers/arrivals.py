@@ -1,0 +1,91 @@
+"""Datagrams by their content: sent in which order, and read in which."""
+
+from __future__ import annotations
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import MSG_PEEK, READS, WRITES
+
+__all__ = ["ArrivalFacts", "Arrivals"]
+
+#: Datagrams that are remembered, and reads of one socket.
+_SENT = 20_000
+_READ = 4096
+#: Shorter ones are too alike.
+_LEAST = 3
+
+
+class _Sent:
+    __slots__ = ("call", "count", "number")
+
+    def __init__(self, number: int, call: CallFacts) -> None:
+        self.number = number
+        self.call = call
+        self.count = 1
+
+
+class ArrivalFacts:
+    """What one socket read, against the order in which it was first sent."""
+
+    __slots__ = ("doubled", "doubles", "highest", "latest", "read", "reordered", "swaps")
+
+    def __init__(self) -> None:
+        self.highest: dict[int | None, int] = {}  #: first sender's socket -> number of its latest datagram read
+        self.latest: dict[int | None, CallFacts] = {}
+        self.read: dict[tuple[int, bytes], int] = {}
+        self.swaps = 0  #: reads of a datagram that was sent before one read earlier
+        self.reordered: tuple[CallFacts, CallFacts, CallFacts] | None = None  #: its send, the earlier read, its read
+        self.doubles = 0  #: reads of what was sent once and read before
+        self.doubled: tuple[CallFacts, CallFacts] | None = None  #: its send, its second read
+
+
+class Arrivals(SocketTracker[ArrivalFacts]):
+    """Knows a datagram again by length and first bytes; those that were sent twice by one socket are left out."""
+
+    kept = ArrivalFacts
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._sent: dict[tuple[int, bytes], _Sent] = {}
+        self._number = 0
+
+    @returned(*WRITES)
+    def sent(self, call: CallFacts) -> None:
+        """A datagram went out, perhaps passed on."""
+        socket = call.socket
+        if socket is None or not socket.udp or not call.succeeded or len(call.payload) < _LEAST:
+            return
+        self._number += 1
+        key = (call.moved, call.payload)
+        known = self._sent.get(key)
+        if known is None:
+            if len(self._sent) < _SENT:
+                self._sent[key] = _Sent(self._number, call)
+        elif known.call.call.socket == call.call.socket:
+            known.count += 1
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """A datagram was read."""
+        socket = call.socket
+        if socket is None or not socket.udp or not call.succeeded or call.flags & MSG_PEEK:
+            return
+        key = (call.moved, call.payload)
+        sent = self._sent.get(key)
+        if sent is None or sent.count > 1 or sent.call.call.socket == socket.id:
+            return
+        facts = self.keep(socket)
+        times = facts.read.get(key, 0)
+        if times or len(facts.read) < _READ:
+            facts.read[key] = times + 1
+        origin = sent.call.call.socket
+        if times:
+            facts.doubles += 1
+            facts.doubled = facts.doubled or (sent.call, call)
+        elif sent.number < facts.highest.get(origin, -1):
+            facts.swaps += 1
+            facts.reordered = facts.reordered or (sent.call, facts.latest[origin], call)
+        else:
+            facts.highest[origin] = sent.number
+            facts.latest[origin] = call
