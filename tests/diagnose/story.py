@@ -104,6 +104,7 @@ class Story:
         self,
         name: str,
         socket: int,
+        /,
         result: int | None = 0,
         *,
         length: int | None = None,

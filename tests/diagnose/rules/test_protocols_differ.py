@@ -68,6 +68,16 @@ def test_a_library_that_reads_a_head_and_gives_up() -> None:
     ]
 
 
+def test_five_bytes_that_were_all_that_came_are_a_message() -> None:
+    story = Story()
+    server, client = pair(story)
+    story.call("sendto", server, 5, length=5, payload=b"done!")
+    story.call("recvfrom", client, 5, length=5, payload=b"done!")
+    story.call("close", client)
+    story.call("close", server)
+    assert story.found() == []
+
+
 def test_the_proof_is_the_first_bytes_of_both_directions() -> None:
     finding = talk(HELLO, b"ERROR\r\n").diagnosis().findings[0]
     assert finding.covers == (47,)

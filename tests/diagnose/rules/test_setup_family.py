@@ -112,3 +112,40 @@ def test_a_service_port_in_the_range_of_connections() -> None:
         story.fact(call, "sysctls", SYSCTLS)
         found = [line for line in story.found() if line.startswith("port-in-local-range")]
         assert found == expected, json.dumps(sockets)
+
+
+def test_a_library_that_looks_for_bytes_on_a_socket_it_knows_to_be_unconnected() -> None:
+    for asks, expected in ((True, []), (False, ["call-in-wrong-state certain error"])):
+        story = Story()
+        here = story.socket(story.process(), None, None)
+        if asks:
+            story.call("getpeername", here, -errno.ENOTCONN)
+        story.call("recvfrom", here, -errno.ENOTCONN, length=1)
+        story.call("close", here)
+        assert story.found() == expected
+        # The same on a listener that is wrapped for TLS.
+        listener = Story()
+        here = listener.socket(listener.process(), None, None)
+        listener.call("bind", here, 0, address=inet("127.0.0.1", 80))
+        listener.call("listen", here, 0, a=5)
+        if asks:
+            listener.call("getpeername", here, -errno.ENOTCONN)
+        listener.call("recvfrom", here, -errno.ENOTCONN, length=1)
+        listener.call("close", here)
+        assert listener.found() == expected
+
+
+def test_the_number_of_a_closed_socket_is_not_that_of_a_failed_call() -> None:
+    for between, one_line, expected in (
+        (False, True, ["failed-descriptor-used certain error"]),
+        (True, True, []),
+        (False, False, []),
+    ):
+        story = Story()
+        here = story.socket(story.process(), None, None)
+        probe, use = story.source("/srv/probe.py", 3), story.source("/srv/use.py", 9)
+        story.call("socket", here, -errno.EPROTONOSUPPORT, fd=None, socket=None, source=probe)
+        if between:
+            story.call("getsockname", here, 0, source=use)
+        story.call("recvfrom", here, -errno.EBADF, length=10, fd=-1, socket=None, source=probe if one_line else use)
+        assert story.found() == expected

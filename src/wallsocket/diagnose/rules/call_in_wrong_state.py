@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..call import CallFacts
 from ..facts import Facts
-from ..rule import Evidence, Judgement, Rule
+from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.errors import Errors
 from ..trackers.set_up import SetUp
@@ -52,7 +52,15 @@ class CallInWrongState(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if subject.late:
             return
+        asked: CallFacts | None = None
         for call in facts[Errors].of(subject).calls:
+            # Libraries of TLS that wrap a socket ask getpeername first, and then for bytes that came before.
+            if call.name == "getpeername" and call.errno == errno.ENOTCONN:
+                asked = call
+                continue
+            if asked is not None and _probe(facts, subject, asked, call):
+                yield Healthy((call.call.id,), "the program had asked before, and knew that it is not connected")
+                continue
             found = self._wrong(facts, subject, call)
             if found is not None:
                 why, title, earlier = found
@@ -124,3 +132,13 @@ class CallInWrongState(Rule):
         if name == "connect" and stream and code in (errno.EINVAL, errno.EISCONN) and listening:
             return "This socket listens: it cannot connect.", "connect() on a listening socket", done.listen
         return None
+
+
+def _probe(facts: Facts, socket: SocketFacts, asked: CallFacts, call: CallFacts) -> bool:
+    """Whether a read only looked for bytes, right after the program was told that there is no connection."""
+    if call.name not in READS or call.errno != errno.ENOTCONN or call.thread != asked.thread:
+        return False
+    done = facts[SetUp].of(socket).connect
+    return (
+        call.length <= 1 and call.call.source == asked.call.source and (done is None or done.entry_ns > call.entry_ns)
+    )

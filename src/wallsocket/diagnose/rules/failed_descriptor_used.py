@@ -26,7 +26,10 @@ class FailedDescriptorUsed(Rule):
         "of the cause: the call before it does."
     )
     symptoms = ("bad file descriptor", "EBADF", "[Errno 9]")
-    proof = "A call that makes descriptors failed, and the same thread's next use of a descriptor was -1, with EBADF."
+    proof = (
+        "A call that makes descriptors failed, and the same thread's next use of a descriptor was -1, with EBADF, in the "
+        "same function as far as functions are known."
+    )
     fix = "Look at the result of socket and accept, report it with its errno, and stop there."
     disproof = "The number -1 came from elsewhere, such as a descriptor that had been closed and set to -1."
     subject = "process"

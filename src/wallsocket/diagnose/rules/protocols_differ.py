@@ -53,8 +53,9 @@ class ProtocolsDiffer(Rule):
     )
     proof = (
         "The first bytes of one direction are a TLS record and those of the other are not, or belong to two other protocols; "
-        "or a program read the five bytes of a record's head, got something else, and closed; or it took the first bytes of "
-        "HTTP or TLS for a length. Strong when the answer to HTTP is no HTTP, or the head was all that was read."
+        "or a program read the five bytes of a record's head, got something else, and closed while more was there; or it "
+        "took the first bytes of HTTP or TLS for a length. Strong when the answer to HTTP is no HTTP, or the head was all "
+        "that was read."
     )
     fix = "Use the port, scheme or setting that fits: https against http, an SSL context at both ends or at none."
     disproof = "The connection went on after those bytes."
@@ -177,14 +178,20 @@ class ProtocolsDiffer(Rule):
             return None
         closed = facts[Closing].last_close(end)
         gave_up = first.length == first.moved == _HEAD and reads.calls == 1 and facts[Writes].of(end).calls == 0
-        if not gave_up or closed is None:
+        # Five bytes that were all that came may have been a whole message.
+        more = facts[Closing].unread(end)
+        if not gave_up or closed is None or (known.received is None and more is None):
             return None
         return Evidence(
             self,
             first.end_ns,
             f"{facts.who(end.process)} read {_HEAD} bytes, the head of a TLS record, got {_words(known.received)} from "
             f"{end.remote or 'its peer'}, and closed without an answer.",
-            [first.proof(f"{first.text()}: no TLS"), closed.proof()],
+            [
+                first.proof(f"{first.text()}: no TLS"),
+                closed.proof(),
+                *([more.proof(f"{more.receive_queue} more bytes were not read")] if more is not None else []),
+            ],
             call=first.call,
             socket=end.id,
             process=end.process,

@@ -6,7 +6,7 @@ import errno
 
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import Tracker, failed
+from ..tracker import Tracker, failed, returned
 
 __all__ = ["FailedMakers"]
 
@@ -27,6 +27,12 @@ class FailedMakers(Tracker):
         self.uses: dict[int, list[tuple[CallFacts, CallFacts]]] = {}  #: process -> (what failed, use of -1)
         self._count = 0
 
+    @returned()
+    def uses_another(self, call: CallFacts) -> None:
+        """The thread goes on with a descriptor that it has: what failed before was looked at."""
+        if self._latest and call.succeeded and call.call.fd is not None:
+            self._latest.pop(call.thread, None)
+
     @failed
     def fails(self, call: CallFacts) -> None:
         """Any call failed."""
@@ -35,6 +41,11 @@ class FailedMakers(Tracker):
                 self._latest[call.thread] = call
         elif call.errno == errno.EBADF and call.call.fd == -1:
             made = self._latest.pop(call.thread, None)
-            if made is not None and self._count < _USES:
+            if made is not None and self._one_function(made, call) and self._count < _USES:
                 self._count += 1
                 self.uses.setdefault(call.call.process, []).append((made, call))
+
+    def _one_function(self, made: CallFacts, used: CallFacts) -> bool:
+        """Whether both calls may be of one function: a runtime's closed socket has the number -1, too."""
+        here, there = self.facts.source(made.call), self.facts.source(used.call)
+        return here is None or there is None or (here.file, here.function) == (there.file, there.function)
