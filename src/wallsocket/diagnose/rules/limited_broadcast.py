@@ -25,7 +25,7 @@ class LimitedBroadcast(Rule):
     covers = (86,)
     severity = "error"
     certainty = "certain"
-    layers = ("calls", "wire")
+    layers = ("calls",)
     sentence = (
         "The limited broadcast is sent on one interface, that of the route (usually the default route's), and no router "
         "passes it on. Hosts in the other networks of a host with several interfaces do not hear it."
@@ -44,6 +44,10 @@ class LimitedBroadcast(Rule):
         traffic = facts[GroupTraffic]
         for port in traffic.ports():
             sends = [one for one in traffic.sends(port) if one.where.host == _LIMITED]
+            missing = facts.layer("wire")
+            if sends and missing is not None:
+                yield self.cannot_tell("wire", f"where the broadcasts left was not recorded: {missing}")
+                return
             for network in dict.fromkeys(one.network for one in sends):
                 yield from self._of(facts, port, network)
 

@@ -26,7 +26,7 @@ class OwnStackResets(Rule):
     covers = (91,)
     severity = "error"
     certainty = "certain"
-    layers = ("calls", "wire")
+    layers = ("calls",)
     sentence = (
         "A SYN from a raw or packet socket goes out past the kernel's TCP. Its answer comes to that TCP, which knows no such "
         "connection and sends a reset, before the program can go on."
@@ -47,6 +47,9 @@ class OwnStackResets(Rule):
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         raw = facts[RawSockets].of(subject)
+        missing = facts.layer("wire")
+        if raw.sends and missing is not None:
+            yield self.cannot_tell("wire", f"a raw socket sent packets, and the wire was not recorded: {missing}")
         for one in facts[CraftedHandshakes].reset:
             sent = next((call for call in raw.sends if _sent(call, one)), None)
             if sent is None:
