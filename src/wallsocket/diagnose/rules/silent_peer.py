@@ -10,6 +10,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..sample import Sample
 from ..subjects import SocketFacts
 from ..trackers.options import Options
+from ..trackers.peers import Peers
 from ..trackers.polls import Polls
 from ..trackers.waits import Waits
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLLIN, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
@@ -43,7 +44,7 @@ class SilentPeer(Rule):
     fix = "Set a time limit for the wait, or SO_KEEPALIVE with short intervals."
     disproof = "The peer is alive and has nothing to say: then the wait is as it should be."
     pictures = "only"
-    needs = (Options, Polls, Waits)
+    needs = (Options, Peers, Polls, Waits)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         """Only an idle wait: whether the peer is gone, or will answer, cannot be seen from here."""
@@ -64,7 +65,7 @@ class SilentPeer(Rule):
                 subject,
                 wait,
                 f"{who}{on} and has asked {subject.remote}, which is silent: no answer has come for "
-                f"{silent_ms / 1000:.1f} s, and {limit}.",
+                f"{silent_ms / 1000:.1f} s, and {limit}.{self._there(facts, subject)}",
                 "waits for an answer; the peer is silent",
             )
         elif not looped and not kept_alive and silent_ms >= _LEAST_MS:
@@ -75,6 +76,13 @@ class SilentPeer(Rule):
                 "and no keepalive asks whether the peer is there.",
                 self.title,
             )
+
+    @staticmethod
+    def _there(facts: Facts, subject: SocketFacts) -> str:
+        """What the process at the other end does, when it was looked at."""
+        peer = facts[Peers].of(subject)
+        busy = next(iter(facts[Waits].waiting_in(peer.process)), None) if peer is not None else None
+        return f" {facts.who(busy.call.process)} there {facts[Waits].doing(busy)}." if busy is not None else ""
 
     @staticmethod
     def _wait(facts: Facts, subject: SocketFacts) -> tuple[CallFacts | None, bool]:

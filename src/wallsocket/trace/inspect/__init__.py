@@ -730,12 +730,11 @@ class _Look:
         return found
 
     def _note(self) -> None:
-        own = _sockets.namespace("self") or 0
-        others = [process for process in self.processes.values() if process.namespace != own]
+        others = [process for process in self.processes.values() if process.namespace in self.pictures[-1].poor]
         if others:
             self.notes.append(
                 f"{_listed(others)} in another network namespace: its TCP and UDP sockets are read from /proc/PID/net, "
-                "without TCP_INFO, backlog, options and Unix sockets (run wallsocket inside that namespace to see them)"
+                "without TCP_INFO, backlog, options and Unix sockets (root sees them, or wallsocket inside that namespace)"
             )
         for process in self.processes.values():
             if process.hidden_descriptors or process.hidden_calls:

@@ -22,7 +22,8 @@ import msgspec
 
 from ..._core import python
 from ...errors import NotAvailable, NotPermitted
-from ...kernel import here, program
+from ...kernel import Host, here, program
+from ...kernel.elsewhere import Elsewhere
 from ...kernel.sockets import InetSocket, command_of
 from ...kernel.tcp_state import TcpState
 from ..syscalls import EPOLL_WAITS
@@ -214,7 +215,7 @@ def examine(*, user: int | None = None, pid: int | None = None, interval_s: floa
     last = {number: _Table(one) for number, one in spaces.items()}
     cases: list[_Case] = []
     for number, table in last.items():
-        cases += _cases(number, first[number], table, user, own)
+        cases += _cases(number, first[number], table, user, here if number == own else Elsewhere(int(spaces[number])))
     cases += _near_limits(counts)
     cases.sort(key=lambda case: (_SEVERITIES.index(case.severity), -case.weight))
     notes = []
@@ -278,15 +279,15 @@ def _holders(user: int | None) -> tuple[dict[int, list[int]], dict[int, int], bo
 # -- what is sick
 
 
-def _cases(number: int, first: _Table, last: _Table, user: int | None, own: int) -> Iterator[_Case]:
+def _cases(number: int, first: _Table, last: _Table, user: int | None, host: Host) -> Iterator[_Case]:
     both = [
         (first.rows[key], row)
         for key, row in last.rows.items()
         if key in first.rows and (user is None or row.uid == user)
     ]
-    yield from _accept_queues(number, first, last, both, own)
+    yield from _accept_queues(number, first, last, both, host)
     yield from _close_waits(number, first, last, both)
-    yield from _connections(number, last, both, own)
+    yield from _connections(number, both, host)
     yield from _datagrams(number, both)
     for port, count in last.half_open.items():
         if count >= _MANY_HALF_OPEN and first.half_open[port] >= _MANY_HALF_OPEN and user is None:
@@ -298,13 +299,13 @@ def _cases(number: int, first: _Table, last: _Table, user: int | None, own: int)
 
 
 def _accept_queues(
-    number: int, first: _Table, last: _Table, both: list[tuple[_Row, _Row]], own: int
+    number: int, first: _Table, last: _Table, both: list[tuple[_Row, _Row]], host: Host
 ) -> Iterator[_Case]:
     standing = [(row, before) for before, row in both if row.state == TcpState.LISTEN and row.receive_queue]
     backlogs: dict[int, int] = {}
-    if standing and number == own:
+    if standing:
         with contextlib.suppress(OSError):
-            backlogs = {one.inode: one.send_queue for one in here.sockets("tcp", states=["LISTEN"])}
+            backlogs = {one.inode: one.send_queue for one in host.sockets("tcp", states=["LISTEN"])}
     for row, before in standing:
         stood = last.queued.get(row.port, set()) & first.queued.get(row.port, set())
         if not stood or not before.receive_queue:
@@ -334,7 +335,7 @@ def _close_waits(number: int, first: _Table, last: _Table, both: list[tuple[_Row
         yield _Case("close-wait", "warning", "", "close-wait", number, stay, grew=now - before, weight=len(stay))
 
 
-def _connections(number: int, last: _Table, both: list[tuple[_Row, _Row]], own: int) -> Iterator[_Case]:
+def _connections(number: int, both: list[tuple[_Row, _Row]], host: Host) -> Iterator[_Case]:
     living = {(row.local, row.peer): (before, row) for before, row in both if row.protocol == "tcp"}
     asked = 0
     for before, row in both:
@@ -363,20 +364,20 @@ def _connections(number: int, last: _Table, both: list[tuple[_Row, _Row]], own: 
             rows = [row, other[1]] if other is not None else [row]
             yield _Case("closed-window", "warning", why, "peer-does-not-read", number, rows, weight=row.send_queue)
             continue
-        if still and row.receive_queue and row.state == TcpState.ESTABLISHED and number == own and asked < _MAX_ASKED:
+        if still and row.receive_queue and row.state == TcpState.ESTABLISHED and asked < _MAX_ASKED:
             asked += 1
-            silent_ms = _silent_ms(row)
+            silent_ms = _silent_ms(row, host)
             if silent_ms is not None and silent_ms >= _UNREAD_MS:
                 why = f"{row.receive_queue} bytes have lain unread on {ends} for {silent_ms / 1000:.1f} s"
                 yield _Case("unread", "warning", why, "unread-data", number, [row], weight=row.receive_queue)
 
 
-def _silent_ms(row: _Row) -> int | None:
+def _silent_ms(row: _Row, host: Host) -> int | None:
     """For how long nothing has come on a connection; ``None``: unknown."""
     local, peer = (int(text.rpartition(":")[2], 16) for text in (row.local, row.peer))
     found: list[InetSocket] = []
     with contextlib.suppress(OSError):
-        found = here.sockets("tcp", states=["ESTABLISHED"], local_port=local, peer_port=peer)
+        found = host.sockets("tcp", states=["ESTABLISHED"], local_port=local, peer_port=peer)
     for one in found:
         if one.inode == row.inode and one.info is not None:
             return one.info.last_data_received_ms

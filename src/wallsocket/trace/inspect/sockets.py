@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from ..._core import kernel as _core
-from ...kernel import Address, InetSocket, TcpInfo, UnixSocket, here
+from ...kernel import Address, Host, InetSocket, TcpInfo, UnixSocket, here
+from ...kernel.elsewhere import Elsewhere
 from ...kernel.tcp_state import TcpState
 
 __all__ = ["Key", "Picture", "Seen", "descriptors", "end_of_line", "namespace", "take"]
@@ -89,10 +90,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture:
-    """All sockets at one moment."""
+    """All sockets at one moment; of the namespaces in ``poor`` only what the tables under ``/proc`` tell."""
 
-    def __init__(self, at_ns: int, sockets: Iterable[Seen]) -> None:
+    def __init__(self, at_ns: int, sockets: Iterable[Seen], poor: frozenset[int] = frozenset()) -> None:
         self.at_ns = at_ns
+        self.poor = poor
         self.all = list(sockets)
         self.by_key = {seen.key: seen for seen in self.all if seen.key[1]}
         self.by_ends = {ends: seen for seen in self.all if (ends := seen.ends) is not None}
@@ -197,28 +199,36 @@ def take(namespaces: Mapping[int, int], at_ns: int) -> Picture:
     """Look at the sockets of some namespaces.
 
     Args:
-        namespaces: number of the namespace -> a process in it; our own is asked through sock_diag.
+        namespaces: number of the namespace -> a process in it. They are asked through sock_diag where this user may
+            enter them, else read from the tables under ``/proc``.
         at_ns: the time that the picture is given.
 
     """
     own = namespace("self") or 0
     found: list[Seen] = []
+    poor = set()
     for number, pid in namespaces.items():
-        found += _by_diag(number) if number == own else _by_proc(number, pid)
-    return Picture(at_ns, found)
+        try:
+            found += _by_diag(number, here if number == own else Elsewhere(pid), pid)
+        except PermissionError:
+            found += _by_proc(number, pid)
+            poor.add(number)
+    return Picture(at_ns, found, frozenset(poor))
 
 
-def _by_diag(number: int) -> list[Seen]:
+def _by_diag(number: int, host: Host, pid: int) -> list[Seen]:
     found: list[Seen] = []
     for protocol in ("tcp", "udp", "raw"):
         states = [name for name, state in _STATES.items() if state != TcpState.TIME_WAIT] if protocol == "tcp" else None
         try:
-            found += [_inet(number, row) for row in here.sockets(protocol, states=states)]
-        except OSError:
+            found += [_inet(number, row) for row in host.sockets(protocol, states=states)]
+        except OSError as error:
+            if isinstance(error, PermissionError) and host is not here:
+                raise  # nothing of the namespace can be asked
             # Its diag module may be missing, or netlink refused.
-            found += _by_proc(number, os.getpid(), (protocol,))
+            found += _by_proc(number, pid, (protocol,))
     try:
-        rows = here.unix_sockets()
+        rows = host.unix_sockets()
     except OSError:
         return found
     names = {row.inode: row.name for row in rows}
