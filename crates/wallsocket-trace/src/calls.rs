@@ -413,6 +413,19 @@ pub fn begin_of_payload(tid: Pid, entry: &Entry, result: i64, limit: usize) -> V
     }
 }
 
+/// The last bytes that a read brought, at most `limit`; empty for other calls.
+pub fn end_of_payload(tid: Pid, entry: &Entry, result: i64, limit: usize) -> Vec<u8> {
+    let [_, second, ..] = entry.arguments;
+    let moved = usize::try_from(result).unwrap_or(0);
+    match entry.number {
+        libc::SYS_recvfrom | libc::SYS_read => {
+            let length = moved.min(limit);
+            memory::read(tid, second.saturating_add((moved - length) as u64), length)
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// sendmmsg and recvmmsg: lengths moved of every message, address and payload of the first.
 fn many(tid: Pid, entry: &Entry, result: i64, limit: usize, call: &mut rows::Call) -> Moved {
     // struct mmsghdr: a msghdr of 56 bytes, msg_len (u32), padding

@@ -557,3 +557,29 @@ def test_a_farewell_of_tls_that_was_not_read(kind: str) -> None:
         story.call("close", client, unread=24, state=8)
     story.call("close", server, unread=0)
     assert said(story, "nothing-yet-is-no-end", "hangup-before-data") == []
+
+
+# -- 149
+
+
+def cut(*, code: int = 1, answers: bool = False, reads_on: bool = False, more: bool = True) -> list[str]:
+    story = Story()
+    server, client = pair(story)
+    text = "Grüße ".encode() * 20
+    send(story, client, text if more else text[:3])
+    story.add("fact", story.now, story.ids["call"] + 1, "text", json.dumps({"cut": 1}))
+    receive(story, server, text[:3], length=3, left=len(text) - 3 if more else 0)
+    if reads_on:
+        receive(story, server, text[3:], length=4096, left=0)
+    if answers:
+        send(story, server, b"too long\n")
+    story.end(story.made[server]["process"], code=code)
+    story.call("close", client, unread=0)
+    return said(story, "character-cut")
+
+
+def test_a_read_ended_inside_a_character() -> None:
+    assert cut() == ["character-cut strong"]
+    assert cut(code=0, answers=True) == []
+    assert cut(reads_on=True) == []
+    assert cut(more=False) == []

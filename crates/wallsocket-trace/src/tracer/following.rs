@@ -202,11 +202,17 @@ impl Tracer {
         }
         let number = pending.entry.number;
         self.sockets_of_events(&table, &pending.entry, result, &mut pending.call);
-        if let Some(value) = announced(target, &pending.entry, &pending.call) {
+        let said = announced(target, &pending.entry, &pending.call)
+            .map(|value| ("http", value))
+            .or_else(|| {
+                let cut = cut_character(target, &pending.entry, &pending.call)?;
+                Some(("text", serde_json::json!({ "cut": cut }).to_string()))
+            });
+        if let Some((kind, value)) = said {
             self.sink.send(&Row::Fact(rows::Fact {
                 at_ns: began,
                 call: Some(pending.call.id),
-                kind: "http".into(),
+                kind: kind.into(),
                 value,
                 occasion: Some("message".into()),
                 socket: pending.call.socket,
@@ -489,4 +495,61 @@ fn announced(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<String> {
         })
         .collect();
     (!heads.is_empty()).then(|| serde_json::Value::Array(heads).to_string())
+}
+
+/// How many bytes of a character of UTF-8 a read of text ends with whose rest has not come; `None`: no text, or whole.
+fn cut_character(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<usize> {
+    let payload = call.payload.as_ref()?;
+    let valid = match std::str::from_utf8(payload) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&payload[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    if valid.is_empty()
+        || valid
+            .chars()
+            .any(|one| one.is_control() && !one.is_whitespace())
+    {
+        return None;
+    }
+    cut_at_end(&calls::end_of_payload(tid, entry, call.result?, 3))
+}
+
+/// The length of an incomplete character at the end of bytes (RFC 3629).
+fn cut_at_end(bytes: &[u8]) -> Option<usize> {
+    let (back, lead) = bytes
+        .iter()
+        .rev()
+        .take(3)
+        .enumerate()
+        .find(|(_, byte)| **byte & 0xc0 != 0x80)?;
+    let length = match lead {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return None,
+    };
+    (back + 1 < length).then_some(back + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut_at_end;
+
+    #[test]
+    fn a_character_that_is_cut() {
+        for (bytes, cut) in [
+            (&b"abc"[..], None),
+            ("ü".as_bytes(), None),
+            (&"ü".as_bytes()[..1], Some(1)),
+            (&"€".as_bytes()[..2], Some(2)),
+            (&"𝄞".as_bytes()[..3], Some(3)),
+            (b"\xa4\x9f\x91", None),
+            (b"", None),
+        ] {
+            assert_eq!(cut_at_end(bytes), cut, "{bytes:?}");
+        }
+    }
 }

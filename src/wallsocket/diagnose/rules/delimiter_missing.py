@@ -45,7 +45,7 @@ class DelimiterMissing(Rule):
     subject = "connection"
     needs = (Messages, Options, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes
-    supersedes = ("both-wait", "silent-peer")
+    supersedes = ("both-wait", "end-awaited", "silent-peer")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)
@@ -73,7 +73,8 @@ class DelimiterMissing(Rule):
             reads = facts[Reads].of(stall.answerer)
             single = reads.calls >= 2 and all(call.length == 1 for call in reads.recent)
             clear = bool(lines) or single
-            if clear or _limited(facts, stall):
+            # An answer after the peer's end without a sign of lines: it may as well have waited for that end.
+            if clear or (not backwards and _limited(facts, stall)):
                 yield self._evidence(facts, stall, f"{len(text)} bytes without a line end", clear)
         elif (
             text.endswith(b"\n")

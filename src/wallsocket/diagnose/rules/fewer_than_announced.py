@@ -47,7 +47,7 @@ class FewerThanAnnounced(Rule):
     subject = "connection"
     needs = (Closing, Errors, Messages, Prefixes, ShortWrites, Stalls, Waits, Writes)
     given = Writes
-    supersedes = ("both-wait", "silent-peer", "two-readers", "delimiter-missing")
+    supersedes = ("both-wait", "end-awaited", "silent-peer", "two-readers", "delimiter-missing")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)

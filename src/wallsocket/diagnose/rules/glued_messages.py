@@ -47,7 +47,7 @@ class GluedMessages(Rule):
     subject = "connection"
     needs = (Protocols, Reads, Stalls, Waits, Writes)
     given = Writes
-    supersedes = ("both-wait", "silent-peer", "delimiter-missing")
+    supersedes = ("both-wait", "end-awaited", "silent-peer", "delimiter-missing")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         if subject.other is None or not subject.one.stream:

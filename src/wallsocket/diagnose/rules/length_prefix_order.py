@@ -46,7 +46,7 @@ class LengthPrefixOrder(Rule):
     subject = "connection"
     needs = (Closing, Peers, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes
-    supersedes = ("both-wait", "silent-peer", "delimiter-missing", "one-recv-per-message")
+    supersedes = ("both-wait", "end-awaited", "silent-peer", "delimiter-missing", "one-recv-per-message")
     effects = ("close-with-unread-data", "write-after-peer-closed")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:

@@ -62,7 +62,14 @@ class ProtocolsDiffer(Rule):
     subject = "connection"
     needs = (Closing, Prefixes, Protocols, Reads, SetUp, Writes)
     given = Protocols
-    supersedes = ("one-recv-per-message", "both-wait", "silent-peer", "fewer-than-announced", "length-prefix-order")
+    supersedes = (
+        "one-recv-per-message",
+        "both-wait",
+        "end-awaited",
+        "silent-peer",
+        "fewer-than-announced",
+        "length-prefix-order",
+    )
     effects = ("close-with-unread-data", "write-after-peer-closed")
     explains = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 

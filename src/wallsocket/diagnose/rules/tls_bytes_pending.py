@@ -45,7 +45,7 @@ class TlsBytesPending(Rule):
     subject = "connection"
     needs = (Protocols, Reads, Stalls, Writes)
     given = Protocols
-    supersedes = ("both-wait", "silent-peer")
+    supersedes = ("both-wait", "end-awaited", "silent-peer")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)

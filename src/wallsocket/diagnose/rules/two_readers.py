@@ -46,7 +46,7 @@ class TwoReaders(Rule):
     subject = "connection"
     needs = (Protocols, Reads, Stalls, Writes)
     given = Writes
-    supersedes = ("both-wait", "silent-peer", "delimiter-missing", "length-prefix-order")
+    supersedes = ("both-wait", "end-awaited", "silent-peer", "delimiter-missing", "length-prefix-order")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)
