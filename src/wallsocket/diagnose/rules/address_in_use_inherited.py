@@ -13,6 +13,7 @@ from ..trackers.address_in_use import AddressInUse, Taken
 from ..trackers.bound import Bound, BoundSocket
 from ..trackers.descriptors import Descriptors
 from ..trackers.host_answers import HostAnswers
+from ..trackers.inheritable import Inheritable
 from ..trackers.set_up import SetUp
 
 __all__ = ["AddressInUseInherited"]
@@ -28,8 +29,8 @@ class AddressInUseInherited(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A descriptor that is not close-on-exec goes to every program that the process starts, and to every child of fork. "
-        "The socket lives, and keeps its port, until the last of them has closed it."
+        "A descriptor that is not close-on-exec goes to every program that the process starts, and to every child of "
+        "fork. The socket lives, and keeps its port, until the last of them has closed it."
     )
     symptoms = (
         "address already in use although the server was stopped",
@@ -44,7 +45,7 @@ class AddressInUseInherited(Rule):
     fix = "Open the socket with SOCK_CLOEXEC (in Python leave it out of pass_fds), or close it in the child."
     disproof = "The process that is named did not have the descriptor when bind failed."
     subject = "socket"
-    needs = (AddressInUse, Bound, Descriptors, HostAnswers)
+    needs = (AddressInUse, Bound, Descriptors, HostAnswers, Inheritable)
     given = SetUp
     supersedes = ("address-in-use-listener", "address-in-use-time-wait")
     effects = ("nobody-listens",)
@@ -78,10 +79,12 @@ class AddressInUseInherited(Rule):
         assert bind is not None
         holder, maker = facts.who(row.process), facts.who(other.process)
         line = facts.line(bind.call)
+        left = facts[Inheritable].of(other.socket).by
         return Evidence(
             self,
             taken.call.end_ns,
-            f"{taken.asked} cannot be bound: {holder} has it. It inherited descriptor {row.number} from {maker}, which bound "
+            f"{taken.asked} cannot be bound: {holder} has it. It inherited descriptor {row.number} from {maker}, which "
+            "bound "
             f"the socket{f' at {line}' if line else ''} and has closed it.",
             [
                 taken.call.proof(),
@@ -95,7 +98,7 @@ class AddressInUseInherited(Rule):
                 ),
                 *facts[HostAnswers].held(taken.call.call, taken.protocol, taken.asked),
             ],
-            call=bind.call,
+            call=(left.call if left is not None else bind.call),  # where it was left inheritable
             socket=socket.id,
             process=taken.call.call.process,
             severity="note" if taken.moved_on else "error",

@@ -45,7 +45,6 @@ class ForwarderWithoutBackend(Rule):
     fix = "Start what is behind the forwarder, or correct the address to which it forwards."
     disproof = "The failed connection was for another client."
     needs = (Closing, Forwarders, Reads, Writes)
-    given = Closing
     effects = (
         "close-with-unread-data",
         "ended-before-answer",
@@ -55,11 +54,22 @@ class ForwarderWithoutBackend(Rule):
     )
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
-        closed = facts[Closing].last_close(subject)
-        if closed is None or subject.origin != "accept" or not subject.stream or facts[Writes].of(subject).bytes:
+        if (
+            subject.ended_ns is None
+            or subject.origin != "accept"
+            or not subject.stream
+            or facts[Writes].of(subject).bytes
+        ):
             return
-        found = facts[Forwarders].failed_for(subject, closed.entry_ns)
-        if found is None or closed.entry_ns - found[1].end_ns > _AFTER_NS:
+        closed, ended = facts[Closing].last_close(subject), facts[Closing].ended_by(subject)
+        if closed is not None:
+            at_ns, last = closed.entry_ns, closed.proof()
+        elif ended is not None and not facts.killed(ended):
+            at_ns, last = subject.ended_ns, facts.process_proof(ended, f"{facts.who(ended.id)} ended", subject.ended_ns)
+        else:
+            return
+        found = facts[Forwarders].failed_for(subject, at_ns)
+        if found is None or at_ns - found[1].end_ns > _AFTER_NS:
             return
         connect, seen = found
         left = facts[Reads].of(subject).zero_last
@@ -68,11 +78,11 @@ class ForwarderWithoutBackend(Rule):
             return
         yield Evidence(
             self,
-            closed.end_ns,
+            at_ns,
             f"{facts.who(subject.process)} had accepted a client on {subject.local}, could not connect to "
             f"{connect.address} for it, "
             "and closed it without an answer.",
-            [connect.proof(), *([seen.proof()] if seen is not connect else []), closed.proof()],
+            [connect.proof(), *([seen.proof()] if seen is not connect else []), last],
             call=connect.call,
             socket=subject.id,
             process=subject.process,
