@@ -49,6 +49,10 @@ class DatagramRefused(Rule):
                 [call.call.id for call in found.refused], "the program asked again, or elsewhere, until it was answered"
             )
             return
+        late = unheard.bound_later(subject, found)
+        if late is not None and late.bind is not None and not found.lost_before(late.bind.end_ns):
+            # It was sent again when the receiver was there: that one need not answer.
+            return
         lost = next((call for call in reversed(found.sends) if call.end_ns <= told.end_ns), found.first)
         gone = unheard.gone(subject, told.end_ns)
         other = ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
@@ -45,9 +44,8 @@ class SentBeforeBound(Rule):
         if found is None or late is None or late.bind is None or unheard.had_it(subject, found.first.entry_ns):
             return
         bound_ns = late.bind.end_ns
-        early = [call for call in found.sends if call.end_ns < bound_ns]
         told = [call for call in found.refused if call.end_ns < bound_ns]
-        lost = [call for call in early if not _again(call, found.sends, bound_ns)]
+        lost = found.lost_before(bound_ns)
         if not lost:
             if told:
                 yield Healthy([call.call.id for call in told], "the program sent it again when the receiver was there")
@@ -75,13 +73,6 @@ class SentBeforeBound(Rule):
             calls=[call.call.id for call in told],
             count=1,
         )
-
-
-def _again(lost: CallFacts, sends: Iterable[CallFacts], since_ns: int) -> bool:
-    """Whether the same bytes were sent once more when the receiver was there."""
-    return any(
-        call.entry_ns >= since_ns and call.length == lost.length and call.payload == lost.payload for call in sends
-    )
 
 
 def _count(number: int) -> str:

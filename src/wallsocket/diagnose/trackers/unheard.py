@@ -43,6 +43,16 @@ class UnheardFacts:
         self.answered_ns = -1
         self.read_errors = False  #: the error queue of a socket was read
 
+    def lost_before(self, bound_ns: int) -> list[CallFacts]:
+        """Datagrams that went out before a time and were not sent once more, with the same bytes, after it."""
+        later = [call for call in self.sends if call.entry_ns >= bound_ns]
+        return [
+            call
+            for call in self.sends
+            if call.end_ns < bound_ns
+            and not any(one.length == call.length and one.payload == call.payload for one in later)
+        ]
+
 
 class Unheard(Tracker):
     """Keeps them by destination, also when their sockets are gone."""
