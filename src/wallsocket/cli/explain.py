@@ -322,12 +322,16 @@ def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO, width: i
     socket = diagnosis.findings[0].socket if diagnosis.findings else None
     if socket is None:
         return []
+    from ..errors import RecordingError
     from ..trace.ladder import Ladder
     from ..trace.timeline import Timeline
     from ..trace.wire import segment
 
     decode = segment if recording.meta.get("wire") == "yes" else None
-    timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
+    try:
+        timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
+    except RecordingError:
+        return []  # too many sockets for a picture; the findings stand without it
     ladder = Ladder(timeline, width=width, colour=terminal.has_colour(stream))
     lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
     return lines if len(lines) <= 2 * _LADDER_LINES else []

@@ -146,10 +146,7 @@ class Engine:
         self._number = 0
         self._counter_rows = 0
         # ends of sockets: (when it may be judged, id); and who waits for its peer's end
-        self._due: list[tuple[int, int]] = [
-            (row.ended_ns + _RETIRE_NS, row.id) for row in tables.sockets.values() if row.ended_ns is not None
-        ]
-        heapq.heapify(self._due)
+        self._due: list[tuple[int, int]] = []
         # while a trace runs: sockets that ended and were not looked at, and cases of retired ones that were not told
         self._live = False
         self._fed_ns = 0
@@ -184,7 +181,7 @@ class Engine:
         self._facts = tuple(hooks.get("fact", ()))
         self._marks = tuple(hooks.get("mark", ()))
         self._retiring = tuple(hooks.get("retire", ()))
-        self.facts[Sockets].meeting = tuple(hooks.get("met", ()))
+        self.facts[Sockets].meeting = (*hooks.get("met", ()), self._note_end)
         self._ending = tuple(hooks.get("end", ()))
 
     def _plan(self, name: str) -> _Plan:
@@ -232,11 +229,15 @@ class Engine:
             if socket is not None:
                 self._learn(socket, row)
             if row.ended_ns is not None:
-                heapq.heappush(self._due, (row.ended_ns + _RETIRE_NS, row.id))
                 heapq.heappush(self._untold, (row.ended_ns + _TELL_NS, row.id))
 
+    def _note_end(self, socket: SocketFacts) -> None:
+        """A socket was met, or its row has changed."""
+        if socket.ended_ns is not None:
+            heapq.heappush(self._due, (socket.ended_ns + _RETIRE_NS, socket.id))
+
     def _learn(self, socket: SocketFacts, row: Socket | None) -> None:
-        if row is not None and row is not socket.row:
+        if row is not None and row is not socket.row and row != socket.row:
             self.sockets.learn(socket, row)
             for tell in self.sockets.meeting:
                 tell(socket)
@@ -439,7 +440,7 @@ class Engine:
             threads = facts[Waits].threads
             yield "thread", [Thread(process, tid) for process in sorted(threads) for tid in sorted(threads[process])]
         if "process" in self._by_kind:
-            yield "process", [ProcessFacts(row.id, row.pid) for row in facts.tables.processes.values()]
+            yield "process", (ProcessFacts(row.id, row.pid) for row in facts.tables.processes.values())
         if "host" in self._by_kind:
             yield "host", [Host()]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .subjects import SocketFacts
 
 __all__ = [
+    "Latest",
     "SocketTracker",
     "Tracker",
     "entered",
@@ -128,6 +129,21 @@ class Tracker:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts  #: to reach the trackers that it needs, the tables and the time
+
+
+class Latest(list[_K]):
+    """The latest of many, in order. Of most sockets there are none or few, and an empty ``deque`` takes 600 bytes."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def append(self, one: _K) -> None:
+        """Take the next one; the oldest goes when there are too many."""
+        super().append(one)
+        if len(self) > self._limit:
+            del self[0]
 
 
 class SocketTracker(Tracker, Generic[_K]):

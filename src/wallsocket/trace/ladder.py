@@ -42,11 +42,11 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
     meta = timeline.recording.meta
     command = " ".join(program.command_words(meta.get("command")))
     users = {track.socket.process for track in timeline.tracks.values()}
-    others = len(timeline.processes.keys() - users)
+    others = len(timeline.processes) - len(users & timeline.processes.keys())
     processes = f"{len(users)} processes" if len(users) != 1 else "1 process"
     if others:
         processes += f" (and {others} without sockets)"
-    counts = f"{processes}, {amount(len(timeline.tracks), 'socket')}, {amount(timeline.calls, 'call')}"
+    counts = f"{processes}, {amount(len(timeline.recording.sockets), 'socket')}, {amount(timeline.calls, 'call')}"
     shown = paint(escape(command), Style.BOLD, colour=colour) if command else "an attached program"
     yield f"{shown}   {duration(timeline.recording.ended_ns)}, {counts}"
     missing = [

@@ -212,7 +212,7 @@ class Peers:
             if row.inode is not None:
                 self._inodes[row.inode] = socket
             self._take_row(known)
-        elif known.row is not row:
+        elif known.row is not row and known.row != row:
             known.row = row
             self._take_row(known)
         if local is not None or remote is not None:

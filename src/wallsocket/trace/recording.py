@@ -42,6 +42,7 @@ from ..events import (
     Stack,
     State,
 )
+from .table import Table
 
 __all__ = [
     "APPLICATION_ID",
@@ -78,8 +79,7 @@ _ADDED: Final[Mapping[int, Mapping[str, frozenset[str] | None]]] = {
 
 #: Longest text or blob that is written or read. A call moves at most 2 GiB (read(2)); nobody looks at more than this.
 _MAX_VALUE_BYTES: Final = 64 << 20
-#: Rows of a table that is held in memory as a whole (processes, sockets, descriptors, source lines): of more a view would
-#: take more than a GiB.
+#: Rows of a table that is held in memory as a whole (processes, source lines and the like): more would take a GiB.
 _MAX_HELD_ROWS: Final = 500_000
 #: Levels of JSON that are read.
 _MAX_NESTING: Final = 64
@@ -708,14 +708,14 @@ class Recording:
         return self._held(Process)
 
     @cached_property
-    def sockets(self) -> dict[int, Socket]:
+    def sockets(self) -> Table[Socket]:
         """By id, in the order met."""
-        return self._held(Socket)
+        return self._table(Socket)
 
     @cached_property
-    def descriptors(self) -> dict[int, Descriptor]:
+    def descriptors(self) -> Table[Descriptor]:
         """By id, in the order met."""
-        return self._held(Descriptor)
+        return self._table(Descriptor)
 
     @cached_property
     def sources(self) -> dict[int, Source]:
@@ -788,8 +788,8 @@ class Recording:
         return self._events(Fact, *_equal("call", call))
 
     def marks(self) -> Iterator[Mark]:
-        """What happened that is no call."""
-        return self._events(Mark)
+        """What happened that is no call, in the order of time, as in :meth:`events`."""
+        return (mark for _, _, _, mark in self._timed(Mark, 0))  # type: ignore[misc]
 
     def events(self, *, calls_at: Literal["entry", "exit"] = "entry") -> Iterator[Event]:
         """Everything that has a time, in one pass in the order of time.
@@ -986,14 +986,22 @@ class Recording:
             yield kind(*fields)
 
     def _held(self, kind: type[_S]) -> dict[int, _S]:
-        held: dict[int, _S] = {}
-        for event in self._events(kind):
-            held[event.id] = event  # type: ignore[attr-defined]
-            if len(held) > _MAX_HELD_ROWS:
-                raise RecordingError(
-                    f"{self.name}: more than {_MAX_HELD_ROWS} rows in the table {kind.__name__.lower()!r}"
-                )
-        return held
+        name = kind.__name__.lower()
+        if self._count(name) > _MAX_HELD_ROWS:
+            raise RecordingError(f"{self.name}: more than {_MAX_HELD_ROWS} rows in the table {name!r}")
+        return {event.id: event for event in self._events(kind)}  # type: ignore[attr-defined]
+
+    def _count(self, table: str) -> int:
+        if table not in _shape(self._version):
+            return 0
+        return int(self._one(f'SELECT COUNT(*) FROM "{table}"')[0])  # noqa: S608 (names of the schema)
+
+    def _table(self, kind: type[_S]) -> Table[_S]:
+        return Table(
+            lambda first, last: self._events(kind, ["rowid BETWEEN ? AND ?"], [first, last]),
+            self._count(kind.__name__.lower()),
+            lambda row: row.id,  # type: ignore[attr-defined]
+        )
 
     def _timed(self, kind: type[Any], rank: int) -> Iterator[tuple[int, int, int, Event]]:
         window: list[tuple[int, int, int, Event]] = []

@@ -9,8 +9,10 @@ import heapq
 import struct
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
+from ..errors import RecordingError
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
 from ..kernel.address import End, end_of, place_of
 from ..kernel.tcp_state import TcpState
@@ -59,6 +61,41 @@ _WAITING: Final = frozenset({Role.RECEIVE, Role.ACCEPT, Role.WAIT})
 
 _STATES: Final = frozenset(TcpState)
 
+#: Sockets whose conversations are held in memory at once: about half a GiB.
+_MAX_SOCKETS: Final = 100_000
+
+
+class _Contemporaries:
+    """The tables of a recording, of the sockets only those that lived while one of them did."""
+
+    def __init__(self, recording: Recording, socket: int) -> None:
+        self.meta = recording.meta
+        self.processes = recording.processes
+        one = recording.sockets[socket]
+        self.sockets: dict[int, Socket] = {}
+        for row in recording.sockets.values():
+            before = row.ended_ns is not None and row.ended_ns < one.created_ns - SLACK_NS
+            after = one.ended_ns is not None and row.created_ns > one.ended_ns + SLACK_NS
+            if not (before or after):
+                if len(self.sockets) == _MAX_SOCKETS:
+                    raise _too_many(recording, f"sockets lived while socket {socket} did", "look at --calls --socket N")
+                self.sockets[row.id] = row
+
+
+def _tables(recording: Recording, socket: int | None) -> Recording | _Contemporaries:
+    """What the joins read: all of it, or so much that the conversation of one socket can be told."""
+    if len(recording.sockets) <= _MAX_SOCKETS:
+        return recording
+    if socket is None:
+        raise _too_many(
+            recording, "sockets are recorded", "look at one of them with --socket N, or at all calls with --calls"
+        )
+    return _Contemporaries(recording, socket)
+
+
+def _too_many(recording: Recording, what: str, instead: str) -> RecordingError:
+    return RecordingError(f"{recording.name}: more than {_MAX_SOCKETS} {what}, too many to draw at once; {instead}")
+
 
 class _Contact(NamedTuple):
     """How a datagram socket met a correspondent; the lesser one of two began."""
@@ -106,12 +143,13 @@ class Timeline:
         self._everything = everything
         self._recent: dict[int, _Placed] = {}
         self._ends: dict[tuple[int, int], int] = {}
-        for item in recording.sockets.values():
+        self._tables = _tables(recording, socket)
+        for item in self._tables.sockets.values():
             tcp = item.family in (_AF_INET, _AF_INET6) and item.type == _SOCK_STREAM
             self.tracks[item.id] = Track(item, tcp)
         #: Failed calls without a socket, such as socket() itself: the first ones.
         self.failed_alone: list[Call] = []
-        self.joins = Joins(recording, decode=None, kept=limit and limit * _KEPT_PER_ROW)
+        self.joins = Joins(self._tables, decode=None, kept=limit and limit * _KEPT_PER_ROW)
         self._join(*self._first_look())
         self._wanted = {
             conversation.number
@@ -127,7 +165,7 @@ class Timeline:
     # -- what the views ask
 
     @property
-    def processes(self) -> dict[int, Process]:
+    def processes(self) -> Mapping[int, Process]:
         """By id."""
         return self.recording.processes
 
@@ -186,7 +224,7 @@ class Timeline:
 
     def _first_look(self) -> tuple[Joins, dict[int, dict[End | bytes, _Contact]]]:
         """A pass over the calls: who talks with whom, who listens, and who asked whom of datagram sockets."""
-        who = Joins(self.recording, decode=None, kept=0)
+        who = Joins(self._tables, decode=None, kept=0)
         for socket in self.tracks:
             who.learn(socket)
         contacts: dict[int, dict[End | bytes, _Contact]] = defaultdict(dict)
@@ -227,7 +265,7 @@ class Timeline:
     def _join(self, who: Joins, contacts: dict[int, dict[End | bytes, _Contact]]) -> None:
         self._of_socket: dict[int, Conversation] = {}
         self._of_peer: dict[tuple[int, End | bytes], Conversation] = {}
-        for item in self.recording.sockets.values():
+        for item in self._tables.sockets.values():
             if item.id in self._of_socket or _is_datagram(item):
                 continue
             kind = self._kind(item)
@@ -253,7 +291,7 @@ class Timeline:
         return "socket"
 
     def _join_datagrams(self, who: Joins, contacts: dict[int, dict[End | bytes, _Contact]]) -> None:
-        datagram = [item for item in self.recording.sockets.values() if _is_datagram(item)]
+        datagram = [item for item in self._tables.sockets.values() if _is_datagram(item)]
         for item in datagram:
             talks = dict(contacts.get(item.id, {}))
             remote = who.ends(item.id)[1] or (place_of(item.remote) if item.family == _AF_UNIX else None)
@@ -265,7 +303,7 @@ class Timeline:
                 found = who.at(place, item.id, contact.at_ns)
                 if not found:
                     continue
-                other = self.recording.sockets[found[0]]
+                other = self._tables.sockets[found[0]]
                 own = next((one for one in contacts.get(other.id, {}) if _same_place(one, item)), None)
                 existing = self._of_peer.get((other.id, own)) if own is not None else None
                 if existing is None:

@@ -57,7 +57,7 @@ def call_lines(
     who_width = _WHO_COLUMNS if len(users) > 1 or threads or every_mark else 0
     marks = (
         mark
-        for mark in sorted(recording.marks(), key=lambda mark: mark.at_ns)
+        for mark in recording.marks()
         if every_mark or (socket is None and mark.process in users and mark.text not in _DULL_SIGNALS)
     )
     mark = next(marks, None)

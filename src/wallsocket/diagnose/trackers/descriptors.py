@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Final
 
 from ...events import Descriptor
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import Tracker
+from ..tracker import Tracker, on_retire
 from .sockets import Sockets
 
 __all__ = ["Descriptors"]
 
+#: A call and the row of the descriptor that it made are timed by two readings of the clock.
+_AHEAD_NS: Final = 1_000_000_000
+_NEVER: Final = 1 << 63
+
 
 class Descriptors(Tracker):
-    """An index of the table, which may grow."""
+    """An index of the table, which may grow; of retired sockets nothing is kept."""
 
     needs = (Sockets,)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._known = 0
+        self._known = 0  #: rows that were taken
+        self._last = 0  #: the id of the last of them
         self._by_number: dict[tuple[int, int], list[int]] = {}
         self._by_socket: dict[int, list[int]] = {}
 
@@ -55,10 +61,32 @@ class Descriptors(Tracker):
 
     def _learn(self) -> None:
         rows = self.facts.tables.descriptors
-        if len(rows) == self._known:
+        if self._known == len(rows):
             return
-        # Ids rise, so what is new stands at the end of the table.
-        for row in islice(rows.values(), self._known, None):
-            self._by_number.setdefault((row.process, row.number), []).append(row.id)
-            self._by_socket.setdefault(row.socket, []).append(row.id)
-        self._known = len(rows)
+        # Ids count up in the order in which descriptors were opened: those of later times wait in the table.
+        until_ns = _NEVER if self.facts.final else self.facts.now_ns + _AHEAD_NS
+        while (row := rows.get(self._last + 1)) is not None and row.opened_ns <= until_ns:
+            self._take(row)
+        if row is None and self._known < len(rows):
+            # A number is left out, as in a damaged recording only.
+            for row in list(islice(rows.values(), self._known, None)):
+                self._take(row)
+
+    def _take(self, row: Descriptor) -> None:
+        self._known += 1
+        self._last = row.id
+        self._by_number.setdefault((row.process, row.number), []).append(row.id)
+        self._by_socket.setdefault(row.socket, []).append(row.id)
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """A socket that nobody will ask about again."""
+        rows = self.facts.tables.descriptors
+        for number in self._by_socket.pop(socket.id, ()):
+            row = rows.get(number)
+            key = (row.process, row.number) if row is not None else None
+            named = self._by_number.get(key) if key is not None else None
+            if key is not None and named is not None and number in named:
+                named.remove(number)
+                if not named:
+                    del self._by_number[key]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..call import CallFacts
 from ..sample import Sample
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, on_sample, returned
+from ..tracker import Latest, SocketTracker, on_sample, returned
 from ..vocabulary import MSG_PEEK, READS, WRITES
 
 __all__ = ["LATE_NS", "Exchange", "ExchangeFacts", "Exchanges"]
@@ -40,10 +38,10 @@ class ExchangeFacts:
 
     def __init__(self) -> None:
         self.now: Exchange | None = None  #: writes since the last read
-        self.runs: deque[Exchange] = deque(maxlen=_RUNS)  #: those of more than one write that were answered
+        self.runs: Latest[Exchange] = Latest(_RUNS)  #: those of more than one write that were answered
         self.part: CallFacts | None = None  #: the latest read since the last write
         #: Reads of one turn, of which the second waited: (the one before, the one that waited).
-        self.late: deque[tuple[CallFacts, CallFacts]] = deque(maxlen=_RUNS)
+        self.late: Latest[tuple[CallFacts, CallFacts]] = Latest(_RUNS)
 
 
 class Exchanges(SocketTracker[ExchangeFacts]):

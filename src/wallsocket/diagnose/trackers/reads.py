@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
 
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, entered, returned
+from ..tracker import Latest, SocketTracker, entered, returned
 from ..vocabulary import MSG_PEEK, MSG_TRUNC, POLL_CALLS, POLLIN, READS, WRITES
 from .polls import Polls
 
@@ -45,12 +44,12 @@ class ReadFacts:
         self.bytes = 0
         self.first: CallFacts | None = None
         self.last: CallFacts | None = None
-        self.recent: deque[CallFacts] = deque(maxlen=_RECENT)  #: the latest reads that moved bytes
+        self.recent: Latest[CallFacts] = Latest(_RECENT)  #: the latest reads that moved bytes
         self.zero_run = 0  #: reads in a row that returned 0 (the end of a stream), up to now
         self.zero_first: CallFacts | None = None  #: the first of the run
         self.zero_last: CallFacts | None = None  #: the latest read of 0 ever
         self.turn = Turn()
-        self.full: deque[CallFacts] = deque(maxlen=8)  #: datagram reads that filled the whole buffer or were cut
+        self.full: Latest[CallFacts] = Latest(8)  #: datagram reads that filled the whole buffer or were cut
 
 
 class Reads(SocketTracker[ReadFacts]):

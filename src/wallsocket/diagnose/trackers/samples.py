@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..sample import Sample
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, on_sample
+from ..tracker import Latest, SocketTracker, on_sample
 from ..vocabulary import CLOSE_WAIT, LISTEN
 
 __all__ = ["SampleFacts", "Samples"]
@@ -21,7 +19,7 @@ class SampleFacts:
     __slots__ = ("close_wait_since", "destroyed", "listening", "measured", "quiet_since_ns", "transitions")
 
     def __init__(self) -> None:
-        self.transitions: deque[Sample] = deque(maxlen=_TRANSITIONS)  #: the first sample in each state
+        self.transitions: Latest[Sample] = Latest(_TRANSITIONS)  #: the first sample in each state
         self.destroyed: Sample | None = None  #: what the kernel said when it was gone
         self.close_wait_since: Sample | None = None
         self.listening: Sample | None = None  #: the first sample that shows it listening

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..call import CallFacts
-from ..tracker import SocketTracker, returned
+from ..tracker import Latest, SocketTracker, returned
 from ..vocabulary import WRITES
 
 __all__ = ["WriteFacts", "Writes"]
@@ -25,7 +23,7 @@ class WriteFacts:
         self.bytes = 0
         self.first: CallFacts | None = None
         self.last: CallFacts | None = None
-        self.recent: deque[CallFacts] = deque(maxlen=_RECENT)
+        self.recent: Latest[CallFacts] = Latest(_RECENT)
 
 
 class Writes(SocketTracker[WriteFacts]):
