@@ -117,6 +117,8 @@ struct Pending {
     reported: bool,
     /// The arguments that a policy has the kernel see instead.
     changed: Option<[u64; 6]>,
+    /// When a signal interrupted it, if one has.
+    stopped_ns: Option<i64>,
 }
 
 #[derive(Debug)]

@@ -45,15 +45,16 @@ impl Tracer {
                 self.alter_again(tid);
                 return Next::ToExit;
             }
-            if stack_pointer >= top.stack_pointer {
-                // The stack was unwound past it: it ended with EINTR.
-                while let Some(mut over) = thread
-                    .interrupted
-                    .pop_if(|top| stack_pointer >= top.stack_pointer)
-                {
-                    over.call.result = Some(-i64::from(libc::EINTR));
-                    self.sink.send(&Row::Call(over.call));
-                }
+            // The stack was unwound past it, or its descriptor is closed: it ended with EINTR.
+            let closed = (entry.number == libc::SYS_close).then_some(entry.arguments[0] as i32);
+            while let Some(mut over) = thread.interrupted.pop_if(|top| {
+                stack_pointer >= top.stack_pointer || (closed.is_some() && top.call.fd == closed)
+            }) {
+                over.call.result = Some(-i64::from(libc::EINTR));
+                over.call.took_ns = over
+                    .stopped_ns
+                    .map(|stopped| (stopped - over.call.entry_ns).max(0));
+                self.sink.send(&Row::Call(over.call));
             }
         }
         if entry.number == libc::SYS_restart_syscall {
@@ -142,6 +143,7 @@ impl Tracer {
             watch,
             reported: false,
             changed: None,
+            stopped_ns: None,
         })
     }
 
@@ -160,6 +162,7 @@ impl Tracer {
             return;
         }
         if interrupted::restarts(result) {
+            pending.stopped_ns = Some(began);
             thread.interrupted.push(pending);
             return;
         }

@@ -69,7 +69,9 @@ class LoopBlocked(Rule):
             doing = f"{longest.name}{on} took {call_ns / 1e9:.1f} s"
             rows.append(longest.proof(f"{longest.text()}: {call_ns / 1e9:.1f} s"))
         else:
-            call = gap.before
+            # What came right after the pause stands next to what caused it.
+            known = (gap.after, gap.before) if gap.after is not None else (gap.before,)
+            call = next((one for one in known if one is not None and facts.source(one.call) is not None), gap.before)
             doing = (
                 f"it made no call on a socket for {gap.silent_ns / 1e9:.1f} s ({self._between(facts, gap)}): it "
                 "slept, computed or waited elsewhere"

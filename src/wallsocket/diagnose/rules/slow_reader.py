@@ -59,13 +59,16 @@ class SlowReader(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if not subject.tcp:
             return
-        end = facts[Samples].of(subject).measured
-        limited_us = self._limited_us(end)
-        if end is None or limited_us < _LEAST_US:
-            return
         peer = facts[Peers].of(subject)
         fullest = facts[Fullest].of(peer).received if peer is not None else None
         probing = facts[Fullest].of(subject).probing
+        end = facts[Samples].of(subject).measured
+        limited_us = self._limited_us(end)
+        if limited_us < _LEAST_US and probing is not None:
+            # What the kernel counted to the end may not have been told: then the write that waited says it.
+            end, limited_us = probing, self._blocked_us(facts, subject, probing)
+        if end is None or limited_us < _LEAST_US:
+            return
         full = fullest is not None and (fullest.receive_queue or 0) >= _FULL
         if not full and probing is None:
             return
@@ -75,6 +78,17 @@ class SlowReader(Rule):
     def _limited_us(sample: Sample | None) -> int:
         info = sample.info if sample is not None else None
         return (info.receive_window_limited_us or 0) if info is not None else 0
+
+    @staticmethod
+    def _blocked_us(facts: Facts, subject: SocketFacts, probing: Sample) -> int:
+        """For how long a write waited that was going on when the closed window was probed."""
+        waits = facts[Waits].of(subject)
+        spans = [
+            facts[Waits].until_ns(call) - call.entry_ns
+            for call in (*waits.long, *waits.now.values())
+            if call.name in WRITES and call.entry_ns <= probing.at_ns <= facts[Waits].until_ns(call)
+        ]
+        return max(spans, default=0) // 1000
 
     def _evidence(
         self,
