@@ -371,3 +371,76 @@ def test_listeners_that_are_served_or_that_nobody_waits_at(accepts: int, waiting
     assert "listener-not-served" not in [
         one.rule for one in shared(accepts=accepts, waiting=waiting).diagnosis().findings
     ]
+
+
+def test_a_refusal_where_somebody_listened_stays_open_while_the_namespaces_are_not_known() -> None:
+    story = Story()
+    listener = story.socket(story.process("server"), ("127.0.0.1", 80), None)
+    story.call("bind", listener, address=inet("127.0.0.1", 80))
+    story.call("listen", listener, a=5)
+    tried(story, "127.0.0.1", REFUSED)
+    story.state(listener, state=LISTEN, send=5)
+    diagnosis = story.diagnosis()
+    assert "firewall-refuses" not in [one.rule for one in diagnosis.findings]
+    assert "nobody-listens" in [one.rule for one in diagnosis.cannot_tell]
+
+
+def through_proxy(request: bytes, status: bytes, where: tuple[str, int] = ("10.0.0.3", 3128)) -> list[str]:
+    story = Story()
+    client = story.socket(story.process("client"), ("10.0.0.1", 40000), where)
+    story.call("connect", client, 0, address=inet(*where))
+    story.call("sendto", client, len(request), length=len(request), payload=request)
+    story.call("recvfrom", client, len(status), length=4096, payload=status)
+    return [one for one in story.found() if one.startswith("request-through-proxy")]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "found"),
+    [
+        (b"GET http://127.0.0.1:8080/ HTTP/1.1\r\n", b"HTTP/1.1 503 x\r\n", ["request-through-proxy strong warning"]),
+        (b"CONNECT localhost:443 HTTP/1.1\r\n", b"HTTP/1.1 403 x\r\n", ["request-through-proxy strong warning"]),
+        (b"GET http://store.example/ HTTP/1.1\r\n", b"HTTP/1.1 404 x\r\n", ["request-through-proxy hint note"]),
+        (b"GET http://127.0.0.1:8080/ HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n", []),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"HTTP/1.1 503 x\r\n", []),
+        (b"GET http://10.0.0.3:3128/ HTTP/1.1\r\n", b"HTTP/1.1 503 x\r\n", []),
+    ],
+)
+def test_a_request_that_went_to_a_proxy(request_: bytes, status: bytes, found: list[str]) -> None:
+    assert through_proxy(request_, status) == found
+
+
+@pytest.mark.parametrize(("port", "found"), [(0, ["bind-ports-exhausted certain error"]), (80, [])])
+def test_a_bind_for_which_no_port_is_left(port: int, found: list[str]) -> None:
+    story = Story()
+    answer = story.socket(story.process("client"), None, None)
+    call = story.call("bind", answer, IN_USE, address=inet("127.0.0.1", port))
+    story.fact(call, "sysctls", {"net.ipv4.ip_local_port_range": "50000 50007"})
+    assert [one for one in story.found() if one.startswith("bind-ports")] == found
+
+
+def test_a_forwarder_that_finds_nobody_closes_its_client() -> None:
+    story = Story()
+    forwarder = story.process("forwarder")
+    client = story.socket(forwarder, ("10.0.0.1", 80), ("10.0.0.9", 40000), origin="accept")
+    _, call = tried(story, "127.0.0.1", REFUSED, process=forwarder)
+    story.fact(call, "sockets", [])
+    story.call("close", client)
+    findings = story.diagnosis().findings
+    assert [(one.rule, one.follows_from) for one in findings] == [
+        ("nobody-listens", None),
+        ("forwarder-without-backend", "nobody-listens"),
+    ]
+
+
+def test_a_forwarder_that_answers_or_whose_client_had_left_is_none() -> None:
+    for answered in (True, False):
+        story = Story()
+        forwarder = story.process("forwarder")
+        client = story.socket(forwarder, ("10.0.0.1", 80), ("10.0.0.9", 40000), origin="accept")
+        if not answered:
+            story.call("recvfrom", client, 0, length=100)
+        tried(story, "127.0.0.1", REFUSED, process=forwarder)
+        if answered:
+            story.call("sendto", client, 12, length=12)
+        story.call("close", client)
+        assert "forwarder-without-backend" not in [one.rule for one in story.diagnosis().findings]

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
-from ..trackers.destinations import Destinations
+from ..trackers.bound import Bound
+from ..trackers.closing import Closing
+from ..trackers.destinations import Destinations, Refusal
 from ..trackers.first_packets import FirstPackets, packet_proof
 from ..trackers.unreached import Unreached
+from ..vocabulary import LISTEN
 
 __all__ = ["FirewallRefuses"]
 
@@ -44,7 +47,7 @@ class FirewallRefuses(Rule):
     fix = "Allow the port in the firewall that rejects it (nft list ruleset, iptables -L -v, a security group)."
     disproof = "The wire shows a reset in answer to the SYN."
     subject = "destination"
-    needs = (Destinations, FirstPackets, Unreached)
+    needs = (Bound, Closing, Destinations, FirstPackets, Unreached)
     supersedes = (
         "nobody-listens",
         "connected-before-listen",
@@ -61,6 +64,7 @@ class FirewallRefuses(Rule):
         for refusal in facts[Destinations].refused(subject):
             opening = packets.of(refusal.local, subject.where)
             if opening is None or opening.icmp is None or opening.reset is not None:
+                yield from self._listened(facts, subject, refusal)
                 continue
             yield Evidence(
                 self,
@@ -89,3 +93,34 @@ class FirewallRefuses(Rule):
                 calls=failure.calls,
                 count=failure.count,
             )
+
+    def _listened(self, facts: Facts, subject: Destination, refusal: Refusal) -> Iterator[Evidence]:
+        """A reset although a traced socket listened there all the time: not the kernel of this host answered."""
+        for one in facts[Bound].on(subject.where.port, network=subject.network):
+            listen, last = one.listen, one.socket.last
+            if not one.tcp or listen is None or not one.takes(subject.where) or last is None or last.state != LISTEN:
+                continue
+            if listen.end_ns >= refusal.connect.entry_ns or not one.listened_at(refusal.last_ns):
+                continue
+            if one.socket.network is None or facts[Closing].of(one.socket).shut:
+                continue
+            yield Evidence(
+                self,
+                refusal.at_ns,
+                f"{facts.who(one.process)} listened on {one.local} before and after {subject.where} was refused: a "
+                "packet "
+                "filter rejects it with a reset.",
+                [
+                    refusal.seen.proof(refusal.how_seen()),
+                    listen.proof(f"{listen.text()} on {one.local}"),
+                    last.proof(f"{last.state_name} on {one.local}"),
+                ],
+                call=refusal.connect.call,
+                socket=refusal.socket,
+                process=refusal.process,
+                certainty="strong",
+                subjects=frozenset({one.id}),
+                calls=refusal.calls,
+                count=refusal.count,
+            )
+            return

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ...trace.verdict import duration
 from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
+from ..sample import Sample
 from ..subjects import Destination
 from ..trackers.bound import Bound
 from ..trackers.first_packets import FirstPackets, packet_proof
@@ -62,9 +63,13 @@ class SynUnanswered(Rule):
                 continue
             if failure.error is None and failure.waited_ns < _LONG_NS:
                 continue
-            here = facts[Bound].on(subject.where.port, network=subject.network)
-            if any(one.tcp and one.listened_at(failure.at_ns) and one.takes(subject.where) for one in here):
-                # Its queue is full: that has a rule of its own.
+            here = [
+                one
+                for one in facts[Bound].on(subject.where.port, network=subject.network)
+                if one.tcp and one.listened_at(failure.at_ns) and one.takes(subject.where)
+            ]
+            if any(_full(one.socket.last) for one in here):
+                # That has a rule of its own.
                 continue
             repeated, rows, certainty = self._repeated(facts, failure)
             if not repeated:
@@ -81,7 +86,7 @@ class SynUnanswered(Rule):
                 socket=failure.socket.id,
                 process=failure.process,
                 # At an own address the queue of a listener that is not traced may be full.
-                certainty="hint" if here_too else certainty,
+                certainty="hint" if here_too and not here else certainty,
                 calls=failure.calls,
                 count=failure.count,
             )
@@ -113,3 +118,8 @@ class SynUnanswered(Rule):
         if failure.error == errno.ETIMEDOUT or counted:
             return "the kernel repeated the SYN and nothing came back", rows, "strong"
         return "", [], "hint"
+
+
+def _full(listener: Sample | None) -> bool:
+    """Whether a listener's accept queue takes no more, or nobody looked."""
+    return listener is None or (listener.receive_queue or 0) > (listener.send_queue or 0)
