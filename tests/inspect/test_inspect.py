@@ -32,7 +32,7 @@ Tell = Callable[..., subprocess.CompletedProcess[str]]
 
 PROGRAMS = Path(__file__).parent / "programs"
 #: Numbers of x86-64 system calls.
-RECVFROM, SENDTO, SLEEP, POLL, FUTEX = 45, 44, 230, 7, 202
+RECVFROM, SENDTO, SLEEP, POLL, FUTEX, WAIT4 = 45, 44, 230, 7, 202, 61
 
 SERVER = """
 import socket, sys
@@ -616,6 +616,68 @@ def test_a_program_in_another_network_namespace(start: Start, look: Look) -> Non
     # Root may enter it, and sees as much as here.
     assert ("another network namespace" in answer.errors) == (os.geteuid() != 0) == (waited["silent_s"] is None)
     assert look(f":{program.said}").threads[0]["pid"] == program.pid
+
+
+# -- what surrounds a wait
+
+
+def test_a_parent_that_does_not_read_what_its_child_writes(start: Start, look: Look) -> None:
+    writer = "for number in range(9999): print('.' * 100)"
+    parent = start(
+        name="parent.py",
+        source=f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {writer!r}], stdout=subprocess.PIPE)\n"
+        "print(child.pid, flush=True)\nchild.wait()\n",
+    ).threads_wait_in(WAIT4)
+    child = int(parent.said)
+    eventually(lambda: Path(f"/proc/{child}/syscall").read_text().startswith("1 0x1 "))
+    time.sleep(0.6)  # the rule asks for half a second
+    answer = look(parent.pid)
+    assert answer.rules == ["pipe-stands"]
+    assert answer.findings[0]["process"]["pid"] == child
+    assert f"parent.py (pid {parent.pid}), which waits for a child process" in answer.findings[0]["why"]
+    assert "parent.py:4" in answer.findings[0]["why"]
+
+
+def test_a_lock_of_python_held_while_waiting_is_a_hint(start: Start, look: Look) -> None:
+    source = """
+import socket, threading
+listener = socket.create_server(("127.0.0.1", 0))
+connection = socket.create_connection(listener.getsockname())
+accepted, _ = listener.accept()
+lock = threading.Lock()
+def ask():
+    with lock:
+        connection.recv(100)
+for _ in range(3): threading.Thread(target=ask, daemon=True).start()
+print("started", flush=True)
+threading.Event().wait()
+"""
+    start(name="locks.py", source=source).threads_wait_in(RECVFROM, FUTEX, FUTEX, FUTEX)
+    answer = look("locks.py")
+    assert answer.rules == ["lock-held-in-wait"]
+    finding = answer.findings[0]
+    assert (finding["certainty"], finding["severity"], finding["line"]) == ("hint", "note", 9)
+    assert "2 threads" in finding["why"]
+    assert "at locks.py:8" in finding["why"]
+
+
+def test_workers_that_wait_for_work_are_healthy(start: Start, look: Look) -> None:
+    source = """
+import concurrent.futures, multiprocessing, threading
+def work(number): return number
+if __name__ == "__main__":
+    pool = multiprocessing.get_context("fork").Pool(3)
+    pool.map(work, range(9))
+    threads = concurrent.futures.ThreadPoolExecutor(3)
+    list(threads.map(work, range(9)))
+    print("idle", flush=True)
+    threading.Event().wait()
+"""
+    program = start(name="workers.py", source=source)
+    time.sleep(1.1)
+    answer = look(program.pid, "--children")
+    assert len({thread["pid"] for thread in answer.threads}) == 4
+    assert answer.rules == []
 
 
 # -- permissions

@@ -52,7 +52,7 @@ class AcceptQueueStands(Rule):
             return
         if any(call.name in POLL_CALLS and call.socket is None for call in calls):
             return  # it may watch the listener, and be about to wake
-        if facts[Polls].of(subject).event_loop and any(waits.loops(holder) for holder in holders):
+        if any(facts[Polls].waits_for(subject, call) for call in calls):
             return  # edge-triggered, or taken out of the set for now: whether that is meant is not known
         busy = calls[0] if calls else None
         if busy is None and not any(waits.runs(holder) for holder in holders):

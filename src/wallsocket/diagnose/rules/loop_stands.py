@@ -56,11 +56,11 @@ class LoopStands(Rule):
         if not queue.stood and not unread:
             return
         holders = facts[Descriptors].owners(subject)
-        if any(waits.loops(holder) for holder in holders) or any(
-            call.name in READS for call in waits.of(subject).now.values()
+        calls = [call for holder in holders for call in waits.waiting_in(holder)]
+        if any(
+            facts[Polls].waits_for(subject, call) or (call.name in READS and call.socket is subject) for call in calls
         ):
             return
-        calls = [call for holder in holders for call in waits.waiting_in(holder)]
         busy = calls[0] if calls else None
         if busy is None and not any(waits.runs(holder) for holder in holders):
             return  # its threads may not be looked at

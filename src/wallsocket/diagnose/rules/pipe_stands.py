@@ -78,12 +78,12 @@ class PipeStands(Rule):
 
     def _reads(self, facts: Facts, wait: PipeWait) -> Iterator[Judgement]:
         """Each of two processes waits for what only the other could write."""
-        if not (wait.complete and wait.sole) or len(wait.holders) != 1 or wait.holders[0].process is None:
+        if not wait.sole or len(wait.holders) != 1 or wait.holders[0].process is None:
             return
         waits, writer = facts[Waits], wait.holders[0]
         assert writer.process is not None
         call = waits.waiting[wait.process, wait.tid]
-        back = [one for one in facts[Pipes].of_process(writer.process) if not one.writes and one.sole and one.complete]
+        back = [one for one in facts[Pipes].of_process(writer.process) if not one.writes and one.sole]
         ours = [one for one in back if [holder.process for holder in one.holders] == [wait.process]]
         alone = writer.process == wait.process
         if not alone and (
@@ -106,9 +106,9 @@ class PipeStands(Rule):
             [call.proof(), wait.proof(f"{wait.pipe}: its writing end is held by {writer} alone")],
             call=call.call,
             process=wait.process,
-            severity="error",
+            severity="error" if wait.complete else "note",
             title=title,
-            certainty="strong",
+            certainty="strong" if wait.complete else "hint",
         )
 
 

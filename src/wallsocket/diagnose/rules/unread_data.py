@@ -59,7 +59,8 @@ class UnreadData(Rule):
         yield Evidence(
             self,
             sample.at_ns,
-            f"{sample.receive_queue} bytes have waited on {subject.name()} for at least {still_ns / 1e9:.1f} s.{doing}",
+            f"{sample.receive_queue} {'bytes have' if sample.receive_queue > 1 else 'byte has'} waited on {subject.name()} for "
+            f"at least {still_ns / 1e9:.1f} s.{doing}",
             [sample.proof(f"{sample.receive_queue} bytes to read, unchanged for {still_ns / 1e9:.1f} s")],
             call=busy.call if busy is not None else None,
             socket=subject.id,

@@ -10,7 +10,7 @@ from ..call import CallFacts, Watched
 from ..facts import Facts, json_object
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, on_fact, returned
-from ..vocabulary import POLL_CALLS, POLLERR, POLLHUP
+from ..vocabulary import EPOLL_WAITS, POLL_CALLS, POLLERR, POLLHUP
 from .descriptors import Descriptors
 from .sockets import Sockets
 
@@ -20,10 +20,11 @@ __all__ = ["PollFacts", "Polls"]
 class PollFacts:
     """How one socket is watched."""
 
-    __slots__ = ("epoll_events", "event_loop", "hangup")
+    __slots__ = ("epoll_events", "epolls", "event_loop", "hangup")
 
     def __init__(self) -> None:
         self.epoll_events = 0  #: asked for by the latest epoll_ctl, ``EPOLL*`` bits
+        self.epolls: set[tuple[int, int]] = set()  #: (process, descriptor) of the epoll instances, when attached to
         self.event_loop = False  #: it was watched by epoll at some time
         self.hangup: CallFacts | None = None  #: the first poll that reported the peer's hang-up or an error
 
@@ -49,6 +50,14 @@ class Polls(SocketTracker[PollFacts]):
             socket = self._descriptors.at(call.call.process, entry.number, call.entry_ns)
             if socket is not None:
                 yield socket, entry
+
+    def waits_for(self, socket: SocketFacts, call: CallFacts) -> bool:
+        """Whether a call waits for events of an epoll instance that watches a socket, directly or by poll."""
+        epolls = self.of(socket).epolls
+        process = call.call.process
+        if call.name in EPOLL_WAITS:
+            return (process, call.call.fd) in epolls
+        return call.name in POLL_CALLS and any((process, entry.number) in epolls for entry in call.watched)
 
     @returned(*POLL_CALLS)
     def polled(self, call: CallFacts) -> None:
@@ -87,6 +96,8 @@ class Polls(SocketTracker[PollFacts]):
                 if socket is not None:
                     facts = self.keep(socket)
                     facts.epoll_events, facts.event_loop = events, True
+                    if isinstance(epoll.get("fd"), int):
+                        facts.epolls.add((process, epoll["fd"]))
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ from . import sockets as _sockets
 from . import threads as _threads
 from .facts import Fact, accept_queues
 from .sockets import Key, Picture, Seen
-from .surroundings import End, pipe_ends
+from .surroundings import End, children, pipe_ends
 from .tables import ProcessRow, ThreadRow, fill
 from .targets import Target, has_ended, resolve
 from .threads import SchedulerClock, Wait
@@ -44,10 +44,14 @@ __all__ = ["INTERVAL_S", "MAX_WAITING", "Growth", "Inspection", "Socket", "Task"
 INTERVAL_S: Final = 0.51
 #: Processes at the other ends that are looked at.
 _MAX_PEERS: Final = 32
+#: Children of a process that waits for their end, that are looked at.
+_MAX_CHILDREN: Final = 8
 #: Connections of an accept queue that are named.
 MAX_WAITING: Final = 64
 #: How long the owners of the other ends are looked for.
 _OWNERS_S: Final = 0.25
+#: And those of pipes: that goes by before the second picture.
+_PIPES_S: Final = 0.4
 #: Calls that SO_RCVTIMEO and SO_SNDTIMEO limit (socket(7)).
 _RECEIVING: Final = READS | ACCEPTS
 _SENDING: Final = (WRITES - {"splice"}) | {"connect"}
@@ -379,6 +383,7 @@ class _Look:
         self._look()
         self._find_peers()
         self._look()
+        self._find_pipes()
         for process in self.processes.values():
             process.find_python(self.chosen)
         try:
@@ -450,6 +455,7 @@ class _Look:
         peers = dict.fromkeys(pid for key in ends.values() for pid in self.owners.get(key, ()))
         self._find_pipes()
         peers |= dict.fromkeys(end.pid for ends_ in self.pipes.values() for end in ends_)
+        peers |= dict.fromkeys(self._awaited())
         new = [pid for pid in peers if pid not in self.processes and pid != os.getpid()]
         if len(new) > _MAX_PEERS:
             self.notes.append(f"{len(new) - _MAX_PEERS} more processes at the other ends were not looked at")
@@ -466,7 +472,15 @@ class _Look:
             if wait is not None
             and (name := process.names.get(wait.fd if wait.fd is not None else -1, "")).startswith("pipe:")
         }
-        self.pipes, self.all_pipes = pipe_ends(pipes, _OWNERS_S)
+        if pipes - self.pipes.keys():
+            self.pipes, self.all_pipes = pipe_ends(pipes, next(iter(self.processes)), _PIPES_S)
+
+    def _awaited(self) -> Iterator[int]:
+        """The children that threads wait for the end of."""
+        for process in list(self.processes.values()):
+            calls = {wait.call for _, wait in process.waits.values() if wait is not None}
+            if not process.peer and calls & {"wait4", "waitid"}:
+                yield from children(process.pid)[:_MAX_CHILDREN]
 
     def _look(self) -> None:
         asked = [process for process in self.processes.values() if not process.peer]

@@ -1,10 +1,12 @@
 """What surrounds a wait: where a process comes from, and who holds the other ends of its pipes.
 
-Sources: proc_pid_stat(5); PF_FORKNOEXEC of ``include/linux/sched.h``; the access mode in ``flags`` of proc_pid_fdinfo(5).
+Sources: proc_pid_stat(5); ``children`` in proc_pid_task(5); PF_FORKNOEXEC of ``include/linux/sched.h``; the access mode in
+``flags`` of proc_pid_fdinfo(5).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Collection
@@ -12,7 +14,9 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["End", "Lineage", "lineage", "pipe_ends"]
+from . import threads as _threads
+
+__all__ = ["End", "Lineage", "children", "lineage", "pipe_ends"]
 
 _PF_FORKNOEXEC: Final = 0x40
 
@@ -44,14 +48,25 @@ def lineage(pid: int) -> Lineage | None:
         return None
 
 
-def pipe_ends(pipes: Collection[str], timeout_s: float) -> tuple[dict[str, list[End]], bool]:
-    """Who holds pipes, such as ``pipe:[123]``, and whether everybody could be asked, and in time."""
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that it has not waited for; empty where that is not told."""
+    found: list[int] = []
+    for tid in _threads.thread_ids(pid):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{tid}/children", encoding="ascii") as file:
+            found += map(int, file.read().split())
+    return found
+
+
+def pipe_ends(pipes: Collection[str], near: int, timeout_s: float) -> tuple[dict[str, list[End]], bool]:
+    """Who holds pipes, such as ``pipe:[123]``, and whether everybody could be asked, and in time.
+
+    Those whose numbers are near that of the process ``near`` are asked first: relatives, as a rule.
+    """
     complete = True
     deadline = time.monotonic() + timeout_s
     found: dict[str, list[End]] = {}
-    for name in os.listdir("/proc") if pipes else ():
-        if not name.isdigit():
-            continue
+    numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()] if pipes else []
+    for name in sorted(numbers, key=lambda pid: abs(pid - near)):
         if time.monotonic() > deadline:
             return found, False
         directory = f"/proc/{name}/fd"
@@ -60,7 +75,7 @@ def pipe_ends(pipes: Collection[str], timeout_s: float) -> tuple[dict[str, list[
                 try:
                     link = os.readlink(f"{directory}/{number}")
                     if link in pipes:
-                        found.setdefault(link, []).append(_end(int(name), int(number)))
+                        found.setdefault(link, []).append(_end(name, int(number)))
                 except FileNotFoundError:
                     continue  # closed meanwhile
         except PermissionError:
