@@ -77,6 +77,22 @@ def test_messages_with_borders_are_not_glued(writes: tuple[bytes, ...]) -> None:
     assert not [each for each in said(commands(*writes)) if each.startswith("glued")]
 
 
+def test_a_head_and_a_body_and_an_end_that_was_waited_for() -> None:
+    assert not [each for each in said(commands(b"STORE 5\n", b"hello")) if each.startswith("glued")]
+    story = Story()
+    server, client = pair(story)
+    send(story, client, b"STORE 5 ")
+    send(story, client, b"hello ")
+    receive(story, server, b"STORE 5 hello ")
+    send(story, server, b"ok")
+    receive(story, client, b"ok")
+    start = story.now
+    story.call("recvfrom", client, 0, length=100, took=2 * S)
+    story.now = start + 2 * S
+    story.call("close", server, unread=0)
+    assert said(story, "glued-messages") == []
+
+
 def test_every_message_was_answered() -> None:
     assert said(commands(b"SET a 1", b"SET bc 2", answers=2)) == []
 

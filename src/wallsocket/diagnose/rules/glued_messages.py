@@ -15,7 +15,7 @@ from ..trackers.reads import Reads
 from ..trackers.stalls import Stall, Stalls
 from ..trackers.waits import Waits
 from ..trackers.writes import Writes
-from ..vocabulary import MSG_WAITALL
+from ..vocabulary import MSG_WAITALL, READS
 
 __all__ = ["GluedMessages"]
 
@@ -106,12 +106,15 @@ class GluedMessages(Rule):
         waits = [
             call
             for call in (*facts[Waits].of(writer).now.values(), *facts[Waits].of(writer).long)
-            if call.entry_ns >= writes[-1].end_ns and (heard.last is None or call.entry_ns >= heard.last.end_ns)
+            if call.entry_ns >= writes[-1].end_ns
+            and (heard.last is None or call.entry_ns >= heard.last.end_ns)
+            # A read of 0 is the end, which the program may have waited for.
+            and (call.name not in READS or call.result != 0)
         ]
         after = next((call for call in facts[Writes].of(reader).recent if call.entry_ns >= read.end_ns), None)
         if after is None or not 0 < answers < messages or facts[Writes].of(reader).bytes != heard.bytes:
             return None
-        if heard.zero_run == 0 and not waits:
+        if not waits:
             return None
         if not self._alike(writes):
             return None
@@ -149,6 +152,10 @@ class GluedMessages(Rule):
         """Whether each write looks like a message: they begin alike, or are of one kind of text."""
         begins = {call.payload[:1] for call in writes}
         kinds = {call.payload[:1].isalpha() for call in writes}
+        parts = {call.payload[-1:].isspace() for call in writes if len(call.payload) == call.moved}
+        if len(parts) > 1:
+            # A head that ends its line, and a body.
+            return False
         return all(call.payload for call in writes) and (len(begins) == 1 or len(kinds) == 1)
 
     def _evidence(
