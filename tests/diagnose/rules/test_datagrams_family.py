@@ -422,6 +422,19 @@ def test_what_was_sent_twice_may_come_twice() -> None:
     assert story.found() == []
 
 
+def test_the_same_bytes_of_two_senders_are_two_datagrams() -> None:
+    story = Story()
+    receiver = serving(story)
+    for _ in range(2):
+        sender = asking(story)
+        ask(story, sender, payload=b"hello?")
+        read(story, receiver, b"hello?", ("127.0.0.1", 40001))
+        ask(story, receiver, ("127.0.0.1", 40001), b"hello?")
+        read(story, sender, b"hello?", NOBODY)
+        story.call("close", sender)
+    assert story.found() == []
+
+
 # -- broadcast, raw
 
 

@@ -12,17 +12,28 @@ __all__ = ["ArrivalFacts", "Arrivals"]
 #: Datagrams that are remembered, and reads of one socket.
 _SENT = 20_000
 _READ = 4096
+#: Sockets that read one datagram.
+_READERS = 8
+#: First bytes by which a datagram is known again.
+_BYTES = 64
 #: Shorter ones are too alike.
 _LEAST = 3
 
 
 class _Sent:
-    __slots__ = ("call", "count", "number")
+    __slots__ = ("call", "count", "number", "readers")
 
     def __init__(self, number: int, call: CallFacts) -> None:
         self.number = number
         self.call = call
-        self.count = 1
+        self.count = 1  #: times that it was sent by who had not read it before
+        self.readers: set[tuple[int, int]] = set()  #: (process, socket), the first ones
+
+    def passed_on_by(self, call: CallFacts) -> bool:
+        """Whether a send passes on what its socket, or another process than the first sender's, has read."""
+        process, socket = call.call.process, call.call.socket
+        other = process != self.call.call.process
+        return any(through == socket or (other and reader == process) for reader, through in self.readers)
 
 
 class ArrivalFacts:
@@ -41,7 +52,7 @@ class ArrivalFacts:
 
 
 class Arrivals(SocketTracker[ArrivalFacts]):
-    """Knows a datagram again by length and first bytes; those that were sent twice by one socket are left out."""
+    """Knows a datagram again by length and first bytes; those that were sent more than once are left out."""
 
     kept = ArrivalFacts
 
@@ -57,12 +68,12 @@ class Arrivals(SocketTracker[ArrivalFacts]):
         if socket is None or not socket.udp or not call.succeeded or len(call.payload) < _LEAST:
             return
         self._number += 1
-        key = (call.moved, call.payload)
+        key = (call.moved, call.payload[:_BYTES])
         known = self._sent.get(key)
         if known is None:
             if len(self._sent) < _SENT:
                 self._sent[key] = _Sent(self._number, call)
-        elif known.call.call.socket == call.call.socket:
+        elif not known.passed_on_by(call):
             known.count += 1
 
     @returned(*READS)
@@ -71,8 +82,10 @@ class Arrivals(SocketTracker[ArrivalFacts]):
         socket = call.socket
         if socket is None or not socket.udp or not call.succeeded or call.flags & MSG_PEEK:
             return
-        key = (call.moved, call.payload)
+        key = (call.moved, call.payload[:_BYTES])
         sent = self._sent.get(key)
+        if sent is not None and len(sent.readers) < _READERS:
+            sent.readers.add((call.call.process, socket.id))
         if sent is None or sent.count > 1 or sent.call.call.socket == socket.id:
             return
         facts = self.keep(socket)

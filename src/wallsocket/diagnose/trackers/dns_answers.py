@@ -98,5 +98,6 @@ class DnsAnswers(SocketTracker[_Open]):
 
 def _question(message: bytes) -> bytes:
     """The question section, as far as it is there: labels up to the empty one, type and class."""
+    message = message[: _HEADER + 260]  # a name takes 255 bytes at most
     end = message.find(b"\0", _HEADER)
     return message[_HEADER : end + 5] if end >= 0 else message[_HEADER:]

@@ -21,8 +21,8 @@ from .questions import Questions
 __all__ = ["Unheard", "UnheardFacts"]
 
 #: Destinations that are told apart, and events of each that are kept.
-_KEPT = 10_000
-_SENDS = 64
+_KEPT = 4096
+_SENDS = 32
 _EVENTS = 16
 #: Ports of one host without a receiver from which on a process is taken to look for open ones.
 _SCANNED = 4
@@ -160,14 +160,12 @@ class Unheard(Tracker):
 
     def coped(self, destination: Destination, found: UnheardFacts) -> bool:
         """Whether an answer came after all, from there or from the same port elsewhere, or ports were looked for."""
-        latest_ns = max((call.end_ns for call in (*found.sends, *found.refused)), default=0)
         since_ns = found.first.entry_ns
         port = destination.where.port
         return (
             found.answered_ns > since_ns
             or any(self._got.get((process, port), -1) > since_ns for process in found.processes)
             or self._looks_for_ports(destination, found)
-            or found.answered_ns > latest_ns
         )
 
     def _looks_for_ports(self, destination: Destination, found: UnheardFacts) -> bool:
