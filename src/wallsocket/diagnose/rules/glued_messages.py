@@ -38,7 +38,8 @@ class GluedMessages(Rule):
     )
     proof = (
         "A read took several whole writes of the peer, which carry no mark where one ends; the program answered once, or "
-        "ended with an error; and the peer waited in vain for the other answers."
+        "ended with an error; and the peer waited in vain for the other answers. A hint when only the program's end with an "
+        "error says so."
     )
     fix = (
         "Frame the messages: a length in front of each, or a delimiter, and take one after the other out of the buffer."
@@ -178,7 +179,7 @@ class GluedMessages(Rule):
             call=read.call,
             socket=reader.id,
             process=reader.process,
-            certainty="strong",
+            certainty="strong" if writer is not reader else "hint",  # an error may have another reason
             subjects=frozenset({writer.id}),
         )
 
