@@ -99,3 +99,18 @@ def test_the_secret_would_be_found(tmp_path: Path) -> None:
     path = tmp_path / "all.wsrec"
     record(path, "all", "--lab")
     assert {path.name, "show --json", "show --calls --all", "show --packets"} <= set(traces_of_the_secret(path))
+
+
+def test_of_a_very_long_call_the_beginning_is_kept_and_said(tmp_path: Path) -> None:
+    code = (
+        "import socket, threading\na, b = socket.socketpair()\n"
+        "threading.Thread(target=lambda: b.recv(64 << 20, socket.MSG_WAITALL), daemon=True).start()\n"
+        "a.sendall(bytes(17 << 20))\na.send(b'x')\n"
+    )
+    path = tmp_path / "r.wsrec"
+    command = [sys.executable, "-m", "wallsocket", "trace", "--payload", "all", "-o", str(path), "--"]
+    done = subprocess.run([*command, sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "of 1 call only the first 16 MiB were kept; the length of each is recorded" in done.stderr
+    with Recording.open(path) as recording:
+        assert (17 << 20, 16 << 20) in [(call.result, len(call.payload or b"")) for call in recording.calls()]

@@ -13,6 +13,7 @@ import pytest
 from tests.support.expected import expect
 from tests.support.recordings import Script, lost_letter, row, tcp_frame
 from wallsocket import events
+from wallsocket.trace.labels import conversation_title
 from wallsocket.trace.lines import Arrow, ConversationLine, Line, Lines, Part, WayLine
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.timeline import Timeline
@@ -267,3 +268,12 @@ def test_lines_and_ways_of_the_lost_letter(tmp_path: Path) -> None:
     assert ways[0].acknowledged_ns == 1_102_000
     assert ways[0].in_receive_buffer_ns == 79_000
     assert ways[0].in_program_ns == 50_000
+
+
+def test_a_socket_without_address_is_called_so(tmp_path: Path) -> None:
+    script = Script(tmp_path / "n.wsrec")
+    script.process(1, 70, "lonely")
+    script.socket(1, 1, 0, local="0.0.0.0:0", remote="0.0.0.0:0")
+    with script.done(10) as recording:
+        timeline = Timeline(recording)
+        assert conversation_title(timeline, timeline.conversations[0]) == "tcp without address"

@@ -55,6 +55,8 @@ _RETIRE_NS = 1_000_000_000
 #: The same for what is told while a trace runs.
 _TELL_NS = 600_000_000
 _NEVER = 1 << 63
+#: Sockets that are retired between two collections of what was kept of them.
+_COLLECT_AFTER = 4_000
 #: Samples that are kept until their call comes.
 _EARLY = 10_000
 #: Cases that are kept; later ones of the same rule are only counted.
@@ -147,6 +149,7 @@ class Engine:
         self._counter_rows = 0
         # ends of sockets: (when it may be judged, id); and who waits for its peer's end
         self._due: list[tuple[int, int]] = []
+        self._retired = 0  # since the last collection
         # while a trace runs: sockets that ended and were not looked at, and cases of retired ones that were not told
         self._live = False
         self._fed_ns = 0
@@ -393,6 +396,11 @@ class Engine:
                 for handler in self._retiring:
                     handler(one)
                 self.sockets.retire(one)
+            self._retired += len(ends)
+        if self._retired >= _COLLECT_AFTER:
+            # A socket, its calls and what is kept of it name each other: only a collection lets them go.
+            self._retired = 0
+            gc.collect()
 
     # -- judgement
 

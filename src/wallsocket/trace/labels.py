@@ -8,6 +8,7 @@ from typing import Final
 from ..events import Call, Known, Process
 from ..kernel import names as naming
 from ..kernel import program
+from ..kernel.address import end_of
 from .calls import address, named
 from .conversations import Conversation
 from .text import escape
@@ -78,5 +79,8 @@ def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
 
 def _end(conversation: Conversation, sockaddr: bytes | None) -> str:
     """One end of a conversation; its kind, which stands before, is not said again."""
+    end = end_of(sockaddr)
+    if end is not None and end.any and not end.port:
+        return ""  # the kernel's word for none
     text = address(sockaddr) if sockaddr else ""
     return text.removeprefix("unix:") if conversation.kind in ("unix", "listener") else text

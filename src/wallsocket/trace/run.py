@@ -29,6 +29,7 @@ from typing import Any, Final
 import msgspec
 
 from ..errors import NotAvailable, NotPermitted, NotStarted, RecordingError, UsageError
+from ..events import Call
 from . import attach as attaching
 from . import places
 from .recording import Writer
@@ -59,6 +60,7 @@ _LAYERS: Final = ("calls", "kernel", "wire", "lines")
 _REFUSED_ORDER: Final = 2 << 8
 
 _ID: Final = operator.itemgetter(0)
+_PAYLOAD: Final = Call.__struct_fields__.index("payload")
 
 Rows = Mapping[str, list[tuple[Any, ...]]]
 
@@ -80,6 +82,7 @@ class RunResult(msgspec.Struct, frozen=True):
         missing: layer and the reason why it was not recorded.
         on_one_core_saves_ns: what two stops cost less with program and tracer on one core, measured before the start.
         cut_off_ns: the moment from which nothing could be written any more.
+        shortened: calls of which the beginning was kept though all was asked for: 16 MiB.
     """
 
     path: Path
@@ -96,6 +99,7 @@ class RunResult(msgspec.Struct, frozen=True):
     attached: bool = False
     on_one_core_saves_ns: int = 0
     cut_off_ns: int | None = None
+    shortened: int = 0
 
 
 def guardian_path() -> Path:
@@ -398,6 +402,8 @@ class _Recorder:
         self._guardian_end: int | None = None  #: its status as of waitpid(2), where it was waited for
         self._meta: dict[str, str] = {}
         self._calls = 0
+        self._keeps_all = False
+        self._shortened = 0
         self._sockets = 0
         self._end = "exit"
         self._stopping = False
@@ -411,6 +417,7 @@ class _Recorder:
         rows, rows_write = os.pipe()
         ours, theirs = socket.socketpair()
         self._control = ours
+        self._keeps_all = order["payload"] == _ALL_PAYLOAD
         with _closing(rows), ours, _signals(self._signalled):
             try:
                 os.set_inheritable(rows_write, True)
@@ -475,6 +482,8 @@ class _Recorder:
             self._guard(lambda table=table, rows=rows: self._writer.write(table, rows))  # type: ignore[misc]
         if "call" in tables:
             self._calls = max(self._calls, max(map(_ID, tables["call"])))
+            if self._keeps_all:
+                self._shortened += sum(len(call[_PAYLOAD] or b"") == _ALL_PAYLOAD for call in tables["call"])
         if "socket" in tables:
             self._sockets = max(self._sockets, max(map(_ID, tables["socket"])))
         if self._awaited:
@@ -583,6 +592,7 @@ class _Recorder:
             added_ns_per_call=int(self._meta.get("added_ns_per_call", "0")),
             duration_ns=duration_ns,
             cut_off_ns=self._kept_ns if self._writer.missing else None,
+            shortened=self._shortened,
             missing=missing,
             attached=self._attached,
             on_one_core_saves_ns=max(
@@ -738,6 +748,9 @@ def describe(result: RunResult, findings: int | None = None) -> str:
         lines.append(f"  findings: {findings} so far; wallsocket explain has all")
     lines.append(f"  recording: {result.path}")
     lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
+    if result.shortened:
+        calls = f"{result.shortened} calls" if result.shortened > 1 else "1 call"
+        lines.append(f"  of {calls} only the first {_ALL_PAYLOAD >> 20} MiB were kept; the length of each is recorded")
     if result.cut_off_ns is not None:
         lines.append(
             f"  cut off at {result.cut_off_ns / 1e9:.3f} s: {result.lost} events are missing, and rules cannot tell what "

@@ -83,7 +83,7 @@ def _tcp_end(timeline: Timeline, track: Track) -> str:
     if track.reset_received:
         return "reset by the peer"
     if track.unread and track.closed:
-        return f"closed with {amount(track.unread, 'byte')} unread, which resets the peer"
+        return f"closed with {amount(track.unread, 'byte')} unread{_for_unread(timeline, track)}"
     if track.died:
         return "gone before this side closed it: reset, or timed out"
     if track.reset_sent:
@@ -101,6 +101,13 @@ def _tcp_end(timeline: Timeline, track: Track) -> str:
     if with_process:
         return "ended with its process"
     return "ended for writing, open to the end" if track.write_ended else "open to the end"
+
+
+def _for_unread(timeline: Timeline, track: Track) -> str:
+    """What closing with unread bytes led to: a reset, where one was seen; unless the peer was gone (tcp_close, tcp.c)."""
+    if track.reset_sent:
+        return ", which reset the connection"
+    return "" if timeline.recording.meta.get("wire") == "yes" else ", which normally resets the connection"
 
 
 def _other_end(timeline: Timeline, track: Track) -> str:

@@ -1,0 +1,51 @@
+"""What explain holds follows what lives at one time, not the length of the recording."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.recordings import row
+from wallsocket.events import Call, Descriptor, Process, Socket, State
+from wallsocket.trace.recording import Writer
+
+META = {"version": "1", "command": '["x"]', "machine": "x86_64", "calls": "yes", "kernel": "yes"}
+PEAK = """
+import resource, sys
+from wallsocket.diagnose import diagnose
+from wallsocket.trace.recording import Recording
+with Recording.open(sys.argv[1]) as recording:
+    diagnose(recording)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+#: On x86-64.
+_SOCKET, _CLOSE = 41, 3
+
+
+def peak_mib(path: Path, sockets: int) -> float:
+    """Of a recording in which a socket is made each millisecond and closed a moment later."""
+    with Writer(path, meta=META) as writer:
+        writer.write("process", [row(Process, id=1, pid=7, command='["x"]', started_ns=0)])
+        for n in range(1, sockets + 1):
+            at, end = n * 1_000_000, n * 1_000_000 + 500_000
+            made = {"origin": "socket", "call": 2 * n - 1, "created_ns": at, "ended_ns": end}
+            named = {"socket": n, "opened_ns": at, "closed_ns": end}
+            common = {"process": 1, "tid": 7, "took_ns": 1000, "socket": n}
+            writer.write("socket", [row(Socket, id=n, process=1, family=2, type=1, protocol=6, **made)])
+            writer.write("descriptor", [row(Descriptor, id=n, process=1, number=3, origin="call", **named)])
+            writer.write("state", [row(State, id=n, socket=n, at_ns=at + 2000, moment=2, state=7)])
+            calls = [
+                row(Call, id=2 * n - 1, number=_SOCKET, entry_ns=at, result=3, made=n, a=2, b=1, c=6, **common),
+                row(Call, id=2 * n, number=_CLOSE, entry_ns=end - 1000, result=0, fd=3, **common),
+            ]
+            writer.write("call", calls)
+        writer.finish({"ended_ns": str((sockets + 10) * 1_000_000)})
+    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
+def test_many_times_as_many_sockets_take_no_more_memory(tmp_path: Path) -> None:
+    short, long = peak_mib(tmp_path / "short.wsrec", 4_000), peak_mib(tmp_path / "long.wsrec", 30_000)
+    assert long - short < 24
+    assert long < 110
