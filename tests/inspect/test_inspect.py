@@ -661,6 +661,19 @@ threading.Event().wait()
     assert "at locks.py:8" in finding["why"]
 
 
+def test_a_program_that_waits_for_its_own_signal_handler_is_healthy(start: Start, look: Look) -> None:
+    source = (
+        "import signal, socket\nours, theirs = socket.socketpair()\ntheirs.setblocking(False)\n"
+        "signal.set_wakeup_fd(theirs.fileno())\nsignal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "print('waits', flush=True)\nours.recv(1)\n"
+    )
+    program = start(name="signals.py", source=source).threads_wait_in(RECVFROM)
+    time.sleep(1.1)
+    answer = look(program.pid)
+    assert {finding["severity"] for finding in answer.findings} <= {"note"}
+    assert answer.status == 0
+
+
 def test_workers_that_wait_for_work_are_healthy(start: Start, look: Look) -> None:
     source = """
 import concurrent.futures, multiprocessing, threading

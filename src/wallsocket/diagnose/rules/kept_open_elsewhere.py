@@ -24,7 +24,7 @@ class KeptOpenElsewhere(Rule):
     id = "kept-open-elsewhere"
     title = "the other end is still open in a process that does not use it: no end of the stream can come"
     covers = (59,)
-    severity = "error"
+    severity = "warning"
     certainty = "strong"
     layers = ("calls", "kernel")
     sentence = (
@@ -59,14 +59,14 @@ class KeptOpenElsewhere(Rule):
                 self,
                 wait.entry_ns,
                 f"{facts.who(wait.call.process)} {waits.doing(wait)}, and nobody but it holds the other end: neither data "
-                "nor the end of the stream can come.",
+                "nor the end of the stream can come, unless a signal handler writes there.",
                 [wait.proof(), proof],
                 call=wait.call,
                 socket=subject.id,
                 process=wait.call.process,
-                severity="error",
+                severity="note",
                 title="waits for the end of a stream whose other end it holds open itself",
-                certainty="strong",
+                certainty="hint",
             )
             return
         if len(other.holders) != 1 or mine:

@@ -92,13 +92,15 @@ class PipeStands(Rule):
             return  # of the two the one with the lower number speaks
         if alone:
             why, title = (
-                "only it holds the writing end: neither data nor the end can come",
+                "only it holds the writing end: neither data nor the end can come, unless a signal handler writes there",
                 "waits for the end of a pipe that it holds open itself",
             )
         else:
             other = waits.waiting[writer.process, ours[0].tid]
             why = f"only {writer} can write to it, and that waits in {other.name} for this one{_at(facts, ours[0])}"
             title = "both ends wait for the other in read, on two pipes"
+        # Of a pipe to itself a signal handler may be the writer.
+        sure = wait.complete and not alone
         yield Evidence(
             self,
             call.entry_ns,
@@ -106,9 +108,9 @@ class PipeStands(Rule):
             [call.proof(), wait.proof(f"{wait.pipe}: its writing end is held by {writer} alone")],
             call=call.call,
             process=wait.process,
-            severity="error" if wait.complete else "note",
+            severity="error" if sure else "note",
             title=title,
-            certainty="strong" if wait.complete else "hint",
+            certainty="strong" if sure else "hint",
         )
 
 
