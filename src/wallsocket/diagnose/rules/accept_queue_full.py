@@ -44,6 +44,7 @@ class AcceptQueueFull(Rule):
     subject = "listener"
     needs = (Bound, Counters, Drops, SetUp, Waits)
     supersedes = ("loop-blocked", "syn-queue-full")
+    effects = ("left-before-accept", "listener-closed-with-queue")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if not subject.tcp:

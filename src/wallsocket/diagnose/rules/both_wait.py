@@ -40,6 +40,7 @@ class BothWait(Rule):
     disproof = "Another thread or a signal lets one of them go on."
     pictures = "also"
     supersedes = ("silent-peer", "slow-reader", "peer-does-not-read", "unread-data")
+    effects = ("peer-process-died",)
     subject = "connection"
     needs = (Options, Waits)
     given = Waits

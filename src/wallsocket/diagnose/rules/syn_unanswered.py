@@ -12,6 +12,7 @@ from ..sample import Sample
 from ..subjects import Destination
 from ..trackers.bound import Bound
 from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.fullest import Fullest
 from ..trackers.host_answers import HostAnswers
 from ..trackers.unreached import Failure, Unreached
 
@@ -50,7 +51,7 @@ class SynUnanswered(Rule):
     fix = "Look for a firewall that drops (not rejects) this port, and for a wrong address or route; give connect a time limit."
     disproof = "A capture at the destination shows that it answers."
     subject = "destination"
-    needs = (Bound, FirstPackets, HostAnswers, Unreached)
+    needs = (Bound, FirstPackets, Fullest, HostAnswers, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -68,7 +69,7 @@ class SynUnanswered(Rule):
                 for one in facts[Bound].on(subject.where.port, network=subject.network)
                 if one.tcp and one.listened_at(failure.at_ns) and one.takes(subject.where)
             ]
-            if any(_full(one.socket.last) for one in here):
+            if any(_full(one.socket.last) or _full(facts[Fullest].of(one.socket).received) for one in here):
                 # That has a rule of its own.
                 continue
             repeated, rows, certainty = self._repeated(facts, failure)
