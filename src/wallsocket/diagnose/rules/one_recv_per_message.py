@@ -138,6 +138,8 @@ class OneRecvPerMessage(Rule):
                 write.proof(f"peer's call {write.call.id} {write.name}: bytes {begin}–{begin + size - 1} of its stream")
             )
             rest = f"{part} of the {size} bytes that the peer sent in one call"
+            if part < last.moved:
+                rest = f"{last.moved} bytes; the last {part} of them began the {size} that the peer sent in one call"
         else:
             queued = (unread.receive_queue if unread is not None else None) or 0
             rest = f"{last.moved} bytes and left {queued}"
@@ -177,6 +179,9 @@ class OneRecvPerMessage(Rule):
         asked = last.length
         if declared and turn.reads >= 2:
             return "certain"
+        if cut is not None and not declared and cut[1] < last.moved == asked and facts[Polls].of(socket).event_loop:
+            # A full buffer over the ends of several writes: the stream is taken as it comes, and was given up later.
+            return "hint"
         records = cut is not None and asked > 0 and last.moved == asked and cut[2] % asked == 0
         # An event loop reads piece by piece for a parser, which may refuse what it has seen so far.
         reply = turn.answered is not None and turn.reads == 1 and turn.whole
