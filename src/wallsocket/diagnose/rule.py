@@ -42,8 +42,8 @@ class Evidence:
     call: Call | None = None  #: the call whose source line is shown
     socket: int | None = None
     process: int | None = None
-    certainty: Certainty = "certain"
-    severity: Severity = "error"
+    certainty: Certainty = ""  # type: ignore[assignment]  #: empty: the rule's
+    severity: Severity = ""  # type: ignore[assignment]  #: empty: the rule's
     title: str = ""  #: replaces the rule's title where the case can be named more exactly
     fix: str = ""
     subjects: frozenset[int] = field(default_factory=frozenset)  #: sockets it concerns, peers included
@@ -52,6 +52,8 @@ class Evidence:
     lost_ns: int | None = None  #: a finding about time: how long the wait was that it explains
 
     def __post_init__(self) -> None:
+        self.certainty = self.certainty or self.rule.certainty
+        self.severity = self.severity or self.rule.severity
         self.title = self.title or self.rule.title
         self.fix = self.fix or self.rule.fix
         if self.socket is not None:
