@@ -9,6 +9,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.group_receivers import GroupReceivers
 from ..trackers.memberships import Memberships
+from ..trackers.reads import Reads
 from ..trackers.set_up import SetUp
 
 __all__ = ["GroupNotJoined"]
@@ -34,7 +35,7 @@ class GroupNotJoined(Rule):
     )
     fix = "Bind to the group's address or to all addresses (''), and join the group with IP_ADD_MEMBERSHIP."
     disproof = "The socket is not meant to hear that group."
-    needs = (GroupReceivers, Memberships, SetUp)
+    needs = (GroupReceivers, Memberships, Reads, SetUp)
     given = SetUp
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
@@ -48,8 +49,9 @@ class GroupNotJoined(Rule):
                 continue
             unicast = not asked.wildcard and not asked.group
             member = deaf.member
-            if member is None and (unicast or facts[Memberships].of(subject).joined):
-                # Nothing says that it was to hear this group: it has an address of its own, or groups of its own.
+            own = unicast or facts[Memberships].of(subject).joined or facts[Reads].of(subject).calls
+            if member is None and own:
+                # Nothing says that it was to hear this group: it has an address, groups or senders of its own.
                 continue
             if member is None and (asked.group and asked.host != deaf.where.host):
                 continue
