@@ -302,7 +302,7 @@ def test_close_at_the_hang_up() -> None:
 # -- 52, 122
 
 
-def looked(kind: str, *, more: bool = True, again: bool = False, pause: int = 0) -> list[str]:
+def looked(kind: str, *, more: bool = True, again: bool = False, pause: int = 0, by_another: bool = False) -> list[str]:
     story = Story()
     server, client = pair(story)
     send(story, client, b"list\n")
@@ -316,6 +316,8 @@ def looked(kind: str, *, more: bool = True, again: bool = False, pause: int = 0)
     if again:
         story.call("poll", client, 0, a=1, b=0, value=struct.pack("<iHH", 5, 1, 0))
     story.now += pause
+    if by_another:
+        story.made[client]["process"] = story.process("parent")
     story.call("close", client, unread=0)
     if more:
         send(story, server, b"second part")
@@ -330,6 +332,7 @@ def test_nothing_yet_was_taken_for_the_end(kind: str) -> None:
     assert looked(kind, more=False) == []
     assert looked(kind, again=True) == []
     assert looked(kind, pause=S) == []
+    assert looked(kind, by_another=True) == []
 
 
 # -- 109

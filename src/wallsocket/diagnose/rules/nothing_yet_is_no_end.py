@@ -60,6 +60,9 @@ class NothingYetIsNoEnd(Rule):
             return
         if closed.entry_ns - look.end_ns > _AT_ONCE_NS or facts[Reads].of(subject).zero_run:
             return
+        if closed.call.process != look.call.process:
+            # A socket of several processes: who closed it last had not looked.
+            return
         if facts[EmptyLooks].waited_since(subject, look):
             return
         if any(call.end_ns < look.end_ns and call is not look for call in facts[Errors].of(subject).calls):
