@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.closing import Closing
 from ..trackers.edges import Edges
 from ..vocabulary import LISTEN
 
@@ -42,7 +43,7 @@ class EdgeNotDrained(Rule):
     )
     fix = "After each event read (accept) again and again until EAGAIN, or leave EPOLLET out."
     disproof = "The program remembers the sockets that it has not emptied, and comes back to them without an event."
-    needs = (Edges,)
+    needs = (Closing, Edges)
     given = Edges
     effects = ("listener-closed-with-queue", "both-wait")
 
@@ -60,6 +61,10 @@ class EdgeNotDrained(Rule):
         case = cases[0]
         sample = case.sample
         assert sample is not None
+        closed = facts[Closing].last_close(subject)
+        if not ended and closed is not None and closed.entry_ns - sample.at_ns < _LEAST_NS:
+            # It was closed with what was left: the thread slept over other sockets.
+            return
         connections = sample.state == LISTEN
         left = f"{sample.receive_queue} {'connections' if connections else 'bytes'}"
         rows = [case.event.proof(f"{case.event.text()}: the event")] if case.event is not None else []
