@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.support.recordings import row
-from wallsocket.events import Call, Descriptor, Process, Socket, State
+from wallsocket.events import Call, Counter, Descriptor, Process, Socket, State
 from wallsocket.trace.recording import Writer
 
 META = {"version": "1", "command": '["x"]', "machine": "x86_64", "calls": "yes", "kernel": "yes"}
@@ -49,3 +49,14 @@ def test_many_times_as_many_sockets_take_no_more_memory(tmp_path: Path) -> None:
     short, long = peak_mib(tmp_path / "short.wsrec", 4_000), peak_mib(tmp_path / "long.wsrec", 30_000)
     assert long - short < 24
     assert long < 110
+
+
+def test_a_million_events_at_one_moment_do_not_wait_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "moment.wsrec"
+    with Writer(path, meta=META) as writer:
+        for start in range(0, 1_000_000, 10_000):
+            rows = [row(Counter, at_ns=start + n, name="TcpExtListenDrops", value=start + n) for n in range(10_000)]
+            writer.write("counter", rows)
+        writer.finish({"ended_ns": "1000000000"})
+    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) / 1024 < 200

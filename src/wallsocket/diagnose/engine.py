@@ -57,6 +57,8 @@ _TELL_NS = 600_000_000
 _NEVER = 1 << 63
 #: Sockets that are retired between two collections of what was kept of them.
 _COLLECT_AFTER = 4_000
+#: Events that may come before some are handled, whatever times they have.
+_QUEUE = 200_000
 #: Samples that are kept until their call comes.
 _EARLY = 10_000
 #: Cases that are kept; later ones of the same rule are only counted.
@@ -146,6 +148,7 @@ class Engine:
         self._queue: list[tuple[int, int, int, Any]] = []  # (time, rank, number, what), sorted when it is handled
         self._first_ns = _NEVER  # time of the oldest in the queue
         self._number = 0
+        self._settle_by = _QUEUE
         self._counter_rows = 0
         # ends of sockets: (when it may be judged, id); and who waits for its peer's end
         self._due: list[tuple[int, int]] = []
@@ -218,6 +221,9 @@ class Engine:
             # Twice the time that has to be waited, so that half of the queue is handled at once.
             if self._first_ns + 2 * _SAMPLE_LAG_NS <= at_ns:
                 self._settle(at_ns)
+            elif self._number >= self._settle_by:
+                # So many at one time are not from a program: what waits must not fill the memory.
+                self._settle(at_ns + _SAMPLE_LAG_NS)
         self._fed_ns = max(self._fed_ns, at_ns)
 
     def flush(self) -> None:
@@ -303,6 +309,7 @@ class Engine:
                 self._begin(item)
             else:
                 self._see(item)
+        self._settle_by = self._number + _QUEUE
         if now_ns is None:
             self._early.clear()
 

@@ -609,10 +609,20 @@ def is_being_written(path: Path) -> bool:
     return False
 
 
+def _descriptors_are_used_up() -> bool:
+    try:
+        os.close(os.open("/", os.O_PATH | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
+
+
 def _write_failure(error: sqlite3.OperationalError) -> str:
     code = error.sqlite_errorcode & 0xFF if error.sqlite_errorcode is not None else 0
     if code == sqlite3.SQLITE_FULL:
         return "the disk is full"
+    if code == sqlite3.SQLITE_CANTOPEN and _descriptors_are_used_up():
+        return "cannot be written: this process may have no more open files (ulimit -n)"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return "cannot be written (no permission)"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
