@@ -156,6 +156,8 @@ class Ranking:
         if socket is None and row is not None:
             local, remote = address_of(row.local), address_of(row.remote)
         remote = remote if remote is not None and remote.port else None
+        if local is not None and local.wildcard and not local.port:
+            local = None  # it was never bound
         return SocketName(number, str(local) if local else None, str(remote) if remote else None)
 
 
