@@ -92,6 +92,7 @@ class Process(msgspec.Struct, frozen=True):
     exit_code: int | None
     signal: int | None
     network: int | None = None
+    source: int | None = None
 
 
 class Socket(msgspec.Struct, frozen=True):

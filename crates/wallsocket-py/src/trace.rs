@@ -160,7 +160,8 @@ impl Rows {
                     p.ended_ns,
                     p.exit_code,
                     p.signal,
-                    p.network
+                    p.network,
+                    p.source
                 ),
             ),
             Row::Socket(s) => (

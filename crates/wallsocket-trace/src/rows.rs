@@ -115,6 +115,7 @@ pub struct Process {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub network: Option<u32>,
+    pub source: Option<u32>,
 }
 
 /// Table `socket`; sent again whenever something about it changes.

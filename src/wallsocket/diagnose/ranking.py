@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from ..events import Source
 from .address import address_of
 from .facts import Facts
 from .finding import CERTAINTIES, SEVERITIES, Finding, NotJudged, ProcessName, SocketName, Symptom
@@ -87,7 +88,7 @@ class Ranking:
         """Cases of one rule at one line are one finding; the first case speaks for them."""
         groups: dict[tuple[object, ...], list[Evidence]] = {}
         for evidence in sorted(cases, key=lambda case: (CERTAINTIES.index(case.certainty), case.at_ns)):
-            source = self._facts.source(evidence.call)
+            source = self._source(evidence)
             if source is not None and source.file is not None:
                 key: tuple[object, ...] = (evidence.rule.id, source.file, source.line)
             else:
@@ -120,11 +121,17 @@ class Ranking:
                 )
         return found
 
+    def _source(self, evidence: Evidence) -> Source | None:
+        """The line that a case shows."""
+        if evidence.source is not None:
+            return self._facts.tables.sources.get(evidence.source)
+        return self._facts.source(evidence.call)
+
     def finding(self, evidence: Evidence, count: int, cause: Evidence | None, rank: int) -> Finding:
         """A case as people and programs get it."""
         facts = self._facts
         rule = evidence.rule
-        source = facts.source(evidence.call)
+        source = self._source(evidence)
         pid = facts.pid(evidence.process)
         why = evidence.why
         if count > 1:

@@ -40,6 +40,7 @@ class Evidence:
     why: str
     proof: list[Proof]
     call: Call | None = None  #: the call whose source line is shown
+    source: int | None = None  #: the line to show, where it is not that of a call (id of the recording)
     socket: int | None = None
     process: int | None = None
     certainty: Certainty = ""  # type: ignore[assignment]  #: empty: the rule's

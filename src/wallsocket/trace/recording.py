@@ -67,7 +67,7 @@ _ADDED: Final[Mapping[int, Mapping[str, frozenset[str] | None]]] = {
         "network": None,
         "binary": None,
         "stack": None,
-        "process": frozenset({"network"}),
+        "process": frozenset({"network", "source"}),
         "socket": frozenset({"network", "peer_inode", "peer_pid"}),
         "call": frozenset({"sockets", "stack", "via"}),
         "state": frozenset({"timer", "timer_ms"}),

@@ -35,7 +35,8 @@ CREATE TABLE process (
     ended_ns   INTEGER,
     exit_code  INTEGER,            -- exit status, or NULL
     signal     INTEGER,            -- number of the signal that ended it, or NULL
-    network    INTEGER             -- network.id that it was last seen in
+    network    INTEGER,            -- network.id that it was last seen in
+    source     INTEGER             -- source.id: the line that forked it, where it inherited sockets by that
 );
 
 -- A kernel socket: one row however many descriptors name it.

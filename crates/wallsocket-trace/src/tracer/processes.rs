@@ -10,6 +10,7 @@ use wallsocket_sys::ptrace::{self, Event};
 
 use super::{Next, Process, Stop, Thread, Tracer};
 use crate::descriptors::{self, SharedTable, Table};
+use crate::lines::Site;
 use crate::rows::{self, End, Row};
 use crate::sample::Depth;
 
@@ -55,6 +56,7 @@ impl Tracer {
                 exit_code: None,
                 signal: None,
                 network,
+                source: None,
             },
             pidfd: pidfd.ok(),
             threads: HashSet::from([tid]),
@@ -108,6 +110,9 @@ impl Tracer {
             let table = Rc::new(RefCell::new(Table::default()));
             let id = self.new_process(child, Some(parent_process), Rc::clone(&table), child);
             self.copy_table(id, &parent_table, &table);
+            if self.recording && !table.borrow().sockets.is_empty() {
+                self.note_origin(id, parent_process, tid);
+            }
         }
         let altered = self.put_back(tid);
         if altered.is_some()
@@ -119,6 +124,21 @@ impl Tracer {
         if self.early.remove(&child) {
             self.put_back(child);
             self.go(child, Next::Run, 0);
+        }
+    }
+
+    /// Notes the line that made a process which has inherited sockets.
+    fn note_origin(&mut self, process: u32, parent: u32, tid: i32) {
+        let Some(pid) = self.processes.get(&parent).map(|parent| parent.row.pid) else {
+            return;
+        };
+        let (Site::Direct(line) | Site::Library(line)) = self.lines.at(pid, tid, |_| ()) else {
+            return;
+        };
+        let source = self.lines.source(&self.sink, line);
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.row.source = Some(source);
+            self.sink.send(&Row::Process(process.row.clone()));
         }
     }
 

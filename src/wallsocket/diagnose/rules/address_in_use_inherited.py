@@ -98,7 +98,9 @@ class AddressInUseInherited(Rule):
                 ),
                 *facts[HostAnswers].held(taken.call.call, taken.protocol, taken.asked),
             ],
-            call=(left.call if left is not None else bind.call),  # where it was left inheritable
+            # The line to change: where the holder was started; where that is not known, where the socket was left inheritable.
+            source=child.source if (child := facts.process(row.process)) is not None else None,
+            call=(left.call if left is not None else bind.call),
             socket=socket.id,
             process=taken.call.call.process,
             severity="note" if taken.moved_on else "error",

@@ -19,6 +19,9 @@ from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS
 
 __all__ = ["DescriptorKept"]
 
+#: A child's descriptors are told a moment after the child.
+_FORK_NS = 50_000_000
+
 
 class DescriptorKept(Rule):
     """close() was called, and another process still has the socket open."""
@@ -84,6 +87,8 @@ class DescriptorKept(Rule):
             "waited for more.",
             proof,
             call=closed.call if closed is not None else None,
+            # Who inherits it may be told not to, where it is forked; who forks may close its own copy there.
+            source=self._forked_at(facts, kept, done_by),
             socket=subject.id,
             process=kept.process,
             subjects=frozenset({peer.id}),
@@ -106,6 +111,15 @@ class DescriptorKept(Rule):
             outlived = row.closed_ns is None or row.closed_ns - done_ns > LONG_WAIT_NS // 2
             if row.process != user and row.opened_ns < done_ns and outlived:
                 return done_ns, seen.closed.get(user), user, row
+        return None
+
+    @staticmethod
+    def _forked_at(facts: Facts, kept: Descriptor, done_by: int) -> int | None:
+        """The line that made the second holder."""
+        for process in (kept.process, done_by):
+            row = facts.process(process)
+            if row is not None and row.source is not None and row.started_ns >= kept.opened_ns - _FORK_NS:
+                return row.source
         return None
 
     @staticmethod

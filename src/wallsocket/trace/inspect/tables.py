@@ -165,6 +165,7 @@ def fill(
                 None,
                 None,
                 None,
+                None,
             )
             for row in processes
         ],
