@@ -13,6 +13,7 @@ from ..trackers.closing import Closing
 from ..trackers.errors import Errors
 from ..trackers.options import Options
 from ..trackers.peers import Peers
+from ..trackers.reads import Reads
 from ..trackers.resets import Resets
 from ..trackers.writes import Writes
 from ..vocabulary import SO_LINGER, SOL_SOCKET
@@ -42,7 +43,7 @@ class LingerZero(Rule):
     )
     fix = "Leave SO_LINGER out. To end in order: shutdown(SHUT_WR), read to the end, close."
     disproof = "The option was set again before the close."
-    needs = (Closing, Errors, Options, Peers, Resets, Writes)
+    needs = (Closing, Errors, Options, Peers, Reads, Resets, Writes)
     given = Options
     effects = ("write-after-peer-closed",)
     explains = _RESET
@@ -59,7 +60,8 @@ class LingerZero(Rule):
         harm: list[Proof] = []
         peer = facts[Peers].of(subject)
         told = facts[Errors].first(peer, _RESET) if peer is not None else None
-        if told is not None and told.end_ns >= at_ns:
+        lacks = peer is not None and facts[Reads].of(peer).bytes < facts[Writes].of(subject).bytes
+        if told is not None and told.end_ns >= at_ns and lacks:
             harm.append(told.proof(f"the peer's {told.text()}"))
         sample = closed.entry if closed is not None else None
         if sample is not None and sample.send_queue:

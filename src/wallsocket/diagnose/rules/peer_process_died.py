@@ -46,7 +46,7 @@ class PeerProcessDied(Rule):
     disproof = "The process had closed the socket before it died."
     subject = "connection"
     needs = (Closing, Errors, Reads, Writes)
-    effects = ("write-after-peer-closed", "close-with-unread-data", "one-recv-per-message", "ended-before-answer")
+    effects = ("write-after-peer-closed", "close-with-unread-data", "ended-before-answer")
     supersedes = ("ended-before-answer",)
     explains = _BROKEN
 
