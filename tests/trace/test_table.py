@@ -40,7 +40,7 @@ def recording(tmp_path: Path) -> Recording:
             for number in range(1, 30_001)
             if number != 12_345
         ]
-        writer.write("process", [(1, 7, None, '["x"]', None, None, 0, None, None, None, None)])
+        writer.write("process", [(1, 7, None, '["x"]', None, None, 0, None, None, None, None, None)])
         with Recording.open(path) as empty:
             columns = len(empty._connection.execute("SELECT * FROM socket").description)
         writer.write("socket", [row + (None,) * (columns - len(row)) for row in rows])

@@ -94,5 +94,8 @@ def test_a_listener_with_an_empty_queue_may_be_closed() -> None:
         listener = story.socket(story.process(), ("127.0.0.1", 80), None)
         story.call("bind", listener, address=inet("127.0.0.1", 80))
         story.call("listen", listener, a=16, exit={"state": 10, "receive": 0, "send": 16})
+        client = story.socket(story.process("client"), ("127.0.0.1", 50000), ("127.0.0.1", 80))
         story.call("close", listener, entry={"state": 10, "receive": queue, "send": 16})
+        if queue:
+            story.call("recvfrom", client, -errno.ECONNRESET, length=100)
         assert story.found() == expected

@@ -63,5 +63,5 @@ class LeftBeforeAccept(Rule):
             call=accept.call,
             socket=server.id,
             process=accept.call.process,
-            subjects=frozenset({client.id}),
+            subjects=frozenset({client.id, *([server.parent] if server.parent is not None else [])}),
         )

@@ -10,6 +10,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..sample import Sample
 from ..subjects import SocketFacts
 from ..trackers.closing import Closing
+from ..trackers.harmed import Harmed
 from ..trackers.set_up import SetUp
 from ..vocabulary import LISTEN
 
@@ -30,13 +31,16 @@ class ListenerClosedWithQueue(Rule):
         "when the listener is closed they are reset, with whatever they have sent."
     )
     symptoms = ("connection reset at restart", "ECONNRESET during deployment", "connection reset by peer")
-    proof = "The kernel counted connections in the accept queue when the last descriptor of the listener was closed."
+    proof = (
+        "The kernel counted connections in the accept queue when the last descriptor of the listener was closed, and a traced "
+        "client of that address was told ECONNRESET or EPIPE."
+    )
     fix = (
         "Stop what sends new clients, accept until the queue is empty, then close; or hand the socket to the successor."
     )
     disproof = "Another process had the listener open, too."
     subject = "listener"
-    needs = (Closing, SetUp)
+    needs = (Closing, Harmed, SetUp)
     effects = ("write-after-peer-closed", "keep-alive-race", "nobody-listens")
     explains = (errno.ECONNRESET, errno.EPIPE)
 
@@ -49,6 +53,9 @@ class ListenerClosedWithQueue(Rule):
             return
         process = facts[Closing].ended_by(subject)
         if closed is None and process is None:
+            return
+        if subject.local is not None and not facts[Harmed].by_listener(subject.local, subject.network):
+            # Whoever waited there had gone, or is not traced and may have.
             return
         listen = facts[SetUp].of(subject).listen
         how = closed.text() if closed is not None else "the end of the process"

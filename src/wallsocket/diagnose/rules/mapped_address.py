@@ -51,7 +51,7 @@ class MappedAddress(Rule):
         if not host.startswith("::ffff:") or reads.zero_last is not None or writes.calls > 2:
             return
         said = writes.first.payload.lower() if writes.first is not None else b""
-        refused = any(word in said for word in _TURNED_AWAY) if writes.bytes else not reads.calls
+        refused = any(word in said for word in _TURNED_AWAY)
         if not refused:
             return
         rows = [closed.proof()]
@@ -60,7 +60,7 @@ class MappedAddress(Rule):
         yield Evidence(
             self,
             closed.end_ns,
-            f"The client's address is {host} here; the server {'refused it' if writes.bytes else 'did not even read'} and closed.",
+            f"The client's address is {host} here; the server refused it and closed.",
             rows,
             call=closed.call,
             socket=subject.id,

@@ -46,6 +46,7 @@ class RequestToItself(Rule):
     needs = (Bound, Descriptors, Loops, Peers, Reads, SetUp, Sockets, Waits)
     given = SetUp
     supersedes = ("loop-blocked", "silent-peer", "both-wait", "accept-queue-full")
+    effects = ("left-before-accept", "listener-closed-with-queue")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         connect = facts[SetUp].of(subject).connect

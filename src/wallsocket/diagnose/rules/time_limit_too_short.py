@@ -13,6 +13,9 @@ __all__ = ["TimeLimitTooShort"]
 
 _LEAST = 2
 
+#: Who waits for less does not wait.
+_WAITED_NS = 5_000_000
+
 
 class TimeLimitTooShort(Rule):
     """Every question is answered, and each answer comes too late."""
@@ -44,6 +47,9 @@ class TimeLimitTooShort(Rule):
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         for (process, where), tries in facts[LateReplies].of.items():
             if process != subject.id or tries.timely or tries.content or len(tries.late) < _LEAST:
+                continue
+            if max(one.limit_ns for one in tries.late) < _WAITED_NS:
+                # It sent and went on: nobody waited for an answer.
                 continue
             first = tries.late[0]
             rows = []

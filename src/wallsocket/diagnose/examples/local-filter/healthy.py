@@ -1,6 +1,7 @@
-"""Metrics go to a port that is allowed."""
+"""Metrics go to a port that is allowed, where the store listens."""
 
 import socket
 
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as metrics:
-    metrics.sendto(b"hits:1|c", ("server", 8126))
+with socket.create_connection(("server", 6100)) as metrics:
+    metrics.sendall(b"hits:1|c")
+    metrics.recv(100)

@@ -3,6 +3,7 @@
 import socket
 import struct
 import sys
+import threading
 
 
 def question(name: str) -> bytes:
@@ -12,12 +13,13 @@ def question(name: str) -> bytes:
 
 def look_up(name: str, server: str) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
-        resolver.settimeout(15)
+        resolver.settimeout(30)
         resolver.connect((server, 53))
         resolver.send(question(name))
         return resolver.recv(512)
 
 
-print("ready", flush=True)
+# A resolver gives a server five seconds (resolv.conf(5)); it is to be seen when it has waited for some of them.
+threading.Timer(6, print, ["ready"], {"flush": True}).start()
 look_up("database.example", "silent")
 sys.exit()
