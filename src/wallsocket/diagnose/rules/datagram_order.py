@@ -49,7 +49,7 @@ class DatagramOrder(Rule):
                 [sent.proof(), earlier.proof(), read.proof()],
                 "datagrams were read in another order than they were sent",
             )
-        if found.doubled is not None:
+        if found.doubled is not None and facts[Arrivals].sent_once(found.doubled[0]):
             sent, read = found.doubled
             yield self._evidence(
                 subject,

@@ -102,3 +102,8 @@ class Arrivals(SocketTracker[ArrivalFacts]):
         else:
             facts.highest[origin] = sent.number
             facts.latest[origin] = call
+
+    def sent_once(self, call: CallFacts) -> bool:
+        """Whether what a call sent was not sent again until now: a send may be told after the read of it."""
+        sent = self._sent.get((call.moved, call.payload[:_BYTES]))
+        return sent is None or sent.count <= 1

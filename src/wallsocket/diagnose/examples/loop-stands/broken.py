@@ -26,7 +26,7 @@ if os.fork() == 0:
     for client in clients:
         client.sendall(b"report\n")
         time.sleep(0.5)
-    time.sleep(0.5)
+    time.sleep(2.5)
     print("ready", flush=True)
     time.sleep(20)
     os._exit(0)
