@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Connection
-from ..trackers.closing import Closing
-from ..trackers.peers import Peers
+from ..trackers.closing import ENDED_LATE_NS, Closing
 from ..trackers.reads import Reads
 from ..trackers.signals import Signals
 from ..trackers.writes import Writes
 
 __all__ = ["EndedBeforeAnswer"]
-
-#: The end of a process with several threads is told a little after the kernel has closed its sockets.
-_SLACK_NS = 100_000_000
 
 
 class EndedBeforeAnswer(Rule):
@@ -40,7 +36,7 @@ class EndedBeforeAnswer(Rule):
     fix = "At the end stop accepting first, then wait for the requests that are being worked on, then leave."
     disproof = "The protocol has no answer to that message."
     subject = "connection"
-    needs = (Closing, Peers, Reads, Signals, Writes)
+    needs = (Closing, Reads, Signals, Writes)
     effects = ("write-after-peer-closed", "close-with-unread-data")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
@@ -54,7 +50,7 @@ class EndedBeforeAnswer(Rule):
         told = facts[Reads].of(client)
         asked = facts[Writes].of(client).last
         end = told.zero_last
-        waited = end is not None and end.end_ns + _SLACK_NS >= server.ended_ns
+        waited = end is not None and end.end_ns + ENDED_LATE_NS >= server.ended_ns
         if facts[Reads].of(server).zero_last is not None:
             # The client had said that it has no more to say: a one-way protocol ends like that.
             return

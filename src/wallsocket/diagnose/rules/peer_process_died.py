@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Connection, SocketFacts
-from ..trackers.closing import Closing
+from ..trackers.closing import ENDED_LATE_NS, Closing
 from ..trackers.errors import Errors
 from ..trackers.reads import Reads
 from ..trackers.writes import Writes
@@ -19,9 +19,6 @@ __all__ = ["PeerProcessDied"]
 _BROKEN = (errno.ECONNRESET, errno.EPIPE)
 #: Signals by which people and service managers end programs in order.
 _ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-#: The end of a process with several threads is told a little after the kernel has closed its sockets.
-_SLACK_NS = 100_000_000
 
 
 class PeerProcessDied(Rule):
@@ -64,12 +61,12 @@ class PeerProcessDied(Rule):
         if process is None or process.signal is None or process.signal == signal.SIGPIPE:
             return
         told = facts[Errors].first(left, _BROKEN)
-        if told is not None and told.end_ns + _SLACK_NS < dead.ended_ns:
+        if told is not None and told.end_ns + ENDED_LATE_NS < dead.ended_ns:
             told = None
         reads, writes = facts[Reads].of(left), facts[Writes].of(left)
         end = reads.zero_last
         asked = writes.last is not None and (reads.last is None or reads.last.end_ns < writes.last.entry_ns)
-        waiting = asked and end is not None and end.end_ns + _SLACK_NS >= dead.ended_ns
+        waiting = asked and end is not None and end.end_ns + ENDED_LATE_NS >= dead.ended_ns
         if told is None and not waiting:
             return
         seen = told if told is not None else end

@@ -13,7 +13,10 @@ from .descriptors import Descriptors
 from .reads import Reads
 from .samples import Samples
 
-__all__ = ["Closing", "ClosingFacts"]
+__all__ = ["ENDED_LATE_NS", "Closing", "ClosingFacts"]
+
+#: The end of a process with several threads is told a little after the kernel has closed its sockets.
+ENDED_LATE_NS = 100_000_000
 
 #: A close call and the end of the last descriptor that belong together.
 _SAME_NS = 5_000_000
