@@ -92,9 +92,9 @@ def show(rule_id: str) -> None:
 def search(words: tuple[str, ...]) -> int:
     """Rules for what you see, such as "connection reset by peer"."""
     from ..diagnose import all_rules
-    from ..diagnose import text as texts
+    from ..diagnose.search import search as look_up
 
-    found = texts.search(all_rules(), " ".join(words))
+    found = look_up(all_rules(), " ".join(words))
     longest = max((len(rule.id) for rule in found), default=0)
     for rule in found:
         click.echo(f"{rule.id:<{longest}}  {rule.title}")

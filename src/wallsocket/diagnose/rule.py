@@ -86,6 +86,7 @@ class Rule:
     proof: ClassVar[str]  #: what must be in the recording
     fix: ClassVar[str]
     disproof: ClassVar[str]  #: what would show that the finding is wrong
+    references: ClassVar[tuple[str, ...]]  #: "tcp(7)", "RFC 9293 3.6": a manual page, or an RFC with its section
     subject: ClassVar[Kind] = "socket"  #: what it is asked about
     needs: ClassVar[tuple[type[Tracker], ...]] = ()  #: the trackers that it reads
     given: ClassVar[type[SocketTracker[Any]] | None] = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from ..kernel import program
 from ..trace.text import Style, column_width, escape, paint, wrap
@@ -16,7 +16,7 @@ from ..trace.verdict import amount
 from .finding import Diagnosis, Finding, NotJudged, Severity
 from .rule import Rule
 
-__all__ = ["closing_line", "finding_lines", "page", "report", "search", "source_text"]
+__all__ = ["closing_line", "finding_lines", "page", "report", "source_text"]
 
 _STYLES: dict[Severity, Style] = {"error": Style.ERROR, "warning": Style.WARNING, "note": Style.DIM}
 #: A larger source file is not read for one line.
@@ -212,26 +212,8 @@ def page(rule: Rule, *, width: int, colour: bool = False) -> list[str]:
         ("disproof", rule.disproof),
         ("instead of", ", ".join(rule.supersedes)),
         ("leads to", ", ".join(rule.effects)),
+        ("read", "; ".join(rule.references)),
     ):
         if text:
             lines += _labelled(label, text.split(" "), width)
     return lines
-
-
-def search(rules: Sequence[Rule], words: str) -> list[Rule]:
-    """Rules that fit what somebody sees, the best first; each word counts where it occurs."""
-    wanted = [word for word in words.lower().replace("(", " ").replace(")", " ").split() if word]
-    scores = []
-    for rule in rules:
-        symptoms = " ".join(rule.symptoms).lower()
-        head = f"{rule.id} {rule.title}".lower()
-        rest = f"{rule.sentence} {rule.proof} {rule.fix}".lower()
-        score = sum(
-            (4 if word in symptoms else 0) + (3 if word in head else 0) + (1 if word in rest else 0) for word in wanted
-        )
-        if any(words.lower() in symptom.lower() or symptom.lower() in words.lower() for symptom in rule.symptoms):
-            score += 20
-        every = all(word in f"{symptoms} {head} {rest}" for word in wanted)
-        if score and (every or score >= 4 * len(wanted) or score >= 20):
-            scores.append((score, rule))
-    return [rule for _, rule in sorted(scores, key=lambda scored: -scored[0])]

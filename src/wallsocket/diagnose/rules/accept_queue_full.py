@@ -40,6 +40,7 @@ class AcceptQueueFull(Rule):
     )
     fix = "Call accept more often (in its own thread, before any work), and give listen a larger backlog."
     disproof = "The queue was never longer than the backlog; then the drops have another reason."
+    references = ("listen(2)", "tcp(7)")
     pictures = "also"
     subject = "listener"
     needs = (Bound, Counters, Drops, SetUp, Waits)

@@ -34,6 +34,7 @@ class AcceptQueueStands(Rule):
     proof = "The same connections stand in the accept queue in both pictures, and no thread waits to accept them."
     fix = "Accept in a thread or task of its own, and give every wait for a client a time limit."
     disproof = "The program paces its accepts on purpose."
+    references = ("listen(2)", "accept(2)")
     pictures = "only"
     supersedes = ("silent-peer",)
     subject = "listener"

@@ -37,6 +37,7 @@ class AddressFromAnswer(Rule):
     proof = "connect failed, and its address and port stand in bytes that the program had read from another peer just before."
     fix = "Let the server advertise an address that clients can reach (advertised.listeners, pasv_address, cluster-announce-ip)."
     disproof = "The advertised address is right, and what should listen there is down."
+    references = ("connect(2)", "RFC 1123 4.1.2.6")
     subject = "destination"
     needs = (Advertised, Unreached)
     supersedes = (

@@ -44,6 +44,7 @@ class AddressInUseInherited(Rule):
     )
     fix = "Open the socket with SOCK_CLOEXEC (in Python leave it out of pass_fds), or close it in the child."
     disproof = "The process that is named did not have the descriptor when bind failed."
+    references = ("fork(2)", "execve(2)", "socket(2)")
     subject = "socket"
     needs = (AddressInUse, Bound, Descriptors, HostAnswers, Inheritable)
     given = SetUp

@@ -39,6 +39,7 @@ class AddressInUseByListener(Rule):
     proof = "bind failed with EADDRINUSE, and the kernel lists a socket that has this port."
     fix = "Stop the process that has the port, or use another port."
     disproof = "The socket that is named has gone when bind is tried again, and bind still fails."
+    references = ("bind(2)", "ip(7)")
     supersedes = ("address-in-use-time-wait",)
     effects = ("nobody-listens", "failed-call-ignored")
     needs = (AddressInUse, Bound, HostAnswers)

@@ -37,6 +37,7 @@ class AddressInUseByTimeWait(Rule):
     )
     fix = "Set SO_REUSEADDR on the listening socket before bind."
     disproof = "bind fails in the same way with SO_REUSEADDR set before it."
+    references = ("socket(7)", "bind(2)", "RFC 9293 3.6")
     effects = ("nobody-listens", "failed-call-ignored")
     needs = (AddressInUse, HostAnswers, Options)
     given = SetUp

@@ -38,6 +38,7 @@ class AddressNotLocal(Rule):
     proof = "bind failed with EADDRNOTAVAIL, and the address is not in the kernel's list that was read then."
     fix = "Bind an address that this host has, or all of them (0.0.0.0, ::)."
     disproof = "The kernel's list has the address."
+    references = ("bind(2)", "ip(7)")
     needs = (Bound, HostAnswers, SetUp)
     given = SetUp
     live = True

@@ -40,6 +40,7 @@ class AnswerFromAnotherAddress(Rule):
     )
     fix = "Answer from the address that was asked: IP_PKTINFO in recvmsg and sendmsg, or one socket bound to each address."
     disproof = "The other address is another server that was asked as well."
+    references = ("udp(7)", "ip(7)", "RFC 1122 4.1.3.5")
     needs = (Bound, Questions, Strays)
     given = Questions
     supersedes = ("no-time-limit-for-answer",)

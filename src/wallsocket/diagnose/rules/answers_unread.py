@@ -40,6 +40,7 @@ class AnswersUnread(Rule):
     )
     fix = "Read each answer to its end or close it (with …, response.close(), resp.Body.Close())."
     disproof = "The program was busy with something else, and came back to them."
+    references = ("RFC 9112 9.3", "recv(2)")
     subject = "process"
     needs = (UnreadAnswers,)
     effects = ("close-with-unread-data", "write-after-peer-closed", "unread-data")

@@ -37,6 +37,7 @@ class BacklogCut(Rule):
         "not matter."
     )
     disproof = "somaxconn was raised later: the next call of listen takes it."
+    references = ("listen(2)", "tcp(7)")
     subject = "listener"
     needs = (SetUp, Samples)
 

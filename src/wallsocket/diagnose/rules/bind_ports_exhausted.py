@@ -35,6 +35,7 @@ class BindPortsExhausted(Rule):
     proof = "bind failed with EADDRINUSE, and the port that was asked for is 0: any free one would have done."
     fix = "Do not bind before connect, or set IP_BIND_ADDRESS_NO_PORT first; close sockets that are not needed; a wider range."
     disproof = "The call named a port."
+    references = ("ip(7)", "bind(2)")
     needs = (HostAnswers, SetUp)
     given = SetUp
     live = True

@@ -38,6 +38,7 @@ class BothWait(Rule):
     )
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
+    references = ("recv(2)", "send(2)", "socket(7)")
     pictures = "also"
     supersedes = ("silent-peer", "slow-reader", "peer-does-not-read", "unread-data")
     effects = ("peer-process-died",)

@@ -38,6 +38,7 @@ class BroadcastNotAllowed(Rule):
     proof = "sendto or connect to a broadcast address failed with EACCES, and SO_BROADCAST was not set."
     fix = "setsockopt(SOL_SOCKET, SO_BROADCAST, 1) before the first broadcast."
     disproof = "The option was on: then a local filter refuses."
+    references = ("socket(7)", "ip(7)")
     needs = (Errors, HostAnswers, Options)
     given = Errors
     live = True

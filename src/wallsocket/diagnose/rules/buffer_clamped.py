@@ -36,6 +36,7 @@ class BufferClamped(Rule):
     )
     fix = "Raise net.core.rmem_max (wmem_max), or use SO_RCVBUFFORCE (SO_SNDBUFFORCE) with CAP_NET_ADMIN; check with getsockopt."
     disproof = "getsockopt shows twice what was asked for."
+    references = ("socket(7)", "tcp(7)")
     needs = (Drops, Options, Settings)
     given = Options
     effects = ("receive-buffer-overflow",)

@@ -44,6 +44,7 @@ class CallInWrongState(Rule):
     )
     fix = "Put the calls in order: socket, bind, listen, accept on a server; socket, connect, send, recv on a client."
     disproof = "An earlier call had made the socket what the failed call needs."
+    references = ("connect(2)", "send(2)", "accept(2)", "RFC 9293 3.10")
     needs = (Errors, SetUp)
     given = Errors
     live = True

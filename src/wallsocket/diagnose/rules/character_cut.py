@@ -44,6 +44,7 @@ class CharacterCut(Rule):
     )
     fix = "Decode whole messages, or with an incremental decoder (codecs.getincrementaldecoder, TextDecoder with stream: true)."
     disproof = "The program ended for another reason just then."
+    references = ("utf-8(7)", "RFC 3629 3")
     needs = (Closing, Cuts, Peers, Protocols, Writes)
     given = Cuts
     supersedes = ("one-recv-per-message",)

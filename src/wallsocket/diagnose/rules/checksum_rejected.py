@@ -48,6 +48,7 @@ class ChecksumRejected(Rule):
     )
     fix = "Compute the checksum over pseudo-header, header and data with the checksum field at 0 (RFC 9293, 3.1; RFC 768)."
     disproof = "The counter rose for packets of somebody else."
+    references = ("raw(7)", "RFC 1071", "RFC 9293 3.1")
     needs = (Counters, RawSockets)
     given = RawSockets
 

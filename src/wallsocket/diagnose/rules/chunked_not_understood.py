@@ -45,6 +45,7 @@ class ChunkedNotUnderstood(Rule):
     )
     fix = "Read chunked bodies (RFC 9112, section 7.1), or answer 411; in the client send a body of known length."
     disproof = "The server understood the body, and refused it for another reason."
+    references = ("RFC 9112 7.1",)
     needs = (ChunkedRequests, Closing, Peers, Reads, Writes)
     given = ChunkedRequests
     effects = ("close-with-unread-data", "write-after-peer-closed", "one-recv-per-message")

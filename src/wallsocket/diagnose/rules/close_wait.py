@@ -43,6 +43,7 @@ class CloseWait(Rule):
     )
     fix = "Close the socket when recv returns 0 bytes, on every path: `with`, `finally`, defer."
     disproof = "The program was still working on an answer for a peer that had only half-closed."
+    references = ("close(2)", "tcp(7)", "RFC 9293 3.6")
     pictures = "also"
     subject = "line"
     needs = (Closing, Descriptors, Lines, Reads, Samples, Waits, Writes)

@@ -52,6 +52,7 @@ class CloseWithUnreadData(Rule):
     )
     fix = "Read to the end first: shutdown(SHUT_WR), read until recv returns 0 bytes, then close."
     disproof = "The queue was empty at the close."
+    references = ("RFC 2525 2.17", "RFC 1122 4.2.2.13", "net/ipv4/tcp.c")
     effects = ("write-after-peer-closed",)
     needs = (Closing, Counters, Errors, Options, Peers, Protocols, Reads, Resets, SetUp, Writes)
     given = Samples

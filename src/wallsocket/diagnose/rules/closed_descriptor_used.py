@@ -29,6 +29,7 @@ class ClosedDescriptorUsed(Rule):
     proof = "A call failed with EBADF on a number that named a socket until the same process closed it."
     fix = "One owner for each descriptor: who closes it forgets the number at once, and other threads are told before."
     disproof = "The number was closed by the kernel at exec, not by the program."
+    references = ("close(2)", "errno(3)")
     subject = "process"
     needs = (ClosedNumbers,)
 

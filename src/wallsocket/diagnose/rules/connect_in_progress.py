@@ -34,6 +34,7 @@ class ConnectInProgress(Rule):
     )
     fix = "Wait until the socket is writable (poll, select, epoll), then read SO_ERROR: 0 is connected."
     disproof = "The program gave the connection up on purpose, because another one had come about."
+    references = ("connect(2)", "socket(7)")
     needs = (Connecting,)
     given = Connecting
     live = True

@@ -31,6 +31,7 @@ class ConnectUnanswered(Rule):
     proof = "The socket is in SYN_SENT, and the kernel has sent the SYN again without an answer."
     fix = "Look for a firewall or a wrong route on the way; give connect a time limit of a few seconds."
     disproof = "The answer comes after a single repetition: the SYN was lost by chance."
+    references = ("connect(2)", "tcp(7)", "RFC 6298 5")
     pictures = "only"
     needs = (Waits,)
 

@@ -36,6 +36,7 @@ class ConnectedBeforeListen(Rule):
     )
     fix = "Wait for the server: let it say that it is ready, or try again for a while."
     disproof = "The server listened already when the connection was tried."
+    references = ("listen(2)", "connect(2)")
     supersedes = ("nobody-listens",)
     subject = "destination"
     needs = (Bound, Destinations)

@@ -41,6 +41,7 @@ class ConnectionPerRequest(Rule):
     )
     fix = "Keep the connection: a session or pool of the HTTP library, keep-alive, one socket for several requests."
     disproof = "The protocol ends a connection with each answer, or a check is meant to connect anew."
+    references = ("RFC 9112 9.3", "tcp(7)")
     subject = "process"
     needs = (Connections,)
 

@@ -38,6 +38,7 @@ class ConnectionSharedByFork(Rule):
     )
     fix = "Connect after the fork, in each process; drop inherited connections without a farewell (pool.dispose(close=False))."
     disproof = "The processes take turns, by a lock that both hold for a whole exchange."
+    references = ("fork(2)",)
     needs = (Sharers,)
     given = Sharers
 

@@ -34,6 +34,7 @@ class ConnectionTimedOut(Rule):
     proof = "recv or send on a connection that had carried data failed with ETIMEDOUT."
     fix = "Find out why the host is silent (gone, a firewall that forgot the flow); TCP_USER_TIMEOUT for an earlier answer."
     disproof = "The peer was reachable all the time."
+    references = ("tcp(7)", "RFC 9293 3.8.3", "RFC 5482")
     needs = (Errors, Options, Reads, Writes)
     given = Errors
     live = True

@@ -30,6 +30,7 @@ class ContinueUnanswered(Rule):
     proof = "A request with that field was sent; nothing came back; the body followed after a pause of half a second or more."
     fix = "Answer 100 Continue (or the final status) when the head has come; or send without the field: curl -H 'Expect:'."
     disproof = "The answer was on its way, and slow."
+    references = ("RFC 9110 10.1.1",)
     needs = (Continues, Peers)
     given = Continues
 

@@ -47,6 +47,7 @@ class CorkLeftOn(Rule):
         "call."
     )
     disproof = "The peer was busy elsewhere and read late."
+    references = ("tcp(7)", "send(2)")
     needs = (Options, Peers, Reads, Writes)
     given = Writes
 

@@ -34,6 +34,7 @@ class DatagramOrder(Rule):
     )
     fix = "Number the datagrams; put them in order by their numbers and drop those that came before."
     disproof = "The receiver does not depend on the order, or has numbers in its messages."
+    references = ("udp(7)", "RFC 8085 3.3")
     needs = (Arrivals,)
     given = Arrivals
 

@@ -34,6 +34,7 @@ class DatagramRefused(Rule):
     )
     fix = "Start the receiver, or use the port that it has bound; treat the error as one lost datagram, and ask again."
     disproof = "A socket was bound to that address and port when the datagram came."
+    references = ("udp(7)", "RFC 1122 4.1.3.3")
     subject = "destination"
     needs = (HostAnswers, Unheard)
     effects = ("no-time-limit-for-answer", "failed-call-ignored")

@@ -43,6 +43,7 @@ class DatagramTooLong(Rule):
         "stream."
     )
     disproof = "The length is below the limit of the protocol and of the path."
+    references = ("udp(7)", "ip(7)", "RFC 8085 3.2")
     needs = (Errors, HostAnswers, Options, PathSizes)
     given = Errors
     live = True

@@ -36,6 +36,7 @@ class DatagramTruncated(Rule):
     )
     fix = "Offer a buffer for the largest datagram of the protocol (65,535 bytes take any) and check MSG_TRUNC."
     disproof = "The datagram was exactly as long as the buffer."
+    references = ("recv(2)", "udp(7)")
     needs = (Datagrams, Reads)
     given = Reads
     live = True

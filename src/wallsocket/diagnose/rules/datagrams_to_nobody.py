@@ -32,6 +32,7 @@ class DatagramsToNobody(Rule):
     )
     fix = "Start the receiver or correct the port; connect() the socket (or set IP_RECVERR) to be told."
     disproof = "A socket was bound to that address and port when the datagrams came."
+    references = ("udp(7)", "RFC 1122 4.1.3.1")
     subject = "destination"
     needs = (Unheard,)
     effects = ("no-time-limit-for-answer",)

@@ -41,6 +41,7 @@ class DeadAddressFirst(Rule):
     )
     fix = "Take the dead address out of the name, or try the addresses in parallel (RFC 8305), with a short limit for each."
     disproof = "The second connection had nothing to do with the first."
+    references = ("getaddrinfo(3)", "gai.conf(5)", "RFC 8305")
     subject = "destination"
     needs = (Connects, Destinations, Unreached)
 

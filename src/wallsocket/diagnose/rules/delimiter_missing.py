@@ -42,6 +42,7 @@ class DelimiterMissing(Rule):
         r"Send the delimiter that the reader waits for: \n or \r\n after a line, an empty line after the head of HTTP."
     )
     disproof = "The reader waits for a number of bytes, or for the writer's half-close."
+    references = ("recv(2)", "RFC 9112 2.2")
     subject = "connection"
     needs = (Messages, Options, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes

@@ -45,6 +45,7 @@ class DescriptorKept(Rule):
         "Close the copy in the process that does not need it; make descriptors close-on-exec (SOCK_CLOEXEC, close_fds)."
     )
     disproof = "The process that kept the descriptor used it later."
+    references = ("fork(2)", "close(2)", "shutdown(2)")
     needs = (Closing, Descriptors, Holders, Peers, Waits)
     given = Holders
 

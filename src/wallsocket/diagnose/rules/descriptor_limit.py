@@ -40,6 +40,7 @@ class DescriptorLimit(Rule):
         "Close what is no longer used; raise the limit (ulimit -n, LimitNOFILE); at EMFILE stop accepting for a while."
     )
     disproof = "The limit was set low to test just this."
+    references = ("getrlimit(2)", "accept(2)", "proc(5)")
     subject = "process"
     needs = (Symptoms, HostAnswers)
     supersedes = ("listener-closed-with-queue",)

@@ -46,6 +46,7 @@ class DiesOfClientReset(Rule):
     )
     fix = "Catch the errors of a connection where it is served: close it, and accept the next one."
     disproof = "The process was about to end for another reason."
+    references = ("accept(2)", "send(2)", "signal(7)")
     needs = (Errors, Servers, SetUp, Sockets)
     given = Errors
     effects = ("nobody-listens", "listener-closed-with-queue")

@@ -32,6 +32,7 @@ class DnsAnswerCut(Rule):
     )
     fix = "Ask again over TCP when the TC bit is set; announce a larger size by EDNS (RFC 6891)."
     disproof = "The program asked another server, or had no use for the records."
+    references = ("RFC 2181 9", "RFC 7766 5", "resolver(3)")
     subject = "process"
     needs = (DnsAnswers,)
 

@@ -33,6 +33,7 @@ class EchoIdentifierReplaced(Rule):
     )
     fix = "Match replies by sequence number and data; the identifier is the socket's port as getsockname() tells it."
     disproof = "The program counted that reply."
+    references = ("icmp(7)", "RFC 792")
     needs = (Echoes,)
     given = Echoes
 

@@ -43,6 +43,7 @@ class EdgeNotDrained(Rule):
     )
     fix = "After each event read (accept) again and again until EAGAIN, or leave EPOLLET out."
     disproof = "The program remembers the sockets that it has not emptied, and comes back to them without an event."
+    references = ("epoll(7)", "epoll_ctl(2)")
     needs = (Closing, Edges)
     given = Edges
     effects = ("listener-closed-with-queue", "both-wait")

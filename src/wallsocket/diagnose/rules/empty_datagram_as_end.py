@@ -37,6 +37,7 @@ class EmptyDatagramAsEnd(Rule):
     )
     fix = "Go on after an empty datagram; agree an end by content, if one is needed."
     disproof = "The empty datagram was agreed as the end, and its sender sent nothing after it."
+    references = ("recv(2)", "udp(7)")
     needs = (Closing, Datagrams, Reads)
     given = Reads
     effects = ("datagram-refused", "datagrams-to-nobody", "no-time-limit-for-answer")

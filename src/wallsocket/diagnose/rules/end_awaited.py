@@ -35,6 +35,7 @@ class EndAwaited(Rule):
     )
     fix = "shutdown(SHUT_WR) after the last byte of the request; or a length or a delimiter in the protocol."
     disproof = "The client closed because of something else, and the server had the answer ready only then."
+    references = ("shutdown(2)", "RFC 9293 3.6")
     subject = "connection"
     needs = (Closing, Reads, Writes)
     supersedes = ("both-wait",)

@@ -33,6 +33,7 @@ class EndOfStreamIgnored(Rule):
     proof = "At least 32 reads in a row on one stream returned 0, less than 10 ms apart on average."
     fix = "Leave the loop and close the socket when recv returns 0 bytes."
     disproof = "The reads had a length of 0."
+    references = ("recv(2)", "read(2)")
     needs = (Reads,)
     given = Reads
     live = True

@@ -35,6 +35,7 @@ class EndedBeforeAnswer(Rule):
     )
     fix = "At the end stop accepting first, then wait for the requests that are being worked on, then leave."
     disproof = "The protocol has no answer to that message."
+    references = ("exit(2)", "signal(7)", "RFC 9112 9.6")
     subject = "connection"
     needs = (Closing, Reads, Signals, Writes)
     effects = ("write-after-peer-closed", "close-with-unread-data")

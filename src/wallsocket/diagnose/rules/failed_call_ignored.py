@@ -36,6 +36,7 @@ class FailedCallIgnored(Rule):
     proof = "bind or connect failed, no later one succeeded, and listen, send or recv was called on the same socket."
     fix = "Look at the result of each call, report it with its errno, and stop there."
     disproof = "A later bind or connect on this socket succeeded before it was used."
+    references = ("bind(2)", "connect(2)", "errno(3)")
     needs = (Errors, SetUp)
     given = Errors
     live = True

@@ -32,6 +32,7 @@ class FailedDescriptorUsed(Rule):
     )
     fix = "Look at the result of socket and accept, report it with its errno, and stop there."
     disproof = "The number -1 came from elsewhere, such as a descriptor that had been closed and set to -1."
+    references = ("socket(2)", "accept(2)", "errno(3)")
     subject = "process"
     needs = (FailedMakers,)
 

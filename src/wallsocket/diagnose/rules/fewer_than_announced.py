@@ -44,6 +44,7 @@ class FewerThanAnnounced(Rule):
     )
     fix = "Announce the number of bytes that are sent: the length of the encoded body, not of the text or of another version of it."
     disproof = "The sender is about to send the rest."
+    references = ("RFC 9112 6.2", "RFC 9112 8")
     subject = "connection"
     needs = (Closing, Errors, Messages, Prefixes, ShortWrites, Stalls, Waits, Writes)
     given = Writes

@@ -46,6 +46,7 @@ class FirewallRefuses(Rule):
     )
     fix = "Allow the port in the firewall that rejects it (nft list ruleset, iptables -L -v, a security group)."
     disproof = "The wire shows a reset in answer to the SYN."
+    references = ("nft(8)", "icmp(7)", "RFC 1812 5.2.7.1")
     subject = "destination"
     needs = (Bound, Closing, Destinations, FirstPackets, Unreached)
     supersedes = (

@@ -32,6 +32,7 @@ class ForeignEchoTaken(Rule):
     )
     fix = "Compare the identifier (and the sequence number) of each reply, and read on when it is not yours."
     disproof = "The program had its answer already, or does not look at replies."
+    references = ("raw(7)", "icmp(7)", "RFC 792")
     needs = (Echoes,)
     given = Echoes
 

@@ -39,6 +39,7 @@ class ForeignGroupReceived(Rule):
     )
     fix = "Set IP_MULTICAST_ALL to 0, or bind to the group's address instead of all addresses."
     disproof = "The same bytes were sent to the socket's own group as well."
+    references = ("ip(7)",)
     needs = (GroupTraffic, Memberships, Options, Reads)
     given = Memberships
 

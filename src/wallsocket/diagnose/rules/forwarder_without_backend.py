@@ -44,6 +44,7 @@ class ForwarderWithoutBackend(Rule):
     )
     fix = "Start what is behind the forwarder, or correct the address to which it forwards."
     disproof = "The failed connection was for another client."
+    references = ("connect(2)", "RFC 9110 15.6.3")
     needs = (Closing, Forwarders, Reads, Writes)
     effects = (
         "close-with-unread-data",

@@ -39,6 +39,7 @@ class FragmentsLost(Rule):
     )
     fix = "Keep datagrams below the path's MTU (1,200 bytes pass everywhere), or use a stream; let fragments pass the filter."
     disproof = "The counters rose for traffic of somebody else."
+    references = ("ip(7)", "RFC 8900", "RFC 8085 3.2")
     subject = "host"
     needs = (Counters, LargeSends)
 

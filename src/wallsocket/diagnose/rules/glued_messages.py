@@ -45,6 +45,7 @@ class GluedMessages(Rule):
         "Frame the messages: a length in front of each, or a delimiter, and take one after the other out of the buffer."
     )
     disproof = "The writes were parts of one message."
+    references = ("recv(2)", "tcp(7)", "RFC 9293 3.9.1")
     subject = "connection"
     needs = (Protocols, Reads, Stalls, Waits, Writes)
     given = Writes

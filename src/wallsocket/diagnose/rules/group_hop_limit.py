@@ -34,6 +34,7 @@ class GroupHopLimit(Rule):
     )
     fix = "Set IP_MULTICAST_TTL (IPV6_MULTICAST_HOPS) at the sender to the number of routers on the way plus one."
     disproof = "Sender and receiver are in one subnet."
+    references = ("ip(7)", "RFC 1112 6.1")
     needs = (GroupReceivers, Memberships, Networks)
     given = Memberships
 

@@ -33,6 +33,7 @@ class GroupLoopOff(Rule):
     )
     fix = "Leave IP_MULTICAST_LOOP on at the sender, and pass over one's own datagrams by their source."
     disproof = "The receiver gets those datagrams while the option is off."
+    references = ("ip(7)", "RFC 1112 6.1")
     needs = (GroupReceivers, Memberships)
     given = Memberships
 

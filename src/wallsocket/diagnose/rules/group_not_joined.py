@@ -35,6 +35,7 @@ class GroupNotJoined(Rule):
     )
     fix = "Bind to the group's address or to all addresses (''), and join the group with IP_ADD_MEMBERSHIP."
     disproof = "The socket is not meant to hear that group."
+    references = ("ip(7)", "RFC 1112 7.1")
     needs = (GroupReceivers, Memberships, Reads, SetUp)
     given = SetUp
 

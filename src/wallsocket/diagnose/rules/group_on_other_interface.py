@@ -41,6 +41,7 @@ class GroupOnOtherInterface(Rule):
     )
     fix = "Name the interface in the join: its address in imr_interface, or its number in ip_mreqn or MCAST_JOIN_GROUP."
     disproof = "The group was joined on the other interface as well."
+    references = ("ip(7)", "ipv6(7)")
     needs = (GroupReceivers, HostAnswers, Memberships, Networks)
     given = Memberships
     effects = ("failed-call-ignored",)

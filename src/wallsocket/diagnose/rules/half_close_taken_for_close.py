@@ -40,6 +40,7 @@ class HalfCloseTakenForClose(Rule):
     )
     fix = "Answer what has been read, then close; in Node set allowHalfOpen and end the socket yourself."
     disproof = "This request needs no answer."
+    references = ("shutdown(2)", "recv(2)", "RFC 9293 3.6")
     subject = "connection"
     needs = (Answered, Closing, Reads, Writes)
 

@@ -32,6 +32,7 @@ class HangupBeforeData(Rule):
     proof = "A poll or epoll reported HUP or RDHUP for the socket; nothing was read after it, and close found bytes in the queue."
     fix = "Look at POLLIN first and read until 0; close after that, or when HUP or ERR comes alone."
     disproof = "The program wanted to leave the rest unread."
+    references = ("poll(2)", "epoll_ctl(2)")
     needs = (Closing, Hangups, Options, Protocols)
     given = Hangups
     supersedes = ("one-recv-per-message",)

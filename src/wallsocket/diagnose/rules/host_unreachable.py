@@ -45,6 +45,7 @@ class HostUnreachable(Rule):
     )
     fix = "Look whether the host is up and has this address, and whether the route and its gateway are right."
     disproof = "The neighbour table has the next hop as reachable: then a router or firewall further on answered."
+    references = ("arp(7)", "connect(2)", "RFC 1122 3.2.2.1")
     subject = "destination"
     needs = (FirstPackets, HostAnswers, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")

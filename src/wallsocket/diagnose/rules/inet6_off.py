@@ -47,6 +47,7 @@ class Inet6Off(Rule):
     )
     fix = "Use IPv4 (127.0.0.1 in the place of localhost or ::1), or switch IPv6 on for this host or container."
     disproof = "An interface has an IPv6 address."
+    references = ("ipv6(7)", "bind(2)")
     needs = (Bound, Connects, Destinations, Errors, HostAnswers)
     given = Errors
     supersedes = ("address-not-local",)

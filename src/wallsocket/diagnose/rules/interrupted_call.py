@@ -42,6 +42,7 @@ class InterruptedCall(Rule):
     )
     fix = "Repeat the call at EINTR, or set the handler with SA_RESTART."
     disproof = "The signal asked the program to end: then it closes on purpose."
+    references = ("signal(7)", "errno(3)")
     needs = (Interrupted, Waits)
     given = Interrupted
 

@@ -52,6 +52,7 @@ class KeepAliveRace(Rule):
     )
     fix = "Keep idle connections for less time than the server does; repeat what may be repeated on a new connection."
     disproof = "The peer closed because of what the request said."
+    references = ("RFC 9112 9.3.1", "RFC 9112 9.5")
     needs = (Closing, Destinations, Errors, Peers, Reads, Samples, Writes)
     given = Writes
     supersedes = ("write-after-peer-closed",)

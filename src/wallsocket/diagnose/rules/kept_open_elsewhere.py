@@ -38,6 +38,7 @@ class KeptOpenElsewhere(Rule):
     )
     fix = "Make the descriptor close-on-exec (Python's default; SOCK_CLOEXEC in C, close_fds=True), or shutdown() before close()."
     disproof = "The child was given the connection to serve it, and will answer."
+    references = ("fork(2)", "close(2)", "shutdown(2)")
     pictures = "only"
     supersedes = ("silent-peer", "both-wait")
     needs = (Options, OtherEnds, Waits)

@@ -38,6 +38,7 @@ class LateAnswerTaken(Rule):
         "After a timeout close the connection, or match answers by an identifier and drop those that nobody waits for."
     )
     disproof = "The peer sends without being asked, or the program compares identifiers and dropped this answer."
+    references = ("recv(2)", "socket(7)")
     needs = (LateAnswers, Peers, Reads, Writes)
     given = LateAnswers
 

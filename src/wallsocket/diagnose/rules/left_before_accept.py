@@ -34,6 +34,7 @@ class LeftBeforeAccept(Rule):
         "Accept at once, in a loop or thread of its own, and hand the work over; refuse what cannot be served in time."
     )
     disproof = "The client wanted no more than to see whether the port is open."
+    references = ("accept(2)", "listen(2)")
     subject = "connection"
     needs = (AcceptedBy, Closing, SetUp)
     effects = ("write-after-peer-closed", "close-wait")

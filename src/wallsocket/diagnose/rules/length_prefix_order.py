@@ -43,6 +43,7 @@ class LengthPrefixOrder(Rule):
     )
     fix = 'Use network byte order at both ends: htonl and ntohl, struct format "!I", ByteOrder.BIG_ENDIAN.'
     disproof = "The bytes in front of the message are no length."
+    references = ("byteorder(3)", "endian(3)")
     subject = "connection"
     needs = (Closing, Peers, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes

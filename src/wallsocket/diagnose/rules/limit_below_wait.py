@@ -40,6 +40,7 @@ class LimitBelowWait(Rule):
     )
     fix = "Set the limit for reading above the wait that is asked for, or ask for a shorter one."
     disproof = "The server was to answer at once, and did not."
+    references = ("recv(2)", "socket(7)")
     subject = "process"
     needs = (Cycles,)
 

@@ -39,6 +39,7 @@ class LimitPerCall(Rule):
         "context.WithTimeout)."
     )
     disproof = "The limit is meant for silence, not for the whole: a stream of events, a large transfer."
+    references = ("socket(7)", "recv(2)")
     needs = (CallLimits,)
     given = CallLimits
 

@@ -37,6 +37,7 @@ class LimitedBroadcast(Rule):
     )
     fix = "Send to the broadcast address of each network (10.0.0.255), from a list of the interfaces."
     disproof = "The program binds to each interface in turn (SO_BINDTODEVICE), or wants one network only."
+    references = ("ip(7)", "RFC 1122 3.3.6")
     subject = "host"
     needs = (Bound, GroupTraffic, Networks)
 

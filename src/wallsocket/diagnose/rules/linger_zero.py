@@ -43,6 +43,7 @@ class LingerZero(Rule):
     )
     fix = "Leave SO_LINGER out. To end in order: shutdown(SHUT_WR), read to the end, close."
     disproof = "The option was set again before the close."
+    references = ("socket(7)", "RFC 9293 3.10.5")
     needs = (Closing, Errors, Options, Peers, Reads, Resets, Writes)
     given = Options
     effects = ("write-after-peer-closed",)

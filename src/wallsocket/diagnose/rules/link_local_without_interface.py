@@ -40,6 +40,7 @@ class LinkLocalWithoutInterface(Rule):
     proof = "bind, connect or send failed with EINVAL or ENETUNREACH, and the address is in fe80::/10 with scope id 0."
     fix = 'Name the interface: fe80::1%eth0 through getaddrinfo, or sin6_scope_id = if_nametoindex("eth0").'
     disproof = "The call fails with the interface named, too."
+    references = ("ipv6(7)", "RFC 4007 6", "getaddrinfo(3)")
     needs = (Errors,)
     given = Errors
     live = True

@@ -27,6 +27,7 @@ class ListenForgotten(Rule):
     proof = "connect was refused while a traced TCP socket was bound to the port and had not been given to listen."
     fix = "Call listen() after bind()."
     disproof = "Another socket listens on the port."
+    references = ("listen(2)", "bind(2)")
     supersedes = ("nobody-listens",)
     subject = "destination"
     needs = (Bound, Destinations)

@@ -39,6 +39,7 @@ class ListenerClosedWithQueue(Rule):
         "Stop what sends new clients, accept until the queue is empty, then close; or hand the socket to the successor."
     )
     disproof = "Another process had the listener open, too."
+    references = ("listen(2)", "close(2)")
     subject = "listener"
     needs = (Closing, Harmed, SetUp)
     effects = ("write-after-peer-closed", "keep-alive-race", "nobody-listens")

@@ -38,6 +38,7 @@ class ListenerNotServed(Rule):
     )
     fix = "Close the listener that nobody serves (also in the parent after fork), or accept from each."
     disproof = "A process that is not traced accepts from it."
+    references = ("socket(7)", "listen(2)")
     subject = "listener"
     needs = (Bound, Samples, SetUp)
     supersedes = ("listeners-share-port",)

@@ -42,6 +42,7 @@ class ListenersSharePort(Rule):
     )
     fix = "Stop the one that is not wanted, or leave SO_REUSEPORT out so that the second bind fails."
     disproof = "Both are workers of one service."
+    references = ("socket(7)", "bind(2)")
     subject = "listener"
     needs = (Bound, Options, SetUp)
 

@@ -38,6 +38,7 @@ class LocalFilter(Rule):
     proof = "send or connect of an Internet socket failed with EPERM, and no later datagram to that address was taken."
     fix = "Find the rule: nft list ruleset, iptables -L OUTPUT -v, systemctl show -p IPAddressDeny UNIT; allow this destination."
     disproof = "The process runs under a seccomp filter that forbids the call."
+    references = ("sendmsg(2)", "nft(8)")
     subject = "destination"
     needs = (HostAnswers, Unreached)
     effects = ("failed-call-ignored",)

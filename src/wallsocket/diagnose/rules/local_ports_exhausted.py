@@ -45,6 +45,7 @@ class LocalPortsExhausted(Rule):
         "ip_local_port_range, or more addresses at either end."
     )
     disproof = "Few sockets have that destination: then the source address is not this host's."
+    references = ("ip(7)", "connect(2)", "RFC 6056")
     subject = "destination"
     needs = (HostAnswers, SetUp, Unreached)
     effects = ("failed-call-ignored",)

@@ -34,6 +34,7 @@ class LockHeldInWait(Rule):
     )
     fix = "Give the wait a time limit, or do not hold the lock while waiting: a connection for each thread, or a pool."
     disproof = "The answer comes a moment later and the lock is released."
+    references = ("futex(2)", "recv(2)")
     pictures = "only"
     supersedes = ("silent-peer",)
     subject = "process"

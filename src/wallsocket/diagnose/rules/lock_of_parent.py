@@ -33,6 +33,7 @@ class LockOfParent(Rule):
     )
     fix = "Start workers with spawn or forkserver, or fork before the first thread is started."
     disproof = "A signal handler releases the lock."
+    references = ("fork(2)", "futex(2)", "pthread_atfork(3)")
     pictures = "only"
     subject = "process"
     needs = (Locks, Waits)

@@ -47,6 +47,7 @@ class LoopBlocked(Rule):
         "server its own."
     )
     disproof = "The program left the socket out of its waits on purpose, to slow the peer down."
+    references = ("epoll(7)", "poll(2)")
     subject = "thread"
     needs = (Loops,)
 

@@ -41,6 +41,7 @@ class LoopStands(Rule):
     )
     fix = "Await it, or hand it to a thread (asyncio.to_thread, run_in_executor)."
     disproof = "Another thread takes what has come."
+    references = ("epoll(7)", "poll(2)")
     pictures = "only"
     supersedes = ("accept-queue-stands", "unread-data", "silent-peer")
     effects = ("accept-queue-full",)

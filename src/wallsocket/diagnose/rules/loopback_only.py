@@ -36,6 +36,7 @@ class LoopbackOnly(Rule):
     )
     fix = "Bind the server to the address that clients use, or to all addresses (0.0.0.0 or ::)."
     disproof = "A socket listens on the very address that was tried."
+    references = ("ip(7)", "bind(2)")
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
     needs = (Refused,)

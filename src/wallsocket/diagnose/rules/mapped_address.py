@@ -38,6 +38,7 @@ class MappedAddress(Rule):
     )
     fix = "Compare addresses, not text: turn mapped ones into IPv4 first, or listen on IPv4 by a socket of its own."
     disproof = "The same client is refused over IPv6, or through a socket of IPv4, as well."
+    references = ("ipv6(7)", "RFC 4291 2.5.5.2")
     needs = (Closing, Reads, Writes)
     given = Closing
 

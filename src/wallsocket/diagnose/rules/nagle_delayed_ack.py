@@ -47,6 +47,7 @@ class NagleDelayedAck(Rule):
     )
     fix = "Write the whole request with one call (writev, sendmsg, a buffer), or set TCP_NODELAY."
     disproof = "The second write reached the peer at once: then the peer needed the time."
+    references = ("tcp(7)", "RFC 9293 3.7.4", "RFC 1122 4.2.3.2")
     needs = (Exchanges, Options, Peers, Reads)
     given = Exchanges
 

@@ -43,6 +43,7 @@ class NameServerSilent(Rule):
     )
     fix = "Take the server out of resolv.conf or mend it; options timeout:1 attempts:2 shorten the wait."
     disproof = "A capture shows that the answer came in time."
+    references = ("resolv.conf(5)", "getaddrinfo(3)")
     subject = "process"
     needs = (NameQueries,)
 

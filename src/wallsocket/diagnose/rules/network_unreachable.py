@@ -36,6 +36,7 @@ class NetworkUnreachable(Rule):
     )
     fix = "Add the route (ip route add), or bring the interface up (ip link set lo up)."
     disproof = "`ip route get` finds a route to the address in that network namespace."
+    references = ("connect(2)", "ip-route(8)")
     subject = "destination"
     needs = (Connects, HostAnswers, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")

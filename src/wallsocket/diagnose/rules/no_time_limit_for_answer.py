@@ -39,6 +39,7 @@ class NoTimeLimitForAnswer(Rule):
     )
     fix = "Set a time limit (SO_RCVTIMEO, settimeout, poll), and send the question again when it has passed."
     disproof = "The answer came later, and nobody minded the wait."
+    references = ("recv(2)", "socket(7)")
     pictures = "also"
     needs = (Bound, Options, Questions, Settings, Waits)
     given = Waits

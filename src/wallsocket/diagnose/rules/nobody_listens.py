@@ -35,6 +35,7 @@ class NobodyListens(Rule):
     )
     fix = "Start the server, or use the address and port on which it listens."
     disproof = "A socket listened on that address and port at that moment; then a firewall refuses."
+    references = ("connect(2)", "RFC 9293 3.5.2")
     subject = "destination"
     effects = ("forwarder-without-backend",)
     needs = (Destinations, HostAnswers, Refused, Resets)

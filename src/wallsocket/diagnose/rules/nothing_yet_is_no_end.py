@@ -48,6 +48,7 @@ class NothingYetIsNoEnd(Rule):
     )
     fix = "Wait until the socket is readable (poll, select, a blocking read) and read until the agreed end."
     disproof = "The program had all that it wanted, and closed for that reason."
+    references = ("recv(2)", "fcntl(2)")
     needs = (Closing, EmptyLooks, Errors, Options, Peers, Protocols, Reads, Writes)
     given = EmptyLooks
     supersedes = ("one-recv-per-message",)

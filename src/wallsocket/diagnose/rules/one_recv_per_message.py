@@ -52,6 +52,7 @@ class OneRecvPerMessage(Rule):
         "The program meant to leave the rest unread, for example because it refuses the message; or its messages have "
         "exactly the size that it read."
     )
+    references = ("recv(2)", "tcp(7)", "RFC 9293 3.9.1")
     effects = ("close-with-unread-data", "write-after-peer-closed", "both-wait")
     needs = (Closing, Errors, Options, Peers, Polls, Protocols, Reads, Waits, Writes)
     given = Reads

@@ -37,6 +37,7 @@ class OnlyInet6(Rule):
     )
     fix = "Turn IPV6_V6ONLY off before bind, or listen on 0.0.0.0 as well."
     disproof = "A socket listens on the port for IPv4."
+    references = ("ipv6(7)", "RFC 3493 5.3")
     subject = "destination"
     needs = (Refused,)
     supersedes = ("nobody-listens", "connected-before-listen", "other-ip-version")

@@ -31,6 +31,7 @@ class OptionTooLate(Rule):
     proof = "The first setsockopt of the option on this socket came after its bind."
     fix = "Set the option between socket and bind."
     disproof = "The option had been set on this socket before bind as well."
+    references = ("socket(7)", "tcp(7)")
     needs = (LateReuse, SetUp)
     given = SetUp
     live = True

@@ -32,6 +32,7 @@ class OtherFamily(Rule):
     )
     fix = "Let the server listen on both versions, or let the client try every address that the name has."
     disproof = "A socket listens on the port for the version of IP that was tried."
+    references = ("ipv6(7)", "getaddrinfo(3)", "RFC 8305")
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
     needs = (Refused,)

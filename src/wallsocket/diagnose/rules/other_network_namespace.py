@@ -39,6 +39,7 @@ class OtherNetworkNamespace(Rule):
     )
     fix = "Connect to the address of the container or publish the port; or let both share one namespace (--network container:NAME)."
     disproof = "The listener that is named is another service on the same port number."
+    references = ("network_namespaces(7)", "setns(2)")
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
     needs = (Bound, Destinations, HostAnswers)

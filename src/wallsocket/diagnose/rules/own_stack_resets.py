@@ -42,6 +42,7 @@ class OwnStackResets(Rule):
         "have (TUN device), or a real socket."
     )
     disproof = "A kernel socket had that port and was closed in between."
+    references = ("raw(7)", "RFC 9293 3.10.7")
     needs = (CraftedHandshakes, RawSockets)
     given = RawSockets
 

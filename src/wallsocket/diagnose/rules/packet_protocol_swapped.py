@@ -50,6 +50,7 @@ class PacketProtocolSwapped(Rule):
     )
     fix = "Pass htons(ETH_P_ALL) (Python: socket.htons(3)) to socket() and in sll_protocol."
     disproof = "A packet was read from the socket."
+    references = ("packet(7)", "byteorder(3)")
     needs = (RawSockets,)
     given = RawSockets
     live = True

@@ -36,6 +36,7 @@ class PassedDescriptors(Rule):
     )
     fix = "Make the control buffer large enough and check MSG_CTRUNC; close each descriptor that came when it is done."
     disproof = "The control message that was cut held no descriptors; the process serves all of them to its end."
+    references = ("unix(7)", "cmsg(3)", "recv(2)")
     subject = "process"
     needs = (Descriptors, Passed, Sockets)
     effects = ("descriptor-limit",)

@@ -46,6 +46,7 @@ class PathMtuBlackHole(Rule):
         "finds the size by itself."
     )
     disproof = "Small packets do not arrive either: then the path or the peer is gone."
+    references = ("ip(7)", "tcp(7)", "RFC 2923 2.1", "RFC 4821")
     needs = (Stuck, Writes)
     given = Stuck
 

@@ -38,6 +38,7 @@ class PeerDoesNotRead(Rule):
     )
     fix = "Read at the other end while sending, or give send a time limit and drop a reader that is too slow."
     disproof = "The reader takes the data a moment later: it is only slow."
+    references = ("send(2)", "RFC 9293 3.8.6")
     pictures = "only"
     subject = "connection"
     supersedes = ("unread-data",)

@@ -41,6 +41,7 @@ class PeerProcessDied(Rule):
     )
     fix = "Find out what ended the process: its signal is named. On this end expect it: reconnect, and repeat what may be repeated."
     disproof = "The process had closed the socket before it died."
+    references = ("exit(2)", "signal(7)", "RFC 9293 3.10.7")
     subject = "connection"
     needs = (Closing, Errors, Reads, Writes)
     effects = ("write-after-peer-closed", "close-with-unread-data", "ended-before-answer")

@@ -37,6 +37,7 @@ class PeerUnreachable(Rule):
         "Set TCP_USER_TIMEOUT to what the program can wait for; TCP keepalive finds a dead peer while nothing is sent."
     )
     disproof = "The path comes back and the data are acknowledged."
+    references = ("tcp(7)", "RFC 9293 3.8.3", "RFC 5482")
     pictures = "only"
     supersedes = ("silent-peer", "both-wait")
     needs = (Waits,)

@@ -35,6 +35,7 @@ class PipeStands(Rule):
     )
     fix = "Read both outputs of a child while it runs (communicate()), or send them to a file or to /dev/null."
     disproof = "The reader comes back and empties the pipe."
+    references = ("pipe(7)", "write(2)")
     pictures = "only"
     subject = "process"
     needs = (Pipes, Waits)

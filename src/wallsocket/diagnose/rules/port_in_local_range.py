@@ -37,6 +37,7 @@ class PortInLocalRange(Rule):
     )
     fix = "A port outside the range, or net.ipv4.ip_local_reserved_ports for this one."
     disproof = "The connection was accepted on that port by a server that has ended."
+    references = ("ip(7)", "bind(2)")
     needs = (AddressInUse, HostAnswers)
     given = SetUp
     effects = ("nobody-listens",)

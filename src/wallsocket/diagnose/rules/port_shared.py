@@ -39,6 +39,7 @@ class PortShared(Rule):
     )
     fix = "Stop the process that is left over; leave SO_REUSEADDR out for UDP, so that the second bind fails."
     disproof = "Both belong to one service that shares its load on purpose."
+    references = ("socket(7)", "udp(7)")
     subject = "host"
     needs = (Datagrams, Memberships, SharedPorts)
 

@@ -38,6 +38,7 @@ class PrivilegedPort(Rule):
         "AmbientCapabilities= of systemd), or lower the sysctl."
     )
     disproof = "The port is not below the sysctl: then a security module or a seccomp filter refused."
+    references = ("ip(7)", "capabilities(7)")
     needs = (Bound, HostAnswers, SetUp)
     given = SetUp
     live = True

@@ -59,6 +59,7 @@ class ProtocolsDiffer(Rule):
     )
     fix = "Use the port, scheme or setting that fits: https against http, an SSL context at both ends or at none."
     disproof = "The connection went on after those bytes."
+    references = ("RFC 8446 5.1", "RFC 9112 3", "RFC 9113 3.4")
     subject = "connection"
     needs = (Closing, Prefixes, Protocols, Reads, SetUp, Writes)
     given = Protocols

@@ -43,6 +43,7 @@ class ProxyFromEnvironment(Rule):
     )
     fix = "Unset the variable, or list the host in no_proxy (NO_PROXY=localhost,127.0.0.1,.internal)."
     disproof = "The program was told to connect to this address by other means."
+    references = ("curl(1)", "RFC 9110 7.3.2")
     subject = "destination"
     needs = (HostAnswers, Unreached)
     supersedes = (

@@ -44,6 +44,7 @@ class ProxyHeaderUnexpected(Rule):
         "The same setting at both ends: send-proxy in the load balancer and its counterpart in the server, or neither."
     )
     disproof = "The server understands the header and refused what came after it."
+    references = ("RFC 9112 2.2",)
     needs = (Closing, Messages, Peers, Protocols, Reads, Writes)
     given = Protocols
     supersedes = ("one-recv-per-message",)

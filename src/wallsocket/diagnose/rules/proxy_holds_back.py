@@ -40,6 +40,7 @@ class ProxyHoldsBack(Rule):
     )
     fix = "Switch buffering off for this path (proxy_buffering off, X-Accel-Buffering: no, flush after each read)."
     disproof = "The message must be whole before it can be passed on."
+    references = ("RFC 9110 7.6",)
     needs = (Relays,)
     given = Relays
 

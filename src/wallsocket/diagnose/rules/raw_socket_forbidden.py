@@ -42,6 +42,7 @@ class RawSocketForbidden(Rule):
         "own (unshare -rn), or ping with socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), which needs no privilege."
     )
     disproof = "The process has CAP_NET_RAW: then a seccomp filter or a security module refuses."
+    references = ("raw(7)", "packet(7)", "capabilities(7)")
     subject = "process"
     needs = (HostAnswers, RawSockets)
     effects = ("failed-descriptor-used", "failed-call-ignored")

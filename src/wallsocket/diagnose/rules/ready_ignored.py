@@ -45,6 +45,7 @@ class ReadyIgnored(Rule):
     )
     fix = "On HUP or ERR read what is left and close; take out of the set what is not to be served now."
     disproof = "A call on the socket between the waits."
+    references = ("poll(2)", "epoll_ctl(2)")
     needs = (Readiness,)
     given = Readiness
 

@@ -38,6 +38,7 @@ class ReceiveBufferOverflow(Rule):
     )
     fix = "Read faster (a thread that only receives, recvmmsg), or ask for a larger SO_RCVBUF before the burst."
     disproof = "The drops came from a filter on the socket or from wrong checksums (InCsumErrors)."
+    references = ("udp(7)", "socket(7)")
     pictures = "also"
     needs = (Counters, Drops, Options, Reads, SetUp, Waits)
     given = Drops

@@ -38,6 +38,7 @@ class RecordsOfTwoSizes(Rule):
     )
     fix = 'Give the format explicitly at both ends: struct format "!…", fields written one by one with htonl; no raw structures.'
     disproof = "The rest of the record is optional, and the reader does not want it."
+    references = ("recv(2)", "byteorder(3)")
     subject = "connection"
     needs = (Closing, Protocols, Reads, Writes)
     given = Writes

@@ -48,6 +48,7 @@ class RequestThroughProxy(Rule):
     )
     fix = "List the host in no_proxy (NO_PROXY=localhost,127.0.0.1,.internal), or leave the proxy out for it."
     disproof = "The error comes from the host of the URL, through the proxy."
+    references = ("curl(1)", "RFC 9110 7.3.2")
     needs = (Reads, Writes)
     given = Writes
 

@@ -43,6 +43,7 @@ class RequestToItself(Rule):
     )
     fix = "Let another thread or worker serve, make the request without blocking, or call the function itself."
     disproof = "Another process accepts on the same listener."
+    references = ("accept(2)", "listen(2)")
     needs = (Bound, Descriptors, Loops, Peers, Reads, SetUp, Sockets, Waits)
     given = SetUp
     supersedes = ("loop-blocked", "silent-peer", "both-wait", "accept-queue-full")

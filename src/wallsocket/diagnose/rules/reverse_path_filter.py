@@ -32,6 +32,7 @@ class ReversePathFilter(Rule):
         "Give the source a route through the interface it comes from, or set rp_filter to 2 (loose) for that interface."
     )
     disproof = "The packets that were counted were not for this program."
+    references = ("ip(7)", "RFC 3704 2.2")
     subject = "host"
     needs = (Counters, Settings)
 

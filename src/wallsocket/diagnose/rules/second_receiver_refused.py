@@ -43,6 +43,7 @@ class SecondReceiverRefused(Rule):
     )
     fix = "Set SO_REUSEADDR on every receiver of the group before bind."
     disproof = "Both had set the option when bind failed."
+    references = ("socket(7)", "ip(7)")
     needs = (AddressInUse, Bound, HostAnswers, Memberships, Options)
     given = SetUp
     supersedes = ("address-in-use-listener",)

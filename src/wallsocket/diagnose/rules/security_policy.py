@@ -36,6 +36,7 @@ class SecurityPolicy(Rule):
     )
     fix = "Look for the denial (journalctl -k, ausearch -m avc), and allow the port in the policy of the program or its sandbox."
     disproof = "The port is below net.ipv4.ip_unprivileged_port_start, or the route is of kind prohibit."
+    references = ("capabilities(7)", "landlock(7)", "selinux(8)")
     needs = (Errors, HostAnswers)
     given = Errors
     live = True

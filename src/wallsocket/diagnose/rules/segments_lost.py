@@ -40,6 +40,7 @@ class SegmentsLost(Rule):
         "once."
     )
     disproof = "The peer reported the segments twice (DSACK): they were late, not lost."
+    references = ("tcp(7)", "RFC 6298", "RFC 5681")
     needs = (Samples, Writes)
     given = Writes
 

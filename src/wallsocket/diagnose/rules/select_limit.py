@@ -42,6 +42,7 @@ class SelectLimit(Rule):
     )
     fix = "Use poll or epoll (selectors.DefaultSelector in Python)."
     disproof = "The program ended for another reason."
+    references = ("select(2)", "poll(2)")
     subject = "process"
     needs = (Selects,)
 

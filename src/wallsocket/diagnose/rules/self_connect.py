@@ -37,6 +37,7 @@ class SelfConnect(Rule):
     proof = "connect succeeded, and the kernel gives the same address and port for both ends of the socket."
     fix = "Keep service ports outside net.ipv4.ip_local_port_range; after connect compare both ends, close, and try again later."
     disproof = "Local and remote address differ."
+    references = ("connect(2)", "ip(7)", "RFC 9293 3.5")
     needs = (Samples, SetUp)
     given = SetUp
     live = True

@@ -32,6 +32,7 @@ class SentBeforeBound(Rule):
     )
     fix = "Wait until the receiver says that it is ready, or send again until it answers."
     disproof = "Another socket had the port until then."
+    references = ("udp(7)", "bind(2)")
     subject = "destination"
     needs = (Unheard,)
     supersedes = ("datagrams-to-nobody", "datagram-refused")

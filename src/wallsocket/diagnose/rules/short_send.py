@@ -51,6 +51,7 @@ class ShortSendIgnored(Rule):
     )
     fix = "Send the rest in a loop when the socket is writable again; in Python use sendall on a socket that blocks."
     disproof = "The program gave the connection up on purpose."
+    references = ("send(2)", "write(2)")
     needs = (Closing, Errors, Options, Peers, Polls, Reads, ShortWrites, Writes)
     given = ShortWrites
     live = True

@@ -37,6 +37,7 @@ class ShutdownWaits(Rule):
     )
     fix = "Close idle connections at once and the rest after a limit (closeIdleConnections, a shutdown timeout)."
     disproof = "The process was busy with something else than its connections."
+    references = ("signal(7)", "shutdown(2)")
     subject = "process"
     needs = (ListenersClosed, Signals, Sockets)
 

@@ -43,6 +43,7 @@ class SilentPeer(Rule):
     )
     fix = "Set a time limit for the wait, or SO_KEEPALIVE with short intervals."
     disproof = "The peer is alive and has nothing to say: then the wait is as it should be."
+    references = ("recv(2)", "tcp(7)", "RFC 9293 3.8.4")
     pictures = "only"
     needs = (Options, Peers, Polls, Waits)
 

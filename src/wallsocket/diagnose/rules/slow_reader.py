@@ -51,6 +51,7 @@ class SlowReader(Rule):
         "this wait."
     )
     disproof = "The receiver slows the sender down on purpose."
+    references = ("send(2)", "RFC 9293 3.8.6")
     needs = (Closing, Errors, Fullest, Peers, Reads, Samples, Waits, Writes)
     given = Writes
     supersedes = ("write-after-peer-closed", "close-with-unread-data")

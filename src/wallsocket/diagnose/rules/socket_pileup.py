@@ -47,6 +47,7 @@ class SocketPileup(Rule):
     )
     fix = "Close each when it is done (`with`, finally, defer), or keep one and use it again."
     disproof = "Each of them is wanted as long as the program runs: a subscription of its own, say."
+    references = ("close(2)", "getrlimit(2)")
     subject = "process"
     needs = (Connections, Polls, Waits)
     effects = ("descriptor-limit",)

@@ -33,6 +33,7 @@ class SourceIsLoopback(Rule):
     )
     fix = "Do not bind before connect (the kernel chooses the address), or bind the address of the interface that leads there."
     disproof = "The same connect fails without the bind."
+    references = ("bind(2)", "ip(7)", "RFC 1122 3.2.1.3")
     subject = "destination"
     needs = (SetUp, Unreached)
     effects = ("failed-call-ignored",)

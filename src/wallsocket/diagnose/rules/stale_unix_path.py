@@ -44,6 +44,7 @@ class StaleUnixPath(Rule):
     )
     fix = "At start, connect to the path: when that is refused remove the file, then bind. Remove it at the end, too."
     disproof = "A socket is bound to the file."
+    references = ("unix(7)", "unlink(2)")
     subject = "process"
     needs = (HostAnswers, UnixFailures, UnixNames)
     effects = ("failed-call-ignored", "forwarder-without-backend")

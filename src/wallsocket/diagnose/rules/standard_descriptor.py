@@ -31,6 +31,7 @@ class StandardDescriptor(Rule):
     proof = "socket or accept returned 0, 1 or 2; then dup2 replaced it, or it was written to as a stream while it listened."
     fix = "Open /dev/null on 0, 1 and 2 instead of closing them; or make the sockets before."
     disproof = "The program wanted the socket at that number, and used it as a socket."
+    references = ("open(2)", "dup(2)", "stdio(3)")
     needs = (StandardNumbers,)
     given = StandardNumbers
     live = True

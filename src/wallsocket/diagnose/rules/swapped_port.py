@@ -36,6 +36,7 @@ class SwappedPort(Rule):
     )
     fix = "Convert the port to network byte order exactly once: htons(port); in Python give the plain number."
     disproof = "Both port numbers are what their programs were told to use."
+    references = ("byteorder(3)", "ip(7)")
     supersedes = ("nobody-listens", "connected-before-listen")
     subject = "destination"
     needs = (Bound, Datagrams, Refused)

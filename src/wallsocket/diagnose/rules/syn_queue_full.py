@@ -45,6 +45,7 @@ class SynQueueFull(Rule):
         "Find out who sends SYNs and never finishes; a larger backlog, tcp_max_syn_backlog and somaxconn for real load."
     )
     disproof = "Another listener of the same namespace was meant."
+    references = ("tcp(7)", "RFC 4987")
     subject = "listener"
     needs = (Bound, Counters, SetUp)
 

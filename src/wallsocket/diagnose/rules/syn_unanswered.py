@@ -50,6 +50,7 @@ class SynUnanswered(Rule):
     )
     fix = "Look for a firewall that drops (not rejects) this port, and for a wrong address or route; give connect a time limit."
     disproof = "A capture at the destination shows that it answers."
+    references = ("connect(2)", "tcp(7)", "RFC 6298 5")
     subject = "destination"
     needs = (Bound, FirstPackets, Fullest, HostAnswers, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")

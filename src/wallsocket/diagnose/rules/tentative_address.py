@@ -40,6 +40,7 @@ class TentativeAddress(Rule):
     proof = "bind failed with EADDRNOTAVAIL; the kernel's list, read then, has that address as tentative or dadfailed."
     fix = "Start when the network is ready, try again for a while, or set IPV6_FREEBIND before bind."
     disproof = "The address had neither flag."
+    references = ("RFC 4862 5.4", "ip-address(8)")
     needs = (Bound, HostAnswers, SetUp)
     given = SetUp
     effects = ("nobody-listens", "failed-call-ignored")

@@ -46,6 +46,7 @@ class ThreadsShareStream(Rule):
         "answer."
     )
     disproof = "The threads agree otherwise on who may take what."
+    references = ("pthreads(7)", "send(2)")
     needs = (Overlaps,)
     given = Overlaps
 

@@ -41,6 +41,7 @@ class TimeLimitTooShort(Rule):
     )
     fix = "Wait longer, and twice as long after each try; keep the identifiers of earlier tries, and take their late answers."
     disproof = "The asker took one of the late answers."
+    references = ("recv(2)", "socket(7)")
     subject = "process"
     needs = (LateReplies,)
 

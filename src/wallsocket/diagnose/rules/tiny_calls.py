@@ -44,6 +44,7 @@ class TinyCalls(Rule):
         "there is something."
     )
     disproof = "The peer sends single bytes: then each read has waited."
+    references = ("recv(2)", "stdio(3)")
     needs = (Steps,)
     given = Steps
 

@@ -42,6 +42,7 @@ class TlsBytesPending(Rule):
         "Ask the library first (pending(), SSL_pending) or read until it wants more, and only then wait for the socket."
     )
     disproof = "The program has taken all of the record and waits for another one."
+    references = ("select(2)", "poll(2)", "SSL_pending(3ssl)")
     subject = "connection"
     needs = (Protocols, Reads, Stalls, Writes)
     given = Protocols

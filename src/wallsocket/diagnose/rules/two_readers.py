@@ -43,6 +43,7 @@ class TwoReaders(Rule):
     )
     fix = "Use one reader for the whole life of the socket: read the rest through the buffered one."
     disproof = "The program took the bytes behind the line out of the buffer, and waits for more."
+    references = ("recv(2)", "stdio(3)")
     subject = "connection"
     needs = (Protocols, Reads, Stalls, Writes)
     given = Writes

@@ -31,6 +31,7 @@ class UnixBacklogFull(Rule):
     proof = "connect to a Unix stream or seqpacket socket failed with EAGAIN, and did not succeed later."
     fix = "Accept faster, or give listen a larger backlog (and net.core.somaxconn, which limits it)."
     disproof = "The same socket connected later."
+    references = ("unix(7)", "listen(2)")
     needs = (SetUp, UnixNames)
     given = SetUp
     live = True

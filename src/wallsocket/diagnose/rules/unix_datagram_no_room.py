@@ -36,6 +36,7 @@ class UnixDatagramNoRoom(Rule):
     proof = "A send failed with EAGAIN or ENOBUFS, and the same bytes were not offered again, nor was room waited for."
     fix = "Wait until the socket is writable and send again; read faster; raise net.unix.max_dgram_qlen before the receiver binds."
     disproof = "What was refused went another way."
+    references = ("unix(7)", "send(2)")
     needs = (UnixRefusals,)
     given = UnixRefusals
 

@@ -39,6 +39,7 @@ class UnixNameDiffers(Rule):
     )
     fix = "A path of at most 107 bytes; for abstract names the address length of exactly the name."
     disproof = "Both sides use the same bytes and the same length."
+    references = ("unix(7)",)
     needs = (SetUp, UnixNames)
     given = SetUp
 

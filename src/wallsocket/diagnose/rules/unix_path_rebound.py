@@ -29,6 +29,7 @@ class UnixPathRebound(Rule):
     proof = "Two sockets were bound to one path and listened, and the first was open when the second bound it."
     fix = "Before removing the file try to connect to it, or hold a lock file; remove it only when nobody answers."
     disproof = "The first listener was closed before the second bind."
+    references = ("unix(7)", "unlink(2)")
     needs = (UnixNames,)
     subject = "listener"
 

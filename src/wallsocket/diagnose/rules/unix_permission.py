@@ -30,6 +30,7 @@ class UnixPermission(Rule):
     proof = "connect or bind of a path failed with EACCES."
     fix = "Give the user the group of the socket, or set the mode after bind (umask, chmod, the service manager)."
     disproof = "The user may write to the file and search every folder above it: then a security module refused."
+    references = ("unix(7)", "path_resolution(7)")
     needs = (SetUp,)
     given = SetUp
     live = True

@@ -36,6 +36,7 @@ class UnreadData(Rule):
     proof = "In pictures at least half a second apart the same bytes wait to be read, and no thread is reading."
     fix = "Look at what the threads do instead; keep long work out of the thread or event loop that reads."
     disproof = "The program paces itself on purpose."
+    references = ("recv(2)", "tcp(7)")
     pictures = "only"
     supersedes = ("silent-peer",)
     needs = (Peers, Polls, Samples, Waits)

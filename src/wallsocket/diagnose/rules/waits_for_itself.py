@@ -37,6 +37,7 @@ class WaitsForItself(Rule):
     )
     fix = "Serve with more than one thread or task, or call the function instead of asking over the network."
     disproof = "Another thread or process accepts on that listener a moment later."
+    references = ("accept(2)", "listen(2)")
     pictures = "only"
     supersedes = ("accept-queue-stands", "accept-queue-full", "loop-stands", "unread-data", "silent-peer", "both-wait")
     subject = "listener"

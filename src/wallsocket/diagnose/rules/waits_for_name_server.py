@@ -34,6 +34,7 @@ class WaitsForNameServer(Rule):
     proof = "A thread has waited for a second or more for a UDP socket connected to port 53, and nothing has come."
     fix = "Mend the list of name servers (/etc/resolv.conf), or shorten the resolver's time limit and attempts."
     disproof = "The answer comes a moment later: the server is only slow."
+    references = ("resolv.conf(5)", "getaddrinfo(3)")
     pictures = "only"
     supersedes = ("no-time-limit-for-answer",)
     needs = (Waits,)

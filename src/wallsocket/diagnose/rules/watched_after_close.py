@@ -40,6 +40,7 @@ class WatchedAfterClose(Rule):
     )
     fix = "Call epoll_ctl(EPOLL_CTL_DEL) before close; open sockets with SOCK_CLOEXEC and close them in children."
     disproof = "The process has another descriptor of the socket that it still serves."
+    references = ("epoll(7)", "epoll_ctl(2)", "dup(2)")
     needs = (Closing, Readiness)
     given = Readiness
     supersedes = ("ready-ignored", "writable-spin")

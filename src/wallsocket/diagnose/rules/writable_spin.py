@@ -41,6 +41,7 @@ class WritableSpin(Rule):
         "asking."
     )
     disproof = "A write between the waits."
+    references = ("poll(2)", "epoll(7)")
     needs = (Readiness,)
     given = Readiness
 

@@ -44,13 +44,14 @@ class WriteAfterPeerClosed(Rule):
         "The first write after the peer has closed succeeds and draws a reset; a later one fails with EPIPE or "
         "ECONNRESET, and SIGPIPE ends a program that does not ignore it."
     )
-    symptoms = ("broken pipe", "EPIPE", "SIGPIPE", "BrokenPipeError", "connection reset by peer on send")
+    symptoms = ("broken pipe", "BrokenPipeError", "EPIPE", "SIGPIPE", "connection reset by peer on send")
     proof = (
         "A write failed with EPIPE or ECONNRESET, the program had not shut its own side, and before it the peer had "
         "closed: recv returned 0, the socket was in CLOSE_WAIT, or the traced peer closed."
     )
     fix = "Stop when recv returns 0 bytes or poll says HUP; ignore SIGPIPE (MSG_NOSIGNAL) and handle EPIPE."
     disproof = "The program had shut down its own sending side, or the connection broke for another reason."
+    references = ("send(2)", "signal(7)", "RFC 9293 3.10.7")
     needs = (Closing, Errors, Peers, Polls, Protocols, Reads, Samples)
     given = Errors
     explains = _BROKEN

@@ -46,6 +46,7 @@ class WrongDevice(Rule):
     )
     fix = "Leave the option out, or name the interface that leads there (ip route get ADDRESS)."
     disproof = "The route to the address leaves by the interface that the option names."
+    references = ("socket(7)",)
     subject = "destination"
     needs = (HostAnswers, Networks, Options, Unreached)
     supersedes = ("host-unreachable", "network-unreachable", "syn-unanswered")
