@@ -8,7 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is not imported for it: a quarter of the time that this import takes
     from typing import Any
 
-__all__ = ["__version__"]
+    from .diagnose import explain
+
+__all__ = ["__version__", "explain"]
 
 #: Public modules, loaded when first used so that ``import wallsocket`` stays cheap.
 _MODULES = frozenset(
@@ -20,6 +22,8 @@ _MODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "explain":
+        return importlib.import_module(f"{__name__}.diagnose").explain
     if name == "__version__":
         from ._core import __version__
 

@@ -22,6 +22,8 @@ EXPLAINED = {
     ("lab.host", "lab.network"): "a host knows its network, and waits for its addresses",
     ("lab.host", "lab.program"): "types alone: a program knows where it runs",
     ("lab.link", "lab.network"): "a link knows its network, and asks whether its ends are switches",
+    ("trace.query", "trace.recording"): "types alone: a recording is asked by SQL",
+    ("trace.recording", "trace.timeline"): "a recording tells its conversations",
 }
 
 

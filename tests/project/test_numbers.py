@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.repository import ROOT
 from wallsocket.doctor import machine
-from wallsocket.trace import places, run
+from wallsocket.trace import places
+from wallsocket.trace.run import DEFAULT_PAYLOAD
 
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -29,7 +30,7 @@ STATED = [
     (r"Needed: Python (3\.\d+)", PROJECT["requires-python"].removeprefix(">=")),
     (r"Rust (\d+\.\d+) by rustup", RUST),
     (r"the newest (\d+)\b(?! rows)", str(places.KEPT_RECORDINGS)),
-    (r"first (\d+) bytes of each call", str(run.DEFAULT_PAYLOAD)),
+    (r"first (\d+) bytes of each call", str(DEFAULT_PAYLOAD)),
     (
         r"(\d+) causes, as people meet them",
         str(len(re.findall(r"^\| \d+ \|", (ROOT / "docs/causes.md").read_text(), re.MULTILINE))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from tests.support import battery
 from tests.support.battery import Outcome
 from tests.support.repository import ROOT
-from wallsocket.trace import run as running
+
+#: The module: in its package ``run`` is a function.
+running = importlib.import_module("wallsocket.trace.run")
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 

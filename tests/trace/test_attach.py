@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -19,13 +20,14 @@ from pathlib import Path
 import pytest
 
 from wallsocket.errors import NotAvailable, NotPermitted, UsageError, WallsocketError
-from wallsocket.trace import attach as attaching
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.run import RunResult, attach
 from wallsocket.trace.syscalls import names
 
 from ..support import deny
 
+#: The module: in its package ``attach`` is a function.
+attaching = importlib.import_module("wallsocket.trace.attach")
 WALLSOCKET = [sys.executable, "-m", "wallsocket"]
 PROGRAMS = Path(__file__).parent.parent / "programs"
 NAMES = names(os.uname().machine)

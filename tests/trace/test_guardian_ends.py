@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from wallsocket.errors import NotAvailable
-from wallsocket.trace import run
 from wallsocket.trace.recording import Recording
 
+#: The module: in its package ``run`` is a function.
+run = importlib.import_module("wallsocket.trace.run")
 WALLSOCKET = [sys.executable, "-m", "wallsocket"]
 #: Tells who traces it, and waits.
 PROGRAM = """

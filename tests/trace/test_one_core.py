@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from wallsocket.trace import run
 from wallsocket.trace.recording import Recording
+from wallsocket.trace.run import RunResult, describe, run
 
 PROGRAM = "import socket\na, b = socket.socketpair()\nfor _ in range(200): a.send(b'x'); b.recv(1)\n"
 
 
-def result(calls: int, saves_ns: int, duration_ns: int) -> run.RunResult:
-    return run.RunResult(
+def result(calls: int, saves_ns: int, duration_ns: int) -> RunResult:
+    return RunResult(
         path=Path("x.wsrec"),
         exit_status=0,
         end="exit",
@@ -41,14 +41,14 @@ def result(calls: int, saves_ns: int, duration_ns: int) -> run.RunResult:
 )
 def test_it_is_said_when_it_would_be_felt(calls: int, saves_ns: int, duration_ns: int, said: bool) -> None:
     line = "  of it each call waited about 110 µs for another core: --one-core"
-    assert (line in run.describe(result(calls, saves_ns, duration_ns), 0).splitlines()) is said
+    assert (line in describe(result(calls, saves_ns, duration_ns), 0).splitlines()) is said
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is only one core")
 def test_both_are_measured_and_the_programs_cores_stay(tmp_path: Path) -> None:
     counted = tmp_path / "cores"
     program = f"{PROGRAM}import os\nopen({str(counted)!r}, 'w').write(str(len(os.sched_getaffinity(0))))"
-    made = run.run([sys.executable, "-c", program], output=tmp_path / "a.wsrec")
+    made = run([sys.executable, "-c", program], output=tmp_path / "a.wsrec")
     assert counted.read_text() == str(len(os.sched_getaffinity(0)))
     with Recording.open(made.path) as recording:
         several, one = (recording.meta_int(key) for key in ("switch_ns", "switch_on_one_core_ns"))
@@ -60,7 +60,7 @@ def test_both_are_measured_and_the_programs_cores_stay(tmp_path: Path) -> None:
 
 
 def test_nothing_is_measured_where_it_was_asked_for(tmp_path: Path) -> None:
-    made = run.run([sys.executable, "-c", PROGRAM], output=tmp_path / "a.wsrec", one_core=True)
+    made = run([sys.executable, "-c", PROGRAM], output=tmp_path / "a.wsrec", one_core=True)
     with Recording.open(made.path) as recording:
         assert recording.meta_int("switch_on_one_core_ns") is None
     assert made.on_one_core_saves_ns == 0

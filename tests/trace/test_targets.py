@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from wallsocket.trace import run as running
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.run import RunResult
+
+#: The module: in its package ``run`` is a function.
+running = importlib.import_module("wallsocket.trace.run")
 
 Traced = Callable[..., tuple[RunResult, Recording]]
 

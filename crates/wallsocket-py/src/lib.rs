@@ -4,6 +4,7 @@
 
 use pyo3::prelude::*;
 
+mod arrow;
 mod framing;
 mod kernel;
 mod lab;
@@ -34,6 +35,7 @@ fn submodule(
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    submodule(module, "arrow", arrow::register)?;
     submodule(module, "framing", framing::register)?;
     submodule(module, "kernel", kernel::register)?;
     submodule(module, "lab", lab::register)?;

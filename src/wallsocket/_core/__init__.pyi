@@ -1,3 +1,4 @@
+from . import arrow as arrow
 from . import framing as framing
 from . import kernel as kernel
 from . import lab as lab

@@ -70,11 +70,11 @@ def refuse_with_pid(context: click.Context) -> None:
 
 def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:
     """What tells the user that the programs are followed now."""
-    from ..trace import run
+    from ..trace.run import say
 
     which = f"pid {pids[0]}" if len(pids) == 1 else f"pids {', '.join(map(str, pids))}"
     what = "it" if len(pids) == 1 else "them"
-    return lambda: run.say(f"wallsocket: attached to {which}; Ctrl-C ends the recording, not {what}")
+    return lambda: say(f"wallsocket: attached to {which}; Ctrl-C ends the recording, not {what}")
 
 
 class _Usage(click.Command):
@@ -174,7 +174,8 @@ def command(
     file; see `wallsocket show` and `wallsocket explain`. The exit status is the command's; with -p it is 0, or that of
     the first PID if it ends meanwhile. Ctrl-C ends the recording, and a program that was attached to runs on.
     """
-    from ..trace import places, run
+    from ..trace import places
+    from ..trace.run import Rows, attach, describe, run, say
 
     if pid:
         if arguments:
@@ -186,7 +187,7 @@ def command(
     def main_ended(status: int, left: int) -> None:
         if not quiet:
             who, whose = (f"process {pid[0]}", "the processes") if pid else ("the command", "its processes")
-            run.say(
+            say(
                 f"wallsocket: {who} has ended ({status}); {left} of {whose} still run and are recorded; "
                 "Ctrl-C ends the recording, not them"
             )
@@ -198,7 +199,7 @@ def command(
 
         printer = Printer()
 
-    def show(rows: run.Rows) -> None:
+    def show(rows: Rows) -> None:
         if printer is not None:
             printer.print_rows(rows)
         watch.take(rows)
@@ -216,15 +217,13 @@ def command(
         "on_main_end": main_ended,
     }
     if pid:
-        result = run.attach(pid, on_attached=None if quiet else say_attached(pid), **common)
+        result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
     else:
-        result = run.run(
-            arguments, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common
-        )
+        result = run(arguments, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common)
     if result.failure is not None and quiet:
-        run.say(f"wallsocket: {result.failure}")
+        say(f"wallsocket: {result.failure}")
     if not quiet:
-        run.say(run.describe(result, watch.told))
+        say(describe(result, watch.told))
     if output is None:
-        places.prune_telling_once(None if quiet else lambda text: run.say(f"wallsocket: {text}"))
+        places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
     return result.exit_status

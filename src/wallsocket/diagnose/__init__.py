@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from .answer import explain
 from .engine import Engine, diagnose
 from .finding import CannotTell, Diagnosis, Finding, Proof
 from .rule import Evidence, Rule
@@ -24,5 +25,6 @@ __all__ = [
     "Rule",
     "all_rules",
     "diagnose",
+    "explain",
     "rule_of",
 ]

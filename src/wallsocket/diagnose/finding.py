@@ -5,7 +5,7 @@ The fields of :class:`Finding` and their order are a stable interface: ``explain
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -140,6 +140,28 @@ class Summary(msgspec.Struct, frozen=True):
     lost: int
 
 
+#: Of findings as a table.
+_COLUMNS: Final[tuple[tuple[str, Literal["int", "str"]], ...]] = (
+    ("rank", "int"),
+    ("rule", "str"),
+    ("severity", "str"),
+    ("certainty", "str"),
+    ("title", "str"),
+    ("why", "str"),
+    ("fix", "str"),
+    ("follows_from", "str"),
+    ("pid", "int"),
+    ("command", "str"),
+    ("socket", "int"),
+    ("local", "str"),
+    ("peer", "str"),
+    ("file", "str"),
+    ("line", "int"),
+    ("covers", "str"),
+    ("proof", "str"),
+)
+
+
 class Diagnosis(msgspec.Struct, frozen=True):
     """The findings of one recording in order of rank, and what was and was not checked."""
 
@@ -177,6 +199,34 @@ class Diagnosis(msgspec.Struct, frozen=True):
     def json_lines(self) -> list[bytes]:
         """One JSON object per finding, then the summary, without line ends."""
         return [json_line(item) for item in (*self.findings, self.summary())]
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The findings as an Arrow stream; ``covers`` and ``proof`` are JSON."""
+        from ..trace.query import Columns
+
+        rows = [
+            (
+                finding.rank,
+                finding.rule,
+                finding.severity,
+                finding.certainty,
+                finding.title,
+                finding.why,
+                finding.fix,
+                finding.follows_from,
+                finding.process.pid if finding.process is not None else None,
+                finding.process.command if finding.process is not None else None,
+                finding.socket.id if finding.socket is not None else None,
+                finding.socket.local if finding.socket is not None else None,
+                finding.socket.peer if finding.socket is not None else None,
+                finding.file,
+                finding.line,
+                json_line(finding.covers).decode(),
+                json_line(finding.proof).decode(),
+            )
+            for finding in self.findings
+        ]
+        return Columns(_COLUMNS, lambda: rows).__arrow_c_stream__(requested_schema)
 
     def reaches(self, fail_on: str) -> bool:
         """Whether a finding is at least as grave as ``fail_on`` ('error', 'warning', 'note'; 'never': no)."""

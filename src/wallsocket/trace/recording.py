@@ -22,11 +22,11 @@ from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from ..errors import RecordingError
+from ..errors import RecordingError, UsageError
 from ..events import (
     Binary,
     Call,
@@ -43,6 +43,10 @@ from ..events import (
     State,
 )
 from .table import Table
+
+if TYPE_CHECKING:
+    from .lines import ConversationLine
+    from .query import Columns, Result
 
 __all__ = [
     "APPLICATION_ID",
@@ -837,6 +841,80 @@ class Recording:
                 raise RecordingError(f"{self.name}: damaged: finding {number} has a value of the wrong type")
             yield StoredFinding(rule, value, evidence)
 
+    # -- for data tools
+
+    def conversations(self) -> list[ConversationLine]:
+        """Which sockets talk, in the order of their start; its left socket began."""
+        from .lines import Lines
+        from .timeline import Timeline
+        from .wire import segment
+
+        timeline = Timeline(self, decode=segment, limit=1)
+        lines = Lines(timeline)
+        return [lines.conversation(conversation) for conversation in timeline.wanted()]
+
+    def arrow(self, table: str) -> Columns:
+        """A table by its name in schema.sql, as an Arrow stream that is made as it is taken.
+
+        >>> polars.DataFrame(recording.arrow("call"))  # doctest: +SKIP
+
+        Raises:
+            UsageError: there is no such table.
+        """
+        from . import query
+
+        return query.table(self, table)
+
+    def sql(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Result:
+        """The rows that a SELECT gives. Tables: schema.sql; ``call_name(number)`` and other functions: docs/api.md.
+
+        >>> recording.sql("SELECT call_name(number), count(*) FROM call GROUP BY 1")  # doctest: +SKIP
+
+        Raises:
+            UsageError: it is no SELECT, or SQLite does not understand it.
+        """
+        from . import query
+
+        return query.sql(self, statement, parameters)
+
+    def rows(self, kind: type[_S]) -> Iterator[_S]:
+        """A whole table by its class in ``wallsocket.events``, row by row in the order of ids."""
+        return self._events(kind)
+
+    def select(
+        self,
+        statement: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        functions: Mapping[str, Callable[[Any], Any]],
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of a SELECT that may call ``functions``; use :meth:`sql`."""
+        connection = self._connection
+        for name, function in functions.items():
+            connection.create_function(name, 1, function, deterministic=True)
+        connection.set_authorizer(_only_reading)
+        try:
+            # What is asked may take as long as it likes: it is not the file that asks.
+            self._operations = -(1 << 62)
+            cursor = connection.execute(statement, parameters)
+            rows = cursor.fetchall()
+        except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
+            raise UsageError(f"SQL: {_one_line(str(error))}") from error
+        except sqlite3.Error as error:
+            code = (error.sqlite_errorcode or 0) & 0xFF
+            if code == sqlite3.SQLITE_AUTH:
+                raise UsageError("SQL: a recording is only read: ask it with SELECT") from error
+            if code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH):
+                raise UsageError(f"SQL: {_one_line(str(error))}") from error
+            raise RecordingError(f"{self.name}: {_read_failure(error)}") from error
+        except (OverflowError, MemoryError) as error:
+            raise UsageError(f"SQL: {_one_line(str(error)) or 'there is not enough memory for the answer'}") from error
+        finally:
+            connection.set_authorizer(None)
+            self._operations = 0
+        if cursor.description is None:
+            raise UsageError("SQL: a recording is only read: ask it with SELECT")
+        return [column[0] for column in cursor.description], rows
+
     # -- its end
 
     @property
@@ -1091,6 +1169,11 @@ def _by_exit(calls: Iterable[Call]) -> Iterator[tuple[int, int, int, Event]]:
         yield (1 << 63, 1, call.id, call)
 
 
+def _only_reading(action: int, *_: str | None) -> int:
+    reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
+    return sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY
+
+
 def _equal(column: str, value: int | None) -> tuple[list[str], list[int]]:
     return ([], []) if value is None else ([f"{column} = ?"], [value])
 
@@ -1154,7 +1237,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         # Without a log nothing can be missed, and SQLite would want to make an index of one beside the file.
         options += "&immutable=1"
     try:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
+        # Who takes an Arrow stream may do so in another thread.
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None, check_same_thread=False
+        )
     except sqlite3.Error as error:
         raise RecordingError(f"{path}: {_read_failure(error)}") from error
 

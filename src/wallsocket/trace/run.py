@@ -30,11 +30,12 @@ import msgspec
 
 from ..errors import NotAvailable, NotPermitted, NotStarted, RecordingError, UsageError
 from ..events import Call
-from . import attach as attaching
 from . import places
+from .attach import refusal as attach_refusal
+from .attach import target
 from .recording import Writer
 
-__all__ = ["DEFAULT_PAYLOAD", "RunResult", "attach", "guardian_path", "run"]
+__all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "guardian_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
@@ -102,6 +103,44 @@ class RunResult(msgspec.Struct, frozen=True):
     shortened: int = 0
 
 
+class Control:
+    """Steers a recording from another thread of the process that makes it; that process keeps its signals to itself.
+
+    Without one, :func:`run` and :func:`attach` hand the signals of this process on to the command, as ``wallsocket trace``.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._recorder: _Recorder | None = None
+        self._early: list[Callable[[_Recorder], None]] = []
+
+    def stop(self) -> None:
+        """End the recording; what was recorded runs on."""
+        self._tell(lambda recorder: recorder._stop("interrupted"))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the command; nothing when it has ended."""
+        self._tell(lambda recorder: recorder._command(b"s" + bytes([number])))
+
+    def begun(self, path: Path) -> None:
+        """Called when the recording is there, before anything is recorded."""
+
+    def _take(self, recorder: _Recorder) -> None:
+        with self._lock:
+            self._recorder = recorder
+            early, self._early = self._early, []
+        for tell in early:
+            tell(recorder)
+
+    def _tell(self, tell: Callable[[_Recorder], None]) -> None:
+        with self._lock:
+            recorder = self._recorder
+            if recorder is None:
+                self._early.append(tell)
+                return
+        tell(recorder)
+
+
 def guardian_path() -> Path:
     """The guardian program.
 
@@ -134,6 +173,9 @@ def run(
     user_code: Sequence[Path] = (),
     library: Sequence[Path] = (),
     on_main_end: Callable[[int, int], None] | None = None,
+    environment: Mapping[str, str] | None = None,
+    files: Sequence[tuple[int, int]] = (),
+    control: Control | None = None,
 ) -> RunResult:
     """Run ``command`` and record its sockets until it and its descendants have ended.
 
@@ -154,6 +196,9 @@ def run(
         user_code: files and directories of the user's own code. library: of library code. Both go before what is found
             out by where code is installed; see docs/lines.md.
         on_main_end: called when the command has ended but others that it started run on: status, and how many.
+        environment: of the command, instead of that of this process.
+        files: (descriptor of this process, what the command gets it as): its standard input, output, error.
+        control: what steers it from another thread.
 
     Raises:
         NotStarted: the command could not be started (exit status 126 or 127).
@@ -182,8 +227,8 @@ def run(
     }
     paths = output if output is not None else places.new_paths(command[0])
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
-        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill)
-        return recorder.run(guardian, order, command, for_s)
+        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill, steered_by=control)
+        return recorder.run(guardian, order, command, for_s, os.environ if environment is None else environment, files)
 
 
 def attach(
@@ -200,6 +245,7 @@ def attach(
     library: Sequence[Path] = (),
     on_attached: Callable[[], None] | None = None,
     on_main_end: Callable[[int, int], None] | None = None,
+    control: Control | None = None,
 ) -> RunResult:
     """Record the sockets of programs that run already, until they end, the time is over, or this process is interrupted.
 
@@ -210,6 +256,7 @@ def attach(
         output, replace, payload, live, for_s, samples, lines, user_code, library: as of :func:`run`.
         on_attached: called when all of them are followed: what they do from now on is recorded.
         on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
+        control: what steers it from another thread.
 
     Raises:
         NotPermitted: attaching is refused; the text says by what.
@@ -220,7 +267,7 @@ def attach(
     if not pids:
         raise UsageError("no process given; write: wallsocket trace -p PID")
     guardian = guardian_path()
-    targets = {target.pid: target for target in map(attaching.target, pids)}
+    targets = {target.pid: target for target in map(target, pids)}
     first = next(iter(targets.values()))
     order = {
         "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
@@ -240,9 +287,16 @@ def attach(
     paths = output if output is not None else places.new_paths(first.name)
     with _writer(paths, first.command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(
-            writer, origin_ns, live, on_main_end, kill=False, attach=len(targets), on_attached=on_attached
+            writer,
+            origin_ns,
+            live,
+            on_main_end,
+            kill=False,
+            attach=len(targets),
+            on_attached=on_attached,
+            steered_by=control,
         )
-        return recorder.run(guardian, order, (), for_s)
+        return recorder.run(guardian, order, (), for_s, os.environ, ())
 
 
 @contextlib.contextmanager
@@ -384,7 +438,9 @@ class _Recorder:
         kill: bool,
         attach: int = 0,
         on_attached: Callable[[], None] | None = None,
+        steered_by: Control | None = None,
     ) -> None:
+        self._steered_by = steered_by
         self._attached = attach > 0
         self._awaited = attach  #: processes that are still to be attached to
         self._on_attached = on_attached
@@ -410,7 +466,15 @@ class _Recorder:
         self._started = False
         self._early: list[int] = []  #: signals that came when there was nobody yet to get them
 
-    def run(self, guardian: Path, order: dict[str, Any], command: Sequence[str], for_s: float | None) -> RunResult:
+    def run(
+        self,
+        guardian: Path,
+        order: dict[str, Any],
+        command: Sequence[str],
+        for_s: float | None,
+        environment: Mapping[str, str],
+        files: Sequence[tuple[int, int]],
+    ) -> RunResult:
         """Start, record, and tell how it ended."""
         from .._core.trace import Rows as Decoder
 
@@ -418,7 +482,11 @@ class _Recorder:
         ours, theirs = socket.socketpair()
         self._control = ours
         self._keeps_all = order["payload"] == _ALL_PAYLOAD
-        with _closing(rows), ours, _signals(self._signalled):
+        steered_by = self._steered_by
+        if steered_by is not None:
+            assert self._writer.path is not None
+            steered_by.begun(self._writer.path)
+        with _closing(rows), ours, _signals(self._signalled) if steered_by is None else _signals_left_alone():
             try:
                 os.set_inheritable(rows_write, True)
                 os.set_inheritable(theirs.fileno(), True)
@@ -429,13 +497,15 @@ class _Recorder:
                     "control_fd": theirs.fileno(),
                     "unblocked": sorted(_signals.for_guardian() - _signals.before),
                 }
-                pid = _start_guardian(guardian, [json.dumps(order), *command])
+                pid = _start_guardian(guardian, [json.dumps(order), *command], environment, files)
                 self._started = True
             finally:
                 os.close(rows_write)
                 theirs.close()
             for number in self._early:
                 self._command(b"s" + bytes([number]))
+            if steered_by is not None:
+                steered_by._take(self)
             decoder = Decoder()
             deadline = None if for_s is None else time.monotonic() + for_s
             next_commit = 0.0
@@ -615,7 +685,7 @@ def _start_error(step: str, number: int) -> Exception:
             f"{refusal.seccomp_filter(number, calls='seccomp')}; wallsocket doctor says more"
         )
     if step.startswith("attach "):
-        return attaching.refusal(int(step.removeprefix("attach ")), number)
+        return attach_refusal(int(step.removeprefix("attach ")), number)
     if step.startswith("lab"):
         what = step.partition(": ")[2] or "a private network"
         return NotPermitted(
@@ -627,14 +697,22 @@ def _start_error(step: str, number: int) -> Exception:
     )
 
 
-def _start_guardian(guardian: Path, arguments: list[str]) -> int:
+def _start_guardian(
+    guardian: Path, arguments: list[str], environment: Mapping[str, str], files: Sequence[tuple[int, int]]
+) -> int:
     """Start it with the signals as this process was given them, but those blocked that it hands on to the command."""
+    actions = [(os.POSIX_SPAWN_DUP2, descriptor, target) for descriptor, target in files]
     # The interpreter ignores these two (Python/pylifecycle.c); the command must not.
     defaults = [signal.SIGPIPE, signal.SIGXFSZ]
 
     def spawn() -> int:
         return os.posix_spawn(
-            guardian, [str(guardian), *arguments], os.environ, setsigdef=defaults, setsigmask=_signals.for_guardian()
+            guardian,
+            [str(guardian), *arguments],
+            environment,
+            file_actions=actions,
+            setsigdef=defaults,
+            setsigmask=_signals.for_guardian(),
         )
 
     try:
@@ -727,6 +805,13 @@ class _signals:
             signal.pthread_kill(self._thread.ident, self._WAKE)
             self._thread.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
+
+
+@contextlib.contextmanager
+def _signals_left_alone() -> Iterator[None]:
+    """Instead of :class:`_signals` in a process whose signals are not ours: the guardian gets its mask all the same."""
+    _signals.before = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    yield
 
 
 def describe(result: RunResult, findings: int | None = None) -> str:
