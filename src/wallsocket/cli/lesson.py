@@ -1,0 +1,197 @@
+"""``wallsocket lesson``: statements about sockets, each shown by an experiment on this kernel."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..errors import UsageError
+from . import options, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..lessons.lesson import Claim, Lesson
+    from ..lessons.play import Run
+
+__all__ = ["command"]
+
+#: Subcommands and the modules that have them, imported when they are used.
+_PARTS: Final = {"quiz": "lesson_quiz", "report": "lesson_report", "check": "lesson_check"}
+
+
+class _Lessons(click.Group):
+    """``lesson`` alone is the list, ``lesson ID`` plays; the other words are commands."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        folder = Path(__file__).parent
+        return [name for name, module in _PARTS.items() if (folder / f"{module}.py").exists()]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name == "show":
+            return show
+        if name not in self.list_commands(context):
+            return None
+        part = importlib.import_module(f"{__package__}.{_PARTS[name]}").command
+        assert isinstance(part, click.Command)
+        return part
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if arguments and arguments[0] not in self.list_commands(context):
+            return "show", show, arguments
+        return super().resolve_command(context, arguments)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        # Options of `lesson ID` may stand in front of it.
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = ["show", *args]
+        return super().parse_args(context, args)
+
+
+@click.group("lesson", cls=_Lessons, invoke_without_command=True, subcommand_metavar="[ID... | all | quiz | report]")
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Experiments that show how sockets behave, and what the verdict on a claim is here.
+
+    \b
+    wallsocket lesson                 the lessons, by what they teach
+    wallsocket lesson udp-sockets     one of them
+    wallsocket lesson U24 T13         single claims
+    wallsocket lesson all --json      every claim with its verdict on this kernel
+    """
+    if context.invoked_subcommand is None:
+        from ..lessons import text
+        from ..lessons.catalogue import all_lessons
+
+        for line in text.list_lines(all_lessons(), width=terminal.width(), colour=terminal.has_colour()):
+            click.echo(line)
+        click.echo("wallsocket lesson ID plays one; wallsocket lesson quiz asks you")
+
+
+@click.command("lesson")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@options.json
+@click.option(
+    "--sysctl", "settings", multiple=True, metavar="NAME=VALUE", help="Set this in the experiment's private network."
+)
+@click.option("--no-ask", is_flag=True, help="Do not ask for a prediction first.")
+@click.option("--no-picture", is_flag=True, help="Do not record the run and draw it.")
+def show(ids: tuple[str, ...], as_json: bool, settings: tuple[str, ...], no_ask: bool, no_picture: bool) -> int:
+    """Play lessons or single claims; ``all`` plays every one.
+
+    Exit status: 0 every experiment gave a verdict, 1 some did not (its program failed, or the kernel did what no rule
+    of the lesson knows), 2 could not run.
+    """
+    chosen = _chosen(ids)
+    sysctl = dict(_setting(text) for text in settings)
+    if as_json:
+        return _write_json([claim for _, claims in chosen for claim in claims], sysctl)
+    ask = not no_ask and sys.stdin.isatty() and sys.stdout.isatty()
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as folder:
+        for count, (lesson, claims) in enumerate(chosen):
+            if count:
+                click.echo()
+            failed += _tell(lesson, claims, sysctl, ask, None if no_picture else Path(folder) / "run.wsrec")
+    return 1 if failed else 0
+
+
+def _chosen(ids: Sequence[str]) -> list[tuple[Lesson | None, Sequence[Claim]]]:
+    """The lessons named, with their claims; a claim named alone has no lesson around it."""
+    from ..lessons.catalogue import all_lessons, named
+    from ..lessons.lesson import Lesson
+
+    chosen: list[tuple[Lesson | None, Sequence[Claim]]] = []
+    for name in ids:
+        if name == "all":
+            chosen += [(lesson, lesson.claims) for lesson in all_lessons()]
+        else:
+            found = named(name)
+            chosen.append((found, found.claims) if isinstance(found, Lesson) else (None, (found,)))
+    return chosen
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise UsageError(f"--sysctl {text}: write NAME=VALUE, such as net.ipv4.tcp_syncookies=0")
+    return name.strip(), value.strip()
+
+
+def _tell(
+    lesson: Lesson | None, claims: Sequence[Claim], sysctl: dict[str, str], ask: bool, recording: Path | None
+) -> int:
+    """Play claims one after the other, for a reader; how many gave no verdict."""
+    from ..lessons import text
+    from ..lessons.play import play
+
+    style: dict[str, Any] = {"width": terminal.width(), "colour": terminal.has_colour()}
+    failed = 0
+    if lesson is not None:
+        _echo(text.lesson_lines(lesson, **style))
+        click.echo()
+    for count, claim in enumerate(claims):
+        if count:
+            click.echo()
+        _echo(text.claim_lines(claim, **style))
+        click.echo()
+        if ask and claim.question is not None:
+            click.prompt("your prediction, and why (Enter: just show me)", default="", show_default=False, err=True)
+        run = play(claim, sysctl=sysctl, recording=recording)
+        if run.recording is not None:
+            _echo(text.picture_lines(run.recording, claim.show, **style))
+            run.recording.unlink()
+            click.echo()
+        _echo(text.run_lines(run, **style))
+        failed += run.verdict == "unknown"
+    return failed
+
+
+def _echo(lines: Iterator[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _write_json(claims: Sequence[Claim], sysctl: dict[str, str]) -> int:
+    """An object per claim, in order; experiments run side by side, one per core."""
+    from ..lessons.play import play
+    from ..trace.text import json_line
+
+    failed = 0
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for run in pool.map(lambda claim: play(claim, sysctl=sysctl), claims):
+            sys.stdout.buffer.write(json_line(_object(run)) + b"\n")
+            sys.stdout.buffer.flush()
+            failed += run.verdict == "unknown"
+    return 1 if failed else 0
+
+
+def _object(run: Run) -> dict[str, Any]:
+    from ..lessons.text import plain
+
+    claim = run.claim
+    found: dict[str, Any] = {
+        "id": claim.id,
+        "lesson": claim.lesson,
+        "slide": claim.slide or None,
+        "claim": claim.claim,
+        "verdict": run.verdict,
+        "expected": claim.expected,
+        "seen": {name: plain(value) for name, value in run.seen.items()},
+        "statement": claim.statement,
+        "took_s": round(run.took_s, 3),
+    }
+    if run.failure is not None:
+        found["failure"] = run.failure
+    if claim.not_shown:
+        found["not_shown"] = claim.not_shown
+    return found

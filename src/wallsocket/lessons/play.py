@@ -1,0 +1,232 @@
+"""Running the program of a claim, and the verdict that follows from what was seen.
+
+The program runs in a process of its own, in a private network where the claim says so, for a limited time; what it opened
+is gone when it ends.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from ..errors import NotAvailable, NotPermitted, WallsocketError
+from .experiment import RECORDING
+from .lesson import BUILTINS, Claim, Verdict
+from .worker import JOB, OUTCOME
+
+if TYPE_CHECKING:
+    from ..lab import Lab
+
+__all__ = ["Run", "evaluate", "play"]
+
+#: The program's own output is shown, not kept: more than this is cut.
+_LONGEST_OUTPUT: Final = 100_000
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a claim's experiment.
+
+    Attributes:
+        claim: of which.
+        verdict: what the claim is, here and now; ``unknown`` when the program failed, or no rule fits what was seen.
+        seen: the observation, by variable.
+        failure: why there is no verdict, or ``None``.
+        printed: what the program printed.
+        sysctl: settings that were not the claim's own.
+        recording: where the recording is, if one was asked for and made.
+        took_s: seconds.
+    """
+
+    claim: Claim
+    verdict: Verdict | Literal["unknown"]
+    seen: dict[str, Any] = {}
+    failure: str | None = None
+    printed: str = ""
+    sysctl: dict[str, int | str] = {}
+    recording: Path | None = None
+    took_s: float = 0.0
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it is what was found when the lesson was written."""
+        return self.verdict == self.claim.expected
+
+    @property
+    def right_answer(self) -> str | None:
+        """The answer to the claim's question that this run gives, ``None`` when it gives none, or several."""
+        question = self.claim.question
+        if question is None or self.failure is not None:
+            return None
+        if question.answer:
+            return str(evaluate(question.answer, self.seen))
+        right = [text for text, expression in question.choices.items() if evaluate(expression, self.seen)]
+        return right[0] if len(right) == 1 else None
+
+
+def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recording: Path | None = None) -> Run:
+    """Run the experiment of a claim.
+
+    Args:
+        claim: which.
+        sysctl: settings of its network that go before the claim's own.
+        recording: record the run here, if the claim is one of those that show something.
+
+    What goes wrong is in ``Run.failure``: a program that fails or takes too long, a network that is refused.
+    """
+    if claim.not_shown:
+        return Run(claim=claim, verdict=claim.expected, failure=None)
+    started = time.monotonic()
+    settings = {**claim.sysctl, **(sysctl or {})}
+    kept: Path | None = None
+    with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as name:
+        folder = Path(name)
+        try:
+            printed = _run(claim, folder, settings, record=bool(recording and claim.show))
+            seen = _outcome(claim, folder)
+            verdict, failure = _verdict(claim, seen)
+        except (WallsocketError, OSError) as error:
+            printed, seen, verdict, failure = "", {}, "unknown", str(error)
+        if recording is not None and (folder / RECORDING).exists():
+            shutil.copy(folder / RECORDING, recording)
+            kept = recording
+    return Run(
+        claim=claim,
+        verdict=verdict,
+        seen=seen,
+        failure=failure,
+        printed=printed,
+        sysctl=dict(sysctl or {}),
+        recording=kept,
+        took_s=time.monotonic() - started,
+    )
+
+
+def evaluate(expression: str, seen: Mapping[str, Any]) -> Any:
+    """The value of an expression over an observation.
+
+    Raises:
+        WallsocketError: it cannot be computed; the text has the expression and the reason.
+    """
+    try:
+        # A lesson is part of this package: the few builtins keep expressions small, they are no fence.
+        return eval(expression, {"__builtins__": {}, **BUILTINS, **seen})  # noqa: S307
+    except Exception as error:
+        raise WallsocketError(f"{expression!r}: {type(error).__name__}: {error}") from error
+
+
+def _verdict(claim: Claim, seen: dict[str, Any]) -> tuple[Verdict | Literal["unknown"], str | None]:
+    for verdict, expression in claim.verdict.items():
+        if evaluate(expression, seen):
+            return verdict, None
+    return "unknown", "no rule of this lesson fits what was seen"
+
+
+def _run(claim: Claim, folder: Path, settings: dict[str, int | str], *, record: bool) -> str:
+    """Run the program in its folder; what it printed."""
+    program = f"{claim.id}.py"
+    (folder / program).write_text(claim.program, encoding="utf-8")
+    for name, text in claim.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    job = {
+        "program": program,
+        "seen": list(claim.seen),
+        "hosts": claim.hosts,
+        "link": claim.link,
+        "ipv6": claim.ipv6,
+        "sysctl": settings,
+    }
+    (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
+    # A file of that name, so that a recording calls the process by the claim.
+    (folder / claim.id).write_text("from wallsocket.lessons.worker import main\n\nmain()\n")
+    command = [sys.executable, claim.id]
+    # A program that traces another one keeps that recording; two tracers of one program there cannot be.
+    if record and "traced(" not in claim.program:
+        trace = [sys.executable, "-m", "wallsocket", "trace", "-q", "-o", RECORDING]
+        code = ["--user-code", str(folder), "--library", str(Path(__file__).parent)]
+        command = [*trace, *code, "--", *command]
+    # Neither the settings of who asks nor compiled files are to make a difference.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    with _started(claim, command, folder, environment, settings) as process:
+        try:
+            output, _ = process.communicate(timeout=claim.limit_s)
+        except subprocess.TimeoutExpired:
+            raise WallsocketError(f"the program did not end within {claim.limit_s:g} s, and was ended") from None
+    return str(output.decode("utf-8", "replace"))[:_LONGEST_OUTPUT]
+
+
+@contextlib.contextmanager
+def _started(
+    claim: Claim, command: list[str], folder: Path, environment: dict[str, str], settings: dict[str, int | str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program's process; whatever it has started is ended with it."""
+    options: dict[str, Any] = {
+        "cwd": folder,
+        "env": environment,
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "start_new_session": True,
+    }
+    with contextlib.ExitStack() as stack:
+        net = None if claim.hosts or claim.network == "none" else _private_network(claim)
+        process: subprocess.Popen[bytes]
+        if net is None:
+            process = subprocess.Popen(command, **options)
+        else:
+            stack.callback(net.close)
+            host = net.host("here")
+            for name, value in settings.items():
+                host.sysctl(name, value)
+            process = host.popen(command, capabilities=claim.capabilities, **options)
+        try:
+            yield process
+        finally:
+            if net is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            else:
+                net.close()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _private_network(claim: Claim) -> Lab | None:
+    from .. import lab
+
+    try:
+        return lab.Lab(ipv6=claim.ipv6)
+    except (NotPermitted, NotAvailable):
+        if claim.network == "any":
+            return None
+        raise
+
+
+def _outcome(claim: Claim, folder: Path) -> dict[str, Any]:
+    try:
+        outcome = ast.literal_eval((folder / OUTCOME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WallsocketError("the program's process ended before the program did") from None
+    if "failure" in outcome:
+        line = outcome["line"]
+        begin = next(block.line for block in claim.blocks if block.kind == "program")
+        where = f"{claim.path.name}:{begin + line - 1}: " if line else ""
+        raise WallsocketError(f"{where}{outcome['failure']}")
+    seen: dict[str, Any] = outcome["seen"]
+    return seen

@@ -1,0 +1,250 @@
+"""Lessons, runs and lists as text for a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..trace.text import Style, column_width, escape, pad, paint, wrap
+from .lesson import DOORS, Block, Claim, Lesson
+from .play import Run
+
+__all__ = [
+    "VERDICT_STYLES",
+    "claim_lines",
+    "hosts_text",
+    "lesson_lines",
+    "list_lines",
+    "picture_lines",
+    "plain",
+    "run_lines",
+    "table_rows",
+    "value_text",
+]
+
+VERDICT_STYLES: Final = {
+    "true": Style.GOOD,
+    "true if": Style.GOOD,
+    "outdated": Style.WARNING,
+    "wrong": Style.ERROR,
+    "code bug": Style.ERROR,
+    "not measured": Style.DIM,
+    "unknown": Style.WARNING,
+}
+
+_LABEL: Final = 11
+#: A longer value is cut: it is to be seen at a glance.
+_LONGEST_VALUE: Final = 400
+
+
+def list_lines(lessons: Sequence[Lesson], *, width: int, colour: bool) -> Iterator[str]:
+    """Lessons by door, with the time that each takes and what it builds on."""
+    longest = max((len(lesson.id) for lesson in lessons), default=0)
+    for door, what in DOORS.items():
+        behind = [lesson for lesson in lessons if lesson.door == door]
+        if not behind:
+            continue
+        minutes = sum(lesson.minutes for lesson in behind)
+        yield paint(f"{door}: {what}", Style.BOLD, colour=colour) + f"  {minutes} min"
+        for lesson in behind:
+            claims = ", ".join(_ranges([claim.id for claim in lesson.claims]))
+            after = f"; after {', '.join(lesson.builds_on)}" if lesson.builds_on else ""
+            words = f"{lesson.title}  ({claims}{after})".split(" ")
+            head = f"  {lesson.id:<{longest}}  {lesson.minutes:>2} min  "
+            first, *others = wrap(words, max(30, width - len(head)))
+            yield head + first
+            yield from (" " * len(head) + line for line in others)
+        yield ""
+
+
+def _ranges(ids: Sequence[str]) -> Iterator[str]:
+    """``U01 U02 U03 U07`` as ``U01-U03``, ``U07``."""
+    position = 0
+    while position < len(ids):
+        end = position
+        while end + 1 < len(ids) and _follows(ids[end], ids[end + 1]):
+            end += 1
+        yield ids[position] if end == position else f"{ids[position]}-{ids[end]}"
+        position = end + 1
+
+
+def _follows(one: str, other: str) -> bool:
+    before, after = (re.fullmatch(r"([A-Z]+)(\d+)", name) for name in (one, other))
+    return bool(before and after and before[1] == after[1] and int(before[2]) + 1 == int(after[2]))
+
+
+def lesson_lines(lesson: Lesson, *, width: int, colour: bool) -> Iterator[str]:
+    """The head of a lesson."""
+    yield paint(lesson.title, Style.BOLD, colour=colour)
+    after = f" · after {', '.join(lesson.builds_on)}" if lesson.builds_on else ""
+    yield paint(f"{lesson.id} · {lesson.minutes} minutes{after}", Style.DIM, colour=colour)
+    for block in lesson.blocks:
+        yield ""
+        yield from _block_lines(block, width)
+
+
+def claim_lines(claim: Claim, *, width: int, colour: bool, question: bool = True) -> Iterator[str]:
+    """A claim before it is played: what is claimed, the question, the program."""
+    slide = paint(f"  slide: {claim.slide}", Style.DIM, colour=colour) if claim.slide else ""
+    yield paint(f"{claim.id}  {claim.claim}", Style.BOLD, colour=colour) + slide
+    text = [block for block in claim.blocks if block.kind in ("text", "code")]
+    for block in text:
+        yield ""
+        yield from _block_lines(block, width)
+    if question and claim.question is not None:
+        yield ""
+        yield from _labelled("predict", claim.question.ask, width)
+        for number, choice in enumerate(claim.question.choices):
+            yield from _labelled("", f"{_letter(number)}  {choice}", width, indent="   ")
+        yield from _labelled("", claim.question.reason, width)
+    for block in claim.blocks:
+        if block.kind in ("program", "file"):
+            yield ""
+            if block.name:
+                yield paint(f"    {block.name}", Style.DIM, colour=colour)
+            elif claim.hosts:
+                yield paint(f"    # {hosts_text(claim)}", Style.DIM, colour=colour)
+            for number, line in enumerate(block.text.splitlines(), 1):
+                yield f"{number:>4}  {line}".rstrip()
+
+
+def hosts_text(claim: Claim) -> str:
+    """The hosts that a program finds, in words."""
+    if len(claim.hosts) == 1:
+        return f"{claim.hosts[0]}: a host of a lab"
+    link = ", ".join(f"{name} {value}" for name, value in claim.link.items())
+    return f"{', '.join(claim.hosts)}: hosts of a lab, linked" + (f" ({link})" if link else "")
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number)
+
+
+def _block_lines(block: Block, width: int) -> Iterator[str]:
+    if block.kind == "code":
+        yield from (f"    {line}" for line in block.text.splitlines())
+        return
+    for count, paragraph in enumerate(re.split(r"\n\s*\n", block.text)):
+        if count:
+            yield ""
+        lines = paragraph.splitlines()
+        if all(line.startswith("|") for line in lines):
+            yield from lines
+            continue
+        items = re.split(r"\n(?=[-*] |\d+\. )", paragraph)
+        for item in items:
+            yield from wrap(item.split(), min(width, 100), "  " if item.startswith(("- ", "* ")) else "")
+
+
+def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
+    """What a run showed: the observation, the verdict, what is right."""
+    claim = run.claim
+    if claim.not_shown:
+        yield from _labelled("not shown", claim.not_shown, width)
+    if run.printed.strip() and run.failure is not None:
+        yield from _labelled("printed", escape(run.printed.strip().splitlines()[-1]), width)
+    longest = min(60, max((len(words) for words in claim.seen.values()), default=0))
+    label = "seen"
+    for name, words in claim.seen.items():
+        if name in run.seen:
+            yield from _value_lines(label, f"{words:<{longest}}", run.seen[name], width)
+            label = ""
+    if run.failure is not None:
+        yield from _labelled("failed", escape(run.failure), width)
+    style = VERDICT_STYLES[run.verdict]
+    changed = "".join(f", {name} = {value}" for name, value in run.sysctl.items())
+    differs = "" if run.as_expected or run.failure else f"   (Linux 6.18 as it comes: {claim.expected})"
+    label = paint("verdict".ljust(_LABEL), Style.DIM, colour=colour)
+    yield label + paint(f"{run.verdict}{changed}", style, colour=colour) + differs
+    yield from _labelled("right is", claim.statement, width)
+    if claim.question is not None and run.right_answer is not None:
+        yield from _labelled("answer", run.right_answer, width)
+        yield from _labelled("because", claim.question.because, width)
+    if claim.read:
+        yield from _labelled("read", ", ".join(claim.read), width)
+
+
+def _labelled(label: str, text: str, width: int, indent: str = "") -> Iterator[str]:
+    first, *others = wrap(text.split(), min(width, 110) - _LABEL, indent) or [""]
+    yield f"{label:<{_LABEL}}{first}"
+    yield from (" " * _LABEL + line for line in others)
+
+
+def value_text(value: Any) -> str:
+    """A value of an observation, in one line."""
+    if isinstance(value, str):
+        text = escape(value) if value else "''"
+    elif isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, dict) and value:
+        text = ", ".join(f"{escape(str(key))} {value_text(part)}" for key, part in value.items())
+    elif isinstance(value, list) and value:
+        text = ", ".join(value_text(part) for part in value)
+    elif value is None:
+        text = "nothing"
+    else:
+        text = escape(repr(value))
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def plain(value: Any) -> Any:
+    r"""A value of an observation as JSON has it; bytes are text as Python writes them, ``b'\x00'``."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return repr(value) if isinstance(value, bytes) else value
+
+
+def table_rows(value: Any) -> list[list[str]] | None:
+    """A value as the rows of a table, the first with the headings, when it is a list of dictionaries with the same keys."""
+    if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
+        return None
+    heads = list(value[0])
+    if any(list(row) != heads for row in value):
+        return None
+    return [[str(head) for head in heads], *([value_text(row[head]) for head in heads] for row in value)]
+
+
+def _value_lines(label: str, words: str, value: Any, width: int) -> Iterator[str]:
+    rows = table_rows(value)
+    if rows is None:
+        first, *others = wrap(value_text(value).split(" "), max(30, min(width, 120) - _LABEL - len(words) - 2))
+        yield f"{label:<{_LABEL}}{words}  {first}"
+        yield from (" " * (_LABEL + len(words) + 2) + line for line in others)
+        return
+    yield f"{label:<{_LABEL}}{words.strip()}"
+    widths = [max(column_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = "  ".join(pad(cell, columns) for cell, columns in zip(row, widths, strict=True))
+        yield (" " * _LABEL + "  " + cells).rstrip()
+
+
+def picture_lines(recording: Path, show: str, *, width: int, colour: bool) -> Iterator[str]:
+    """A recording as the claim wants it drawn: ``ladder``, ``calls`` or ``states``.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    from ..trace import views
+    from ..trace.ladder import Ladder
+    from ..trace.recording import Recording
+    from ..trace.timeline import Timeline
+    from ..trace.wire import segment
+
+    with Recording.open(recording) as opened:
+        if show == "calls":
+            yield from views.call_lines(opened, colour=colour, payload_bytes=32)
+            return
+        timeline = Timeline(opened, decode=segment, limit=30)
+        if show == "states":
+            yield from views.state_lines(timeline, colour=colour)
+            return
+        ladder = Ladder(timeline, width=width, colour=colour)
+        drawn = [conversation for conversation in timeline.wanted() if timeline.says_much(conversation)]
+        for count, conversation in enumerate(drawn):
+            if count:
+                yield ""
+            yield from ladder.draw(conversation)

@@ -1,0 +1,72 @@
+"""Each claim is played, gives the verdict that was measured, and answers its own question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lessons.verdicts import MEASURED
+from wallsocket.lessons.catalogue import all_claims, all_lessons
+from wallsocket.lessons.lesson import DOORS, Claim, Flip
+from wallsocket.lessons.play import play
+from wallsocket.lessons.text import picture_lines
+
+PLAYED = [claim for claim in all_claims() if not claim.not_shown]
+FLIPS = [(claim, flip) for claim in PLAYED for flip in claim.flips]
+DRAWN = [claim for claim in PLAYED if claim.show]
+
+
+@pytest.mark.parametrize("claim", PLAYED, ids=lambda claim: claim.id)
+def test_claim(claim: Claim) -> None:
+    run = play(claim)
+    assert run.failure is None, f"{run.failure}\n{run.printed}"
+    assert run.verdict == claim.expected, run.seen
+    assert run.right_answer is not None, f"not exactly one choice is right: {run.seen}"
+
+
+@pytest.mark.parametrize(("claim", "flip"), FLIPS, ids=[f"{claim.id}-{flip.verdict}" for claim, flip in FLIPS])
+def test_the_setting_turns_the_verdict(claim: Claim, flip: Flip) -> None:
+    run = play(claim, sysctl=flip.sysctl)
+    assert run.failure is None, f"{run.failure}\n{run.printed}"
+    assert run.verdict == flip.verdict, run.seen
+    assert flip.verdict != claim.expected
+
+
+@pytest.mark.parametrize("claim", DRAWN, ids=lambda claim: claim.id)
+def test_the_run_is_drawn(claim: Claim, tmp_path: Path) -> None:
+    run = play(claim, recording=tmp_path / "run.wsrec")
+    assert run.failure is None, f"{run.failure}\n{run.printed}"
+    assert run.verdict == claim.expected, run.seen
+    assert run.recording is not None
+    assert list(picture_lines(run.recording, claim.show, width=110, colour=False))
+
+
+def test_verdicts_are_those_that_were_measured() -> None:
+    written = {claim.id: claim.expected for claim in all_claims() if claim.id in MEASURED}
+    assert written == {name: verdict for name, verdict in MEASURED.items() if name in written}
+
+
+def test_each_id_is_there_once() -> None:
+    ids = [claim.id for claim in all_claims()]
+    assert sorted(set(ids)) == sorted(ids)
+    lessons = [lesson.id for lesson in all_lessons()]
+    assert sorted(set(lessons)) == sorted(lessons)
+    assert not set(lessons) & {name.lower() for name in ids}
+
+
+def test_lessons_build_on_earlier_ones() -> None:
+    before: set[str] = set()
+    for lesson in all_lessons():
+        assert lesson.door in DOORS
+        assert lesson.claims
+        assert set(lesson.builds_on) <= before, f"{lesson.id} builds on what comes later or does not exist"
+        before.add(lesson.id)
+
+
+def test_nothing_of_a_program_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert play(next(claim for claim in PLAYED if claim.id == "U19")).failure is None
+    assert not list(tmp_path.iterdir())
