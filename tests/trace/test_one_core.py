@@ -40,7 +40,7 @@ def result(calls: int, saves_ns: int, duration_ns: int) -> RunResult:
     ],
 )
 def test_it_is_said_when_it_would_be_felt(calls: int, saves_ns: int, duration_ns: int, said: bool) -> None:
-    line = "  of it each call waited about 110 µs for another core: --one-core"
+    line = "  of it 10000 calls waited about 110 µs each for another core: --one-core"
     assert (line in describe(result(calls, saves_ns, duration_ns), 0).splitlines()) is said
 
 

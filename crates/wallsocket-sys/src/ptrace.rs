@@ -258,6 +258,13 @@ impl Waiter {
     }
 }
 
+/// Whether a thread shares its core with others in turn: no real-time policy, no deadline (sched(7)).
+pub fn is_time_sharing(tid: i32) -> bool {
+    // SAFETY: takes two numbers; touches no memory.
+    let policy = unsafe { libc::sched_getscheduler(tid) };
+    [libc::SCHED_OTHER, libc::SCHED_BATCH, libc::SCHED_IDLE].contains(&policy)
+}
+
 /// The signals that a stopped thread blocks: bit `n - 1` for signal `n`.
 pub fn blocked_signals(tid: i32) -> io::Result<u64> {
     let mut set = 0u64;

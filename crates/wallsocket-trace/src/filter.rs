@@ -119,6 +119,9 @@ pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
     program
 }
 
+/// Calls before which confined threads get their cores back: see `tracer/near.rs`.
+const OF_CORES: [i64; 2] = [libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity];
+
 /// The filter of a program that has sockets. `deny_io_uring` as in [`first`].
 pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
     let mut program = head();
@@ -192,6 +195,9 @@ pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
                 );
             }
         }
+    }
+    for number in OF_CORES {
+        answer(&mut program, number as u32, TRACE);
     }
     program.push(statement(RETURN, ALLOW));
     program
@@ -303,6 +309,7 @@ mod tests {
         let program = later(false);
         let expected: std::collections::BTreeSet<i64> = syscalls::later()
             .map(|call| i64::from(call.number()))
+            .chain(OF_CORES)
             .collect();
         let stops: std::collections::BTreeSet<i64> = (0..500)
             .filter(|number| run(&program, *number, [5, libc::F_SETFL as u64]) == TRACE)

@@ -73,6 +73,9 @@ pub struct Order {
     tick_ms: u16,
     /// Confine the program and this process to one core.
     one_core: bool,
+    /// Leave busy threads on the cores where the scheduler puts them.
+    #[serde(default)]
+    spread: bool,
     /// Signals that are blocked only for the start of this process: the program gets them unblocked.
     unblocked: Vec<i32>,
     /// Signals that the recorder was given as ignored, and that this process was not: Python and glibc set them.
@@ -218,6 +221,9 @@ fn run(
     let networks = Networks::new(sink.clone());
     let control = Arc::new(Control::default());
     control.switch_ns.store(switch_ns, Ordering::Relaxed);
+    control
+        .near_switch_ns
+        .store(on_one_core_ns.unwrap_or(switch_ns), Ordering::Relaxed);
     let watched = Arc::new(Watched::default());
     let settings = Settings {
         payload: order.payload,
@@ -225,6 +231,7 @@ fn run(
         lines: order.lines,
         code: order.code.clone(),
         deny_io_uring: order.deny_io_uring,
+        spread: order.spread || order.one_core,
     };
     let ports = Arc::new(Ports::default());
     let tally = Arc::new(Tally::new(sink.clone(), clock, networks.clone()));

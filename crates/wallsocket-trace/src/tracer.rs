@@ -35,11 +35,14 @@ mod filters;
 mod following;
 mod guards;
 mod job_control;
+mod near;
 mod policy;
 mod processes;
 mod samples;
 mod sockets;
 mod stops;
+
+use near::{Near, Pace};
 
 pub use attach::{Seized, seize};
 pub use policy::Policy;
@@ -63,6 +66,8 @@ pub struct Settings {
     pub code: Chosen,
     /// `io_uring_setup` fails with ENOSYS.
     pub deny_io_uring: bool,
+    /// Busy threads are not confined to the tracer's core.
+    pub spread: bool,
 }
 
 /// What other threads may ask of the loop.
@@ -82,20 +87,27 @@ pub struct Control {
     pub busy_ns: AtomicU64,
     /// Nanoseconds that two stops, of a call's beginning and end, cost by themselves, measured before the start.
     pub switch_ns: AtomicU64,
+    /// The same on one core.
+    pub near_switch_ns: AtomicU64,
+    /// Calls of threads that were on the tracer's core.
+    pub near: AtomicU64,
 }
 
 impl Control {
     /// Sends the figures about the run itself.
     pub fn send_totals(&self, sink: &Sink) {
         let stops = self.stops.load(Ordering::Relaxed);
+        let near = self.near.load(Ordering::Relaxed);
         let added_ns = self.busy_ns.load(Ordering::Relaxed)
-            + stops * self.switch_ns.load(Ordering::Relaxed) / 2;
+            + stops.saturating_sub(2 * near) * self.switch_ns.load(Ordering::Relaxed) / 2
+            + near * self.near_switch_ns.load(Ordering::Relaxed);
         // Stops at calls that are not recorded delay the program as well: the recorded ones bear them.
         let per_call_ns = added_ns
             .checked_div(self.calls.load(Ordering::Relaxed))
             .unwrap_or(0);
         for (key, value) in [
             ("stops", stops),
+            ("near_calls", near),
             ("lost", sink.lost()),
             ("added_ns_per_call", per_call_ns),
         ] {
@@ -152,6 +164,8 @@ struct Thread {
     strict: bool,
     /// Its process was stopped by a signal.
     stopped: bool,
+    /// How quickly its calls come.
+    pace: Pace,
 }
 
 /// What the kernel is to see instead of what the program gave it, until the call ends.
@@ -182,6 +196,7 @@ impl Thread {
             installs_filter: false,
             strict: false,
             stopped: false,
+            pace: Pace::default(),
         }
     }
 }
@@ -235,6 +250,7 @@ pub struct Tracer {
     /// We are letting them go, until this moment.
     leaving: Option<Instant>,
     policy: Option<Box<dyn Policy>>,
+    near: Near,
     /// Filters were there before ours: of a container, say.
     filtered_before: bool,
 }
@@ -277,6 +293,7 @@ impl Tracer {
     ) -> Self {
         Self {
             lines: Lines::new(settings.lines, settings.code.clone()),
+            near: Near::new(settings.spread),
             settings,
             sink,
             clock,
@@ -353,6 +370,7 @@ impl Tracer {
             self.end_recording();
         }
         self.facts.tidy();
+        self.tidy_near();
         if self.recording {
             self.report_unfinished(UNFINISHED_NS);
         }
@@ -396,6 +414,7 @@ impl Tracer {
             value: self.now().to_string(),
         }));
         self.recording = false;
+        self.near.release_all();
         for thread in self.threads.values_mut() {
             thread.pending = None;
             thread.interrupted.clear();

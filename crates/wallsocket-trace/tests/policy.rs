@@ -71,6 +71,7 @@ fn short_reads_and_errors() -> Result<(), Box<dyn std::error::Error>> {
         lines: false,
         code: wallsocket_trace::python::Chosen::default(),
         deny_io_uring: false,
+        spread: false,
     };
     let clock = Clock::new(Clock::monotonic_ns());
     let networks = Networks::new(sink.clone());

@@ -12,7 +12,7 @@ import click
 
 from ..errors import UsageError
 from . import options, terminal
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached, spread
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis, Rule
@@ -68,6 +68,7 @@ class _WithTarget(click.Command):
 @options.code
 @payload
 @one_core
+@spread
 @deny_io_uring
 @kill
 @click.option(
@@ -110,6 +111,7 @@ def command(
     library: tuple[Path, ...],
     payload: int,
     one_core: bool,
+    spread: bool,
     deny_io_uring: bool,
     kill: bool,
     fail_on: str,
@@ -189,6 +191,7 @@ def command(
                 live=watch.note if watch is not None else None,
                 for_s=for_s,
                 one_core=one_core,
+                spread=spread,
                 deny_io_uring=deny_io_uring,
                 kill=kill,
                 user=user,

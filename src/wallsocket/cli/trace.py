@@ -49,6 +49,9 @@ deny_io_uring = click.option(
     "--deny-io-uring", is_flag=True, help="Make io_uring unavailable to the command: it then uses calls that are seen."
 )
 one_core = click.option("--one-core", is_flag=True, help="Confine the command to one core: tracing costs less.")
+spread = click.option(
+    "--spread", is_flag=True, help="Never keep a busy thread on the tracer's core, though tracing then costs more."
+)
 
 
 #: Parameters that make no sense for programs that run already, and how they are given.
@@ -58,6 +61,7 @@ _OF_COMMANDS = {
     "kill": "--kill",
     "deny_io_uring": "--deny-io-uring",
     "one_core": "--one-core",
+    "spread": "--spread",
 }
 
 
@@ -138,6 +142,7 @@ class _Watch:
 @kill
 @deny_io_uring
 @one_core
+@spread
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
 @click.option("--no-kernel", is_flag=True, help="Do not look at the sockets themselves.")
 @click.option("--no-lines", is_flag=True, help="Do not look for source lines.")
@@ -157,6 +162,7 @@ def command(
     kill: bool,
     deny_io_uring: bool,
     one_core: bool,
+    spread: bool,
     live: bool,
     no_kernel: bool,
     no_lines: bool,
@@ -219,7 +225,16 @@ def command(
     if pid:
         result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
     else:
-        result = run(arguments, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common)
+        result = run(
+            arguments,
+            lab=lab,
+            one_core=one_core,
+            spread=spread,
+            deny_io_uring=deny_io_uring,
+            kill=kill,
+            user=user,
+            **common,
+        )
     if result.failure is not None and quiet:
         say(f"wallsocket: {result.failure}")
     if not quiet:

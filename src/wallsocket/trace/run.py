@@ -82,6 +82,7 @@ class RunResult(msgspec.Struct, frozen=True):
         duration_ns: from the start to the end of the recording.
         missing: layer and the reason why it was not recorded.
         on_one_core_saves_ns: what two stops cost less with program and tracer on one core, measured before the start.
+        near_calls: calls of threads that were on the tracer's core.
         cut_off_ns: the moment from which nothing could be written any more.
         shortened: calls of which the beginning was kept though all was asked for: 16 MiB.
     """
@@ -99,6 +100,7 @@ class RunResult(msgspec.Struct, frozen=True):
     missing: dict[str, str]
     attached: bool = False
     on_one_core_saves_ns: int = 0
+    near_calls: int = 0
     cut_off_ns: int | None = None
     shortened: int = 0
 
@@ -165,6 +167,7 @@ def run(
     live: Callable[[Rows], None] | None = None,
     for_s: float | None = None,
     one_core: bool = False,
+    spread: bool = False,
     deny_io_uring: bool = False,
     kill: bool = False,
     user: str | None = None,
@@ -189,6 +192,7 @@ def run(
         live: called with each batch of new rows, tables as in ``schema.sql``.
         for_s: stop recording after so many seconds.
         one_core: confine the command to one core, which makes tracing cheaper.
+        spread: leave threads whose calls come quickly on the cores where the scheduler puts them, and not on the tracer's.
         deny_io_uring: let ``io_uring_setup`` fail with ENOSYS, so that programs use calls that are seen.
         kill: end the command when recording stops early.
         user: run it as this user; only root can.
@@ -225,6 +229,8 @@ def run(
         "ignored_unseen": _ignored_unseen(),
         "user": credentials,
     }
+    if spread:
+        order["spread"] = True
     paths = output if output is not None else places.new_paths(command[0])
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill, steered_by=control)
@@ -665,6 +671,7 @@ class _Recorder:
             shortened=self._shortened,
             missing=missing,
             attached=self._attached,
+            near_calls=int(self._meta.get("near_calls", "0")),
             on_one_core_saves_ns=max(
                 0, int(self._meta.get("switch_ns", "0")) - int(self._meta.get("switch_on_one_core_ns", "1000000000"))
             ),
@@ -848,9 +855,10 @@ def describe(result: RunResult, findings: int | None = None) -> str:
         share = 100 * result.calls * result.added_ns_per_call / max(result.duration_ns, 1)
         lines.append(f"  tracing added about {added_us:.0f} µs × {result.calls} calls = {share:.0f} % of the run")
         saved_ns = result.on_one_core_saves_ns
+        far = result.calls - result.near_calls
         # Below these it is not worth the cores that the command would lose.
-        if saved_ns >= 30_000 and result.calls * saved_ns >= result.duration_ns / 10:
-            lines.append(f"  of it each call waited about {saved_ns / 1000:.0f} µs for another core: --one-core")
+        if saved_ns >= 30_000 and far * saved_ns >= result.duration_ns / 10:
+            lines.append(f"  of it {far} calls waited about {saved_ns / 1000:.0f} µs each for another core: --one-core")
     if result.failure is not None:
         lines.append(f"  {result.failure}")
     return "\n".join(lines)

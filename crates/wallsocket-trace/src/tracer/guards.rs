@@ -74,6 +74,10 @@ impl Tracer {
                     })
                 }));
             }
+            libc::SYS_sched_getaffinity | libc::SYS_sched_setaffinity if self.near.is_used() => {
+                self.asks_for_cores(tid);
+                return Some(Next::ToExit);
+            }
             _ => return None,
         };
         if install {

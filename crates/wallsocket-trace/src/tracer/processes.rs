@@ -81,6 +81,7 @@ impl Tracer {
             return;
         };
         let child = message as i32;
+        self.near.born(tid, child);
         let Some((parent_process, parent_table)) = self
             .threads
             .get(&tid)
@@ -173,6 +174,7 @@ impl Tracer {
         let tid = stop.tid;
         // exec from a thread: that thread takes the leader's id, the others are gone.
         let former = stop.message.map_or(tid, |message| message as i32);
+        self.near.renamed(former, tid);
         let Some(id) = self
             .by_pid
             .get(&tid)
@@ -192,6 +194,9 @@ impl Tracer {
             .unwrap_or_default();
         for other in others {
             self.threads.remove(&other);
+            if other != tid {
+                self.near.gone(other);
+            }
         }
         // exec gives the process a table of its own.
         let own = Rc::new(RefCell::new(Table::default()));
@@ -321,6 +326,7 @@ impl Tracer {
         let Some(thread) = self.threads.remove(&tid) else {
             return;
         };
+        self.near.gone(tid);
         let Some(process) = self.processes.get_mut(&thread.process) else {
             return;
         };
@@ -341,6 +347,7 @@ impl Tracer {
         let rest: Vec<i32> = process.threads.drain().collect();
         for other in rest {
             self.threads.remove(&other);
+            self.near.gone(other);
         }
         self.processes.remove(&id);
         self.by_pid.remove(&pid);

@@ -168,6 +168,9 @@ impl Tracer {
                 filter,
             }) => {
                 let seen = self.call_begins(tid, at_ns, number);
+                if !seen {
+                    self.pace(tid, at_ns);
+                }
                 let entry = Entry { number, arguments };
                 let next = if seen {
                     Next::ToExit
@@ -186,6 +189,7 @@ impl Tracer {
             }
             Ok(CallStop::Exit(result)) => {
                 self.put_back(tid);
+                self.asked_for_cores(tid);
                 self.guard_result(tid, result);
                 self.call_returned(tid, result);
                 self.at_exit(tid, at_ns, result);
@@ -200,9 +204,13 @@ impl Tracer {
             thread.in_call = false;
         }
         self.go(tid, next, 0);
+        let ended = self.now();
+        if next == Next::Run {
+            self.runs_on(tid, ended);
+        }
         self.control
             .busy_ns
-            .fetch_add((self.now() - began).max(0) as u64, Ordering::Relaxed);
+            .fetch_add((ended - began).max(0) as u64, Ordering::Relaxed);
     }
 
     /// Notes that a call begins. True: this was seen already, and a filter stops it once more.
