@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..lessons.lesson import Claim, Lesson
     from ..lessons.play import Run
 
-__all__ = ["command"]
+__all__ = ["chosen", "command", "played"]
 
 #: Subcommands and the modules that have them, imported when they are used.
 _PARTS: Final = {"quiz": "lesson_quiz", "report": "lesson_report", "check": "lesson_check"}
@@ -91,33 +91,33 @@ def show(ids: tuple[str, ...], as_json: bool, settings: tuple[str, ...], no_ask:
     Exit status: 0 every experiment gave a verdict, 1 some did not (its program failed, or the kernel did what no rule
     of the lesson knows), 2 could not run.
     """
-    chosen = _chosen(ids)
+    wanted = chosen(ids)
     sysctl = dict(_setting(text) for text in settings)
     if as_json:
-        return _write_json([claim for _, claims in chosen for claim in claims], sysctl)
+        return _write_json([claim for _, claims in wanted for claim in claims], sysctl)
     ask = not no_ask and sys.stdin.isatty() and sys.stdout.isatty()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as folder:
-        for count, (lesson, claims) in enumerate(chosen):
+        for count, (lesson, claims) in enumerate(wanted):
             if count:
                 click.echo()
             failed += _tell(lesson, claims, sysctl, ask, None if no_picture else Path(folder) / "run.wsrec")
     return 1 if failed else 0
 
 
-def _chosen(ids: Sequence[str]) -> list[tuple[Lesson | None, Sequence[Claim]]]:
+def chosen(ids: Sequence[str]) -> list[tuple[Lesson | None, Sequence[Claim]]]:
     """The lessons named, with their claims; a claim named alone has no lesson around it."""
     from ..lessons.catalogue import all_lessons, named
     from ..lessons.lesson import Lesson
 
-    chosen: list[tuple[Lesson | None, Sequence[Claim]]] = []
+    found: list[tuple[Lesson | None, Sequence[Claim]]] = []
     for name in ids:
         if name == "all":
-            chosen += [(lesson, lesson.claims) for lesson in all_lessons()]
+            found += [(lesson, lesson.claims) for lesson in all_lessons()]
         else:
-            found = named(name)
-            chosen.append((found, found.claims) if isinstance(found, Lesson) else (None, (found,)))
-    return chosen
+            one = named(name)
+            found.append((one, one.claims) if isinstance(one, Lesson) else (None, (one,)))
+    return found
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -162,17 +162,28 @@ def _echo(lines: Iterator[str]) -> None:
 
 
 def _write_json(claims: Sequence[Claim], sysctl: dict[str, str]) -> int:
-    """An object per claim, in order; experiments run side by side, one per core."""
-    from ..lessons.play import play
+    """An object per claim, in order."""
     from ..trace.text import json_line
 
     failed = 0
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for run in pool.map(lambda claim: play(claim, sysctl=sysctl), claims):
-            sys.stdout.buffer.write(json_line(_object(run)) + b"\n")
-            sys.stdout.buffer.flush()
-            failed += run.verdict == "unknown"
+    for run in played(claims, sysctl=sysctl):
+        sys.stdout.buffer.write(json_line(_object(run)) + b"\n")
+        sys.stdout.buffer.flush()
+        failed += run.verdict == "unknown"
     return 1 if failed else 0
+
+
+def played(
+    claims: Sequence[Claim], *, sysctl: dict[str, str] | None = None, recordings: Path | None = None
+) -> Iterator[Run]:
+    """Runs of claims, in order; the experiments run side by side, one per core."""
+    from ..lessons.play import play
+
+    def one(claim: Claim) -> Run:
+        return play(claim, sysctl=sysctl, recording=recordings and recordings / f"{claim.id}.wsrec")
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(one, claims)
 
 
 def _object(run: Run) -> dict[str, Any]:

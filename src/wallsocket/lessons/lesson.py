@@ -138,6 +138,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         flips: settings that turn the verdict.
         not_shown: why there is no experiment; then there is no program, question or verdict either.
         blocks: the text and the program. line: of the heading.
+        shared: files of the lesson, which stand beside the programs of all its claims.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     path: Path
     line: int
     blocks: tuple[Block, ...]
+    shared: tuple[Block, ...]
     expected: Verdict
     statement: str
     slide: str = ""
@@ -172,7 +174,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     @property
     def files(self) -> dict[str, str]:
         """The files beside the program, by name."""
-        return {block.name: block.text for block in self.blocks if block.kind == "file"}
+        return {block.name: block.text for block in (*self.shared, *self.blocks) if block.kind == "file"}
 
 
 class Lesson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -199,7 +201,7 @@ class Lesson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 #: Fields that come from the rest of the file, not from a TOML block.
-_NOT_WRITTEN: Final = {"id", "claim", "lesson", "path", "line", "blocks", "door", "title", "claims"}
+_NOT_WRITTEN: Final = {"id", "claim", "lesson", "path", "line", "blocks", "shared", "door", "title", "claims"}
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -233,7 +235,10 @@ def parse(text: str, path: Path) -> Lesson:
         LessonError: it is not as a lesson must be.
     """
     first, *others = _sections(text, path)
-    claims = tuple(_claim(section, path) for section in others)
+    if any(block.kind == "program" for block in first.blocks):
+        raise LessonError(path, first.line, "a program belongs to a claim; what all claims import is python file=NAME")
+    shared = tuple(block for block in first.blocks if block.kind == "file")
+    claims = tuple(_claim(section, path, shared) for section in others)
     return _convert(
         first, path, Lesson, id=path.stem, door=path.parent.name, title=first.heading, claims=claims, path=path
     )
@@ -340,12 +345,20 @@ def _line_of(section: _Section, complaint: str) -> int:
     return section.toml_line
 
 
-def _claim(section: _Section, path: Path) -> Claim:
+def _claim(section: _Section, path: Path, shared: tuple[Block, ...]) -> Claim:
     name, _, claimed = section.heading.partition(" ")
     if not _CLAIM_ID.fullmatch(name) or not claimed.strip():
         raise LessonError(path, section.line, f"a claim is '## ID What is claimed', not {section.heading!r}")
     claim = _convert(
-        section, path, Claim, id=name, claim=claimed.strip(), lesson=path.stem, path=path, line=section.line
+        section,
+        path,
+        Claim,
+        id=name,
+        claim=claimed.strip(),
+        shared=shared,
+        lesson=path.stem,
+        path=path,
+        line=section.line,
     )
 
     def demand(condition: object, what: str, key: str = "") -> None:

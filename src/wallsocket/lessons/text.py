@@ -82,7 +82,10 @@ def lesson_lines(lesson: Lesson, *, width: int, colour: bool) -> Iterator[str]:
     yield paint(f"{lesson.id} · {lesson.minutes} minutes{after}", Style.DIM, colour=colour)
     for block in lesson.blocks:
         yield ""
-        yield from _block_lines(block, width)
+        if block.kind == "file":
+            yield from _code_lines(block, colour=colour)
+        else:
+            yield from _block_lines(block, width)
 
 
 def claim_lines(claim: Claim, *, width: int, colour: bool, question: bool = True) -> Iterator[str]:
@@ -102,12 +105,16 @@ def claim_lines(claim: Claim, *, width: int, colour: bool, question: bool = True
     for block in claim.blocks:
         if block.kind in ("program", "file"):
             yield ""
-            if block.name:
-                yield paint(f"    {block.name}", Style.DIM, colour=colour)
-            elif claim.hosts:
+            if claim.hosts and block.kind == "program":
                 yield paint(f"    # {hosts_text(claim)}", Style.DIM, colour=colour)
-            for number, line in enumerate(block.text.splitlines(), 1):
-                yield f"{number:>4}  {line}".rstrip()
+            yield from _code_lines(block, colour=colour)
+
+
+def _code_lines(block: Block, *, colour: bool) -> Iterator[str]:
+    if block.name:
+        yield paint(f"    {block.name}", Style.DIM, colour=colour)
+    for number, line in enumerate(block.text.splitlines(), 1):
+        yield f"{number:>4}  {line}".rstrip()
 
 
 def hosts_text(claim: Claim) -> str:

@@ -1,0 +1,200 @@
+"""Lessons that were played, as one HTML file: nothing is loaded from elsewhere, no script, light and dark."""
+
+from __future__ import annotations
+
+import platform
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any, Final
+
+from ..trace.text import escape as harmless
+from .lesson import DOORS, Block, Claim, Lesson
+from .play import Run
+from .text import hosts_text, table_rows, value_text
+
+__all__ = ["page"]
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --text: #1d2329; --page: #fff; --quiet: #586069; --line: #d5dae0; --code: #f4f6f8;
+  --good: #14692f; --bad: #a3211b; --warn: #7d5300; }
+@media (prefers-color-scheme: dark) { :root { --text: #dde3ea; --page: #14181c; --quiet: #9aa5b1; --line: #363e47;
+  --code: #1d2329; --good: #72d28b; --bad: #ff9a92; --warn: #e9bd62; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; color: var(--text); background: var(--page);
+  font: 1rem/1.55 system-ui, sans-serif; }
+h1 { line-height: 1.2; } h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); } h3 { margin-top: 2.5rem; }
+h4 { margin: 2.5rem 0 .3rem; font-size: 1.1rem; }
+a { color: inherit; } nav li { margin: .15rem 0; }
+.quiet { color: var(--quiet); font-size: .92rem; margin: .1rem 0; }
+pre { background: var(--code); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px;
+  font: .84rem/1.45 ui-monospace, monospace; }
+pre.picture { line-height: 1.25; } code { font-family: ui-monospace, monospace; font-size: .92em; }
+table { border-collapse: collapse; margin: .6rem 0; } td, th { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0;
+  border-bottom: 1px solid var(--line); }
+td.value { font-family: ui-monospace, monospace; font-size: .88rem; overflow-wrap: anywhere; }
+.verdict { font-weight: 600; } .true, .true-if { color: var(--good); } .wrong, .code-bug { color: var(--bad); }
+.outdated, .unknown { color: var(--warn); } .not-measured { color: var(--quiet); }
+details { margin: .8rem 0; } summary { cursor: pointer; }
+figure { margin: 0; } figcaption { color: var(--quiet); font-size: .9rem; }
+@media print { details > * { display: block; } pre { white-space: pre-wrap; } }
+"""
+
+
+def page(lessons: Sequence[tuple[Lesson, Sequence[Run]]], pictures: dict[str, str], *, version: str) -> str:
+    """The whole page.
+
+    Args:
+        lessons: with the runs of their claims.
+        pictures: claim's id -> its recording, drawn as text.
+        version: of this package.
+    """
+    return "\n".join(_page(lessons, pictures, version)) + "\n"
+
+
+def _page(lessons: Sequence[tuple[Lesson, Sequence[Run]]], pictures: dict[str, str], version: str) -> Iterator[str]:
+    kernel = f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "<!doctype html>"
+    yield '<html lang="en"><head><meta charset="utf-8">'
+    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>What sockets do on {_text(kernel)}</title><style>{_STYLE}</style></head><body>"
+    yield "<header><h1>What sockets do here</h1>"
+    when = time.strftime("%Y-%m-%d %H:%M %Z")
+    yield f'<p class="quiet">Played on {_text(kernel)}, Python {platform.python_version()}, {when}, wallsocket {_text(version)}</p>'
+    verdicts = Counter(run.verdict for _, runs in lessons for run in runs)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    yield f"<p>{sum(verdicts.values())} claims: {counts}.</p></header>"
+    yield from _contents(lessons)
+    yield "<main>"
+    door = ""
+    for lesson, runs in lessons:
+        if lesson.door != door:
+            door = lesson.door
+            yield f"<h2>{_text(door.capitalize())}: {_text(DOORS[door])}</h2>"
+        yield from _lesson(lesson, runs, pictures)
+    yield "</main></body></html>"
+
+
+def _contents(lessons: Sequence[tuple[Lesson, Sequence[Run]]]) -> Iterator[str]:
+    yield '<nav aria-label="Lessons"><ul>'
+    for lesson, _ in lessons:
+        yield f'<li><a href="#{lesson.id}">{_text(lesson.title)}</a> <span class="quiet">{lesson.minutes} min</span></li>'
+    yield "</ul></nav>"
+
+
+def _lesson(lesson: Lesson, runs: Sequence[Run], pictures: dict[str, str]) -> Iterator[str]:
+    yield f'<section><h3 id="{lesson.id}">{_text(lesson.title)}</h3>'
+    after = ", ".join(f'<a href="#{name}">{name}</a>' for name in lesson.builds_on)
+    yield f'<p class="quiet">{lesson.minutes} minutes{"; after " + after if after else ""}</p>'
+    for block in lesson.blocks:
+        yield from _block(block)
+    for run in runs:
+        yield from _claim(run, pictures.get(run.claim.id, ""))
+    yield "</section>"
+
+
+def _claim(run: Run, picture: str) -> Iterator[str]:
+    claim = run.claim
+    yield f'<article><h4 id="{claim.id}"><a href="#{claim.id}">{claim.id}</a> {_inline(claim.claim)}</h4>'
+    if claim.slide:
+        yield f'<p class="quiet">slide: {_text(claim.slide)}</p>'
+    for block in claim.blocks:
+        if block.kind in ("text", "code"):
+            yield from _block(block)
+    if claim.question is not None:
+        yield from _question(claim, run)
+    for block in claim.blocks:
+        if block.kind == "program" and claim.hosts:
+            yield f'<p class="quiet">{_text(hosts_text(claim))}</p>'
+        if block.kind in ("program", "file"):
+            yield from _block(block)
+    if picture:
+        yield f'<figure><figcaption>the recording of this run</figcaption><pre class="picture">{_text(picture)}</pre></figure>'
+    yield from _observation(run)
+    yield "</article>"
+
+
+def _question(claim: Claim, run: Run) -> Iterator[str]:
+    question = claim.question
+    assert question is not None
+    yield f"<p><strong>Predict:</strong> {_inline(question.ask)} {_inline(question.reason)}</p>"
+    if question.choices:
+        yield '<ol type="A">' + "".join(f"<li>{_inline(choice)}</li>" for choice in question.choices) + "</ol>"
+    if run.right_answer is not None:
+        yield f"<details><summary>the answer</summary><p>{_inline(run.right_answer)}. {_inline(question.because)}</p></details>"
+
+
+def _observation(run: Run) -> Iterator[str]:
+    claim = run.claim
+    if run.seen:
+        yield '<table><caption class="quiet">seen</caption>'
+        for name, words in claim.seen.items():
+            yield f'<tr><th scope="row">{_inline(words)}</th><td class="value">{_value(run.seen[name])}</td></tr>'
+        yield "</table>"
+    if claim.not_shown:
+        yield f"<p>Not shown: {_inline(claim.not_shown)}</p>"
+    if run.failure is not None:
+        yield f'<p class="unknown">{_text(run.failure)}</p>'
+    kind = run.verdict.replace(" ", "-")
+    differs = "" if run.as_expected or run.failure else f" (on Linux 6.18 as it comes: {claim.expected})"
+    yield f'<p><span class="verdict {kind}">{run.verdict}</span>{differs}. {_inline(claim.statement)}</p>'
+    if claim.read:
+        yield f'<p class="quiet">{_text(", ".join(claim.read))}</p>'
+
+
+def _value(value: Any) -> str:
+    rows = table_rows(value)
+    if rows is None:
+        return _text(value_text(value))
+    head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _block(block: Block) -> Iterator[str]:
+    if block.kind != "text":
+        name = f'<p class="quiet">{_text(block.name)}</p>' if block.name else ""
+        yield f"{name}<pre><code>{_text(block.text)}</code></pre>"
+        return
+    for paragraph in re.split(r"\n\s*\n", block.text):
+        lines = paragraph.splitlines()
+        if lines[0].startswith("|"):
+            yield from _table(lines)
+        elif re.match(r"[-*] |\d+\. ", lines[0]):
+            kind = "ul" if lines[0][0] in "-*" else "ol"
+            items = re.split(r"\n(?=[-*] |\d+\. )", paragraph)
+            yield f"<{kind}>" + "".join(f"<li>{_inline(item.split(None, 1)[1])}</li>" for item in items) + f"</{kind}>"
+        else:
+            yield f"<p>{_inline(paragraph)}</p>"
+
+
+def _table(lines: Sequence[str]) -> Iterator[str]:
+    yield "<table>"
+    for number, line in enumerate(lines):
+        if number == 1 and not line.strip("|-: "):
+            continue
+        cell = "td" if number else "th"
+        cells = line.strip().strip("|").split("|")
+        yield "<tr>" + "".join(f"<{cell}>{_inline(text.strip())}</{cell}>" for text in cells) + "</tr>"
+    yield "</table>"
+
+
+def _inline(text: str) -> str:
+    """A line of Markdown: code, strong, emphasis; everything else as it is."""
+    parts = re.split(r"`([^`]+)`", text)
+    out = []
+    for number, part in enumerate(parts):
+        if number % 2:
+            out.append(f"<code>{_text(part)}</code>")
+            continue
+        plain = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", _text(part))
+        out.append(re.sub(r"(?<!\w)\*(?!\s)(.+?)(?<!\s)\*(?!\w)", r"<em>\1</em>", plain))
+    return "".join(out)
+
+
+def _text(text: str) -> str:
+    """Text that is inert: nothing in it is HTML, nothing is hidden or reordered."""
+    return "\n".join(escape(harmless(line)) for line in text.split("\n"))

@@ -1,0 +1,127 @@
+"""``wallsocket lesson``: the list, one lesson, JSON, the page."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from wallsocket.lessons import text
+from wallsocket.lessons.catalogue import all_lessons, named
+from wallsocket.lessons.lesson import Claim, Lesson
+from wallsocket.lessons.play import Run
+from wallsocket.lessons.report import page
+
+WALLSOCKET = [sys.executable, "-m", "wallsocket", "lesson"]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*WALLSOCKET, *words], capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_the_list_has_every_lesson_with_its_minutes() -> None:
+    done = run()
+    assert done.returncode == 0
+    for lesson in all_lessons():
+        assert re.search(rf"^  {lesson.id} +{lesson.minutes} min", done.stdout, re.MULTILINE), lesson.id
+
+
+def test_a_lesson_is_played_for_a_reader() -> None:
+    done = run("u23", "U25", "--no-picture")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "predict    Five sockets bind port 0." in done.stdout
+    assert "   1  import socket" in done.stdout
+    assert "verdict    true\n" in done.stdout
+    assert "verdict    outdated\n" in done.stdout
+    assert "port 1023 with it" in done.stdout
+
+
+def test_a_picture_is_drawn_from_the_recording() -> None:
+    done = run("U19")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sendto(5" in done.stdout
+    assert "U19.py:" in done.stdout
+
+
+def test_json_is_an_object_per_claim() -> None:
+    done = run("U25", "U23", "--json")
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert {"id", "slide", "verdict", "expected", "seen", "statement"} <= set(first)
+    assert (first["id"], first["verdict"], first["expected"]) == ("U25", "outdated", "outdated")
+    assert (second["id"], len(second["seen"]["ports"])) == ("U23", 5)
+
+
+def test_a_setting_is_taken_and_turns_the_verdict() -> None:
+    done = run("U25", "--sysctl", "net.ipv4.ip_unprivileged_port_start=80", "--no-picture")
+    assert "verdict    wrong, net.ipv4.ip_unprivileged_port_start = 80" in done.stdout
+    assert "Linux 6.18 as it comes: outdated" in done.stdout
+
+
+def test_a_setting_that_does_not_exist_is_said() -> None:
+    done = run("U25", "--sysctl", "net.ipv4.no_such_thing=1", "--no-picture")
+    assert done.returncode == 1
+    assert "no_such_thing" in done.stdout
+    assert "verdict    unknown" in done.stdout
+    done = run("U25", "--sysctl", "nonsense")
+    assert done.returncode == 2
+    assert "write NAME=VALUE" in done.stderr
+
+
+def test_an_unknown_name_is_one_line() -> None:
+    done = run("udp-bindin")
+    assert done.returncode == 2
+    assert done.stderr == "wallsocket: no lesson or claim 'udp-bindin'; did you mean udp-binding?\n"
+
+
+class _Page(html.parser.HTMLParser):
+    """Which elements there are, and whether each is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    output = tmp_path / "lessons.html"
+    done = run("report", "U19", "U26", "-o", str(output))
+    assert done.returncode == 0, done.stderr
+    written = output.read_text()
+    parsed = _Page()
+    parsed.feed(written)
+    assert parsed.open == []
+    assert not [tag for tag, _ in parsed.tags if tag in ("script", "link", "img", "iframe")]
+    assert "default-src 'none'" in written
+    names = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    targets = {attributes["href"] for tag, attributes in parsed.tags if tag == "a"}
+    assert targets <= {f"#{name}" for name in names}
+    assert "sendto(5, 127.0.0.1:4567)" in written
+    again = run("report", "U19", "-o", str(output))
+    assert again.returncode == 2
+    assert "--overwrite replaces it" in again.stderr
+
+
+def test_what_was_seen_is_inert_in_the_page_and_on_the_terminal() -> None:
+    claim, lesson = named("U26"), named("udp-binding")
+    assert isinstance(claim, Claim)
+    assert isinstance(lesson, Lesson)
+    hostile = "<script>x</script>\x1b[31m\u202e"
+    played = Run(claim=claim, verdict="true", seen={"printed": hostile, "own": [{"<b>": hostile}], "free": hostile})
+    written = page([(lesson, [played])], {"U26": hostile}, version="1")
+    shown = "\n".join(text.run_lines(played, width=100, colour=False))
+    assert "<script" not in written
+    for output in (written, shown):
+        assert "\x1b" not in output
+        assert "\u202e" not in output

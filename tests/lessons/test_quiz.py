@@ -1,0 +1,154 @@
+"""The quiz: the kernel decides, and a wrong answer is refuted by its experiment."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+from wallsocket.errors import UsageError
+from wallsocket.lessons import quiz
+from wallsocket.lessons.catalogue import named
+from wallsocket.lessons.lesson import Claim
+
+WALLSOCKET = [sys.executable, "-m", "wallsocket", "lesson"]
+
+
+def _claim(name: str) -> Claim:
+    found = named(name)
+    assert isinstance(found, Claim)
+    return found
+
+
+def run(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*WALLSOCKET, *words], input=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_lectures_quiz_has_exact_counts_for_both_queues() -> None:
+    said = {"T34": "3", "T31": "5", "T35": "3", "T32": "B"}
+    done = run("quiz", "--answers", "-", "--json", given=json.dumps(said))
+    *answers, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert summary == {"summary": {"asked": 4, "right": 4}}
+    assert {answer["answer"]["id"]: answer["answer"]["right"] for answer in answers} == dict.fromkeys(said, True)
+    assert answers[1]["answer"]["seen"]["further"] == 5
+
+
+def test_a_wrong_answer_is_refuted_within_5_s() -> None:
+    started = time.monotonic()
+    done = run("quiz", "--answers", "-", given='{"u24": "a"}')
+    took_s = time.monotonic() - started
+    assert done.returncode == 1
+    assert "not It moves to the new port. This is what happens:" in done.stdout
+    assert "second bind()" in done.stdout
+    assert "EINVAL" in done.stdout
+    assert "0 of 1 right" in done.stdout
+    assert took_s < 5
+
+
+def test_questions_are_listed_without_their_answers() -> None:
+    done = run("quiz", "--json", "--seed", "1", "--count", "6")
+    questions = [json.loads(line)["question"] for line in done.stdout.splitlines()]
+    assert [question["id"] for question in questions[:4]] == list(quiz.LECTURE)
+    assert len(questions) == 6
+    assert all(set(question) == {"id", "ask", "reason", "choices"} for question in questions)
+    again = run("quiz", "--json", "--seed", "1", "--count", "6")
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "says"),
+    [
+        (("quiz",), "", "give --answers FILE"),
+        (("quiz", "--answers", "-"), "[", "answers are one JSON object"),
+        (("quiz", "--answers", "-"), '{"U24": "Z"}', "'Z' is no answer; type a letter from A to C"),
+        (("quiz", "U24", "--answers", "-"), "{}", "there is no answer for U24"),
+        (("quiz", "U999", "--json"), "", "no lesson or claim 'U999'"),
+        (("quiz", "--door", "roof"), "", "'roof' is not one of"),
+    ],
+)
+def test_wrong_use_is_one_line(words: tuple[str, ...], given: str, says: str) -> None:
+    done = run(*words, given=given)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_letters_and_texts_are_understood() -> None:
+    question = _claim("U24").question
+    assert question is not None
+    assert quiz.understand(question, " b ") == quiz.understand(question, "einval, and it keeps its PORT")
+    assert quiz.understand(question, "D") is None
+    assert quiz.understand(question, "") is None
+    with pytest.raises(UsageError):
+        quiz.ask(_claim("U24"), "D")
+
+
+class _Terminal:
+    """The quiz on a terminal of its own."""
+
+    def __init__(self, *words: str) -> None:
+        self.process, self.terminal = pty.fork()
+        if self.process == 0:
+            os.execv(sys.executable, [*WALLSOCKET, *words])
+        self.said = ""
+        self._read = 0
+
+    def read_until(self, text: str, within_s: float = 30.0) -> None:
+        deadline = time.monotonic() + within_s
+        while text not in self.said[self._read :]:
+            left = deadline - time.monotonic()
+            assert left > 0, self.said
+            if select.select([self.terminal], [], [], left)[0]:
+                self.said += os.read(self.terminal, 4096).decode()
+        self._read = self.said.index(text, self._read) + len(text)
+
+    def has_said(self, text: str, within_s: float) -> bool:
+        if select.select([self.terminal], [], [], within_s)[0]:
+            self.said += os.read(self.terminal, 4096).decode()
+        return text in self.said
+
+    def type(self, text: str) -> None:
+        os.write(self.terminal, text.encode())
+
+    def status(self) -> int:
+        status = os.waitpid(self.process, 0)[1]
+        os.close(self.terminal)
+        return os.waitstatus_to_exitcode(status)
+
+
+def test_it_asks_for_the_answer_and_the_reason_on_a_terminal() -> None:
+    terminal = _Terminal("quiz", "U24", "U23")
+    terminal.read_until("your answer")
+    terminal.type("x\n")
+    terminal.read_until("type a letter from A to C")
+    terminal.read_until("your answer")
+    terminal.type("b\n")
+    terminal.read_until("Why?")
+    terminal.type("it has a place in the table\n")
+    terminal.read_until("Right: EINVAL")
+    terminal.read_until("your answer")
+    terminal.type("4\n")
+    terminal.read_until("Why?")
+    terminal.type("\n")
+    terminal.read_until("not 4. This is what happens:")
+    terminal.read_until("1 of 2 right")
+    assert terminal.status() == 1
+
+
+def test_ctrl_c_ends_it() -> None:
+    terminal = _Terminal("quiz", "U24")
+    # The last character of the prompt is written by what reads the line: before that, Ctrl-C can be missed (readline).
+    terminal.read_until("your answer  ")
+    deadline = time.monotonic() + 30
+    while not terminal.has_said("interrupted", within_s=0.5):
+        assert time.monotonic() < deadline, terminal.said
+        terminal.type("\x03")
+    assert terminal.status() == 130
