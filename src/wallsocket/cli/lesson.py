@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["chosen", "command", "played"]
 
 #: Subcommands and the modules that have them, imported when they are used.
-_PARTS: Final = {"quiz": "lesson_quiz", "report": "lesson_report", "check": "lesson_check"}
+_PARTS: Final = {
+    "quiz": "lesson_quiz",
+    "report": "lesson_report",
+    "check": "lesson_check",
+    "exercise": "lesson_exercise",
+}
 
 
 class _Lessons(click.Group):
@@ -57,7 +62,12 @@ class _Lessons(click.Group):
         return super().parse_args(context, args)
 
 
-@click.group("lesson", cls=_Lessons, invoke_without_command=True, subcommand_metavar="[ID... | all | quiz | report]")
+@click.group(
+    "lesson",
+    cls=_Lessons,
+    invoke_without_command=True,
+    subcommand_metavar="[ID... | all | quiz | report | exercise | check]",
+)
 @click.pass_context
 def command(context: click.Context) -> None:
     """Experiments that show how sockets behave, and what the verdict on a claim is here.

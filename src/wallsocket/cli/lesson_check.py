@@ -1,0 +1,48 @@
+"""``wallsocket lesson check``: run a program that somebody wrote for an exercise, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from . import options, terminal
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--exercise", "-e", required=True, metavar="NAME", help="Which task it is for: wallsocket lesson exercise."
+)
+@options.output("Keep the recording of all scenarios here.")
+@options.json
+@options.quiet
+def command(file: Path, exercise: str, output: Path | None, as_json: bool, quiet: bool) -> int:
+    """Check a program for an exercise: run it against good and awkward peers, and judge what it does.
+
+    \b
+    wallsocket lesson check upper.py --exercise uppercase-tcp
+    wallsocket lesson check upper.c -e uppercase-tcp --json
+
+    FILE is a program in any language whose first line (#!…) or suffix (.py, .js, .c, .go …) tells how to run it. It
+    runs as you, traced, in a private network. Exit status: 0 right, 1 wrong, 2 could not be run.
+    """
+    from ..lessons.exercises.check import checked
+    from ..lessons.exercises.text import ladder_lines, verdict_lines
+    from ..trace.text import escape
+
+    with checked(file, exercise, recording=output) as found:
+        verdict = found.verdict
+        if as_json:
+            sys.stdout.buffer.write(verdict.json_line() + b"\n")
+        elif not quiet:
+            width, colour = terminal.width(), terminal.has_colour()
+            ladder = ladder_lines(found.case, width=width, colour=colour) if found.case is not None else []
+            for line in verdict_lines(verdict, ladder, width=width, colour=colour):
+                click.echo(line)
+            if verdict.recording is not None:
+                click.echo(f"recording: {escape(verdict.recording)}")
+    return verdict.exit_status

@@ -1,0 +1,211 @@
+"""A failed scenario with what the recording holds of it: what the mistakes of :mod:`.mistakes` are looked for in."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ...kernel.address import end_of
+from ...trace.syscalls import Role, names, role
+from .exercise import Exercise, Scenario
+from .peer import Played, Run
+
+if TYPE_CHECKING:
+    from ...events import Call, Socket
+    from ...trace.recording import Recording
+
+__all__ = ["Case", "Crash", "Place"]
+
+#: The last frame of a traceback that stands in the student's own file, and its last line.
+_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+_ERROR: Final = re.compile(
+    r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|timeout|error|Iteration)\b.*)$", re.M
+)
+_NODE: Final = re.compile(r"^(?P<file>/[^\n:]+):(?P<line>\d+)$", re.MULTILINE)
+
+
+class Place(NamedTuple):
+    """A line of the student's program, as far as it is known."""
+
+    file: str | None
+    line: int | None
+
+
+class Crash(NamedTuple):
+    """How a program ended by an error of its own."""
+
+    error: str  #: the last line of a traceback, or what the program printed last
+    place: Place
+
+
+class Case:
+    """A failed scenario.
+
+    Args:
+        exercise: of which.
+        scenario: which one.
+        played: what was seen.
+        recording: calls, states and packets.
+        path: the student's file.
+
+    """
+
+    def __init__(
+        self, exercise: Exercise, scenario: Scenario, played: Played, recording: Recording, path: Path
+    ) -> None:
+        self.exercise = exercise
+        self.scenario = scenario
+        self.played = played
+        self.recording = recording
+        self.path = path
+        self._names = names(recording.meta.get("machine", ""))
+
+    # -- the program
+
+    @cached_property
+    def processes(self) -> frozenset[int]:
+        """Ids of the processes of the program in this scenario: what was started, and its descendants."""
+        pids = {run.pid for run in self.played.runs}
+        found: set[int] = set()
+        for process in self.recording.processes.values():
+            if process.pid in pids or process.parent in found:
+                found.add(process.id)
+        return frozenset(found)
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """Its calls, in the order of entry."""
+        every: list[Call] = []
+        for process in self.processes:
+            every += self.recording.calls(process=process)
+        return sorted(every, key=lambda call: call.id)
+
+    def name(self, call: Call) -> str:
+        """The name of a call."""
+        return self._names.get(call.number, "")
+
+    def role(self, call: Call) -> Role:
+        """What a call does to a conversation."""
+        return role(self.name(call), sends=call.c == 1)
+
+    def named(self, *wanted: str) -> Iterator[Call]:
+        """Its calls of these names."""
+        return (call for call in self.calls if self.name(call) in wanted)
+
+    def place(self, call: Call | None) -> Place:
+        """The line of a call, where it is one of the student's own."""
+        source = self.recording.sources.get(call.source) if call is not None and call.source is not None else None
+        if source is None or source.file is None or source.line is None or call is None or call.known == _LIBRARY:
+            return Place(None, None)
+        return Place(source.file, source.line)
+
+    @property
+    def run(self) -> Run | None:
+        """The run of the program that ran last."""
+        return self.played.runs[-1] if self.played.runs else None
+
+    @cached_property
+    def crash(self) -> Crash | None:
+        """The error that the program ended with by itself, or printed."""
+        run = next((run for run in self.played.runs if run.status not in (None, 0)), self.run)
+        text = run.error.strip() if run is not None else ""
+        if not text:
+            return None
+        errors = list(_ERROR.finditer(text))
+        frames = [frame for frame in _FRAME.finditer(text) if Path(frame["file"]).name == self.path.name]
+        frames = frames or [frame for frame in _NODE.finditer(text) if Path(frame["file"]).name == self.path.name]
+        if not errors and run is not None and run.status in (None, 0):
+            return None
+        error = errors[-1]["name"] if errors else text.splitlines()[-1]
+        place = Place(str(self.path), int(frames[-1]["line"])) if frames else Place(None, None)
+        return Crash(error.strip(), place)
+
+    # -- the conversation that went wrong
+
+    @cached_property
+    def sockets(self) -> list[Socket]:
+        """Its sockets."""
+        return [socket for socket in self.recording.sockets.values() if socket.process in self.processes]
+
+    @cached_property
+    def socket(self) -> Socket | None:
+        """The program's socket of the conversation that went wrong."""
+        port = self.played.port
+        if port is None:
+            return None
+        for socket in self.sockets:
+            remote = end_of(socket.remote)
+            if remote is not None and remote.port == port:
+                return socket
+        return None
+
+    @cached_property
+    def on_socket(self) -> list[Call]:
+        """The calls on that socket; of datagrams those on the program's socket of the port."""
+        if self.socket is not None:
+            wanted = self.socket.id
+        else:
+            bound = [socket.id for socket in self.sockets if _port(socket.local) == self.played.server_port]
+            if not bound or self.exercise.protocol == "tcp":
+                return []
+            wanted = bound[-1]
+        return [call for call in self.calls if call.socket == wanted]
+
+    def reads(self) -> list[Call]:
+        """Reads of that conversation."""
+        return [call for call in self.on_socket if self.role(call) is Role.RECEIVE]
+
+    def writes(self) -> list[Call]:
+        """Writes of that conversation."""
+        return [call for call in self.on_socket if self.role(call) is Role.SEND]
+
+    def waits(self) -> Call | None:
+        """The call that the program stood in when the scenario failed: the last one entered that had not returned."""
+        failed_ns = self.failed_ns
+        waiting = [
+            call
+            for call in self.calls
+            if call.entry_ns <= failed_ns and (call.exit_ns is None or call.exit_ns > failed_ns)
+        ]
+        on_it = [call for call in waiting if self.socket is not None and call.socket == self.socket.id]
+        found = on_it or waiting
+        return found[-1] if found else None
+
+    @cached_property
+    def failed_ns(self) -> int:
+        """When it failed, in the time of the recording."""
+        started = self.recording.meta_int("started_monotonic_ns") or 0
+        return self.played.failed_ns - started
+
+    def busiest(self) -> Call | None:
+        """A call of the line that called most often in the second before it failed."""
+        since = self.failed_ns - 1_000_000_000
+        recent = [call for call in self.calls if since <= call.entry_ns <= self.failed_ns]
+        if not recent:
+            return None
+        source, _ = Counter(call.source for call in recent).most_common(1)[0]
+        return next(call for call in recent if call.source == source)
+
+    def options(self, level: int, option: int) -> bool:
+        """Whether the program set this socket option to something."""
+        return any(
+            call.a == level and call.b == option and call.value and any(call.value) for call in self.named("setsockopt")
+        )
+
+
+_LIBRARY: Final = 4
+
+
+def _port(sockaddr: bytes | None) -> int | None:
+    end = end_of(sockaddr)
+    return end.port if end is not None else None
+
+
+def prefix_of(data: bytes) -> Sequence[int]:
+    """The four bytes at the beginning as a number, in network order and in the other."""
+    return struct.unpack(">I", data[:4])[0], struct.unpack("<I", data[:4])[0]

@@ -1,0 +1,125 @@
+"""Runs a student's program for an exercise and judges it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ...errors import NotAvailable, RecordingError, UsageError
+from .exercise import Exercise
+from .peer import RESULTS, Played
+from .source import command_of
+from .stage import ADDRESS, NETWORK
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from .case import Case
+
+__all__ = ["Checked", "check", "checked"]
+
+#: More than a right program needs on a loaded machine; a program that only hangs is told long before.
+_LIMIT_S: Final = 240
+#: The bytes of each call that are kept: enough for headers and the beginnings of messages.
+_PAYLOAD: Final = 256
+
+
+class Checked:
+    """A judged program, while its recording can be read.
+
+    Attributes:
+        verdict: the judgement.
+        case: the first failed scenario; ``None`` of a right program, and where nothing was recorded.
+
+    """
+
+    def __init__(self, verdict: Verdict, case: Case | None = None) -> None:
+        self.verdict = verdict
+        self.case = case
+
+
+def check(path: str | os.PathLike[str], exercise: str, *, recording: Path | None = None) -> Verdict:
+    """Run a program for an exercise, in a private network, traced, and judge it by what it did.
+
+    The program runs as the caller, with the caller's rights to files: this is no sandbox.
+
+    Args:
+        path: the program's file.
+        exercise: name of the exercise.
+        recording: a file for the recording of all scenarios; without it none is kept.
+
+    Raises:
+        UsageError: there is no such exercise.
+        NotPermitted: private networks or tracing are refused here.
+
+    """
+    with checked(path, exercise, recording=recording) as found:
+        return found.verdict
+
+
+@contextlib.contextmanager
+def checked(path: str | os.PathLike[str], exercise: str, *, recording: Path | None = None) -> Iterator[Checked]:
+    """As :func:`check`; within the block the recording can be read and drawn."""
+    from ...diagnose import diagnose
+    from ...trace.recording import Recording
+    from . import exercise_named
+    from .judge import judge
+
+    task, file = exercise_named(exercise), Path(path)
+    with tempfile.TemporaryDirectory(prefix="wallsocket-exercise-") as folder:
+        try:
+            command = command_of(file, Path(folder))
+        except UsageError as error:
+            yield Checked(_refused(task, file, str(error)))
+            return
+        kept = recording if recording is not None else Path(folder) / "run.wsrec"
+        played = _play(task, command, Path(folder), kept)
+        with Recording.open(kept) as opened:
+            verdict, case = judge(task, file, played, opened, diagnose(opened))
+            if recording is not None:
+                verdict = msgspec.structs.replace(verdict, recording=str(recording))
+            yield Checked(verdict, case)
+
+
+def _refused(exercise: Exercise, path: Path, reason: str) -> Verdict:
+    """A file that cannot even be started."""
+    return Verdict("could not run", exercise.name, str(path), 0, len(exercise.scenarios), reason=reason)
+
+
+def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path) -> list[Played]:
+    """Play the scenarios against the program in a host of a lab; both ends are in the one recording."""
+    from ... import lab
+
+    with lab.Lab() as net:
+        host = net.host("host")
+        net.link(host, net.host("far"), subnet=NETWORK)
+        assert host.address == ADDRESS
+        if exercise.protocol == "icmp":
+            # Datagram sockets for ICMP (icmp(7)), and no other answers to an echo request than ours.
+            host.sysctl("net.ipv4.ping_group_range", f"{os.getegid()} {os.getegid()}")
+            host.sysctl("net.ipv4.icmp_echo_ignore_all", 1)
+        words = [sys.executable, "-m", "wallsocket", "trace", "-q", "--kill", "--overwrite"]
+        words += ["--for", f"{_LIMIT_S}s", "--payload", str(_PAYLOAD), "-o", str(recording), "--"]
+        words += [sys.executable, "-P", str(Path(__file__).with_name("peer.py")), exercise.name, str(folder), *command]
+        said = ""
+        try:
+            done = host.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_LIMIT_S + 10)
+            said = done.stderr
+        except subprocess.TimeoutExpired:
+            said = f"not done within {_LIMIT_S} s"
+    results = folder / RESULTS
+    lines = results.read_bytes().splitlines() if results.exists() else []
+    if not lines or not recording.exists():
+        last = said.strip().splitlines()[-1:] or ["nothing was played"]
+        raise NotAvailable(f"the scenarios could not be played: {last[0]}")
+    try:
+        return [msgspec.json.decode(line, type=Played) for line in lines]
+    except msgspec.DecodeError as error:
+        raise RecordingError(f"{results.name}: {error}") from error

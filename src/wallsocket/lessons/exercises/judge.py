@@ -1,0 +1,181 @@
+"""From what was played and recorded to a verdict: the first failed scenario, its likely cause, and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...diagnose.text import source_text
+from .case import Case, Place
+from .exercise import Exercise
+from .hints import HINTS
+from .mistakes import MISTAKES, Mistake, Spotted
+from .peer import Played
+from .verdict import Cause, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from ...diagnose import Diagnosis, Finding
+    from ...trace.recording import Recording
+
+__all__ = ["judge"]
+
+_BY_ID: Final = {mistake.id: mistake for mistake in MISTAKES}
+_SURE: Final = ("certain", "strong")
+
+
+def judge(
+    exercise: Exercise, path: Path, played: Sequence[Played], recording: Recording, diagnosis: Diagnosis
+) -> tuple[Verdict, Case | None]:
+    """Return the verdict, and the case of the first failed scenario for whoever draws it."""
+    by_name = {one.scenario: one for one in played}
+    outcomes = tuple(_outcome(exercise, scenario.name, by_name.get(scenario.name)) for scenario in exercise.scenarios)
+    passed = sum(outcome.passed is True for outcome in outcomes)
+    failed = next((one for one in played if one.kind is not None), None)
+    if failed is None:
+        complete = passed == len(outcomes)
+        verdict = Verdict(
+            "right" if complete else "could not run",
+            exercise.name,
+            str(path),
+            passed,
+            len(outcomes),
+            reason=None if complete else "it took too long: not every scenario could be played",
+            outcomes=outcomes,
+        )
+        return verdict, None
+    scenarios = {scenario.name: scenario for scenario in exercise.scenarios}
+    cases = [Case(exercise, scenarios[one.scenario], one, recording, path) for one in played if one.kind is not None]
+    case = cases[0]
+    cause = _cause(case, cases[1:], diagnosis)
+    reason = None
+    if not failed.started:
+        reason = _not_started(case, cause)
+    verdict = Verdict(
+        "wrong" if failed.started else "could not run",
+        exercise.name,
+        str(path),
+        passed,
+        len(outcomes),
+        failed=failed.scenario,
+        cause=cause,
+        reason=reason,
+        outcomes=outcomes,
+    )
+    return verdict, case
+
+
+def _outcome(exercise: Exercise, name: str, played: Played | None) -> Outcome:
+    title = next(scenario.title for scenario in exercise.scenarios if scenario.name == name)
+    if played is None:
+        return Outcome(name, title, None)
+    if played.kind is None:
+        return Outcome(name, title, True, peer=played.log)
+    return Outcome(name, title, False, played.kind, played.expected, played.seen, played.log)
+
+
+def _not_started(case: Case, cause: Cause) -> str:
+    port = case.played.server_port
+    verb = "listen on TCP" if case.exercise.protocol == "tcp" else "bind UDP"
+    where = f" (line {cause.line})" if cause.line is not None else ""
+    return f"it does not {verb} port {port}: {cause.why if cause.id != 'unknown' else case.played.seen}{where}"
+
+
+# -- the cause
+
+
+def _cause(case: Case, others: Sequence[Case], diagnosis: Diagnosis) -> Cause:
+    """The likely cause of a failed scenario, the surest first."""
+    own = _findings(case, diagnosis)
+    if case.played.mistake is not None:
+        return _told(case, own)
+    for mistake in MISTAKES:
+        if mistake.first and mistake.spot is not None and (spotted := mistake.spot(case)) is not None:
+            return _of_mistake(case, mistake, spotted)
+    grave = [finding for finding in own if finding.severity != "note" and finding.certainty in _SURE]
+    if grave:
+        return _of_finding(case, grave[0])
+    for mistake in MISTAKES:
+        if not mistake.first and mistake.spot is not None and (spotted := mistake.spot(case)) is not None:
+            return _of_mistake(case, mistake, spotted)
+    # The same fault may show itself more clearly in another scenario.
+    elsewhere = [finding for other in others for finding in _findings(other, diagnosis) if finding.severity == "error"]
+    for finding in (*elsewhere, *own):
+        return _of_finding(case, finding)
+    return _unknown(case)
+
+
+def _findings(case: Case, diagnosis: Diagnosis) -> list[Finding]:
+    """Findings about the program in this scenario, or at a line of it that it shares with others; causes first."""
+    pids = {case.recording.processes[process].pid for process in case.processes}
+    port = case.played.server_port
+    found = []
+    for finding in diagnosis.findings:
+        local = finding.socket.local if finding.socket is not None else None
+        if (finding.process is not None and finding.process.pid in pids) or (
+            local is not None and local.endswith(f":{port}")
+        ):
+            found.append(finding)
+    return sorted(found, key=lambda finding: (finding.follows_from is not None, finding.rank))
+
+
+def _told(case: Case, own: Sequence[Finding]) -> Cause:
+    """What the other end could tell by itself; the line is that of the send which it saw."""
+    mistake = _BY_ID[case.played.mistake or ""]
+    writes = case.writes() or [call for call in case.calls if case.role(call).value == "send"]
+    place = case.place(writes[-1] if writes else None)
+    why = f"expected {case.played.expected}; the other end saw {case.played.seen}"
+    return _of_mistake(case, mistake, Spotted(why, place))
+
+
+def _of_mistake(case: Case, mistake: Mistake, spotted: Spotted) -> Cause:
+    place = spotted.place
+    return Cause(
+        mistake.id,
+        "mistake",
+        spotted.certainty,
+        mistake.title,
+        spotted.why,
+        mistake.hint,
+        place.file,
+        place.line,
+        source_text(place.file, place.line) or None,
+    )
+
+
+def _of_finding(case: Case, finding: Finding) -> Cause:
+    own = finding.file is not None and Path(finding.file) == case.path.resolve()
+    place = Place(finding.file, finding.line) if own else Place(None, None)
+    return Cause(
+        finding.rule,
+        "rule",
+        finding.certainty,
+        finding.title,
+        finding.why,
+        HINTS.get(finding.rule, finding.fix),
+        place.file,
+        place.line,
+        source_text(place.file, place.line) or None,
+    )
+
+
+def _unknown(case: Case) -> Cause:
+    """No mistake that has a name: what happened, and where the program stood."""
+    kind = case.played.kind
+    last = case.waits()
+    what = "it waits here"
+    if kind in ("ended early", "reset"):
+        closes = [call for call in case.on_socket if case.role(call).value == "end"]
+        last, what = closes[-1] if closes else None, "it closed the connection here"
+    elif kind in ("wrong answer", "too much"):
+        writes = case.writes()
+        last, what = writes[-1] if writes else None, "it sent this here"
+    place = case.place(last)
+    why = f"expected {case.played.expected}; the other end saw {case.played.seen}"
+    if last is not None and place.line is not None:
+        why += f"; {what} ({case.name(last)})"
+    hint = case.scenario.hint or "Compare what the other end sent and saw with what the task says about this case."
+    return Cause(
+        "unknown", "mistake", "hint", "the program does something else than the task says", why, hint,
+        place.file, place.line, source_text(place.file, place.line) or None,
+    )  # fmt: skip

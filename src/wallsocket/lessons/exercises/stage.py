@@ -1,0 +1,532 @@
+"""Where a scenario is played: the program under test on one side, our sockets on the other, and what was seen.
+
+A scenario sends with a :class:`Client` or as the service that a program asks, and says what it expects; where something else
+comes it is told by a :class:`Mismatch`. Nothing is waited for longer than it may still come: a program that is at rest will
+not answer any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from .student import Student
+
+__all__ = ["ADDRESS", "Client", "Kind", "Mismatch", "Service", "Stage", "shown"]
+
+#: The address of the host that the program runs on, beside its loopback (RFC 5737).
+ADDRESS: Final = "192.0.2.1"
+#: The network of that address.
+NETWORK: Final = "192.0.2.0/24"
+
+#: What went wrong, as the other end saw it; part of ``--json``.
+Kind = Literal[
+    "not started",  # it ended, or rested, before it was there
+    "refused",  # nobody listens at that address
+    "reset",  # the connection was reset
+    "ended early",  # the stream ended before all had come
+    "not ended",  # the stream did not end
+    "wrong answer",  # other bytes came
+    "no answer",  # nothing came, and the program is at rest
+    "too much",  # more came than should
+    "ended",  # the program ended by itself
+    "hangs",  # a program that should end did not
+    "wrong output",  # it printed something else
+    "wrong status",  # it ended with another exit status
+    "restless",  # it uses the processor while nobody talks to it
+    "memory",  # it keeps what it should not
+]
+
+#: Without a sign of life from a program that does not even rest, this is the end.
+_LIMIT_S: Final = 15.0
+#: A program that rested for so long does not answer any more.
+_REST_S: Final = 1.0
+#: How often it is looked at.
+_LOOK_S: Final = 0.02
+#: Lines of what was seen that are kept.
+_KEPT_LINES: Final = 40
+
+
+class Mismatch(Exception):
+    """The program did something else than the task says.
+
+    Attributes:
+        kind: what it looked like.
+        expected: what should have come, in words. seen: what came.
+        port: the local port of our socket, to find the connection in the recording.
+        mistake: name of the mistake, where this end alone can tell (:mod:`.mistakes`).
+        at_ns: when it was noticed (CLOCK_MONOTONIC).
+
+    """
+
+    def __init__(
+        self, kind: Kind, expected: str, seen: str, port: int | None = None, mistake: str | None = None
+    ) -> None:
+        super().__init__(f"{kind}: expected {expected}, saw {seen}")
+        self.at_ns = time.monotonic_ns()
+        self.mistake = mistake
+        self.kind: Kind = kind
+        self.expected = expected
+        self.seen = seen
+        self.port = port
+
+
+def shown(data: bytes, limit: int = 24) -> str:
+    """Bytes for people: their number, and the first of them."""
+    count = f"{len(data)} byte{'s' if len(data) != 1 else ''}"
+    if not data:
+        return count
+    text = repr(data[:limit])[1:]
+    return f"{count} {text}{'…' if len(data) > limit else ''}"
+
+
+class Stage:
+    """One play of a scenario.
+
+    Args:
+        command: what starts the program.
+        folder: a scratch folder, its working directory.
+        port: for the program or for us.
+        protocol: of the exercise.
+
+    Attributes:
+        log: what was done and seen at our end, a line each.
+        student: the program, once started.
+
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, port: int, protocol: str) -> None:
+        self._command = command
+        self.folder = folder
+        self.port = port
+        self.protocol = protocol
+        self.address = ADDRESS
+        self.log: list[str] = []
+        self.students: list[Student] = []
+        self.started = False  #: whether the program got as far as to be there
+        self._clients: list[Client | Service] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The sockets first: a program that is told to end is not to see our end as its last event.
+        for student in self.students:
+            student.settle(0.05, 0.5)
+        for student in self.students:
+            student.end()
+        for client in self._clients:
+            client.close()
+
+    @property
+    def student(self) -> Student:
+        """The program that runs, or ran last."""
+        return self.students[-1]
+
+    def say(self, text: str) -> None:
+        """Note what was done or seen at our end."""
+        if len(self.log) < _KEPT_LINES:
+            self.log.append(text)
+
+    # -- the program
+
+    def run(self, *arguments: str) -> Student:
+        """Start the program with these arguments."""
+        student = Student([*self._command, *arguments], self.folder)
+        self.students.append(student)
+        return student
+
+    def start(self, *arguments: str) -> None:
+        """Start a server and wait until it is bound to its port, and listens."""
+        student = self.run(str(self.port), *arguments)
+        deadline = time.monotonic() + 2 * _LIMIT_S
+        verb = "listens on" if self.protocol == "tcp" else "is bound to"
+        what = f"a program that {verb} {self.protocol.upper()} port {self.port}"
+        while not student.serves(self.protocol, self.port):
+            if student.status is not None:
+                raise Mismatch("not started", what, f"it ended with {ending(student.status)}")
+            # What starts slowly sleeps, too: while it reads its files, for a compiler.
+            if student.rest_s() > 3 * _REST_S or time.monotonic() > deadline:
+                raise Mismatch("not started", what, _instead(self.protocol, student))
+            time.sleep(_LOOK_S)
+        student.settle(0.03, 1.0)
+        self.started = True
+
+    def stop(self) -> None:
+        """End the program, as somebody who wants to start it again."""
+        self.student.end()
+        self.say("your program was stopped (SIGTERM) and started again at once")
+
+    def expect_alive(self) -> None:
+        """The program has not ended by itself."""
+        status = self.student.status
+        if status is not None:
+            raise Mismatch("ended", "a program that goes on", f"it ended with {ending(status)}")
+
+    def expect_rest(self) -> None:
+        """While nobody talks to it, the program sleeps."""
+        self.expect_alive()
+        if self.student.restless():
+            self.say("nobody sent anything for a second, and your program did not sleep")
+            raise Mismatch("restless", "a program that sleeps while there is nothing to do", "it kept a processor busy")
+
+    def expect_end(self, status: int, output: str, *, rest_s: float = 6.0) -> None:
+        """The program ends by itself with this status and has printed just that."""
+        student = self.student
+        if not student.wait(60.0, rest_s):
+            self.say("your program did not end")
+            raise Mismatch("hangs", "a program that ends", "it still waits")
+        student.end()
+        self.say(f"your program ended with {ending(student.status)}")
+        said = student.out.text.strip()
+        if said != output:
+            raise Mismatch("wrong output", f"the output {_quoted(output)}", _quoted(said))
+        if student.status != status:
+            raise Mismatch("wrong status", f"exit status {status}", ending(student.status))
+
+    # -- our sockets
+
+    def connect(self, name: str = "", address: str | None = None) -> Client:
+        """A connection to the program.
+
+        Args:
+            name: how the log calls it where there are several.
+            address: where to, the host's own by default.
+
+        """
+        client = Client(self, name)
+        self._clients.append(client)
+        client.connect(address or self.address)
+        return client
+
+    def datagrams(self, name: str = "", address: str | None = None) -> Client:
+        """A socket that sends datagrams to the program."""
+        client = Client(self, name, datagrams=True)
+        self._clients.append(client)
+        client.connect(address or self.address)
+        return client
+
+    def service(self) -> Service:
+        """A UDP socket at the port that the program asks."""
+        service = Service(self)
+        self._clients.append(service)
+        return service
+
+    # -- waiting
+
+    def await_ready(self, one: socket.socket, *, rest_s: float = _REST_S, limit_s: float = _LIMIT_S) -> bool:
+        """Wait until something can be read; ``False`` when the program is at rest, or has ended, and nothing came.
+
+        The kernel's tables are looked at, so that the recording shows no calls but those of the conversation.
+        """
+        self.student.rest_begins()
+        deadline = time.monotonic() + limit_s
+        protocol = "udp" if one.type == socket.SOCK_DGRAM else "raw" if one.type == socket.SOCK_RAW else "tcp"
+        while not _readable(protocol, one):
+            student = self.student
+            over = student.status is not None or student.rest_s() > rest_s
+            if over or time.monotonic() > deadline or student.insatiable:
+                return _readable(protocol, one)
+            time.sleep(_LOOK_S)
+        return True
+
+
+class Client:
+    """Our end of a conversation with a server."""
+
+    def __init__(self, stage: Stage, name: str, *, datagrams: bool = False) -> None:
+        self._stage = stage
+        self._name = f"{name}: " if name else ""
+        self._datagrams = datagrams
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
+        # Of connect(2): where the accept queue is full. Reads are made only when they do not wait.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_LIMIT_S), 0))
+        self._kept = b""  #: what came while we were sending
+
+    def _say(self, text: str) -> None:
+        self._stage.say(self._name + text)
+
+    def _mismatch(self, kind: Kind, expected: str, seen: str) -> Mismatch:
+        status = self._stage.student.status
+        if status is not None and kind != "refused":
+            seen += f"; your program had ended with {ending(status)}"
+        return Mismatch(kind, expected, seen, self.port)
+
+    @property
+    def port(self) -> int | None:
+        """Our local port."""
+        with contextlib.suppress(OSError):
+            port = self.socket.getsockname()[1]
+            return port if isinstance(port, int) else None
+        return None
+
+    def connect(self, address: str) -> None:
+        """Connect to the program."""
+        where = f"{address}:{self._stage.port}"
+        try:
+            self.socket.connect((address, self._stage.port))
+        except OSError as error:
+            self._say(f"could not connect to {where}: {error.strerror or error}")
+            raise self._mismatch("refused", f"a connection to {where}", error.strerror or str(error)) from error
+        if not self._datagrams:
+            self._say(f"connected to {where}")
+
+    # -- what we do
+
+    def send(self, data: bytes, words: str = "") -> None:
+        """Send bytes, or one datagram; what comes meanwhile is kept for :meth:`expect`, so that nobody waits for us."""
+        try:
+            if self._datagrams:
+                self.socket.send(data)
+            else:
+                self._send_all(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED):
+                raise
+            if error.errno == errno.ECONNREFUSED:
+                self._say(f"could not send {shown(data)}: {error.strerror}")
+                raise self._mismatch("refused", "a program that receives", error.strerror or "") from error
+            before = self._left_behind()
+            self._say(f"{before}could not send {shown(data)}: {error.strerror}")
+            seen = f"{before}it closed the connection before all was sent"
+            raise self._mismatch("ended early", "a program that reads what it is sent", seen) from error
+        self._say(f"sent {shown(data)}{' ' if words else ''}{words}")
+
+    def _left_behind(self) -> str:
+        """What had come before the program closed, in words."""
+        with contextlib.suppress(OSError):
+            while _readable("tcp", self.socket) and (part := self.socket.recv(65_536)):
+                self._kept += part
+        return f"received {shown(self._kept)}; " if self._kept else ""
+
+    def _send_all(self, data: bytes) -> None:
+        left = memoryview(data)
+        rested = 0.0
+        while left:
+            # Mostly there is room: then nothing else is looked at.
+            try:
+                left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+                continue
+            except BlockingIOError:
+                pass
+            if self._stage.await_ready(self.socket, rest_s=_LOOK_S):
+                part = self.socket.recv(65_536)
+                self._kept += part
+                if not part:
+                    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+                rested = 0.0
+            student = self._stage.student
+            rested += _LOOK_S
+            if rested > 50 * _REST_S or student.rest_s() > _REST_S or student.status is not None:
+                self._say(f"could send only {len(data) - len(left)} of {shown(data)}: your program takes no more")
+                raise self._mismatch("no answer", "a program that reads what it is sent", "it reads no more")
+
+    def send_parts(self, *parts: bytes) -> None:
+        """Send bytes in parts, each when the program has taken the one before."""
+        for number, part in enumerate(parts):
+            if number:
+                self._stage.student.settle(0.06, 2.0)
+            self.send(part)
+
+    def half_close(self) -> None:
+        """Say that nothing more is sent: FIN."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+        self._say("finished sending (FIN)")
+
+    def leave(self) -> None:
+        """Close without waiting for anything."""
+        self.socket.close()
+        self._say("closed the connection")
+
+    def reset(self) -> None:
+        """Vanish: the connection is reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+        self._say("reset the connection")
+
+    def close(self) -> None:
+        """Close our socket, without a word in the log."""
+        self.socket.close()
+
+    # -- what we expect
+
+    def expect(self, data: bytes, words: str = "") -> None:
+        """These bytes come next, in as many pieces as it likes; of datagrams, this one."""
+        wanted = words or shown(data)
+        if self._datagrams:
+            self._expect_datagram(data, wanted)
+            return
+        got = b""
+        while len(got) < len(data):
+            part = self._receive(len(data) - len(got), wanted, got)
+            if not part:
+                self._say(f"received {shown(got)}, then the end of the stream (FIN)")
+                raise self._mismatch("ended early", wanted, f"{shown(got)}, then the end of the stream")
+            got += part
+            if not data.startswith(got):
+                self._say(f"received {shown(got)}")
+                raise self._mismatch("wrong answer", wanted, _difference(data, got))
+        if data:
+            self._say(f"received {shown(got)}")
+
+    def read(self, count: int) -> bytes:
+        """Just so many bytes of a stream; fails as :meth:`expect`."""
+        got = b""
+        while len(got) < count:
+            part = self._receive(count - len(got), f"{count} bytes", got)
+            if not part:
+                self._say(f"received {shown(got)}, then the end of the stream (FIN)")
+                raise self._mismatch("ended early", f"{count} bytes", f"{shown(got)}, then the end of the stream")
+            got += part
+        return got
+
+    def _receive(self, count: int, wanted: str, got: bytes) -> bytes:
+        if self._kept:
+            kept, self._kept = self._kept[:count], self._kept[count:]
+            return kept
+        if not self._stage.await_ready(self.socket):
+            so_far = f"received {shown(got)}, then " if got else ""
+            self._say(f"{so_far}nothing {'more ' if got else ''}came")
+            waits = "your program waits" if self._stage.student.status is None else "your program has ended"
+            if self._stage.student.status is None and self._stage.student.insatiable:
+                raise self._mismatch("memory", wanted, "its memory grows")
+            raise self._mismatch("no answer", wanted, f"{shown(got)}, and {waits}" if got else f"nothing: {waits}")
+        try:
+            return self.socket.recv(min(count, 65_536))
+        except OSError as error:
+            after = f"received {shown(got)}, then " if got else ""
+            self._say(f"{after}{error.strerror}")
+            kind: Kind = "refused" if error.errno == errno.ECONNREFUSED else "reset"
+            raise self._mismatch(kind, wanted, f"{after}{error.strerror}") from error
+
+    def _expect_datagram(self, data: bytes, wanted: str) -> None:
+        got = self._receive(65_536, wanted, b"")
+        self._say(f"received a datagram of {shown(got)}")
+        if got != data:
+            raise self._mismatch("wrong answer", wanted, _difference(data, got))
+
+    def expect_end(self, words: str = "the end of the stream") -> None:
+        """The program closes in order, and nothing comes before."""
+        rest = self._receive(65_536, words, b"")
+        if rest:
+            self._say(f"received {shown(rest)}")
+            raise self._mismatch("too much", words, shown(rest))
+        self._say("saw the end of the stream (FIN)")
+
+    def expect_closed(self, words: str = "a connection that the program closes") -> None:
+        """The program gives the connection up, by FIN or by a reset."""
+        while True:
+            if not self._stage.await_ready(self.socket):
+                self._say("nothing came, and the connection stayed open")
+                kind: Kind = "memory" if self._stage.student.insatiable else "not ended"
+                raise self._mismatch(kind, words, "it stays open")
+            try:
+                if not self.socket.recv(65_536):
+                    self._say("saw the end of the stream (FIN)")
+                    return
+            except OSError as error:
+                self._say(f"saw {error.strerror}")
+                return
+
+    def expect_nothing(self, rest_s: float = 0.25, words: str = "nothing") -> None:
+        """The program has nothing to say now."""
+        if self._kept or self._stage.await_ready(self.socket, rest_s=rest_s):
+            try:
+                more = self._kept or self.socket.recv(65_536)
+            except OSError as error:
+                self._say(f"saw {error.strerror}")
+                raise self._mismatch("reset", words, error.strerror or "") from error
+            if not more and not self._datagrams:
+                self._say("saw the end of the stream (FIN)")
+                raise self._mismatch("ended early", words, "the end of the stream")
+            self._say(f"received {shown(more)}")
+            raise self._mismatch("too much", words, shown(more))
+
+
+class Service:
+    """Our end as the service that a client asks by datagrams."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((stage.address, stage.port))
+        self.asker: tuple[str, int] | None = None
+
+    def close(self) -> None:
+        """Close our socket."""
+        self.socket.close()
+
+    def expect(self, words: str, *, rest_s: float = 4.0) -> bytes:
+        """The next datagram that the program sends; it may wait for a while before it does."""
+        if not self._stage.await_ready(self.socket, rest_s=rest_s, limit_s=30.0):
+            self._stage.say("no datagram came")
+            student = self._stage.student
+            seen = "nothing came" if student.status is None else f"it ended with {ending(student.status)}"
+            raise Mismatch("no answer", words, seen, self.asker[1] if self.asker else None)
+        data, self.asker = self.socket.recvfrom(65_536)
+        self._stage.say(f"received a datagram of {shown(data)}")
+        return data
+
+    def answer(self, data: bytes) -> None:
+        """Answer who asked last."""
+        assert self.asker is not None
+        self.socket.sendto(data, self.asker)
+        self._stage.say(f"answered with {shown(data)}")
+
+    def mismatch(self, kind: Kind, expected: str, seen: str) -> Mismatch:
+        """One that names the program's socket."""
+        return Mismatch(kind, expected, seen, self.asker[1] if self.asker else None)
+
+
+#: States of /proc/net/tcp in which nothing but data is to be read: ESTABLISHED, FIN_WAIT1, FIN_WAIT2.
+_OPEN: Final = ("01", "04", "05")
+
+
+def _readable(protocol: str, one: socket.socket) -> bool:
+    """Whether a read of this socket would not wait, by the tables in /proc/net."""
+    inode = str(os.fstat(one.fileno()).st_ino)
+    with open(f"/proc/net/{protocol}", encoding="ascii") as table:
+        for row in table:
+            words = row.split()
+            if len(words) > 9 and words[9] == inode:
+                return not words[4].endswith(":00000000") or (protocol == "tcp" and words[3] not in _OPEN)
+    # A socket in TIME_WAIT, or reset, stands there no more, or without its number.
+    return True
+
+
+def ending(status: int | None) -> str:
+    """An exit status in words."""
+    if status is None:
+        return "an unknown status"
+    return f"status {status}" if status >= 0 else f"signal {-status}"
+
+
+def _quoted(text: str) -> str:
+    lines = text.splitlines()
+    return repr(text) if len(text) < 80 else f"{len(lines)} lines, the last one {lines[-1][:60]!r}"
+
+
+def _difference(wanted: bytes, got: bytes) -> str:
+    """Where two byte strings part."""
+    at = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), min(len(wanted), len(got)))
+    if at == 0 or len(got) <= 24:
+        return shown(got)
+    return f"{shown(got)}; byte {at} is {got[at : at + 8]!r} instead of {wanted[at : at + 8]!r}"
+
+
+def _instead(protocol: str, student: Student) -> str:
+    """What is bound instead, where the program waits for something."""
+    ports = sorted({port for _, port in student.bound(protocol)})
+    what = "listens on" if protocol == "tcp" else "is bound to"
+    return f"it {what} port {', '.join(map(str, ports))}" if ports else "it waits for something else"

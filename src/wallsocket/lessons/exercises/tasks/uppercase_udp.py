@@ -1,0 +1,102 @@
+"""A service on datagrams."""
+
+from __future__ import annotations
+
+from ..exercise import Exercise, Scenario
+from ..stage import Stage
+
+__all__ = ["EXERCISE"]
+
+_TASK = """\
+Write a service that answers each UDP datagram with its text in capital letters.
+
+Your program is started with a port number. It binds a UDP socket to that port, on all addresses of the host, and then for ever:
+it receives a datagram, turns the letters a to z into A to Z, leaves every other byte as it is, and sends the result, as one
+datagram, back to whom the datagram came from.
+
+Datagrams may be empty, and may be as long as 8000 bytes. Clients come and go; some are gone when the answer comes.
+"""
+
+
+def _short(stage: Stage) -> None:
+    stage.start()
+    client = stage.datagrams()
+    client.send(b"hello, world")
+    client.expect(b"HELLO, WORLD")
+
+
+def _several(stage: Stage) -> None:
+    stage.start()
+    one, two = stage.datagrams("client 1"), stage.datagrams("client 2")
+    one.send(b"one")
+    two.send(b"two")
+    two.expect(b"TWO")
+    one.expect(b"ONE")
+    one.send(b"again")
+    one.expect(b"AGAIN")
+    two.expect_nothing()
+
+
+def _bytes(stage: Stage) -> None:
+    stage.start()
+    client = stage.datagrams()
+    data = bytes(range(256))
+    client.send(data, "(all values of a byte)")
+    client.expect(data.upper())
+
+
+def _long(stage: Stage) -> None:
+    stage.start()
+    client = stage.datagrams()
+    data = b"abcdefgh" * 1000
+    client.send(data)
+    client.expect(data.upper())
+
+
+def _empty(stage: Stage) -> None:
+    stage.start()
+    client = stage.datagrams()
+    client.send(b"")
+    client.expect(b"", "an empty datagram")
+    client.send(b"still there?")
+    client.expect(b"STILL THERE?")
+
+
+def _gone(stage: Stage) -> None:
+    stage.start()
+    for number in range(3):
+        gone = stage.datagrams(f"client {number + 1}")
+        gone.send(b"bye")
+        gone.leave()
+        stage.student.settle()
+    client = stage.datagrams("client 4")
+    client.send(b"hello")
+    client.expect(b"HELLO")
+
+
+def _loopback(stage: Stage) -> None:
+    stage.start()
+    client = stage.datagrams(address="127.0.0.1")
+    client.send(b"from this host")
+    client.expect(b"FROM THIS HOST")
+    stage.expect_rest()
+
+
+EXERCISE = Exercise(
+    name="uppercase-udp",
+    title="capital letters by datagrams",
+    level=1,
+    protocol="udp",
+    role="server",
+    usage="FILE PORT",
+    task=_TASK,
+    scenarios=(
+        Scenario("short", "a short datagram", _short),
+        Scenario("several", "two clients in turn", _several),
+        Scenario("bytes", "bytes that are no text", _bytes),
+        Scenario("long", "a datagram of 8000 bytes", _long),
+        Scenario("empty", "an empty datagram", _empty),
+        Scenario("gone", "clients that leave before the answer", _gone),
+        Scenario("loopback", "a client on the same host, and then silence", _loopback),
+    ),
+)
