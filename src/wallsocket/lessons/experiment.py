@@ -7,7 +7,6 @@ last when it is not.
 from __future__ import annotations
 
 import contextlib
-import errno
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import msgspec
 
 from .. import kernel
+from ..kernel import names
 
 __all__ = ["Ended", "Traced", "attempt", "counted", "meanwhile", "run_file", "state", "traced", "until"]
 
@@ -42,7 +42,7 @@ def attempt(function: Callable[_P, Any], /, *arguments: _P.args, **options: _P.k
     try:
         value = function(*arguments, **options)
     except OSError as error:
-        return errno.errorcode.get(error.errno or 0) or type(error).__name__
+        return names.error(error.errno) if error.errno else type(error).__name__
     except Exception as error:  # whatever it is, its name is the observation
         return type(error).__name__
     return "ok" if value is None else value
@@ -150,7 +150,7 @@ def _error_of(text: str) -> str:
         return ""
     name, _, rest = lines[-1].partition(":")
     number = rest.strip().removeprefix("[Errno ").partition("]")[0]
-    return errno.errorcode.get(int(number), name) if number.isdecimal() else name.rpartition(".")[2]
+    return names.error(int(number)) if number.isdecimal() else name.rpartition(".")[2]
 
 
 class Traced(msgspec.Struct, frozen=True):
@@ -180,6 +180,6 @@ def traced(command: Sequence[str]) -> list[Traced]:
     with Recording.open(result.path) as recording:
         text = CallText(recording.meta.get("machine", ""))
         return [
-            Traced(text.name(call), text.full(call), call.result, errno.errorcode.get(call.errno or 0, ""))
+            Traced(text.name(call), text.full(call), call.result, names.error(call.errno) if call.errno else "")
             for call in recording.calls()
         ]
