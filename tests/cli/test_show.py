@@ -147,3 +147,101 @@ def test_a_failed_call_is_in_every_view(tmp_path: Path) -> None:
         assert "ENODEV" in text, option
         assert "EMFILE" in text, option
     assert "setsockopt failed with ENODEV" in show(path, "--states")
+
+
+def test_what_is_chosen_is_shown(letter: str) -> None:
+    assert show(letter, "--call", "failed").count("\n") == show(letter, "--call", "failed").count("ENOTCONN") == 1
+    assert "tcp listener" not in show(letter, "--process", "nc")
+    assert "tcp listener" not in show(letter, "--states", "--port", "51822")
+    assert show(letter, "--packets", "--port", "51822") == show(letter, "--packets")
+    assert show(letter, "--packets", "--socket", "1") == ""
+    assert '"number":1' not in show(letter, "--json", "--port", "51822")
+
+
+def test_the_summary(letter: str) -> None:
+    text = show(letter, "--summary")
+    assert text.startswith("% time ")
+    assert "shutdown  ENOTCONN ×1" in text
+    objects = [json.loads(line) for line in show(letter, "--summary", "--json").splitlines()]
+    assert {next(iter(item)) for item in objects} == {"call", "socket"}
+    assert [item["socket"]["sent"] for item in objects if "socket" in item] == [0, 3000, 1024]
+
+
+def test_a_stack_that_was_recorded_and_one_that_was_not(tmp_path: Path) -> None:
+    script = Script(tmp_path / "s.wsrec")
+    script.process(1, 70, "one")
+    script.socket(1, 1, 0)
+    script._add("binary", (1, "/usr/bin/\x1bx", None))
+    script._add("stack", (1, (1).to_bytes(4, "little") + (0x1234).to_bytes(8, "little") + bytes(12)))
+    script.call("close", 1, fd=3, socket=1, stack=1)
+    script.call("close", 2, fd=3, socket=1)
+    script.done(10).close()
+    assert show(str(tmp_path / "s.wsrec"), "--stack").splitlines()[1:] == [
+        "               /usr/bin/\\x1bx +0x1234",
+        "               memory without a file +0x0",
+        "      0.002  70/101           close(3) = 0  <1 µs>",
+        "               native stack not recorded",
+    ]
+
+
+def test_the_time_of_day_needs_a_day(letter: str, tmp_path: Path) -> None:
+    show(letter, "--wall-clock", status=2)
+    lost_letter(tmp_path / "b.wsrec", started_realtime_ns="1796021124000000000").close()
+    for view in ("--calls", "--states", "--packets", "--all"):
+        assert "24.001" in show(str(tmp_path / "b.wsrec"), "--wall-clock", view, TZ="UTC")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--json", "--calls"],
+        ["--stack", "--states"],
+        ["--follow", "--states"],
+        ["--follow", "--from", "1s"],
+        ["--call", "x", "--states"],
+        ["--call", "a b"],
+        ["--follow", "--json", "--port", "1"],
+        ["--wall-clock", "--json"],
+        ["--port", "9"],
+        ["--process", "nobody"],
+    ],
+)
+def test_what_does_not_go_together(words: list[str], letter: str) -> None:
+    assert show(letter, *words, status=2) == ""
+
+
+def test_calls_are_followed_while_the_recording_grows(tmp_path: Path) -> None:
+    path = tmp_path / "g.wsrec"
+    script = Script(path)
+    script.process(1, 70, "one")
+    script.socket(1, 1, 0)
+    script.call("accept4", 1, None, fd=3, socket=1)
+    script.call("recvfrom", 2, 1, 5, fd=4, socket=1, line=("/srv/a.py", 1, "f"))
+    for table, rows in script._rows.items():
+        script.writer.write(table, rows)
+    script.writer.write("source", [(1, "/srv/a.py", 1, "f")])
+    script.writer.commit()
+    words = [sys.executable, "-u", "-m", "wallsocket", "show", str(path), "--follow"]
+    everything = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    chosen = subprocess.Popen([*words, "--port", "7"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert everything.stdout is not None
+        assert "recvfrom(4, ?) = 5  <1 µs>  /srv/a.py:1 f" in everything.stdout.readline()
+        script._rows.clear()
+        script.call("connect", 9, 1, -111, fd=5, socket=1, address="127.0.0.1:7", line=("/srv/b.py", 2, "g"))
+        script.writer.write("source", [(2, "/srv/b.py", 2, "g")])
+        script.writer.write("call", script._rows["call"])
+        script.writer.commit()
+        told = everything.stdout.readline()
+        assert "ECONNREFUSED" in told
+        assert told.endswith("/srv/b.py:2 g\n")
+        script.writer.finish({"ended_ns": "20000"})
+        assert "accept4(3, NULL) has not returned" in everything.stdout.read()
+        said, _ = chosen.communicate(timeout=60)
+        assert (everything.wait(60), chosen.returncode) == (0, 0)
+    finally:
+        for process in (everything, chosen):
+            process.kill()
+            process.communicate()
+    assert {line.split()[2].partition("(")[0] for line in said.splitlines()} <= {"connect", "accept4", "recvfrom"}
+    assert "connect(" in said

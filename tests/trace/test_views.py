@@ -13,6 +13,7 @@ import pytest
 from tests.support.expected import expect
 from tests.support.recordings import Script, lost_letter, row, tcp_frame
 from wallsocket import events
+from wallsocket.trace.choice import Choice
 from wallsocket.trace.labels import conversation_title
 from wallsocket.trace.lines import Arrow, ConversationLine, Line, Lines, Part, WayLine
 from wallsocket.trace.recording import Recording
@@ -39,7 +40,9 @@ def test_calls(letter: Recording) -> None:
 
 
 def test_calls_of_one_socket_in_a_span_of_time(letter: Recording) -> None:
-    lines = list(call_lines(letter, colour=False, socket=3, since_ns=1_200_000, until_ns=1_240_000))
+    lines = list(
+        call_lines(letter, colour=False, choice=Choice(letter, socket=3), since_ns=1_200_000, until_ns=1_240_000)
+    )
     assert len(lines) == 1
     assert "sendto(4, " in lines[0]
 

@@ -127,7 +127,7 @@ def open_recording(path: Path | None, *, quiet: bool = False) -> Any:
     from ..trace.recording import Recording
 
     if path is not None:
-        return Recording.open(path)
+        return Recording.open(places.find(path))
     opened = Recording.open(places.newest())
     if not quiet:
         click.echo(_which(opened), err=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
 from . import options, terminal
 
 if TYPE_CHECKING:
+    from ..trace.choice import Choice
+    from ..trace.clock import Clock
     from ..trace.recording import Recording
     from ..trace.timeline import Timeline
 
@@ -28,19 +30,36 @@ _SUMMARIES: Final = 40
 @click.option("--calls", "view", flag_value="calls", help="A line per call.")
 @click.option("--states", "view", flag_value="states", help="The path of each socket through the states.")
 @click.option("--packets", "view", flag_value="packets", help="A line per packet.")
+@click.option("--summary", "view", flag_value="summary", help="How often each call was made, how long, how it failed.")
 @options.json
 @click.option("--socket", type=click.IntRange(min=1), metavar="N", help="Only this socket and its peer.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Only sockets with this port at either end.")
+@click.option("--process", metavar="PID|NAME", help="Only this process, or those of this name; * and ? match.")
+@click.option(
+    "--call",
+    metavar="FILTER",
+    help="Only these calls: 'connect', 'recv*', 'failed', 'ECONNRESET', '>10ms', with commas.",
+)
+@click.option("--stack", is_flag=True, help="With --calls: the native stack of each call.")
+@click.option("--wall-clock", is_flag=True, help="The local time of day instead of milliseconds since the beginning.")
 @click.option("--from", "from_s", type=options.DURATION, metavar="TIME", help="From this time on, such as 250ms.")
 @click.option("--to", "to_s", type=options.DURATION, metavar="TIME", help="Up to this time.")
 @click.option(
     "--all", "everything", is_flag=True, help="Leave nothing out: every call, socket, signal and acknowledgement."
 )
-@click.option("--follow", is_flag=True, help="With --json: go on while the recording grows.")
+@click.option(
+    "--follow", is_flag=True, help="Go on while the recording grows: calls as they return, or with --json all."
+)
 def command(
     recording: Path | None,
     view: str | None,
     as_json: bool,
     socket: int | None,
+    port: int | None,
+    process: str | None,
+    call: str | None,
+    stack: bool,
+    wall_clock: bool,
     from_s: float | None,
     to_s: float | None,
     everything: bool,
@@ -53,123 +72,193 @@ def command(
     what travelled stands between. [BRACKETS]: nobody reported it, it follows
     from calls and segments.
     """
-    if as_json and view is not None:
+    if as_json and view not in (None, "summary"):
         raise click.UsageError(f"--json and --{view} exclude each other")
-    if follow and not as_json:
-        raise click.UsageError("--follow needs --json")
+    if view is None and not as_json and (call is not None or stack or follow):
+        view = "calls"
+    if stack and view != "calls":
+        raise click.UsageError("--stack goes with --calls")
+    if follow and view not in (None, "calls"):
+        raise click.UsageError(f"--follow goes with --calls or --json, not with --{view}")
+    if follow and (stack or from_s is not None or to_s is not None):
+        raise click.UsageError("--follow shows what happens from now on: it takes neither --from, --to nor --stack")
+    if call is not None and view not in ("calls", "summary"):
+        raise click.UsageError("--call goes with --calls or --summary")
+    if follow and as_json and (socket, port, process) != (None, None, None):
+        raise click.UsageError("--follow --json tells everything; --follow alone takes --socket, --port and --process")
+    if as_json and wall_clock:
+        raise click.UsageError("--json has the times of the recording, and its beginning as started_realtime_ns")
+
+    def choose(opened: Recording) -> Choice:
+        from ..trace.choice import Choice
+
+        return Choice(opened, socket=socket, port=port, process=process, call=call)
+
     with options.open_recording(recording) as opened:
+        wanted = _Wanted(choose, socket, _ns(from_s), _ns(to_s), everything, wall_clock, stack, follow)
         if as_json:
-            timeline = None if follow else _timeline(opened, socket, _ns(from_s), _ns(to_s), everything=everything)
-            _write_json(opened, timeline)
+            _write_json(opened, wanted, summary=view == "summary")
         else:
-            _write(_lines(opened, view, socket, _ns(from_s), _ns(to_s), everything=everything))
+            _write(_lines(opened, view, wanted), at_once=follow)
+
+
+class _Wanted(NamedTuple):
+    """What of a recording, and how."""
+
+    choose: Callable[[Recording], Choice]
+    socket: int | None
+    since_ns: int | None
+    until_ns: int | None
+    everything: bool
+    wall_clock: bool
+    stack: bool
+    follow: bool
 
 
 def _ns(time_s: float | None) -> int | None:
     return None if time_s is None else round(time_s * 1_000_000_000)
 
 
-def _lines(
-    recording: Recording,
-    view: str | None,
-    socket: int | None,
-    since_ns: int | None,
-    until_ns: int | None,
-    *,
-    everything: bool,
-) -> Iterator[str]:
+def _lines(recording: Recording, view: str | None, wanted: _Wanted) -> Iterator[str]:
     from ..trace import views
-    from ..trace.ladder import Ladder, header
-    from ..trace.wire import summary
+    from ..trace.clock import Clock
 
     colour = terminal.has_colour()
-    _check_socket(recording, socket)
+    payload_bytes = 1 << 20 if wanted.everything else 32
+    if wanted.follow:
+        yield from views.followed_lines(
+            recording, wanted.choose, colour=colour, wall=wanted.wall_clock, payload_bytes=payload_bytes
+        )
+        return
+    choice = wanted.choose(recording)
+    clock = Clock(recording, wall=wanted.wall_clock)
     if view == "calls":
-        payload_bytes = 1 << 20 if everything else 32
         yield from views.call_lines(
             recording,
             colour=colour,
             payload_bytes=payload_bytes,
-            socket=socket,
-            since_ns=since_ns,
-            until_ns=until_ns,
-            every_mark=everything,
+            choice=choice,
+            clock=clock,
+            since_ns=wanted.since_ns,
+            until_ns=wanted.until_ns,
+            every_mark=wanted.everything and choice.is_all,
+            stacks=wanted.stack,
         )
         return
     if view == "packets":
-        yield from views.packet_lines(recording, summary, since_ns=since_ns, until_ns=until_ns)
+        # A packet belongs to a socket by its conversation: of all of them every row is needed.
+        timeline = None if choice.is_all else _timeline(recording, wanted._replace(everything=True))
+        yield from _packets(recording, timeline, choice, clock, wanted)
         return
-    timeline = _timeline(recording, socket, since_ns, until_ns, everything=everything)
+    timeline = _timeline(recording, wanted)
+    if view == "summary":
+        from ..trace.totals import Totals
+
+        yield from Totals(timeline, choice, since_ns=wanted.since_ns, until_ns=wanted.until_ns).lines(colour=colour)
+        return
     if view == "states":
-        yield from views.state_lines(timeline, colour=colour)
+        yield from views.state_lines(timeline, colour=colour, choice=choice, clock=clock)
         return
+    yield from _ladder(timeline, choice, clock, wanted)
+
+
+def _packets(
+    recording: Recording, timeline: Timeline | None, choice: Choice, clock: Clock, wanted: _Wanted
+) -> Iterator[str]:
+    from ..trace.views import packet_lines
+    from ..trace.wire import summary
+
+    ids: set[int] | None = None
+    if timeline is not None:
+        rows = (row for item in timeline.wanted() if choice.draws(item) for row in item.lines)
+        ids = {row.segment.packet for row in rows if row.segment is not None}
+    yield from packet_lines(
+        recording,
+        summary,
+        clock=clock,
+        since_ns=wanted.since_ns,
+        until_ns=wanted.until_ns,
+        wanted=lambda packet: ids is None or packet.id in ids,
+    )
+
+
+def _ladder(timeline: Timeline, choice: Choice, clock: Clock, wanted: _Wanted) -> Iterator[str]:
+    from ..trace.ladder import Ladder, header
+
+    colour = terminal.has_colour()
     yield from header(timeline, colour=colour)
-    ladder = Ladder(timeline, width=terminal.width(), colour=colour)
-    wanted = timeline.wanted()
-    if everything or socket is not None:
-        drawn = wanted
+    ladder = Ladder(timeline, width=terminal.width(), colour=colour, clock=clock)
+    conversations = [conversation for conversation in timeline.wanted() if choice.draws(conversation)]
+    if wanted.everything or wanted.socket is not None:
+        drawn = conversations
     else:
-        drawn = [conversation for conversation in wanted if timeline.says_much(conversation)][:_LADDERS]
+        drawn = [conversation for conversation in conversations if timeline.says_much(conversation)][:_LADDERS]
     for conversation in drawn:
         yield ""
         yield from ladder.draw(conversation)
-    if timeline.failed_alone and socket is None:
+    if timeline.failed_alone and choice.is_all:
         yield ""
         failed = list(ladder.failed_alone())
-        yield from failed if everything else failed[:_SUMMARIES]
-        if len(failed) > _SUMMARIES and not everything:
+        yield from failed if wanted.everything else failed[:_SUMMARIES]
+        if len(failed) > _SUMMARIES and not wanted.everything:
             yield f"… {len(failed) - _SUMMARIES} more calls that failed without a socket; --all tells them"
     shown = {conversation.number for conversation in drawn}
-    rest = [conversation for conversation in wanted if conversation.number not in shown]
+    rest = [conversation for conversation in conversations if conversation.number not in shown]
     if rest:
         yield ""
         brief = list(ladder.summary(rest))
         yield from brief[:_SUMMARIES]
         if len(brief) > _SUMMARIES:
             yield f"… {len(brief) - _SUMMARIES} more; --all draws everything, --socket N one of them"
-    if not wanted:
-        yield "No sockets were recorded."
+    if not conversations:
+        yield "No sockets were recorded." if choice.is_all else "No socket of these was recorded."
 
 
-def _check_socket(recording: Recording, socket: int | None) -> None:
-    if socket is not None and socket not in recording.sockets:
-        raise click.UsageError(f"the recording has no socket {socket}; --states lists them")
-
-
-def _timeline(
-    recording: Recording, socket: int | None, since_ns: int | None, until_ns: int | None, *, everything: bool
-) -> Timeline:
+def _timeline(recording: Recording, wanted: _Wanted) -> Timeline:
     from ..trace.timeline import Timeline
     from ..trace.wire import segment
 
-    _check_socket(recording, socket)
     return Timeline(
         recording,
         decode=segment,
-        limit=None if everything else _ROWS,
-        socket=socket,
-        since_ns=since_ns,
-        until_ns=until_ns,
-        everything=everything,
+        limit=None if wanted.everything else _ROWS,
+        socket=wanted.socket,
+        since_ns=wanted.since_ns,
+        until_ns=wanted.until_ns,
+        everything=wanted.everything,
     )
 
 
-def _write(lines: Iterable[str]) -> None:
+def _write(lines: Iterable[str], *, at_once: bool) -> None:
     # Names are shown also where the terminal's encoding lacks a character for them.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     for line in lines:
         sys.stdout.write(line + "\n")
+        if at_once:
+            sys.stdout.flush()
 
 
-def _write_json(recording: Recording, timeline: Timeline | None) -> None:
+def _write_json(recording: Recording, wanted: _Wanted, *, summary: bool) -> None:
     """All of a recording; without a timeline as it grows."""
+    from ..trace.text import json_line
     from ..trace.views import json_lines
     from ..trace.wire import decoded
 
     out = sys.stdout.buffer
-    for line in json_lines(recording, segment=decoded, follow=timeline is None, timeline=timeline):
-        out.write(line + b"\n")
-        if timeline is None:
+    if wanted.follow:
+        for line in json_lines(recording, segment=decoded, follow=True):
+            out.write(line + b"\n")
             out.flush()
+        return
+    choice, timeline = wanted.choose(recording), _timeline(recording, wanted)
+    if summary:
+        from ..trace.totals import Totals
+
+        totals = Totals(timeline, choice, since_ns=wanted.since_ns, until_ns=wanted.until_ns)
+        out.writelines(json_line({"call": total}) + b"\n" for total in totals.calls)
+        out.writelines(json_line({"socket": total}) + b"\n" for total in totals.sockets)
+    else:
+        lines = json_lines(recording, segment=decoded, timeline=timeline, choice=choice)
+        out.writelines(line + b"\n" for line in lines)
     out.flush()

@@ -10,6 +10,7 @@ from typing import Final
 
 from ..kernel import program
 from .calls import CallText, address
+from .clock import Clock
 from .conversations import Conversation
 from .joins import Basis
 from .labels import conversation_title, process_title, socket_label, source_text
@@ -70,13 +71,13 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
 class Ladder:
     """Draws conversations in a given width."""
 
-    def __init__(self, timeline: Timeline, *, width: int, colour: bool) -> None:
+    def __init__(self, timeline: Timeline, *, width: int, colour: bool, clock: Clock | None = None) -> None:
         self._timeline = timeline
         self._width = width
         self._colour = colour
         self._calls = CallText(timeline.machine)
-        last_ms = timeline.recording.ended_ns / 1_000_000
-        self._time_width = max(9, len(f"{last_ms:.3f}"))
+        self._clock = clock if clock is not None else Clock(timeline.recording)
+        self._time_width = max(self._clock.width, len(self._clock.head))
 
     def draw(self, conversation: Conversation) -> Iterator[str]:
         """A conversation: title, rails, rows, and a line per socket on how it went."""
@@ -92,7 +93,7 @@ class Ladder:
         if conversation.basis is Basis.INFERRED:
             title += self._paint("  [that these two talk is inferred]", Style.DIM)
         yield title
-        cells = [pad("ms".rjust(self._time_width), self._time_width), pad(heads[0], rail)]
+        cells = [self._clock.head.rjust(self._time_width), pad(heads[0], rail)]
         if wire:
             cells.append(pad("wire".center(middle), middle))
         if two or wire:
@@ -132,7 +133,7 @@ class Ladder:
             who = process_title(timeline.processes.get(call.process))
             where = source_text(timeline, call)
             text = self._paint(self._calls.full(call), Style.ERROR)
-            yield f"{call.entry_ns / 1_000_000:{self._time_width}.3f}  {text}  {who}  {where}".rstrip()
+            yield f"{self._clock.text(call.entry_ns, width=self._time_width)}  {text}  {who}  {where}".rstrip()
 
     # -- columns
 
@@ -169,7 +170,7 @@ class Ladder:
         left, right = (self._cell(self._styled(parts, line.times), rail) for parts in (line.left, line.right))
         for number in range(max(len(left), len(right), 1)):
             first = number == 0
-            time = f"{line.at_ns / 1_000_000:{self._time_width}.3f}" if first else margin
+            time = self._clock.text(line.at_ns, width=self._time_width) if first else margin
             parts = [time, left[number] if number < len(left) else " " * rail]
             if middle:
                 arrow = line.arrow if first else None

@@ -20,12 +20,14 @@ __all__ = [
     "KEPT_RECORDINGS",
     "SUFFIX",
     "Pruned",
+    "find",
     "folder",
     "new_paths",
     "newest",
     "prune",
     "prune_telling_once",
     "recordings",
+    "size_of",
 ]
 
 SUFFIX: Final = ".wsrec"
@@ -96,18 +98,53 @@ def newest() -> Path:
     return found[0]
 
 
-def prune() -> list[Pruned]:
-    """Remove recordings beyond the newest 20, or beyond 2 GB together; one that is being written always stays."""
+def find(name: str | os.PathLike[str]) -> Path:
+    """The recording at a path; of a word that is none, the one in the state folder whose name begins with it.
+
+    Raises:
+        RecordingError: several begin with it.
+    """
+    path, word = Path(name), os.fspath(name)
+    if "/" in word or os.path.lexists(path):
+        return path
+    exact = folder() / word
+    for there in (exact, exact.with_name(word + SUFFIX)):
+        if there.is_file():
+            return there
+    near = [one for one in recordings() if one.name.startswith(word)]
+    if len(near) > 1:
+        shown = ", ".join(one.name.removesuffix(SUFFIX) for one in near[:4]) + (", …" if len(near) > 4 else "")
+        raise RecordingError(f"{word}: several recordings begin so: {shown}")
+    return near[0] if near and word else path
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a recording with its log."""
+    return sum(map(_size, _files(path)))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
+
+
+def prune(*, kept: int | None = None) -> list[Pruned]:
+    """Remove recordings beyond the newest 20, or beyond 2 GB together; one that is being written always stays.
+
+    With ``kept`` so many of the newest stay, whatever their size.
+    """
     removed: list[Pruned] = []
     total = 0
     for number, path in enumerate(recordings(), 1):
-        files = [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
-        size = sum(map(_size, files))
+        size = size_of(path)
         total += size
-        # The newest stays whatever its size: it is what the user is about to look at.
-        if number == 1 or (number <= KEPT_RECORDINGS and total <= KEPT_BYTES) or is_being_written(path):
+        if kept is not None:
+            stays = number <= kept
+        else:
+            # The newest stays whatever its size: it is what the user is about to look at.
+            stays = number == 1 or (number <= KEPT_RECORDINGS and total <= KEPT_BYTES)
+        if stays or is_being_written(path):
             continue
-        for file in files:
+        for file in _files(path):
             file.unlink(missing_ok=True)
         total -= size
         removed.append(Pruned(path, size))

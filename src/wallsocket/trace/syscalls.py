@@ -6,6 +6,7 @@ what a call is reads it here.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
@@ -29,6 +30,7 @@ __all__ = [
     "Subject",
     "Syscall",
     "Value",
+    "moved",
     "names",
     "role",
     "syscalls",
@@ -306,3 +308,14 @@ class Arguments:
     def events(self) -> int | None:
         """``EPOLL*`` bits that ``epoll_ctl`` asks for."""
         return self._named("events")
+
+
+def moved(call: Call, name: str) -> tuple[int, int]:
+    """Bytes and messages that a send or receive moved; none when it failed or did not return."""
+    if call.result is None or call.result < 0:
+        return 0, 0
+    if name not in ("sendmmsg", "recvmmsg"):
+        return call.result, 1
+    sizes = call.value or b""
+    lengths = struct.unpack(f"<{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4])
+    return sum(lengths[: call.result]), call.result

@@ -6,7 +6,6 @@ Which sockets talk with each other, and where bytes belong, :mod:`wallsocket.tra
 from __future__ import annotations
 
 import heapq
-import struct
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from ..kernel.tcp_state import TcpState
 from .conversations import Conversation, Kind, Row, Rows, mend_order
 from .joins import SLACK_NS, Basis, Joins
 from .recording import Recording
-from .syscalls import Role, names, role
+from .syscalls import Role, moved, names, role
 from .tracks import Track, Transition
 from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
 
@@ -463,14 +462,14 @@ class Timeline:
             self._account_failure(track, call, what, at, placed)
             return
         name = self.name(call)
-        moved, messages = _moved(call, name)
+        count, messages = moved(call, name)
         stream = track.socket.type != _SOCK_DGRAM
         match what:
             case Role.SEND:
-                track.sent += moved
+                track.sent += count
                 track.messages_sent += messages
             case Role.RECEIVE if not (call.a or 0) & _MSG_PEEK or name in ("read", "readv", "splice"):
-                track.received += moved
+                track.received += count
                 track.messages_received += messages
                 if call.result == 0 and call.length and stream:
                     track.peer_ended = True
@@ -687,16 +686,6 @@ def _attach(placed: _Placed, socket: int, transition: Transition) -> None:
         if socket in (conversation.left, conversation.right):
             row.transitions.append((conversation.side_of(socket), transition))
             return
-
-
-def _moved(call: Call, name: str) -> tuple[int, int]:
-    """Bytes and messages that a successful call moved."""
-    assert call.result is not None
-    if name not in ("sendmmsg", "recvmmsg"):
-        return call.result, 1
-    sizes = call.value or b""
-    lengths = struct.unpack(f"<{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4])
-    return sum(lengths[: call.result]), call.result
 
 
 def _signed(difference: int) -> int:

@@ -8,9 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
+from ..errors import UsageError
 from ..events import Call, Counter, Fact, Known, Mark, Packet, State
 from ..kernel import names as naming
 from .calls import CallText, address, named
+from .choice import Choice
+from .clock import Clock
 from .labels import conversation_title, process_label, socket_label, source_text
 from .lines import Lines
 from .recording import Event, Recording
@@ -18,11 +21,15 @@ from .text import Style, escape, json_line, paint
 from .timeline import Timeline
 from .verdict import duration, verdict
 
-__all__ = ["call_lines", "json_lines", "packet_lines", "state_lines"]
+__all__ = ["call_lines", "followed_lines", "json_lines", "packet_lines", "state_lines"]
 
 _KNOWN: Final = {known.value: known.name.lower() for known in Known}
 #: Calls that are looked at before the first is written, to see whether threads must be told apart.
 _LOOK_AHEAD: Final = 256
+#: Columns for a time: a day in milliseconds.
+_TIME_COLUMNS: Final = 11
+#: Frames of a native stack that are written.
+_FRAMES: Final = 64
 #: Columns for process and thread; both have up to seven digits (proc(5), pid_max).
 _WHO_COLUMNS: Final = 15
 #: Signals that say nothing about sockets; a mark's text is the signal's name.
@@ -30,35 +37,35 @@ _DULL_SIGNALS: Final = frozenset({"SIGCHLD", "SIGWINCH", "SIGCONT"})
 _MOMENTS: Final = {0: "entry", 1: "exit", 2: "sample", 3: "destroyed"}
 
 
-def _ms(at_ns: int) -> str:
-    return f"{at_ns / 1_000_000:11.3f}"
-
-
 def call_lines(
     recording: Recording,
     *,
     colour: bool,
     payload_bytes: int = 32,
-    socket: int | None = None,
+    choice: Choice | None = None,
+    clock: Clock | None = None,
     since_ns: int | None = None,
     until_ns: int | None = None,
     every_mark: bool = False,
+    stacks: bool = False,
 ) -> Iterator[str]:
-    """A line per call in the order of entry: time in ms, process, call and result, time it took, line of code.
+    """A line per call in the order of entry: time, process, call and result, time it took, line of code.
 
     What else happened (exec, signals) stands between, of processes that have sockets; ``every_mark`` shows it of all,
-    and child-has-ended signals too.
+    and child-has-ended signals too. With ``stacks`` the native stack of each call stands below it.
     """
+    choice = choice if choice is not None else Choice(recording)
+    clock = clock if clock is not None else Clock(recording)
     text = CallText(recording.meta.get("machine", ""), payload_bytes=payload_bytes)
     users = {item.process for item in recording.sockets.values()}
-    calls = recording.calls(socket=socket, since_ns=since_ns, until_ns=until_ns)
+    calls = filter(choice.matches, recording.calls(socket=choice.socket, since_ns=since_ns, until_ns=until_ns))
     first = list(itertools.islice(calls, _LOOK_AHEAD))
     threads = any(_is_thread(recording, call) for call in first)
     who_width = _WHO_COLUMNS if len(users) > 1 or threads or every_mark else 0
     marks = (
         mark
         for mark in recording.marks()
-        if every_mark or (socket is None and mark.process in users and mark.text not in _DULL_SIGNALS)
+        if every_mark or (choice.has_process(mark.process) and mark.process in users and mark.text not in _DULL_SIGNALS)
     )
     mark = next(marks, None)
 
@@ -67,18 +74,70 @@ def call_lines(
         while mark is not None and mark.at_ns <= at_ns:
             if (since_ns or 0) <= mark.at_ns <= (until_ns if until_ns is not None else mark.at_ns):
                 note = f"--- {escape(mark.kind)}: {escape(mark.text)} ---"
-                yield f"{_ms(mark.at_ns)}  {_who(recording, mark.process, mark.tid, who_width)}" + paint(
-                    note, Style.DIM, colour=colour
-                )
+                who = _who(recording, mark.process, mark.tid, who_width)
+                yield f"{clock.text(mark.at_ns, width=_TIME_COLUMNS)}  {who}" + paint(note, Style.DIM, colour=colour)
             mark = next(marks, None)
 
     for call in itertools.chain(first, calls):
         yield from marks_until(call.entry_ns)
-        yield _call_line(recording, text, call, who_width=who_width, colour=colour)
+        yield _call_line(recording, text, call, clock, who_width=who_width, colour=colour)
+        if stacks:
+            yield from _stack_lines(recording, call, colour=colour)
     yield from marks_until(1 << 62)
 
 
-def _call_line(recording: Recording, text: CallText, call: Call, *, who_width: int, colour: bool) -> str:
+def followed_lines(
+    recording: Recording, choose: Callable[[Recording], Choice], *, colour: bool, wall: bool, payload_bytes: int = 32
+) -> Iterator[str]:
+    """A line per call as :func:`call_lines` has it, as it returns, while the recording grows; what never returned last.
+
+    ``choose`` says what is wanted of what there is so far; what is not there yet cannot be named.
+    """
+    assert recording.path is not None
+    unfinished: dict[int, Call] = {}
+    now = recording
+    for batch in recording.follow():
+        calls = [event for event in batch if isinstance(event, Call)]
+        if not calls:
+            continue
+        # What the calls refer to was written with them.
+        now = Recording.open(recording.path)
+        try:
+            choice = choose(now)
+        except UsageError:
+            continue
+        clock, text = Clock(now, wall=wall), CallText(now.meta.get("machine", ""), payload_bytes=payload_bytes)
+        for call in calls:
+            if call.took_ns is None:
+                unfinished[call.id] = call
+            else:
+                unfinished.pop(call.id, None)
+                if choice.matches(call):
+                    yield _call_line(now, text, call, clock, who_width=_WHO_COLUMNS, colour=colour)
+    try:
+        choice = choose(now)
+    except UsageError:
+        if not unfinished:
+            raise
+        return
+    clock, text = Clock(now, wall=wall), CallText(now.meta.get("machine", ""), payload_bytes=payload_bytes)
+    for call in filter(choice.matches, unfinished.values()):
+        yield _call_line(now, text, call, clock, who_width=_WHO_COLUMNS, colour=colour)
+
+
+def _stack_lines(recording: Recording, call: Call, *, colour: bool) -> Iterator[str]:
+    """The native stack of a call, innermost first: file and the offset in it, as ``addr2line -e FILE OFFSET`` takes them."""
+    stack = recording.stacks.get(call.stack) if call.stack is not None else None
+    if stack is None:
+        yield paint(f"{'':{_TIME_COLUMNS}}    native stack not recorded", Style.DIM, colour=colour)
+        return
+    for number, offset in itertools.islice(stack, _FRAMES):
+        binary = recording.binaries.get(number)
+        place = escape(binary.path) if binary is not None and binary.path is not None else "memory without a file"
+        yield paint(f"{'':{_TIME_COLUMNS}}    {place} +{offset:#x}", Style.DIM, colour=colour)
+
+
+def _call_line(recording: Recording, text: CallText, call: Call, clock: Clock, *, who_width: int, colour: bool) -> str:
     failed = call.errno is not None
     shown = paint(text.full(call), Style.ERROR if failed else Style.PLAIN, colour=colour)
     took = f"  <{duration(call.took_ns)}>" if call.took_ns is not None else ""
@@ -90,7 +149,9 @@ def _call_line(recording: Recording, text: CallText, call: Call, *, who_width: i
         known = "" if call.known == Known.DIRECT else f" ({_KNOWN.get(call.known, 'unknown')})"
         where = f"  {escape(place)}{escape(function)}{known}"
     who = _who(recording, call.process, call.tid, who_width)
-    return f"{_ms(call.entry_ns)}  {who}{shown}{paint(took + where, Style.DIM, colour=colour)}"
+    return (
+        f"{clock.text(call.entry_ns, width=_TIME_COLUMNS)}  {who}{shown}{paint(took + where, Style.DIM, colour=colour)}"
+    )
 
 
 def _is_thread(recording: Recording, call: Call) -> bool:
@@ -112,19 +173,27 @@ def packet_lines(
     recording: Recording,
     summary: Callable[[Packet], str],
     *,
+    clock: Clock | None = None,
     since_ns: int | None = None,
     until_ns: int | None = None,
+    wanted: Callable[[Packet], bool] = lambda packet: True,
 ) -> Iterator[str]:
-    """A line per packet: time in ms, interface, and what the decoder says of it."""
+    """A line per packet: time, interface, and what the decoder says of it."""
+    clock = clock if clock is not None else Clock(recording)
     for packet in recording.packets():
-        if (since_ns or 0) <= packet.at_ns <= (until_ns if until_ns is not None else packet.at_ns):
+        if (since_ns or 0) <= packet.at_ns <= (until_ns if until_ns is not None else packet.at_ns) and wanted(packet):
             interface = f"{escape(packet.interface)}  " if packet.interface else ""
-            yield f"{_ms(packet.at_ns)}  {interface}{escape(summary(packet))}"
+            yield f"{clock.text(packet.at_ns, width=_TIME_COLUMNS)}  {interface}{escape(summary(packet))}"
 
 
-def state_lines(timeline: Timeline, *, colour: bool) -> Iterator[str]:
+def state_lines(
+    timeline: Timeline, *, colour: bool, choice: Choice | None = None, clock: Clock | None = None
+) -> Iterator[str]:
     """Per socket the path that it took through the states, with the time in each and how it is known."""
+    clock = clock if clock is not None else Clock(timeline.recording)
     for conversation in timeline.wanted():
+        if choice is not None and not choice.draws(conversation):
+            continue
         for socket in (conversation.left, conversation.right):
             if socket is None:
                 continue
@@ -143,7 +212,8 @@ def state_lines(timeline: Timeline, *, colour: bool) -> Iterator[str]:
                 name = naming.tcp_state(transition.state)
                 state = f"[{name}]" if inferred else name
                 how = _how(timeline, transition.how, transition.call, inferred=inferred)
-                line = f"{_ms(transition.at_ns)}  {state:<13}  {duration(following - transition.at_ns):>8}  {how}"
+                at = clock.text(transition.at_ns, width=_TIME_COLUMNS)
+                line = f"{at}  {state:<13}  {duration(following - transition.at_ns):>8}  {how}"
                 yield line.rstrip()
             yield f"             {verdict(timeline, track)}"
 
@@ -170,13 +240,49 @@ def json_lines(
     segment: Callable[[Packet], Any] | None = None,
     follow: bool = False,
     timeline: Timeline | None = None,
+    choice: Choice | None = None,
 ) -> Iterator[bytes]:
     """One JSON object per line, documented in ``docs/show.md``: what there is, what happened, and the ladders of a timeline."""
     yield json_line({"recording": {"schema": 1, **recording.meta}})
+    told: dict[str, bytes] = {}
+    yield from _things(recording, told if follow else None)
+    text = CallText(recording.meta.get("machine", ""))
+    batches: Iterable[Iterable[Event]] = recording.follow() if follow else (recording.events(),)
+    for batch in batches:
+        if follow and batch and recording.path is not None:
+            # What the events refer to was written with them.
+            recording = Recording.open(recording.path)
+            yield from _things(recording, told)
+        for event in batch:
+            yield json_line(_event(event, text, recording, segment))
+    if timeline is not None:
+        lines = Lines(timeline)
+        for conversation in timeline.wanted():
+            if choice is not None and not choice.draws(conversation):
+                continue
+            yield json_line({"conversation": _plain(lines.conversation(conversation))})
+            for line in lines.of(conversation):
+                yield json_line({"line": _plain(line)})
+            for way in lines.ways(conversation):
+                yield json_line({"way": _plain(way)})
+
+
+def _things(recording: Recording, told: dict[str, bytes] | None) -> Iterator[bytes]:
+    """What there is; of what was ``told`` before only what is new or has changed."""
+    for key, value in _named_things(recording):
+        line = json_line(value)
+        if told is None:
+            yield line
+        elif told.get(key) != line:
+            told[key] = line
+            yield line
+
+
+def _named_things(recording: Recording) -> Iterator[tuple[str, dict[str, Any]]]:
     for process in recording.processes.values():
-        yield json_line({"process": {**_fields(process), "name": process_label(process)}})
+        yield f"process {process.id}", {"process": {**_fields(process), "name": process_label(process)}}
     for source in recording.sources.values():
-        yield json_line({"source": _fields(source)})
+        yield f"source {source.id}", {"source": _fields(source)}
     for item in recording.sockets.values():
         fields = _fields(item)
         fields["local"] = _address(item.local)
@@ -184,22 +290,9 @@ def json_lines(
         fields["family"] = named(naming.family, item.family)
         fields["type"] = named(naming.socket_type, item.type)
         fields["protocol"] = named(naming.protocol, item.family, item.protocol)
-        yield json_line({"socket": fields})
+        yield f"socket {item.id}", {"socket": fields}
     for descriptor in recording.descriptors.values():
-        yield json_line({"descriptor": _fields(descriptor)})
-    text = CallText(recording.meta.get("machine", ""))
-    batches: Iterable[Iterable[Event]] = recording.follow() if follow else (recording.events(),)
-    for batch in batches:
-        for event in batch:
-            yield json_line(_event(event, text, recording, segment))
-    if timeline is not None:
-        lines = Lines(timeline)
-        for conversation in timeline.wanted():
-            yield json_line({"conversation": _plain(lines.conversation(conversation))})
-            for line in lines.of(conversation):
-                yield json_line({"line": _plain(line)})
-            for way in lines.ways(conversation):
-                yield json_line({"way": _plain(way)})
+        yield f"descriptor {descriptor.id}", {"descriptor": _fields(descriptor)}
 
 
 def _event(
