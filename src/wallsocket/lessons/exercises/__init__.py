@@ -24,6 +24,14 @@ __all__ = ["Exercise", "Scenario", "all_exercises", "exercise_named"]
 _TASKS: Final = (
     "uppercase_udp",
     "uppercase_tcp",
+    "fixed",
+    "lines",
+    "length_prefixed",
+    "files",
+    "chat",
+    "ask",
+    "ping",
+    "one_thread",
 )
 
 

@@ -473,6 +473,22 @@ MISTAKES: Final = (
         "A raw socket sees every echo reply of the host. Which field tells whose it is?",
     ),
     Mistake(
+        "own-request",
+        "the program takes its own request for the reply",
+        "A raw socket sees the ICMP messages that come in; on the same host your own requests are among them. "
+        "Which field tells a request from a reply?",
+    ),
+    Mistake(
+        "type-ignored",
+        "another ICMP message is taken for the reply",
+        "A raw socket sees all kinds of ICMP messages. Which field tells what a message is?",
+    ),
+    Mistake(
+        "thread-per-client",
+        "there is a thread, or a process, for each client",
+        "This task wants one loop that waits for all sockets at once. Which call can do that?",
+    ),
+    Mistake(
         "crashed",
         "the program ended with an error",
         "Read the message from its last line upwards. Which case did the program meet that it was not written for?",

@@ -180,8 +180,8 @@ class Stage:
             self.say("nobody sent anything for a second, and your program did not sleep")
             raise Mismatch("restless", "a program that sleeps while there is nothing to do", "it kept a processor busy")
 
-    def expect_end(self, status: int, output: str, *, rest_s: float = 6.0) -> None:
-        """The program ends by itself with this status and has printed just that."""
+    def expect_end(self, status: int, output: str, *, rest_s: float = 5.0, mistake: str | None = None) -> None:
+        """The program ends by itself with this status and has printed just that; ``mistake``: where it printed else."""
         student = self.student
         if not student.wait(60.0, rest_s):
             self.say("your program did not end")
@@ -190,21 +190,24 @@ class Stage:
         self.say(f"your program ended with {ending(student.status)}")
         said = student.out.text.strip()
         if said != output:
-            raise Mismatch("wrong output", f"the output {_quoted(output)}", _quoted(said))
+            raise Mismatch("wrong output", f"the output {_quoted(output)}", _quoted(said), None, mistake)
         if student.status != status:
             raise Mismatch("wrong status", f"exit status {status}", ending(student.status))
 
     # -- our sockets
 
-    def connect(self, name: str = "", address: str | None = None) -> Client:
+    def connect(self, name: str = "", address: str | None = None, *, receive_buffer: int | None = None) -> Client:
         """A connection to the program.
 
         Args:
             name: how the log calls it where there are several.
             address: where to, the host's own by default.
+            receive_buffer: SO_RCVBUF, for a client that is to be full soon.
 
         """
         client = Client(self, name)
+        if receive_buffer is not None:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._clients.append(client)
         client.connect(address or self.address)
         return client
@@ -251,6 +254,7 @@ class Client:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
         # Of connect(2): where the accept queue is full. Reads are made only when they do not wait.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_LIMIT_S), 0))
+        self.came = b""  #: what has come of what was expected last
         self._kept = b""  #: what came while we were sending
 
     def _say(self, text: str) -> None:
@@ -331,6 +335,22 @@ class Client:
                 self._say(f"could send only {len(data) - len(left)} of {shown(data)}: your program takes no more")
                 raise self._mismatch("no answer", "a program that reads what it is sent", "it reads no more")
 
+    def send_some(self, data: bytes) -> int:
+        """Send as much as there is room for once the program has taken what it wants; how much that was."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                self._stage.student.settle(0.06, 2.0)
+                try:
+                    left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+                except BlockingIOError:
+                    break
+        count = len(data) - len(left)
+        self._say(f"sent {count} bytes, and read nothing")
+        return count
+
     def send_parts(self, *parts: bytes) -> None:
         """Send bytes in parts, each when the program has taken the one before."""
         for number, part in enumerate(parts):
@@ -367,9 +387,10 @@ class Client:
         if self._datagrams:
             self._expect_datagram(data, wanted)
             return
-        got = b""
+        got = self.came = b""
         while len(got) < len(data):
             part = self._receive(len(data) - len(got), wanted, got)
+            self.came = got + part
             if not part:
                 self._say(f"received {shown(got)}, then the end of the stream (FIN)")
                 raise self._mismatch("ended early", wanted, f"{shown(got)}, then the end of the stream")
@@ -409,6 +430,13 @@ class Client:
             self._say(f"{after}{error.strerror}")
             kind: Kind = "refused" if error.errno == errno.ECONNREFUSED else "reset"
             raise self._mismatch(kind, wanted, f"{after}{error.strerror}") from error
+
+    def skip_empty(self) -> None:
+        """Take an empty datagram if one has come."""
+        with contextlib.suppress(BlockingIOError):
+            if not self.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+                self.socket.recv(1)
+                self._say("received an empty datagram")
 
     def _expect_datagram(self, data: bytes, wanted: str) -> None:
         got = self._receive(65_536, wanted, b"")

@@ -108,11 +108,16 @@ class Student:
         return self.status is None and awake > samples // 2
 
     @property
+    def threads(self) -> int:
+        """Threads of all its processes."""
+        return len(self._look()[0])
+
+    @property
     def insatiable(self) -> bool:
         """Whether it has taken more memory than any of the tasks needs."""
         return self._look()[2] > _MEMORY_BYTES
 
-    def _look(self) -> tuple[object, bool, int]:
+    def _look(self) -> tuple[list[tuple[str, ...]], bool, int]:
         """What its threads have done so far, whether all sleep, and its memory in bytes."""
         state: list[tuple[str, ...]] = []
         asleep, memory = True, 0

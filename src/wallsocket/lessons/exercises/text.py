@@ -47,7 +47,8 @@ def task_lines(exercise: Exercise, *, width: int, colour: bool) -> Iterator[str]
             yield from wrap(paragraph.split(), min(width, 100))
     yield ""
     yield f"It is started as: {exercise.usage}"
-    yield "What will happen: " + "; ".join(scenario.title for scenario in exercise.scenarios)
+    happens = "What will happen: " + "; ".join(scenario.title for scenario in exercise.scenarios)
+    yield from wrap(happens.split(), min(width, 100), "  ")
     yield ""
     yield f"wallsocket lesson check FILE --exercise {exercise.name}"
 

@@ -10,13 +10,13 @@ __all__ = ["EXERCISE"]
 _TASK = """\
 Write a service that answers a text with the same text in capital letters, over TCP.
 
-Your program is started with a port number. It listens on that TCP port, on all addresses of the host, and serves one client
-after another, for ever: a client sends bytes and finishes sending (it half-closes: your program then reads the end of the
-stream). Your program sends all of them back, with the letters a to z turned into A to Z and every other byte as it was, and
-closes the connection. That is the simplest framing: until close.
+Your program is started with a port number. It listens on that TCP port, on all addresses of the host, and serves one
+client after another, for ever: a client sends bytes and finishes sending (it half-closes: your program then reads the
+end of the stream). Your program sends all of them back, with the letters a to z turned into A to Z and every other
+byte as it was, and closes the connection. That is the simplest framing: until close.
 
-A text may be empty and as long as 200,000 bytes; TCP carries it in pieces of any size. Some clients vanish in the middle; the
-next one is served all the same. Your program can be stopped and started again at once.
+A text may be empty and as long as 200,000 bytes; TCP carries it in pieces of any size. Some clients vanish in the
+middle; the next one is served all the same. Your program can be stopped and started again at once.
 """
 
 

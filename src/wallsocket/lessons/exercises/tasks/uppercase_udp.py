@@ -10,11 +10,12 @@ __all__ = ["EXERCISE"]
 _TASK = """\
 Write a service that answers each UDP datagram with its text in capital letters.
 
-Your program is started with a port number. It binds a UDP socket to that port, on all addresses of the host, and then for ever:
-it receives a datagram, turns the letters a to z into A to Z, leaves every other byte as it is, and sends the result, as one
-datagram, back to whom the datagram came from.
+Your program is started with a port number. It binds a UDP socket to that port, on all addresses of the host, and then
+for ever: it receives a datagram, turns the letters a to z into A to Z, leaves every other byte as it is, and sends
+the result, as one datagram, back to whom the datagram came from.
 
-Datagrams may be empty, and may be as long as 8000 bytes. Clients come and go; some are gone when the answer comes.
+Datagrams may be as long as 8000 bytes. They may also be empty, which needs no answer. Clients come and go; some are
+gone when the answer comes.
 """
 
 
@@ -57,7 +58,9 @@ def _empty(stage: Stage) -> None:
     stage.start()
     client = stage.datagrams()
     client.send(b"")
-    client.expect(b"", "an empty datagram")
+    # Not every library can send an empty answer: asyncio's transports leave it out (CPython 3.11).
+    stage.student.settle()
+    client.skip_empty()
     client.send(b"still there?")
     client.expect(b"STILL THERE?")
 

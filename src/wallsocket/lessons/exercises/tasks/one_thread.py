@@ -1,0 +1,85 @@
+"""A server with an event loop."""
+
+from __future__ import annotations
+
+from ..exercise import Exercise, Scenario
+from ..stage import Mismatch, Stage
+from .lines import FRAMED, encode
+
+__all__ = ["EXERCISE"]
+
+_TASK = """\
+Write a service for lines that serves any number of clients at once without a thread for each.
+
+Your program is started with a port number. It listens on that TCP port, on all addresses of the host. Each client
+sends lines: any bytes, with a line feed (byte 10) at the end, at most 4096 bytes; your program answers each line with
+the same line in capital letters. A hundred clients may be there at once, and none may wait for another: use non-
+blocking sockets with select(), poll() or epoll, or an event loop that does. Threads and processes together may not be
+more than 20.
+
+A client may send many lines and read no answers for a while: the others are served meanwhile, and when it reads it
+gets all of them. While there is nothing to do your program sleeps. When a client has finished sending it gets its
+last answers, and your program closes the connection. Clients vanish at any time. Your program can be stopped and
+started again at once.
+"""
+
+_CLIENTS = 100
+_THREADS = 20
+
+
+def _many(stage: Stage) -> None:
+    stage.start()
+    clients = [stage.connect(f"client {number + 1}") for number in range(_CLIENTS)]
+    for number, client in enumerate(clients):
+        client.send(b"half of line %d, " % number)
+    for number, client in enumerate(clients):
+        client.send(b"and its end\n")
+        FRAMED.answer(client, b"half of line %d, and its end" % number)
+    threads = stage.student.threads
+    if threads > _THREADS:
+        stage.say(f"with {_CLIENTS} clients your program had {threads} threads")
+        raise Mismatch("too much", f"at most {_THREADS} threads", f"{threads}", None, "thread-per-client")
+
+
+def _turns(stage: Stage) -> None:
+    stage.start()
+    one, two = stage.connect("client 1"), stage.connect("client 2")
+    FRAMED.ask(two, b"second comes first")
+    FRAMED.ask(one, b"first")
+    FRAMED.ask(two, b"second again")
+
+
+def _stalled(stage: Stage) -> None:
+    stage.start()
+    stalled = stage.connect("client 1, who reads nothing", receive_buffer=4096)
+    data = encode(b"0123456789abcdef" * 250) * 1000
+    sent = stalled.send_some(data)
+    other = stage.connect("client 2")
+    FRAMED.ask(other, b"is anybody there?")
+    stage.expect_rest()
+    stalled.send(data[sent:], "and reads now")
+    stalled.expect(data.upper())
+    FRAMED.ask(other, b"and now?")
+
+
+EXERCISE = Exercise(
+    name="one-thread",
+    title="an event loop for a hundred clients",
+    level=4,
+    protocol="tcp",
+    role="server",
+    usage="FILE PORT",
+    task=_TASK,
+    scenarios=(
+        Scenario("one", "one line after another", FRAMED.one),
+        Scenario("turns", "two clients in turn", _turns),
+        Scenario("parts", "a line that comes in parts", FRAMED.parts),
+        Scenario("glued", "several lines in one segment", FRAMED.glued),
+        Scenario("half-close", "a client that finishes sending before it reads", FRAMED.half_close),
+        Scenario("many", f"{_CLIENTS} clients at once", _many),
+        Scenario("stalled", "a client that sends 4 MB and does not read", _stalled),
+        Scenario("vanish", "clients that vanish, then another one", FRAMED.vanish),
+        Scenario("again", "the program is stopped and started again", FRAMED.again),
+        Scenario("slow", "a slow client on the same host", FRAMED.slow),
+    ),
+)

@@ -1,0 +1,171 @@
+"""ICMP echo."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+
+from ..exercise import Exercise, Scenario
+from ..stage import Mismatch, Stage
+
+__all__ = ["EXERCISE"]
+
+_TASK = """\
+Write a ping.
+
+Your program is started with the IPv4 address of a host and a number of requests. It sends so many ICMP echo requests
+(RFC 792), with the sequence numbers 1, 2, 3 and so on, one after another: after each it waits for its echo reply, at
+most one second. Where the reply comes it prints a line with the sequence number and the word reply, and goes on;
+where none comes it prints the number and the word timeout:
+
+    1 reply
+    2 timeout
+    3 reply
+
+It ends with status 0 when there was at least one reply, else with status 1.
+
+There are two kinds of sockets for it: datagram sockets (SOCK_DGRAM with IPPROTO_ICMP), where the kernel fills in
+identifier and checksum and gives you only replies to your own requests; and raw sockets, where all of that is yours,
+and every ICMP message of the host comes to you with its IP header. Both are allowed here without root. Old replies,
+replies for others, and other messages are no reply.
+"""
+
+_REQUEST, _REPLY, _UNREACHABLE = 8, 0, 3
+
+
+def _checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total = sum(struct.unpack(f">{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return int(~total & 0xFFFF)
+
+
+class _Responder:
+    """The host that is asked; the kernel's own answers are turned off."""
+
+    def __init__(self, stage: Stage, count: int) -> None:
+        self._stage = stage
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self._socket.bind((stage.address, 0))
+        self._body = b""
+        self._identifier = 0
+        stage.run(stage.address, str(count))
+
+    def request(self, sequence: int) -> None:
+        """The next echo request, which must be well made."""
+        stage = self._stage
+        what = f"an echo request with sequence number {sequence}"
+        while True:
+            if not stage.await_ready(self._socket, rest_s=3.0):
+                stage.say("no echo request came")
+                raise Mismatch("no answer", what, "none came")
+            packet = self._socket.recv(65_536)
+            message = packet[(packet[0] & 15) * 4 :]
+            if len(message) >= 8 and message[0] == _REQUEST:
+                break
+        code, _, self._identifier, number = struct.unpack(">BHHH", message[1:8])
+        self._body = message[8:]
+        stage.say(f"received an echo request, identifier {self._identifier}, sequence number {number}")
+        if _checksum(message) != 0:
+            right = _checksum(message[:2] + b"\0\0" + message[4:])
+            had = struct.unpack(">H", message[2:4])[0]
+            swapped = right == struct.unpack("<H", message[2:4])[0]
+            seen = f"checksum {had:#06x}" + (", its bytes swapped" if swapped else "")
+            raise Mismatch("wrong answer", f"checksum {right:#06x}", seen, None, "checksum")
+        if code != 0 or number != sequence:
+            raise Mismatch("wrong answer", what, f"sequence number {number}, code {code}")
+
+    def reply(self, sequence: int, *, identifier: int | None = None, kind: int = _REPLY, words: str = "") -> None:
+        """Send a reply."""
+        own = self._identifier if identifier is None else identifier
+        message = struct.pack(">BBHHH", kind, 0, 0, own, sequence) + self._body
+        message = message[:2] + struct.pack(">H", _checksum(message)) + message[4:]
+        self._socket.sendto(message, (self._stage.address, 0))
+        self._stage.say(f"sent {words or f'the echo reply {sequence}'}")
+
+    def foreign(self, sequence: int) -> None:
+        """Send a reply for another program."""
+        other = (self._identifier + 1) & 0xFFFF
+        self.reply(sequence, identifier=other, words=f"an echo reply for another program, identifier {other}")
+
+    def unreachable(self) -> None:
+        """Send a message that is no reply."""
+        message = struct.pack(">BBHI", _UNREACHABLE, 1, 0, 0) + bytes(28)
+        message = message[:2] + struct.pack(">H", _checksum(message)) + message[4:]
+        self._socket.sendto(message, (self._stage.address, 0))
+        self._stage.say("sent another message: destination unreachable, for somebody else")
+
+
+def _all(stage: Stage) -> None:
+    host = _Responder(stage, 3)
+    for sequence in (1, 2, 3):
+        host.request(sequence)
+        host.reply(sequence)
+    stage.expect_end(0, "1 reply\n2 reply\n3 reply")
+
+
+def _lost(stage: Stage) -> None:
+    host = _Responder(stage, 3)
+    for sequence in (1, 2, 3):
+        host.request(sequence)
+        if sequence != 2:
+            host.reply(sequence)
+    stage.expect_end(0, "1 reply\n2 timeout\n3 reply")
+
+
+def _none(stage: Stage) -> None:
+    host = _Responder(stage, 2)
+    host.request(1)
+    host.request(2)
+    stage.expect_end(1, "1 timeout\n2 timeout", mistake="own-request")
+
+
+def _old(stage: Stage) -> None:
+    host = _Responder(stage, 2)
+    host.request(1)
+    host.reply(1)
+    host.request(2)
+    host.reply(1, words="the echo reply 1 once more, and none with 2")
+    stage.expect_end(0, "1 reply\n2 timeout", mistake="sequence-ignored")
+
+
+def _foreign(stage: Stage) -> None:
+    host = _Responder(stage, 2)
+    host.request(1)
+    host.foreign(1)
+    host.request(2)
+    host.foreign(2)
+    time.sleep(0.05)
+    host.reply(2)
+    stage.expect_end(0, "1 timeout\n2 reply", mistake="foreign-echo")
+
+
+def _other(stage: Stage) -> None:
+    host = _Responder(stage, 2)
+    host.request(1)
+    host.unreachable()
+    host.reply(1)
+    host.request(2)
+    host.unreachable()
+    stage.expect_end(0, "1 reply\n2 timeout", mistake="type-ignored")
+
+
+EXERCISE = Exercise(
+    name="ping",
+    title="echo requests",
+    level=3,
+    protocol="icmp",
+    role="client",
+    usage="FILE HOST COUNT",
+    task=_TASK,
+    scenarios=(
+        Scenario("all", "three requests that are answered", _all),
+        Scenario("lost", "the second reply gets lost", _lost),
+        Scenario("none", "nobody answers", _none),
+        Scenario("old", "an old reply comes again", _old),
+        Scenario("foreign", "replies for another program", _foreign),
+        Scenario("other", "ICMP messages that are no reply", _other),
+    ),
+)
