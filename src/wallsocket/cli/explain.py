@@ -41,23 +41,7 @@ class _Answer(NamedTuple):
     github: bool
 
 
-class _WithTarget(click.Command):
-    """What stands after ``--`` is the command to run, untouched."""
-
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        target: tuple[str, ...] | None = None
-        if "--" in args:
-            position = args.index("--")
-            target = tuple(args[position + 1 :])
-            args = args[:position]
-        context.meta["target"] = target
-        return super().parse_args(context, args)
-
-    def collect_usage_pieces(self, context: click.Context) -> list[str]:
-        return [*super().collect_usage_pieces(context), "| -p PID | -- COMMAND"]
-
-
-@click.command("explain", cls=_WithTarget)
+@click.command("explain", cls=options.RecordingOrCommand)
 @options.recording
 @options.pid("Attach to this running process; may be given several times: both ends tell more.", multiple=True)
 @options.lab
@@ -143,18 +127,7 @@ def command(
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
         refuse_with_pid(context)
     elif target is None:
-        for given, name in (
-            (lab, "--lab"),
-            (output, "-o"),
-            (for_s, "--for"),
-            (user, "-u"),
-            (kill, "--kill"),
-            (hang_s, "--hang"),
-            (user_code, "--user-code"),
-            (library, "--library"),
-        ):
-            if given:
-                raise click.UsageError(f"{name} goes with a command: wallsocket explain {name} … -- COMMAND", context)
+        options.refuse_without_command(context)
         with options.open_recording(recording) as opened:
             return _explain(opened, None, answer)[0]
     elif recording is not None:

@@ -12,6 +12,7 @@ import click
 __all__ = [
     "DURATION",
     "Duration",
+    "RecordingOrCommand",
     "code",
     "duration",
     "json",
@@ -22,6 +23,7 @@ __all__ = [
     "pid",
     "quiet",
     "recording",
+    "refuse_without_command",
     "user",
 ]
 
@@ -95,6 +97,44 @@ overwrite: _Decorator[Any] = click.option(
 recording: _Decorator[Any] = click.argument(
     "recording", required=False, type=click.Path(path_type=Path), metavar="[RECORDING]"
 )
+
+
+class RecordingOrCommand(click.Command):
+    """What stands after ``--`` is the command to run, untouched: ``context.meta["target"]``, ``None`` without a ``--``."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Take the command away, and parse the rest."""
+        target: tuple[str, ...] | None = None
+        if "--" in args:
+            position = args.index("--")
+            target = tuple(args[position + 1 :])
+            args = args[:position]
+        context.meta["target"] = target
+        return super().parse_args(context, args)
+
+    def collect_usage_pieces(self, context: click.Context) -> list[str]:
+        """For ``--help``."""
+        return [*super().collect_usage_pieces(context), "| -p PID | -- COMMAND"]
+
+
+#: Parameters that make no sense for a recording that exists, and how they are given.
+_OF_COMMANDS: Final = {
+    "lab": "--lab",
+    "output": "-o",
+    "for_s": "--for",
+    "user": "-u",
+    "kill": "--kill",
+    "hang_s": "--hang",
+    "user_code": "--user-code",
+    "library": "--library",
+}
+
+
+def refuse_without_command(context: click.Context) -> None:
+    """Complain of options that are for a command, given without one."""
+    for parameter, name in _OF_COMMANDS.items():
+        if context.params.get(parameter):
+            raise click.UsageError(f"{name} goes with a command: {context.command_path} {name} … -- COMMAND", context)
 
 
 def code(command: _Command) -> _Command:

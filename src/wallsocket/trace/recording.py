@@ -669,6 +669,24 @@ class Recording:
             raise
         return recording
 
+    @classmethod
+    def copied(cls, path: str | os.PathLike[str]) -> Self:
+        """The recording as it stands now, in a private copy: who looks at it for long is in nobody's way.
+
+        The copy is a temporary database of SQLite's, in memory and, when it is large, in a file without a name.
+        """
+        with cls.open(path) as original:
+            copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            try:
+                original._guard(lambda: original._connection.backup(copy))
+            except BaseException:
+                copy.close()
+                raise
+            recording = cls(copy, name=original.name, path=original.path)
+        recording._prepare()
+        recording._version = original._version
+        return recording
+
     def close(self) -> None:
         """Let go of the file."""
         if self._owned:
@@ -828,6 +846,14 @@ class Recording:
         """The call of this id."""
         return next(self._events(Call, ["id = ?"], [id]), None)
 
+    def packet(self, id: int) -> Packet | None:
+        """The packet of this id."""
+        return next(self._events(Packet, ["id = ?"], [id]), None)
+
+    def state(self, id: int) -> State | None:
+        """What a socket was: the row of this id."""
+        return next(self._events(State, ["id = ?"], [id]), None)
+
     def findings(self) -> Iterator[StoredFinding]:
         """What ``explain`` wrote into the recording, most probable cause first."""
         for number, rule, value in _rising(self._rows("SELECT id, rule, value FROM finding ORDER BY id"), self.name):
@@ -976,24 +1002,8 @@ class Recording:
 
     def _check(self) -> None:
         """Refuse what is no recording of ours, before any of its content is used."""
+        self._prepare()
         connection = self._connection
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 64)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
-        for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
-            self._rows(f"PRAGMA {pragma}")
-        connection.text_factory = _text
-        # Pages that point at each other can make a small file endless; an honest one needs a few operations per byte.
-        allowance = 100_000_000 + 10 * self._size()
-
-        def progress() -> bool:
-            self._operations += 1_000_000
-            return self._operations > allowance
-
-        connection.set_progress_handler(progress, 1_000_000)
         (application_id,) = self._one("PRAGMA application_id")
         (version,) = self._one("PRAGMA user_version")
         if application_id != APPLICATION_ID:
@@ -1023,6 +1033,27 @@ class Recording:
         # One state of the file for all that is read from it.
         self._rows("BEGIN")
         self._one("SELECT COUNT(*) FROM sqlite_schema")
+
+    def _prepare(self) -> None:
+        """Limits for what the file can make SQLite do."""
+        connection = self._connection
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 64)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
+        for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
+            self._rows(f"PRAGMA {pragma}")
+        connection.text_factory = _text
+        # Pages that point at each other can make a small file endless; an honest one needs a few operations per byte.
+        allowance = 100_000_000 + 10 * self._size()
+
+        def progress() -> bool:
+            self._operations += 1_000_000
+            return self._operations > allowance
+
+        connection.set_progress_handler(progress, 1_000_000)
 
     def _size(self) -> int:
         size = 0
@@ -1075,11 +1106,12 @@ class Recording:
 
     def _held(self, kind: type[_S]) -> dict[int, _S]:
         name = kind.__name__.lower()
-        if self._count(name) > _MAX_HELD_ROWS:
+        if self.count(name) > _MAX_HELD_ROWS:
             raise RecordingError(f"{self.name}: more than {_MAX_HELD_ROWS} rows in the table {name!r}")
         return {event.id: event for event in self._events(kind)}  # type: ignore[attr-defined]
 
-    def _count(self, table: str) -> int:
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
         if table not in _shape(self._version):
             return 0
         return int(self._one(f'SELECT COUNT(*) FROM "{table}"')[0])  # noqa: S608 (names of the schema)
@@ -1087,7 +1119,7 @@ class Recording:
     def _table(self, kind: type[_S]) -> Table[_S]:
         return Table(
             lambda first, last: self._events(kind, ["rowid BETWEEN ? AND ?"], [first, last]),
-            self._count(kind.__name__.lower()),
+            self.count(kind.__name__.lower()),
             lambda row: row.id,  # type: ignore[attr-defined]
         )
 
@@ -1237,7 +1269,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         # Without a log nothing can be missed, and SQLite would want to make an index of one beside the file.
         options += "&immutable=1"
     try:
-        # Who takes an Arrow stream may do so in another thread.
+        # One thread at a time uses it, but not always the same: a view, or who takes an Arrow stream.
         return sqlite3.connect(
             f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None, check_same_thread=False
         )

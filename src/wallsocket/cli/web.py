@@ -1,0 +1,160 @@
+"""``wallsocket web``: a recording as a page in the browser, live while it grows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import NotAvailable
+from . import ending, options
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached
+
+__all__ = ["command"]
+
+
+@click.command("web", cls=options.RecordingOrCommand)
+@options.recording
+@options.pid("Attach to this running process; may be given several times.", multiple=True)
+@options.lab
+@options.output("Keep the recording here (with a command or -p).")
+@options.overwrite
+@options.duration
+@options.user
+@options.code
+@payload
+@one_core
+@deny_io_uring
+@kill
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Listen at this port; else a free one."
+)
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
+@options.json
+@options.quiet
+@click.pass_context
+def command(
+    context: click.Context,
+    recording: Path | None,
+    pid: tuple[int, ...],
+    lab: bool,
+    output: Path | None,
+    overwrite: bool,
+    for_s: float | None,
+    user: str | None,
+    user_code: tuple[Path, ...],
+    library: tuple[Path, ...],
+    payload: int,
+    one_core: bool,
+    deny_io_uring: bool,
+    kill: bool,
+    port: int,
+    open_browser: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Show a recording (the newest if none is named) as a page, or record a program and show it meanwhile.
+
+    \b
+    wallsocket web                        the newest recording
+    wallsocket web run.wsrec
+    wallsocket web --lab -- sh run.sh     as it happens, with the wire
+    wallsocket web -p 4711                a program that runs already
+
+    The page is at 127.0.0.1 only. The printed address is good for one browser. Ctrl-C ends it; a command gets the first
+    Ctrl-C itself, as under wallsocket trace. The exit status is the command's, else 0. Needs the extra:
+    pip install "wallsocket[web]".
+    """
+    target: tuple[str, ...] | None = context.meta["target"]
+    if pid:
+        if target is not None or recording is not None:
+            raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
+        refuse_with_pid(context)
+    elif target is None:
+        options.refuse_without_command(context)
+    elif recording is not None:
+        raise click.UsageError("give a recording or a command, not both", context)
+    elif not target:
+        raise click.UsageError("no command after --", context)
+    try:
+        from ..web import Page
+    except ImportError as error:
+        raise NotAvailable('the page needs an extra: pip install "wallsocket[web]"') from error
+    from ..view import Feed
+
+    path = None
+    if target is None and not pid:
+        with options.open_recording(recording, quiet=quiet or as_json) as opened:
+            path = opened.path
+    with Feed(path) as feed, Page(feed, port=port) as page:
+        if as_json:
+            click.echo(json.dumps({"url": page.url}))
+        elif not quiet:
+            click.echo(f"wallsocket: the page is at {page.url}", err=True)
+            if path is not None:
+                click.echo("wallsocket: Ctrl-C ends it", err=True)
+        if open_browser:
+            click.launch(page.url)
+        if path is not None:
+            _wait(quiet=quiet)
+            return 0
+        from ..trace import attach, places, run
+
+        word = target[0] if target else attach.target(pid[0]).name
+        names = _Names(places.new_paths(word))
+
+        def begun(_: run.Rows) -> None:
+            if not feed.has_begun:
+                taken = output or names.latest
+                assert taken is not None
+                feed.begin(taken)
+
+        common: dict[str, Any] = {
+            "output": output or names,
+            "replace": overwrite,
+            "payload": None if payload < 0 else payload,
+            "live": begun,
+            "for_s": for_s,
+            "user_code": user_code,
+            "library": library,
+        }
+        if target is None:
+            result = run.attach(pid, on_attached=None if quiet else say_attached(pid), **common)
+        else:
+            result = run.run(
+                target, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common
+            )
+        feed.begin(result.path)
+        if not quiet:
+            run.say(run.describe(result))
+            run.say("wallsocket: the page stays; Ctrl-C ends it")
+        if output is None:
+            places.prune_telling_once(None if quiet else lambda text: run.say(f"wallsocket: {text}"))
+        _wait(quiet=quiet)
+        return result.exit_status
+
+
+class _Names:
+    """Names for a recording, of which the latest is the one that was taken."""
+
+    def __init__(self, names: Iterable[Path]) -> None:
+        self._names = names
+        self.latest: Path | None = None
+
+    def __iter__(self) -> Iterator[Path]:
+        for name in self._names:
+            self.latest = name
+            yield name
+
+
+def _wait(*, quiet: bool) -> None:
+    """Until Ctrl-C or SIGTERM."""
+    with contextlib.suppress(KeyboardInterrupt), ending.in_order():
+        threading.Event().wait()
+    if not quiet:
+        click.echo("wallsocket: the page has ended", err=True)

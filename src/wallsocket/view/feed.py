@@ -1,0 +1,203 @@
+"""A recording that may grow, read again and again: the latest :class:`Snapshot`, and a word to who looks at it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from ..errors import RecordingError
+from ..trace.recording import is_being_written
+from .asking import ask
+from .snapshot import NotReady, Snapshot
+
+__all__ = ["Feed", "Stage", "Status"]
+
+Stage: TypeAlias = Literal["waiting", "reading", "judging", "ready"]
+_Listener: TypeAlias = "Callable[[Status], None]"
+
+#: How often a growing recording is looked at; the recorder commits every 200 ms.
+_POLL_S: Final = 0.2
+#: Reading a growing recording anew takes at most one part of the time in so many: the traced program needs the rest.
+_SHARE: Final = 4
+#: A recording up to this size is shown when all is read: showing it in parts would only flicker.
+_AT_ONCE_EVENTS: Final = 20_000
+#: Progress is told so often.
+_TOLD_EVERY_S: Final = 0.1
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How far reading has come.
+
+    Attributes:
+        generation: grows with each new state of what is shown.
+        stage: ``waiting`` for a recording to begin, ``reading`` its events, ``judging`` them, or ``ready``.
+        done: events looked at in this stage.
+        total: of so many.
+        growing: the recording is being written.
+        problem: why it cannot be shown, or no further.
+    """
+
+    generation: int = 0
+    stage: Stage = "waiting"
+    done: int = 0
+    total: int = 0
+    growing: bool = True
+    problem: str | None = None
+
+
+class Feed:
+    """Reads a recording in a thread of its own until it grows no more.
+
+    Args:
+        path: the recording; ``None``: :meth:`begin` says later which it is.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._known = threading.Event()
+        self._stop = threading.Event()
+        self._listeners: list[_Listener] = []
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._status = Status()
+        self._told_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        if path is not None:
+            self._known.set()
+
+    def __enter__(self) -> Feed:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._known.set()
+        self._thread.join()
+        if self._snapshot is not None:
+            self._snapshot.close()
+
+    def begin(self, path: Path) -> None:
+        """The recording has begun."""
+        self._path = path
+        self._known.set()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is known which recording it is."""
+        return self._known.is_set()
+
+    @property
+    def status(self) -> Status:
+        """How far it has come."""
+        return self._status
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The latest state; ``None`` before there is any."""
+        return self._snapshot
+
+    @contextlib.contextmanager
+    def listen(self, listener: _Listener) -> Iterator[None]:
+        """While entered, each new status is given to ``listener``, in the feed's thread."""
+        with self._lock:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
+
+    def ask(self, view: str, arguments: Mapping[str, Any]) -> msgspec.Struct:
+        """A view of the latest state; errors as of :func:`wallsocket.view.ask`."""
+        while True:
+            snapshot = self._snapshot
+            if snapshot is None:
+                raise NotReady("the recording is still being read")
+            with snapshot.lock:
+                # A new state may have taken its place meanwhile.
+                if not snapshot.closed:
+                    return ask(snapshot, view, arguments)
+
+    # -- the thread
+
+    def _run(self) -> None:
+        self._known.wait()
+        while not self._stop.is_set():
+            assert self._path is not None
+            began_s = time.monotonic()
+            growing = is_being_written(self._path)
+            seen = self._size()
+            try:
+                self._read(growing=growing)
+            except RecordingError as error:
+                self._tell(problem=str(error), growing=growing)
+            except _Stopped:
+                return
+            if not growing:
+                return
+            self._stop.wait(max(_POLL_S, (_SHARE - 1) * (time.monotonic() - began_s)))
+            while not self._stop.is_set() and self._size() == seen and is_being_written(self._path):
+                self._stop.wait(_POLL_S)
+
+    def _size(self) -> tuple[tuple[int, int], ...]:
+        assert self._path is not None
+        found = []
+        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((status.st_size, status.st_mtime_ns))
+        return tuple(found)
+
+    def _read(self, *, growing: bool) -> None:
+        assert self._path is not None
+        snapshot = Snapshot(self._path, growing=growing)
+        try:
+            in_parts = not growing and snapshot.events > _AT_ONCE_EVENTS
+            total = snapshot.events + snapshot.calls
+            if in_parts:
+                self._publish(snapshot, Status(stage="reading", total=total, growing=growing))
+            else:
+                self._tell(stage="reading", done=0, total=total, growing=growing, problem=None)
+            snapshot.read(lambda done: self._progress("reading", done, total))
+            if in_parts:
+                self._publish(snapshot, Status(stage="judging", total=snapshot.events, growing=growing))
+            snapshot.judge(lambda done: self._progress("judging", done, snapshot.events))
+            self._publish(snapshot, Status(stage="ready", growing=growing))
+        except BaseException:
+            if snapshot is not self._snapshot:
+                snapshot.close()
+            raise
+
+    def _progress(self, stage: Stage, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+        now_s = time.monotonic()
+        if now_s - self._told_s >= _TOLD_EVERY_S:
+            self._told_s = now_s
+            self._tell(stage=stage, done=done, total=total)
+
+    def _publish(self, snapshot: Snapshot, status: Status) -> None:
+        before, self._snapshot = self._snapshot, snapshot
+        self._say(msgspec.structs.replace(status, generation=self._status.generation + 1))
+        if before is not None and before is not snapshot:
+            before.close()
+
+    def _tell(self, **changes: Any) -> None:
+        self._say(msgspec.structs.replace(self._status, **changes))
+
+    def _say(self, status: Status) -> None:
+        self._status = status
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(status)
+
+
+class _Stopped(Exception):
+    """Nobody wants it any more."""

@@ -1,0 +1,254 @@
+"""A recording as it was at one moment, with its joins and findings: what every view is made of."""
+
+from __future__ import annotations
+
+import os
+import threading
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterator
+from functools import cached_property
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
+
+from ..diagnose import Diagnosis, Finding, diagnose
+from ..errors import UsageError, WallsocketError
+from ..events import Call
+from ..trace.conversations import Conversation
+from ..trace.lines import Line, Lines
+from ..trace.recording import Event, Recording
+from ..trace.timeline import Timeline
+from ..trace.wire import segment
+
+__all__ = ["Moments", "NotReady", "Progress", "Snapshot"]
+
+_T = TypeVar("_T")
+#: Is told how many events have been looked at.
+Progress: TypeAlias = Callable[[int], None]
+
+#: A recording with more events than these is read with so many rows at each end of a conversation, beside the notable
+#: ones; what is left out between is counted. A row takes about 1 kB.
+_WHOLE_EVENTS: Final = 300_000
+_KEPT_ROWS: Final = 20_000
+#: How often progress is told, in events.
+_TOLD_EVERY: Final = 4096
+#: Answers that are remembered, such as the lines of a conversation.
+_REMEMBERED: Final = 64
+
+
+class NotReady(WallsocketError):
+    """What was asked for is still being read."""
+
+
+class Moments:
+    """When calls were entered, in order: how much happened between two times."""
+
+    def __init__(self) -> None:
+        self._entries = array("q")
+
+    def add(self, at_ns: int) -> None:
+        """The next call."""
+        self._entries.append(at_ns)
+
+    def between(self, since_ns: int, until_ns: int) -> int:
+        """Calls that were entered after the one time and before the other."""
+        return max(0, bisect_left(self._entries, until_ns) - bisect_left(self._entries, since_ns + 1))
+
+
+class _Reader(Recording):
+    """A recording that tells how far it has been read, and when its calls were."""
+
+    progress: Progress | None = None
+    moments: Moments | None = None
+    _seen: int = 0
+
+    def events(self, *, calls_at: Literal["entry", "exit"] = "entry") -> Iterator[Event]:
+        moments = self.moments
+        for event in self._told(super().events(calls_at=calls_at)):
+            if moments is not None and isinstance(event, Call):
+                moments.add(event.entry_ns)
+            yield event
+
+    def calls(self, **which: Any) -> Iterator[Call]:
+        return self._told(super().calls(**which))
+
+    def _told(self, events: Iterator[_T]) -> Iterator[_T]:
+        if self.progress is None:
+            yield from events
+            return
+        for event in events:
+            self._seen += 1
+            if self._seen % _TOLD_EVERY == 0:
+                self.progress(self._seen)
+            yield event
+
+
+class Snapshot:
+    """What a recording held at one moment.
+
+    Attributes:
+        recording: what it was read from.
+        growing: whether it was still being written.
+        diagnosis: the findings; ``None`` until they are made.
+        moments: when the calls were.
+        lock: to be held while anything of it is used: one thread at a time.
+        closed: it can no longer be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, growing: bool = False) -> None:
+        """Open it, nothing more.
+
+        Raises:
+            RecordingError: it cannot be read.
+        """
+        self.path = path
+        self.growing = growing
+        # The recorder's last words must not have to wait for somebody who looks on.
+        self.recording = _Reader.copied(path) if growing else _Reader.open(path)
+        self.diagnosis: Diagnosis | None = None
+        self.moments = Moments()
+        self.lock = threading.RLock()
+        self.closed = False
+        self._timeline: Timeline | None = None
+        self._remembered: dict[Hashable, Any] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, growing: bool = False) -> Self:
+        """A recording with its joins and findings made.
+
+        Raises:
+            RecordingError: it cannot be read.
+        """
+        snapshot = cls(path, growing=growing)
+        try:
+            snapshot.read()
+            snapshot.judge()
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, or of the copy."""
+        with self.lock:
+            self.closed = True
+            self.recording.close()
+
+    # -- making it
+
+    @cached_property
+    def events(self) -> int:
+        """How many events there are."""
+        return sum(map(self.recording.count, ("mark", "call", "state", "packet", "fact", "counter")))
+
+    @cached_property
+    def calls(self) -> int:
+        """How many calls there are."""
+        return self.recording.count("call")
+
+    def read(self, progress: Progress | None = None) -> None:
+        """Make the joins; ``progress`` is told how many events were looked at: in the end, all and the calls once more.
+
+        Raises:
+            RecordingError: the recording is damaged, or too large to draw.
+        """
+        reader = self.recording
+        reader.progress, reader.moments = progress, self.moments
+        limit = None if self.events <= _WHOLE_EVENTS else _KEPT_ROWS
+        self._timeline = Timeline(reader, decode=segment, limit=limit)
+        reader.progress = reader.moments = None
+
+    def judge(self, progress: Progress | None = None) -> None:
+        """Make the findings.
+
+        Raises:
+            RecordingError: the recording is damaged.
+        """
+        if self.growing:
+            self.recording.progress = progress
+            self.diagnosis = diagnose(self.recording)
+            self.recording.progress = None
+            return
+        # Of its own, so that views can be asked for meanwhile.
+        with _Reader.open(self.path) as reader:
+            reader.progress = progress
+            self.diagnosis = diagnose(reader)
+
+    # -- what views ask
+
+    @property
+    def timeline(self) -> Timeline:
+        """The joins.
+
+        Raises:
+            NotReady: they are still being made.
+        """
+        if self._timeline is None:
+            raise NotReady("the recording is still being read")
+        return self._timeline
+
+    @property
+    def has_joins(self) -> bool:
+        """Whether the joins are made."""
+        return self._timeline is not None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings, most probable cause first; none while they are being made."""
+        return () if self.diagnosis is None else self.diagnosis.findings
+
+    @cached_property
+    def by_key(self) -> dict[str, Conversation]:
+        """The conversations by :func:`key_of`."""
+        return {key_of(conversation): conversation for conversation in self.timeline.conversations}
+
+    def conversation(self, key: str) -> Conversation:
+        """A conversation by its key, or the one of a socket.
+
+        Raises:
+            UsageError: there is none.
+            NotReady: the joins are still being made.
+        """
+        found = self.by_key.get(key)
+        if found is None and key.isdecimal():
+            found = next(iter(self.of_socket.get(int(key), ())), None)
+        if found is None:
+            raise UsageError(f"no conversation {key!r} in this recording")
+        return found
+
+    @cached_property
+    def of_socket(self) -> dict[int, list[Conversation]]:
+        """The conversations of each socket, those in which most happened first."""
+        found: dict[int, list[Conversation]] = {}
+        for conversation in self.timeline.conversations:
+            for socket in (conversation.left, conversation.right):
+                if socket is not None:
+                    found.setdefault(socket, []).append(conversation)
+        for conversations in found.values():
+            conversations.sort(key=lambda conversation: -len(conversation.lines))
+        return found
+
+    def lines(self, conversation: Conversation) -> list[Line]:
+        """All lines of a conversation's ladder."""
+        return self.remember(("lines", conversation.number), lambda: list(Lines(self.timeline).of(conversation)))
+
+    def remember(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What was made before for this key, or makes it; of many, those asked for last are remembered."""
+        if key in self._remembered:
+            found = self._remembered.pop(key)
+        else:
+            found = make()
+            if len(self._remembered) >= _REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        self._remembered[key] = found
+        return found  # type: ignore[no-any-return]
+
+
+def key_of(conversation: Conversation) -> str:
+    """``2-3``, or ``2`` without a second traced socket: it stays the same while the recording grows."""
+    return f"{conversation.left}" if conversation.right is None else f"{conversation.left}-{conversation.right}"

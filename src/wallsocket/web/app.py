@@ -1,0 +1,129 @@
+"""What the page asks for: its files, views as JSON, and a word when there is something new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import anyio.to_thread
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ..errors import RecordingError, UsageError
+from ..trace.text import escape
+from ..view import Feed, NotReady, Status
+
+__all__ = ["application", "static_files"]
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+#: A stream on which nothing comes is told so often that it lives, so that a lost one is noticed.
+_HEARTBEAT_S: Final = 15.0
+#: Whether the server is to end is looked at so often.
+_LOOK_S: Final = 0.25
+
+
+@cache
+def static_files() -> dict[str, bytes]:
+    """The page's files by name."""
+    folder = resources.files(__package__) / "static"
+    return {
+        item.name: item.read_bytes() for item in sorted(folder.iterdir(), key=lambda item: item.name) if item.is_file()
+    }
+
+
+def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starlette:
+    """The application, without its guard; once ``ending`` is true its streams end."""
+
+    async def index(_: Request) -> Response:
+        return _file("index.html")
+
+    async def static(request: Request) -> Response:
+        return _file(request.path_params["name"])
+
+    async def view(request: Request) -> Response:
+        name, arguments = request.path_params["name"], dict(request.query_params)
+
+        def answer() -> Response:
+            try:
+                found = feed.ask(name, arguments)
+            except UsageError as error:
+                return _problem(str(error), 400)
+            except NotReady as error:
+                return _problem(str(error), 503)
+            except RecordingError as error:
+                return _problem(str(error), 500)
+            return Response(msgspec.json.encode(found), media_type="application/json")
+
+        return await anyio.to_thread.run_sync(answer)
+
+    async def events(request: Request) -> Response:
+        return StreamingResponse(
+            _statuses(feed, request.headers.get("last-event-id", ""), ending), media_type="text/event-stream"
+        )
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/static/{name}", static),
+            Route("/view/{name}", view),
+            Route("/events", events),
+        ]
+    )
+
+
+def _file(name: str) -> Response:
+    found = static_files().get(name)
+    if found is None:
+        return PlainTextResponse("There is no such file.\n", 404)
+    return Response(found, media_type=_TYPES.get(name[name.rfind(".") :], "application/octet-stream"))
+
+
+def _problem(text: str, status: int) -> Response:
+    return Response(msgspec.json.encode({"problem": escape(text)}), status, media_type="application/json")
+
+
+async def _statuses(feed: Feed, last_seen: str, ending: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """Each new status as an event; ``last_seen`` is the id of the one that the browser had before it lost the stream."""
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+
+    def wake(_: Status) -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    told: Status | None = None
+    with feed.listen(wake):
+        if last_seen == _id_of(feed.status):
+            told = feed.status
+        silent_s = 0.0
+        while not ending():
+            status = feed.status
+            if status != told:
+                told = status
+                text = msgspec.json.encode(status).decode()
+                silent_s = 0.0
+                yield f"id: {_id_of(status)}\nevent: status\ndata: {text}\n\n".encode()
+            news.clear()
+            if feed.status != told:
+                continue
+            try:
+                await asyncio.wait_for(news.wait(), _LOOK_S)
+            except TimeoutError:
+                silent_s += _LOOK_S
+                if silent_s >= _HEARTBEAT_S:
+                    silent_s = 0.0
+                    yield b": still here\n\n"
+
+
+def _id_of(status: Status) -> str:
+    return f"{status.generation}-{status.stage}-{status.done}"

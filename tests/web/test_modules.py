@@ -1,0 +1,42 @@
+"""The logic of the page, without a browser."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+STATIC = HERE.parents[1] / "src/wallsocket/web/static"
+NODE = shutil.which("node")
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+def test_logic() -> None:
+    done = subprocess.run(
+        [str(NODE), "--test", *map(str, sorted(HERE.glob("*.test.mjs")))],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "# fail 0" in done.stdout
+
+
+@pytest.mark.skipif(NODE is None, reason="node is not installed")
+@pytest.mark.parametrize("module", sorted(STATIC.glob("*.mjs")), ids=lambda path: path.name)
+def test_syntax(module: Path) -> None:
+    subprocess.run([str(NODE), "--check", str(module)], check=True, timeout=60)
+
+
+def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text()
+        assert "innerHTML" not in text, path
+        assert "insertAdjacentHTML" not in text, path
+        assert "eval(" not in text, path
+        if path.suffix == ".html":
+            assert "style=" not in text
+            assert "<script>" not in text
+        for scheme in ("http://", "https://", "//cdn"):
+            assert text.replace("http://www.w3.org/2000/svg", "").count(scheme) == 0, path
