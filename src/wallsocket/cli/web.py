@@ -103,12 +103,14 @@ def command(
         if path is not None:
             _wait(quiet=quiet)
             return 0
-        from ..trace import attach, places, run
+        from ..trace import places
+        from ..trace.attach import target as process_of
+        from ..trace.run import Rows, attach, describe, run, say
 
-        word = target[0] if target else attach.target(pid[0]).name
+        word = target[0] if target else process_of(pid[0]).name
         names = _Names(places.new_paths(word))
 
-        def begun(_: run.Rows) -> None:
+        def begun(_: Rows) -> None:
             if not feed.has_begun:
                 taken = output or names.latest
                 assert taken is not None
@@ -124,17 +126,17 @@ def command(
             "library": library,
         }
         if target is None:
-            result = run.attach(pid, on_attached=None if quiet else say_attached(pid), **common)
+            result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
         else:
-            result = run.run(
+            result = run(
                 target, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common
             )
         feed.begin(result.path)
         if not quiet:
-            run.say(run.describe(result))
-            run.say("wallsocket: the page stays; Ctrl-C ends it")
+            say(describe(result))
+            say("wallsocket: the page stays; Ctrl-C ends it")
         if output is None:
-            places.prune_telling_once(None if quiet else lambda text: run.say(f"wallsocket: {text}"))
+            places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
         _wait(quiet=quiet)
         return result.exit_status
 

@@ -12,6 +12,7 @@ from ..diagnose import Finding
 from ..diagnose.text import closing_line
 from ..kernel import names as naming
 from ..kernel import program
+from ..kernel.tcp_state import TcpState
 from ..trace.labels import conversation_title, process_label, process_title
 from ..trace.text import escape
 from ..trace.tracks import Track
@@ -262,7 +263,8 @@ def _cards(snapshot: Snapshot) -> list[SocketCard]:
                 naming.tcp_state(track.state) if track.state is not None else None,
                 _is_inferred(track),
                 track.receive_queue,
-                track.send_queue,
+                # What a connection that never was wanted to send is its SYN.
+                track.send_queue if track.state is not TcpState.CLOSE else None,
                 track.drops,
                 verdict(timeline, track),
                 key_of(conversation),
