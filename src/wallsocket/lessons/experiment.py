@@ -78,7 +78,7 @@ def state(sock: socket.socket, host: kernel.Host = kernel.here) -> str:
     """
     if sock.fileno() < 0:
         return "none"
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL) == socket.IPPROTO_TCP:
+    if sock.type == socket.SOCK_STREAM:
         from ..endpoints.tcp import kernel_state
 
         return kernel_state(sock)

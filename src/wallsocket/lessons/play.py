@@ -30,8 +30,10 @@ from .worker import JOB, OUTCOME
 if TYPE_CHECKING:
     from ..lab import Lab
 
-__all__ = ["Run", "evaluate", "play"]
+__all__ = ["FOLDER_PREFIX", "Run", "evaluate", "play"]
 
+#: How the folder begins that a program runs in.
+FOLDER_PREFIX: Final = "wallsocket-lesson."
 #: The program's own output is shown, not kept: more than this is cut.
 _LONGEST_OUTPUT: Final = 100_000
 
@@ -91,7 +93,7 @@ def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recordi
     started = time.monotonic()
     settings = {**claim.sysctl, **(sysctl or {})}
     kept: Path | None = None
-    with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as name:
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
         folder = Path(name)
         try:
             printed = _run(claim, folder, settings, record=bool(recording and claim.show))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..trace.text import Style, column_width, escape, pad, paint, wrap
 from .lesson import DOORS, Block, Claim, Lesson
-from .play import Run
+from .play import FOLDER_PREFIX, Run
 
 __all__ = [
     "VERDICT_STYLES",
@@ -35,6 +35,8 @@ VERDICT_STYLES: Final = {
 }
 
 _LABEL: Final = 11
+#: A longer description of a value stands on a line of its own.
+_LONGEST_WORDS: Final = 60
 #: A longer value is cut: it is to be seen at a glance.
 _LONGEST_VALUE: Final = 400
 
@@ -152,7 +154,7 @@ def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
         yield from _labelled("not shown", claim.not_shown, width)
     if run.printed.strip() and run.failure is not None:
         yield from _labelled("printed", escape(run.printed.strip().splitlines()[-1]), width)
-    longest = min(60, max((len(words) for words in claim.seen.values()), default=0))
+    longest = min(_LONGEST_WORDS, max((len(words) for words in claim.seen.values()), default=0))
     label = "seen"
     for name, words in claim.seen.items():
         if name in run.seen:
@@ -218,6 +220,9 @@ def table_rows(value: Any) -> list[list[str]] | None:
 def _value_lines(label: str, words: str, value: Any, width: int) -> Iterator[str]:
     rows = table_rows(value)
     if rows is None:
+        if len(words) > _LONGEST_WORDS:
+            yield from _labelled(label, words, width)
+            label, words = "", " "
         first, *others = wrap(value_text(value).split(" "), max(30, min(width, 120) - _LABEL - len(words) - 2))
         yield f"{label:<{_LABEL}}{words}  {first}"
         yield from (" " * (_LABEL + len(words) + 2) + line for line in others)
@@ -243,14 +248,21 @@ def picture_lines(recording: Path, show: str, *, width: int, colour: bool) -> It
 
     with Recording.open(recording) as opened:
         if show == "calls":
-            yield from views.call_lines(opened, colour=colour, payload_bytes=32)
+            # Where the program was put for this run tells nobody anything.
+            for line in views.call_lines(opened, colour=colour, payload_bytes=32):
+                yield re.sub(rf"(?<=\s)/\S*/{FOLDER_PREFIX}[^/\s]+/", "", line)
             return
         timeline = Timeline(opened, decode=segment, limit=30)
         if show == "states":
-            yield from views.state_lines(timeline, colour=colour)
+            told = True
+            for line in views.state_lines(timeline, colour=colour):
+                # How an experiment looks is not what it shows: packet sockets, questions to the kernel.
+                told = "AF_PACKET" not in line and "AF_NETLINK" not in line if line.startswith("socket ") else told
+                if told:
+                    yield line
             return
         ladder = Ladder(timeline, width=width, colour=colour)
-        drawn = [conversation for conversation in timeline.wanted() if timeline.says_much(conversation)]
+        drawn = [conversation for conversation in timeline.wanted() if conversation.kind != "socket"]
         for count, conversation in enumerate(drawn):
             if count:
                 yield ""
