@@ -122,6 +122,11 @@ class Socket(msgspec.Struct, frozen=True):
         """Whether it lived before it was first seen: what was done with it until then is unknown."""
         return self.origin not in ("socket", "socketpair", "accept")
 
+    @property
+    def inferred(self) -> bool:
+        """Whether nobody saw it: it follows from frames of an imported capture, and no call on it is known."""
+        return self.origin == "inferred"
+
 
 class Descriptor(msgspec.Struct, frozen=True):
     """A descriptor number that named a socket for a while."""

@@ -84,7 +84,7 @@ class _Answer(NamedTuple):
 @click.pass_context
 def command(
     context: click.Context,
-    recording: Path | None,
+    recording: options.Files | None,
     pid: tuple[int, ...],
     lab: bool,
     output: Path | None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import click
 
 __all__ = [
     "DURATION",
     "Duration",
+    "Files",
     "RecordingOrCommand",
     "code",
     "duration",
@@ -27,6 +28,8 @@ __all__ = [
     "user",
 ]
 
+#: One file, or several that are read together.
+Files: TypeAlias = Path | tuple[Path, ...]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Decorator = Callable[[_Command], _Command]
 
@@ -94,8 +97,15 @@ lab: _Decorator[Any] = click.option(
 overwrite: _Decorator[Any] = click.option(
     "--overwrite", is_flag=True, help="Replace the recording that stands at FILE."
 )
+
+
+def _files(context: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> Files | None:
+    return paths[0] if len(paths) == 1 else paths or None
+
+
+#: ``[RECORDING]…``, given as ``recording: Files | None``: a recording, or files from elsewhere that become one.
 recording: _Decorator[Any] = click.argument(
-    "recording", required=False, type=click.Path(path_type=Path), metavar="[RECORDING]"
+    "recording", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING]...", callback=_files
 )
 
 
@@ -157,17 +167,20 @@ def code(command: _Command) -> _Command:
     return command
 
 
-def open_recording(path: Path | None, *, quiet: bool = False) -> Any:
+def open_recording(path: Files | None, *, quiet: bool = False) -> Any:
     """The recording that was named, or the newest one; then stderr says which that is, from when and of what.
+
+    A capture file, a log of strace or both together are read as a recording that is gone when it is closed.
 
     Raises:
         RecordingError: it cannot be read, or there is none.
     """
-    from ..trace import places
+    from ..trace import importing, places
     from ..trace.recording import Recording
 
     if path is not None:
-        return Recording.open(places.find(path))
+        files = path if isinstance(path, tuple) else (path,)
+        return importing.open_files([places.find(file) for file in files])
     opened = Recording.open(places.newest())
     if not quiet:
         click.echo(_which(opened), err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
@@ -51,7 +50,7 @@ _SUMMARIES: Final = 40
     "--follow", is_flag=True, help="Go on while the recording grows: calls as they return, or with --json all."
 )
 def command(
-    recording: Path | None,
+    recording: options.Files | None,
     view: str | None,
     as_json: bool,
     socket: int | None,

@@ -31,6 +31,7 @@ from .subjects import Connection, Host, Kind, ProcessFacts, SocketFacts, Thread
 from .symptoms import judged
 from .tracker import Tracker
 from .trackers.destinations import Destinations
+from .trackers.flows import Flow, Flows
 from .trackers.lines import Lines
 from .trackers.peers import Peers
 from .trackers.set_up import SetUp
@@ -125,12 +126,16 @@ class Engine:
     def __init__(self, tables: Tables, rules: Sequence[Rule] | None = None) -> None:
         self.facts = Facts(tables)
         unfit = "no" if self.facts.pictures else "only"
-        self.rules: Sequence[Rule] = [rule for rule in (rules or all_rules()) if rule.pictures != unfit]
+        imported = self.facts.imported
+        self.rules: Sequence[Rule] = [
+            rule for rule in (rules or all_rules()) if rule.pictures != unfit and (imported or rule.subject != "flow")
+        ]
         self._by_kind: dict[Kind, list[Rule]] = {}
         for rule in self.rules:
             self._by_kind.setdefault(rule.subject, []).append(rule)
         needed = [kind for rule in self.rules for kind in (*rule.needs, *([rule.given] if rule.given else ()))]
         needed += [kind for subject in self._by_kind for kind in _KNOWS.get(subject, ())]
+        needed += [Flows] if imported else []
         self._hear(self.facts.start([Sockets, Peers, Symptoms, *needed]))
         # Rules about sockets: those that are always asked, and by the place of the tracker that must keep something.
         self._asked: dict[Kind, tuple[list[Rule], dict[int, list[Rule]]]] = {}
@@ -142,6 +147,8 @@ class Engine:
             self._asked[subject] = ([rule for rule in rules_ if rule.given is None], given)
         self.sockets = self.facts[Sockets]
         self._peers = self.facts[Peers]
+        self._flows = self.facts[Flows] if imported else None
+        self._by_wire = [rule for rule in self.rules if rule.by_wire] if imported else []
         # events on their way
         self._open: dict[int, CallFacts] = {}
         self._early: dict[int, list[Sample]] = {}  # samples whose call has not come yet
@@ -160,6 +167,7 @@ class Engine:
         self._fresh: list[list[Evidence]] = []
         # judgements
         self._cases: list[Evidence] = []
+        self._wire_cases: list[Evidence] = []  # by frames alone: they stand though a layer of their rule is missing
         self._more: dict[str, int] = {}
         self._healthy: list[Healthy] = []
         self._open_questions: dict[str, CannotTell] = {}
@@ -351,6 +359,9 @@ class Engine:
                 segment = decode(item)
             for handler in self._packets:
                 handler(item, segment)
+            if self._flows is not None and self._flows.done:
+                self._judge_flows(self._flows.done)
+                self._flows.done = []
         elif type(item) is Counter:
             self._counter_rows += 1
             for handler in self._counters:
@@ -445,6 +456,15 @@ class Engine:
             for subject in subjects:
                 self._ask(kind, subject)
 
+    def _judge_flows(self, flows: Iterable[Flow]) -> None:
+        """Conversations of which the wire alone is known; calls and kernel tell more of the others."""
+        for flow in flows:
+            for rule in self._by_wire:
+                if flow.traced and self._missing(rule) is None:
+                    continue
+                judged = rule.judge if rule.subject == "flow" else rule.judge_flow
+                self._take(rule, judged(self.facts, flow), self._wire_cases)
+
     def _others(self) -> Iterator[tuple[Kind, Iterable[Any]]]:
         facts = self.facts
         if "destination" in self._by_kind:
@@ -477,11 +497,12 @@ class Engine:
                     for rule in rules:
                         self._take(rule, rule.judge(self.facts, subject))
 
-    def _take(self, rule: Rule, results: Iterable[Judgement]) -> None:
+    def _take(self, rule: Rule, results: Iterable[Judgement], cases: list[Evidence] | None = None) -> None:
+        cases = self._cases if cases is None else cases
         for result in results:
             if type(result) is Evidence:
-                if len(self._cases) < _MAX_CASES:
-                    self._cases.append(result)
+                if len(cases) < _MAX_CASES:
+                    cases.append(result)
                 else:
                     self._more[rule.id] = self._more.get(rule.id, 0) + 1
             elif type(result) is CannotTell:
@@ -530,8 +551,14 @@ class Engine:
         for handler in self._ending:
             handler()
         self._judge_living()
+        if self._flows is not None:
+            self._judge_flows(self._flows.finish())
+            for rule in self._by_wire:
+                self._take(rule, rule.judge_wire(facts), self._wire_cases)
         missing = {rule.id: gone for rule in self.rules if (gone := self._missing(rule)) is not None}
-        cases = [case for case in self._cases if case.rule.id not in missing]
+        cases = [case for case in self._cases if case.rule.id not in missing] + self._wire_cases
+        for rule in self._by_wire:
+            missing.pop(rule.id, None)
         ranking = Ranking(facts, cases, self._more)
         symptoms, not_judged, findings = ranking.ranked(facts[Symptoms], self._healthy, judged)
         found = {finding.rule for finding in findings}
@@ -567,7 +594,8 @@ class Engine:
 
     def _lost(self, rule: Rule) -> CannotTell | None:
         """What was recorded of a layer stands; that nothing was found in what was lost says nothing."""
-        for layer in rule.layers:
+        layers = (*rule.layers, "wire") if rule in self._by_wire else rule.layers
+        for layer in layers:
             reason = self.facts.gap(layer)
             if reason is not None:
                 return CannotTell(rule.id, layer, reason)

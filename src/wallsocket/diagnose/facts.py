@@ -110,6 +110,11 @@ class Facts:
         return "pictures" in self.tables.meta
 
     @property
+    def imported(self) -> bool:
+        """Whether the wire is that of a capture which was imported: then conversations are judged by it alone, too."""
+        return "imported" in self.tables.meta and self.layer("wire") is None
+
+    @property
     def private(self) -> bool:
         """Whether the counters count this program's traffic only."""
         return self.tables.meta.get("lab") == "yes"

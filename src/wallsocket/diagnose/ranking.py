@@ -92,7 +92,7 @@ class Ranking:
             if source is not None and source.file is not None:
                 key: tuple[object, ...] = (evidence.rule.id, source.file, source.line)
             else:
-                key = (evidence.rule.id, evidence.process, evidence.title)
+                key = (evidence.rule.id, evidence.process, evidence.title, evidence.where)
             groups.setdefault(key, []).append(evidence)
         for group in groups.values():
             if len(group) > 1:

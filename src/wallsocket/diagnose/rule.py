@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .facts import Facts
     from .subjects import Kind
     from .tracker import SocketTracker, Tracker
+    from .trackers.flows import Flow
 
 __all__ = ["Evidence", "Healthy", "Judgement", "Rule"]
 
@@ -50,6 +51,7 @@ class Evidence:
     subjects: frozenset[int] = field(default_factory=frozenset)  #: sockets it concerns, peers included
     calls: Iterable[int] = ()  #: ids of failed or waiting calls that it explains, beside those in `proof`
     count: int = 1  #: how many times the same happened
+    where: str = ""  #: what tells cases apart that have neither a line nor a process
     lost_ns: int | None = None  #: a finding about time: how long the wait was that it explains
 
     def __post_init__(self) -> None:
@@ -101,6 +103,25 @@ class Rule:
     def judge(self, facts: Facts, subject: Any) -> Iterator[Judgement]:
         """Yield a finding for each case about ``subject`` whose whole proof is in ``facts``."""
         raise NotImplementedError
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        """The same from frames alone: asked of each conversation of an imported capture whose calls are not known.
+
+        A rule that overrides this, or :meth:`judge_wire`, can be checked without its :attr:`layers`.
+        """
+        yield from ()
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        """The same, asked once at the end of an imported capture, of what is no single conversation's."""
+        yield from ()
+
+    @property
+    def by_wire(self) -> bool:
+        """Whether frames alone can prove it."""
+        kind = type(self)
+        return (
+            kind.subject == "flow" or kind.judge_flow is not Rule.judge_flow or kind.judge_wire is not Rule.judge_wire
+        )
 
     def cannot_tell(self, missing: str, reason: str) -> CannotTell:
         """This rule's question stays open because ``missing`` was not recorded."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Connection", "Destination", "Host", "Kind", "Line", "ProcessFacts", "SocketFacts", "Thread"]
 
-Kind = Literal["socket", "connection", "listener", "thread", "process", "destination", "line", "host"]
+Kind = Literal["socket", "connection", "listener", "thread", "process", "destination", "line", "host", "flow"]
 KINDS: Final[tuple[Kind, ...]] = (
     "socket",
     "connection",
@@ -27,6 +27,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     "thread",
     "process",
     "host",
+    "flow",
 )
 
 #: UDP, UDP-Lite, "whatever the kernel chooses", not recorded.

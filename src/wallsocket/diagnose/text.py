@@ -24,6 +24,8 @@ _MAX_SOURCE_BYTES = 4 << 20
 #: How far into a file a line is looked for.
 _MAX_LINE_BYTES = 300
 _LABEL = 12
+#: Rules that are named which cannot tell for one reason; the others are counted.
+_MAX_NAMED = 6
 #: Waits that are told; the others are counted.
 _MAX_WAITS = 10
 
@@ -181,8 +183,13 @@ def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, adde
         said = f"not judged: {calls} failed with {one.errno}{_perhaps(one)}; the first is call {one.first}"
         lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
     # Of a recording that is cut off one sentence says it of all.
+    by_reason: dict[tuple[str, str], list[str]] = {}
     for question in diagnosis.cannot_tell if diagnosis.failure is None else ():
-        said = f"cannot tell without {question.missing}: {question.rule} ({escape(question.reason)})"
+        by_reason.setdefault((question.missing, question.reason), []).append(question.rule)
+    for (without, reason), rules in by_reason.items():
+        # A layer that was not recorded at all is the reason of a hundred rules.
+        named = rules if len(rules) <= _MAX_NAMED else [*rules[: _MAX_NAMED - 1], f"{len(rules) - _MAX_NAMED + 1} more"]
+        said = f"cannot tell without {without}: {', '.join(named)} ({escape(reason)})"
         lines += [paint(line, Style.DIM, colour=colour) for line in wrap(said.split(" "), width, "  ")]
     for one in waits[:_MAX_WAITS]:
         said = f"not judged: {escape(one.text)}{_perhaps(one)}"

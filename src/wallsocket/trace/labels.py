@@ -49,7 +49,10 @@ def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> s
 
 def socket_label(timeline: Timeline, socket: int) -> str:
     """``socket 3  upper.py (pid 70)``."""
-    return f"socket {socket}  {process_title(timeline.processes.get(timeline.tracks[socket].socket.process))}"
+    row = timeline.tracks[socket].socket
+    if row.inferred:
+        return f"socket {socket}  {address(row.local or b'')} [inferred]"
+    return f"socket {socket}  {process_title(timeline.processes.get(row.process))}"
 
 
 def conversation_title(timeline: Timeline, conversation: Conversation) -> str:

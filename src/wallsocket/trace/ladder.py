@@ -42,13 +42,17 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
     """What was recorded, what was not and why, and where the recording was cut off."""
     meta = timeline.recording.meta
     command = " ".join(program.command_words(meta.get("command")))
-    users = {track.socket.process for track in timeline.tracks.values()}
+    users = {track.socket.process for track in timeline.tracks.values() if not track.socket.inferred}
     others = len(timeline.processes) - len(users & timeline.processes.keys())
     processes = f"{len(users)} processes" if len(users) != 1 else "1 process"
     if others:
         processes += f" (and {others} without sockets)"
     counts = f"{processes}, {amount(len(timeline.recording.sockets), 'socket')}, {amount(timeline.calls, 'call')}"
+    imported = program.command_words(meta.get("imported"))
     shown = paint(escape(command), Style.BOLD, colour=colour) if command else "an attached program"
+    if imported:
+        files = escape(" and ".join(imported))
+        shown = f"{files}: {shown}" if command else paint(files, Style.BOLD, colour=colour)
     yield f"{shown}   {duration(timeline.recording.ended_ns)}, {counts}"
     missing = [
         f"{layer} not recorded ({escape(reason)})"
@@ -155,7 +159,10 @@ class Ladder:
             if remote is None and (tried := self._timeline.target_of(conversation.left)) is not None:
                 remote = tried.address
             return f"{address(remote)} (not traced)" if remote else ""
-        return process_title(self._timeline.processes.get(self._timeline.tracks[socket].socket.process))
+        row = self._timeline.tracks[socket].socket
+        if row.inferred:
+            return f"{address(row.local or b'')} [inferred]"
+        return process_title(self._timeline.processes.get(row.process))
 
     def _paint(self, text: str, style: Style) -> str:
         return paint(text, style, colour=self._colour)

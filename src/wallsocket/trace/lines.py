@@ -302,7 +302,9 @@ class Lines:
         """Whether the kernel sent a FIN or RST because the process that had the socket was gone."""
         socket = conversation.socket_of(row.side)
         track = self._timeline.tracks[socket] if socket is not None else None
-        return track is not None and not track.closed and not track.write_ended and track.socket.ended_ns is not None
+        if track is None or track.socket.inferred:
+            return False
+        return not track.closed and not track.write_ended and track.socket.ended_ns is not None
 
     def _call_cell(self, conversation: Conversation, row: Row) -> list[Part]:
         cell: list[Part] = []

@@ -42,7 +42,7 @@ CREATE TABLE process (
 -- A kernel socket: one row however many descriptors name it.
 CREATE TABLE socket (
     id         INTEGER PRIMARY KEY,
-    process    INTEGER NOT NULL,   -- process.id that made it or was first seen with it
+    process    INTEGER NOT NULL,   -- process.id that made it or was first seen with it; 0: unknown ('inferred')
     family     INTEGER NOT NULL,   -- AF_*, -1 unknown
     type       INTEGER NOT NULL,   -- SOCK_* without flag bits, -1 unknown
     protocol   INTEGER NOT NULL,   -- SO_PROTOCOL, -1 unknown
@@ -50,6 +50,7 @@ CREATE TABLE socket (
     inode      INTEGER,            -- as in /proc/PID/fd
     origin     TEXT NOT NULL,      -- 'socket' 'socketpair' 'accept' 'inherited' 'received' (SCM_RIGHTS) 'pidfd' 'seen'
                                --   'attached': it was there when the trace began, what happened before is unknown
+                               --   'inferred': an end of a conversation in an imported capture
     call       INTEGER,            -- call.id that made it
     parent     INTEGER,            -- socket.id: the listener it was accepted from, or the other half of a socketpair
     local      BLOB,               -- struct sockaddr, the last known

@@ -188,6 +188,8 @@ class Timeline:
         tracks = [self.tracks[socket] for socket in (conversation.left, conversation.right) if socket is not None]
         if any(track.failed or track.refused for track in tracks):
             return True
+        if conversation.segments and all(track.socket.inferred for track in tracks):
+            return True
         return conversation.kind != "socket" and any(
             track.sent or track.received or track.waiting or track.listening or (track.tcp and track.pending_error)
             for track in tracks
@@ -593,10 +595,28 @@ class Timeline:
             if carried is not None:
                 row.begin, row.end, row.again = carried.begin, carried.end, carried.again
             self._drive(conversation, side, segment, row)
+            self._count(conversation, side, segment, again=row.again)
             bare = not segment.size and not segment.flags & RST
             if bare and segment.window and not row.transitions and not self._everything:
                 return
+        else:
+            self._count(conversation, side, segment, again=False)
         self._keep(conversation, row)
+
+    def _count(self, conversation: Conversation, side: int, segment: Segment, *, again: bool) -> None:
+        """Bytes of ends whose calls nobody saw are counted on the wire."""
+        if not segment.length or again:
+            return
+        for socket, sends in ((conversation.socket_of(side), True), (conversation.socket_of(1 - side), False)):
+            track = self.tracks.get(socket) if socket is not None else None
+            if track is None or not track.socket.inferred:
+                continue
+            if sends:
+                track.sent += segment.length
+                track.messages_sent += 1
+            else:
+                track.received += segment.length
+                track.messages_received += 1
 
     def _flow(self, protocol: int, source: End, destination: End) -> list[tuple[Conversation, int]]:
         """Conversations between two ends; an end whose own address is not known any more is known by its port."""
@@ -634,7 +654,11 @@ class Timeline:
                 self._wire(row, sender, side, TcpState.SYN_SENT, segment)
             if receiver is not None and flags & ACK and receiver.state is TcpState.SYN_SENT:
                 self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)
+            if sender is not None and sender.socket.inferred and flags & ACK and sender.state is None:
+                self._wire(row, sender, side, TcpState.SYN_RECV, segment)
             return
+        if receiver is not None and flags & ACK and receiver.socket.inferred and receiver.state is TcpState.SYN_RECV:
+            self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)
         if receiver is not None and flags & ACK and self._acknowledges_end(conversation, 1 - side, segment):
             after = {
                 TcpState.FIN_WAIT1: TcpState.FIN_WAIT2,

@@ -35,6 +35,8 @@ def verdict(timeline: Timeline, track: Track) -> str:
     """How the socket ended and what it moved, in one line without a full stop."""
     if track.listening:
         parts = [_listener(track)]
+    elif track.socket.inferred:
+        parts = [_inferred_end(track) if track.tcp else "" if track.sent or track.received else "nothing was sent"]
     else:
         parts = [_tcp_end(timeline, track) if track.tcp else _other_end(timeline, track)]
     if track.refused is not None and track.refused.errno is not None:
@@ -46,6 +48,25 @@ def verdict(timeline: Timeline, track: Track) -> str:
     if track.socket.origin == "attached" and not track.listening:
         parts.append("it was open before the trace")
     return "; ".join(part for part in parts if part)
+
+
+def _inferred_end(track: Track) -> str:
+    """How an end looks of which only the wire is known."""
+    connected = bool(track.sent or track.received) or track.has_been(TcpState.ESTABLISHED)
+    if not connected and track.state is None:
+        return "refused the connection" if track.reset_sent else "did not answer"
+    if not connected:
+        return "refused by the other end" if track.reset_received else "not connected"
+    if track.reset_sent:
+        return "reset by this end"
+    if track.reset_received:
+        return "reset by the other end"
+    ended = any(track.has_been(state) for state in (TcpState.FIN_WAIT1, TcpState.CLOSING, TcpState.LAST_ACK))
+    if ended and track.peer_ended:
+        return "both ends ended"
+    if ended:
+        return "this end ended, the other did not"
+    return "the other end ended, this one did not" if track.peer_ended else "open to the end of the capture"
 
 
 def _sent(track: Track) -> str:

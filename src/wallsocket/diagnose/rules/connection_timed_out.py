@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from ...trace.verdict import duration
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.errors import Errors
+from ..trackers.flows import Flow
 from ..trackers.options import Options
 from ..trackers.reads import Reads
 from ..trackers.writes import Writes
 from ..vocabulary import READS, SO_KEEPALIVE, SOL_SOCKET, WRITES
 
 __all__ = ["ConnectionTimedOut"]
+
+#: On the wire: so often, and for so long, that it is no burst of loss.
+_TIMES = 5
+_LASTED_NS = 5_000_000_000
 
 
 class ConnectionTimedOut(Rule):
@@ -60,3 +66,27 @@ class ConnectionTimedOut(Rule):
         if sample is not None and info is not None and info.total_retransmitted_segments:
             rows.append(sample.proof(f"{info.total_retransmitted_segments} segments were sent again"))
         yield Evidence(self, failed.end_ns, why, rows, call=failed.call, socket=subject.id, process=failed.call.process)
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        if not flow.tcp or not flow.established or not flow.whole_capture:
+            return
+        for side in (0, 1):
+            half, other = flow.halves[side], flow.halves[1 - side]
+            stuck = half.stuck
+            if stuck is None or stuck.times < _TIMES or other.reset is not None or other.heard_ns > stuck.first.at_ns:
+                continue
+            lasted_ns = stuck.last.at_ns - stuck.first.at_ns
+            if other.heard_ns < 0 or lasted_ns < _LASTED_NS:
+                continue
+            yield Evidence(
+                self,
+                stuck.last.at_ns,
+                f"{flow.name(side)} sent {stuck.length} bytes {stuck.times} times again in {duration(lasted_ns)}, and nothing came "
+                f"from {flow.name(1 - side)} any more.",
+                [stuck.first.proof("data sent again"), stuck.last.proof(f"for the {stuck.times}th time")],
+                socket=flow.socket(side),
+                certainty="strong",
+                title="the peer acknowledges nothing any more",
+                subjects=flow.subjects,
+                where=flow.name(1),
+            )

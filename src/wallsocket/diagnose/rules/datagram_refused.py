@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
+from ..trackers.flows import Flows
 from ..trackers.host_answers import HostAnswers
 from ..trackers.unheard import Unheard
 
 __all__ = ["DatagramRefused"]
+
+_UDP = 17
+_TRACED_PORTS = (33434, 33534)
 
 
 class DatagramRefused(Rule):
@@ -36,7 +40,7 @@ class DatagramRefused(Rule):
     disproof = "A socket was bound to that address and port when the datagram came."
     references = ("udp(7)", "RFC 1122 4.1.3.3")
     subject = "destination"
-    needs = (HostAnswers, Unheard)
+    needs = (Flows, HostAnswers, Unheard)
     effects = ("no-time-limit-for-answer", "failed-call-ignored")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -80,6 +84,36 @@ class DatagramRefused(Rule):
             calls=[call.call.id for call in found.refused],
             count=len(found.refused),
         )
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        flows = facts[Flows]
+        for (protocol, where), target in flows.targets.items():
+            # traceroute(8) asks ports from 33434 on, of which it expects nothing else.
+            if protocol != _UDP or target.answered_ns is not None or _TRACED_PORTS[0] <= where.port < _TRACED_PORTS[1]:
+                continue
+            for flow, icmp in target.unreachable:
+                first = flow.halves[0].first
+                closed = (icmp.version, icmp.type, icmp.code) in ((4, 3, 3), (6, 1, 4))
+                if first is None or not closed or not flows.own([flow]):
+                    continue
+                yield Evidence(
+                    self,
+                    icmp.seen.at_ns,
+                    f"{icmp.source} answered the datagram to {flow.name(1)} with ICMP port unreachable, and no datagram ever "
+                    "came from that port.",
+                    [
+                        first.proof(f"datagram from {flow.name(0)} to {flow.name(1)}"),
+                        icmp.seen.proof(f"ICMP port unreachable from {icmp.source}"),
+                    ],
+                    socket=flow.socket(0),
+                    title="a datagram met a closed port: nobody has bound it",
+                    certainty="strong",
+                    severity="warning",
+                    subjects=flow.subjects,
+                    count=len(target.unreachable),
+                    where=flow.name(1),
+                )
+                break
 
 
 def _how(id: int, name: str, error: int | None) -> str:

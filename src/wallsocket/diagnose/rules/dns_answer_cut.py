@@ -8,8 +8,14 @@ from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import ProcessFacts
 from ..trackers.dns_answers import DnsAnswers
+from ..trackers.flows import Flows
+from ..trackers.name_lookups import NameLookups
 
 __all__ = ["DnsAnswerCut"]
+
+_TCP = 6
+#: Time in which who wants the whole answer has asked again.
+_AFTER_NS = 1_000_000_000
 
 
 class DnsAnswerCut(Rule):
@@ -34,7 +40,7 @@ class DnsAnswerCut(Rule):
     disproof = "The program asked another server, or had no use for the records."
     references = ("RFC 2181 9", "RFC 7766 5", "resolver(3)")
     subject = "process"
-    needs = (DnsAnswers,)
+    needs = (DnsAnswers, Flows, NameLookups)
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         answers = facts[DnsAnswers]
@@ -50,4 +56,21 @@ class DnsAnswerCut(Rule):
                 call=one.answer.call,
                 socket=one.answer.call.socket,
                 process=subject.id,
+            )
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        if facts.layer("calls") is None:
+            return
+        for one in facts[NameLookups].all:
+            if one.cut is None or one.whole_ns >= 0 or (_TCP, one.server) in facts[Flows].targets:
+                continue
+            if facts.now_ns - one.cut.at_ns < _AFTER_NS:
+                continue
+            yield Evidence(
+                self,
+                one.cut.at_ns,
+                f"The answer of {one.who} for {one.name} has the truncation bit, and nobody asked again over TCP.",
+                [one.asked.proof(f"the question for {one.name}"), one.cut.proof("the answer, TC bit set")],
+                certainty="strong",
+                where=one.who,
             )

@@ -12,10 +12,13 @@ from ..trackers.bound import Bound
 from ..trackers.closing import Closing
 from ..trackers.destinations import Destinations, Refusal
 from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.flows import Flows, Icmp
 from ..trackers.unreached import Unreached
 from ..vocabulary import LISTEN
 
 __all__ = ["FirewallRefuses"]
+
+_TCP = 6
 
 
 class FirewallRefuses(Rule):
@@ -48,7 +51,7 @@ class FirewallRefuses(Rule):
     disproof = "The wire shows a reset in answer to the SYN."
     references = ("nft(8)", "icmp(7)", "RFC 1812 5.2.7.1")
     subject = "destination"
-    needs = (Bound, Closing, Destinations, FirstPackets, Unreached)
+    needs = (Bound, Closing, Destinations, FirstPackets, Flows, Unreached)
     supersedes = (
         "nobody-listens",
         "connected-before-listen",
@@ -125,3 +128,35 @@ class FirewallRefuses(Rule):
                 count=refusal.count,
             )
             return
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        flows = facts[Flows]
+        for (protocol, _), target in flows.targets.items():
+            if protocol != _TCP or target.answered_ns is not None:
+                continue
+            for flow, icmp in target.unreachable:
+                syn = flow.halves[0].syn
+                if syn is None or not flows.own([flow]) or not _filters(icmp):
+                    continue
+                yield Evidence(
+                    self,
+                    icmp.seen.at_ns,
+                    f"The SYN to {flow.name(1)} was answered by ICMP from {icmp.source} (code {icmp.code}), not by a reset.",
+                    [
+                        syn.proof(f"SYN from {flow.name(0)} to {flow.name(1)}"),
+                        icmp.seen.proof(f"ICMP unreachable, code {icmp.code}, from {icmp.source}"),
+                    ],
+                    socket=flow.socket(0),
+                    subjects=flow.subjects,
+                    count=len(target.unreachable),
+                    where=flow.name(1),
+                )
+                break
+
+
+def _filters(icmp: Icmp) -> bool:
+    """Whether an ICMP error about a SYN comes from a packet filter (RFC 1812, 5.2.7.1; RFC 4443, 3.1)."""
+    return (icmp.version, icmp.type, icmp.code) in (
+        *((4, 3, code) for code in (3, 9, 10, 13)),
+        *((6, 1, code) for code in (1, 4, 5, 6)),
+    )

@@ -6,12 +6,15 @@ import errno
 from collections.abc import Iterator
 from typing import Any
 
+from ...trace.verdict import duration
 from ..facts import Facts, json_list, json_object
 from ..finding import Certainty, Proof
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
 from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.flows import Flows, Icmp
 from ..trackers.host_answers import HostAnswers
+from ..trackers.neighbours import Neighbours
 from ..trackers.unreached import Failure, Unreached
 
 __all__ = ["HostUnreachable"]
@@ -47,7 +50,7 @@ class HostUnreachable(Rule):
     disproof = "The neighbour table has the next hop as reachable: then a router or firewall further on answered."
     references = ("arp(7)", "connect(2)", "RFC 1122 3.2.2.1")
     subject = "destination"
-    needs = (FirstPackets, HostAnswers, Unreached)
+    needs = (FirstPackets, Flows, HostAnswers, Neighbours, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -108,3 +111,41 @@ class HostUnreachable(Rule):
                 "a router answers that the host cannot be reached",
             )
         return f"The kernel or a router says that {host} cannot be reached.", [], "strong", self.title
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        flows = facts[Flows]
+        for target in flows.targets.values():
+            if target.answered_ns is not None:
+                continue
+            for flow, icmp in target.unreachable:
+                if not flows.own([flow]) or not _says_unreachable(icmp):
+                    continue
+                first = flow.halves[0].syn or flow.halves[0].first
+                rows = [first.proof(f"from {flow.name(0)} to {flow.name(1)}")] if first is not None else []
+                yield Evidence(
+                    self,
+                    icmp.seen.at_ns,
+                    f"{icmp.source} answered packets to {flow.name(1)} with ICMP: the host or its network cannot be reached.",
+                    [*rows, icmp.seen.proof(f"ICMP unreachable, code {icmp.code}, from {icmp.source}")],
+                    socket=flow.socket(0),
+                    certainty="strong",
+                    subjects=flow.subjects,
+                    count=len(target.unreachable),
+                    where=flow.name(1),
+                )
+                break
+        for one in facts[Neighbours].silent():
+            yield Evidence(
+                self,
+                one.last.at_ns,
+                f"{one.asker} asked {one.times} times in {duration(one.last.at_ns - one.first.at_ns)} who has {one.who}, "
+                "and nobody answered.",
+                [one.first.proof(f"who has {one.who}?"), one.last.proof(f"asked for the {one.times}th time")],
+                certainty="strong",
+                where=one.who,
+            )
+
+
+def _says_unreachable(icmp: Icmp) -> bool:
+    """Whether an ICMP error says that no way leads to the host or its network (RFC 792; RFC 4443, 3.1)."""
+    return (icmp.version, icmp.type, icmp.code) in ((4, 3, 0), (4, 3, 1), (6, 1, 0), (6, 1, 3))

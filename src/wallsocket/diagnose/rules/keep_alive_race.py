@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from ...trace.verdict import duration
 from ..call import CallFacts
 from ..facts import Facts
 from ..finding import Proof
@@ -13,6 +14,7 @@ from ..subjects import SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.destinations import Destinations
 from ..trackers.errors import Errors
+from ..trackers.flows import Flow
 from ..trackers.peers import Peers
 from ..trackers.reads import Reads
 from ..trackers.samples import Samples
@@ -111,3 +113,45 @@ class KeepAliveRace(Rule):
         ):
             signs.append(asked.before.proof("CLOSE_WAIT: the peer's FIN had arrived"))
         return signs
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        client, server = flow.halves
+        fin, asked = server.fin, flow.crossing
+        if (
+            not flow.tcp
+            or not flow.whole
+            or fin is None
+            or asked is None
+            or client.first is None
+            or server.last is None
+        ):
+            return
+        # The request before was answered, nothing came for a while, and the server ended first.
+        answered = client.first.at_ns < server.last.at_ns < min(fin.at_ns, asked.at_ns)
+        idle_ns = min(fin.at_ns, asked.at_ns) - server.last.at_ns
+        broken = server.reset
+        ended_first = client.fin is None or client.fin.at_ns > fin.at_ns
+        if not answered or idle_ns < _IDLE_NS or broken is None or not ended_first or client.reset is not None:
+            return
+        if flow.turn != 0 or asked.at_ns < server.last.at_ns:
+            return
+        when = (
+            f"{duration(asked.at_ns - fin.at_ns)} after"
+            if asked.at_ns >= fin.at_ns
+            else f"{duration(fin.at_ns - asked.at_ns)} before it saw"
+        )
+        yield Evidence(
+            self,
+            asked.at_ns,
+            f"{flow.name(1)} ended the connection after {duration(fin.at_ns - server.last.at_ns)} without a request; "
+            f"{flow.name(0)} sent its next one {when} that end, and got a reset for an answer.",
+            [
+                server.last.proof(f"the last answer of {flow.name(1)}"),
+                fin.proof(f"FIN of {flow.name(1)}"),
+                asked.proof(f"the next request of {flow.name(0)}"),
+                broken.proof(f"RST of {flow.name(1)}"),
+            ],
+            socket=flow.socket(0),
+            subjects=flow.subjects,
+            where=flow.name(1),
+        )

@@ -10,6 +10,7 @@ from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.exchanges import LATE_NS, Exchange, Exchanges
+from ..trackers.flows import Flow
 from ..trackers.options import Options
 from ..trackers.peers import Peers
 from ..trackers.reads import Reads
@@ -24,6 +25,8 @@ _SMALL = 32_768  # below the segment size of loopback (65,483) and, on a path wi
 #: Exchanges of one length that are no chance.
 _OFTEN = 4
 _COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
+#: Turns of a connection on the wire that are no chance.
+_TURNS = 3
 
 
 class NagleDelayedAck(Rule):
@@ -166,6 +169,27 @@ class NagleDelayedAck(Rule):
             certainty="certain" if late is not None or (run.held is not None and len(slow) >= 2) else "strong",
             subjects=frozenset({peer.id} if peer is not None else ()),
             lost_ns=wait_ns,
+        )
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        if flow.nagle < _TURNS or flow.nagle_first is None or not flow.tcp:
+            return
+        first, acknowledged, second = flow.nagle_first
+        side = flow.nagle_side
+        yield Evidence(
+            self,
+            second.at_ns,
+            f"In {flow.nagle} turns {flow.name(side)} sent a first segment, and the rest of its message only when the other "
+            f"end's delayed acknowledgement had come, {flow.nagle_ns / 1e6:.0f} ms later; then it got its answer.",
+            [
+                first.proof(f"first segment of {flow.name(side)}"),
+                acknowledged.proof(f"acknowledgement, {(acknowledged.at_ns - first.at_ns) / 1e6:.1f} ms later"),
+                second.proof(f"second segment, {(second.at_ns - acknowledged.at_ns) / 1e6:.2f} ms after it"),
+            ],
+            socket=flow.socket(side),
+            certainty="strong",
+            subjects=flow.subjects,
+            where=flow.name(1),
         )
 
 

@@ -8,11 +8,15 @@ from ...trace.verdict import duration
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import ProcessFacts
+from ..trackers.flows import Flows
+from ..trackers.name_lookups import Lookup, NameLookups
 from ..trackers.name_queries import NameQueries, Question
 
 __all__ = ["NameServerSilent"]
 
 _LONG_NS = 900_000_000
+#: A question that was asked once: time in which an answer would have come.
+_ONCE_NS = 5_000_000_000
 
 
 class NameServerSilent(Rule):
@@ -45,7 +49,7 @@ class NameServerSilent(Rule):
     disproof = "A capture shows that the answer came in time."
     references = ("resolv.conf(5)", "getaddrinfo(3)")
     subject = "process"
-    needs = (NameQueries,)
+    needs = (Flows, NameLookups, NameQueries)
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         by_server: dict[str, list[Question]] = {}
@@ -76,6 +80,41 @@ class NameServerSilent(Rule):
                 certainty="strong",
                 subjects=frozenset(one.socket for one in questions),
                 lost_ns=waited_ns,
+            )
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        if facts.layer("calls") is None:
+            return
+        by_server: dict[str, list[Lookup]] = {}
+        lookups = facts[NameLookups]
+        one_way = False
+        for one in lookups.all:
+            waited_ns = (one.last.at_ns if one.times > 1 else facts.now_ns) - one.asked.at_ns
+            if one.answer is None and waited_ns >= (_LONG_NS if one.times > 1 else _ONCE_NS):
+                if one.asker in facts[Flows].reached:
+                    by_server.setdefault(one.who, []).append(one)
+                else:
+                    one_way = True
+        for server, silent in by_server.items():
+            first = silent[0]
+            times = (
+                "" if first.times == 1 else f", {first.times} times in {duration(first.last.at_ns - first.asked.at_ns)}"
+            )
+            rows = [first.asked.proof(f"the question for {first.name}")]
+            if first.times > 1:
+                rows.append(first.last.proof("the same question, the latest time"))
+            yield Evidence(
+                self,
+                first.asked.at_ns,
+                f"{server} did not answer the question for {first.name}{times}.",
+                rows,
+                severity="warning" if all(one.name in lookups.resolved for one in silent) else "error",
+                count=len(silent),
+                where=server,
+            )
+        if one_way:
+            yield self.cannot_tell(
+                "wire", "the capture shows nothing that was sent to who asks: perhaps one direction alone"
             )
 
 

@@ -8,11 +8,14 @@ from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
 from ..trackers.destinations import Destinations
+from ..trackers.flows import Flow, Flows
 from ..trackers.host_answers import HostAnswers
 from ..trackers.refused import Refused
 from ..trackers.resets import Resets
 
 __all__ = ["NobodyListens"]
+
+_TCP = 6
 
 
 class NobodyListens(Rule):
@@ -38,7 +41,7 @@ class NobodyListens(Rule):
     references = ("connect(2)", "RFC 9293 3.5.2")
     subject = "destination"
     effects = ("forwarder-without-backend",)
-    needs = (Destinations, HostAnswers, Refused, Resets)
+    needs = (Destinations, Flows, HostAnswers, Refused, Resets)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         where, answers = subject.where, facts[HostAnswers]
@@ -69,4 +72,33 @@ class NobodyListens(Rule):
                 certainty="strong" if unasked else one.cause.certainty,
                 calls=refusal.calls,
                 count=refusal.count,
+            )
+
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        flows = facts[Flows]
+        by_host: dict[bytes, list[Flow]] = {}
+        for (protocol, place), target in flows.targets.items():
+            # Who is refused and then tries the next address of the name has coped.
+            refused = [flow for flow in flows.own(target.refused) if flows.answered_ns(place.port) < flow.last_ns]
+            if protocol == _TCP and refused and target.answered_ns is None:
+                by_host.setdefault(place.address, []).extend(refused)
+        for refused in by_host.values():
+            ports = sorted({flow.ends[1].port for flow in refused})
+            flow = refused[0]
+            syn, reset = flow.halves[0].syn, flow.halves[1].reset
+            assert syn is not None
+            assert reset is not None
+            where = flow.name(1)
+            more = f" and {len(ports) - 1} more of its ports" if len(ports) > 1 else ""
+            yield Evidence(
+                self,
+                reset.at_ns,
+                f"{where}{more} answered each SYN with a reset, and nothing was accepted there in this capture: no socket "
+                "listens, or a firewall refuses in the host's name.",
+                [syn.proof(f"SYN from {flow.name(0)} to {where}"), reset.proof(f"RST from {where}")],
+                socket=flow.socket(0),
+                certainty="strong",
+                subjects=frozenset().union(*(one.subjects for one in refused)),
+                count=len(refused),
+                where=where,
             )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...trace.verdict import duration
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.flows import Flow
 from ..trackers.stuck import Stuck
 from ..trackers.writes import Writes
 
 __all__ = ["PathMtuBlackHole"]
 
 _AGAIN = 3
+#: What is smaller is no full-size segment on any usual link.
+_LARGE = 1000
 
 
 class PathMtuBlackHole(Rule):
@@ -92,3 +96,45 @@ class PathMtuBlackHole(Rule):
             certainty="strong" if lives else "hint",
             severity="error" if lives else "note",
         )
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        for side in (0, 1):
+            half, other = flow.halves[side], flow.halves[1 - side]
+            stuck = half.stuck
+            # Of the two ends' limits and the interface's size none is known: full is what is as large as it gets, and more
+            # than a path must carry (RFC 9293, 3.7.1; RFC 8200, 5).
+            if (
+                stuck is None
+                or stuck.times < _AGAIN
+                or stuck.length < max(_LARGE, half.largest)
+                or not flow.established
+            ):
+                continue
+            told = [icmp for icmp in flow.icmp if icmp.side == side and (icmp.type, icmp.code) in ((3, 4), (2, 0))]
+            lives = other.heard_ns > stuck.first.at_ns
+            small = half.acked is not None and half.base is not None and half.acked != half.base
+            if not lives or not (small or other.bytes) or other.zero is not None or other.reset is not None:
+                continue
+            rows = [
+                stuck.first.proof(f"{stuck.length} bytes, sent again"),
+                stuck.last.proof(f"for the {stuck.times}th time"),
+            ]
+            rows += [
+                icmp.seen.proof(f"ICMP from {icmp.source}: fragmentation needed, MTU {icmp.mtu}") for icmp in told[:1]
+            ]
+            said = (
+                f"{told[0].source} says by ICMP that they are too large (MTU {told[0].mtu}), and the sender does not heed it."
+                if told
+                else "No ICMP message about it was seen."
+            )
+            yield Evidence(
+                self,
+                stuck.last.at_ns,
+                f"{flow.name(side)} sent a segment of {stuck.length} bytes to {flow.name(1 - side)} {stuck.times} times again in "
+                f"{duration(stuck.last.at_ns - stuck.first.at_ns)}; it was not acknowledged, though smaller ones were and the "
+                f"other end still sends. {said}",
+                rows,
+                socket=flow.socket(side),
+                subjects=flow.subjects,
+                where=flow.name(side),
+            )

@@ -12,6 +12,7 @@ from ..finding import Certainty
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Connection, SocketFacts
 from ..trackers.closing import Closing
+from ..trackers.flows import Flow
 from ..trackers.prefixes import Prefixes
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
@@ -205,6 +206,28 @@ class ProtocolsDiffer(Rule):
             process=end.process,
             certainty="strong",
             title="one end speaks TLS, the other does not",
+        )
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        client, server = flow.halves
+        if not flow.tcp or not flow.whole or client.first is None or server.first is None:
+            return
+        sent, received = (segments.protocol(half.first_bytes) for half in flow.halves)
+        if (sent == "tls") == (received == "tls") or min(len(half.first_bytes) for half in flow.halves) < _HEAD:
+            return
+        # Who upgrades a connection begins in clear at both ends.
+        yield Evidence(
+            self,
+            max(client.first.at_ns, server.first.at_ns),
+            f"{flow.name(0)} began with {_words(sent)} and {flow.name(1)} with {_words(received)}.",
+            [
+                client.first.proof(f"the first bytes of {flow.name(0)}: {_words(sent)}"),
+                server.first.proof(f"the first bytes of {flow.name(1)}: {_words(received)}"),
+            ],
+            socket=flow.socket(0),
+            title="one end speaks TLS, the other does not",
+            subjects=flow.subjects,
+            where=flow.name(1),
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.flows import Flow
 from ..trackers.samples import Samples
 from ..trackers.writes import Writes
 
@@ -71,3 +72,23 @@ class SegmentsLost(Rule):
             certainty="strong",
             severity="note",
         )
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        for side in (0, 1):
+            half = flow.halves[side]
+            first, last = half.again_first, half.again_last
+            if first is None or last is None or not flow.tcp:
+                continue
+            if half.again < _MANY or half.again * 100 < half.segments * _PERCENT or half.bytes < 100_000:
+                continue
+            late = f"; {half.late} came out of order" if half.late else ""
+            yield Evidence(
+                self,
+                last.at_ns,
+                f"{flow.name(side)} sent {half.again} of {half.segments} segments with data to {flow.name(1 - side)} again "
+                f"({100 * half.again / half.segments:.1f} %){late}.",
+                [first.proof("bytes that had been sent before"), last.proof("the latest of them")],
+                socket=flow.socket(side),
+                subjects=flow.subjects,
+                where=flow.name(side),
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from ...trace.verdict import duration
 from ..facts import Facts
 from ..finding import Certainty, Proof, Severity
 from ..rule import Evidence, Judgement, Rule
@@ -12,6 +13,7 @@ from ..sample import Sample
 from ..subjects import SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.errors import Errors
+from ..trackers.flows import Flow
 from ..trackers.fullest import Fullest
 from ..trackers.peers import Peers
 from ..trackers.reads import Reads
@@ -26,6 +28,9 @@ _LEAST_US = 1_000_000
 #: A receive queue like this is no packet that has just come.
 _FULL = 32_768
 _BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT)
+
+#: On the wire: so long a closed window is noticed.
+_CLOSED_NS = 1_000_000_000
 
 
 class SlowReader(Rule):
@@ -149,3 +154,28 @@ class SlowReader(Rule):
             return True
         last = subject.last
         return last is not None and subject.ended_ns is not None and bool(last.info and last.info.not_sent_bytes)
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        if not flow.tcp or not flow.established:
+            return
+        for side in (0, 1):
+            half = flow.halves[side]
+            longest = half.zero_longest
+            if half.zero is not None and (
+                longest is None or flow.last_ns - half.zero.at_ns > longest[1] - longest[0].at_ns
+            ):
+                longest = (half.zero, flow.last_ns, half.zero_probed)
+            # Only a sender that has more to send probes.
+            if longest is None or longest[1] - longest[0].at_ns < _CLOSED_NS or not longest[2]:
+                continue
+            since, until_ns, probes = longest
+            yield Evidence(
+                self,
+                since.at_ns,
+                f"{flow.name(side)} offered a window of 0 for {duration(until_ns - since.at_ns)}: its program did not read, while "
+                f"{flow.name(1 - side)} had more to send and asked {probes} time{'s' if probes > 1 else ''}.",
+                [since.proof(f"window 0 of {flow.name(side)}")],
+                socket=flow.socket(side),
+                subjects=flow.subjects,
+                where=flow.name(1),
+            )

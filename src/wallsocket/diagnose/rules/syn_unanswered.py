@@ -12,13 +12,16 @@ from ..sample import Sample
 from ..subjects import Destination
 from ..trackers.bound import Bound
 from ..trackers.first_packets import FirstPackets, packet_proof
+from ..trackers.flows import Flow, Flows
 from ..trackers.fullest import Fullest
 from ..trackers.host_answers import HostAnswers
+from ..trackers.neighbours import Neighbours
 from ..trackers.unreached import Failure, Unreached
 
 __all__ = ["SynUnanswered"]
 
 _LONG_NS = 900_000_000
+_TCP = 6
 
 
 class SynUnanswered(Rule):
@@ -52,7 +55,7 @@ class SynUnanswered(Rule):
     disproof = "A capture at the destination shows that it answers."
     references = ("connect(2)", "tcp(7)", "RFC 6298 5")
     subject = "destination"
-    needs = (Bound, FirstPackets, Fullest, HostAnswers, Unreached)
+    needs = (Bound, FirstPackets, Flows, Fullest, HostAnswers, Neighbours, Unreached)
     effects = ("failed-call-ignored", "forwarder-without-backend")
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -121,7 +124,50 @@ class SynUnanswered(Rule):
             return "the kernel repeated the SYN and nothing came back", rows, "strong"
         return "", [], "hint"
 
+    def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        flows = facts[Flows]
+        one_way = 0
+        for (protocol, _), target in flows.targets.items():
+            if protocol != _TCP or target.answered_ns is not None or target.refused or target.unreachable:
+                continue
+            silent = [flow for flow in flows.own(target.silent) if _repeated_ns(flow) >= _LONG_NS]
+            if not silent:
+                continue
+            if not any(flow.ends[0].address in flows.reached for flow in silent):
+                one_way += 1
+                continue
+            flow = max(silent, key=_repeated_ns)
+            half = flow.halves[0]
+            assert half.syn is not None
+            assert half.syn_last is not None
+            where = flow.name(1)
+            yield Evidence(
+                self,
+                half.syn_last.at_ns,
+                f"{flow.name(0)} sent {half.syns} SYNs to {where} in {duration(_repeated_ns(flow))} and nothing came back, "
+                "while other packets reached it.",
+                [
+                    half.syn.proof(f"SYN to {where}"),
+                    half.syn_last.proof(f"the {half.syns}th SYN, none was answered"),
+                ],
+                socket=flow.socket(0),
+                certainty="strong",
+                subjects=frozenset().union(*(one.subjects for one in silent)),
+                count=len(silent),
+                where=where,
+            )
+        if one_way:
+            yield self.cannot_tell(
+                "wire", "the capture shows nothing that was sent to who asks: perhaps one direction alone"
+            )
+
 
 def _full(listener: Sample | None) -> bool:
     """Whether a listener's accept queue takes no more, or nobody looked."""
     return listener is None or (listener.receive_queue or 0) > (listener.send_queue or 0)
+
+
+def _repeated_ns(flow: Flow) -> int:
+    """How long the SYN of a connection was repeated."""
+    half = flow.halves[0]
+    return 0 if half.syn is None or half.syn_last is None or half.syns < 2 else half.syn_last.at_ns - half.syn.at_ns

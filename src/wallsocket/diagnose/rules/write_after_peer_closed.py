@@ -13,6 +13,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.errors import Errors
+from ..trackers.flows import Flow
 from ..trackers.peers import Peers
 from ..trackers.polls import Polls
 from ..trackers.protocols import Protocols
@@ -117,3 +118,29 @@ class WriteAfterPeerClosed(Rule):
             elif process is not None:
                 signs.append(facts.process_proof(process, f"the peer, pid {process.pid}, ended", gone))
         return signs
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+        written = flow.after_end
+        if written is None or not flow.tcp:
+            return
+        for side in (0, 1):
+            half, other = flow.halves[side], flow.halves[1 - side]
+            reset, fin = half.reset, half.fin
+            if reset is None or fin is None or other.fin is not None or not fin.at_ns <= written.at_ns <= reset.at_ns:
+                continue
+            yield Evidence(
+                self,
+                reset.at_ns,
+                f"{flow.name(side)} had closed; {flow.name(1 - side)} sent data after that, and {flow.name(side)} answered with a "
+                "reset.",
+                [
+                    fin.proof(f"FIN of {flow.name(side)}"),
+                    written.proof(f"data of {flow.name(1 - side)}"),
+                    reset.proof(f"RST of {flow.name(side)}"),
+                ],
+                socket=flow.socket(1 - side),
+                # Whether the program wrote once more, and got an error, the wire does not show.
+                severity="warning",
+                subjects=flow.subjects,
+                where=flow.name(1),
+            )
