@@ -229,13 +229,13 @@ def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int, *, stacks: 
     pids = _pids(inspection)
     concerned = {one.id for one in inspection.sockets if pids & {*one.pids, *one.peer_pids}}
     shown = [thread for thread in inspection.threads if not thread.peer or _on(thread) & concerned]
-    lines = _limited([_thread_columns(thread, by_id) for thread in shown])
+    lines = _limited([_thread_columns(thread, by_id) for thread in shown], width)
     for thread in shown if stacks else ():
         lines.append(f"stack of thread {thread.tid}" + ("" if thread.stack else ": unknown"))
         lines += [f"    {_safe(frame)}" for frame in thread.stack]
     tasks = [task for task in inspection.tasks if not task.peer or task.socket in concerned]
-    lines += _limited([_task_columns(task, by_id) for task in tasks])
-    lines += _limited(_socket_columns(inspection, by_id))
+    lines += _limited([_task_columns(task, by_id) for task in tasks], width)
+    lines += _limited(_socket_columns(inspection, by_id), width)
     lines += [
         f"CLOSE_WAIT of {_who(_safe(growth.command), growth.pid)}: {growth.first} → {growth.last} sockets "
         f"in {inspection.took_s:.1f} s"
@@ -263,18 +263,28 @@ def _on(thread: Thread) -> set[int]:
     return {*thread.sockets, *([thread.socket] if thread.socket is not None else [])}
 
 
-def _limited(rows: list[list[str]]) -> list[str]:
-    """Rows in columns; too many of them are counted."""
-    from ..trace.text import column_width
+def _limited(rows: list[list[str]], width: int) -> list[str]:
+    """Rows in columns, what does not fit under them; too many of them are counted."""
+    from ..trace.text import column_width, wrap
 
     more = len(rows) - _MAX_LINES
     rows = rows[:_MAX_LINES] if more > 0 else rows
     count = max((len(row) for row in rows), default=0)
-    widths = [max((column_width(row[at]) for row in rows if at < len(row)), default=0) for at in range(count)]
-    lines = []
+    cells = [[column_width(row[at]) for row in rows if at < len(row)] for at in range(count)]
+    # One long cell does not push away what stands to its right in the other rows.
+    widths = [max((wide for wide in column if wide <= width // 2), default=0) for column in cells]
+    lines: list[str] = []
     for row in rows:
-        cells = [cell + " " * (widths[at] - column_width(cell)) for at, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
+        line, below = row[0], row[1:]
+        while below:
+            at = len(row) - len(below)
+            wider = line + " " * (sum(widths[:at]) + 2 * at - column_width(line)) + below[0]
+            if column_width(wider.rstrip()) > width or (len(below) > 1 and column_width(below[0]) > widths[at]):
+                break
+            line, below = wider, below[1:]
+        lines.append(line.rstrip())
+        for cell in filter(None, below):
+            lines += [f"    {part}" for part in wrap(cell.split(" "), width - 4, "  ")]
     return [*lines, f"… and {more} more: --json lists them"] if more > 0 else lines
 
 

@@ -26,6 +26,10 @@ _MAX_LINE_BYTES = 300
 _LABEL = 12
 #: Rules that are named which cannot tell for one reason; the others are counted.
 _MAX_NAMED = 6
+#: Where the title of a finding begins, and the least room between it and the rule's id.
+_TITLE, _GAP = 28, 2
+#: From this width on the title stands beside the kind of finding, below it under it.
+_WIDE = 60
 #: Waits that are told; the others are counted.
 _MAX_WAITS = 10
 
@@ -78,14 +82,27 @@ def finding_lines(
     """One finding as a block: what, where, why, proof, usual fix."""
     style = _STYLES[finding.severity]
     how_sure = f"{finding.severity}, {finding.certainty}"
-    head = f"{name:<8}{how_sure:<19} {escape(finding.title)}"
     right = f"follows from {follows}" if follows else finding.rule
-    space = width - column_width(head) - column_width(right)
-    lines = [paint(head, style, colour=colour) + (" " * space if space >= 2 else "  ") + right]
+    kind = f"{name:<8}{how_sure:<19} "
+    indent = _TITLE if width >= _WIDE else 2
+    titles = wrap(escape(finding.title).split(" "), width - indent) or [""]
+    heads = [kind + titles.pop(0)] if width >= _WIDE else [kind.rstrip()]
+    heads += [" " * indent + line for line in titles]
+    space = width - column_width(heads[-1]) - column_width(right)
+    lines = [paint(head, style, colour=colour) for head in heads]
+    if space >= _GAP:
+        lines[-1] += " " * space + right
+    else:
+        lines.append(right.rjust(width))
     where = _where(finding)
     if where:
         quoted = source_text(finding.file, finding.line, recorded_s)
-        lines.append(f"  {paint(where, Style.BOLD, colour=colour)}" + (f"      {escape(quoted)}" if quoted else ""))
+        lines.append(f"  {paint(where, Style.BOLD, colour=colour)}")
+        code = f"      {escape(quoted)}" if quoted else ""
+        if column_width(where) + column_width(code) + 2 <= width:
+            lines[-1] += code
+        else:
+            lines.append(code)
     process = finding.process
     if process is not None:
         socket = finding.socket
