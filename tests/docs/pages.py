@@ -42,6 +42,7 @@ from wallsocket import cli
 DOCS: Final = ROOT / "docs"
 #: Pages whose blocks are run by a test of their own, which has what they need.
 ELSEWHERE: Final = {
+    "api.md": "tests/trace/test_api.py",
     "endpoints.md": "tests/endpoints/test_docs.py",
     "framing.md": "tests/endpoints/test_docs.py",
     "lab.md": "tests/lab/test_docs.py",
