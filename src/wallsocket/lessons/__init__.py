@@ -12,9 +12,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .experiment import Ended, Traced, attempt, counted, meanwhile, run_file, state, traced, until
+    from .experiment import (
+        Ended,
+        Found,
+        Traced,
+        attempt,
+        counted,
+        explained,
+        meanwhile,
+        run_file,
+        state,
+        traced,
+        until,
+    )
 
-__all__ = ["Ended", "Traced", "attempt", "counted", "meanwhile", "run_file", "state", "traced", "until"]
+__all__ = [
+    "Ended",
+    "Found",
+    "Traced",
+    "attempt",
+    "counted",
+    "explained",
+    "meanwhile",
+    "run_file",
+    "state",
+    "traced",
+    "until",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,19 @@ import msgspec
 from .. import kernel
 from ..kernel import names
 
-__all__ = ["Ended", "Traced", "attempt", "counted", "meanwhile", "run_file", "state", "traced", "until"]
+__all__ = [
+    "Ended",
+    "Found",
+    "Traced",
+    "attempt",
+    "counted",
+    "explained",
+    "meanwhile",
+    "run_file",
+    "state",
+    "traced",
+    "until",
+]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -182,4 +194,37 @@ def traced(command: Sequence[str]) -> list[Traced]:
         return [
             Traced(text.name(call), text.full(call), call.result, names.error(call.errno) if call.errno else "")
             for call in recording.calls()
+        ]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A finding of ``wallsocket explain`` about a program.
+
+    Attributes:
+        rule: its id. title: what it says.
+        file: name of the file. line: in it; 0 where none is known.
+        cause: whether it is a cause; else an effect of another finding.
+    """
+
+    rule: str
+    title: str
+    file: str
+    line: int
+    cause: bool
+
+
+def explained(command: Sequence[str]) -> list[Found]:
+    """Run a command with ``wallsocket explain`` and return what it found, the most probable cause first.
+
+    The recording is kept beside the program; a claim with ``show`` draws that one.
+    """
+    from ..diagnose import diagnose
+    from ..trace.recording import Recording
+    from ..trace.run import run
+
+    result = run(command, output=Path(RECORDING), replace=True)
+    with Recording.open(result.path) as recording:
+        return [
+            Found(one.rule, one.title, Path(one.file or "").name, one.line or 0, one.follows_from is None)
+            for one in diagnose(recording).findings
         ]

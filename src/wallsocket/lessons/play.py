@@ -10,6 +10,7 @@ import ast
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -155,7 +156,8 @@ def _run(claim: Claim, folder: Path, settings: dict[str, int | str], *, record: 
     (folder / claim.id).write_text("from wallsocket.lessons.worker import main\n\nmain()\n")
     command = [sys.executable, claim.id]
     # A program that traces another one keeps that recording; two tracers of one program there cannot be.
-    if record and "traced(" not in claim.program:
+    traces = re.compile(r"\b(traced|explained)\(")
+    if record and not any(traces.search(text) for text in (claim.program, *claim.files.values())):
         trace = [sys.executable, "-m", "wallsocket", "trace", "-q", "-o", RECORDING]
         code = ["--user-code", str(folder), "--library", str(Path(__file__).parent)]
         command = [*trace, *code, "--", *command]
