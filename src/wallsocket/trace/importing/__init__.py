@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from ... import __version__
 from ...errors import RecordingError
-from ...events import Call, Descriptor, Mark, Packet, Process, Socket
+from ...events import Call, Descriptor, Fact, Mark, Packet, Process, Socket
 from ..recording import Recording, Writer
 from . import strace
 from .capture import Capture
@@ -40,7 +40,8 @@ _NO_WIRE: Final = "a strace log holds no packets"
 _NO_LINES: Final = "strace does not say which line made a call"
 _ROWS: Final = 512
 _COLUMNS: Final = {
-    kind.__name__.lower(): len(kind.__struct_fields__) for kind in (Call, Descriptor, Mark, Packet, Process, Socket)
+    kind.__name__.lower(): len(kind.__struct_fields__)
+    for kind in (Call, Descriptor, Fact, Mark, Packet, Process, Socket)
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from ...events import Via
 from ..syscalls import NUMBERS
 from .descriptors import Descriptors, Process, Rows, Socket, wildcard
+from .heads import announced, cut_character
 from .strace import Entry, Survey
 from .words import (
     Named,
@@ -111,6 +112,7 @@ class Interpreter:
         self._held = Descriptors(survey, rows)
         self._open: dict[int, _Open] = {}
         self._count = 0
+        self._facts = 0
         self.calls = 0
         self.unclear = 0  #: lines that are cut, or mixed with the program's own output
         self.last_ns = 0
@@ -510,7 +512,9 @@ class Interpreter:
         if result is None or result < 0:
             return
         # A string may be shorter than what moved (-s), and in recv with MSG_TRUNC what moved longer than the string.
-        call.columns["payload"] = payload[:result] if payload is not None else None
+        shown = call.columns["payload"] = payload[:result] if payload is not None else None
+        if shown and one is not None and one.type == _SOCK_STREAM:
+            self._says(call, shown, whole=len(shown) == result and direction == 1)
         if one is None or one.type != _SOCK_STREAM:
             return
         offset = one.offsets[direction]
@@ -518,6 +522,13 @@ class Interpreter:
         peeked = direction == 1 and call.name in ("recvfrom", "recvmsg") and (call.columns.get("a") or 0) & _MSG_PEEK
         if offset is not None and not peeked:
             one.offsets[direction] = offset + result
+
+    def _says(self, call: _Open, shown: bytes, *, whole: bool) -> None:
+        """What the bytes of a call announce, as the tracer says it in facts."""
+        for kind, value in (("http", announced(shown)), ("text", cut_character(shown) if whole else None)):
+            if value is not None:
+                self._facts += 1
+                self._rows.add("fact", self._facts, call.at_ns, call.id, kind, value, "message")
 
     def _sendfile(self, call: _Open) -> bool:
         other = self._made(call, call.argument(1))
