@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from wallsocket.diagnose import all_rules, rule_of
-from wallsocket.diagnose.play import EXAMPLES, Stage, command_of, examples, ready
+from wallsocket.diagnose.play import EXAMPLES, Stage, captured, command_of, examples, ready
 from wallsocket.errors import UsageError
 
 from ..support.agreement import assert_views_agree
@@ -49,6 +49,10 @@ def judged(path: Path, tmp_path: Path) -> tuple[list[dict[str, Any]], dict[str, 
                     done = stage.run(words, stdout=stdout, stderr=subprocess.PIPE, timeout=100, env=environment)
                 finally:
                     program.kill()
+        elif rule.subject == "flow":
+            captured(stage, command, tmp_path / "run.pcapng", timeout=100)
+            words = [*WALLSOCKET, "explain", "--json", str(tmp_path / "run.pcapng")]
+            done = subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, timeout=100, env=environment)
         else:
             lab = ["--lab"] if lab_works() and not stage.lab else []
             words = [*WALLSOCKET, "explain", *lab, "--json", "-o", str(tmp_path / "run.wsrec"), "--", *command]

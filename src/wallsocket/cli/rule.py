@@ -125,6 +125,8 @@ def play(context: click.Context, rule_id: str, healthy: bool, no_lab: bool) -> i
     with plays.Stage(path.parent) as stage:
         if rule.pictures == "only":
             return _look(stage, path)
+        if rule.subject == "flow":
+            return _capture(stage, path)
         arguments = ["--fail-on", "never", "--", sys.executable, str(path)]
         if stage.lab:
             return stage.run([sys.executable, "-m", "wallsocket", "explain", *arguments]).returncode
@@ -132,6 +134,21 @@ def play(context: click.Context, rule_id: str, healthy: bool, no_lab: bool) -> i
         [*([] if no_lab else ["--lab"]), *arguments], prog_name="wallsocket explain", standalone_mode=False
     )
     return status if isinstance(status, int) else 0
+
+
+def _capture(stage: Stage, path: Path) -> int:
+    """Capture what a program sends, and explain that alone."""
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
+    from ..diagnose.play import captured
+
+    with tempfile.TemporaryDirectory(prefix="wallsocket-") as folder:
+        target = Path(folder) / f"{path.stem}.pcapng"
+        captured(stage, [sys.executable, str(path)], target)
+        words = ["explain", "--fail-on", "never", str(target)]
+        return subprocess.run([sys.executable, "-m", "wallsocket", *words]).returncode
 
 
 def _look(stage: Stage, path: Path) -> int:

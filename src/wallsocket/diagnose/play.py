@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from .rule import Rule
 if TYPE_CHECKING:
     from ..lab.network import Lab
 
-__all__ = ["EXAMPLES", "Stage", "command_of", "example", "examples", "ready"]
+__all__ = ["EXAMPLES", "Stage", "captured", "command_of", "example", "examples", "ready"]
 
 #: The folder of the examples.
 EXAMPLES: Final = Path(__file__).parent / "examples"
@@ -87,6 +88,31 @@ def ready(process: subprocess.Popen[Any], what: str) -> None:
         if not more:
             raise UsageError(f"{what} ended before it was ready")
         said += more
+
+
+#: After the program has ended: five times the latency of the capture's ring.
+_LAST_FRAMES_S: Final = 0.1
+
+
+def captured(stage: Stage, command: list[str], target: Path, **options: Any) -> subprocess.CompletedProcess[Any]:
+    """Run a program on a stage of its own network, and write what travels there to a capture file.
+
+    Raises:
+        UsageError: capturing did not begin.
+
+    """
+    words = [sys.executable, "-m", "wallsocket", "capture", "-w", str(target)]
+    with stage.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as capture:
+        assert capture.stderr is not None
+        try:
+            said = capture.stderr.readline()
+            if not said.startswith(b"capturing"):
+                raise UsageError(f"capturing did not begin: {said.decode(errors='replace').strip() or 'unknown'}")
+            done = stage.run(command, **options)
+            time.sleep(_LAST_FRAMES_S)
+        finally:
+            capture.send_signal(signal.SIGINT)
+    return done
 
 
 class Stage:

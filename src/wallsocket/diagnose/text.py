@@ -95,7 +95,7 @@ def finding_lines(
     else:
         lines.append(right.rjust(width))
     where = _where(finding)
-    if where:
+    if where and not (finding.process is None and finding.file is None):
         quoted = source_text(finding.file, finding.line, recorded_s)
         lines.append(f"  {paint(where, Style.BOLD, colour=colour)}")
         code = f"      {escape(quoted)}" if quoted else ""
@@ -111,6 +111,11 @@ def finding_lines(
             ends = " → ".join(end for end in (socket.local, socket.peer) if end)
         who = program.label(process.command or "", process.pid) + (f", socket {ends}" if ends else "")
         lines += _labelled("in", [escape(who)], width)
+    elif finding.socket is not None:
+        # Of a capture: nobody knows whose it is.
+        lines += _labelled(
+            "on", [escape(" → ".join(end for end in (finding.socket.local, finding.socket.peer) if end))], width
+        )
     lines += _labelled("why", escape(finding.why).split(" "), width)
     lines += _labelled("proof", _joined(escape(proof.text) for proof in finding.proof), width)
     if not follows:

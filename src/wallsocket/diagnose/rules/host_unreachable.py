@@ -14,7 +14,7 @@ from ..subjects import Destination
 from ..trackers.first_packets import FirstPackets, packet_proof
 from ..trackers.flows import Flows, Icmp
 from ..trackers.host_answers import HostAnswers
-from ..trackers.neighbours import Neighbours
+from ..trackers.neighbours import Asked, Neighbours
 from ..trackers.unreached import Failure, Unreached
 
 __all__ = ["HostUnreachable"]
@@ -134,15 +134,22 @@ class HostUnreachable(Rule):
                     where=flow.name(1),
                 )
                 break
+        by_asker: dict[str, list[Asked]] = {}
         for one in facts[Neighbours].silent():
+            by_asker.setdefault(one.asker, []).append(one)
+        for asker, asked in by_asker.items():
+            one = asked[0]
+            more = f" The same for {len(asked) - 1} more addresses." if len(asked) > 1 else ""
             yield Evidence(
                 self,
                 one.last.at_ns,
-                f"{one.asker} asked {one.times} times in {duration(one.last.at_ns - one.first.at_ns)} who has {one.who}, "
-                "and nobody answered.",
+                f"{asker} asked {one.times} times in {duration(one.last.at_ns - one.first.at_ns)} who has {one.who}, "
+                f"and nobody answered.{more}",
                 [one.first.proof(f"who has {one.who}?"), one.last.proof(f"asked for the {one.times}th time")],
                 certainty="strong",
-                where=one.who,
+                # Whether a program waits for it is not to be seen.
+                severity="warning",
+                where=asker,
             )
 
 

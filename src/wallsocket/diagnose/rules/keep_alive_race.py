@@ -57,7 +57,7 @@ class KeepAliveRace(Rule):
     references = ("RFC 9112 9.3.1", "RFC 9112 9.5")
     needs = (Closing, Destinations, Errors, Peers, Reads, Samples, Writes)
     given = Writes
-    supersedes = ("write-after-peer-closed",)
+    supersedes = ("connection-reset", "write-after-peer-closed")
     explains = _BROKEN
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:

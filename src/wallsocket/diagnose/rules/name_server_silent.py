@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...trace.importing.capture import group
 from ...trace.verdict import duration
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
@@ -89,6 +90,8 @@ class NameServerSilent(Rule):
         lookups = facts[NameLookups]
         one_way = False
         for one in lookups.all:
+            if group(one.server):
+                continue
             waited_ns = (one.last.at_ns if one.times > 1 else facts.now_ns) - one.asked.at_ns
             if one.answer is None and waited_ns >= (_LONG_NS if one.times > 1 else _ONCE_NS):
                 if one.asker in facts[Flows].reached:

@@ -23,6 +23,8 @@ __all__ = ["ProtocolsDiffer"]
 
 #: The head of a TLS record (RFC 8446, section 5.1), which libraries read by itself.
 _HEAD = 5
+#: Turns of two ends on the wire that did not understand each other: a greeting, a hello, a complaint, an answer to it.
+_GIVEN_UP_TURNS = 4
 #: Nobody asks for so much at once who does not believe that it comes.
 _LARGE = 1 << 20
 
@@ -65,6 +67,8 @@ class ProtocolsDiffer(Rule):
     needs = (Closing, Prefixes, Protocols, Reads, SetUp, Writes)
     given = Protocols
     supersedes = (
+        "connection-reset",
+        "tls-alert",
         "one-recv-per-message",
         "both-wait",
         "end-awaited",
@@ -212,10 +216,12 @@ class ProtocolsDiffer(Rule):
         client, server = flow.halves
         if not flow.tcp or not flow.whole or client.first is None or server.first is None:
             return
-        sent, received = (segments.protocol(half.first_bytes) for half in flow.halves)
+        sent, received = (_protocol(half.first_bytes) for half in flow.halves)
         if (sent == "tls") == (received == "tls") or min(len(half.first_bytes) for half in flow.halves) < _HEAD:
             return
-        # Who upgrades a connection begins in clear at both ends.
+        # Who upgrades a connection begins in clear at both ends; and whoever understood goes on.
+        if flow.turns > _GIVEN_UP_TURNS:
+            return
         yield Evidence(
             self,
             max(client.first.at_ns, server.first.at_ns),
@@ -229,6 +235,12 @@ class ProtocolsDiffer(Rule):
             subjects=flow.subjects,
             where=flow.name(1),
         )
+
+
+def _protocol(first: bytes) -> str | None:
+    """What a stream begins with; a TLS client may begin in the form of SSL 2 (RFC 5246, appendix E.2)."""
+    old = first[:1] >= b"\x80" and first[2:4] in (b"\x01\x03", b"\x01\x00")
+    return "tls" if old else segments.protocol(first)
 
 
 def _http(payload: bytes) -> bool:

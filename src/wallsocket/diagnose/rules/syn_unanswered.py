@@ -126,37 +126,36 @@ class SynUnanswered(Rule):
 
     def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
         flows = facts[Flows]
-        one_way = 0
-        for (protocol, _), target in flows.targets.items():
+        by_host: dict[bytes, list[Flow]] = {}
+        one_way = False
+        for (protocol, place), target in flows.targets.items():
             if protocol != _TCP or target.answered_ns is not None or target.refused or target.unreachable:
                 continue
             silent = [flow for flow in flows.own(target.silent) if _repeated_ns(flow) >= _LONG_NS]
-            if not silent:
-                continue
-            if not any(flow.ends[0].address in flows.reached for flow in silent):
-                one_way += 1
-                continue
+            if any(flow.ends[0].address in flows.reached for flow in silent):
+                by_host.setdefault(place.address, []).extend(silent)
+            one_way = one_way or bool(silent)
+        for silent in by_host.values():
             flow = max(silent, key=_repeated_ns)
+            ports = {one.ends[1].port for one in silent}
             half = flow.halves[0]
             assert half.syn is not None
             assert half.syn_last is not None
             where = flow.name(1)
+            more = f" The same happened at {len(ports) - 1} more of its ports." if len(ports) > 1 else ""
             yield Evidence(
                 self,
                 half.syn_last.at_ns,
                 f"{flow.name(0)} sent {half.syns} SYNs to {where} in {duration(_repeated_ns(flow))} and nothing came back, "
-                "while other packets reached it.",
-                [
-                    half.syn.proof(f"SYN to {where}"),
-                    half.syn_last.proof(f"the {half.syns}th SYN, none was answered"),
-                ],
+                f"while other packets reached it.{more}",
+                [half.syn.proof(f"SYN to {where}"), half.syn_last.proof(f"the {half.syns}th SYN, none was answered")],
                 socket=flow.socket(0),
                 certainty="strong",
                 subjects=frozenset().union(*(one.subjects for one in silent)),
                 count=len(silent),
                 where=where,
             )
-        if one_way:
+        if one_way and not by_host:
             yield self.cannot_tell(
                 "wire", "the capture shows nothing that was sent to who asks: perhaps one direction alone"
             )

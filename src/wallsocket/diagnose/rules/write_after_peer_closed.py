@@ -6,6 +6,7 @@ import errno
 import signal
 from collections.abc import Iterator
 
+from ..._core import segments
 from ..call import CallFacts
 from ..facts import Facts
 from ..finding import Proof
@@ -30,6 +31,9 @@ _ALERT = b"\x15"
 #: An alert with the padding, counter and tag of any cipher.
 _ALERT_BYTES = 64
 _BROKEN = (errno.EPIPE, errno.ECONNRESET)
+
+#: On the wire: so little is a word of goodbye.
+_GOODBYE = 64
 
 
 class WriteAfterPeerClosed(Rule):
@@ -56,6 +60,7 @@ class WriteAfterPeerClosed(Rule):
     needs = (Closing, Errors, Peers, Polls, Protocols, Reads, Samples)
     given = Errors
     explains = _BROKEN
+    supersedes = ("connection-reset",)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         failed = facts[Errors].first(subject, _BROKEN, WRITES)
@@ -128,6 +133,9 @@ class WriteAfterPeerClosed(Rule):
             reset, fin = half.reset, half.fin
             if reset is None or fin is None or other.fin is not None or not fin.at_ns <= written.at_ns <= reset.at_ns:
                 continue
+            # TLS says goodbye to whoever has ended: that nobody takes it does no harm.
+            if segments.protocol(other.first_bytes) == "tls" and other.after_end_bytes < _GOODBYE:
+                continue
             yield Evidence(
                 self,
                 reset.at_ns,
@@ -140,7 +148,7 @@ class WriteAfterPeerClosed(Rule):
                 ],
                 socket=flow.socket(1 - side),
                 # Whether the program wrote once more, and got an error, the wire does not show.
-                severity="warning",
+                severity="warning" if other.after_end_bytes >= _GOODBYE else "note",
                 subjects=flow.subjects,
                 where=flow.name(1),
             )

@@ -81,10 +81,10 @@ class Half:
     """One direction of a conversation: what one end sent."""
 
     __slots__ = (
-        "acked", "again", "again_first", "again_last", "answer", "base", "bytes", "fin", "fin_acked", "fin_sequence",
-        "first", "first_bytes", "heard_ns", "high", "holes", "largest", "last", "late", "open_small", "recent", "reset",
-        "reset_acks", "reset_sequence", "segments", "stuck", "stuck_most", "syn", "syn_last", "syns", "unseen", "window",
-        "zero", "zero_longest", "zero_probed",
+        "acked", "after_end_bytes", "again", "again_first", "again_last", "answer", "base", "bytes", "fin", "fin_acked",
+        "fin_sequence", "first", "first_bytes", "heard_ns", "high", "holes", "largest", "last", "late", "open_small", "recent",
+        "reset", "reset_acks", "reset_sequence", "round_trip_ns", "said", "segments", "spoke_ns", "stuck", "stuck_most", "syn",
+        "syn_last", "syns", "unseen", "window", "zero", "zero_longest", "zero_probed",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -106,10 +106,14 @@ class Half:
         self.again_last: Seen | None = None
         self.late = 0  #: segments that came after later ones: in another order, or the capture missed the first sending
         self.holes: list[tuple[int, int]] = []
+        self.after_end_bytes = 0  #: payload that it sent although it knew that the other end had ended
+        self.round_trip_ns: int | None = None  #: between a SYN of it, as the capture saw it, and the answer to that
         self.unseen = 0  #: acknowledgements of what was never seen: the capture misses frames
         self.stuck: Stuck | None = None
         self.stuck_most: Stuck | None = None
         self.heard_ns = -1  #: when it last sent anything
+        self.spoke_ns = -1  #: the same, resets left out
+        self.said: int | None = None  #: what it last acknowledged
         self.fin: Seen | None = None
         self.fin_sequence = 0
         self.fin_acked = 0  #: what its FIN acknowledged
@@ -167,7 +171,7 @@ class Flow:
     @property
     def established(self) -> bool:
         """Whether both ends had agreed."""
-        return self.halves[1].answer is not None or all(half.heard_ns >= 0 for half in self.halves)
+        return self.halves[1].answer is not None or all(half.spoke_ns >= 0 for half in self.halves)
 
     @property
     def whole_capture(self) -> bool:
@@ -347,12 +351,14 @@ class Flows(Tracker):
         if flags & SYN:
             if flags & ACK:
                 half.answer = half.answer or seen
+                if other.syn is not None and other.syns == 1 and other.round_trip_ns is None:
+                    other.round_trip_ns = seen.at_ns - other.syn.at_ns
             else:
                 half.syns += 1
                 half.syn = half.syn or seen
                 half.syn_last = seen
             half.base = half.high = (segment.sequence + 1) & _MASK
-            half.heard_ns = packet.at_ns
+            half.heard_ns = half.spoke_ns = packet.at_ns
             return
         if flags & RST:
             if half.reset is None:
@@ -362,6 +368,9 @@ class Flows(Tracker):
             half.heard_ns = packet.at_ns
             return
         if flags & ACK:
+            half.said = segment.acknowledgement
+            if other.answer is not None and other.round_trip_ns is None:
+                other.round_trip_ns = seen.at_ns - other.answer.at_ns
             self._acknowledges(flow, half, other, segment, seen)
         self._offers(half, other, segment, seen)
         if segment.length:
@@ -379,7 +388,7 @@ class Flows(Tracker):
                 flow.closed_idle_ns = packet.at_ns - newest if newest >= 0 else -1
                 if other.high is not None and other.last is not None and _after(other.high, half.fin_acked) > 0:
                     flow.crossing = other.last
-        half.heard_ns = packet.at_ns
+        half.heard_ns = half.spoke_ns = packet.at_ns
 
     def _acknowledges(self, flow: Flow, half: Half, other: Half, segment: Segment, seen: Seen) -> None:
         """What ``half`` acknowledges of ``other``."""
@@ -396,7 +405,12 @@ class Flows(Tracker):
         if small is not None and small[2] is None and _after(number, small[1]) >= 0:
             waited_ns = seen.at_ns - small[0].at_ns
             bare = not segment.length and not segment.flags & (FIN | RST)
-            delayed = bare and _DELAYED_NS[0] <= waited_ns <= _DELAYED_NS[1]
+            # What takes no longer than the way there and back was not delayed.
+            delayed = (
+                bare
+                and other.round_trip_ns is not None
+                and _DELAYED_NS[0] <= waited_ns - other.round_trip_ns <= _DELAYED_NS[1]
+            )
             other.open_small = (small[0], small[1], seen) if delayed else None
 
     def _offers(self, half: Half, other: Half, segment: Segment, seen: Seen) -> None:
@@ -444,8 +458,11 @@ class Flows(Tracker):
             half.first = seen
             half.first_bytes = segment.payload[:_FIRST_BYTES] if half.base in (None, begin) else b""
         if other.fin is not None:
-            flow.after_end = flow.after_end or seen
             flow.crossing = flow.crossing or seen
+            if segment.flags & ACK and _after(segment.acknowledgement, other.fin_sequence) > 0:
+                # Its kernel has got the FIN: it was not on its way.
+                flow.after_end = flow.after_end or seen
+                half.after_end_bytes += segment.length
         head = segment.payload[:7]
         if flow.alert is None and segment.length == 7 and head[:2] == b"\x15\x03" and head[3:6] == b"\0\2\2":
             # RFC 8446, 5.1 and 6; one that is encrypted is longer.
