@@ -87,7 +87,7 @@ class Watched:
     def go(self, route: str) -> Tab:
         """Another screen."""
         self.tab.evaluate("route => { location.hash = route }", f"#/{route}")
-        self.tab.wait_for_selector(f"main .screen.{route.split('/')[0].split('?')[0]}")
+        self.tab.wait_for_selector(f"main .screen-{route.split('/')[0].split('?')[0]}")
         return self.tab
 
 

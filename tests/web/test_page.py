@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,65 @@ def test_everything_by_keys_alone(page: Page, watched: Watched, finding: Finding
     tab.keyboard.press("Escape")
 
 
+def test_a_proof_leads_into_the_ladder(page: Page, watched: Watched, finding: FindingCard) -> None:
+    tab = watched.show(page)
+    tab.get_by_role("link", name=finding.title).click()
+    expect(tab.get_by_role("heading", name=finding.title)).to_be_visible()
+    expect(tab.locator(".why")).to_contain_text("64513 bytes had not been read")
+    expect(tab.locator(".source .here")).to_contain_text("with connection:")
+    expect(tab.get_by_role("link", name="one recv() was taken for the whole message")).to_be_visible()
+    tab.locator(".proof-row").filter(has_text="RST from").click()
+    expect(rows(tab, selected=True)).to_contain_text("RST")
+    expect(tab.get_by_role("complementary")).to_contain_text("Flags [R.]")
+
+
+def test_states_show_the_path_that_was_taken(page: Page, watched: Watched, finding: FindingCard) -> None:
+    tab = watched.show(page, f"states/{finding.conversation}")
+    graph = tab.get_by_role("img", name=f"State graph of socket {finding.socket}")
+    expect(graph.locator(".node.visited")).to_have_count(3)
+    expect(graph.locator(".edge.taken")).not_to_have_count(0)
+    path = tab.get_by_role("region", name=f"Path of socket {finding.socket}")
+    expect(path).to_contain_text("CLOSE_WAIT")
+    path.get_by_role("button").first.click()
+    expect(tab.get_by_role("complementary")).to_contain_text("accept4")
+
+
+@pytest.mark.parametrize(
+    ("screen", "said"),
+    [
+        ("sequence", "acknowledged|bytes"),
+        ("river", "send buffer|flight|on the way"),
+        ("gauges", "queue|room|window|trip|timeout"),
+    ],
+)
+def test_graphs_are_operated_by_keys(
+    page: Page, watched: Watched, finding: FindingCard, screen: str, said: str
+) -> None:
+    tab = watched.show(page, f"{screen}/{finding.conversation}")
+    graph = tab.locator(".plot").first
+    word = tab.locator(".plot-said").first
+    expect(graph).to_be_visible()
+    graph.focus()
+    tab.wait_for_function(
+        "() => { const c = document.querySelector('.plot canvas'); return c.width > 0 && "
+        "new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer).some(Boolean) }"
+    )
+    tab.keyboard.press("n")
+    expect(word).to_have_text(re.compile(rf" ms: .*({said})"))
+    first = word.inner_text()
+    tab.keyboard.press("n")
+    expect(word).not_to_have_text(first)
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("complementary")).to_be_visible()
+    tab.keyboard.press("+")
+    tab.keyboard.press("ArrowLeft")
+    tab.keyboard.press("0")
+    # What is selected there is selected in the ladder, too.
+    if screen != "gauges":
+        tab.get_by_role("link", name="Ladder").click()
+        expect(tab.get_by_role("complementary")).to_be_visible()
+
+
 def test_hostile_names_and_bytes_are_shown_and_do_nothing(page: Page, watched: Watched, service: Path) -> None:
     tab = watched.show(page)
     expect(tab.get_by_role("region", name="Table of programs")).to_contain_text("<script>alert(1)</script>")
@@ -154,32 +214,31 @@ def sockets(feed: Feed) -> list[Any]:
 
 def test_page_follows_a_recording_that_grows(tmp_path: Path, watched: Watched) -> None:
     path = tmp_path / "live.wsrec"
-    target = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "wallsocket", "trace", "-q", "-o", str(path), "--", sys.executable, str(PROGRAMS / "ticking.py")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert target.stdin is not None
-    assert target.stdout is not None
-    try:
-        target.stdin.write("go\n")
-        target.stdin.flush()
-        assert target.stdout.readline() == "tick 0\n"
-        with Feed(path) as feed, Page(feed) as page:
-            until(feed, lambda status: status.generation > 0 and len(sockets(feed)) == 2)
-            tab = watched.show(page, "ladder/1-2")
-            expect(rows(tab).filter(has_text="send")).to_have_count(1)
-            expect(tab.get_by_role("banner")).to_contain_text("live")
+    ) as target:  # fmt: skip
+        assert target.stdin is not None
+        assert target.stdout is not None
+        try:
             target.stdin.write("go\n")
             target.stdin.flush()
-            assert target.stdout.readline() == "tick 1\n"
-            expect(rows(tab).filter(has_text="send")).to_have_count(2)
-            target.stdin.close()
-            assert target.wait(60) == 0
-            expect(tab.get_by_role("banner")).not_to_contain_text("live")
-            expect(rows(tab).filter(has_text="close()").first).to_be_visible()
-    finally:
-        target.kill()
-        target.communicate()
+            assert target.stdout.readline() == "tick 0\n"
+            with Feed(path) as feed, Page(feed) as page:
+                until(feed, lambda status: status.generation > 0 and len(sockets(feed)) == 2)
+                tab = watched.show(page, "ladder/1-2")
+                expect(rows(tab).filter(has_text="send")).to_have_count(1)
+                expect(tab.get_by_role("banner")).to_contain_text("live")
+                target.stdin.write("go\n")
+                target.stdin.flush()
+                assert target.stdout.readline() == "tick 1\n"
+                expect(rows(tab).filter(has_text="send")).to_have_count(2)
+                target.stdin.close()
+                assert target.wait(60) == 0
+                expect(tab.get_by_role("banner")).not_to_contain_text("live")
+                expect(rows(tab).filter(has_text="close()").first).to_be_visible()
+        finally:
+            target.kill()
 
 
 #: Each screen with what must be there before it is judged.
@@ -189,6 +248,11 @@ SCREENS: dict[str, str] = {
     "ladder/KEY": ".row .said",
     "ladder/KEY?level=1": ".row .sums",
     "ladder/KEY?row=packet:3": "aside .facts",
+    "finding/1": ".proof-row",
+    "states/KEY": "svg.states",
+    "sequence/KEY": ".plot canvas",
+    "river/KEY": ".plot canvas",
+    "gauges/KEY": ".plot canvas",
 }
 
 

@@ -5,6 +5,7 @@ Everything that comes from a recording is escaped; a source line is shown only w
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections import Counter
@@ -16,7 +17,7 @@ from ..trace.verdict import amount
 from .finding import Diagnosis, Finding, NotJudged, Severity
 from .rule import Rule
 
-__all__ = ["closing_line", "finding_lines", "page", "report", "source_text"]
+__all__ = ["closing_line", "finding_lines", "page", "report", "source_lines", "source_text"]
 
 _STYLES: dict[Severity, Style] = {"error": Style.ERROR, "warning": Style.WARNING, "note": Style.DIM}
 #: A larger source file is not read for one line.
@@ -154,22 +155,30 @@ def _joined(texts: Iterable[str]) -> list[str]:
 
 def source_text(file: str | None, line: int | None, recorded_s: float | None = None) -> str:
     """The text of a source line, or nothing where the file cannot be read or has changed since ``recorded_s``."""
+    return source_lines(file, line, recorded_s=recorded_s).get(line or 0, "").strip()
+
+
+def source_lines(
+    file: str | None, line: int | None, *, around: int = 0, recorded_s: float | None = None
+) -> dict[int, str]:
+    """A source line by its number, and so many ``around`` it; none where :func:`source_text` has nothing."""
     if file is None or line is None or line < 1 or not os.path.isabs(file):
-        return ""
+        return {}
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError):
-        return ""
+        return {}
     found = os.fstat(descriptor)
     changed = recorded_s is not None and found.st_mtime > recorded_s
     if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SOURCE_BYTES or changed:
         os.close(descriptor)
-        return ""
+        return {}
     with open(descriptor, "rb") as stream:
-        for number, text in enumerate(stream, 1):
-            if number == line:
-                return text[:_MAX_LINE_BYTES].decode("utf-8", "replace").strip()
-    return ""
+        return {
+            number: text[:_MAX_LINE_BYTES].decode("utf-8", "replace").rstrip()
+            for number, text in enumerate(itertools.islice(stream, line + around), 1)
+            if number >= line - around
+        }
 
 
 def closing_line(diagnosis: Diagnosis, *, width: int, colour: bool = False, added: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from .states import Graph, Transition
 
-__all__ = ["draw"]
+__all__ = ["Shapes", "draw", "shapes"]
 
 Point: TypeAlias = tuple[float, float]
 
@@ -58,8 +58,34 @@ class _Arrow:
         return f'stroke="{_TEXTBOOK}"' if self.textbook else f'stroke="{_OMITTED}" stroke-dasharray="5 3"'
 
 
-def draw(graph: Graph, highlighted: frozenset[str]) -> str:
-    """Return the drawing: ``highlighted`` states filled, what textbooks draw in solid lines."""
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """Where a graph's parts stand, for those who draw them by other means.
+
+    Attributes:
+        width: of the whole. height: of it, without what the numbers mean.
+        boxes: by state: left edge, upper edge, width, height.
+        paths: by states from and to, ``""`` is no socket: the ``d`` of an SVG path.
+    """
+
+    width: float
+    height: float
+    boxes: dict[str, tuple[float, float, float, float]]
+    paths: dict[tuple[str, str], str]
+
+
+def shapes(graph: Graph) -> Shapes:
+    """Where the parts of a graph stand."""
+    boxes, arrows, width, bottom = _placed(graph)
+    return Shapes(
+        width,
+        bottom,
+        {name: (box.x - box.width / 2, box.y - _HEIGHT / 2, box.width, _HEIGHT) for name, box in boxes.items()},
+        {(arrow.steps[0].source, arrow.steps[0].target): arrow.path for arrow in arrows},
+    )
+
+
+def _placed(graph: Graph) -> tuple[dict[str, _Box], list[_Arrow], float, float]:
     boxes = {
         name: _Box(
             _MARGIN + 75 + state.at[0] * _COLUMN,
@@ -72,6 +98,12 @@ def draw(graph: Graph, highlighted: frozenset[str]) -> str:
     bottom = max(box.y for box in boxes.values()) + _HEIGHT / 2 + 40
     arrows = _numbered(graph)
     _place(arrows, boxes, (width, bottom))
+    return boxes, arrows, width, bottom
+
+
+def draw(graph: Graph, highlighted: frozenset[str]) -> str:
+    """Return the drawing: ``highlighted`` states filled, what textbooks draw in solid lines."""
+    boxes, arrows, width, bottom = _placed(graph)
     legend, height = _legend(arrows, width, bottom)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif">',

@@ -21,7 +21,7 @@ from .text import Style, escape, json_line, paint
 from .timeline import Timeline
 from .verdict import duration, verdict
 
-__all__ = ["call_lines", "followed_lines", "json_lines", "packet_lines", "state_lines"]
+__all__ = ["call_lines", "followed_lines", "json_lines", "packet_lines", "state_cause", "state_lines"]
 
 _KNOWN: Final = {known.value: known.name.lower() for known in Known}
 #: Calls that are looked at before the first is written, to see whether threads must be told apart.
@@ -211,14 +211,15 @@ def state_lines(
                 inferred = track.is_inferred(index)
                 name = naming.tcp_state(transition.state)
                 state = f"[{name}]" if inferred else name
-                how = _how(timeline, transition.how, transition.call, inferred=inferred)
+                how = state_cause(timeline, transition.how, transition.call, inferred=inferred)
                 at = clock.text(transition.at_ns, width=_TIME_COLUMNS)
                 line = f"{at}  {state:<13}  {duration(following - transition.at_ns):>8}  {how}"
                 yield line.rstrip()
             yield f"             {verdict(timeline, track)}"
 
 
-def _how(timeline: Timeline, how: str, call_id: int | None, *, inferred: bool) -> str:
+def state_cause(timeline: Timeline, how: str, call_id: int | None, *, inferred: bool) -> str:
+    """How it is known that a socket entered a state, in words: the call or segment that it follows from."""
     if how == "wire":
         return "follows from a segment" if inferred else "a segment, confirmed by the kernel"
     call = timeline.recording.call(call_id) if call_id is not None else None

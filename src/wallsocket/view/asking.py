@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..errors import UsageError
-from . import detail, ladder, overview
+from . import detail, finding, gauges, ladder, overview, river, sequence, states
 from .snapshot import Snapshot
 
 __all__ = ["VIEWS", "View", "ask"]
@@ -25,9 +25,14 @@ class View(NamedTuple):
 VIEWS: Final[dict[str, View]] = {
     "conversations": View(ladder.ConversationsAsked, ladder.conversations),
     "detail": View(detail.DetailAsked, detail.detail),
+    "finding": View(finding.FindingAsked, finding.finding),
+    "gauges": View(gauges.GaugesAsked, gauges.gauges),
     "ladder": View(ladder.LadderAsked, ladder.ladder),
     "locate": View(ladder.LocateAsked, ladder.locate),
     "overview": View(overview.OverviewAsked, overview.overview),
+    "river": View(river.RiverAsked, river.river),
+    "sequence": View(sequence.SequenceAsked, sequence.sequence),
+    "states": View(states.StatesAsked, states.states),
 }
 
 

@@ -22,7 +22,7 @@ from .snapshot import Snapshot, key_of
 
 __all__ = [
     "STEP", "ConversationCard", "Conversations", "ConversationsAsked", "Group", "Ladder", "LadderAsked", "Locate",
-    "LocateAsked", "Rail", "Rung", "conversations", "ladder", "locate",
+    "LocateAsked", "Rail", "Rung", "conversations", "ladder", "locate", "rail",
 ]  # fmt: skip
 
 #: Neighbours that are joined on each further level.
@@ -233,14 +233,14 @@ def ladder(snapshot: Snapshot, asked: LadderAsked) -> Ladder:
     wire = conversation.segments > 0
     reason = timeline.recording.meta.get("wire", "yes")
     about = Lines(timeline).conversation(conversation)
-    left = _rail(snapshot, conversation, 0, about.verdicts[0])
+    left = rail(snapshot, conversation, 0, about.verdicts[0])
     assert left is not None
     return Ladder(
         key_of(conversation),
         conversation.kind,
         about.title,
         left,
-        _rail(snapshot, conversation, 1, about.verdicts[1] if conversation.right is not None else ""),
+        rail(snapshot, conversation, 1, about.verdicts[1] if conversation.right is not None else ""),
         conversation.basis is Basis.INFERRED,
         wire,
         escape(reason) if not wire and reason != "yes" and conversation.kind in ("tcp", "udp") else "",
@@ -314,7 +314,8 @@ def _program(snapshot: Snapshot, socket: int) -> str:
     return process_title(timeline.processes.get(timeline.tracks[socket].socket.process))
 
 
-def _rail(snapshot: Snapshot, conversation: Conversation, side: int, verdict: str) -> Rail | None:
+def rail(snapshot: Snapshot, conversation: Conversation, side: int, verdict: str) -> Rail | None:
+    """An end of a conversation: 0 the left one, 1 the right one; ``None`` where nothing is known of it."""
     timeline = snapshot.timeline
     socket = conversation.socket_of(side)
     if socket is not None:

@@ -12,12 +12,13 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 from ..diagnose import Diagnosis, Finding, diagnose
 from ..errors import UsageError, WallsocketError
-from ..events import Call
+from ..events import Call, Packet
 from ..trace.conversations import Conversation
 from ..trace.lines import Line, Lines
 from ..trace.recording import Event, Recording
 from ..trace.timeline import Timeline
-from ..trace.wire import segment
+from ..trace.wire import Segment, segment
+from .segments import Segments
 
 __all__ = ["Moments", "NotReady", "Progress", "Snapshot"]
 
@@ -90,6 +91,7 @@ class Snapshot:
         growing: whether it was still being written.
         diagnosis: the findings; ``None`` until they are made.
         moments: when the calls were.
+        segments: the TCP segments, for graphs over time.
         lock: to be held while anything of it is used: one thread at a time.
         closed: it can no longer be used.
     """
@@ -106,6 +108,7 @@ class Snapshot:
         self.recording = _Reader.copied(path) if growing else _Reader.open(path)
         self.diagnosis: Diagnosis | None = None
         self.moments = Moments()
+        self.segments = Segments()
         self.lock = threading.RLock()
         self.closed = False
         self._timeline: Timeline | None = None
@@ -160,8 +163,14 @@ class Snapshot:
         reader = self.recording
         reader.progress, reader.moments = progress, self.moments
         limit = None if self.events <= _WHOLE_EVENTS else _KEPT_ROWS
-        self._timeline = Timeline(reader, decode=segment, limit=limit)
+        self._timeline = Timeline(reader, decode=self._decode, limit=limit)
         reader.progress = reader.moments = None
+
+    def _decode(self, packet: Packet) -> Segment | None:
+        found = segment(packet)
+        if found is not None:
+            self.segments.add(found)
+        return found
 
     def judge(self, progress: Progress | None = None) -> None:
         """Make the findings.

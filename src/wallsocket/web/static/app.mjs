@@ -59,7 +59,7 @@ class Page {
     if (screen !== this.screen) {
       this.current?.close();
       this.screen = screen;
-      const root = h("div", { class: `screen ${screen.name}` });
+      const root = h("div", { class: `screen screen-${screen.name}` });
       fill(this.main, root);
       this.current = screen.open(root, this);
       document.title = `${screen.title} · Wallsocket`;

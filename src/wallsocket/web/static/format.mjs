@@ -20,6 +20,13 @@ export function moment(ns) {
   return `${whole.replace(/\B(?=(\d{3})+$)/g, " ")}.${part}`;
 }
 
+/** A moment beside an axis that shows so much time: as many digits as tell its ticks apart. @param {number} ns @param {number} span */
+export function tick(ns, span) {
+  const [unit, step] = span >= 5e9 ? ["s", 1e9] : ["ms", 1e6];
+  const digits = Math.max(0, Math.min(6, Math.ceil(-Math.log10(span / 10 / step))));
+  return `${(ns / step).toFixed(digits)} ${unit}`;
+}
+
 /** `1 byte`, `3 000 bytes`. @param {number} count @param {string} noun */
 export function amount(count, noun) {
   return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -7,11 +7,13 @@ import { Chunks } from "./chunks.mjs";
 import { badge, fill, h } from "./dom.mjs";
 import { amount, duration, moment, number, size } from "./format.mjs";
 import { List } from "./list.mjs";
+import { Picker } from "./picked.mjs";
 import { format, selection } from "./route.mjs";
 
 export const screen = {
   name: "ladder",
   title: "Ladder",
+  keeps: true,
   open: (root, page) => new Screen(root, page),
 };
 
@@ -30,7 +32,7 @@ class Screen {
     if (route.argument !== this.argument) {
       this.inner?.close();
       this.argument = route.argument;
-      this.inner = route.argument ? new Ladder(this.root, this.page, route.argument) : new Picker(this.root, this.page);
+      this.inner = route.argument ? new Ladder(this.root, this.page, route.argument) : new Picker(this.root, this.page, "ladder");
     }
     await this.inner.update(route, fresh);
   }
@@ -38,31 +40,6 @@ class Screen {
   close() {
     this.inner?.close();
   }
-}
-
-/** Which conversation. */
-class Picker {
-  constructor(root, page) {
-    this.page = page;
-    this.search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search conversations", value: page.route.options.search });
-    this.search.addEventListener("input", () => page.replace({ ...page.route, options: { ...page.route.options, search: this.search.value } }));
-    this.count = h("span", { class: "dim", role: "status" });
-    this.cards = h("ul", { class: "cards" });
-    fill(root, h("div", { class: "bar" }, h("h1", {}, "Pick a conversation"), this.search, this.count), this.cards);
-  }
-
-  async update(route) {
-    const found = await this.page.source.view("conversations", { search: route.options.search, count: 120 });
-    this.count.textContent = found.matching > found.cards.length ? `the first ${found.cards.length} of ${number(found.matching)}` : amount(found.matching, "conversation");
-    fill(this.cards, found.cards.map((card) =>
-      h("li", { class: `card${card.findings.length ? " found" : ""}${card.says_much ? "" : " little"}` },
-        h("a", { class: "card-title", href: format({ screen: "ladder", argument: card.key, options: route.options.row ? { row: route.options.row } : {} }) }, card.title),
-        h("p", { class: "dim" }, card.right ? `${card.left} and ${card.right}` : card.left),
-        card.verdicts.map((verdict) => h("p", { class: "verdict" }, verdict)),
-        h("p", { class: "dim" }, [amount(card.rows, "row"), card.findings.length ? `finding ${card.findings.join(", ")}` : ""].filter(Boolean).join(" · ")))));
-  }
-
-  close() {}
 }
 
 class Ladder {

@@ -1,6 +1,11 @@
 /** The screens, in the order of the head: one module each. */
 
+import { screen as finding } from "./finding.mjs";
+import { screen as gauges } from "./gauges.mjs";
 import { screen as ladder } from "./ladder.mjs";
 import { screen as overview } from "./overview.mjs";
+import { screen as river } from "./river.mjs";
+import { screen as sequence } from "./sequence.mjs";
+import { screen as states } from "./states.mjs";
 
-export const SCREENS = [overview, ladder];
+export const SCREENS = [overview, finding, ladder, states, sequence, river, gauges];

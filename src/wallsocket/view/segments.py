@@ -1,0 +1,142 @@
+"""The TCP segments of a recording, flow by flow, seen from near and far: for graphs over time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from ..kernel.address import End
+from ..trace.wire import ACK, RST, SYN, TCP, Segment
+from .levels import Levels
+
+__all__ = ["Bundle", "Flow", "Segments"]
+
+_SEQUENCE_MASK: Final = 0xFFFFFFFF
+
+
+class Bundle(NamedTuple):
+    """One segment, or neighbours in time."""
+
+    first_ns: int
+    last_ns: int
+    begin: int  #: lowest stream offset of a byte
+    end: int  #: highest one, and one more
+    segments: int
+    again: int  #: of them those whose bytes had all travelled before
+    flags: int  #: all flags that one of them had
+    packet: int  #: packet.id of the first
+    acknowledged: int  #: highest offset of the other direction that it acknowledges
+    window: int  #: lowest window that it offers, in bytes, not scaled
+    stalls: int  #: segments that say that there is no room (window 0)
+
+
+class Flow:
+    """The segments from one end to another, with sequence numbers as stream offsets."""
+
+    def __init__(self) -> None:
+        self.levels: Levels[Bundle] = Levels([], _joined)
+        self.scale_packet: int | None = None  #: packet.id of its SYN, whose options have the window scale
+        self._base: int | None = None
+        self._reached = 0
+        self._bundles: list[Bundle] = []
+        self._acknowledged_base: int | None = None
+        self._acknowledged = 0
+
+    def add(self, segment: Segment) -> None:
+        """The next segment."""
+        sequence = segment.sequence
+        if segment.flags & SYN:
+            if self._base is not None and sequence + 1 & _SEQUENCE_MASK != self._base:
+                # The ports were used again: the graph is of the latest connection.
+                self._bundles.clear()
+                self._reached, self._acknowledged, self._acknowledged_base = 0, 0, None
+            self._base = sequence + 1 & _SEQUENCE_MASK
+            self.scale_packet = segment.packet
+            sequence = self._base
+        elif self._base is None:
+            self._base = sequence
+        begin = self._reached + _signed(sequence - self._base - self._reached)
+        if not segment.length:
+            # It has a place in the stream, no bytes; after a FIN it counts one more than there are.
+            begin = min(begin, self._reached)
+        end = begin + segment.length
+        again = segment.length > 0 and end <= self._reached
+        self._reached = max(self._reached, end)
+        if segment.flags & ACK:
+            if self._acknowledged_base is None:
+                self._acknowledged_base = segment.acknowledgement
+            step = _signed(segment.acknowledgement - self._acknowledged_base - self._acknowledged)
+            self._acknowledged = max(self._acknowledged, self._acknowledged + step)
+        # A segment that resets offers nothing.
+        window = segment.window if not segment.flags & RST else 0xFFFF
+        self._bundles.append(
+            Bundle(
+                segment.at_ns, segment.at_ns, begin, end, 1, int(again), segment.flags, segment.packet,
+                self._acknowledged, window, int(not window),
+            )
+        )  # fmt: skip
+
+    def finish(self, opposite: Flow | None) -> None:
+        """Build the levels; ``opposite`` is the other direction, whose offsets acknowledgements count in."""
+        shift = 0
+        if opposite is not None and opposite._base is not None and self._acknowledged_base is not None:
+            shift = _signed(self._acknowledged_base - opposite._base)
+        most = opposite._reached if opposite is not None else 0
+        # An acknowledgement of a FIN counts one more than there are bytes.
+        self.levels = Levels(
+            [bundle._replace(acknowledged=min(most, max(0, bundle.acknowledged + shift))) for bundle in self._bundles],
+            _joined,
+        )
+        self._bundles = []
+
+
+class Segments:
+    """The segments of a recording, as they come from its decoder."""
+
+    def __init__(self) -> None:
+        self._flows: dict[tuple[End, End, int | None], Flow] = {}
+        self._finished = False
+        self.moments = array("q")  #: when each of all segments travelled
+
+    def add(self, segment: Segment) -> None:
+        """The next segment."""
+        self.moments.append(segment.at_ns)
+        if segment.protocol == TCP:
+            key = (segment.source, segment.destination, segment.network if segment.destination.loopback else None)
+            flow = self._flows.get(key)
+            if flow is None:
+                flow = self._flows[key] = Flow()
+            flow.add(segment)
+
+    def flow(self, source: End, destination: End, network: int | None) -> Flow | None:
+        """What travelled from one end to another; of a loopback address, in which network."""
+        if not self._finished:
+            self._finished = True
+            for (one, other, scope), flow in self._flows.items():
+                flow.finish(self._flows.get((other, one, scope)))
+        return self._flows.get((source, destination, network if destination.loopback else None))
+
+
+def _joined(bundles: Sequence[Bundle]) -> Bundle:
+    flags = 0
+    for bundle in bundles:
+        flags |= bundle.flags
+    return Bundle(
+        bundles[0].first_ns,
+        bundles[-1].last_ns,
+        min(bundle.begin for bundle in bundles),
+        max(bundle.end for bundle in bundles),
+        sum(bundle.segments for bundle in bundles),
+        sum(bundle.again for bundle in bundles),
+        flags,
+        bundles[0].packet,
+        bundles[-1].acknowledged,
+        min(bundle.window for bundle in bundles),
+        sum(bundle.stalls for bundle in bundles),
+    )
+
+
+def _signed(difference: int) -> int:
+    """A difference of sequence numbers, which go around (RFC 9293, 3.4)."""
+    return (difference + 0x80000000 & _SEQUENCE_MASK) - 0x80000000
