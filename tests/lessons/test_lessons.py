@@ -9,12 +9,22 @@ import pytest
 from tests.lessons.verdicts import MEASURED
 from wallsocket.lessons.catalogue import all_claims, all_lessons
 from wallsocket.lessons.lesson import DOORS, Claim, Flip
-from wallsocket.lessons.play import play
+from wallsocket.lessons.play import missing, play
 from wallsocket.lessons.text import picture_lines
 
 PLAYED = [claim for claim in all_claims() if not claim.not_shown]
 FLIPS = [(claim, flip) for claim in PLAYED for flip in claim.flips]
 DRAWN = [claim for claim in PLAYED if claim.show]
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    """A claim that needs what is not installed here says so, and is not judged."""
+    parameters = getattr(request.node, "callspec", None)
+    claim = parameters.params.get("claim") if parameters is not None else None
+    lacking = missing(claim) if claim is not None else None
+    if lacking is not None:
+        pytest.skip(lacking)
 
 
 @pytest.mark.parametrize("claim", PLAYED, ids=lambda claim: claim.id)
@@ -45,6 +55,20 @@ def test_the_run_is_drawn(claim: Claim, tmp_path: Path) -> None:
 def test_verdicts_are_those_that_were_measured() -> None:
     written = {claim.id: claim.expected for claim in all_claims() if claim.id in MEASURED}
     assert written == {name: verdict for name, verdict in MEASURED.items() if name in written}
+
+
+def test_every_measured_claim_has_an_experiment_or_a_reason_why_not() -> None:
+    written = {claim.id for claim in all_claims()}
+    assert set(MEASURED) <= written
+    without = [claim.id for claim in all_claims() if claim.not_shown]
+    assert without == [name for name, verdict in MEASURED.items() if verdict == "not measured"]
+
+
+@pytest.mark.parametrize("claim", PLAYED, ids=lambda claim: claim.id)
+def test_what_a_program_needs_is_named(claim: Claim) -> None:
+    text = "\n".join([claim.program, *claim.files.values()])
+    for name, use in {"nft": ".nft(", "dpkt": "import dpkt"}.items():
+        assert (name in claim.needs) == (use in text), f"{claim.id}: needs and {use}"
 
 
 def test_each_id_is_there_once() -> None:

@@ -132,6 +132,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         hosts: the program finds hosts of one lab under these names, linked with each other; it runs outside of them.
         link: what the link does to frames, as for :func:`wallsocket.lab.hosts`. ipv6: hosts have IPv6 addresses.
         capabilities: with ``network = "host"``: whether the program may configure it and open raw sockets.
+        needs: programs, and packages of Python, that the base installation does not bring: ``nft``, ``dpkt``.
         sysctl: settings of the host, or of all hosts, made before the program starts.
         limit_s: seconds after which the program is ended.
         show: what is drawn from a recording of the run: ``ladder``, ``calls`` or ``states``.
@@ -160,6 +161,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     link: dict[str, Any] = {}
     ipv6: bool = False
     capabilities: bool = True
+    needs: tuple[str, ...] = ()
     sysctl: dict[str, int | str] = {}
     limit_s: float = 10.0
     show: Literal["", "ladder", "calls", "states"] = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -31,7 +32,7 @@ from .worker import JOB, OUTCOME
 if TYPE_CHECKING:
     from ..lab import Lab
 
-__all__ = ["FOLDER_PREFIX", "Run", "evaluate", "play"]
+__all__ = ["FOLDER_PREFIX", "Run", "evaluate", "missing", "play"]
 
 #: How the folder begins that a program runs in.
 FOLDER_PREFIX: Final = "wallsocket-lesson."
@@ -97,6 +98,8 @@ def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recordi
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
         folder = Path(name)
         try:
+            if lacking := missing(claim):
+                raise NotAvailable(lacking)
             printed = _run(claim, folder, settings, record=bool(recording and claim.show))
             seen = _outcome(claim, folder)
             verdict, failure = _verdict(claim, seen)
@@ -115,6 +118,16 @@ def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recordi
         recording=kept,
         took_s=time.monotonic() - started,
     )
+
+
+def missing(claim: Claim) -> str | None:
+    """What a claim needs and this machine has not, in words; ``None`` when it has all."""
+    # Debian keeps nft in a directory that is not on every user's path.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    for name in claim.needs:
+        if shutil.which(name, path=path) is None and importlib.util.find_spec(name) is None:
+            return f"this experiment needs {name}, which is not installed"
+    return None
 
 
 def evaluate(expression: str, seen: Mapping[str, Any]) -> Any:
