@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "lesson": _Entry("lesson", "Learn", "an experiment that shows how sockets behave"),
     "rule": _Entry("rule", "Learn", "the causes that explain knows, each with an example"),
     "options": _Entry("socket_options", "Learn", "every socket option: type, unit, what is in force"),
+    "schema": _Entry("schema", "Learn", "what a program may expect of --json"),
     "doctor": _Entry("doctor", "Learn", "what works here, what is refused, and by whom"),
     "completion": _Entry("completion", "", "a script that completes commands in your shell"),
 }

@@ -363,6 +363,11 @@ def shell(host: str, name: str | None) -> int:
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARGUMENT]...")
 def execute(host: str, arguments: tuple[str, ...], name: str | None) -> int:
     """Run a command in a host of a lab that is up; the exit status is the command's."""
+    if arguments[0] == "--":
+        # As of the commands that run one here; it is not needed.
+        arguments = arguments[1:]
+    if not arguments:
+        raise click.UsageError("no command after --")
     entry = _enter(name, host)
     try:
         return _run_inside(entry, list(arguments), None)
