@@ -33,7 +33,11 @@ class SocketNotKept(Rule):
         "Python closes a socket as soon as no name and no container holds it. A call of socket.socket() whose result is not "
         "assigned makes one and closes it at once."
     )
-    symptoms = ("NameError: name 's' is not defined", "socket closed immediately", "socket is closed right after creation")
+    symptoms = (
+        "NameError: name 's' is not defined",
+        "socket closed immediately",
+        "socket is closed right after creation",
+    )
     proof = (
         "A Python program made the socket and closed it in the same line, nothing else was done with it, and the process ended "
         "with an error within a second."
@@ -60,7 +64,11 @@ class SocketNotKept(Rule):
         process = facts.process(closed.call.process)
         if process is None or process.ended_ns is None or "python" not in (process.language or "").lower():
             return
-        if process.signal is not None or not process.exit_code or not 0 <= process.ended_ns - closed.end_ns <= _AFTERWARDS_NS:
+        if (
+            process.signal is not None
+            or not process.exit_code
+            or not 0 <= process.ended_ns - closed.end_ns <= _AFTERWARDS_NS
+        ):
             return
         yield Evidence(
             self,
