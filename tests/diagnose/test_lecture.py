@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,6 +60,9 @@ for _ in range(3):
 """
 
 
+EXPLAIN = [sys.executable, "-m", "wallsocket", "explain", "--json", "-o", "a.wsrec", "--"]
+
+
 def findings(folder: Path, sample: str, program: str | None) -> list[dict[str, Any]]:
     """What explain says of a sample that runs, or is played with, in a private host."""
     claim = named(sample)
@@ -68,10 +70,10 @@ def findings(folder: Path, sample: str, program: str | None) -> list[dict[str, A
     (folder / "printed.py").write_text(claim.files["printed.py"])
     (folder / "play.py").write_text(program or claim.files["printed.py"])
     with lab.hosts("here", "there") as (here, _):
-        here.add_address("eth0", "192.168.0.1/32") if sample != "K02" else None
+        if sample != "K02":
+            here.add_address("eth0", "192.168.0.1/32")
         done = here.run(
-            [sys.executable, "-m", "wallsocket", "explain", "--json", "-o", "a.wsrec", "--", sys.executable]
-            + ["play.py" if program else "printed.py"],
+            [*EXPLAIN, sys.executable, "play.py" if program else "printed.py"],
             capabilities=True,
             cwd=folder,
             capture_output=True,
