@@ -25,6 +25,7 @@ __all__ = ["chosen", "command", "played"]
 
 #: Subcommands and the modules that have them, imported when they are used.
 _PARTS: Final = {
+    "course": "lesson_course",
     "quiz": "lesson_quiz",
     "report": "lesson_report",
     "check": "lesson_check",
