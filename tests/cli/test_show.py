@@ -155,7 +155,7 @@ def test_what_is_chosen_is_shown(letter: str) -> None:
     assert "tcp listener" not in show(letter, "--states", "--port", "51822")
     assert show(letter, "--packets", "--port", "51822") == show(letter, "--packets")
     assert show(letter, "--packets", "--socket", "1") == ""
-    assert '"number":1' not in show(letter, "--json", "--port", "51822")
+    assert '"title":"tcp listener' not in show(letter, "--json", "--port", "51822")
 
 
 def test_the_summary(letter: str) -> None:

@@ -69,6 +69,18 @@ fn protocol(payload: &[u8]) -> Option<&'static str> {
     application::protocol(payload)
 }
 
+/// What of a frame is a header beyond doubt: no byte of payload, and no option whose content a program chooses.
+#[pyfunction]
+fn headers<'py>(
+    py: Python<'py>,
+    link_type: u32,
+    frame: &[u8],
+    wire_length: u32,
+) -> Bound<'py, PyBytes> {
+    let frame = decode(LinkType(link_type), frame, wire_length, Hints::default());
+    PyBytes::new(py, &frame.headers(0))
+}
+
 /// The frame as the timeline wants it, or `None` when it is no complete TCP segment, UDP datagram or ICMP error.
 #[pyfunction]
 fn segment(
@@ -156,6 +168,7 @@ fn summary(link_type: u32, frame: &[u8], wire_length: u32) -> String {
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Segment>()?;
+    module.add_function(wrap_pyfunction!(headers, module)?)?;
     module.add_function(wrap_pyfunction!(protocol, module)?)?;
     module.add_function(wrap_pyfunction!(segment, module)?)?;
     module.add_function(wrap_pyfunction!(summary, module)?)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -280,12 +281,14 @@ class Writer:
         process_id: int | None = None,
         interface: int | None = None,
         link_type: int | None = None,
+        original_length: int | None = None,
     ) -> None:
         """Write a frame: one that was captured, a crafted packet, or anything that ``bytes()`` takes.
 
         A captured frame keeps its link type, time, comments and lengths, and stays without a time when it has none (in a
         pcap file, which knows no such frames, with the time 0). A packet has its own link type; other bytes are of
-        ``link_type``, else of the file's, else Ethernet. Their time is now, unless it is given.
+        ``link_type``, else of the file's, else Ethernet. Their time is now, unless it is given. ``original_length`` is that of
+        a frame of which ``bytes`` are the beginning.
 
         Raises:
             UsageError: a pcap file cannot hold the link type or the time.
@@ -307,7 +310,9 @@ class Writer:
                 number,
                 timestamp_ns,
                 bytes(frame),
-                original_length=None if captured is None else captured.original_length,
+                original_length=captured.original_length
+                if captured is not None and original_length is None
+                else original_length,
                 inbound=None if captured is None else captured.inbound,
                 comments=comments,
                 process_id=process_id,
@@ -327,6 +332,19 @@ class Writer:
         if self.format != "pcapng":
             raise UsageError("a pcap file holds no custom blocks; write pcapng")
         self._core.custom(enterprise, data)
+
+    def tls_keys(self, log: bytes) -> None:
+        """Write the keys of TLS sessions, as SSLKEYLOGFILE has them, before the frames that they open.
+
+        A Decryption Secrets Block of type TLS Key Log (draft-ietf-opsawg-pcapng, 4.7).
+
+        Raises:
+            UsageError: a pcap file holds none.
+
+        """
+        if self.format != "pcapng":
+            raise UsageError("a pcap file holds no keys; write pcapng")
+        self._core.block(0x0A, struct.pack("=II", 0x544C534B, len(log)) + log + bytes(-len(log) % 4))
 
     def flush(self) -> None:
         """Hand what is written to the system, so that others can read it."""

@@ -1,0 +1,135 @@
+"""``wallsocket export``: a recording for Wireshark, Perfetto and other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import NotAvailable, UsageError
+from . import options
+
+if TYPE_CHECKING:
+    from ..diagnose import Diagnosis
+    from ..trace.recording import Recording
+
+__all__ = ["command"]
+
+_NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp", "html")
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING] FILE")
+@click.option("--to", "to", type=click.Choice(_NAMES), help="The format; by default FILE's ending says it.")
+@click.option("--with-payload", is_flag=True, help="Also what was sent, argument values and the paths of Unix sockets.")
+@click.option(
+    "--tls-keys",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="KEYLOG",
+    help="Put the keys of this SSLKEYLOGFILE into the pcapng file, which can then be decrypted by whoever has it.",
+)
+@options.quiet
+@click.pass_context
+def command(
+    context: click.Context,
+    files: tuple[Path, ...],
+    to: str | None,
+    with_payload: bool,
+    tls_keys: Path | None,
+    quiet: bool,
+) -> None:
+    """Write a recording (the newest if none is named) in the format of another tool.
+
+    \b
+    .pcapng      Wireshark: each packet with process, line and finding
+    .pftrace     Perfetto: calls, states and queues over time   (wallsocket[perfetto])
+    .sqlog       qlog: events as JSON text sequences
+    .mmd         Mermaid: a sequence diagram
+    .ndjson      one JSON object per line
+    .sarif       the findings, for code scanning
+    .otlp.json   the findings, as OpenTelemetry log records
+    .html        the page, in one file
+
+    Without --with-payload no byte that was sent leaves, nor an argument's value, nor the path of a Unix socket.
+    """
+    if not 1 <= len(files) <= 2:
+        raise click.UsageError("write: wallsocket export [RECORDING] FILE", context)
+    target = files[-1]
+    from ..diagnose import diagnose
+    from ..trace.export import FORMATS, format_of
+
+    item = FORMATS[to] if to is not None else format_of(target)
+    with options.open_recording(files[0] if len(files) == 2 else None, quiet=quiet) as opened:
+        if opened.path is not None and _same(opened.path, target):
+            raise UsageError(f"{target}: is the recording itself; write to another file")
+        judged = diagnose(opened)
+        if item.module is not None:
+            from ..trace.export import export
+
+            keys = tls_keys.read_bytes() if tls_keys is not None else None
+            material = export(
+                opened, target, to=item.name, findings=judged.findings, with_payload=with_payload, tls_keys=keys
+            )
+            implied = material.implied
+        else:
+            if tls_keys is not None:
+                raise UsageError(f"--tls-keys: keys go into pcapng, not into {item.name}")
+            implied = False
+            _write_findings(opened, judged, target, item.name, with_payload=with_payload)
+    if not quiet and str(target) != "-":
+        click.echo(_what(target, item.name, with_payload, implied, keys=tls_keys is not None), err=True)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _what(target: Path, name: str, with_payload: bool, implied: bool, *, keys: bool) -> str:
+    from ..trace.text import escape
+
+    notes = []
+    if implied:
+        notes.append("no packet was captured: those in it are implied by the calls, and say so")
+    if not with_payload:
+        notes.append("without payload, argument values and Unix paths")
+    if keys:
+        notes.append("IT CONTAINS KEYS: who has it can read what was encrypted")
+    return f"wallsocket: wrote {escape(str(target))} ({name}); {'; '.join(notes)}".removesuffix("; ")
+
+
+def _write_findings(recording: Recording, judged: Diagnosis, target: Path, name: str, *, with_payload: bool) -> None:
+    from .. import __version__
+    from ..trace.export import new_file
+    from ..trace.export.discretion import Discretion
+
+    told = Discretion(recording, with_payload=with_payload)
+    if name == "html":
+        try:
+            from ..web.export import html  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            raise NotAvailable(
+                "html: this installation has no page; wallsocket export --help lists other formats"
+            ) from None
+        if with_payload:
+            raise UsageError("html has its own --with-payload: wallsocket web --help")
+        html(recording, target)
+        return
+    value: dict[str, Any]
+    if name == "sarif":
+        from ..diagnose import all_rules
+        from ..diagnose.formats import sarif
+
+        value = sarif(judged.findings, all_rules(), version=str(__version__), root=Path.cwd())
+        for run in value["runs"]:
+            run["results"] = told.value(run["results"])
+    else:
+        from ..diagnose.otlp import otlp
+
+        value = otlp(recording, judged.findings, version=str(__version__), told=told.text)
+    with new_file(target) as file:
+        file.write((json.dumps(value, ensure_ascii=True, indent=1) + "\n").encode())

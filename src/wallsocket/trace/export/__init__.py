@@ -1,0 +1,124 @@
+"""A recording for other tools: one file for each format.
+
+What a program sent and what it was given as arguments stays here unless it is asked for: see :mod:`.discretion`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from ...errors import UsageError
+from ..recording import Recording
+from .material import Finding, Material
+
+__all__ = ["FORMATS", "Finding", "Format", "export", "format_of", "new_file"]
+
+
+class Format(NamedTuple):
+    """A format that a recording can be written in."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    reader: str  #: who reads it
+    module: str | None  #: in this package, with ``write(material, file)``; ``None``: written where findings are known
+
+
+FORMATS: Final[dict[str, Format]] = {
+    item.name: item
+    for item in (
+        Format("pcapng", (".pcapng",), "Wireshark, tshark", "pcapng"),
+        Format("perfetto", (".pftrace", ".perfetto-trace"), "ui.perfetto.dev, trace_processor", "perfetto"),
+        Format("qlog", (".sqlog", ".qlog"), "qvis and other readers of qlog (JSON-SEQ)", "qlog"),
+        Format("mermaid", (".mmd", ".mermaid"), "Mermaid: a sequence diagram for Markdown", "mermaid"),
+        Format("ndjson", (".ndjson", ".jsonl"), "jq, DuckDB, a log store: one object per line", "ndjson"),
+        Format("sarif", (".sarif",), "code scanning: the findings", None),
+        Format("otlp", (".otlp.json", ".otlp"), "an OpenTelemetry collector: the findings as log records", None),
+        Format("html", (".html", ".htm"), "a browser: the whole page in one file", None),
+    )
+}
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """The format that the ending of a path stands for.
+
+    Raises:
+        UsageError: none.
+    """
+    name = os.fspath(path).lower()
+    for item in FORMATS.values():
+        if name.endswith(item.suffixes):
+            return item
+    known = ", ".join(item.suffixes[0] for item in FORMATS.values())
+    raise UsageError(f"{os.fspath(path)}: the ending names no format ({known}); name one with --to")
+
+
+def export(
+    recording: Recording,
+    path: str | os.PathLike[str],
+    *,
+    to: str | None = None,
+    findings: Sequence[Finding] = (),
+    with_payload: bool = False,
+    tls_keys: bytes | None = None,
+) -> Material:
+    """Write a recording in another tool's format; the file is new, or replaced when it is whole. What went into it.
+
+    Args:
+        recording: what to write.
+        path: the file; it is made with mode 0600.
+        to: the format; by default that of the path's ending. Not those that only have findings.
+        findings: of ``explain``, told with the packets and calls that they rest on.
+        with_payload: also what the programs sent, argument values and Unix paths.
+        tls_keys: key log (SSLKEYLOGFILE) to put into a pcapng file.
+
+    Raises:
+        UsageError: no such format; keys for a format that has no place for them.
+        NotAvailable: the format needs an extra that is not installed.
+        OSError: the file cannot be written.
+    """
+    item = FORMATS.get(to) if to is not None else format_of(path)
+    if item is None:
+        raise UsageError(f"there is no format {to!r}; there are {', '.join(FORMATS)}")
+    if item.module is None:
+        raise UsageError(f"{item.name} is made of findings: wallsocket export writes it")
+    if tls_keys is not None and item.name != "pcapng":
+        raise UsageError(f"TLS keys go into pcapng, not into {item.name}")
+    module = importlib.import_module(f"{__name__}.{item.module}")
+    material = Material(recording, findings, with_payload=with_payload, tls_keys=tls_keys)
+    with new_file(path) as file:
+        module.write(material, file)
+    return material
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file that gets its name when it is whole; nobody else may read it. ``-`` is standard output."""
+    if os.fspath(path) == "-":
+        import sys
+
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError(f"{target}: is a directory")
+    if os.path.lexists(target) and not target.is_file():
+        # A pipe or a device: what is written there cannot be replaced.
+        with open(target, "wb") as file:
+            yield file
+        return
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
