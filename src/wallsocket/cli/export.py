@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp", "html")
+_NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp")
+#: The page in one file, where the page is installed.
+_PAGE = Path(__file__).parents[1] / "web" / "export.py"
 
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING] FILE")
-@click.option("--to", "to", type=click.Choice(_NAMES), help="The format; by default FILE's ending says it.")
+@click.option(
+    "--to",
+    "to",
+    type=click.Choice([*_NAMES, *(["html"] if _PAGE.exists() else [])]),
+    help="The format; by default FILE's ending says it.",
+)
 @click.option("--with-payload", is_flag=True, help="Also what was sent, argument values and the paths of Unix sockets.")
 @click.option(
     "--tls-keys",
@@ -50,7 +58,6 @@ def command(
     .ndjson      one JSON object per line
     .sarif       the findings, for code scanning
     .otlp.json   the findings, as OpenTelemetry log records
-    .html        the page, in one file
 
     Without --with-payload no byte that was sent leaves, nor an argument's value, nor the path of a Unix socket.
     """
@@ -109,15 +116,9 @@ def _write_findings(recording: Recording, judged: Diagnosis, target: Path, name:
 
     told = Discretion(recording, with_payload=with_payload)
     if name == "html":
-        try:
-            from ..web.export import html  # type: ignore[import-not-found, unused-ignore]
-        except ImportError:
-            raise NotAvailable(
-                "html: this installation has no page; wallsocket export --help lists other formats"
-            ) from None
-        if with_payload:
-            raise UsageError("html has its own --with-payload: wallsocket web --help")
-        html(recording, target)
+        if not _PAGE.exists():
+            raise NotAvailable("html: this installation has no page; wallsocket export --help lists other formats")
+        importlib.import_module("wallsocket.web.export").html(recording, target)
         return
     value: dict[str, Any]
     if name == "sarif":

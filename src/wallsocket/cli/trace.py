@@ -53,6 +53,42 @@ spread = click.option(
     "--spread", is_flag=True, help="Never keep a busy thread on the tracer's core, though tracing then costs more."
 )
 
+tls_keys = click.option(
+    "--tls-keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="KEYLOG",
+    help="Let the command write the keys of its TLS sessions to this file (SSLKEYLOGFILE), for export --tls-keys.",
+)
+
+
+def with_tls_keys(keys: Path | None, user: str | None) -> Mapping[str, str] | None:
+    """The environment of a command that writes its TLS keys; the file is there, and nobody else's to read.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    import os
+    import pwd
+
+    from ..errors import UsageError
+
+    if keys is None:
+        return None
+    try:
+        descriptor = os.open(keys, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            if user is not None and os.geteuid() == 0:
+                entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+                os.fchown(descriptor, entry.pw_uid, -1)
+        except KeyError:
+            pass  # the trace says that there is no such user
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UsageError(f"--tls-keys {keys}: {error.strerror}") from error
+    return {**os.environ, "SSLKEYLOGFILE": str(keys.absolute())}
+
 
 #: Parameters that make no sense for programs that run already, and how they are given.
 _OF_COMMANDS = {
@@ -62,13 +98,14 @@ _OF_COMMANDS = {
     "deny_io_uring": "--deny-io-uring",
     "one_core": "--one-core",
     "spread": "--spread",
+    "tls_keys": "--tls-keys",
 }
 
 
 def refuse_with_pid(context: click.Context) -> None:
     """Complain of options that are for a command, given beside -p."""
     for parameter, option in _OF_COMMANDS.items():
-        if context.params[parameter]:
+        if context.params.get(parameter):
             raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
 
 
@@ -146,6 +183,7 @@ class _Watch:
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
 @click.option("--no-kernel", is_flag=True, help="Do not look at the sockets themselves.")
 @click.option("--no-lines", is_flag=True, help="Do not look for source lines.")
+@tls_keys
 @options.code
 @click.argument("arguments", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -166,6 +204,7 @@ def command(
     live: bool,
     no_kernel: bool,
     no_lines: bool,
+    tls_keys: Path | None,
     user_code: tuple[Path, ...],
     library: tuple[Path, ...],
     arguments: tuple[str, ...],
@@ -233,6 +272,7 @@ def command(
             deny_io_uring=deny_io_uring,
             kill=kill,
             user=user,
+            environment=with_tls_keys(tls_keys, user),
             **common,
         )
     if result.failure is not None and quiet:

@@ -91,10 +91,10 @@ class Discretion:
         """A sentence of a finding, a title or a label, without what is not told."""
         if self.with_payload or not text:
             return text
+        text = _TELLING.sub(lambda found: LEFT_OUT if self._was_sent(found[0]) else found[0], text)
         if self._secret is not None:
             text = self._secret.sub(LEFT_OUT, text)
-        text = _HEX.sub(LEFT_OUT, text)
-        return _TELLING.sub(lambda found: LEFT_OUT if self._was_sent(found[0]) else found[0], text)
+        return _HEX.sub(LEFT_OUT, text)
 
     def value(self, value: Any) -> Any:
         """The same of texts in objects of JSON."""

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import IO, Final
 
-from ..lines import Line
+from ..conversations import Conversation
+from ..labels import conversation_title
+from ..lines import Line, Lines
+from ..timeline import Timeline
+from ..wire import segment
 from .material import Material
 
 __all__ = ["write"]
@@ -26,55 +30,76 @@ def write(material: Material, file: IO[bytes]) -> None:
 
 
 def _lines(material: Material) -> Iterator[str]:
-    recording, timeline = material.recording, material.timeline
-    yield "sequenceDiagram"
+    # Bare acknowledgements, and calls that only ask, would hide the talk.
+    timeline = Timeline(material.recording, decode=segment)
+    made = Lines(timeline)
     shown = [item for item in timeline.wanted() if timeline.says_much(item)]
+    yield "sequenceDiagram"
     if not shown:
-        yield "    participant nobody"
+        yield "    participant nobody as nobody"
         yield "    Note over nobody: no conversation was recorded"
         return
-    used = {socket for item in shown for socket in (item.left, item.right) if socket is not None}
-    for number in sorted({recording.sockets[socket].process for socket in used}):
-        process = recording.processes.get(number)
-        pid = f" (pid {process.pid})" if process is not None else ""
-        yield f"    participant p{number} as {_text(material.discretion.process(process) + pid)}"
-    ends: dict[int, str] = {}
-    for item in shown:
-        if item.right is None and item.kind in ("tcp", "udp", "unix"):
-            ends[item.number] = f"e{item.number}"
-            row = recording.sockets[item.left]
-            far = material.discretion.address(row.remote) or "other end"
-            yield f"    participant e{item.number} as {_text(f'{far} (not traced)')}"
-    merged = sorted(
-        (
-            (line.at_ns, item.number, position, line)
-            for item in shown
-            for position, line in enumerate(material.lines[item.number][1])
-        ),
+    people = _People(material, shown)
+    yield from people.lines()
+    lines = sorted(
+        ((line.at_ns, item.number, position, line) for item in shown for position, line in enumerate(made.of(item))),
         key=lambda entry: entry[:3],
     )
-    sides = {
-        item.number: (
-            f"p{recording.sockets[item.left].process}",
-            f"p{recording.sockets[item.right].process}" if item.right is not None else ends.get(item.number, ""),
-        )
-        for item in shown
-    }
-    written = 0
-    last = None
-    for _, number, _, line in merged:
-        for text in _of(material, line, sides[number]):
+    titles = {item.number: material.discretion.text(conversation_title(timeline, item)) for item in shown}
+    written, last = 0, None
+    for _, number, _, line in lines:
+        sides = people.sides[number]
+        for text in _of(material, line, sides):
             if written == _MOST_LINES:
-                yield f"    Note over {sides[number][0]}: the rest was left out: {len(merged)} lines in all"
-                yield from _findings(material)
-                return
+                yield f"    Note over {sides[0]}: the rest was left out, {len(lines)} lines in all"
+                break
             if last != number and len(shown) > 1:
-                title = material.discretion.text(material.lines[number][0].title)
-                yield f"    Note over {sides[number][0]}: {_text(title)}"
+                yield f"    Note over {','.join(dict.fromkeys(filter(None, sides)))}: {_text(titles[number])}"
             last = number
             written += 1
             yield f"    {text}"
-    yield from _findings(material)
+        else:
+            continue
+        break
+    for finding in material.findings:
+        who = people.of_socket.get(finding.socket.id) if finding.socket is not None else None
+        if who is not None:
+            place = f"{finding.file.rpartition('/')[2]}:{finding.line} " if finding.file is not None else ""
+            told = material.discretion.text(finding.title)
+            yield f"    Note over {who}: {_text(f'finding {finding.rank}: {place}{told}')}"
+
+
+class _People:
+    """Who talks: processes, or sockets of one process that talk with each other, and ends that were not traced."""
+
+    def __init__(self, material: Material, shown: list[Conversation]) -> None:
+        self.sides: dict[int, tuple[str, str]] = {}
+        self.of_socket: dict[int, str] = {}
+        self._names: dict[str, str] = {}
+        sockets, told = material.recording.sockets, material.discretion
+        for item in shown:
+            names: list[str] = []
+            own = item.right is not None and sockets[item.left].process == sockets[item.right].process
+            for socket in (item.left, item.right):
+                if socket is None:
+                    continue
+                process = material.recording.processes.get(sockets[socket].process)
+                title = told.process(process) + (f" (pid {process.pid})" if process is not None else "")
+                name = f"s{socket}" if own else f"p{sockets[socket].process}"
+                self._names[name] = f"{title} socket {socket}" if own else title
+                self.of_socket[socket] = name
+                names.append(name)
+            if len(names) == 1:
+                far = ""
+                if item.kind in ("tcp", "udp", "unix"):
+                    far = f"e{item.number}"
+                    self._names[far] = f"{told.address(sockets[item.left].remote) or 'the other end'} (not traced)"
+                names.append(far)
+            self.sides[item.number] = (names[0], names[1])
+
+    def lines(self) -> Iterator[str]:
+        for name, title in self._names.items():
+            yield f"    participant {name} as {_text(title)}"
 
 
 def _of(material: Material, line: Line, sides: tuple[str, str]) -> Iterator[str]:
@@ -110,18 +135,6 @@ def _travelled(line: Line) -> str:
         return arrow.text if not arrow.label else "ICMP error" if arrow.failure else "datagram"
     again = " again" if arrow.again else ""
     return f"{arrow.length} bytes{again}" + (f" in {arrow.segments} segments" if arrow.segments > 1 else "")
-
-
-def _findings(material: Material) -> Iterator[str]:
-    for finding in material.findings:
-        socket = material.recording.sockets.get(finding.socket.id) if finding.socket is not None else None
-        drawn = socket is not None and any(
-            socket.id in (i.left, i.right) for i in material.timeline.wanted() if material.timeline.says_much(i)
-        )
-        if socket is not None and drawn:
-            place = f"{finding.file.rpartition('/')[2]}:{finding.line} " if finding.file is not None else ""
-            told = material.discretion.text(finding.title)
-            yield f"    Note over p{socket.process}: {_text(f'finding {finding.rank}: {place}{told}')}"
 
 
 def _text(text: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ... import wire
 from ...events import Call
 from .implied import Implied, implied
-from .material import Material
+from .material import Finding, Material
 
 __all__ = ["write"]
 
@@ -102,7 +102,12 @@ def _pid(material: Material, call: Call | None, socket: int | None) -> int | Non
 
 
 def _findings(material: Material, packet: int | None, call: Call | None) -> list[str]:
-    found: list[Any] = list(material.found.get(("packet", packet), ())) if packet is not None else []
+    found: list[Finding] = list(material.found.get(("packet", packet), ())) if packet is not None else []
     if call is not None:
         found += [item for item in material.found.get(("call", call.id), ()) if item not in found]
-    return [f"finding {item.rank}: {material.discretion.text(item.title)} [{item.rule}]" for item in found]
+    return [_finding(material, item) for item in found]
+
+
+def _finding(material: Material, finding: Finding) -> str:
+    where = f" at {finding.file}:{finding.line}" if finding.file is not None and finding.line is not None else ""
+    return f"finding {finding.rank}: {material.discretion.text(finding.title)} [{finding.rule}]{where}"
