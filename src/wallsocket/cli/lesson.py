@@ -75,7 +75,7 @@ def command(context: click.Context) -> None:
 
     \b
     wallsocket lesson                 the lessons, by what they teach
-    wallsocket lesson udp-sockets     one of them
+    wallsocket lesson udp-life        one of them
     wallsocket lesson U24 T13         single claims
     wallsocket lesson all --json      every claim with its verdict on this kernel
     """

@@ -154,7 +154,8 @@ def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
         yield from _labelled("not shown", claim.not_shown, width)
     if run.printed.strip() and run.failure is not None:
         yield from _labelled("printed", escape(run.printed.strip().splitlines()[-1]), width)
-    longest = min(_LONGEST_WORDS, max((len(words) for words in claim.seen.values()), default=0))
+    lengths = (len(words) for words in claim.seen.values())
+    longest = max((length for length in lengths if length <= _LONGEST_WORDS), default=0)
     label = "seen"
     for name, words in claim.seen.items():
         if name in run.seen:
