@@ -78,6 +78,8 @@ def command(context: click.Context) -> None:
     wallsocket lesson udp-life        one of them
     wallsocket lesson U24 T13         single claims
     wallsocket lesson all --json      every claim with its verdict on this kernel
+    wallsocket lesson exercise        tasks for programs of your own
+    wallsocket lesson check FILE -e NAME
     """
     if context.invoked_subcommand is None:
         from ..lessons import text

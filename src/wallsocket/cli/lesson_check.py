@@ -17,10 +17,11 @@ __all__ = ["command"]
 @click.option(
     "--exercise", "-e", required=True, metavar="NAME", help="Which task it is for: wallsocket lesson exercise."
 )
+@click.option("--first", is_flag=True, help="Stop at the first scenario that fails: a quicker answer.")
 @options.output("Keep the recording of all scenarios here.")
 @options.json
 @options.quiet
-def command(file: Path, exercise: str, output: Path | None, as_json: bool, quiet: bool) -> int:
+def command(file: Path, exercise: str, first: bool, output: Path | None, as_json: bool, quiet: bool) -> int:
     """Check a program for an exercise: run it against good and awkward peers, and judge what it does.
 
     \b
@@ -34,11 +35,14 @@ def command(file: Path, exercise: str, output: Path | None, as_json: bool, quiet
     from ..lessons.exercises.text import ladder_lines, verdict_lines
     from ..trace.text import escape
 
-    with checked(file, exercise, recording=output) as found:
+    with checked(file, exercise, first=first, recording=output) as found:
         verdict = found.verdict
         if as_json:
             sys.stdout.buffer.write(verdict.json_line() + b"\n")
-        elif not quiet:
+        elif quiet:
+            if verdict.reason is not None:
+                click.echo(f"wallsocket lesson check: {escape(verdict.reason)}", err=True)
+        else:
             width, colour = terminal.width(), terminal.has_colour()
             ladder = ladder_lines(found.case, width=width, colour=colour) if found.case is not None else []
             for line in verdict_lines(verdict, ladder, width=width, colour=colour):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -122,7 +121,7 @@ class Case:
         if not errors and run is not None and run.status in (None, 0):
             return None
         error = errors[-1]["name"] if errors else text.splitlines()[-1]
-        place = Place(str(self.path), int(frames[-1]["line"])) if frames else Place(None, None)
+        place = Place(str(self.path.resolve()), int(frames[-1]["line"])) if frames else Place(None, None)
         return Crash(error.strip(), place)
 
     # -- the conversation that went wrong
@@ -164,14 +163,26 @@ class Case:
         """Writes of that conversation."""
         return [call for call in self.on_socket if self.role(call) is Role.SEND]
 
-    def waits(self) -> Call | None:
-        """The call that the program stood in when the scenario failed: the last one entered that had not returned."""
+    def accepts(self) -> list[Call]:
+        """Its accepted connections."""
+        return [call for call in self.named("accept", "accept4") if call.result is not None and call.result >= 0]
+
+    def connections(self) -> list[Socket]:
+        """Its sockets that were accepted."""
+        return [socket for socket in self.sockets if socket.origin == "accept"]
+
+    def waiting(self) -> list[Call]:
+        """The calls that the program's threads stood in when the scenario failed."""
         failed_ns = self.failed_ns
-        waiting = [
+        return [
             call
             for call in self.calls
             if call.entry_ns <= failed_ns and (call.exit_ns is None or call.exit_ns > failed_ns)
         ]
+
+    def waits(self) -> Call | None:
+        """The call that the program stood in when the scenario failed, on that conversation where there is one."""
+        waiting = self.waiting()
         on_it = [call for call in waiting if self.socket is not None and call.socket == self.socket.id]
         found = on_it or waiting
         return found[-1] if found else None
@@ -191,12 +202,6 @@ class Case:
         source, _ = Counter(call.source for call in recent).most_common(1)[0]
         return next(call for call in recent if call.source == source)
 
-    def options(self, level: int, option: int) -> bool:
-        """Whether the program set this socket option to something."""
-        return any(
-            call.a == level and call.b == option and call.value and any(call.value) for call in self.named("setsockopt")
-        )
-
 
 _LIBRARY: Final = 4
 
@@ -204,8 +209,3 @@ _LIBRARY: Final = 4
 def _port(sockaddr: bytes | None) -> int | None:
     end = end_of(sockaddr)
     return end.port if end is not None else None
-
-
-def prefix_of(data: bytes) -> Sequence[int]:
-    """The four bytes at the beginning as a number, in network order and in the other."""
-    return struct.unpack(">I", data[:4])[0], struct.unpack("<I", data[:4])[0]

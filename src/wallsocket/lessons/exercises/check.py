@@ -45,7 +45,9 @@ class Checked:
         self.case = case
 
 
-def check(path: str | os.PathLike[str], exercise: str, *, recording: Path | None = None) -> Verdict:
+def check(
+    path: str | os.PathLike[str], exercise: str, *, first: bool = False, recording: Path | None = None
+) -> Verdict:
     """Run a program for an exercise, in a private network, traced, and judge it by what it did.
 
     The program runs as the caller, with the caller's rights to files: this is no sandbox.
@@ -53,6 +55,7 @@ def check(path: str | os.PathLike[str], exercise: str, *, recording: Path | None
     Args:
         path: the program's file.
         exercise: name of the exercise.
+        first: stop at the first scenario that fails.
         recording: a file for the recording of all scenarios; without it none is kept.
 
     Raises:
@@ -60,12 +63,14 @@ def check(path: str | os.PathLike[str], exercise: str, *, recording: Path | None
         NotPermitted: private networks or tracing are refused here.
 
     """
-    with checked(path, exercise, recording=recording) as found:
+    with checked(path, exercise, first=first, recording=recording) as found:
         return found.verdict
 
 
 @contextlib.contextmanager
-def checked(path: str | os.PathLike[str], exercise: str, *, recording: Path | None = None) -> Iterator[Checked]:
+def checked(
+    path: str | os.PathLike[str], exercise: str, *, first: bool = False, recording: Path | None = None
+) -> Iterator[Checked]:
     """As :func:`check`; within the block the recording can be read and drawn."""
     from ...diagnose import diagnose
     from ...trace.recording import Recording
@@ -80,7 +85,7 @@ def checked(path: str | os.PathLike[str], exercise: str, *, recording: Path | No
             yield Checked(_refused(task, file, str(error)))
             return
         kept = recording if recording is not None else Path(folder) / "run.wsrec"
-        played = _play(task, command, Path(folder), kept)
+        played = _play(task, command, Path(folder), kept, first=first)
         with Recording.open(kept) as opened:
             verdict, case = judge(task, file, played, opened, diagnose(opened))
             if recording is not None:
@@ -93,7 +98,7 @@ def _refused(exercise: Exercise, path: Path, reason: str) -> Verdict:
     return Verdict("could not run", exercise.name, str(path), 0, len(exercise.scenarios), reason=reason)
 
 
-def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path) -> list[Played]:
+def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path, *, first: bool) -> list[Played]:
     """Play the scenarios against the program in a host of a lab; both ends are in the one recording."""
     from ... import lab
 
@@ -107,7 +112,8 @@ def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path)
             host.sysctl("net.ipv4.icmp_echo_ignore_all", 1)
         words = [sys.executable, "-m", "wallsocket", "trace", "-q", "--kill", "--overwrite"]
         words += ["--for", f"{_LIMIT_S}s", "--payload", str(_PAYLOAD), "-o", str(recording), "--"]
-        words += [sys.executable, "-P", str(Path(__file__).with_name("peer.py")), exercise.name, str(folder), *command]
+        words += [sys.executable, "-P", str(Path(__file__).with_name("peer.py")), exercise.name, str(folder)]
+        words += ["first" if first else "all", *command]
         said = ""
         try:
             done = host.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_LIMIT_S + 10)

@@ -20,14 +20,14 @@ class Scenario:
         name: its word in ``--json``.
         title: what happens, as part of a sentence: "a long message in parts".
         play: does it; raises :class:`~.stage.Mismatch` when the program does not do its part.
-        hint: asked about a wrong program only when nothing more exact is known about the mistake.
+        mistake: what a program that fails here, and only here, most probably does (a name of :mod:`.mistakes`).
 
     """
 
     name: str
     title: str
     play: Callable[[Stage], None]
-    hint: str = ""
+    mistake: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Exercise:
         usage: how it is started, such as ``FILE PORT``.
         task: what it must do, for a student; plain text, paragraphs with blank lines between.
         scenarios: what is played, the simplest first; each with a fresh start of the program.
+        at_once: whether it must serve several clients at the same time.
 
     """
 
@@ -54,3 +55,4 @@ class Exercise:
     usage: str
     task: str
     scenarios: tuple[Scenario, ...]
+    at_once: bool = False

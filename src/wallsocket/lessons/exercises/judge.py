@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ...diagnose.finding import Certainty
 from ...diagnose.text import source_text
+from ...trace.syscalls import Role
 from .case import Case, Place
 from .exercise import Exercise
 from .hints import HINTS
@@ -84,23 +86,31 @@ def _not_started(case: Case, cause: Cause) -> str:
 # -- the cause
 
 
+#: Rules whose cause is a peer that does as our peers are told to do.
+_OF_PEERS: Final = frozenset({"peer-does-not-read", "silent-peer", "slow-reader"})
+
+
 def _cause(case: Case, others: Sequence[Case], diagnosis: Diagnosis) -> Cause:
     """The likely cause of a failed scenario, the surest first."""
-    own = _findings(case, diagnosis)
     if case.played.mistake is not None:
-        return _told(case, own)
+        return _told(case, _BY_ID[case.played.mistake], "certain")
+    own = _findings(case, diagnosis)
     for mistake in MISTAKES:
         if mistake.first and mistake.spot is not None and (spotted := mistake.spot(case)) is not None:
-            return _of_mistake(case, mistake, spotted)
-    grave = [finding for finding in own if finding.severity != "note" and finding.certainty in _SURE]
-    if grave:
-        return _of_finding(case, grave[0])
+            return _of_mistake(mistake, spotted)
+    for finding in own:
+        if finding.severity != "note" and finding.certainty in _SURE and finding.rule not in _OF_PEERS:
+            return _of_finding(case, finding)
     for mistake in MISTAKES:
         if not mistake.first and mistake.spot is not None and (spotted := mistake.spot(case)) is not None:
-            return _of_mistake(case, mistake, spotted)
+            return _of_mistake(mistake, spotted)
     # The same fault may show itself more clearly in another scenario.
-    elsewhere = [finding for other in others for finding in _findings(other, diagnosis) if finding.severity == "error"]
-    for finding in (*elsewhere, *own):
+    for finding in (finding for other in others for finding in _findings(other, diagnosis)):
+        if finding.severity == "error" and finding.certainty in _SURE and finding.line is not None:
+            return _of_finding(case, finding)
+    if case.scenario.mistake is not None:
+        return _told(case, _BY_ID[case.scenario.mistake], "hint")
+    for finding in own:
         return _of_finding(case, finding)
     return _unknown(case)
 
@@ -112,23 +122,31 @@ def _findings(case: Case, diagnosis: Diagnosis) -> list[Finding]:
     found = []
     for finding in diagnosis.findings:
         local = finding.socket.local if finding.socket is not None else None
-        if (finding.process is not None and finding.process.pid in pids) or (
-            local is not None and local.endswith(f":{port}")
-        ):
-            found.append(finding)
+        if (finding.process is None or finding.process.pid not in pids) and not (local or "").endswith(f":{port}"):
+            continue
+        # What came of our ending the program is none of its faults.
+        if all(proof.at_ns > case.failed_ns for proof in finding.proof):
+            continue
+        found.append(finding)
     return sorted(found, key=lambda finding: (finding.follows_from is not None, finding.rank))
 
 
-def _told(case: Case, own: Sequence[Finding]) -> Cause:
-    """What the other end could tell by itself; the line is that of the send which it saw."""
-    mistake = _BY_ID[case.played.mistake or ""]
-    writes = case.writes() or [call for call in case.calls if case.role(call).value == "send"]
-    place = case.place(writes[-1] if writes else None)
+def _told(case: Case, mistake: Mistake, certainty: Certainty) -> Cause:
+    """A mistake that the other end could tell, or that the scenario is there for; the line is that of a call it is about."""
+    if mistake.where == "wait":
+        call = case.waits()
+    elif mistake.where == "accept":
+        call = next(reversed(case.accepts()), None)
+    else:
+        role = Role.SEND if mistake.where == "send" else Role.RECEIVE
+        before = [call for call in case.calls if case.role(call) is role and call.entry_ns <= case.failed_ns]
+        on_it = [call for call in before if case.socket is not None and call.socket == case.socket.id]
+        call = next(reversed(on_it or before), None)
     why = f"expected {case.played.expected}; the other end saw {case.played.seen}"
-    return _of_mistake(case, mistake, Spotted(why, place))
+    return _of_mistake(mistake, Spotted(why, case.place(call), certainty))
 
 
-def _of_mistake(case: Case, mistake: Mistake, spotted: Spotted) -> Cause:
+def _of_mistake(mistake: Mistake, spotted: Spotted) -> Cause:
     place = spotted.place
     return Cause(
         mistake.id,
@@ -174,7 +192,7 @@ def _unknown(case: Case) -> Cause:
     why = f"expected {case.played.expected}; the other end saw {case.played.seen}"
     if last is not None and place.line is not None:
         why += f"; {what} ({case.name(last)})"
-    hint = case.scenario.hint or "Compare what the other end sent and saw with what the task says about this case."
+    hint = "Compare what the other end sent and saw with what the task says about this case."
     return Cause(
         "unknown", "mistake", "hint", "the program does something else than the task says", why, hint,
         place.file, place.line, source_text(place.file, place.line) or None,

@@ -7,6 +7,7 @@ it. Texts speak to the student: what happened, and a question or a pointer, neve
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import socket as _socket
 from collections.abc import Callable
@@ -39,6 +40,8 @@ class Mistake:
         hint: what to think about.
         spot: looks for it; ``None`` where only the other end can tell, which names it.
         first: goes before findings of rules, because it is the nearer cause where both speak.
+        where: the call whose line is shown where the other end tells it: the last ``send`` or ``receive`` of the
+            conversation, the last ``accept``, or ``wait``, where the program stands.
 
     """
 
@@ -47,6 +50,7 @@ class Mistake:
     hint: str
     spot: Callable[[Case], Spotted | None] | None = None
     first: bool = False
+    where: Literal["send", "receive", "accept", "wait"] = "send"
 
 
 # -- it is not there
@@ -141,6 +145,12 @@ def _port_still_used(case: Case) -> Spotted | None:
 _EADDRINUSE: Final = 98
 
 
+def _not_there(case: Case) -> Spotted | None:
+    if not _not_started(case):
+        return None
+    return Spotted(f"{case.played.seen}, and no client could come", case.place(case.waits()))
+
+
 # -- it ended
 
 
@@ -154,39 +164,28 @@ def _crashed(case: Case) -> Spotted | None:
     return Spotted(f"{how} {crash.error}", crash.place)
 
 
-_PARTIAL: Final = re.compile(
-    r"struct\.error: unpack|unpack requires|IndexError|not enough values|ERR_OUT_OF_RANGE|out of range"
-)
+#: Sizes that a program gives recv() because it knows how much is missing, not because a buffer has that size.
+_BUFFER_BYTES: Final = 256
+_MSG_WAITALL: Final = 0x100
 
 
-def _partial_header(case: Case) -> Spotted | None:
-    """An unpacking that failed behind a read that gave less than was asked for."""
-    crash = case.crash
-    if crash is None or not _PARTIAL.search(crash.error):
+def _short_read(case: Case) -> Spotted | None:
+    """A read that gave less than the program needs, and was not followed by one for the rest."""
+    if case.exercise.protocol != "tcp" or case.played.kind in ("not started", "refused"):
         return None
-    short = [call for call in case.calls if _short_read(case, call)]
-    if not short:
-        return None
-    call = short[-1]
-    if call.result == 0:
-        return None
-    return Spotted(
-        f"recv({call.a}) returned {call.result} byte{'s' if call.result != 1 else ''}, and the program went on as if it had "
-        f"all {call.a}: it ended with {crash.error}",
-        case.place(call),
-    )
-
-
-def _short_read(case: Case, call: object) -> bool:
-    from ...events import Call
-
-    return (
-        isinstance(call, Call)
-        and case.role(call) is Role.RECEIVE
-        and call.a is not None
-        and call.result is not None
-        and 0 < call.result < call.a <= 64
-    )
+    calls = [call for call in case.on_socket if case.role(call) in (Role.RECEIVE, Role.SEND, Role.END)]
+    for call, after in itertools.pairwise((*calls, None)):
+        if call is None:
+            break
+        asked, got = call.length or 0, call.result or 0
+        if case.role(call) is not Role.RECEIVE or not 0 < got < asked <= _BUFFER_BYTES or (call.a or 0) & _MSG_WAITALL:
+            continue
+        if after is not None and case.role(after) is Role.RECEIVE and (after.length or 0) in (asked - got, 1):
+            continue
+        why = f"recv({asked}) returned {got} byte{'s' if got != 1 else ''}, and the program went on as if it had all {asked}"
+        crash = case.crash
+        return Spotted(f"{why}: it ended with {crash.error}" if crash is not None else why, case.place(call), "strong")
+    return None
 
 
 def _decodes(case: Case) -> Spotted | None:
@@ -194,6 +193,19 @@ def _decodes(case: Case) -> Spotted | None:
     if crash is None or not re.search("Unicode(De|En)codeError", crash.error):
         return None
     return Spotted(f"bytes were turned into text, and these are none: {crash.error}", crash.place)
+
+
+def _client_vanished(case: Case) -> Spotted | None:
+    crash = case.crash
+    if crash is None or case.exercise.role != "server" or not _VANISHED.search(crash.error):
+        return None
+    run = case.run
+    if run is None or run.status in (None, 0):
+        return None
+    return Spotted(f"one client vanished, and the program ended with {crash.error}", crash.place)
+
+
+_VANISHED: Final = re.compile(r"ConnectionResetError|BrokenPipeError|ConnectionAbortedError|ECONNRESET|EPIPE")
 
 
 def _end_ignored(case: Case) -> Spotted | None:
@@ -209,12 +221,22 @@ def _end_ignored(case: Case) -> Spotted | None:
     )
 
 
+def _empty_is_end(case: Case) -> Spotted | None:
+    run = case.run
+    if run is None or run.status is None or case.exercise.protocol != "udp":
+        return None
+    reads = [call for call in case.calls if case.role(call) is Role.RECEIVE and call.result is not None]
+    if not reads or reads[-1].result != 0:
+        return None
+    return Spotted("an empty datagram came, and the program ended", case.place(reads[-1]))
+
+
 def _one_client(case: Case) -> Spotted | None:
     """It served one client and ended."""
     run = case.run
     if run is None or run.status != 0 or case.exercise.role != "server" or _not_started(case):
         return None
-    accepts = [call for call in case.named("accept", "accept4") if (call.result or -1) >= 0]
+    accepts = case.accepts()
     if case.exercise.protocol == "tcp":
         return Spotted(
             f"the program accepted {len(accepts)} connection{'s' if len(accepts) != 1 else ''} and then ended (status 0)",
@@ -231,15 +253,22 @@ def _waits_for_another(case: Case) -> Spotted | None:
     """It waits for one client while another one has sent something, or waits to be accepted."""
     if case.played.kind != "no answer" or case.exercise.protocol != "tcp":
         return None
-    call = case.waits()
-    if call is None or case.role(call) not in (Role.RECEIVE, Role.SEND) or call.socket is None:
-        return None
-    if case.socket is not None and call.socket == case.socket.id:
-        return None
-    word = "receive from" if case.role(call) is Role.RECEIVE else "send to"
-    return Spotted(
-        f"the program waits to {word} one client, and meanwhile nobody looks at the other clients", case.place(call)
-    )
+    own = case.socket.id if case.socket is not None else None
+    waiting = case.waiting()
+    sends = [call for call in waiting if case.role(call) is Role.SEND and call.socket != own]
+    if sends:
+        return Spotted(
+            "the program waits until one client takes more, and meanwhile nobody looks after the others",
+            case.place(sends[-1]),
+        )
+    # Where each client has a thread, it is no fault that one waits.
+    alone = len(waiting) == 1 and case.role(waiting[0]) is Role.RECEIVE
+    if alone and (waiting[0].socket != own or (case.exercise.at_once and len(case.connections()) > 1)):
+        return Spotted(
+            "the program waits for what one client sends, and meanwhile nobody looks after the others",
+            case.place(waiting[0]),
+        )
+    return None
 
 
 def _accepts_instead(case: Case) -> Spotted | None:
@@ -254,6 +283,53 @@ def _accepts_instead(case: Case) -> Spotted | None:
         f"after {len(reads)} read{'s' if len(reads) != 1 else ''} the program went back to accept(): "
         "what a client sends later on the same connection is read by nobody",
         case.place(call),
+    )
+
+
+def _not_closed(case: Case) -> Spotted | None:
+    """It has answered and keeps the connection."""
+    if case.played.kind != "not ended" or case.socket is None:
+        return None
+    writes = case.writes()
+    closed = [call for call in case.on_socket if case.role(call) is Role.END]
+    if closed or not any(call.result == 0 for call in case.reads()):
+        return None
+    what = "after its last answer" if writes else "when the client had finished"
+    last = writes or case.reads()
+    return Spotted(
+        f"{what} the program left the connection open, and the client waits for its end", case.place(last[-1])
+    )
+
+
+def _waits_for_more(case: Case) -> Spotted | None:
+    """It has read what the client sent, sent nothing back, and waits for something."""
+    if case.played.kind != "no answer" or case.exercise.protocol != "tcp" or case.socket is None:
+        return None
+    reads = [call for call in case.reads() if (call.result or 0) > 0]
+    writes = case.writes()
+    if not reads or (writes and writes[-1].id > reads[-1].id):
+        return None
+    taken = sum(call.result or 0 for call in reads)
+    call = case.waits()
+    same = call is not None and call.socket == case.socket.id
+    return Spotted(
+        f"the program has read {taken} bytes of this client, answered nothing to the last of them, and waits for more",
+        case.place(call if same else reads[-1]),
+        "strong",
+    )
+
+
+def _another_address(case: Case) -> Spotted | None:
+    """A datagram went to somebody else than who asked last."""
+    if case.exercise.protocol != "udp" or case.exercise.role != "server" or case.played.port is None:
+        return None
+    writes = [call for call in case.writes() if (call.result or -1) >= 0]
+    end = end_of(writes[-1].address) if writes else None
+    if end is None or end.port == case.played.port:
+        return None
+    return Spotted(
+        f"the last answer went to port {end.port}, but the question came from port {case.played.port}",
+        case.place(writes[-1]),
     )
 
 
@@ -339,10 +415,10 @@ MISTAKES: Final = (
         _port_still_used,
     ),
     Mistake(
-        "header-in-parts",
+        "short-read",
         "recv() gave less than was asked for",
         "recv(n) returns what is there, at most n bytes. What must a program do that needs exactly n?",
-        _partial_header,
+        _short_read,
         first=True,
     ),
     Mistake(
@@ -355,11 +431,30 @@ MISTAKES: Final = (
         first=True,
     ),
     Mistake(
+        "client-vanished",
+        "the program ends when a client vanishes",
+        "A client may vanish at any moment; then recv() or send() fails. Whose problem is that, and who must go on?",
+        _client_vanished,
+        first=True,
+    ),
+    Mistake(
+        "empty-datagram",
+        "an empty datagram is taken for an end",
+        "A datagram may be empty; there is no end of a stream in UDP.",
+        _empty_is_end,
+    ),
+    Mistake(
+        "answers-another",
+        "the answer goes to somebody else",
+        "recvfrom() gives two things: the datagram, and the address that it came from. Which address do you answer to?",
+        _another_address,
+        first=True,
+    ),
+    Mistake(
         "serves-one-client",
         "the program ends after its work for one client",
         "A service goes on. What must be repeated: accept(), or only what follows it?",
         _one_client,
-        first=True,
     ),
     Mistake(
         "end-of-stream-ignored",
@@ -387,6 +482,7 @@ MISTAKES: Final = (
         "Let the kernel wake your program: a blocking call, or select(), poll(), epoll with only those events "
         "that you can do something about.",
         _restless,
+        first=True,
     ),
     Mistake(
         "waits-for-one-client",
@@ -394,12 +490,25 @@ MISTAKES: Final = (
         "A blocking call on one connection stops the whole thread. Who looks after the other clients: "
         "threads, an event loop, select()?",
         _waits_for_another,
+        first=True,
     ),
     Mistake(
         "accepts-instead",
         "the program accepts where it should read on",
         "A connection can carry more than one piece of data. When may your program turn away from it?",
         _accepts_instead,
+    ),
+    Mistake(
+        "not-closed",
+        "the connection is never closed",
+        "The client reads until your program says that nothing more comes. Which call says so?",
+        _not_closed,
+    ),
+    Mistake(
+        "waits-for-more",
+        "the program has all it needs and waits",
+        "The client waits for its answer before it sends anything else. How does your program know that a message is complete?",
+        _waits_for_more,
     ),
     Mistake(
         "length-order",
@@ -422,6 +531,25 @@ MISTAKES: Final = (
         "only the first of several messages is answered",
         "One recv() may return two messages and a half. What does your program do with what stands behind the "
         "first one?",
+        where="receive",
+    ),
+    Mistake(
+        "half-answered",
+        "half a message is answered",
+        "The client ended in the middle of a message. How does your program know that what it has is a whole one?",
+        where="send",
+    ),
+    Mistake(
+        "part-answered",
+        "a part of a message is taken for the whole",
+        "TCP is a stream of bytes: a message may come in any number of pieces. "
+        "How does your program know that it has the whole one?",
+        where="receive",
+    ),
+    Mistake(
+        "part-passed-on",
+        "a part of a line is passed on",
+        "recv() returns what is there, which may be half a line. What must wait until the other half has come?",
     ),
     Mistake(
         "path-escapes",
@@ -439,11 +567,13 @@ MISTAKES: Final = (
         "an answer from somebody else is taken",
         "Anybody can send a datagram to your port. From which address must the answer come? connect() has the "
         "kernel look after it.",
+        where="receive",
     ),
     Mistake(
         "identifier-ignored",
         "an answer to another question is taken",
         "Late and foreign answers come to the same socket. What in the answer tells which question it belongs to?",
+        where="receive",
     ),
     Mistake(
         "not-repeated",
@@ -466,32 +596,43 @@ MISTAKES: Final = (
         "sequence-ignored",
         "an answer with another sequence number is counted",
         "Each request has a number, and the answer repeats it: an old answer may come while you wait for a new one.",
+        where="receive",
     ),
     Mistake(
         "foreign-echo",
         "an answer to another program's request is counted",
         "A raw socket sees every echo reply of the host. Which field tells whose it is?",
+        where="receive",
     ),
     Mistake(
         "own-request",
         "the program takes its own request for the reply",
         "A raw socket sees the ICMP messages that come in; on the same host your own requests are among them. "
         "Which field tells a request from a reply?",
+        where="receive",
     ),
     Mistake(
         "type-ignored",
         "another ICMP message is taken for the reply",
         "A raw socket sees all kinds of ICMP messages. Which field tells what a message is?",
+        where="receive",
     ),
     Mistake(
         "thread-per-client",
         "there is a thread, or a process, for each client",
         "This task wants one loop that waits for all sockets at once. Which call can do that?",
+        where="accept",
     ),
     Mistake(
         "crashed",
         "the program ended with an error",
         "Read the message from its last line upwards. Which case did the program meet that it was not written for?",
         _crashed,
+    ),
+    Mistake(
+        "not-there",
+        "the program is not to be found at its port",
+        "Which calls make a socket ready for clients? Does your program reach them when it is started with these arguments?",
+        _not_there,
     ),
 )

@@ -1,8 +1,8 @@
 """Plays the scenarios of an exercise against a program: the other end, traced together with it.
 
-Run as ``python -P peer.py EXERCISE FOLDER COMMAND...`` by :mod:`.check` in a host of a lab; as a file, so that the ladder calls
-it by a short name. What was seen is written to ``results.json`` in the folder, a line for each scenario, so that a run that is
-cut short keeps what it had.
+Run as ``python -P peer.py EXERCISE FOLDER all|first COMMAND...`` by :mod:`.check` in a host of a lab; as a file, so that the
+ladder calls it by a short name. What was seen is written to ``results.json`` in the folder, a line for each scenario, so that a
+run that is cut short keeps what it had.
 """
 
 from __future__ import annotations
@@ -86,17 +86,20 @@ def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int) 
 
 
 def main(arguments: list[str]) -> int:
-    """Play all scenarios of an exercise; a program that is not there at all is started only once."""
+    """Play the scenarios of an exercise, all or until one fails.
+
+    A program that is not there at all is started only once, and one that never sleeps does not fill the recording.
+    """
     from wallsocket.lessons.exercises import exercise_named
 
-    name, folder, *command = arguments
+    name, folder, how_many, *command = arguments
     exercise = exercise_named(name)
     with (Path(folder) / RESULTS).open("wb") as results:
         for number, scenario in enumerate(exercise.scenarios):
             played = play(exercise, scenario, command, FIRST_PORT + number)
             results.write(msgspec.json.encode(played) + b"\n")
             results.flush()
-            if not played.started:
+            if not played.started or played.kind == "restless" or (played.kind is not None and how_many == "first"):
                 break
     return 0
 

@@ -97,14 +97,15 @@ def _check_python(path: Path) -> None:
 
 
 def _run_compiler(path: Path, words: list[str]) -> None:
-    name = escape(str(path))
+    name, full = escape(str(path)), str(path.resolve())
     try:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=_COMPILE_S)
     except subprocess.TimeoutExpired:
         raise UsageError(f"{name}: {words[0]} did not finish within {_COMPILE_S:.0f} s") from None
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        lines = [line.strip().replace(full, path.name) for line in done.stderr.splitlines() if line.strip()]
         telling = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
-        where = next((line for line in lines if line.startswith(f"{path.resolve()}:")), "")
-        text = f"{where}: {telling}" if where and where not in telling else telling
-        raise UsageError(f"{name} does not compile: {escape(text.replace(str(path.resolve()), path.name))}")
+        # Node.js says the place first and the error some lines later.
+        where = next((line for line in lines if line.startswith(f"{path.name}:")), "")
+        text = telling if path.name in telling or not where else f"{where}: {telling}"
+        raise UsageError(f"{name} does not compile: {escape(text)}")

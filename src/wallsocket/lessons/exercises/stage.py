@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 import time
@@ -239,7 +240,7 @@ class Stage:
             student = self.student
             over = student.status is not None or student.rest_s() > rest_s
             if over or time.monotonic() > deadline or student.insatiable:
-                return _readable(protocol, one)
+                return _readable(protocol, one) or (protocol == "udp" and _has_error(one))
             time.sleep(_LOOK_S)
         return True
 
@@ -254,6 +255,7 @@ class Client:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
         # Of connect(2): where the accept queue is full. Reads are made only when they do not wait.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_LIMIT_S), 0))
+        self.last = b""  #: what was sent last
         self.came = b""  #: what has come of what was expected last
         self._kept = b""  #: what came while we were sending
 
@@ -289,6 +291,7 @@ class Client:
 
     def send(self, data: bytes, words: str = "") -> None:
         """Send bytes, or one datagram; what comes meanwhile is kept for :meth:`expect`, so that nobody waits for us."""
+        self.last = data
         try:
             if self._datagrams:
                 self.socket.send(data)
@@ -446,7 +449,12 @@ class Client:
 
     def expect_end(self, words: str = "the end of the stream") -> None:
         """The program closes in order, and nothing comes before."""
-        rest = self._receive(65_536, words, b"")
+        try:
+            rest = self._receive(65_536, words, b"")
+        except Mismatch as mismatch:
+            if mismatch.kind == "no answer":
+                mismatch.kind = "not ended"
+            raise
         if rest:
             self._say(f"received {shown(rest)}")
             raise self._mismatch("too much", words, shown(rest))
@@ -531,6 +539,13 @@ def _readable(protocol: str, one: socket.socket) -> bool:
                 return not words[4].endswith(":00000000") or (protocol == "tcp" and words[3] not in _OPEN)
     # A socket in TIME_WAIT, or reset, stands there no more, or without its number.
     return True
+
+
+def _has_error(one: socket.socket) -> bool:
+    """Whether an error waits to be told by the next call (an ICMP message, of UDP); the tables do not show it."""
+    poller = select.poll()
+    poller.register(one, 0)
+    return bool(poller.poll(0))
 
 
 def ending(status: int | None) -> str:

@@ -54,7 +54,7 @@ def task_lines(exercise: Exercise, *, width: int, colour: bool) -> Iterator[str]
 
 
 def verdict_lines(verdict: Verdict, ladder: Sequence[str] = (), *, width: int, colour: bool) -> Iterator[str]:
-    """The verdict on at most a screen: the first failed scenario, what the other end saw, the cause, a hint."""
+    """The verdict, on at most a screen: the first failed scenario, what the other end saw, the cause, a hint."""
     name = escape(os.path.basename(verdict.file))
     if verdict.verdict == "could not run" and verdict.cause is None:
         yield f"{name} for {verdict.exercise}: could not run: {escape(verdict.reason or '')}"
@@ -63,14 +63,18 @@ def verdict_lines(verdict: Verdict, ladder: Sequence[str] = (), *, width: int, c
         head = f"{name} for {verdict.exercise}: right, all {verdict.scenarios} scenarios passed"
         yield paint(head, Style.GOOD, colour=colour)
         return
-    word = "wrong" if verdict.verdict == "wrong" else "could not run"
+    if verdict.verdict == "could not run":
+        # Its first line says all that happened; there is no conversation to be shown.
+        yield paint(f"{name} for {verdict.exercise}: could not run", Style.ERROR, colour=colour)
+        yield from _labelled("reason", verdict.reason or "", width)
+        yield ""
+        yield from _cause_lines(verdict, width, colour)
+        return
     yield paint(
-        f"{name} for {verdict.exercise}: {word}, {verdict.passed} of {verdict.scenarios} scenarios passed",
+        f"{name} for {verdict.exercise}: wrong, {verdict.passed} of {verdict.scenarios} scenarios passed",
         Style.ERROR,
         colour=colour,
     )
-    if verdict.reason:
-        yield from _labelled("because", verdict.reason, width)
     failed = next(outcome for outcome in verdict.outcomes if outcome.scenario == verdict.failed)
     yield ""
     yield paint(f"FAILED  {failed.title}", Style.BOLD, colour=colour)
@@ -104,7 +108,8 @@ def _cause_lines(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
         where = f"{escape(os.path.basename(cause.file))}:{cause.line}"
         code = f"      {escape(cause.code)}" if cause.code else ""
         yield f"  {paint(where, Style.BOLD, colour=colour)}{code}"
-    yield from _labelled("why", cause.why, width)
+    if cause.why not in (verdict.reason or ""):
+        yield from _labelled("why", cause.why, width)
     yield from _labelled("hint", cause.hint, width)
 
 

@@ -41,7 +41,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     Attributes:
         scenario: its name. title: what happens in it.
-        passed: whether the program did what the task says; ``None``: it was not played, as the program never started.
+        passed: whether the program did what the task says; ``None``: it was not played.
         kind: what went wrong, as :data:`wallsocket.lessons.exercises.stage.Kind`.
         expected: what should have come. seen: what came.
         peer: what the other end did and saw, a line each.

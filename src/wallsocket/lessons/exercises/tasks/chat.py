@@ -32,7 +32,12 @@ def _room(stage: Stage, count: int) -> list[Client]:
 def _heard(sender: Client, others: list[Client], line: bytes) -> None:
     sender.send(line)
     for other in others:
-        other.expect(line)
+        try:
+            other.expect(line)
+        except Mismatch as mismatch:
+            if other.came and other.last.startswith(other.came):
+                mismatch.mistake = "echoes-to-sender"
+            raise
 
 
 def _silent(client: Client) -> None:
@@ -63,7 +68,12 @@ def _parts(stage: Stage) -> None:
     one.send(b"the begin")
     stage.student.settle(0.06)
     two.send(b"a line between\n")
-    three.expect(b"a line between\n")
+    try:
+        three.expect(b"a line between\n")
+    except Mismatch as mismatch:
+        if three.came.startswith(b"the"):
+            mismatch.mistake = "part-passed-on"
+        raise
     one.send(b"ning, and the end\nnext\nand one mo")
     three.expect(b"the beginning, and the end\nnext\n")
     one.send(b"re\n")
@@ -115,6 +125,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    at_once=True,
     scenarios=(
         Scenario("two", "two clients", _two),
         Scenario("three", "three clients", _three),

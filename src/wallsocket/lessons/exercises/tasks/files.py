@@ -134,9 +134,11 @@ def _vanish(stage: Stage) -> None:
 def _again(stage: Stage) -> None:
     _start(stage)
     _fetch(stage.connect("client 1"), b"small.txt", b"a small file\n")
+    stage.connect("client 2")
+    stage.student.settle(0.06)
     stage.stop()
     _start(stage)
-    _fetch(stage.connect("client 2"), b"small.txt", b"a small file\n")
+    _fetch(stage.connect("client 3"), b"small.txt", b"a small file\n")
 
 
 EXERCISE = Exercise(
@@ -147,6 +149,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT FOLDER",
     task=_TASK,
+    at_once=True,
     scenarios=(
         Scenario("small", "small files", _small),
         Scenario("empty", "an empty file", _empty),

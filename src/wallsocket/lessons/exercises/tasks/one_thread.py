@@ -47,6 +47,7 @@ def _turns(stage: Stage) -> None:
     FRAMED.ask(two, b"second comes first")
     FRAMED.ask(one, b"first")
     FRAMED.ask(two, b"second again")
+    stage.expect_rest()
 
 
 def _stalled(stage: Stage) -> None:
@@ -70,9 +71,10 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    at_once=True,
     scenarios=(
         Scenario("one", "one line after another", FRAMED.one),
-        Scenario("turns", "two clients in turn", _turns),
+        Scenario("turns", "two clients in turn, and then silence", _turns),
         Scenario("parts", "a line that comes in parts", FRAMED.parts),
         Scenario("glued", "several lines in one segment", FRAMED.glued),
         Scenario("half-close", "a client that finishes sending before it reads", FRAMED.half_close),

@@ -112,7 +112,7 @@ def _lost(stage: Stage) -> None:
         host.request(sequence)
         if sequence != 2:
             host.reply(sequence)
-    stage.expect_end(0, "1 reply\n2 timeout\n3 reply")
+    stage.expect_end(0, "1 reply\n2 timeout\n3 reply", mistake="own-request")
 
 
 def _none(stage: Stage) -> None:

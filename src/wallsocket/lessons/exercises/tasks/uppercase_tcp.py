@@ -77,9 +77,11 @@ def _vanish(stage: Stage) -> None:
 def _again(stage: Stage) -> None:
     stage.start()
     _ask(stage, b"first", "client 1")
+    stage.connect("client 2")
+    stage.student.settle(0.06)
     stage.stop()
     stage.start()
-    _ask(stage, b"second", "client 2")
+    _ask(stage, b"second", "client 3")
 
 
 def _loopback(stage: Stage) -> None:
@@ -105,10 +107,10 @@ EXERCISE = Exercise(
         Scenario("short", "a short text", _short),
         Scenario("parts", "a text that comes in parts", _parts),
         Scenario("long", "a text of 200,000 bytes", _long),
-        Scenario("bytes", "bytes that are no text", _bytes),
+        Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),
         Scenario("empty", "an empty text, then another client", _empty),
         Scenario("vanish", "clients that vanish, then another one", _vanish),
-        Scenario("again", "the program is stopped and started again", _again),
+        Scenario("again", "the program is stopped while a client is connected, and started again", _again),
         Scenario("slow", "a slow client on the same host", _loopback),
     ),
 )

@@ -96,7 +96,7 @@ EXERCISE = Exercise(
     scenarios=(
         Scenario("short", "a short datagram", _short),
         Scenario("several", "two clients in turn", _several),
-        Scenario("bytes", "bytes that are no text", _bytes),
+        Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),
         Scenario("long", "a datagram of 8000 bytes", _long),
         Scenario("empty", "an empty datagram", _empty),
         Scenario("gone", "clients that leave before the answer", _gone),

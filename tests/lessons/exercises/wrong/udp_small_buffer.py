@@ -1,0 +1,8 @@
+import socket
+import sys
+
+service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+service.bind(("", int(sys.argv[1])))
+while True:
+    data, client = service.recvfrom(1024)  # HERE
+    service.sendto(data.upper(), client)

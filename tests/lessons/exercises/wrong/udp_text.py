@@ -1,0 +1,9 @@
+import socket
+import sys
+
+service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+service.bind(("", int(sys.argv[1])))
+while True:
+    data, client = service.recvfrom(65535)
+    text = data.decode()  # HERE
+    service.sendto(text.upper().encode(), client)
