@@ -7,6 +7,7 @@ import json
 import socket as sockets
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -168,6 +169,17 @@ class Story:
 
     def recording(self) -> Recording:
         writer = Writer.in_memory(meta={**self.meta, "ended_ns": self.meta.get("ended_ns", str(self.now))})
+        self._fill(writer)
+        return writer.recording()
+
+    def save(self, path: Path) -> Path:
+        """The recording as a file."""
+        with Writer(path, meta=self.meta) as writer:
+            self._fill(writer)
+            writer.finish({"ended_ns": self.meta.get("ended_ns", str(self.now))})
+        return path
+
+    def _fill(self, writer: Writer) -> None:
         for process in self.processes.values():
             writer.write("process", [whole("process", process)])
         for number, made in self.made.items():
@@ -176,7 +188,6 @@ class Story:
             writer.write("socket", [whole("socket", row)])
         for table, rows in self.rows.items():
             writer.write(table, [whole(table, row) for row in rows])
-        return writer.recording()
 
     def diagnosis(self, *rules: str) -> Diagnosis:
         """What all rules say, or only those of these names."""
