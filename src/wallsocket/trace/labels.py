@@ -73,6 +73,8 @@ def conversation_title(timeline: Timeline, conversation: Conversation) -> str:
         remote = _end(conversation, tried.address)
     if item.origin == "socketpair":
         return f"{conversation.kind} pair"
+    if remote and conversation.kind == "tcp" and (end := end_of(item.local)) is not None and end.any:
+        local = ""  # what the kernel leaves of the address when a connect has failed
     arrow = "←" if item.origin == "accept" else "→"
     ends = [end for end in (local, remote) if end]
     if not ends:

@@ -88,8 +88,8 @@ class Ladder:
         timeline = self._timeline
         two = conversation.right is not None
         wire = conversation.segments > 0
-        rail, middle = self._columns(two=two, wire=wire)
         heads = [self._rail_head(conversation, 0), self._rail_head(conversation, 1)]
+        rail, middle = self._columns(two=two, wire=wire, name=column_width(heads[1]))
         title = self._paint(conversation_title(timeline, conversation), Style.BOLD)
         if conversation.kind in ("tcp", "udp") and timeline.recording.meta.get("wire") not in ("yes", None):
             # Why not, is told once for the recording.
@@ -141,15 +141,15 @@ class Ladder:
 
     # -- columns
 
-    def _columns(self, *, two: bool, wire: bool) -> tuple[int, int]:
-        """The width of a rail and of the wire between."""
+    def _columns(self, *, two: bool, wire: bool, name: int) -> tuple[int, int]:
+        """The width of a rail and of the wire between; ``name`` is that of the right end."""
         rest = self._width - self._time_width - 2
         if not wire:
             return ((rest - 2) // 2 if two else rest), 0
-        middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // (4 if two else 3)))
+        middle = min(_WIRE_COLUMNS[1], max(_WIRE_COLUMNS[0], rest // 4 if two else rest * 3 // 10))
         if not two:
             # The other end has nothing to say but its name.
-            return max(16, rest - middle - 4 - _NAME_COLUMNS), middle
+            return max(16, rest - middle - 4 - min(name, _NAME_COLUMNS)), middle
         return max(16, (rest - middle - 4) // 2), middle
 
     def _rail_head(self, conversation: Conversation, side: int) -> str:
@@ -197,7 +197,8 @@ class Ladder:
         lines: list[str] = []
         text, used = "", 0
         for piece, style in cell:
-            for number, part in enumerate(wrap(piece.rstrip().split(" "), width, "  ")):
+            # What does not begin a cell may come to stand below, two columns in.
+            for number, part in enumerate(wrap(piece.rstrip().split(" "), width - 2 * bool(lines or used), "  ")):
                 gap = 0 if not used else 2
                 if used and (number or used + gap + column_width(part) > width):
                     lines.append(text + " " * (width - used))

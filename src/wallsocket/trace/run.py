@@ -34,6 +34,7 @@ from . import places
 from .attach import refusal as attach_refusal
 from .attach import target
 from .recording import Writer
+from .verdict import amount
 
 __all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "guardian_path", "run"]
 
@@ -826,7 +827,7 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     milliseconds = result.duration_ns / 1e6
     who = "program" if result.attached else "command"
     lines = [
-        f"wallsocket: {result.calls} calls on {result.sockets} sockets in {milliseconds:,.0f} ms"
+        f"wallsocket: {amount(result.calls, 'call')} on {amount(result.sockets, 'socket')} in {milliseconds:,.0f} ms"
         + {"exit": f"; exit status {result.exit_status}", "guardian died": ""}.get(
             result.end,
             f"; recording ended: {result.end}, the {who} runs on"
@@ -835,7 +836,7 @@ def describe(result: RunResult, findings: int | None = None) -> str:
         )
     ]
     if findings is None:
-        lines.append("  findings: not looked for meanwhile (too many calls); wallsocket explain does")
+        lines.append("  findings: not looked for while it ran, to keep up with it; wallsocket explain does")
     elif findings:
         lines.append(f"  findings: {findings} so far; wallsocket explain has all")
     lines.append(f"  recording: {result.path}")
@@ -853,7 +854,9 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     if result.calls and result.added_ns_per_call:
         added_us = result.added_ns_per_call / 1000
         share = 100 * result.calls * result.added_ns_per_call / max(result.duration_ns, 1)
-        lines.append(f"  tracing added about {added_us:.0f} µs × {result.calls} calls = {share:.0f} % of the run")
+        lines.append(
+            f"  tracing added about {added_us:.0f} µs × {amount(result.calls, 'call')} = {share:.0f} % of the run"
+        )
         saved_ns = result.on_one_core_saves_ns
         far = result.calls - result.near_calls
         # Below these it is not worth the cores that the command would lose.

@@ -38,6 +38,7 @@ _EINPROGRESS: Final = 115
 _ECONNRESET: Final = 104
 _ETIMEDOUT: Final = 110
 _ECONNREFUSED: Final = 111
+_ENOTCONN: Final = 107
 
 #: Correspondents of one datagram socket that get a conversation of their own.
 _MAX_PEERS: Final = 64
@@ -514,7 +515,8 @@ class Timeline:
             return
         if what is not Role.SET_UP or self.name(call) in ("bind", "listen"):
             track.failed = call
-        elif track.refused is None:
+        elif track.refused is None and (self.name(call), error) != ("getpeername", _ENOTCONN):
+            # (Asking for a peer that there is none is how programs find out, and how Python shows a socket.)
             track.refused = call
         if error == _ECONNRESET:
             track.reset_received = True
