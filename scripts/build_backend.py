@@ -25,30 +25,45 @@ PROGRAMS = {
 }
 
 
+#: The library that a traced program is given (LD_PRELOAD): its crate, its file as Cargo names it, and where the package has it.
+LIBRARY = ("wallsocket-preload", "libwallsocket_preload.so", ROOT / "src/wallsocket/trace/preload.so")
+
+
 def build_programs() -> None:
-    """Compile the helper programs and put them into the package.
+    """Compile the helper programs and the preloaded library, and put them into the package.
 
     They are linked statically: so they start on any distribution, however old its C library, and also in a root or
     mount namespace that has no library at all. glibc allows this for a program that looks up no names.
     """
-    cargo = os.environ.get("CARGO", "cargo")
     version = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
     target = next(line.split()[1] for line in version.splitlines() if line.startswith("host:"))
     # With --target given, the flag does not reach build scripts and procedural macros, which cannot be static.
-    flags = f"{os.environ.get('RUSTFLAGS', '')} -C target-feature=+crt-static".strip()
-    command = [cargo, "build", "--quiet", "--release", "--locked", "--target", target]
-    for program, (crate, _) in PROGRAMS.items():
-        # Named crates: with the whole workspace, cargo would turn on what only the extension module needs.
-        command += ["--package", crate, "--bin", program]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "RUSTFLAGS": flags}, check=True)
-    folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    flags = os.environ.get("RUSTFLAGS", "")
+    # Named crates: with the whole workspace, cargo would turn on what only the extension module needs.
+    packages = [word for name, (crate, _) in PROGRAMS.items() for word in ("--package", crate, "--bin", name)]
+    _cargo(target, f"{flags} -C target-feature=+crt-static", "release", packages)
+    folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / target
     for program, (_, place) in PROGRAMS.items():
-        built = folder / target / "release" / program
-        if place.exists() and filecmp.cmp(built, place, shallow=False):
-            continue
-        # A new file, not new bytes in the old one: it may be running.
-        place.unlink(missing_ok=True)
-        shutil.copy2(built, place)
+        _put(folder / "release" / program, place)
+    # A profile that does not unwind, so that it needs nothing of the C library; its callers' exceptions pass through it all the same.
+    crate, file, place = LIBRARY
+    _cargo(target, f"{flags} -C force-unwind-tables=yes", "preload", ["--package", crate])
+    _put(folder / "preload" / file, place)
+
+
+def _cargo(target: str, flags: str, profile: str, packages: list[str]) -> None:
+    # With --target given, the flags do not reach build scripts and procedural macros, which cannot be static.
+    cargo = os.environ.get("CARGO", "cargo")
+    command = [cargo, "build", "--quiet", "--profile", profile, "--locked", "--target", target, *packages]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "RUSTFLAGS": flags.strip()}, check=True)
+
+
+def _put(built: Path, place: Path) -> None:
+    if place.exists() and filecmp.cmp(built, place, shallow=False):
+        return
+    # A new file, not new bytes in the old one: it may be running.
+    place.unlink(missing_ok=True)
+    shutil.copy2(built, place)
 
 
 def build_wheel(directory: str, config: dict[str, Any] | None = None, metadata: str | None = None) -> str:

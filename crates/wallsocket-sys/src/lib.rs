@@ -10,6 +10,7 @@ pub mod packet;
 pub mod ptrace;
 pub mod region;
 pub mod seccomp;
+pub mod shared;
 pub mod socket;
 pub mod spawn;
 pub mod transmit;

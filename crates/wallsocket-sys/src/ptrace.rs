@@ -37,6 +37,9 @@ pub const ATTACH_OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
 /// Options for a program that we start: also seccomp, and death of the targets with the tracer.
 pub const OPTIONS: i32 = ATTACH_OPTIONS | libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_EXITKILL;
 
+/// Option: a stop also when a child of `vfork` has given its parent's memory back.
+pub const VFORK_DONE: i32 = libc::PTRACE_O_TRACEVFORKDONE;
+
 /// Where in a system call a thread is stopped, whatever stopped it: the end of `PTRACE_SYSCALL` or a seccomp filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallStop {

@@ -1,10 +1,9 @@
-//! What a system call was given and what it gave back, read from the stopped thread's registers and memory.
+//! What a system call was given and what it gave back, read from its arguments and the program's memory.
 
-use nix::unistd::Pid;
 use serde_bytes::ByteBuf;
 
 use crate::confidential;
-use crate::memory::{self, Vector};
+use crate::memory::{self, Memory, Vector};
 use crate::rows;
 
 /// `struct sockaddr_storage` has this size (linux/socket.h): no address is longer.
@@ -52,12 +51,12 @@ pub fn poll_entry(fd: i32, events: u16, revents: u16) -> [u8; 8] {
 }
 
 /// The descriptors that a `poll` or `select` watches, read at its entry: descriptor and poll events.
-pub fn watched(tid: Pid, entry: &Entry) -> Vec<(i32, u16)> {
+pub fn watched(from: &impl Memory, entry: &Entry) -> Vec<(i32, u16)> {
     let [first, second, third, fourth, ..] = entry.arguments;
     match entry.number {
         libc::SYS_poll | libc::SYS_ppoll => {
             let count = second.min(MAXIMUM_ENTRIES) as usize;
-            memory::read(tid, first, count * 8)
+            from.read(first, count * 8)
                 .chunks_exact(8)
                 .map(|pollfd| {
                     (
@@ -76,7 +75,7 @@ pub fn watched(tid: Pid, entry: &Entry) -> Vec<(i32, u16)> {
                 (third, libc::POLLOUT),
                 (fourth, libc::POLLPRI),
             ] {
-                for (index, byte) in memory::read(tid, address, bytes).iter().enumerate() {
+                for (index, byte) in from.read(address, bytes).iter().enumerate() {
                     for bit in 0..8 {
                         let fd = index * 8 + bit;
                         if byte & (1 << bit) != 0 && fd < count {
@@ -105,26 +104,22 @@ fn address(mut bytes: Vec<u8>) -> Option<ByteBuf> {
 }
 
 /// An address that the caller gave: pointer and length in registers.
-fn address_in(tid: Pid, pointer: u64, length: u64) -> Option<ByteBuf> {
-    address(memory::read(
-        tid,
-        pointer,
-        (length as u32).min(MAXIMUM_ADDRESS) as usize,
-    ))
+fn address_in(from: &impl Memory, pointer: u64, length: u64) -> Option<ByteBuf> {
+    address(from.read(pointer, (length as u32).min(MAXIMUM_ADDRESS) as usize))
 }
 
 /// An address that the kernel returned: the length stands behind a pointer.
-fn address_out(tid: Pid, pointer: u64, length_pointer: u64) -> Option<ByteBuf> {
-    let length = memory::word(tid, length_pointer)?;
-    address_in(tid, pointer, u64::from(length))
+fn address_out(from: &impl Memory, pointer: u64, length_pointer: u64) -> Option<ByteBuf> {
+    let length = from.word(length_pointer)?;
+    address_in(from, pointer, u64::from(length))
 }
 
 /// A timeout in milliseconds from a `timespec` (`nanoseconds` per unit of its second field 1) or `timeval` (1000); -1 for none.
-fn timeout_ms(tid: Pid, pointer: u64, nanoseconds: i64) -> Option<i64> {
+fn timeout_ms(from: &impl Memory, pointer: u64, nanoseconds: i64) -> Option<i64> {
     if pointer == 0 {
         return Some(-1);
     }
-    let bytes = memory::array::<16>(tid, pointer)?;
+    let bytes = from.array::<16>(pointer)?;
     let seconds = memory::field(&bytes, 0) as i64;
     let fraction = memory::field(&bytes, 1) as i64;
     Some(
@@ -135,9 +130,9 @@ fn timeout_ms(tid: Pid, pointer: u64, nanoseconds: i64) -> Option<i64> {
 }
 
 /// The value of a socket option, where it may be kept.
-fn option(tid: Pid, entry: &Entry, length: u32, limit: usize) -> Option<ByteBuf> {
+fn option(from: &impl Memory, entry: &Entry, length: u32, limit: usize) -> Option<ByteBuf> {
     let [_, level, name, pointer, ..] = entry.arguments;
-    let mut value = memory::read(tid, pointer, length as usize);
+    let mut value = from.read(pointer, length as usize);
     confidential::blank_option(level as i32, name as i32, limit, &mut value);
     optional(value)
 }
@@ -147,17 +142,17 @@ fn register(value: u64) -> Option<i64> {
 }
 
 /// Fills in what is known when the call begins and may be gone when it ends.
-pub fn begin(tid: Pid, entry: &Entry, call: &mut rows::Call) {
+pub fn begin(from: &impl Memory, entry: &Entry, call: &mut rows::Call) {
     let [_, second, third, fourth, fifth, _] = entry.arguments;
     match entry.number {
         // The kernel lowers the remaining time behind the pointer, so it is read before.
-        libc::SYS_select => call.b = timeout_ms(tid, fifth, 1000),
-        libc::SYS_pselect6 => call.b = timeout_ms(tid, fifth, 1),
-        libc::SYS_ppoll => call.b = timeout_ms(tid, third, 1),
+        libc::SYS_select => call.b = timeout_ms(from, fifth, 1000),
+        libc::SYS_pselect6 => call.b = timeout_ms(from, fifth, 1),
+        libc::SYS_ppoll => call.b = timeout_ms(from, third, 1),
         libc::SYS_poll => call.b = register(third),
         libc::SYS_epoll_wait | libc::SYS_epoll_pwait => call.b = register(fourth),
-        libc::SYS_epoll_pwait2 => call.b = timeout_ms(tid, fourth, 1),
-        libc::SYS_connect | libc::SYS_bind => call.address = address_in(tid, second, third),
+        libc::SYS_epoll_pwait2 => call.b = timeout_ms(from, fourth, 1),
+        libc::SYS_connect | libc::SYS_bind => call.address = address_in(from, second, third),
         libc::SYS_sendto => {
             call.a = register(fourth);
             call.length = Some(third as i64);
@@ -181,7 +176,7 @@ pub fn begin(tid: Pid, entry: &Entry, call: &mut rows::Call) {
 /// Fills in the rest when the call has returned `result`. `limit` is how many payload bytes to keep; `watch` what
 /// [`watched`] gave at entry, sockets only.
 pub fn finish(
-    tid: Pid,
+    from: &impl Memory,
     entry: &Entry,
     result: i64,
     limit: usize,
@@ -198,52 +193,49 @@ pub fn finish(
         libc::SYS_socketpair => {
             (call.a, call.b, call.c) = (register(first), register(second), register(third));
             if result == 0 {
-                call.value = optional(memory::read(tid, fourth, 8));
+                call.value = optional(from.read(fourth, 8));
             }
         }
         libc::SYS_accept | libc::SYS_accept4 if result >= 0 => {
-            call.address = address_out(tid, second, third);
+            call.address = address_out(from, second, third);
         }
         libc::SYS_getsockname | libc::SYS_getpeername if result == 0 => {
-            call.address = address_out(tid, second, third);
+            call.address = address_out(from, second, third);
         }
         libc::SYS_sendto => {
             let length = (sixth as u32).min(MAXIMUM_ADDRESS) as usize;
-            let [payload, address] = memory::pieces(tid, [(second, kept(moved)), (fifth, length)]);
+            let [payload, address] = from.pieces([(second, kept(moved)), (fifth, length)]);
             (call.payload, call.address) = (optional(payload), self::address(address));
             return Moved::Sent(moved);
         }
         libc::SYS_write => {
-            call.payload = optional(memory::read(tid, second, kept(moved)));
+            call.payload = optional(from.read(second, kept(moved)));
             return Moved::Sent(moved);
         }
         libc::SYS_recvfrom => {
             let (address, length) = if result >= 0 { (fifth, sixth) } else { (0, 0) };
-            let [payload, from, length] = memory::pieces(
-                tid,
-                [
-                    (second, kept(moved.min(third))),
-                    (address, INET_ADDRESS),
-                    (length, 4),
-                ],
-            );
+            let [payload, sender, length] = from.pieces([
+                (second, kept(moved.min(third))),
+                (address, INET_ADDRESS),
+                (length, 4),
+            ]);
             call.payload = optional(payload);
             let length = length.try_into().map_or(0, u32::from_ne_bytes) as usize;
             call.address = if length > INET_ADDRESS {
-                address_in(tid, address, length as u64)
+                address_in(from, address, length as u64)
             } else {
-                self::address(from.get(..length).unwrap_or(&[]).to_vec())
+                self::address(sender.get(..length).unwrap_or(&[]).to_vec())
             };
             return received(result, fourth);
         }
         libc::SYS_read => {
-            call.payload = optional(memory::read(tid, second, kept(moved)));
+            call.payload = optional(from.read(second, kept(moved)));
             return received(result, 0);
         }
         libc::SYS_readv | libc::SYS_writev => {
-            let vector = Vector::read(tid, second, third);
+            let vector = Vector::read(from, second, third);
             call.length = Some(vector.length() as i64);
-            call.payload = optional(vector.bytes(tid, kept(moved)));
+            call.payload = optional(vector.bytes(from, kept(moved)));
             return if entry.number == libc::SYS_readv {
                 received(result, 0)
             } else {
@@ -252,21 +244,21 @@ pub fn finish(
         }
         libc::SYS_sendmsg | libc::SYS_recvmsg => {
             // struct msghdr: name, namelen (u32), iov, iovlen, control, controllen, flags (i32)
-            let header = memory::read(tid, second, 56);
-            let vector = Vector::read(tid, memory::field(&header, 2), memory::field(&header, 3));
+            let header = from.read(second, 56);
+            let vector = Vector::read(from, memory::field(&header, 2), memory::field(&header, 3));
             call.length = Some(vector.length() as i64);
             let sending = entry.number == libc::SYS_sendmsg;
             if sending || result >= 0 {
                 call.address =
-                    address_in(tid, memory::field(&header, 0), memory::field(&header, 1));
+                    address_in(from, memory::field(&header, 0), memory::field(&header, 1));
                 let control = memory::field(&header, 5).min(MAXIMUM_CONTROL) as usize;
-                let mut control = memory::read(tid, memory::field(&header, 4), control);
+                let mut control = from.read(memory::field(&header, 4), control);
                 if limit == 0 {
                     confidential::blank_control(&mut control);
                 }
                 call.value = optional(control);
             }
-            call.payload = optional(vector.bytes(tid, kept(moved.min(vector.length()))));
+            call.payload = optional(vector.bytes(from, kept(moved.min(vector.length()))));
             if sending {
                 return Moved::Sent(moved);
             }
@@ -275,7 +267,7 @@ pub fn finish(
             }
             return received(result, third);
         }
-        libc::SYS_sendmmsg | libc::SYS_recvmmsg => return many(tid, entry, result, limit, call),
+        libc::SYS_sendmmsg | libc::SYS_recvmmsg => return many(from, entry, result, limit, call),
         libc::SYS_sendfile => {
             call.a = register(second);
             call.length = Some(fourth as i64);
@@ -295,12 +287,12 @@ pub fn finish(
         }
         libc::SYS_setsockopt => {
             call.c = register(fifth);
-            call.value = option(tid, entry, (fifth as u32).min(MAXIMUM_OPTION), limit);
+            call.value = option(from, entry, (fifth as u32).min(MAXIMUM_OPTION), limit);
         }
         libc::SYS_getsockopt if result == 0 => {
-            let length = memory::word(tid, fifth).unwrap_or(0);
+            let length = from.word(fifth).unwrap_or(0);
             call.c = Some(i64::from(length));
-            call.value = option(tid, entry, length.min(MAXIMUM_OPTION), limit);
+            call.value = option(from, entry, length.min(MAXIMUM_OPTION), limit);
         }
         libc::SYS_dup2 | libc::SYS_dup3 => {
             call.a = register(second);
@@ -316,10 +308,10 @@ pub fn finish(
             call.a = Some(second as i64);
             match second {
                 libc::FIONBIO | libc::FIONREAD | libc::TIOCOUTQ => {
-                    call.b = memory::word(tid, third).map(|word| i64::from(word as i32));
+                    call.b = from.word(third).map(|word| i64::from(word as i32));
                 }
                 // struct ifreq is 40 bytes on x86-64 (linux/if.h); other socket requests pass less.
-                0x8900..=0x89FF => call.value = optional(memory::read(tid, third, 40)),
+                0x8900..=0x89FF => call.value = optional(from.read(third, 40)),
                 _ => call.b = register(third),
             }
         }
@@ -327,7 +319,7 @@ pub fn finish(
             let selecting = matches!(entry.number, libc::SYS_select | libc::SYS_pselect6);
             call.a = register(if selecting { first } else { second });
             let ready = if result > 0 {
-                self::ready(tid, entry)
+                self::ready(from, entry)
             } else {
                 std::collections::HashMap::new()
             };
@@ -346,7 +338,7 @@ pub fn finish(
             call.b = register(third);
             if fourth != 0 {
                 // struct epoll_event is packed on x86-64 only (epoll_ctl(2)).
-                let event = memory::read(tid, fourth, EPOLL_DATA + 8);
+                let event = from.read(fourth, EPOLL_DATA + 8);
                 call.c = event
                     .get(..4)
                     .and_then(|bytes| bytes.try_into().ok())
@@ -357,7 +349,7 @@ pub fn finish(
         libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
             call.a = register(third);
             let count = moved.min(MAXIMUM_ENTRIES) as usize;
-            call.value = optional(memory::read(tid, second, count * (EPOLL_DATA + 8)));
+            call.value = optional(from.read(second, count * (EPOLL_DATA + 8)));
         }
         libc::SYS_close_range => {
             call.b = Some(i64::from(second as u32));
@@ -377,10 +369,11 @@ fn received(result: i64, flags: u64) -> Moved {
 }
 
 /// The descriptors that came back ready from a poll or select.
-fn ready(tid: Pid, entry: &Entry) -> std::collections::HashMap<i32, u16> {
+fn ready(from: &impl Memory, entry: &Entry) -> std::collections::HashMap<i32, u16> {
     if matches!(entry.number, libc::SYS_poll | libc::SYS_ppoll) {
         let count = entry.arguments[1].min(MAXIMUM_ENTRIES) as usize;
-        return memory::read(tid, entry.arguments[0], count * 8)
+        return from
+            .read(entry.arguments[0], count * 8)
             .chunks_exact(8)
             .map(|pollfd| {
                 (
@@ -392,42 +385,48 @@ fn ready(tid: Pid, entry: &Entry) -> std::collections::HashMap<i32, u16> {
             .collect();
     }
     // select leaves the ready ones in its sets.
-    watched(tid, entry).into_iter().collect()
+    watched(from, entry).into_iter().collect()
 }
 
 /// The first bytes that a call moved on one stream, at most `limit`; empty for calls that move none, or several datagrams.
-pub fn begin_of_payload(tid: Pid, entry: &Entry, result: i64, limit: usize) -> Vec<u8> {
+pub fn begin_of_payload(from: &impl Memory, entry: &Entry, result: i64, limit: usize) -> Vec<u8> {
     let [_, second, third, ..] = entry.arguments;
     let limit = usize::try_from(result).unwrap_or(0).min(limit);
     match entry.number {
         libc::SYS_sendto | libc::SYS_write | libc::SYS_recvfrom | libc::SYS_read => {
-            memory::read(tid, second, limit)
+            from.read(second, limit)
         }
-        libc::SYS_readv | libc::SYS_writev => Vector::read(tid, second, third).bytes(tid, limit),
+        libc::SYS_readv | libc::SYS_writev => Vector::read(from, second, third).bytes(from, limit),
         libc::SYS_sendmsg | libc::SYS_recvmsg => {
-            let header = memory::read(tid, second, 56);
-            Vector::read(tid, memory::field(&header, 2), memory::field(&header, 3))
-                .bytes(tid, limit)
+            let header = from.read(second, 56);
+            Vector::read(from, memory::field(&header, 2), memory::field(&header, 3))
+                .bytes(from, limit)
         }
         _ => Vec::new(),
     }
 }
 
 /// The last bytes that a read brought, at most `limit`; empty for other calls.
-pub fn end_of_payload(tid: Pid, entry: &Entry, result: i64, limit: usize) -> Vec<u8> {
+pub fn end_of_payload(from: &impl Memory, entry: &Entry, result: i64, limit: usize) -> Vec<u8> {
     let [_, second, ..] = entry.arguments;
     let moved = usize::try_from(result).unwrap_or(0);
     match entry.number {
         libc::SYS_recvfrom | libc::SYS_read => {
             let length = moved.min(limit);
-            memory::read(tid, second.saturating_add((moved - length) as u64), length)
+            from.read(second.saturating_add((moved - length) as u64), length)
         }
         _ => Vec::new(),
     }
 }
 
 /// sendmmsg and recvmmsg: lengths moved of every message, address and payload of the first.
-fn many(tid: Pid, entry: &Entry, result: i64, limit: usize, call: &mut rows::Call) -> Moved {
+fn many(
+    from: &impl Memory,
+    entry: &Entry,
+    result: i64,
+    limit: usize,
+    call: &mut rows::Call,
+) -> Moved {
     // struct mmsghdr: a msghdr of 56 bytes, msg_len (u32), padding
     const SIZE: usize = 64;
     let [_, messages, count, flags, ..] = entry.arguments;
@@ -436,22 +435,23 @@ fn many(tid: Pid, entry: &Entry, result: i64, limit: usize, call: &mut rows::Cal
     call.b = Some(i64::from(count as u32));
     let asked = u64::from(count as u32).min(MAXIMUM_MESSAGES);
     let done = (result.max(0) as u64).min(asked);
-    let headers = memory::read(tid, messages, done.max(1).min(asked) as usize * SIZE);
+    let headers = from.read(messages, done.max(1).min(asked) as usize * SIZE);
     let mut lengths = Vec::new();
     let mut total = 0u64;
     for (index, header) in headers.chunks_exact(SIZE).enumerate() {
         let vector_at = memory::field(header, 2);
         if index == 0 {
-            let vector = Vector::read(tid, vector_at, memory::field(header, 3));
+            let vector = Vector::read(from, vector_at, memory::field(header, 3));
             call.length = Some(vector.length() as i64);
             if result > 0 {
                 let moved = u64::from(memory::field(header, 7) as u32).min(vector.length());
-                call.payload = optional(
-                    vector.bytes(tid, usize::try_from(moved).unwrap_or(usize::MAX).min(limit)),
-                );
+                call.payload = optional(vector.bytes(
+                    from,
+                    usize::try_from(moved).unwrap_or(usize::MAX).min(limit),
+                ));
             }
             if sending || result > 0 {
-                call.address = address_in(tid, memory::field(header, 0), memory::field(header, 1));
+                call.address = address_in(from, memory::field(header, 0), memory::field(header, 1));
             }
             if !sending && result > 0 {
                 call.flags = Some(memory::field(header, 6) as i32);

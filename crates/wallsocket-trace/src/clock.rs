@@ -25,7 +25,12 @@ impl Clock {
 
     /// Time since the start.
     pub fn now(&self) -> i64 {
-        Self::monotonic_ns() - self.origin_ns
+        self.at(Self::monotonic_ns())
+    }
+
+    /// A time of CLOCK_MONOTONIC, since the start.
+    pub fn at(&self, monotonic_ns: i64) -> i64 {
+        monotonic_ns.saturating_sub(self.origin_ns)
     }
 
     /// What must be added to a CLOCK_REALTIME stamp to get time since the start, measured now.

@@ -4,6 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use wallsocket_ring::table;
+use wallsocket_sys::shared::Shared;
+
 use crate::rows;
 
 /// Departed sockets that are kept in mind.
@@ -42,6 +45,8 @@ pub struct Entry {
     pub socket: u32,
     /// Its row, as last sent.
     pub row: rows::Descriptor,
+    /// Calls that name it are left to the preloaded library, where the process has it.
+    pub unwatched: bool,
 }
 
 /// The sockets among one process's descriptors; threads and `CLONE_FILES` share it.
@@ -51,6 +56,85 @@ pub struct Table {
     pub sockets: BTreeMap<i32, Entry>,
     /// Epoll descriptors that watch sockets; what they name is shared by duplicates and after fork.
     pub epolls: HashMap<i32, SharedEpoll>,
+    /// What the preloaded library of the process reads of it.
+    mirror: Option<Rc<Shared>>,
+}
+
+impl Table {
+    /// A number names a socket now.
+    pub fn insert(&mut self, number: i32, entry: Entry) {
+        self.epolls.remove(&number);
+        self.sockets.insert(number, entry);
+        self.show(number);
+    }
+
+    /// A number names a socket no more.
+    pub fn remove(&mut self, number: i32) -> Option<Entry> {
+        let entry = self.sockets.remove(&number);
+        self.show(number);
+        entry
+    }
+
+    /// A number names an epoll set that watches a socket.
+    pub fn watch_with(&mut self, number: i32) {
+        self.epolls.entry(number).or_default();
+        self.show(number);
+    }
+
+    /// A number names an epoll set no more.
+    pub fn forget_epoll(&mut self, number: i32) {
+        if self.epolls.remove(&number).is_some() {
+            self.show(number);
+        }
+    }
+
+    /// The preloaded library may have the calls that name this number.
+    pub fn unwatch(&mut self, number: i32) {
+        if let Some(entry) = self.sockets.get_mut(&number)
+            && !entry.unwatched
+        {
+            entry.unwatched = true;
+            self.show(number);
+        }
+    }
+
+    /// Shows the table to the preloaded library of a process from now on; `None`: to nobody.
+    pub fn mirror(&mut self, mirror: Option<Rc<Shared>>) {
+        self.mirror = mirror;
+        let numbers: Vec<i32> = self
+            .sockets
+            .keys()
+            .chain(self.epolls.keys())
+            .copied()
+            .collect();
+        for number in numbers {
+            self.show(number);
+        }
+    }
+
+    /// Whether a library sees it.
+    pub fn is_mirrored(&self) -> bool {
+        self.mirror.is_some()
+    }
+
+    fn show(&self, number: i32) {
+        let Some(mirror) = &self.mirror else { return };
+        let mut kind = 0;
+        if let Some(entry) = self.sockets.get(&number) {
+            kind |= table::SOCKET;
+            if !entry.unwatched {
+                kind |= table::WATCHED;
+            }
+        }
+        if self.epolls.contains_key(&number) {
+            kind |= table::EPOLL;
+        }
+        if let Ok(number) = usize::try_from(number)
+            && number < table::NUMBERS
+        {
+            mirror.store_byte(number, kind);
+        }
+    }
 }
 
 /// An epoll set, as far as it watches sockets.

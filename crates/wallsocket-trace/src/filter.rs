@@ -4,6 +4,7 @@
 //! [`first`], which stops only at calls that can give it a socket, and gets [`later`] at the first of them. Descriptors
 //! 0–2 are left out of `read`, `write` and `close` while they are no sockets: [`streams`] adds them when they become some.
 
+use wallsocket_ring::{GATE_RETURN, REQUEST};
 use wallsocket_sys::seccomp::Instruction;
 
 use crate::syscalls;
@@ -24,6 +25,7 @@ const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 // struct seccomp_data
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
+const INSTRUCTION_POINTER: u32 = 8;
 const ARGUMENT_0: u32 = 16;
 const ARGUMENT_1: u32 = 24;
 
@@ -64,14 +66,26 @@ const fn any_bit(k: u32, jump_true: u8, jump_false: u8) -> Instruction {
     }
 }
 
-/// Programs of another architecture (32-bit) are let through: their numbers mean other calls.
-fn head() -> Vec<Instruction> {
-    vec![
+/// Programs of another architecture (32-bit) are let through: their numbers mean other calls. With `gate`, so are calls that the
+/// preloaded library makes: it records them itself. It comes first because it is what most calls are then.
+fn head(gate: bool) -> Vec<Instruction> {
+    let mut program = Vec::new();
+    if gate {
+        program.extend([
+            statement(LOAD, INSTRUCTION_POINTER),
+            equal(GATE_RETURN as u32, 0, 3),
+            statement(LOAD, INSTRUCTION_POINTER + 4),
+            equal((GATE_RETURN >> 32) as u32, 0, 1),
+            statement(RETURN, ALLOW),
+        ]);
+    }
+    program.extend([
         statement(LOAD, ARCHITECTURE),
         equal(AUDIT_ARCH_X86_64, 1, 0),
         statement(RETURN, ALLOW),
         statement(LOAD, NUMBER),
-    ]
+    ]);
+    program
 }
 
 /// Adds `when A == number: answer`.
@@ -100,8 +114,13 @@ fn guard(program: &mut Vec<Instruction>) {
 }
 
 /// The filter from the start: calls that can give a program a socket, and those that would hide it from us. With `deny_io_uring`, `io_uring_setup` fails with ENOSYS.
-pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
-    let mut program = head();
+///
+/// With `gate`, calls from the preloaded library's gate are let through, and its requests stop.
+pub fn first(deny_io_uring: bool, gate: bool) -> Vec<Instruction> {
+    let mut program = head(gate);
+    if gate {
+        answer(&mut program, REQUEST, TRACE);
+    }
     for call in syscalls::first() {
         let denied = deny_io_uring && call.number() == libc::SYS_io_uring_setup as u32;
         answer(
@@ -122,9 +141,9 @@ pub fn first(deny_io_uring: bool) -> Vec<Instruction> {
 /// Calls before which confined threads get their cores back: see `tracer/near.rs`.
 const OF_CORES: [i64; 2] = [libc::SYS_sched_getaffinity, libc::SYS_sched_setaffinity];
 
-/// The filter of a program that has sockets. `deny_io_uring` as in [`first`].
-pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
-    let mut program = head();
+/// The filter of a program that has sockets. `deny_io_uring` and `gate` as in [`first`].
+pub fn later(deny_io_uring: bool, gate: bool) -> Vec<Instruction> {
+    let mut program = head(gate);
     for call in syscalls::later() {
         match i64::from(call.number()) {
             // Descriptors above 2 only; `streams` has the others.
@@ -203,9 +222,9 @@ pub fn later(deny_io_uring: bool) -> Vec<Instruction> {
     program
 }
 
-/// The filter for programs whose descriptors 0–2 are sockets.
-pub fn streams() -> Vec<Instruction> {
-    let mut program = head();
+/// The filter for programs whose descriptors 0–2 are sockets. `gate` as in [`first`].
+pub fn streams(gate: bool) -> Vec<Instruction> {
+    let mut program = head(gate);
     for number in [
         libc::SYS_read,
         libc::SYS_write,
@@ -227,7 +246,7 @@ pub fn streams() -> Vec<Instruction> {
 
 /// A filter that stops at getppid only: to measure what a stop costs.
 pub fn probe() -> Vec<Instruction> {
-    let mut program = head();
+    let mut program = head(false);
     answer(&mut program, libc::SYS_getppid as u32, TRACE);
     program.push(statement(RETURN, ALLOW));
     program
@@ -239,6 +258,15 @@ mod tests {
 
     /// What the kernel would answer: a small interpreter of the operations used above.
     fn run(program: &[Instruction], number: i64, arguments: [u64; 2]) -> u32 {
+        run_from(program, number, arguments, 0x7F00_0000_1234)
+    }
+
+    fn run_from(
+        program: &[Instruction],
+        number: i64,
+        arguments: [u64; 2],
+        instruction_pointer: u64,
+    ) -> u32 {
         let mut accumulator = 0u32;
         let mut next = 0;
         loop {
@@ -255,6 +283,10 @@ mod tests {
                 LOAD => {
                     accumulator = match instruction.k {
                         NUMBER => number as u32,
+                        INSTRUCTION_POINTER => instruction_pointer as u32,
+                        8.. if instruction.k == INSTRUCTION_POINTER + 4 => {
+                            (instruction_pointer >> 32) as u32
+                        }
                         ARCHITECTURE => AUDIT_ARCH_X86_64,
                         ARGUMENT_0 => arguments[0] as u32,
                         ARGUMENT_1 => arguments[1] as u32,
@@ -272,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_program_without_sockets_stops_only_where_it_can_get_one() {
-        let program = first(false);
+        let program = first(false, false);
         let stops: Vec<i64> = (0..500)
             .filter(|number| run(&program, *number, [5, 0]) == TRACE)
             .collect();
@@ -290,8 +322,26 @@ mod tests {
     }
 
     #[test]
+    fn calls_from_the_gate_pass_and_no_others() {
+        for program in [first(false, true), later(false, true), streams(true)] {
+            let from = |address| run_from(&program, libc::SYS_read, [0, 0], address);
+            assert_eq!(from(GATE_RETURN), ALLOW);
+            assert_eq!(
+                from(GATE_RETURN + (1 << 32)),
+                from(GATE_RETURN + 1),
+                "only there"
+            );
+        }
+        let elsewhere = |program: &[Instruction], fd| run(program, libc::SYS_read, [fd, 0]);
+        assert_eq!(elsewhere(&later(false, true), 5), TRACE);
+        assert_eq!(elsewhere(&streams(true), 0), TRACE);
+        assert_eq!(run(&first(false, true), i64::from(REQUEST), [0, 0]), TRACE);
+        assert_eq!(run(&first(false, false), i64::from(REQUEST), [0, 0]), ALLOW);
+    }
+
+    #[test]
     fn calls_that_would_hide_the_program_stop() {
-        let program = first(false);
+        let program = first(false, false);
         let thread = (libc::CLONE_VM | libc::CLONE_THREAD) as u64;
         let untraced = libc::CLONE_UNTRACED as u64;
         for (number, argument, expected) in [
@@ -306,7 +356,7 @@ mod tests {
 
     #[test]
     fn every_followed_call_stops() {
-        let program = later(false);
+        let program = later(false, false);
         let expected: std::collections::BTreeSet<i64> = syscalls::later()
             .map(|call| i64::from(call.number()))
             .chain(OF_CORES)
@@ -332,15 +382,15 @@ mod tests {
                 } else {
                     (ALLOW, TRACE)
                 };
-                assert_eq!(run(&later(false), number, [fd, 0]), wanted_later);
-                assert_eq!(run(&streams(), number, [fd, 0]), wanted_streams);
+                assert_eq!(run(&later(false, false), number, [fd, 0]), wanted_later);
+                assert_eq!(run(&streams(false), number, [fd, 0]), wanted_streams);
             }
         }
     }
 
     #[test]
     fn ioctl_and_fcntl_stop_for_socket_requests_only() {
-        let program = later(false);
+        let program = later(false, false);
         let ioctl = |request: u64| run(&program, libc::SYS_ioctl, [5, request]);
         for request in [
             libc::FIONBIO,
@@ -364,7 +414,7 @@ mod tests {
 
     #[test]
     fn io_uring_can_be_denied() {
-        for program in [first(true), later(true)] {
+        for program in [first(true, false), later(true, true)] {
             assert_eq!(
                 run(&program, libc::SYS_io_uring_setup, [0, 0]),
                 ERRNO | libc::ENOSYS as u32
@@ -375,7 +425,7 @@ mod tests {
     #[test]
     fn programs_fit_the_kernel_limit() {
         // BPF_MAXINSNS, linux/bpf_common.h; and the page that they are placed in.
-        for program in [first(true), later(true), streams()] {
+        for program in [first(true, true), later(true, true), streams(true)] {
             assert!(program.len() * 8 + 16 <= 4096);
         }
     }

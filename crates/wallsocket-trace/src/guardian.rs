@@ -88,6 +88,9 @@ pub struct Order {
     program: Option<String>,
     /// Processes to attach to.
     attach: Vec<i32>,
+    /// Path of the library to preload into the program, which records most calls then.
+    #[serde(default)]
+    preload: Option<String>,
     /// Run as another user (root only): uid, gid, groups.
     user: Option<(u32, u32, Vec<u32>)>,
 }
@@ -232,6 +235,7 @@ fn run(
         code: order.code.clone(),
         deny_io_uring: order.deny_io_uring,
         spread: order.spread || order.one_core,
+        preload: order.preload.is_some(),
     };
     let ports = Arc::new(Ports::default());
     let tally = Arc::new(Tally::new(sink.clone(), clock, networks.clone()));
@@ -352,7 +356,11 @@ impl Target {
         ignored: Vec<Signal>,
         mask: nix::sys::signal::SigSet,
     ) -> Result<Self, Failed> {
-        let environment = std::env::vars_os().filter_map(|(mut name, value)| {
+        let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        if let Some(library) = &order.preload {
+            preload(&mut variables, library);
+        }
+        let environment = variables.into_iter().filter_map(|(mut name, value)| {
             name.push("=");
             name.push(value);
             CString::new(name.into_vec()).ok()
@@ -372,7 +380,7 @@ impl Target {
                     gid: *gid,
                     groups: groups.clone(),
                 }),
-            filter: crate::filter::first(order.deny_io_uring),
+            filter: crate::filter::first(order.deny_io_uring, order.preload.is_some()),
             keep_privileges: order.privileged,
             ignored,
             ignored_internal: order.ignored_unseen.clone(),
@@ -380,7 +388,15 @@ impl Target {
             streams: [0, 1, 2],
         };
         let waiting = spawn::prepare(&program).map_err(at("trace"))?;
-        ptrace::seize(waiting.pid.as_raw(), ptrace::OPTIONS).map_err(at("trace"))?;
+        ptrace::seize(
+            waiting.pid.as_raw(),
+            if order.preload.is_some() {
+                ptrace::OPTIONS | ptrace::VFORK_DONE
+            } else {
+                ptrace::OPTIONS
+            },
+        )
+        .map_err(at("trace"))?;
         Ok(Self::Started(waiting))
     }
 
@@ -405,6 +421,19 @@ impl Target {
             })
             .collect::<Result<_, _>>()
             .map(Self::Running)
+    }
+}
+
+/// Puts the library before what the environment asks the dynamic linker to load (ld.so(8)).
+fn preload(variables: &mut Vec<(OsString, OsString)>, library: &str) {
+    const NAME: &str = "LD_PRELOAD";
+    match variables.iter_mut().find(|(name, _)| name == NAME) {
+        Some((_, value)) => {
+            let others = std::mem::replace(value, library.into());
+            value.push(":");
+            value.push(others);
+        }
+        None => variables.push((NAME.into(), library.into())),
     }
 }
 

@@ -1,73 +1,116 @@
-//! Reading the memory of a stopped target.
+//! Reading the memory of a target: of a stopped one as it is, of one that ran on as a record of its call has it.
 
 use std::io::{IoSlice, IoSliceMut};
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::unistd::Pid;
+use wallsocket_ring::{Pieces, ring};
 
-/// Reads up to `length` bytes at `address`; fewer when the mapping ends, none when it is not readable.
-pub fn read(tid: Pid, address: u64, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    let got = read_into(tid, address, &mut bytes);
-    bytes.truncate(got);
-    bytes
-}
+/// Memory of a target, as it is now or as a record has it.
+pub trait Memory {
+    /// Reads into `buffer` and returns how many bytes were readable.
+    fn read_into(&self, address: u64, buffer: &mut [u8]) -> usize;
 
-/// Reads into `buffer` and returns how many bytes were readable.
-pub fn read_into(tid: Pid, address: u64, buffer: &mut [u8]) -> usize {
-    if address == 0 || buffer.is_empty() {
-        return 0;
+    /// Reads up to `length` bytes at `address`; fewer when the mapping ends, none when it is not readable.
+    fn read(&self, address: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let got = self.read_into(address, &mut bytes);
+        bytes.truncate(got);
+        bytes
     }
-    let remote = [RemoteIoVec {
-        base: address as usize,
-        len: buffer.len(),
-    }];
-    process_vm_readv(tid, &mut [IoSliceMut::new(buffer)], &remote).unwrap_or(0)
+
+    /// Reads several pieces; a piece is cut short or empty where memory is not readable.
+    fn pieces<const N: usize>(&self, wanted: [(u64, usize); N]) -> [Vec<u8>; N] {
+        wanted.map(|(address, length)| self.read(address, length))
+    }
+
+    /// Reads exactly `N` bytes, or nothing.
+    fn array<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        (self.read_into(address, &mut bytes) == N).then_some(bytes)
+    }
+
+    /// A 32-bit number at `address`.
+    fn word(&self, address: u64) -> Option<u32> {
+        self.array(address).map(u32::from_ne_bytes)
+    }
+
+    /// A 64-bit number at `address`.
+    fn long(&self, address: u64) -> Option<u64> {
+        self.array(address).map(u64::from_ne_bytes)
+    }
 }
 
-/// Reads several pieces at once, which costs one system call; a piece is cut short or empty where memory is not readable.
-pub fn pieces<const N: usize>(tid: Pid, wanted: [(u64, usize); N]) -> [Vec<u8>; N] {
-    let mut buffers =
-        wanted.map(|(address, length)| vec![0; if address == 0 { 0 } else { length }]);
-    let remote: Vec<RemoteIoVec> = wanted
-        .iter()
-        .filter(|(address, length)| *address != 0 && *length != 0)
-        .map(|(address, length)| RemoteIoVec {
-            base: *address as usize,
-            len: *length,
-        })
-        .collect();
-    let total: usize = remote.iter().map(|piece| piece.len).sum();
-    let mut got = 0;
-    if total > 0 {
-        let mut local: Vec<IoSliceMut<'_>> = buffers
-            .iter_mut()
-            .filter(|buffer| !buffer.is_empty())
-            .map(|buffer| IoSliceMut::new(buffer))
+/// The memory of a stopped thread.
+impl Memory for Pid {
+    fn read_into(&self, address: u64, buffer: &mut [u8]) -> usize {
+        if address == 0 || buffer.is_empty() {
+            return 0;
+        }
+        let remote = [RemoteIoVec {
+            base: address as usize,
+            len: buffer.len(),
+        }];
+        process_vm_readv(*self, &mut [IoSliceMut::new(buffer)], &remote).unwrap_or(0)
+    }
+
+    /// All at once, which costs one system call.
+    fn pieces<const N: usize>(&self, wanted: [(u64, usize); N]) -> [Vec<u8>; N] {
+        let mut buffers =
+            wanted.map(|(address, length)| vec![0; if address == 0 { 0 } else { length }]);
+        let remote: Vec<RemoteIoVec> = wanted
+            .iter()
+            .filter(|(address, length)| *address != 0 && *length != 0)
+            .map(|(address, length)| RemoteIoVec {
+                base: *address as usize,
+                len: *length,
+            })
             .collect();
-        got = process_vm_readv(tid, &mut local, &remote).unwrap_or(0);
+        let total: usize = remote.iter().map(|piece| piece.len).sum();
+        let mut got = 0;
+        if total > 0 {
+            let mut local: Vec<IoSliceMut<'_>> = buffers
+                .iter_mut()
+                .filter(|buffer| !buffer.is_empty())
+                .map(|buffer| IoSliceMut::new(buffer))
+                .collect();
+            got = process_vm_readv(*self, &mut local, &remote).unwrap_or(0);
+        }
+        if got < total {
+            // Some piece is not readable: ask for each alone.
+            return wanted.map(|(address, length)| self.read(address, length));
+        }
+        buffers
     }
-    if got < total {
-        // Some piece is not readable: ask for each alone.
-        return wanted.map(|(address, length)| read(tid, address, length));
+}
+
+/// What a record has of a program's memory: as the call left it, and where it changed nothing, as it found it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Looked through first.
+    pub first: Pieces<'a>,
+    /// What is not there.
+    pub then: Pieces<'a>,
+}
+
+impl Memory for Recorded<'_> {
+    fn read_into(&self, address: u64, buffer: &mut [u8]) -> usize {
+        if address == 0 {
+            return 0;
+        }
+        match self.first.read(address, buffer) {
+            0 => self.then.read(address, buffer),
+            got => got,
+        }
     }
-    buffers
-}
 
-/// Reads exactly `N` bytes, or nothing.
-pub fn array<const N: usize>(tid: Pid, address: u64) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    (read_into(tid, address, &mut bytes) == N).then_some(bytes)
-}
-
-/// A 32-bit number at `address`.
-pub fn word(tid: Pid, address: u64) -> Option<u32> {
-    array(tid, address).map(u32::from_ne_bytes)
-}
-
-/// A 64-bit number at `address`.
-pub fn long(tid: Pid, address: u64) -> Option<u64> {
-    array(tid, address).map(u64::from_ne_bytes)
+    fn read(&self, address: u64, length: usize) -> Vec<u8> {
+        // A record has little: no room is made for what it cannot have.
+        let mut bytes = vec![0; length.min(ring::RECORD as usize)];
+        let got = self.read_into(address, &mut bytes);
+        bytes.truncate(got);
+        bytes
+    }
 }
 
 /// The `index`-th 64-bit field of a structure read before.
@@ -106,9 +149,9 @@ impl Vector {
     }
 
     /// Reads `count` entries of `struct iovec` at `address`.
-    pub fn read(tid: Pid, address: u64, count: u64) -> Self {
+    pub fn read(memory: &impl Memory, address: u64, count: u64) -> Self {
         let count = (count as usize).min(MAXIMUM_SEGMENTS);
-        let bytes = read(tid, address, count * 16);
+        let bytes = memory.read(address, count * 16);
         Self {
             segments: bytes
                 .chunks_exact(16)
@@ -125,14 +168,14 @@ impl Vector {
     }
 
     /// The first `limit` bytes that the segments hold.
-    pub fn bytes(&self, tid: Pid, limit: usize) -> Vec<u8> {
+    pub fn bytes(&self, memory: &impl Memory, limit: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (address, length) in &self.segments {
             if bytes.len() >= limit {
                 break;
             }
             let wanted = (*length).min((limit - bytes.len()) as u64) as usize;
-            let part = read(tid, *address, wanted);
+            let part = memory.read(*address, wanted);
             let complete = part.len() == wanted;
             bytes.extend(part);
             if !complete {

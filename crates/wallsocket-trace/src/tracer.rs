@@ -5,7 +5,7 @@
 //! thread that attached; therefore, while it holds one target in a stop, no other target can get past a `close`.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -37,6 +37,7 @@ mod guards;
 mod job_control;
 mod near;
 mod policy;
+mod preload;
 mod processes;
 mod samples;
 mod sockets;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub deny_io_uring: bool,
     /// Busy threads are not confined to the tracer's core.
     pub spread: bool,
+    /// Programs are started with the preloaded library, which records most of their calls.
+    pub preload: bool,
 }
 
 /// What other threads may ask of the loop.
@@ -91,6 +94,10 @@ pub struct Control {
     pub near_switch_ns: AtomicU64,
     /// Calls of threads that were on the tracer's core.
     pub near: AtomicU64,
+    /// Programs whose calls the preloaded library recorded.
+    pub taken_over: AtomicU64,
+    /// Programs with sockets that were followed by stops alone, though with `preload`.
+    pub stopped_alone: AtomicU64,
 }
 
 impl Control {
@@ -110,6 +117,8 @@ impl Control {
             ("near_calls", near),
             ("lost", sink.lost()),
             ("added_ns_per_call", per_call_ns),
+            ("via_preload", self.taken_over.load(Ordering::Relaxed)),
+            ("via_ptrace", self.stopped_alone.load(Ordering::Relaxed)),
         ] {
             sink.send(&Row::Meta(rows::Meta {
                 key: key.into(),
@@ -138,6 +147,10 @@ struct Thread {
     process: u32,
     table: SharedTable,
     pending: Option<Pending>,
+    /// The call that it is in according to its ring.
+    recorded: Option<Pending>,
+    /// Where the preloaded library records its calls.
+    ring: Option<preload::Ring>,
     /// Calls that a signal interrupted; they go on when the same call is seen again.
     interrupted: Vec<Pending>,
     /// Between the stops at the beginning and the end of a call.
@@ -183,6 +196,8 @@ impl Thread {
             process,
             table,
             pending: None,
+            recorded: None,
+            ring: None,
             interrupted: Vec::new(),
             in_call: false,
             entered_ns: 0,
@@ -216,6 +231,7 @@ struct Process {
     /// It has installed filters of its own, which would judge calls in its name.
     own_filters: bool,
     io_uring_seen: bool,
+    preload: preload::Preload,
     /// Exit status word as PTRACE_EVENT_EXIT gave it.
     status: Option<i32>,
 }
@@ -238,6 +254,10 @@ pub struct Tracer {
     registry: Registry,
     /// New threads that stopped before their parent's event told of them.
     early: HashSet<i32>,
+    /// Threads with a ring.
+    ringed: BTreeSet<i32>,
+    /// Recorded calls that began before this moment were taken.
+    horizon_ns: i64,
     /// Stops that were reported and are to be handled, in this order.
     stops: VecDeque<Stop>,
     last_process: u32,
@@ -308,6 +328,8 @@ impl Tracer {
             by_pid: HashMap::new(),
             registry: Registry::default(),
             early: HashSet::new(),
+            ringed: BTreeSet::new(),
+            horizon_ns: 0,
             stops: VecDeque::new(),
             last_process: 0,
             last_call: 0,
@@ -371,6 +393,7 @@ impl Tracer {
         }
         self.facts.tidy();
         self.tidy_near();
+        self.take_records(self.now(), None);
         if self.recording {
             self.report_unfinished(UNFINISHED_NS);
         }
@@ -379,12 +402,12 @@ impl Tracer {
     /// Sends the calls that have not returned after `age_ns`, as they stand.
     fn report_unfinished(&mut self, age_ns: i64) {
         let now = self.now();
-        for (tid, thread) in &mut self.threads {
-            let pending = thread.pending.as_mut().or(thread.interrupted.last_mut());
-            if let Some(pending) = pending
-                && !pending.reported
-                && now - pending.call.entry_ns >= age_ns
-            {
+        for thread in self.threads.values_mut() {
+            let stopped = thread.pending.as_mut().or(thread.interrupted.last_mut());
+            for pending in stopped.into_iter().chain(&mut thread.recorded) {
+                if pending.reported || now - pending.call.entry_ns < age_ns {
+                    continue;
+                }
                 pending.reported = true;
                 let mut call = pending.call.clone();
                 call.took_ns = None;
@@ -396,7 +419,6 @@ impl Tracer {
                         .collect();
                     call.value = Some(ByteBuf::from(value));
                 }
-                let _ = tid;
                 self.sink.send(&Row::Call(call));
             }
         }
@@ -404,7 +426,12 @@ impl Tracer {
 
     /// From here on targets only run; nothing is recorded.
     fn end_recording(&mut self) {
+        self.take_records(self.now(), None);
         self.report_unfinished(0);
+        for id in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.tell_way(id);
+        }
+        self.let_through();
         for process in self.processes.values() {
             self.sink.send(&Row::Process(process.row.clone()));
         }
@@ -417,6 +444,7 @@ impl Tracer {
         self.near.release_all();
         for thread in self.threads.values_mut() {
             thread.pending = None;
+            thread.recorded = None;
             thread.interrupted.clear();
         }
         if self.attached {

@@ -72,6 +72,7 @@ fn short_reads_and_errors() -> Result<(), Box<dyn std::error::Error>> {
         code: wallsocket_trace::python::Chosen::default(),
         deny_io_uring: false,
         spread: false,
+        preload: false,
     };
     let clock = Clock::new(Clock::monotonic_ns());
     let networks = Networks::new(sink.clone());

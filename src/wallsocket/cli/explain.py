@@ -12,12 +12,12 @@ import click
 
 from ..errors import UsageError
 from . import options, terminal
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached, spread
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached, spread, via
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis, Rule
     from ..trace.recording import Recording
-    from ..trace.run import RunResult
+    from ..trace.run import RunResult, Via
 
 __all__ = ["command", "report_lines", "store"]
 
@@ -51,6 +51,7 @@ class _Answer(NamedTuple):
 @options.user
 @options.code
 @payload
+@via
 @one_core
 @spread
 @deny_io_uring
@@ -94,6 +95,7 @@ def command(
     user_code: tuple[Path, ...],
     library: tuple[Path, ...],
     payload: int,
+    via: Via,
     one_core: bool,
     spread: bool,
     deny_io_uring: bool,
@@ -166,6 +168,7 @@ def command(
                 one_core=one_core,
                 spread=spread,
                 deny_io_uring=deny_io_uring,
+                via=via,
                 kill=kill,
                 user=user,
                 user_code=user_code,

@@ -15,6 +15,7 @@ from . import options
 if TYPE_CHECKING:
     from ..diagnose.finding import Finding
     from ..diagnose.live import Watcher
+    from ..trace.run import Via
 
 __all__ = ["command", "refuse_with_pid", "say_attached"]
 
@@ -47,6 +48,13 @@ payload = click.option(
 kill = click.option("--kill", is_flag=True, help="End the command when recording stops before it.")
 deny_io_uring = click.option(
     "--deny-io-uring", is_flag=True, help="Make io_uring unavailable to the command: it then uses calls that are seen."
+)
+via = click.option(
+    "--via",
+    type=click.Choice(["auto", "ptrace", "preload"]),
+    default="auto",
+    show_default=True,
+    help="Stop the command at each call, or preload a library that records most calls without a stop.",
 )
 one_core = click.option("--one-core", is_flag=True, help="Confine the command to one core: tracing costs less.")
 spread = click.option(
@@ -107,6 +115,8 @@ def refuse_with_pid(context: click.Context) -> None:
     for parameter, option in _OF_COMMANDS.items():
         if context.params.get(parameter):
             raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
+    if context.params["via"] == "preload":
+        raise click.UsageError("--via preload is for a command that is started, not for -p PID", context)
 
 
 def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:
@@ -178,6 +188,7 @@ class _Watch:
 @payload
 @kill
 @deny_io_uring
+@via
 @one_core
 @spread
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
@@ -199,6 +210,7 @@ def command(
     payload: int,
     kill: bool,
     deny_io_uring: bool,
+    via: Via,
     one_core: bool,
     spread: bool,
     live: bool,
@@ -270,6 +282,7 @@ def command(
             one_core=one_core,
             spread=spread,
             deny_io_uring=deny_io_uring,
+            via=via,
             kill=kill,
             user=user,
             environment=with_tls_keys(tls_keys, user),

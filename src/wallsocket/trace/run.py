@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ from .attach import target
 from .recording import Writer
 from .verdict import amount
 
-__all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "guardian_path", "run"]
+__all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "guardian_path", "library_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
@@ -46,6 +46,10 @@ _HANDS_ON: Final = frozenset(
 )
 #: How often the guardian looks at calls that take long, and at what it is told.
 TICK_MS = 50
+#: The same where the preloaded library records: what it has written is fetched as often.
+_LIBRARY_TICK_MS: Final = 5
+#: Payload bytes of a call that the preloaded library keeps at most.
+_LIBRARY_PAYLOAD: Final = 4096
 #: "All" payload: a longer call is cut here, or its bytes would stand in the memory of three processes at once.
 _ALL_PAYLOAD: Final = 16 << 20
 #: How long the guardian may need to let go of the programs that it is attached to; it gives up after a second itself.
@@ -65,6 +69,8 @@ _ID: Final = operator.itemgetter(0)
 _PAYLOAD: Final = Call.__struct_fields__.index("payload")
 
 Rows = Mapping[str, list[tuple[Any, ...]]]
+#: How calls are recorded.
+Via = Literal["auto", "ptrace", "preload"]
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -158,6 +164,21 @@ def guardian_path() -> Path:
     return path
 
 
+def library_path() -> Path:
+    """The library that ``via="preload"`` has the program load.
+
+    Raises:
+        NotAvailable: it is not part of this installation.
+    """
+    path = Path(__file__).with_name("preload.so")
+    if not path.is_file():
+        raise NotAvailable(
+            f"the library to preload is missing: {path}; install the wheel, or run make build in a checkout; "
+            "--via ptrace needs none"
+        )
+    return path
+
+
 def run(
     command: Sequence[str],
     *,
@@ -170,6 +191,7 @@ def run(
     one_core: bool = False,
     spread: bool = False,
     deny_io_uring: bool = False,
+    via: Via = "auto",
     kill: bool = False,
     user: str | None = None,
     samples: bool = True,
@@ -195,6 +217,8 @@ def run(
         one_core: confine the command to one core, which makes tracing cheaper.
         spread: leave threads whose calls come quickly on the cores where the scheduler puts them, and not on the tracer's.
         deny_io_uring: let ``io_uring_setup`` fail with ENOSYS, so that programs use calls that are seen.
+        via: how calls are recorded: ``ptrace`` stops the program at each; ``preload`` has it load a library that records most of
+            them without a stop (docs/preload.md); ``auto`` chooses.
         kill: end the command when recording stops early.
         user: run it as this user; only root can.
         samples: look at the sockets themselves. lines: read source lines.
@@ -232,6 +256,11 @@ def run(
     }
     if spread:
         order["spread"] = True
+    if via == "preload":
+        if order["payload"] > _LIBRARY_PAYLOAD:
+            raise UsageError(f"--via preload keeps at most {_LIBRARY_PAYLOAD} bytes of a call's payload; --via ptrace keeps all")
+        # A key that older guardians do not know is there only when it is needed.
+        order |= {"preload": str(library_path()), "tick_ms": _LIBRARY_TICK_MS}
     paths = output if output is not None else places.new_paths(command[0])
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill, steered_by=control)
@@ -322,6 +351,7 @@ def _writer(
         "started_realtime_ns": str(time.time_ns()),
         "payload": "all" if payload == _ALL_PAYLOAD else "none" if payload == 0 else str(payload),
         "lab": "yes" if order["lab"] else "no",
+        "via": "preload" if "preload" in order else "ptrace",
         "calls": "yes",
         "kernel": "yes" if order["samples"] else "not asked for",
         "lines": "yes" if order["lines"] else "not asked for",

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use serde_json::json;
 use wallsocket_sys::ptrace::{self, CallStop, Event};
 
@@ -265,7 +266,14 @@ impl Tracer {
             // It was interrupted before, too: what it was is not known here any more.
             return;
         }
-        if let Some(mut pending) = self.begin_call(tid, &entry, interrupted.registers.rsp, now) {
+        if let Some(mut pending) = self.begin_call(
+            tid,
+            &entry,
+            interrupted.registers.rsp,
+            now,
+            &Pid::from_raw(tid),
+            true,
+        ) {
             pending.entry = again;
             let process = Some(pending.call.process);
             let text = format!("call {} had begun before", pending.call.id);

@@ -39,10 +39,13 @@ impl Tracer {
         }
         let mut wanted = Vec::new();
         if sockets {
-            wanted.push(filter::later(self.settings.deny_io_uring));
+            wanted.push(filter::later(
+                self.settings.deny_io_uring,
+                self.settings.preload,
+            ));
         }
         if streams {
-            wanted.push(filter::streams());
+            wanted.push(filter::streams(self.settings.preload));
         }
         let outcome = inject::install(tid, &wanted);
         process.follows_sockets |= sockets;
@@ -73,6 +76,10 @@ impl Tracer {
             return;
         };
         process.every_call = true;
+        self.leave_alone(id, "every call of it stops");
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
         for other in process.threads.iter().filter(|other| **other != tid) {
             if let Some(thread) = self.threads.get_mut(other) {
                 thread.fresh |= ptrace::interrupt(*other).is_ok();

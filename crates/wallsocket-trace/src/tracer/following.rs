@@ -13,6 +13,7 @@ use crate::descriptors::{self, SharedTable};
 use crate::facts::Failure;
 use crate::interrupted;
 use crate::lines::Site;
+use crate::memory::Memory;
 use crate::rows::{self, Row};
 use crate::syscalls::{self, Subject};
 
@@ -64,25 +65,31 @@ impl Tracer {
         if let Some(next) = self.follow(tid, entry) {
             return next;
         }
-        let Some(pending) = self.begin_call(tid, entry, stack_pointer, began) else {
+        let memory = Pid::from_raw(tid);
+        let Some(pending) = self.begin_call(tid, entry, stack_pointer, began, &memory, true) else {
             return Next::Run;
         };
+        let process = pending.call.process;
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.pending = Some(pending);
         }
+        self.meet_library(tid, process);
         if self.policy.is_some() {
             self.alter_call(tid);
         }
         Next::ToExit
     }
 
-    /// Looks at a call at its beginning. `None`: it concerns no socket.
+    /// Looks at a call at its beginning. `None`: it concerns no socket. `stopped`: its thread stands there, and its socket and its
+    /// stack can be looked at.
     pub(super) fn begin_call(
         &mut self,
         tid: i32,
         entry: &Entry,
         stack_pointer: u64,
         began: i64,
+        memory: &impl Memory,
+        stopped: bool,
     ) -> Option<Pending> {
         let thread = self.threads.get(&tid)?;
         let id = thread.process;
@@ -107,7 +114,7 @@ impl Tracer {
                 let (fd, socket) = Self::subject_of(entry, &table)?;
                 (Some(fd), Some(socket), Vec::new())
             }
-            Subject::Set => Self::set_of(tid, entry, &table)?,
+            Subject::Set => Self::set_of(memory, entry, &table)?,
         };
         self.last_call += 1;
         let mut call = rows::Call {
@@ -128,10 +135,12 @@ impl Tracer {
                 .map(|(fd, _)| table.sockets.get(fd).map_or(0, |found| found.socket));
             call.sockets = packed(sockets);
         }
-        let target = Pid::from_raw(tid);
-        calls::begin(target, entry, &mut call);
-        self.find_line(tid, id, socket, &mut call);
+        calls::begin(memory, entry, &mut call);
+        if stopped {
+            self.find_line(tid, id, socket, &mut call);
+        }
         if self.settings.samples
+            && stopped
             && let (Some(fd), Some(socket)) = (fd, socket)
         {
             self.sample_at_entry(entry, id, fd, socket, call.id);
@@ -171,14 +180,29 @@ impl Tracer {
             thread.interrupted.push(pending);
             return;
         }
-        let (id, table) = (thread.process, Rc::clone(&thread.table));
         let result = self.alter_result(tid, &pending.call, result);
+        self.finish_call(tid, pending, began, result, &Pid::from_raw(tid), true);
+    }
+
+    /// A call has ended; `memory` is the program's as the call left it. `stopped` as of [`Self::begin_call`].
+    pub(super) fn finish_call(
+        &mut self,
+        tid: i32,
+        mut pending: Pending,
+        ended: i64,
+        result: i64,
+        memory: &impl Memory,
+        stopped: bool,
+    ) {
+        let Some(thread) = self.threads.get(&tid) else {
+            return;
+        };
+        let (id, table) = (thread.process, Rc::clone(&thread.table));
         let call = &mut pending.call;
-        call.took_ns = Some((began - call.entry_ns).max(0));
+        call.took_ns = Some((ended - call.entry_ns).max(0));
         call.result = Some(result);
-        let target = Pid::from_raw(tid);
         let moved = calls::finish(
-            target,
+            memory,
             &pending.entry,
             result,
             self.settings.payload,
@@ -205,15 +229,15 @@ impl Tracer {
         }
         let number = pending.entry.number;
         self.sockets_of_events(&table, &pending.entry, result, &mut pending.call);
-        let said = announced(target, &pending.entry, &pending.call)
+        let said = announced(memory, &pending.entry, &pending.call)
             .map(|value| ("http", value))
             .or_else(|| {
-                let cut = cut_character(target, &pending.entry, &pending.call)?;
+                let cut = cut_character(memory, &pending.entry, &pending.call)?;
                 Some(("text", serde_json::json!({ "cut": cut }).to_string()))
             });
         if let Some((kind, value)) = said {
             self.sink.send(&Row::Fact(rows::Fact {
-                at_ns: began,
+                at_ns: ended,
                 call: Some(pending.call.id),
                 kind: kind.into(),
                 value,
@@ -248,10 +272,14 @@ impl Tracer {
         }
         self.control.calls.fetch_add(1, Ordering::Relaxed);
         self.sink.send(&Row::Call(call));
-        if self.settings.samples
-            && let (Some(fd), Some(socket)) = (fd, socket)
-        {
-            self.sample_at_exit(number, result, id, fd, socket, call_id);
+        if !stopped {
+            return;
+        }
+        if let (Some(fd), Some(socket)) = (fd, socket) {
+            if self.settings.samples {
+                self.sample_at_exit(number, result, id, fd, socket, call_id);
+            }
+            self.leave_to_library(&table, fd, socket);
         }
         let error = if failed {
             (-result) as i32
@@ -371,7 +399,7 @@ impl Tracer {
         };
         let mut table = table.borrow_mut();
         if entry.number == libc::SYS_close {
-            table.epolls.remove(&first);
+            table.forget_epoll(first);
         }
         candidates
             .iter()
@@ -381,14 +409,14 @@ impl Tracer {
     /// The sockets that a call on many descriptors concerns: descriptor, socket when it is one, and the poll set.
     #[allow(clippy::type_complexity, reason = "used once")]
     fn set_of(
-        tid: i32,
+        memory: &impl Memory,
         entry: &Entry,
         table: &SharedTable,
     ) -> Option<(Option<i32>, Option<u32>, Vec<(i32, u16)>)> {
         let [first, _, third, ..] = entry.arguments.map(|argument| argument as i32);
         match entry.number {
             libc::SYS_poll | libc::SYS_ppoll | libc::SYS_select | libc::SYS_pselect6 => {
-                let watched = calls::watched(Pid::from_raw(tid), entry);
+                let watched = calls::watched(memory, entry);
                 let table = table.borrow();
                 let sockets: Vec<(i32, u16)> = watched
                     .iter()
@@ -415,7 +443,7 @@ impl Tracer {
             libc::SYS_epoll_ctl => {
                 let socket = table.borrow().sockets.get(&third).map(|found| found.socket);
                 socket?;
-                table.borrow_mut().epolls.entry(first).or_default();
+                table.borrow_mut().watch_with(first);
                 Some((Some(first), socket, Vec::new()))
             }
             libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => table
@@ -476,12 +504,12 @@ const HEADS: usize = 16 * 1024;
 /// What the heads of the HTTP messages in a call announce, as JSON; no other field of them.
 ///
 /// The recorded payload ends long before a head does, and rules ask where a message ends. Nothing without payload.
-fn announced(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<String> {
+fn announced(memory: &impl Memory, entry: &Entry, call: &rows::Call) -> Option<String> {
     let payload = call.payload.as_ref()?;
     if application::protocol(payload) != Some("http") {
         return None;
     }
-    let bytes = calls::begin_of_payload(tid, entry, call.result?, HEADS);
+    let bytes = calls::begin_of_payload(memory, entry, call.result?, HEADS);
     let heads: Vec<serde_json::Value> = http::heads(&bytes)
         .iter()
         .map(|head| {
@@ -501,7 +529,7 @@ fn announced(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<String> {
 }
 
 /// How many bytes of a character of UTF-8 a read of text ends with whose rest has not come; `None`: no text, or whole.
-fn cut_character(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<usize> {
+fn cut_character(memory: &impl Memory, entry: &Entry, call: &rows::Call) -> Option<usize> {
     let payload = call.payload.as_ref()?;
     let valid = match std::str::from_utf8(payload) {
         Ok(text) => text,
@@ -517,7 +545,7 @@ fn cut_character(tid: Pid, entry: &Entry, call: &rows::Call) -> Option<usize> {
     {
         return None;
     }
-    cut_at_end(&calls::end_of_payload(tid, entry, call.result?, 3))
+    cut_at_end(&calls::end_of_payload(memory, entry, call.result?, 3))
 }
 
 /// The length of an incomplete character at the end of bytes (RFC 3629).

@@ -7,7 +7,8 @@ use wallsocket_sys::ptrace::{self, Registers};
 
 use super::{AUDIT_ARCH_X86_64, Altered, Next, Tracer};
 use crate::calls::Entry;
-use crate::{filter, memory};
+use crate::filter;
+use crate::memory::Memory;
 
 // linux/seccomp.h
 const SECCOMP_MODE_STRICT: u64 = 1;
@@ -62,7 +63,7 @@ impl Tracer {
                 }));
             }
             libc::SYS_clone3 => {
-                let flags = memory::long(Pid::from_raw(tid), first)?;
+                let flags = Pid::from_raw(tid).long(first)?;
                 if flags & UNTRACED == 0 || second < CLONE_ARGUMENTS {
                     return None;
                 }
@@ -98,6 +99,7 @@ impl Tracer {
             if let Some(process) = self.processes.get_mut(&process) {
                 process.refuses_filters = true;
             }
+            self.leave_alone(process, "it is in seccomp's strict mode");
             return Some(Next::ToExit);
         }
         None
@@ -109,12 +111,15 @@ impl Tracer {
             return;
         };
         // Otherwise with a thread id, when threads have different filters: then nothing was installed, and we are careful.
+        let id = thread.process;
         if std::mem::take(&mut thread.installs_filter)
             && result >= 0
-            && let Some(process) = self.processes.get_mut(&thread.process)
+            && let Some(process) = self.processes.get_mut(&id)
         {
             process.own_filters = true;
             process.refuses_filters = true;
+            // It would judge the library's own calls, too.
+            self.leave_alone(id, "it has a filter of its own");
         }
     }
 

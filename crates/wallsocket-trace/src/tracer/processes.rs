@@ -11,6 +11,7 @@ use wallsocket_sys::ptrace::{self, Event};
 use super::{Next, Process, Stop, Thread, Tracer};
 use crate::descriptors::{self, SharedTable, Table};
 use crate::lines::Site;
+use crate::memory::Memory;
 use crate::rows::{self, End, Row};
 use crate::sample::Depth;
 
@@ -66,6 +67,7 @@ impl Tracer {
             refuses_filters: filters.3,
             own_filters: filters.4,
             io_uring_seen: false,
+            preload: super::preload::Preload::default(),
             status: None,
         };
         self.sink.send(&Row::Process(process.row.clone()));
@@ -89,7 +91,13 @@ impl Tracer {
         else {
             return;
         };
-        let flags = if matches!(event, Event::Event(libc::PTRACE_EVENT_CLONE, _)) {
+        let vfork = matches!(event, Event::Event(libc::PTRACE_EVENT_VFORK, _));
+        // A plain fork has none that matter here, unless it is made by clone with flags.
+        let flags = if vfork {
+            libc::CLONE_VM as u64
+        } else if self.settings.preload
+            || matches!(event, Event::Event(libc::PTRACE_EVENT_CLONE, _))
+        {
             clone_flags(tid)
         } else {
             0
@@ -114,6 +122,11 @@ impl Tracer {
             if self.recording && !table.borrow().sockets.is_empty() {
                 self.note_origin(id, parent_process, tid);
             }
+        }
+        if flags & (libc::CLONE_VM | libc::CLONE_THREAD) as u64 == libc::CLONE_VM as u64
+            && let Some(id) = self.by_pid.get(&child).copied()
+        {
+            self.lend_memory(parent_process, id, vfork);
         }
         let altered = self.put_back(tid);
         if altered.is_some()
@@ -160,11 +173,12 @@ impl Tracer {
             if let Some(known) = self.registry.sockets.get_mut(&entry.socket) {
                 known.references += 1;
             }
-            to.sockets.insert(
+            to.insert(
                 *number,
                 descriptors::Entry {
                     socket: entry.socket,
                     row,
+                    unwatched: false,
                 },
             );
         }
@@ -198,6 +212,7 @@ impl Tracer {
                 self.near.gone(other);
             }
         }
+        self.tell_way(id);
         // exec gives the process a table of its own.
         let own = Rc::new(RefCell::new(Table::default()));
         if let Some(table) = table {
@@ -225,6 +240,8 @@ impl Tracer {
         for number in gone {
             self.drop_descriptor(&own, number);
         }
+        own.borrow_mut().mirror(None);
+        self.forget_library(id);
         own.borrow_mut()
             .epolls
             .retain(|fd, _| std::fs::metadata(format!("/proc/{pid}/fd/{fd}")).is_ok());
@@ -275,13 +292,15 @@ impl Tracer {
             return;
         };
         let (id, table) = (thread.process, Rc::clone(&thread.table));
-        if let Some(mut pending) = thread.pending.take().or_else(|| thread.interrupted.pop()) {
+        let stopped = thread.pending.take().or_else(|| thread.interrupted.pop());
+        for mut pending in stopped.into_iter().chain(thread.recorded.take()) {
             // It never returns: result and duration stay unknown.
             if self.recording && !pending.reported {
                 pending.call.took_ns = None;
                 self.sink.send(&Row::Call(pending.call));
             }
         }
+        self.return_ring(tid);
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
@@ -323,6 +342,7 @@ impl Tracer {
 
     pub(super) fn ended(&mut self, tid: i32, code: Option<i32>, signal: Option<i32>) {
         self.early.remove(&tid);
+        self.return_ring(tid);
         let Some(thread) = self.threads.remove(&tid) else {
             return;
         };
@@ -344,6 +364,10 @@ impl Tracer {
         if self.recording {
             self.sink.send(&Row::Process(row));
         }
+        self.tell_way(id);
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
         let rest: Vec<i32> = process.threads.drain().collect();
         for other in rest {
             self.threads.remove(&other);
@@ -368,11 +392,11 @@ fn clone_flags(tid: i32) -> u64 {
     let Ok(registers) = ptrace::registers(tid) else {
         return 0;
     };
-    if registers.orig_rax as i64 == libc::SYS_clone3 {
+    match registers.orig_rax as i64 {
         // struct clone_args begins with the flags (clone(2)).
-        crate::memory::long(Pid::from_raw(tid), registers.rdi).unwrap_or(0)
-    } else {
-        registers.rdi
+        libc::SYS_clone3 => Pid::from_raw(tid).long(registers.rdi).unwrap_or(0),
+        libc::SYS_clone => registers.rdi,
+        _ => 0,
     }
 }
 

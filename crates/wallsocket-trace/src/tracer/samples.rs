@@ -9,7 +9,7 @@ use crate::sample::{self, Depth};
 use crate::sink::Layer;
 
 /// Data calls that are followed by a look at the socket: the first so many of each socket, later one per interval.
-const SAMPLED_CALLS: u32 = 32;
+pub(super) const SAMPLED_CALLS: u32 = 32;
 /// See [`SAMPLED_CALLS`].
 const SAMPLE_INTERVAL_NS: i64 = 5_000_000;
 

@@ -147,10 +147,12 @@ impl Tracer {
             known.references += 1;
         }
         self.sink.send(&Row::Descriptor(row.clone()));
-        table
-            .borrow_mut()
-            .sockets
-            .insert(number, descriptors::Entry { socket, row });
+        let entry = descriptors::Entry {
+            socket,
+            row,
+            unwatched: false,
+        };
+        table.borrow_mut().insert(number, entry);
     }
 
     fn duplicated(&mut self, process: u32, table: &SharedTable, from: i32, to: i32, cloexec: bool) {
@@ -408,7 +410,7 @@ impl Tracer {
 
     /// A descriptor was closed; with the last one the socket has no owner among the followed processes.
     pub(super) fn drop_descriptor(&mut self, table: &SharedTable, number: i32) {
-        let Some(mut entry) = table.borrow_mut().sockets.remove(&number) else {
+        let Some(mut entry) = table.borrow_mut().remove(number) else {
             return;
         };
         let now = self.now();

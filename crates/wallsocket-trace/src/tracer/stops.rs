@@ -77,6 +77,12 @@ impl Tracer {
             thread.fresh &= trap;
             thread.in_doubt &= trap;
         }
+        if !matches!(
+            event,
+            Event::Event(libc::PTRACE_EVENT_SECCOMP, _) | Event::Syscall
+        ) {
+            self.take_records(stop.at_ns, None);
+        }
         match event {
             Event::Exited(code) => self.ended(tid, Some(code), None),
             Event::Killed(signal) => self.ended(tid, None, Some(signal)),
@@ -124,8 +130,16 @@ impl Tracer {
                     self.go(tid, Next::Run, 0);
                 }
             }
+            Event::Event(libc::PTRACE_EVENT_VFORK_DONE, _) => {
+                self.memory_returned(tid);
+                self.go(tid, Next::Run, 0);
+            }
             Event::Event(..) => self.go(tid, Next::Run, 0),
             Event::Signal(signal) => {
+                if let Some(recorded) = self.threads.get_mut(&tid).and_then(|t| t.recorded.as_mut())
+                {
+                    recorded.stopped_ns = Some(stop.at_ns);
+                }
                 if self.recording {
                     let process = self.threads.get(&tid).map(|thread| thread.process);
                     self.mark(process, Some(tid), "signal", signal_name(signal));
@@ -172,8 +186,15 @@ impl Tracer {
                     self.pace(tid, at_ns);
                 }
                 let entry = Entry { number, arguments };
+                let request =
+                    number == i64::from(wallsocket_ring::REQUEST) && self.settings.preload;
+                if !request {
+                    self.take_records(at_ns, None);
+                }
                 let next = if seen {
                     Next::ToExit
+                } else if request {
+                    self.requested(tid, at_ns, &entry)
                 } else if let Some(next) = self.guard(tid, architecture, &entry) {
                     next
                 } else if architecture == AUDIT_ARCH_X86_64 {
@@ -188,6 +209,7 @@ impl Tracer {
                 next
             }
             Ok(CallStop::Exit(result)) => {
+                self.take_records(at_ns, None);
                 self.put_back(tid);
                 self.asked_for_cores(tid);
                 self.guard_result(tid, result);
