@@ -45,7 +45,8 @@ def build_programs() -> None:
     folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / target
     for program, (_, place) in PROGRAMS.items():
         _put(folder / "release" / program, place)
-    # A profile that does not unwind, so that it needs nothing of the C library; its callers' exceptions pass through it all the same.
+    # A profile that does not unwind, so that it needs nothing of the C library; exceptions of its callers pass through it
+    # all the same.
     crate, file, place = LIBRARY
     _cargo(target, f"{flags} -C force-unwind-tables=yes", "preload", ["--package", crate])
     _put(folder / "preload" / file, place)

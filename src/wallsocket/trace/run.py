@@ -258,7 +258,9 @@ def run(
         order["spread"] = True
     if via == "preload":
         if order["payload"] > _LIBRARY_PAYLOAD:
-            raise UsageError(f"--via preload keeps at most {_LIBRARY_PAYLOAD} bytes of a call's payload; --via ptrace keeps all")
+            raise UsageError(
+                f"--via preload keeps at most {_LIBRARY_PAYLOAD} bytes of a call's payload; --via ptrace keeps all"
+            )
         # A key that older guardians do not know is there only when it is needed.
         order |= {"preload": str(library_path()), "tick_ms": _LIBRARY_TICK_MS}
     paths = output if output is not None else places.new_paths(command[0])

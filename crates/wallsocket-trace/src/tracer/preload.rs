@@ -462,20 +462,18 @@ impl Tracer {
         }
     }
 
-    /// The library may have the calls on a socket that was looked at often enough.
+    /// The library may have the calls on a socket that was looked at often enough. Without samples it has all of them.
     pub(super) fn leave_to_library(
         &self,
         table: &crate::descriptors::SharedTable,
         fd: i32,
         socket: u32,
     ) {
-        if self.settings.preload
-            && (!self.settings.samples
-                || self
-                    .registry
-                    .sockets
-                    .get(&socket)
-                    .is_some_and(|known| known.samples >= super::samples::SAMPLED_CALLS))
+        if self
+            .registry
+            .sockets
+            .get(&socket)
+            .is_some_and(|known| known.samples >= super::samples::SAMPLED_CALLS)
         {
             table.borrow_mut().unwatch(fd);
         }

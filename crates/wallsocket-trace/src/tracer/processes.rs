@@ -178,7 +178,7 @@ impl Tracer {
                 descriptors::Entry {
                     socket: entry.socket,
                     row,
-                    unwatched: false,
+                    unwatched: !self.settings.samples,
                 },
             );
         }

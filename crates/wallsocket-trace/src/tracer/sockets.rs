@@ -150,7 +150,7 @@ impl Tracer {
         let entry = descriptors::Entry {
             socket,
             row,
-            unwatched: false,
+            unwatched: !self.settings.samples,
         };
         table.borrow_mut().insert(number, entry);
     }

@@ -1,0 +1,153 @@
+"""The preloaded library records what the tracer would, and the program does not notice it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import battery
+from wallsocket.errors import UsageError
+from wallsocket.events import Call
+from wallsocket.trace.recording import Recording
+from wallsocket.trace.run import RunResult, run
+from wallsocket.trace.syscalls import names
+
+Trace = Callable[..., tuple[RunResult, Recording]]
+Build = Callable[[str], Path]
+NAMES = names("x86_64")
+#: Cases of ``preloaded.c`` in which everything happens in one order.
+IN_ORDER = "every wild vfork exec without closes blocked killed killed-waiting aborts cancelled handler jump overwritten".split()
+
+
+def row(call: Call) -> tuple[Any, ...]:
+    """All that does not depend on time."""
+    # The C library makes select(2) of another call; the library does as asked.
+    name = NAMES[call.number].replace("pselect6", "select")
+    return (
+        *(call.process, name, call.fd, call.socket, call.result, call.a, call.b, call.c, call.length, call.offset),
+        *(call.flags, call.payload, call.value, call.address, call.sockets, call.made, call.took_ns is None),
+    )
+
+
+def rows(recording: Recording) -> list[tuple[Any, ...]]:
+    calls = list(recording.calls())
+    entries = [call.entry_ns for call in calls]
+    assert entries == sorted(entries), "calls are numbered in the order in which they begin"
+    return [row(call) for call in calls]
+
+
+def messages(recording: Recording) -> list[tuple[str, str]]:
+    return [(fact.kind, fact.value) for fact in recording.facts() if fact.kind in ("http", "text")]
+
+
+def both(traced: Trace, program: Path, case: str) -> tuple[Recording, Recording]:
+    """The same by stops and by the library, which has every call that it can have: nobody samples."""
+    stopped, by_ptrace = traced(program, case, samples=False, via="ptrace")
+    recorded, by_library = traced(program, case, samples=False, via="preload")
+    assert (recorded.exit_status, recorded.lost) == (stopped.exit_status, 0)
+    return by_ptrace, by_library
+
+
+@pytest.mark.parametrize("case", IN_ORDER)
+def test_the_same_rows(case: str, built: Build, traced: Trace, capfd: pytest.CaptureFixture[str]) -> None:
+    program = built("preloaded")
+    untraced = subprocess.run([program, case], capture_output=True, text=True, check=False)
+    by_ptrace, by_library = both(traced, program, case)
+    seen = capfd.readouterr()
+    assert seen.out == untraced.stdout * 2
+    assert seen.err == ""
+    assert rows(by_library) == rows(by_ptrace)
+    assert messages(by_library) == messages(by_ptrace)
+    assert by_library.meta["via"] == "preload"
+    assert int(by_library.meta["via_preload"]) >= 1
+    assert int(by_library.meta["stops"]) < int(by_ptrace.meta["stops"])
+    for found in (by_library.sockets, by_library.descriptors):
+        assert len(found) == len(by_ptrace.sockets if found is by_library.sockets else by_ptrace.descriptors)
+    assert all(item.ended_ns is not None for item in by_library.sockets.values())
+
+
+def test_a_call_that_a_signal_ended_is_one_and_the_next_another(built: Build, traced: Trace) -> None:
+    _, recording = traced(built("preloaded"), "interrupted", samples=False, via="preload")
+    received = [call.result for call in recording.calls() if NAMES[call.number] == "recvfrom"]
+    assert received[-2:] == [-4, 6]
+
+
+@pytest.mark.parametrize("case", ["fork", "split"])
+def test_children_have_rings_of_their_own(case: str, built: Build, traced: Trace) -> None:
+    by_ptrace, by_library = both(traced, built("preloaded"), case)
+    assert int(by_library.meta["via_preload"]) == len(by_library.processes)
+    if case == "fork":
+        assert Counter(rows(by_library)) == Counter(rows(by_ptrace))
+    assert not [mark for mark in by_library.marks() if mark.kind in ("gap", "via")]
+
+
+def test_threads_come_and_go(built: Build, traced: Trace) -> None:
+    by_ptrace, by_library = both(traced, built("preloaded"), "threads")
+    kinds = [Counter(NAMES[call.number] for call in recording.calls()) for recording in (by_ptrace, by_library)]
+    assert kinds[0] == kinds[1]
+    reached: Counter[tuple[int, str]] = Counter()
+    for call in by_library.calls():
+        if call.offset is not None and call.socket is not None:
+            key = call.socket, NAMES[call.number]
+            assert call.offset == reached[key]
+            reached[key] += call.result or 0
+    assert sum(reached.values()) == 2 * (5 * 8 * 100 + 2)
+
+
+def test_a_full_ring_costs_stops_and_no_rows(built: Build, traced: Trace) -> None:
+    result, recording = traced(built("preloaded"), "many", samples=False, via="preload")
+    assert result.lost == 0
+    assert sum(1 for _ in recording.calls()) == 40_000 + 5
+    assert result.stops < 4000
+
+
+def test_what_a_program_does_to_its_ring_is_said(built: Build, traced: Trace) -> None:
+    result, recording = traced(built("preloaded"), "overwritten", samples=False, via="preload")
+    assert result.missing["calls"].endswith("a program has overwritten the memory that its calls were recorded in")
+    assert [mark.text for mark in recording.marks() if mark.kind == "via"] == [
+        "ptrace: its shared memory was overwritten"
+    ]
+
+
+def test_a_program_that_cannot_load_it_is_traced_as_ever(many_ways: Build, traced: Trace) -> None:
+    _, recording = traced(many_ways("static"), "threads", via="preload")
+    assert recording.meta["via_preload"] == "0"
+    assert [mark.text for mark in recording.marks() if mark.kind == "via"] == [
+        "ptrace: the library is not in it: a static or set-uid program, or one that was started without LD_PRELOAD"
+    ]
+
+
+def test_what_was_preloaded_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "libm.so.6")
+    found = []
+    for via in ("ptrace", "preload"):
+        # No interpreter of ours in between: it would need no environment of its own, but it is what is compared.
+        command = [*battery.WALLSOCKET, "trace", "-q", "--via", via, "-o", tmp_path / f"{via}.wsrec", "--", "env"]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found.append(dict(line.split("=", 1) for line in output.splitlines() if "=" in line))
+    by_ptrace, by_library = found
+    assert by_ptrace.pop("LD_PRELOAD") == "libm.so.6"
+    library, _, rest = by_library.pop("LD_PRELOAD").partition(":")
+    assert (os.path.basename(library), rest) == ("preload.so", "libm.so.6")
+    assert by_library == by_ptrace
+
+
+def test_all_payload_is_for_ptrace(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at most 4096 bytes"):
+        run(["true"], output=tmp_path / "r.wsrec", payload=None, via="preload")
+
+
+@pytest.mark.parametrize(
+    "name",
+    "strict filter_kills_later jumps_out_of_a_call first_socket_in_handler thread_executes vforks ends_in_a_crowd".split(),
+)
+def test_programs_that_are_hard_to_trace(name: str, tmp_path: Path) -> None:
+    program = battery.build(tmp_path)
+    traced = battery.run(program, name, tmp_path, "--via", "preload", "--no-kernel")
+    assert traced == battery.untraced(program, name)
