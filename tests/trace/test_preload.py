@@ -63,6 +63,7 @@ def test_the_same_rows(case: str, built: Build, traced: Trace, capfd: pytest.Cap
     assert seen.out == untraced.stdout * 2
     assert seen.err == ""
     assert rows(by_library) == rows(by_ptrace)
+    assert {call.via for call in by_library.calls()} == {0, 1}
     assert messages(by_library) == messages(by_ptrace)
     assert by_library.meta["via"] == "preload"
     assert int(by_library.meta["via_preload"]) >= 1

@@ -37,6 +37,9 @@ pub struct Network {
     pub access: Option<String>,
 }
 
+/// `via` of a call that the preloaded library recorded.
+pub const VIA_LIBRARY: u8 = 1;
+
 /// Table `call`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "columns are documented in schema.sql")]

@@ -11,20 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ..kernel.refusal import GUARDIAN, HOLDER
+from ..kernel.refusal import GUARDIAN, HOLDER, LIBRARY
 from .row import Row, Status
 
 __all__ = ["interpreters", "rows"]
 
 #: pidfd_getfd is of 5.6, PTRACE_GET_SYSCALL_INFO of 5.3; 5.10 is the oldest kernel that is looked after.
 _OLDEST_KERNEL: Final = (5, 10)
+#: Where the library's gate is in every program that has loaded it (crates/wallsocket-ring).
+_GATE: Final = 0x70575000
 #: CPython versions whose frames can be read from outside.
 _OLDEST_PYTHON: Final = (3, 11)
 _NEWEST_PYTHON: Final = (3, 13)
 
 
 def rows() -> Iterator[Row]:
-    """Kernel, machine and the two programs that come with the package."""
+    """Kernel, machine, and the two programs and the library that come with the package."""
     system = os.uname()
     found = re.match(r"(\d+)\.(\d+)", system.release)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -42,7 +44,39 @@ def rows() -> Iterator[Row]:
     else:
         yield Row("machine", Status.MISSING, purpose, f"{system.machine}: no tables for it", essential=True)
     yield _program("guardian", GUARDIAN, "trace and explain: the program that traces", essential=True)
+    yield _library()
     yield _program("holder", HOLDER, "lab: the program that holds its namespaces")
+
+
+def _library() -> Row:
+    """Whether a program can be given the library, and whether that finds its place there."""
+    name, purpose = "preload", "trace and explain --via preload: calls recorded without stops"
+    if not LIBRARY.is_file():
+        return Row(
+            name,
+            Status.MISSING,
+            purpose,
+            f"{LIBRARY}: no such file",
+            allow="install the wheel, or in the source tree: make build",
+        )
+    environment = {**os.environ, "LD_PRELOAD": str(LIBRARY)}
+    try:
+        found = subprocess.run(
+            ["cat", "/proc/self/maps"], capture_output=True, text=True, timeout=5, check=False, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Row(name, Status.UNKNOWN, purpose, f"cat /proc/self/maps: {error}")
+    if re.search(rf"^0*{_GATE:x}-", found.stdout, re.MULTILINE):
+        return Row(name, Status.WORKS, purpose, f"{LIBRARY}")
+    if LIBRARY.name in found.stdout:
+        seen = "it is loaded, but is refused the page that its calls come from"
+        return Row(
+            name, Status.REFUSED, purpose, seen, "a policy on memory that is written and executed (SELinux: execmem)"
+        )
+    seen = found.stderr.strip().splitlines()
+    return Row(
+        name, Status.REFUSED, purpose, seen[0] if seen else "cat did not load it", "the dynamic linker, which says why"
+    )
 
 
 def _program(name: str, path: Path, purpose: str, *, essential: bool = False) -> Row:

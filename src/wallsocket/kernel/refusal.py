@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "GUARDIAN",
     "HOLDER",
+    "LIBRARY",
     "UNKNOWN",
     "Refusal",
     "as_root",
@@ -39,6 +40,8 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 GUARDIAN: Final = _PACKAGE / "trace" / "guardian"
 #: The program that makes a lab's namespaces.
 HOLDER: Final = _PACKAGE / "lab" / "holder"
+#: What ``trace --via preload`` has a program load.
+LIBRARY: Final = _PACKAGE / "trace" / "preload.so"
 
 #: What ``Refusal.by`` says when no setting explains it.
 UNKNOWN: Final = "unknown"

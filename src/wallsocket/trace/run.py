@@ -91,6 +91,8 @@ class RunResult(msgspec.Struct, frozen=True):
         on_one_core_saves_ns: what two stops cost less with program and tracer on one core, measured before the start.
         near_calls: calls of threads that were on the tracer's core.
         cut_off_ns: the moment from which nothing could be written any more.
+        via: how calls were recorded: ``ptrace`` or ``preload``. preloaded: programs whose calls the library recorded; only_stopped:
+            programs with sockets that could not have it.
         shortened: calls of which the beginning was kept though all was asked for: 16 MiB.
     """
 
@@ -110,6 +112,9 @@ class RunResult(msgspec.Struct, frozen=True):
     near_calls: int = 0
     cut_off_ns: int | None = None
     shortened: int = 0
+    via: str = "ptrace"
+    preloaded: int = 0
+    only_stopped: int = 0
 
 
 class Control:
@@ -499,6 +504,7 @@ class _Recorder:
         self._calls = 0
         self._keeps_all = False
         self._shortened = 0
+        self._via = "ptrace"
         self._sockets = 0
         self._end = "exit"
         self._stopping = False
@@ -521,6 +527,7 @@ class _Recorder:
         ours, theirs = socket.socketpair()
         self._control = ours
         self._keeps_all = order["payload"] == _ALL_PAYLOAD
+        self._via = "preload" if "preload" in order else "ptrace"
         steered_by = self._steered_by
         if steered_by is not None:
             assert self._writer.path is not None
@@ -702,6 +709,9 @@ class _Recorder:
             duration_ns=duration_ns,
             cut_off_ns=self._kept_ns if self._writer.missing else None,
             shortened=self._shortened,
+            via=self._via,
+            preloaded=int(self._meta.get("via_preload", "0")),
+            only_stopped=int(self._meta.get("via_ptrace", "0")),
             missing=missing,
             attached=self._attached,
             near_calls=int(self._meta.get("near_calls", "0")),
@@ -872,6 +882,9 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     elif findings:
         lines.append(f"  findings: {findings} so far; wallsocket explain has all")
     lines.append(f"  recording: {result.path}")
+    if result.via == "preload":
+        stopped = f"; {result.only_stopped} by ptrace alone, marks of kind via say why" if result.only_stopped else ""
+        lines.append(f"  via preload in {amount(result.preloaded, 'program')}{stopped}")
     lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
     if result.shortened:
         calls = f"{result.shortened} calls" if result.shortened > 1 else "1 call"
@@ -884,15 +897,13 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     elif result.lost:
         lines.append(f"  {result.lost} events lost: the recorder did not keep up")
     if result.calls and result.added_ns_per_call:
-        added_us = result.added_ns_per_call / 1000
+        added = f"{result.added_ns_per_call / 1000:.{0 if result.added_ns_per_call >= 1000 else 1}f}"
         share = 100 * result.calls * result.added_ns_per_call / max(result.duration_ns, 1)
-        lines.append(
-            f"  tracing added about {added_us:.0f} µs × {amount(result.calls, 'call')} = {share:.0f} % of the run"
-        )
+        lines.append(f"  tracing added about {added} µs × {amount(result.calls, 'call')} = {share:.0f} % of the run")
         saved_ns = result.on_one_core_saves_ns
         far = result.calls - result.near_calls
         # Below these it is not worth the cores that the command would lose.
-        if saved_ns >= 30_000 and far * saved_ns >= result.duration_ns / 10:
+        if result.via == "ptrace" and saved_ns >= 30_000 and far * saved_ns >= result.duration_ns / 10:
             lines.append(f"  of it {far} calls waited about {saved_ns / 1000:.0f} µs each for another core: --one-core")
     if result.failure is not None:
         lines.append(f"  {result.failure}")

@@ -208,7 +208,10 @@ impl Tracer {
                     None
                 };
                 if let Some(thread) = self.threads.get_mut(&tid) {
-                    thread.recorded = pending;
+                    thread.recorded = pending.map(|mut pending| {
+                        pending.call.via = rows::VIA_LIBRARY;
+                        pending
+                    });
                     thread.entered_ns = began;
                     thread.number = entry.number;
                 }
