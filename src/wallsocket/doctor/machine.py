@@ -73,9 +73,9 @@ def _library() -> Row:
         return Row(
             name, Status.REFUSED, purpose, seen, "a policy on memory that is written and executed (SELinux: execmem)"
         )
-    seen = found.stderr.strip().splitlines()
+    said = found.stderr.strip().splitlines()
     return Row(
-        name, Status.REFUSED, purpose, seen[0] if seen else "cat did not load it", "the dynamic linker, which says why"
+        name, Status.REFUSED, purpose, said[0] if said else "cat did not load it", "the dynamic linker, which says why"
     )
 
 

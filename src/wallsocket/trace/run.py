@@ -262,7 +262,7 @@ def run(
     if spread:
         order["spread"] = True
     if via == "preload":
-        if order["payload"] > _LIBRARY_PAYLOAD:
+        if payload is None or payload > _LIBRARY_PAYLOAD:
             raise UsageError(
                 f"--via preload keeps at most {_LIBRARY_PAYLOAD} bytes of a call's payload; --via ptrace keeps all"
             )
