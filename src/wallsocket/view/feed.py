@@ -26,7 +26,7 @@ _POLL_S: Final = 0.2
 #: Reading a growing recording anew takes at most one part of the time in so many: the traced program needs the rest.
 _SHARE: Final = 4
 #: A recording up to this size is shown when all is read: showing it in parts would only flicker.
-_AT_ONCE_EVENTS: Final = 20_000
+_AT_ONCE_EVENTS: Final = 4_000
 #: Progress is told so often.
 _TOLD_EVERY_S: Final = 0.1
 

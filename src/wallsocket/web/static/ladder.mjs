@@ -195,9 +195,8 @@ class Ladder {
 
   draw(row, index) {
     const rung = this.chunks?.at(index);
-    row.className = "row rung";
-    row.classList.toggle("active", index === this.list.active);
     if (!rung) {
+      row.className = "row rung";
       row.setAttribute("aria-selected", "false");
       row.setAttribute("aria-label", "not there yet");
       fill(row, h("span", { class: "time" }, "…"));
@@ -205,9 +204,10 @@ class Ladder {
       return;
     }
     const picked = Boolean(rung.line && this.picked && isPicked(rung.line, this.picked));
+    if (row.drawn === rung && row.narrow === NARROW.matches && row.picked === picked) return;
+    row.picked = picked;
+    row.className = `row rung ${rung.group ? "group" : rung.line.kind}`;
     row.setAttribute("aria-selected", String(picked));
-    row.classList.add(rung.group ? "group" : rung.line.kind, picked ? "picked" : "unpicked");
-    if (row.drawn === rung && row.narrow === NARROW.matches) return;
     row.drawn = rung;
     row.narrow = NARROW.matches;
     if (rung.group) drawGroup(row, rung.group);

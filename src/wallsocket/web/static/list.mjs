@@ -78,19 +78,23 @@ export class List {
       this.rows.push(row);
       this.whole.append(row);
     }
-    this.rows.forEach((row, slot) => {
-      row.hidden = slot >= count;
-      if (row.hidden) return;
-      const index = first + slot;
-      row.dataset.index = String(index);
-      row.style.transform = `translateY(${offset + slot * view.rowHeight}px)`;
-      row.style.height = `${view.rowHeight}px`;
-      row.setAttribute("aria-setsize", String(this.total));
-      row.setAttribute("aria-posinset", String(index + 1));
-      row.classList.toggle("active", index === this.active);
+    // A row keeps its element while it is on the screen: scrolling draws only what is new.
+    for (let index = first; index < first + count; index += 1) {
+      const row = this.rows[index % this.rows.length];
+      row.hidden = false;
+      row.style.transform = `translateY(${offset + (index - first) * view.rowHeight}px)`;
+      if (row.at !== index || row.of !== this.total || row.tall !== view.rowHeight) {
+        [row.at, row.of, row.tall] = [index, this.total, view.rowHeight];
+        row.style.height = `${view.rowHeight}px`;
+        row.dataset.index = String(index);
+        row.setAttribute("aria-setsize", String(this.total));
+        row.setAttribute("aria-posinset", String(index + 1));
+      }
       this.draw(row, index);
+      row.classList.toggle("active", index === this.active);
       if (index === this.active) this.element.setAttribute("aria-activedescendant", row.id);
-    });
+    }
+    for (const row of this.rows) if (row.at < first || row.at >= first + count || row.at === undefined) row.hidden = true;
     if (!count) this.element.removeAttribute("aria-activedescendant");
   }
 
