@@ -58,6 +58,7 @@ def command(
     .ndjson      one JSON object per line
     .sarif       the findings, for code scanning
     .otlp.json   the findings, as OpenTelemetry log records
+    .html        the page in one file, for a browser
 
     Without --with-payload no byte that was sent leaves, nor an argument's value, nor the path of a Unix socket.
     """
@@ -118,7 +119,7 @@ def _write_findings(recording: Recording, judged: Diagnosis, target: Path, name:
     if name == "html":
         if not _PAGE.exists():
             raise NotAvailable("html: this installation has no page; wallsocket export --help lists other formats")
-        importlib.import_module("wallsocket.web.export").html(recording, target)
+        importlib.import_module("wallsocket.web.export").html(recording, target, with_payload=with_payload)
         return
     value: dict[str, Any]
     if name == "sarif":

@@ -262,7 +262,8 @@ def _cards(snapshot: Snapshot) -> list[SocketCard]:
                 conversation.kind,
                 naming.tcp_state(track.state) if track.state is not None else None,
                 _is_inferred(track),
-                track.receive_queue,
+                # The kernel counts a FIN as a byte; what was unread at the end is known without it.
+                track.unread if track.closed and track.unread is not None else track.receive_queue,
                 # What a connection that never was wanted to send is its SYN.
                 track.send_queue if track.state is not TcpState.CLOSE else None,
                 track.drops,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from functools import cache
-from importlib import resources
 from typing import Final
 
 import anyio.to_thread
@@ -18,8 +16,9 @@ from starlette.routing import Route
 from ..errors import RecordingError, UsageError
 from ..trace.text import escape
 from ..view import Feed, NotReady, Status
+from .files import static_files
 
-__all__ = ["application", "static_files"]
+__all__ = ["application"]
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -31,15 +30,6 @@ _TYPES: Final = {
 _HEARTBEAT_S: Final = 15.0
 #: Whether the server is to end is looked at so often.
 _LOOK_S: Final = 0.25
-
-
-@cache
-def static_files() -> dict[str, bytes]:
-    """The page's files by name."""
-    folder = resources.files(__package__) / "static"
-    return {
-        item.name: item.read_bytes() for item in sorted(folder.iterdir(), key=lambda item: item.name) if item.is_file()
-    }
 
 
 def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starlette:

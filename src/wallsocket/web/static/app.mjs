@@ -5,6 +5,7 @@ import { badge, fill, h } from "./dom.mjs";
 import { number } from "./format.mjs";
 import { parse, format, withSelection } from "./route.mjs";
 import { SCREENS } from "./screens.mjs";
+import { Exported } from "./exported.mjs";
 import { Server } from "./source.mjs";
 
 class Page {
@@ -147,4 +148,5 @@ function help() {
   return dialog;
 }
 
-new Page(new Server());
+const recording = document.getElementById("recording");
+new Page(recording ? new Exported(JSON.parse(recording.textContent)) : new Server());

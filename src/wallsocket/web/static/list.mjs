@@ -94,7 +94,11 @@ export class List {
       row.classList.toggle("active", index === this.active);
       if (index === this.active) this.element.setAttribute("aria-activedescendant", row.id);
     }
-    for (const row of this.rows) if (row.at < first || row.at >= first + count || row.at === undefined) row.hidden = true;
+    for (const row of this.rows) {
+      if (row.at >= first && row.at < first + count) continue;
+      row.hidden = true;
+      row.classList.remove("active");
+    }
     if (!count) this.element.removeAttribute("aria-activedescendant");
   }
 
