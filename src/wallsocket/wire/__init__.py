@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .collection import collection
     from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw, fragment, sweep
     from .frame import decode, hexdump
-    from .inject import Injector, inject, replay, rewrite
+    from .inject import Injector, inject, replay, rewrite, rewriter
     from .layers import fuzz, layers
     from .pcap import Writer, read, write
     from .ping import ping
@@ -61,6 +61,7 @@ _PLACES = {
     "read": "pcap",
     "replay": "inject",
     "rewrite": "inject",
+    "rewriter": "inject",
     "streams": "streams",
     "sweep": "craft",
     "traceroute": "traceroute",
@@ -100,6 +101,7 @@ __all__ = [
     "read",
     "replay",
     "rewrite",
+    "rewriter",
     "streams",
     "sweep",
     "traceroute",

@@ -447,7 +447,20 @@ def rewrite(
         UsageError: an address and its replacement are of different kinds.
 
     """
-    return _Rewriting(frame, *_tables(map_ip, map_mac)).run()
+    return rewriter(map_ip, map_mac)(frame)
+
+
+def rewriter(
+    map_ip: Mapping[str, str] | None = None, map_mac: Mapping[str, str] | None = None
+) -> Callable[[Frame], bytes]:
+    """What :func:`rewrite` does, for many frames.
+
+    Raises:
+        UsageError: an address and its replacement are of different kinds.
+
+    """
+    tables = _tables(map_ip, map_mac)
+    return lambda frame: bytes(_Rewriting(frame, *tables).run())
 
 
 def replay(
