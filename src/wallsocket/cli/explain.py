@@ -45,7 +45,7 @@ class _Answer(NamedTuple):
 @options.recording
 @options.pid("Attach to this running process; may be given several times: both ends tell more.", multiple=True)
 @options.lab
-@options.output("Keep the recording here (with a command or -p).")
+@options.output("Keep the recording here (with a command, -p, or files from another machine).")
 @options.overwrite
 @options.duration
 @options.user
@@ -114,6 +114,7 @@ def command(
     \b
     wallsocket explain                        the newest recording
     wallsocket explain run.wsrec
+    wallsocket explain talk.pcapng strace.log files from another machine, one of them or both
     wallsocket explain -- ./server --port 80  run it, on the machine's own network
     wallsocket explain --lab -- sh run.sh     in a private network, with the wire
     wallsocket explain -p 4711 --for 10s      a program that runs already, and runs on
@@ -129,9 +130,15 @@ def command(
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
         refuse_with_pid(context)
     elif target is None:
-        options.refuse_without_command(context)
-        with options.open_recording(recording) as opened:
-            return _explain(opened, None, answer)[0]
+        kept_at = (
+            _import(recording, output, replace=overwrite) if recording is not None and output is not None else None
+        )
+        options.refuse_without_command(context, *(["output"] if kept_at is not None else []))
+        with options.open_recording(kept_at or recording) as opened:
+            status, diagnosis = _explain(opened, None, answer)
+        if kept_at is not None:
+            store(kept_at, diagnosis)
+        return status
     elif recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
     elif not target:
@@ -185,6 +192,17 @@ def command(
     if output is None:
         places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
     return status
+
+
+def _import(recording: options.Files, output: Path, *, replace: bool) -> Path | None:
+    """Keep what was made of captures and logs; ``None`` for a recording, which is kept already."""
+    from ..trace import importing
+
+    files = recording if isinstance(recording, tuple) else (recording,)
+    if len(files) == 1 and importing.kind_of(files[0]) not in ("capture", "log"):
+        return None
+    importing.write(files, output, replace=replace)
+    return output
 
 
 def _chosen(only: tuple[str, ...], without: tuple[str, ...]) -> Sequence[Rule]:

@@ -140,10 +140,10 @@ _OF_COMMANDS: Final = {
 }
 
 
-def refuse_without_command(context: click.Context) -> None:
-    """Complain of options that are for a command, given without one."""
+def refuse_without_command(context: click.Context, *allowed: str) -> None:
+    """Complain of options that are for a command, given without one; of parameters that are ``allowed`` not."""
     for parameter, name in _OF_COMMANDS.items():
-        if context.params.get(parameter):
+        if context.params.get(parameter) and parameter not in allowed:
             raise click.UsageError(f"{name} goes with a command: {context.command_path} {name} … -- COMMAND", context)
 
 

@@ -40,7 +40,7 @@ __all__ = ["command"]
 @click.pass_context
 def command(
     context: click.Context,
-    recording: Path | None,
+    recording: options.Files | None,
     pid: tuple[int, ...],
     lab: bool,
     output: Path | None,
@@ -89,8 +89,14 @@ def command(
 
     path = None
     if target is None and not pid:
-        with options.open_recording(recording, quiet=quiet or as_json) as opened:
-            path = opened.path
+        from ..trace.importing import Imported
+
+        opened = options.open_recording(recording, quiet=quiet or as_json)
+        path = opened.path
+        if isinstance(opened, Imported):
+            context.with_resource(opened)  # it goes when it is closed
+        else:
+            opened.close()
     with Feed(path) as feed, Page(feed, port=port) as page:
         if as_json:
             click.echo(json.dumps({"url": page.url}))

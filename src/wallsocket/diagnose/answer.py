@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..trace.importing import open_files
 from ..trace.recording import Recording
 from ..trace.session import Trace, run
 from .engine import diagnose
@@ -27,7 +29,7 @@ def explain(
 
     Args:
         what: an open recording, a trace (a command is waited for, other programs are let go of), the path of a recording,
-            or a command as a list of words.
+            of a capture or of a log of strace, or a command as a list of words.
         rules: ids of the only rules to ask; all by default.
         options: of :func:`wallsocket.trace.run`, for a command.
 
@@ -45,7 +47,7 @@ def explain(
     if isinstance(what, Recording):
         return diagnose(what, chosen)
     if isinstance(what, (str, os.PathLike)):
-        with Recording.open(what) as recording:
+        with open_files([Path(what)]) as recording:
             return diagnose(recording, chosen)
     trace = what if isinstance(what, Trace) else run(what, **options)
     with trace:

@@ -20,7 +20,7 @@ class ConnectionReset(Rule):
     title = "one end reset the connection instead of ending it"
     covers = (159,)
     severity = "warning"
-    certainty = "certain"
+    certainty = "strong"
     layers = ("wire",)
     sentence = (
         "A reset throws away what is on its way in both directions. A kernel that knows the connection sends it when its "
@@ -57,8 +57,8 @@ class ConnectionReset(Rule):
                 else []
             )
             if last is not None and last.at_ns <= reset.at_ns:
-                when = f"{duration(reset.at_ns - last.at_ns)} after the last data of "
-                when += flow.name(1 - side) + ", which it did not answer" if unanswered else "its own last data"
+                when = f"{duration(reset.at_ns - last.at_ns)} after "
+                when += f"data of {flow.name(1 - side)}, which it did not answer" if unanswered else "its own last data"
             else:
                 when = "before any data"
             lost = "; part of its own data was not acknowledged" if unread else ""

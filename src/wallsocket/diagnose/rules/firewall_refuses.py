@@ -147,6 +147,7 @@ class FirewallRefuses(Rule):
                         icmp.seen.proof(f"ICMP unreachable, code {icmp.code}, from {icmp.source}"),
                     ],
                     socket=flow.socket(0),
+                    certainty="strong",
                     subjects=flow.subjects,
                     count=len(target.unreachable),
                     where=flow.name(1),

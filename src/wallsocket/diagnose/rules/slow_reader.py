@@ -177,6 +177,7 @@ class SlowReader(Rule):
                 f"{flow.name(1 - side)} had more to send and asked {probes} time{'s' if probes > 1 else ''}.",
                 [since.proof(f"window 0 of {flow.name(side)}")],
                 socket=flow.socket(side),
+                certainty="strong",
                 subjects=flow.subjects,
                 where=flow.name(1),
             )

@@ -6,7 +6,6 @@ leaves within the connect that asks for it. A log in the clock of a day (``-tt``
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -35,7 +34,8 @@ _MAX_OPENINGS: Final = 200_000
 _SAME_NS: Final = 50_000_000
 #: Time zones are apart by multiples of this.
 _ZONE_NS: Final = 900 * 10**9
-_EINPROGRESS: Final = 115
+#: A connect and its SYN are no further apart, once the clocks are one.
+_NEAR_NS: Final = 1_500_000_000
 
 
 class _Opening(NamedTuple):
@@ -61,7 +61,7 @@ class _Sightings:
     def __init__(self) -> None:
         self.attempts: list[_Attempt] = []
         self.sockets: dict[int, tuple[int, End | None, End | None, str, int]] = {}
-        self.spoken_to: set[End] = set()
+        self.spoken_to: dict[End, int] = {}  #: where something was first sent, and when
         self.last_socket = 0
 
     def add(self, table: str, *columns: Any) -> None:
@@ -80,7 +80,7 @@ class _Sightings:
             where = end_of(columns[13])
             if where is None or len(self.spoken_to) >= _MAX_OPENINGS:
                 return
-            self.spoken_to.add(where)
+            self.spoken_to.setdefault(where, columns[4])
             if columns[3] == _CONNECT and columns[8] is not None and len(self.attempts) < _MAX_OPENINGS:
                 # Of one that does not block, and of one that was never answered, the SYN leaves at the entry.
                 self.attempts.append(_Attempt(columns[4], columns[4] + (columns[5] or 0), columns[8], where))
@@ -134,17 +134,25 @@ def join(capture_path: Path, logs: Sequence[Path], rows: Rows) -> dict[str, str]
     look.finish()
     tcp, udp, capture_ns = _openings(capture_path)
     if capture_ns is None:
-        raise RecordingError(f"{capture_path}: its frames have no times, by which they could be joined with the log")
+        raise RecordingError(f"{capture_path}: no frame in it has a time by which it could be joined with the log")
     matched = _matched(seen, tcp)
-    differences = [opening.at_ns - (first_ns + entry_ns) for opening, entry_ns, _ in matched]
-    differences += _datagrams(seen, udp, first_ns) if not differences else []
-    if not differences:
+    shift_ns = None
+    for sure in (True, False):
+        differences = [one.opening.at_ns - (first_ns + one.entry_ns) for one in matched if one.sure or not sure]
+        shift_ns = _shift(differences, survey, sure=sure) if shift_ns is None and differences else shift_ns
+    if shift_ns is None and (differences := _datagrams(seen, udp, first_ns)):
+        shift_ns = _shift(differences, survey, sure=False)
+    if shift_ns is None:
         raise RecordingError(
             f"{capture_path}: shares no connection with {logs[0]}: look at each of them alone, or record both at one time"
         )
-    shift_ns = _shift(differences, survey)
     origin_ns = min(capture_ns, first_ns + shift_ns)
-    named = {socket: opening.source for opening, _, socket in matched if socket is not None}
+    named = {
+        one.socket: one.opening.source
+        for one in matched
+        if one.socket is not None
+        and (one.sure or abs(one.opening.at_ns - first_ns - one.entry_ns - shift_ns) < _NEAR_NS)
+    }
     program = Interpreter(survey, rows, origin_ns - shift_ns)
     program.name_ends({socket: sockaddr(end) for socket, end in named.items()})
     for entry in log:
@@ -192,9 +200,18 @@ def _openings(path: Path) -> tuple[list[_Opening], list[_Opening], int | None]:
     return tcp, list(udp.values()), first_ns
 
 
-def _matched(seen: _Sightings, openings: list[_Opening]) -> list[tuple[_Opening, int, int | None]]:
-    """Openings that the log saw too: the opening, when the call that asked was entered, and the socket that asked."""
-    found: list[tuple[_Opening, int, int | None]] = []
+class _Match(NamedTuple):
+    """An opening that the log saw too."""
+
+    opening: _Opening
+    entry_ns: int  #: when the call that asked was entered
+    socket: int | None  #: that asked
+    sure: bool  #: by both ends; else by where it leads and the order
+
+
+def _matched(seen: _Sightings, openings: list[_Opening]) -> list[_Match]:
+    """Openings that the log saw too."""
+    found: list[_Match] = []
     by_ends: dict[tuple[End, End], list[_Opening]] = {}
     to: dict[End, list[_Opening]] = {}
     for opening in openings:
@@ -209,22 +226,23 @@ def _matched(seen: _Sightings, openings: list[_Opening]) -> list[tuple[_Opening,
         if local is not None and local.port and not local.any:
             alike = by_ends.get((local, attempt.where), [])
             if len(alike) == 1:
-                found.append((alike[0], attempt.entry_ns, attempt.socket))
+                found.append(_Match(alike[0], attempt.entry_ns, attempt.socket, sure=True))
         else:
             unnamed.setdefault(attempt.where, []).append(attempt)
-    taken = {id(opening) for opening, _, _ in found}
+    taken = {id(one.opening) for one in found}
     for where, attempts in unnamed.items():
         left = [opening for opening in to.get(where, ()) if id(opening) not in taken]
         # As many of one as of the other: each is the other's in the order of time.
         if len(left) == len(attempts):
             found += [
-                (opening, attempt.entry_ns, attempt.socket) for opening, attempt in zip(left, attempts, strict=True)
+                _Match(opening, attempt.entry_ns, attempt.socket, sure=False)
+                for opening, attempt in zip(left, attempts, strict=True)
             ]
     if not found:
         for kind, local, remote, origin, created_ns in seen.sockets.values():
             alike = by_ends.get((remote, local), []) if local is not None and remote is not None else []
             if kind == _SOCK_STREAM and origin == "accept" and len(alike) == 1:
-                found.append((alike[0], created_ns, None))
+                found.append(_Match(alike[0], created_ns, None, sure=True))
     return found
 
 
@@ -233,18 +251,24 @@ def _datagrams(seen: _Sightings, openings: list[_Opening], first_ns: int) -> lis
     first: dict[End, int] = {}
     for opening in openings:
         first.setdefault(opening.destination, opening.at_ns)
-    return [first[attempt.where] - (first_ns + attempt.entry_ns) for attempt in seen.attempts if attempt.where in first]
+    return [first[where] - (first_ns + entry_ns) for where, entry_ns in seen.spoken_to.items() if where in first]
 
 
-def _shift(differences: list[int], survey: strace.Survey) -> int:
-    """What has to be added to the log's times. Clocks of one machine differ by a time zone at most."""
+def _shift(differences: list[int], survey: strace.Survey, *, sure: bool) -> int | None:
+    """What has to be added to the log's times. Clocks of one machine differ by a time zone at most.
+
+    Where the ends are not all known (not ``sure``) that alone is believed, and of a log without a clock that several fit.
+    """
     ordered = sorted(differences)
     middle = int(median(ordered))
     slack = _SAME_NS + (10**9 if survey.whole_seconds else 0)
-    if survey.clock == "date":
-        return 0 if abs(middle) <= slack else ordered[bisect_left(ordered, middle)]
+    if survey.clock == "date" and abs(middle) <= slack:
+        return 0
     if survey.clock == "day":
         zone = round(middle / _ZONE_NS) * _ZONE_NS
         if abs(middle - zone) <= slack:
             return zone
-    return ordered[bisect_left(ordered, middle)] if len(ordered) > 1 else middle
+    fits = sum(1 for one in ordered if abs(one - middle) <= _SAME_NS)
+    if sure or (survey.clock == "relative" and fits >= 2):
+        return ordered[(len(ordered) - 1) // 2]
+    return None

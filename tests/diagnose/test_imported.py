@@ -1,0 +1,71 @@
+"""What people have from other machines tells the same cause, where the layer suffices; tests/soak/test_imports.py plays all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wallsocket.diagnose.play import EXAMPLES
+from wallsocket.errors import UsageError
+
+from ..support.imports import CAPTURES, LOGS, findings, played
+from .test_examples import lab_works
+
+#: Examples that are played here: every kind of call, and every kind of proof on the wire.
+SAMPLE = [
+    "closed-descriptor-used/broken.py",
+    "connection-shared-by-fork/broken.py",
+    "datagram-truncated/variant.c",
+    "firewall-refuses/broken.py",
+    "glued-messages/broken.py",
+    "host-unreachable/broken.py",
+    "keep-alive-race/broken.py",
+    "linger-zero/broken.py",
+    "nagle-delayed-ack/broken.py",
+    "nobody-listens/variant.py",
+    "path-mtu-black-hole/broken.py",
+    "protocols-differ/broken.py",
+    "slow-reader/variant.c",
+    "threads-share-stream/broken.py",
+    "write-after-peer-closed/broken.py",
+]
+HEALTHY = [
+    "connection-shared-by-fork/healthy.py",
+    "keep-alive-race/healthy.py",
+    "nagle-delayed-ack/healthy.py",
+    "slow-reader/healthy.py",
+    "threads-share-stream/healthy.py",
+]
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (apt install strace)"),
+    pytest.mark.skipif(not lab_works(), reason="no namespaces here"),
+]
+
+
+def played_or_skipped(name: str, folder: Path) -> tuple[Path, Path]:
+    try:
+        return played(EXAMPLES / name, folder)
+    except UsageError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_log_and_a_capture_tell_the_cause(name: str, tmp_path: Path) -> None:
+    log, capture = played_or_skipped(name, tmp_path)
+    rule = name.partition("/")[0]
+    assert name in LOGS | CAPTURES
+    for path, sufficient in ((log, LOGS), (capture, CAPTURES)):
+        if name in sufficient:
+            found = findings(path)
+            assert [finding.rule for finding in found][:1] == [rule], (path, found)
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_nothing_is_said_of_a_healthy_one(name: str, tmp_path: Path) -> None:
+    log, capture = played_or_skipped(name, tmp_path)
+    assert findings(log) == ()
+    assert findings(capture) == ()
+    assert findings(capture, log) == ()

@@ -1,0 +1,50 @@
+"""All examples of all rules under strace and a capture: which layer suffices for which, and no false alarm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wallsocket.diagnose import all_rules
+from wallsocket.diagnose.play import EXAMPLES, examples
+from wallsocket.errors import UsageError
+
+from ..diagnose.test_examples import lab_works
+from ..support.imports import CAPTURES, LOGS, findings, played
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (apt install strace)"),
+    pytest.mark.skipif(not lab_works(), reason="no namespaces here"),
+]
+
+#: A capture of these shows a reset that the example is about, and says so.
+RESETS = {"dies-of-client-reset/healthy.py"}
+
+
+def programs() -> list[str]:
+    every = [path for rule in all_rules() if rule.pictures != "only" for path in examples(rule)]
+    return [str(path.relative_to(EXAMPLES)) for path in every]
+
+
+@pytest.mark.parametrize("name", programs())
+def test_an_example(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        log, capture = played(EXAMPLES / name, tmp_path)
+    except UsageError as error:
+        pytest.skip(str(error))
+    rule = name.partition("/")[0]
+    for what, path, sufficient in (("log", log, LOGS), ("capture", capture, CAPTURES)):
+        flow = all(one.subject != "flow" for one in all_rules() if one.id == rule)
+        if what == "log" and not flow:
+            continue
+        found = [finding.rule for finding in findings(path)]
+        if "/healthy" in name:
+            assert found == [] or (name in RESETS and found == ["connection-reset"])
+            continue
+        told = found[:1] == [rule]
+        with capsys.disabled():
+            print(f"{what:<8} {'tells' if told else 'does not tell'} {name}{'' if told else f': {found}'}")
+        if name in sufficient:
+            assert told, (what, found)
