@@ -3,7 +3,8 @@
 The blocks of a page are run from top to bottom in one empty folder, by one shell, as an ordinary user:
 
 - ``console``: each line after ``$ `` is a command; a line that ends with a backslash goes on. What stands below it is what it
-  prints, but for numbers, spaces and lines of ``…``. Status 0, or 1 of explain and inspect, which then have found something.
+  prints, but for numbers, spaces and lines of ``…``. Status 0, or 1 of explain, inspect and
+  lesson check, which then have found something.
 - ``python``: a program; with ``>>>`` the examples of a doctest. It ends with status 0.
 - ``toml``, ``json``, ``yaml``: data that can be read.
 - ``sh`` and blocks without a language: lines that begin with ``wallsocket`` are commands with options that exist.
@@ -55,7 +56,7 @@ COLUMNS: Final = "92"
 _FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"<!-- (file|first|not run): ((?:(?!-->).)+?) -->\n+\Z", re.DOTALL)
 #: Commands whose status 1 says that they have found what the page is about.
-_MAY_FIND = re.compile(r"(?:^|[|;&]\s*)(?:wallsocket (?:explain|inspect|rule play|demo)|pytest)\b")
+_MAY_FIND = re.compile(r"(?:^|[|;&]\s*)(?:wallsocket (?:explain|inspect|rule play|lesson check|demo)|pytest)\b")
 #: The rows that prove a finding.
 _PROOF = re.compile(r"^  proof .*?(?=^  usual fix|^\S)", re.MULTILINE | re.DOTALL)
 #: Lines that are no use to a reader.

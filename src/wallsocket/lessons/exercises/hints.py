@@ -29,7 +29,6 @@ HINTS: Final = {
     "no-time-limit-for-answer": "Datagrams get lost. How long may a wait last, and what happens then?",
     "writable-spin": "A socket can nearly always be written to. When does your program want to know it?",
     "nothing-yet-is-no-end": "EAGAIN says that there is nothing yet. That is neither an end nor an error.",
-    "nothing-yet": "EAGAIN says that there is nothing yet. That is neither an end nor an error.",
     "loop-blocked": "While one client is served the others wait. Which call holds the loop?",
     "listener-not-served": "Connections wait in the accept queue. What does the thread do that should accept them?",
     "loopback-only": "A socket is bound to an address as well as to a port. Which address means: all addresses of this "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ...diagnose import rule_of
 from ...diagnose.finding import Certainty
 from ...diagnose.text import source_text
 from ...trace.syscalls import Role
@@ -150,7 +151,7 @@ def _of_mistake(mistake: Mistake, spotted: Spotted) -> Cause:
     place = spotted.place
     return Cause(
         mistake.id,
-        "mistake",
+        "rule" if rule_of(mistake.id) is not None else "mistake",
         spotted.certainty,
         mistake.title,
         spotted.why,

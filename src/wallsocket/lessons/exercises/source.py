@@ -91,7 +91,8 @@ def _check_python(path: Path) -> None:
     try:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise UsageError(f"{escape(str(path))}:{error.lineno}: {type(error).__name__}: {escape(error.msg)}") from error
+        line = f":{error.lineno}" if error.lineno is not None else ""
+        raise UsageError(f"{escape(str(path))}{line}: {type(error).__name__}: {escape(error.msg)}") from error
     except ValueError as error:
         raise UsageError(f"{escape(str(path))}: {error}") from error
 

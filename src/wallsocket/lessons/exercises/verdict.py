@@ -16,12 +16,14 @@ class Cause(msgspec.Struct, frozen=True):
 
     Attributes:
         id: id of the rule of ``wallsocket rule``, or the name of a mistake of docs/exercises.md.
-        kind: which of the two.
+        kind: which of the two; ``wallsocket rule ID`` prints the page of a rule.
         certainty: ``certain``, ``strong`` or ``hint``.
         title: in a few words.
         why: what happened, in a sentence.
         hint: what to think about; not the solution.
-        file: where it is; ``None`` where no line is at fault or known. line: in it. code: its text.
+        file: where it is; ``None`` where no line is at fault, or known.
+        line: in that file.
+        code: the text of the line.
 
     """
 
@@ -40,10 +42,12 @@ class Outcome(msgspec.Struct, frozen=True):
     """How a scenario went.
 
     Attributes:
-        scenario: its name. title: what happens in it.
+        scenario: its name.
+        title: what happens in it.
         passed: whether the program did what the task says; ``None``: it was not played.
         kind: what went wrong, as :data:`wallsocket.lessons.exercises.stage.Kind`.
-        expected: what should have come. seen: what came.
+        expected: what should have come.
+        seen: what came.
         peer: what the other end did and saw, a line each.
 
     """
@@ -62,8 +66,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
     Attributes:
         verdict: ``right``, ``wrong``, or ``could not run``.
-        exercise: its name. file: the program.
-        passed: scenarios that it passed. scenarios: all that there are.
+        exercise: its name.
+        file: the program.
+        passed: how many scenarios it passed.
+        scenarios: how many there are.
         failed: the first scenario that failed, by name.
         cause: the likely cause of that; ``None`` of a right program.
         reason: of a program that could not be run or judged: why, in a line.

@@ -105,7 +105,7 @@ EXERCISE = Exercise(
     task=_TASK,
     scenarios=(
         Scenario("short", "a short text", _short),
-        Scenario("parts", "a text that comes in parts", _parts),
+        Scenario("parts", "a text that comes in parts", _parts, "part-answered"),
         Scenario("long", "a text of 200,000 bytes", _long),
         Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),
         Scenario("empty", "an empty text, then another client", _empty),
