@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from wallsocket.lessons.catalogue import all_claims
 from wallsocket.lessons.lesson import LessonError, parse
 from wallsocket.lessons.play import play
 
@@ -130,3 +133,14 @@ def test_values_stay_what_they_are() -> None:
     from wallsocket.lessons.text import plain
 
     assert json.loads(json.dumps(plain(run.seen["total"])))["b"] == r"b'\x00\xff'"
+
+
+def test_programs_import_what_they_use(tmp_path: Path) -> None:
+    """The lecture's own code is left as it is: those files are called ``printed…``."""
+    for claim in all_claims():
+        for block in claim.blocks:
+            if block.kind in ("program", "file") and block.language == "python" and "printed" not in block.name:
+                (tmp_path / f"{claim.id}-{block.name or 'program.py'}").write_text(block.text)
+    words = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F401,F811", "--output-format", "concise"]
+    done = subprocess.run([*words, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

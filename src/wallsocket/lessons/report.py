@@ -32,7 +32,11 @@ a { color: inherit; } nav li { margin: .15rem 0; }
 pre { background: var(--code); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px;
   font: .84rem/1.45 ui-monospace, monospace; }
 pre.picture { line-height: 1.25; } code { font-family: ui-monospace, monospace; font-size: .92em; }
-table { border-collapse: collapse; margin: .6rem 0; } td, th { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0;
+.line { counter-increment: line; } pre.code { counter-reset: line; }
+.line::before { content: counter(line); display: inline-block; width: 1.6rem; margin-right: 1rem; text-align: right;
+  color: var(--quiet); }
+caption { text-align: left; } table { border-collapse: collapse; margin: .6rem 0; }
+ td, th { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0;
   border-bottom: 1px solid var(--line); }
 td.value { font-family: ui-monospace, monospace; font-size: .88rem; overflow-wrap: anywhere; }
 .verdict { font-weight: 600; } .true, .true-if { color: var(--good); } .wrong, .code-bug { color: var(--bad); }
@@ -112,7 +116,8 @@ def _claim(run: Run, picture: str) -> Iterator[str]:
         if block.kind in ("program", "file"):
             yield from _block(block)
     if picture:
-        yield f'<figure><figcaption>the recording of this run</figcaption><pre class="picture">{_text(picture)}</pre></figure>'
+        yield "<figure><figcaption>the recording of this run</figcaption>"
+        yield f'<pre class="picture" tabindex="0">{_text(picture)}</pre></figure>'
     yield from _observation(run)
     yield "</article>"
 
@@ -157,7 +162,9 @@ def _value(value: Any) -> str:
 def _block(block: Block) -> Iterator[str]:
     if block.kind != "text":
         name = f'<p class="quiet">{_text(block.name)}</p>' if block.name else ""
-        yield f"{name}<pre><code>{_text(block.text)}</code></pre>"
+        code = "\n".join(f'<span class="line">{_text(line)}</span>' for line in block.text.splitlines())
+        numbered = ' class="code"' if block.kind in ("program", "file") else ""
+        yield f'{name}<pre{numbered} tabindex="0"><code>{code if numbered else _text(block.text)}</code></pre>'
         return
     for paragraph in re.split(r"\n\s*\n", block.text):
         lines = paragraph.splitlines()
