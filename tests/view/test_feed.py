@@ -79,3 +79,31 @@ def flush(script: Script) -> None:
 def count(feed: Feed) -> int:
     found: Any = feed.ask("overview", {})
     return int(found.sockets)
+
+
+def test_of_a_long_recording_the_beginning_is_shown_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(tmp_path / "long.wsrec")
+    script.process(1, 7, "talker")
+    script.socket(1, 1, 0, family=1, protocol=0, origin="socketpair")
+    for number in range(6000):
+        script.call("write", number * 10, 1, 5, fd=3, socket=1, length=5, offset=number * 5)
+    script.done(60_000).close()
+    monkeypatch.setattr("wallsocket.view.feed._LONG_EVENTS", 5000)
+    monkeypatch.setattr("wallsocket.view.feed._BEGINNING", 100)
+    seen = []
+    feed = Feed(tmp_path / "long.wsrec")
+
+    def look(status: Any) -> None:
+        if status.generation > len(seen):
+            found: Any = feed.ask("overview", {})
+            rows: Any = feed.ask("conversations", {}).cards[0].rows if found.cards else 0  # type: ignore[attr-defined]
+            seen.append((status.stage, rows, len(found.warnings), found.judged))
+
+    with feed.listen(look), feed:
+        wait(feed, lambda status: status.stage == "ready")
+    assert seen == [
+        ("reading", 0, 0, False),
+        ("reading", 100, 1, False),
+        ("judging", 6000, 0, False),
+        ("ready", 6000, 0, True),
+    ]

@@ -27,6 +27,9 @@ _POLL_S: Final = 0.2
 _SHARE: Final = 4
 #: A recording up to this size is shown when all is read: showing it in parts would only flicker.
 _AT_ONCE_EVENTS: Final = 4_000
+#: Of a recording with more events than these, the first of them are shown while the rest is read.
+_LONG_EVENTS: Final = 60_000
+_BEGINNING: Final = 15_000
 #: Progress is told so often.
 _TOLD_EVERY_S: Final = 0.1
 
@@ -162,6 +165,10 @@ class Feed:
             total = snapshot.events + snapshot.calls
             if in_parts:
                 self._publish(snapshot, Status(stage="reading", total=total, growing=growing))
+                if snapshot.events > _LONG_EVENTS:
+                    self._show_beginning(total)
+                    # What is shown now is another one: this one is still being made.
+                    snapshot = Snapshot(self._path)
             else:
                 self._tell(stage="reading", done=0, total=total, growing=growing, problem=None)
             snapshot.read(lambda done: self._progress("reading", done, total))
@@ -172,6 +179,17 @@ class Feed:
         except BaseException:
             if snapshot is not self._snapshot:
                 snapshot.close()
+            raise
+
+    def _show_beginning(self, total: int) -> None:
+        assert self._path is not None
+        beginning = Snapshot(self._path)
+        try:
+            beginning.read(most=_BEGINNING)
+            self._publish(beginning, Status(stage="reading", total=total, growing=False))
+        except BaseException:
+            if beginning is not self._snapshot:
+                beginning.close()
             raise
 
     def _progress(self, stage: Stage, done: int, total: int) -> None:

@@ -193,6 +193,10 @@ def finding_card(snapshot: Snapshot, number: int, finding: Finding) -> FindingCa
 def _warnings(snapshot: Snapshot) -> list[str]:
     recording = snapshot.recording
     found = []
+    if snapshot.only_first is not None:
+        found.append(
+            f"This is the beginning: {snapshot.only_first} of {snapshot.events} events; the rest is being read."
+        )
     if recording.cut_off_ns is not None and not snapshot.growing:
         failure = f": {escape(recording.failure)}" if recording.failure is not None else ""
         found.append(f"The recording is cut off at {duration(recording.cut_off_ns)}{failure}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from array import array
@@ -60,17 +61,18 @@ class _Reader(Recording):
 
     progress: Progress | None = None
     moments: Moments | None = None
+    most: int | None = None  #: events that are read of it
     _seen: int = 0
 
     def events(self, *, calls_at: Literal["entry", "exit"] = "entry") -> Iterator[Event]:
         moments = self.moments
-        for event in self._told(super().events(calls_at=calls_at)):
+        for event in self._told(itertools.islice(super().events(calls_at=calls_at), self.most)):
             if moments is not None and isinstance(event, Call):
                 moments.add(event.entry_ns)
             yield event
 
     def calls(self, **which: Any) -> Iterator[Call]:
-        return self._told(super().calls(**which))
+        return self._told(itertools.islice(super().calls(**which), self.most))
 
     def _told(self, events: Iterator[_T]) -> Iterator[_T]:
         if self.progress is None:
@@ -94,6 +96,7 @@ class Snapshot:
         segments: the TCP segments, for graphs over time.
         lock: to be held while anything of it is used: one thread at a time.
         closed: it can no longer be used.
+        only_first: only so many of its first events were read; ``None``: all.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, growing: bool = False) -> None:
@@ -111,6 +114,7 @@ class Snapshot:
         self.segments = Segments()
         self.lock = threading.RLock()
         self.closed = False
+        self.only_first: int | None = None
         self._timeline: Timeline | None = None
         self._remembered: dict[Hashable, Any] = {}
 
@@ -154,17 +158,21 @@ class Snapshot:
         """How many calls there are."""
         return self.recording.count("call")
 
-    def read(self, progress: Progress | None = None) -> None:
+    def read(self, progress: Progress | None = None, *, most: int | None = None) -> None:
         """Make the joins; ``progress`` is told how many events were looked at: in the end, all and the calls once more.
+
+        With ``most`` only of the first events: a view of the beginning, while the rest takes its time.
 
         Raises:
             RecordingError: the recording is damaged, or too large to draw.
         """
         reader = self.recording
         reader.progress, reader.moments = progress, self.moments
-        limit = None if self.events <= _WHOLE_EVENTS else _KEPT_ROWS
+        limit = None if min(self.events, most or self.events) <= _WHOLE_EVENTS else _KEPT_ROWS
+        reader.most = most
         self._timeline = Timeline(reader, decode=self._decode, limit=limit)
-        reader.progress = reader.moments = None
+        reader.progress = reader.moments = reader.most = None
+        self.only_first = most if most is not None and most < self.events else None
 
     def _decode(self, packet: Packet) -> Segment | None:
         found = segment(packet)
