@@ -1,0 +1,171 @@
+"""``wallsocket diff``: where a bad run parts from a good one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from . import options, terminal
+
+if TYPE_CHECKING:
+    from ..diagnose.difference import Difference
+    from ..diagnose.finding import Finding
+    from ..trace.compare import Comparison, Divergence, Pair, Step
+    from ..trace.recording import Recording
+
+__all__ = ["command"]
+
+#: As diff(1): the same, different.
+_SAME: Final = 0
+_DIFFERENT: Final = 1
+#: Pairs of sockets that are listed beside the first places.
+_PAIRS: Final = 12
+
+
+@click.command()
+@click.argument("good", type=click.Path(path_type=Path))
+@click.argument("bad", type=click.Path(path_type=Path))
+@options.json
+def command(good: Path, bad: Path, as_json: bool) -> int:
+    """Show where two runs of the same thing part: GOOD, which worked, and BAD, which did not.
+
+    Sockets are put side by side by the program and the line that made them; then calls, kernel and wire are followed until
+    they differ. Times do not count, nor how bytes were cut. Exit status: 0 the same, 1 different, 2 could not run.
+    """
+    from ..diagnose import diagnose
+    from ..diagnose.difference import difference
+    from ..trace import places
+    from ..trace.compare import compare
+    from ..trace.recording import Recording
+
+    with Recording.open(places.find(good)) as first, Recording.open(places.find(bad)) as second:
+        compared = compare(first, second)
+        judged = difference(diagnose(first), diagnose(second))
+        if as_json:
+            _write_json(compared, judged)
+        else:
+            for line in _lines(first, second, compared, judged):
+                click.echo(line)
+    return _SAME if compared.same and not judged.only_bad and not judged.only_good else _DIFFERENT
+
+
+def _write_json(compared: Comparison, judged: Difference) -> None:
+    from ..trace.text import json_line
+
+    out = sys.stdout.buffer
+    for pair in compared.pairs:
+        out.write(json_line({"pair": pair}) + b"\n")
+    for layer, divergence in compared.first.items():
+        out.write(json_line({"first": {"layer": layer, "divergence": divergence}}) + b"\n")
+    for where in ("only_bad", "only_good", "both"):
+        for finding in getattr(judged, where):
+            out.write(json_line({"finding": finding, "where": where}) + b"\n")
+    summary = {"same": compared.same, "not_compared": compared.not_compared, "pairs": len(compared.pairs)}
+    out.write(json_line({"summary": summary}) + b"\n")
+    out.flush()
+
+
+def _lines(good: Recording, bad: Recording, compared: Comparison, judged: Difference) -> Iterator[str]:
+    from ..trace.compare import LAYERS
+    from ..trace.text import Style, escape, paint
+    from ..trace.verdict import amount
+
+    colour = terminal.has_colour()
+    for word, recording in (("GOOD", good), ("BAD", bad)):
+        yield f"{paint(word.ljust(5), Style.BOLD, colour=colour)} {escape(recording.name)}"
+    matched = [pair for pair in compared.pairs if pair.good is not None and pair.bad is not None]
+    yield f"{amount(len(matched), 'socket')} side by side" + _lacking(compared)
+    for layer in LAYERS:
+        yield ""
+        divergence = compared.first.get(layer)
+        head = paint(layer.ljust(7), Style.BOLD, colour=colour)
+        if layer in compared.not_compared:
+            yield f"{head} not compared: {escape(compared.not_compared[layer])}"
+        elif divergence is None:
+            yield f"{head} the same"
+        else:
+            yield from _divergence(head, compared.pairs[divergence.pair - 1], divergence, colour=colour)
+    others = [
+        pair
+        for pair in matched
+        if pair.divergences and all(compared.first.get(item.layer) is not item for item in pair.divergences)
+    ]
+    if others:
+        yield ""
+        yield f"{amount(len(others), 'more pair')} of sockets part, later:"
+        yield from (
+            f"  {pair.bad_title}: {', '.join(item.layer for item in pair.divergences)}" for pair in others[:_PAIRS]
+        )
+        if len(others) > _PAIRS:
+            yield f"  … {len(others) - _PAIRS} more; --json has all"
+    yield ""
+    yield from _rules(judged, colour=colour)
+
+
+def _lacking(compared: Comparison) -> str:
+    from ..trace.verdict import amount
+
+    parts = []
+    for word, missing in (
+        ("BAD", sum(pair.bad is None for pair in compared.pairs)),
+        ("GOOD", sum(pair.good is None for pair in compared.pairs)),
+    ):
+        if missing:
+            parts.append(f"{amount(missing, 'socket')} of the other run missing in {word}")
+    return "; " + ", ".join(parts) if parts else ""
+
+
+def _divergence(head: str, pair: Pair, divergence: Divergence, *, colour: bool) -> Iterator[str]:
+    from ..trace.text import Style, paint
+    from ..trace.verdict import amount
+
+    yield f"{head} {pair.bad_title}"
+    if pair.good_title != pair.bad_title:
+        yield paint(f"        in GOOD: {pair.good_title}", Style.DIM, colour=colour)
+    yield paint(f"        {amount(divergence.common, 'step')} the same, then", Style.DIM, colour=colour)
+    if divergence.before is not None:
+        yield f"  both  {_step(divergence.before)}"
+    yield paint(f"  GOOD  {_step(divergence.good)}", Style.GOOD, colour=colour)
+    yield paint(f"  BAD   {_step(divergence.bad)}", Style.ERROR, colour=colour)
+
+
+def _step(step: Step | None) -> str:
+    from ..trace.text import escape
+
+    if step is None:
+        return "nothing more"
+    where = f"{escape((step.file or '').rpartition('/')[2])}:{step.line}  " if step.line is not None else ""
+    times = f"  ×{step.times}" if step.times > 1 else ""
+    return f"{step.at_ns / 1e6:11.3f}  {where}{step.text}{times}"
+
+
+def _rules(judged: Difference, *, colour: bool) -> Iterator[str]:
+    from ..trace.text import Style, paint
+
+    head = paint("rules".ljust(7), Style.BOLD, colour=colour)
+    if not judged.only_bad and not judged.only_good:
+        found = f"; both have: {', '.join(dict.fromkeys(item.rule for item in judged.both))}" if judged.both else ""
+        yield f"{head} say the same of both{found}"
+        return
+    yield head.rstrip()
+    for word, findings in (
+        ("only in BAD", judged.only_bad),
+        ("only in GOOD", judged.only_good),
+        ("in both", judged.both),
+    ):
+        for finding in findings:
+            yield f"  {word}: {_finding(finding)}"
+            if word == "only in BAD":
+                yield paint(f"    {finding.why}", Style.DIM, colour=colour)
+
+
+def _finding(finding: Finding) -> str:
+    from ..trace.text import escape
+
+    where = f"  {escape((finding.file or '').rpartition('/')[2])}:{finding.line}" if finding.line is not None else ""
+    follows = f"  follows from {finding.follows_from}" if finding.follows_from is not None else ""
+    return f"{finding.title} [{finding.rule}]{where}{follows}"
