@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import os
 import re
 import subprocess
 import sys
@@ -69,6 +70,26 @@ def test_a_setting_that_does_not_exist_is_said() -> None:
     done = run("U25", "--sysctl", "nonsense")
     assert done.returncode == 2
     assert "write NAME=VALUE" in done.stderr
+
+
+def test_options_may_stand_before_the_name_and_help_says_how_to_call_it() -> None:
+    done = run("--json", "U23")
+    assert json.loads(done.stdout)["id"] == "U23"
+    told = run("U23", "--help").stdout
+    assert told.startswith("Usage: wallsocket lesson [OPTIONS] ID...\n") or "python" in told.splitlines()[0]
+    assert "--sysctl NAME=VALUE" in told
+
+
+def test_names_are_completed() -> None:
+    environment = {
+        **os.environ,
+        "_WALLSOCKET_COMPLETE": "bash_complete",
+        "COMP_WORDS": "wallsocket lesson udp-",
+        "COMP_CWORD": "2",
+    }
+    words = [sys.executable, "-c", "from wallsocket.cli import main; main()"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert "udp-binding" in done.stdout
 
 
 def test_an_unknown_name_is_one_line() -> None:

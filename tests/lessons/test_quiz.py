@@ -107,12 +107,18 @@ class _Terminal:
             left = deadline - time.monotonic()
             assert left > 0, self.said
             if select.select([self.terminal], [], [], left)[0]:
-                self.said += os.read(self.terminal, 4096).decode()
+                self._take()
         self._read = self.said.index(text, self._read) + len(text)
+
+    def _take(self) -> None:
+        try:
+            self.said += os.read(self.terminal, 4096).decode()
+        except OSError:  # EIO: the program has ended
+            assert os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOWAIT), self.said
 
     def has_said(self, text: str, within_s: float) -> bool:
         if select.select([self.terminal], [], [], within_s)[0]:
-            self.said += os.read(self.terminal, 4096).decode()
+            self._take()
         return text in self.said
 
     def type(self, text: str) -> None:
@@ -141,6 +147,16 @@ def test_it_asks_for_the_answer_and_the_reason_on_a_terminal() -> None:
     terminal.read_until("not 4. This is what happens:")
     terminal.read_until("1 of 2 right")
     assert terminal.status() == 1
+
+
+def test_a_claim_asks_for_a_prediction_first_and_says_whether_it_was_right() -> None:
+    terminal = _Terminal("--no-picture", "U24")
+    terminal.read_until("your prediction")
+    terminal.type("b\n")
+    terminal.read_until("Why?")
+    terminal.type("\n")
+    terminal.read_until("you said   EINVAL, and it keeps its port: right")
+    assert terminal.status() == 0
 
 
 def test_ctrl_c_ends_it() -> None:

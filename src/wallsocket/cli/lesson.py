@@ -18,7 +18,9 @@ from . import options, terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..lessons.lesson import Claim, Lesson
+    from click.shell_completion import CompletionItem
+
+    from ..lessons.lesson import Claim, Lesson, Question
     from ..lessons.play import Run
 
 __all__ = ["chosen", "command", "played"]
@@ -41,8 +43,6 @@ class _Lessons(click.Group):
         return [name for name, module in _PARTS.items() if (folder / f"{module}.py").exists()]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name == "show":
-            return show
         if name not in self.list_commands(context):
             return None
         part = importlib.import_module(f"{__package__}.{_PARTS[name]}").command
@@ -53,14 +53,36 @@ class _Lessons(click.Group):
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if arguments and arguments[0] not in self.list_commands(context):
-            return "show", show, arguments
+            # An empty name: its help says `wallsocket lesson [OPTIONS] ID...`.
+            return "", show, arguments if arguments[0] else arguments[1:]
         return super().resolve_command(context, arguments)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         # Options of `lesson ID` may stand in front of it.
         if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["show", *args]
+            args = ["", *args]
         return super().parse_args(context, args)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        return super().shell_complete(context, incomplete) + _ids(context, None, incomplete)
+
+
+class _Show(click.Command):
+    """``wallsocket lesson ID``: a command without a name."""
+
+    def format_usage(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(context.command_path.rstrip(), " ".join(self.collect_usage_pieces(context)))
+
+
+def _ids(context: click.Context, parameter: click.Parameter | None, incomplete: str) -> list[CompletionItem]:
+    """Lessons that begin so, and claims once it cannot be a lesson any more."""
+    from click.shell_completion import CompletionItem
+
+    from ..lessons.catalogue import all_claims, all_lessons
+
+    lessons = [(lesson.id, lesson.title) for lesson in all_lessons() if lesson.id.startswith(incomplete)]
+    claims = [(claim.id, claim.claim) for claim in all_claims() if claim.id.startswith(incomplete.upper())]
+    return [CompletionItem(name, help=words) for name, words in (lessons + claims if incomplete else lessons)]
 
 
 @click.group(
@@ -90,8 +112,8 @@ def command(context: click.Context) -> None:
         click.echo("wallsocket lesson ID plays one; wallsocket lesson quiz asks you")
 
 
-@click.command("lesson")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.command("lesson", cls=_Show)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=_ids)
 @options.json
 @click.option(
     "--sysctl", "settings", multiple=True, metavar="NAME=VALUE", help="Set this in the experiment's private network."
@@ -157,16 +179,34 @@ def _tell(
             click.echo()
         _echo(text.claim_lines(claim, **style))
         click.echo()
-        if ask and claim.question is not None:
-            click.prompt("your prediction, and why (Enter: just show me)", default="", show_default=False, err=True)
+        said = _predicted(claim.question) if ask and claim.question is not None else None
         run = play(claim, sysctl=sysctl, recording=recording)
         if run.recording is not None:
             _echo(text.picture_lines(run.recording, claim.show, **style))
             run.recording.unlink()
             click.echo()
         _echo(text.run_lines(run, **style))
+        if said is not None and run.right_answer is not None:
+            right = said.lower() == run.right_answer.lower()
+            click.echo(f"you said   {said}: {'right' if right else 'not so'}")
         failed += run.verdict == "unknown"
     return failed
+
+
+def _predicted(question: Question) -> str | None:
+    """Ask for a prediction and its reason; the prediction, or ``None`` of who wants to see it first."""
+    from ..lessons.quiz import letters, understand
+
+    while True:
+        said = click.prompt("your prediction (Enter: just show me)", default="", show_default=False, prompt_suffix="  ")
+        if not said.strip():
+            return None
+        answer = understand(question, said)
+        if answer is not None:
+            click.prompt(question.reason, default="", show_default=False, prompt_suffix="  ")
+            click.echo()
+            return answer
+        click.echo(f"type a letter from A to {max(letters(question))}")
 
 
 def _echo(lines: Iterator[str]) -> None:
