@@ -54,7 +54,9 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// Every link type that is decoded, and one that is not.
-const LINK_TYPES: [u32; 11] = [1, 0, 12, 14, 101, 108, 113, 228, 229, 276, 9999];
+const LINK_TYPES: [u32; 22] = [
+    1, 0, 9, 12, 14, 50, 51, 101, 104, 105, 108, 113, 119, 127, 163, 192, 219, 227, 228, 229, 276, 9999,
+];
 
 /// Everything that can be asked of a frame.
 fn ask(frame: &Frame<'_>) {
@@ -72,6 +74,17 @@ fn ask(frame: &Frame<'_>) {
     assert!(frame.extensions().count() <= bounded);
     assert!(frame.neighbor_options().count() <= bounded);
     let _ = frame.neighbor_target();
+    assert!(frame.encapsulations().count() <= bounded);
+    assert!(frame.sctp_chunks().count() <= bounded);
+    let _ = (
+        frame.wireless(),
+        frame.radio(),
+        frame.can(),
+        frame.ipsec(),
+        frame.pppoe(),
+        frame.port_tag(),
+        frame.headers(20),
+    );
     if let Some(found) = application::recognise(frame) {
         assert!(!found.to_string().chars().any(char::is_control));
     }
@@ -95,6 +108,13 @@ fn frame(data: &[u8]) {
     ask(&found);
     if let Some(quoted) = found.quoted() {
         ask(&quoted);
+    }
+    for (tunnel, inner) in found.tunnels() {
+        let _ = tunnel.to_string();
+        if let Some(inner) = inner {
+            assert!(inner.bytes.len() < bytes.len());
+            ask(&inner);
+        }
     }
     let mut again = bytes.to_vec();
     craft::set_checksums(link_type, &mut again);

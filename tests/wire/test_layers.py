@@ -5,12 +5,35 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wallsocket import wire
 from wallsocket.errors import UsageError
-from wallsocket.wire import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw, fuzz, layers
+from wallsocket.wire import (
+    ARP,
+    DHCP,
+    DNS,
+    GRE,
+    ICMP,
+    IGMP,
+    NDP,
+    TCP,
+    UDP,
+    VXLAN,
+    Dot1Q,
+    Ethernet,
+    ICMPv6,
+    IGMPv3,
+    IPv4,
+    IPv6,
+    Padding,
+    Question,
+    Raw,
+    Record,
+    fuzz,
+    layers,
+)
 
 ENDS = Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01")
 PACKETS = [
@@ -27,6 +50,156 @@ PACKETS = [
     ENDS / IPv4("10.0.0.1", "10.0.0.2", more_fragments=True) / UDP(1, 2) / bytes(8),
     ENDS / b"of an unknown kind",
 ]
+
+OUTER = ENDS / IPv4("192.0.2.1", "192.0.2.2")
+INSIDE = Ethernet("02:00:00:00:00:04", "02:00:00:00:00:03") / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / "hello"
+ANSWER = DNS(
+    7,
+    ("www.example.com", Question("example.com", "MX")),
+    (
+        Record("www.example.com", "CNAME", "web.example.com", 60),
+        Record("web.example.com", "A", "192.0.2.7", 60),
+        Record("web.example.com", "AAAA", "2001:db8::7", 60),
+        Record("example.com", "MX", (10, "mail.example.com"), 60),
+        Record("example.com", "TXT", ("one", "two"), 60),
+        Record("_sip._udp.example.com", "SRV", (1, 2, 5060, "sip.example.com"), 60),
+        Record("example.com", 65280, b"\0\1", 60),
+    ),
+    (Record("example.com", "SOA", ("ns.example.com", "admin.example.com", 1, 2, 3, 4, 5)),),
+    (Record(".", "OPT", b"", class_=1232),),
+    response=True,
+    authoritative=True,
+)
+OFFER = DHCP(
+    2,
+    0xABCD,
+    "02:00:00:00:00:01",
+    (
+        ("message_type", "offer"),
+        ("subnet_mask", "255.255.255.0"),
+        ("routers", "10.0.0.1", "10.0.0.2"),
+        ("lease_s", 3600),
+        ("host_name", "desk"),
+        ("parameters", 1, 3, 6),
+        (200, b"any"),
+    ),
+    yours="10.0.0.9",
+    padding=bytes(20),
+)
+ADVERTISEMENT = NDP(
+    134,
+    flags="MO",
+    options=(
+        ("source_link_layer", "02:00:00:00:00:09"),
+        ("mtu", 1500),
+        ("prefix", "2001:db8::/64", "LA", 86400, 14400),
+        ("name_servers", 600, "2001:db8::53", "2001:db8::54"),
+        (200, b"\1\2\3\4\5\6"),
+    ),
+    hop_limit=64,
+    lifetime_s=1800,
+)
+LINK = IPv6("fe80::1", "ff02::1", 255)
+MESSAGES = [
+    OUTER / UDP() / DNS(5, ("example.com",)),
+    OUTER / UDP(53, 4000) / ANSWER,
+    OUTER / UDP(53, 4000) / ANSWER.replace(compress=False),
+    ENDS / IPv4("0.0.0.0", "255.255.255.255") / UDP() / DHCP(1, 1, options=(("message_type", "discover"),)),
+    OUTER / UDP(67, 68) / OFFER,
+    ENDS / LINK / ADVERTISEMENT,
+    ENDS / LINK / NDP(135, "fe80::2", options=(("source_link_layer", "02:00:00:00:00:01"),)),
+    ENDS / LINK / NDP(136, "fe80::2", "SO", options=(("target_link_layer", "02:00:00:00:00:01"),)),
+    ENDS / LINK / NDP(137, "fe80::2", destination="2001:db8::1"),
+    ENDS / LINK / NDP(133),
+    IPv4("10.0.0.1", "224.0.0.22", 1)
+    / IGMPv3(records=(("to_exclude", "239.1.2.3"), ("allow", "239.1.2.4", "10.0.0.1"))),
+    IPv4("10.0.0.1", "224.0.0.1", 1)
+    / IGMPv3(0x11, group="239.1.2.3", sources=("10.0.0.1",), robustness=2, interval=125),
+    OUTER / GRE() / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2) / "x",
+    OUTER / GRE(7, 8, checksummed=True) / IPv6("fd00::1", "fd00::2") / UDP(1, 2) / "x",
+    OUTER / GRE(key=1) / INSIDE,
+    OUTER / GRE(checksum=5, protocol=0x1234) / b"of an unknown kind",
+    OUTER / UDP() / VXLAN(42) / INSIDE,
+    OUTER / UDP(1, 4789, checksum=0) / VXLAN(1, flags=0x88, reserved=3) / INSIDE / Padding(bytes(9)),
+    OUTER / IPv4("10.0.0.1", "10.0.0.2", checksum=3) / UDP(1, 2, length=99) / "wrong",
+    OUTER / IPv6("fd00::1", "fd00::2") / ICMPv6() / "ping",
+    OUTER
+    / UDP()
+    / VXLAN(1)
+    / INSIDE.layers[0]
+    / IPv4("10.0.0.1", "10.0.0.2")
+    / GRE()
+    / IPv6("fd00::1", "fd00::2")
+    / UDP(),
+]
+
+
+@pytest.mark.parametrize("packet", MESSAGES, ids=str)
+def test_messages_and_tunnels_are_taken_apart_into_their_layers(packet):
+    found = layers(wire.decode(packet))
+    assert bytes(found) == bytes(packet)
+    kinds = [type(layer) for layer in packet.layers]
+    assert [type(layer) for layer in found.layers] == kinds
+    assert eval(repr(found), {**vars(wire), **{name: getattr(wire, name) for name in wire.__all__}}) == found
+
+
+def test_a_change_within_a_tunnel_is_followed_outside():
+    found = layers(wire.decode(MESSAGES[16]))
+    changed = wire.decode(type(found)((*found.layers[:-1], Raw(b"a longer text"))))
+    assert changed.checksums == changed.inner.checksums == ("good", "good")
+    assert changed.inner.payload == b"a longer text"
+    assert changed.tunnel.identifier == 42
+
+
+def test_what_a_message_says_can_be_changed():
+    found = layers(wire.decode(MESSAGES[1]))
+    other = found.replace(DNS, answers=(Record("www.example.com.", "A", "192.0.2.9"),), authorities=(), additional=())
+    frame = wire.decode(other)
+    assert frame.application == "DNS 7 A? www.example.com. answers 1: A 192.0.2.9"
+    assert frame.checksums == ("good", "good")
+    lease = layers(wire.decode(MESSAGES[4])).replace(DHCP, yours="10.0.0.77")
+    assert "10.0.0.77" in wire.decode(lease).application
+
+
+def test_wrong_values_are_refused_in_a_line():
+    for wrong, said in [
+        (DNS(questions=("a" * 64,)), "is no name of DNS"),
+        (DNS(answers=(Record("a", "MX", "b"),)), "is no data of a record"),
+        (DNS(questions=(Question("a", "AAAAA"),)), "no type 'AAAAA'"),
+        (DHCP(options=(("lease", 3),)), "no option 'lease' of DHCP"),
+        (DHCP(options=(("message_type", "offr"),)), "no message type 'offr'"),
+        (NDP(options=(("mtu", 1, 2),)), "is no such option"),
+        (NDP(flags="X"), "no flag 'X'"),
+        (IGMPv3(records=(("join", "239.1.1.1"),)), "no group record 'join'"),
+        (VXLAN(1 << 24), "does not fit 24 bits"),
+        (IPv4("10.0.0.1", "no-such-name.invalid"), "is no IPv4 address, and no name"),
+        (IPv4("10.0.0.1", "10.0.0"), "is no IPv4 address"),
+    ]:
+        with pytest.raises(UsageError, match=said):
+            bytes(wrong)
+
+
+def test_a_destination_may_be_a_name():
+    assert wire.decode(IPv4("localhost", "localhost") / UDP()).ip.destination == "127.0.0.1"
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([DNS, DHCP, GRE, IGMPv3, NDP, VXLAN]))
+def test_any_bytes_are_a_message_or_none(data, kind):
+    found = kind.parse(data)
+    if found is not None:
+        layer, rest = found
+        assert data.endswith(rest)
+        bytes(IPv6("::1", "::1") / layer)
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=63), max_size=3))
+def test_a_name_of_any_bytes_is_the_same_when_read(labels):
+    data = bytes(11) + b"\0" + b"".join(bytes([len(label)]) + label for label in labels) + b"\0\0\1\0\1"
+    data = data[:4] + b"\0\1" + data[6:]
+    layer, rest = DNS.parse(data)
+    assert (bytes(layer), rest) == (data, b"")
 
 
 @pytest.mark.parametrize("packet", PACKETS, ids=str)
@@ -50,13 +223,15 @@ def test_what_was_right_follows_a_change_and_what_was_wrong_stays():
     assert eval(repr(right), {**vars(wire), "Ethernet": Ethernet, "Raw": Raw}) == right
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120), st.sampled_from([1, 101, 113]))
 def test_any_bytes_can_be_taken_apart(data, link_type):
     frame = wire.decode(data, link_type)
     assert frame.bytes.startswith(bytes(layers(frame)))
 
 
-@given(st.integers(0, 2**32), st.sampled_from(PACKETS[:10]))
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(PACKETS[:10] + MESSAGES))
 def test_made_up_packets_are_the_same_for_the_same_seed(seed, packet):
     some = [bytes(each) for each in itertools.islice(fuzz(packet, seed), 5)]
     assert some == [bytes(each) for each in itertools.islice(fuzz(packet, seed), 5)]

@@ -20,7 +20,7 @@ fn checksum_offset(frame: &Frame<'_>) -> Option<usize> {
         Transport::Udp(udp) => Some(udp.offset as usize + 6),
         Transport::Icmp(icmp) => Some(icmp.offset as usize + 2),
         Transport::Igmp(igmp) => Some(igmp.offset as usize + 2),
-        Transport::None => None,
+        Transport::None | Transport::Sctp(_) | Transport::Esp(_) => None,
     }
 }
 
@@ -69,7 +69,7 @@ pub fn corrupt(bytes: &mut [u8], choice: u64, mend_checksum: bool) -> bool {
     let payload = frame.payload();
     let start = frame.payload_offset() as usize;
     let range = match (&frame.transport, payload.is_empty()) {
-        (Transport::None, _) => return false,
+        (Transport::None | Transport::Sctp(_) | Transport::Esp(_), _) => return false,
         (_, false) => start..start + payload.len(),
         (_, true) if mend_checksum => return false,
         (Transport::Tcp(tcp), true) => tcp.offset as usize..start,

@@ -15,6 +15,7 @@ mod craft;
 mod filter;
 mod frame;
 mod inject;
+mod layers;
 mod pcap;
 
 /// What a lock guards, also after a panic elsewhere.
@@ -30,7 +31,7 @@ fn lock_attached<'a, T>(py: Python<'_>, mutex: &'a Mutex<T>) -> MutexGuard<'a, T
 }
 
 /// With its number, so that Python makes it the right kind of `OSError`.
-fn os_error(error: io::Error) -> PyErr {
+pub(crate) fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(code) => {
             let text = error.to_string();
@@ -60,6 +61,14 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<frame::Udp>()?;
     module.add_class::<frame::Icmp>()?;
     module.add_class::<frame::Igmp>()?;
+    module.add_class::<layers::Tunnel>()?;
+    module.add_class::<layers::Label>()?;
+    module.add_class::<layers::Pppoe>()?;
+    module.add_class::<layers::PortTag>()?;
+    module.add_class::<layers::Sctp>()?;
+    module.add_class::<layers::Ipsec>()?;
+    module.add_class::<layers::Wireless>()?;
+    module.add_class::<layers::Can>()?;
     module.add_class::<pcap::Reader>()?;
     module.add_class::<pcap::Writer>()?;
     module.add_class::<columns::ColumnStream>()?;

@@ -2,6 +2,7 @@
 //!
 //! What `nix` already offers safely (waiting for descriptors, credentials, clocks) is used from there and not wrapped again.
 
+pub mod batch;
 pub mod descriptor;
 pub mod link;
 pub mod memory;

@@ -8,7 +8,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
-use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type};
+use arrow_array::types::{Int8Type, UInt8Type, UInt16Type, UInt32Type};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray,
     RecordBatch, RecordBatchReader, StringArray, make_array,
@@ -66,6 +66,8 @@ pub struct Definition {
     /// What it holds, with unit.
     pub meaning: &'static str,
     kind: Kind,
+    /// Of the innermost packet that a tunnel carries.
+    inner: bool,
 }
 
 enum Kind {
@@ -88,7 +90,8 @@ impl std::fmt::Debug for Definition {
 trait Column: Send {
     fn data_type(&self) -> DataType;
     fn reserve(&mut self, rows: usize);
-    fn extend(&mut self, rows: &[Row<'_>]);
+    /// Takes rows. Those whose bit of `present` is not set have no value.
+    fn extend(&mut self, rows: &[Row<'_>], present: u64);
     fn finish(&mut self) -> ArrayRef;
 }
 
@@ -154,7 +157,7 @@ where
         self.validity.words.reserve(rows / 64 + 1);
     }
 
-    fn extend(&mut self, rows: &[Row<'_>]) {
+    fn extend(&mut self, rows: &[Row<'_>], present: u64) {
         let mut mask = 0;
         let mut bit = 0;
         self.values.extend(rows.iter().map(|row| {
@@ -163,7 +166,7 @@ where
             bit += 1;
             value.unwrap_or_default()
         }));
-        self.validity.push(mask, rows.len());
+        self.validity.push(mask & present, rows.len());
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -186,7 +189,7 @@ impl<F: Fn(&Row<'_>) -> Option<bool> + Send> Column for Flags<F> {
 
     fn reserve(&mut self, _rows: usize) {}
 
-    fn extend(&mut self, rows: &[Row<'_>]) {
+    fn extend(&mut self, rows: &[Row<'_>], present: u64) {
         let (mut set, mut known) = (0, 0);
         for (bit, row) in rows.iter().enumerate() {
             if let Some(value) = (self.get)(row) {
@@ -195,7 +198,7 @@ impl<F: Fn(&Row<'_>) -> Option<bool> + Send> Column for Flags<F> {
             }
         }
         self.values.push(set, rows.len());
-        self.validity.push(known, rows.len());
+        self.validity.push(known & present, rows.len());
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -225,7 +228,7 @@ impl<const N: usize, F: Fn(&Row<'_>) -> Option<[u8; N]> + Send> Column for Fixed
         self.values.reserve(rows);
     }
 
-    fn extend(&mut self, rows: &[Row<'_>]) {
+    fn extend(&mut self, rows: &[Row<'_>], present: u64) {
         let mut mask = 0;
         let mut bit = 0;
         self.values.extend(rows.iter().map(|row| {
@@ -234,7 +237,7 @@ impl<const N: usize, F: Fn(&Row<'_>) -> Option<[u8; N]> + Send> Column for Fixed
             bit += 1;
             value.unwrap_or([0; N])
         }));
-        self.validity.push(mask, rows.len());
+        self.validity.push(mask & present, rows.len());
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -272,7 +275,7 @@ impl<F: Fn(&Row<'_>, &mut Vec<u8>) -> bool + Send> Column for Variable<F> {
         }
     }
 
-    fn extend(&mut self, rows: &[Row<'_>]) {
+    fn extend(&mut self, rows: &[Row<'_>], present: u64) {
         let mut mask = 0;
         for (bit, row) in rows.iter().enumerate() {
             if (self.append)(row, &mut self.values) {
@@ -280,7 +283,7 @@ impl<F: Fn(&Row<'_>, &mut Vec<u8>) -> bool + Send> Column for Variable<F> {
             }
             self.ends.push(self.values.len() as i32);
         }
-        self.validity.push(mask, rows.len());
+        self.validity.push(mask & present, rows.len());
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -428,6 +431,18 @@ fn ethernet_text(row: &Row<'_>, values: &mut Vec<u8>, source: bool) -> bool {
     true
 }
 
+/// Words with a space between them; `None` without any.
+fn joined<D: std::fmt::Display>(words: impl Iterator<Item = D>) -> Option<String> {
+    let mut line = String::new();
+    for word in words {
+        use std::fmt::Write as _;
+        let space = if line.is_empty() { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = write!(line, "{space}{word}");
+    }
+    (!line.is_empty()).then_some(line)
+}
+
 fn timestamps(row: &Row<'_>) -> Option<(u32, u32)> {
     row.frame.tcp_options().find_map(|option| match option {
         TcpOption::Timestamps { value, echo } => Some((value, echo)),
@@ -437,150 +452,193 @@ fn timestamps(row: &Row<'_>) -> Option<(u32, u32)> {
 
 macro_rules! columns {
     // Behind `=>` the array of `Headers` that has the values, and which frames have one; else what makes them of frames.
-    ($($name:literal, $meaning:literal $(, $make:expr)? $(=> $header:expr)?;)*) => {
-        /// Every column there is.
-        pub static COLUMNS: &[Definition] = &[$(Definition {
-            name: $name,
-            meaning: $meaning,
-            kind: $(Kind::Made(|| $make))? $(Kind::Header($header))?,
-        }),*];
+    (
+        capture { $($capture:literal, $said:literal $(, $told:expr)? $(=> $known:expr)?;)* }
+        frame { $($name:literal, $meaning:literal $(, $make:expr)? $(=> $header:expr)?;)* }
+    ) => {
+        /// Every column there is. Those of the frame are there a second time, for the innermost packet that tunnels carry.
+        pub static COLUMNS: &[Definition] = &[
+            $(Definition {
+                name: $capture,
+                meaning: $said,
+                kind: $(Kind::Made(|| $told))? $(Kind::Header($known))?,
+                inner: false,
+            },)*
+            $(Definition {
+                name: $name,
+                meaning: $meaning,
+                kind: $(Kind::Made(|| $make))? $(Kind::Header($header))?,
+                inner: false,
+            },)*
+            $(Definition {
+                name: concat!("inner_", $name),
+                meaning: concat!("the same of the innermost packet in tunnels: ", $meaning),
+                kind: $(Kind::Made(|| $make))? $(Kind::Header($header))?,
+                inner: true,
+            },)*
+        ];
     };
 }
 
 columns! {
-    "number", "number of the frame in its capture, from 1" => |group| (Values::U64(&group.number), ALL);
-    "time", "when it was captured, nanoseconds, UTC" => |group| (Values::Time(&group.time), group.has_time);
-    "captured_length", "bytes captured" => |group| (Values::U32(&group.captured_length), ALL);
-    "original_length", "bytes on the wire" => |group| (Values::U32(&group.original_length), ALL);
-    "interface", "interface: number in the file, or index on this host" => |group| (Values::U32(&group.interface), ALL);
-    "link_type", "LINKTYPE number" => |group| (Values::U32(&group.link_type), ALL);
-    "inbound", "received (true) or sent, when known", flags(|row| row.meta.inbound.or_else(|| {
-        let (chunk, record) = row.file?;
-        chunk.inbound(record)
-    }));
-    "process_id", "process that sent or received it, when the file says so",
-        numbers::<UInt32Type>(|row| row.file.and_then(|(chunk, record)| chunk.process_id(record)));
-    "comment", "comments in the file", text(|row| {
-        let (chunk, record) = row.file?;
-        let comments = chunk.comments(record);
-        (!comments.is_empty()).then(|| comments.join("\n"))
-    });
-    "ethernet_destination", "Ethernet destination, 6 bytes" => |group| (Values::Bytes6(&group.ethernet_destination), group.has_ethernet);
-    "ethernet_source", "Ethernet source, 6 bytes" => |group| (Values::Bytes6(&group.ethernet_source), group.has_ethernet);
-    "ethernet_destination_text", "Ethernet destination as text", variable(true, |row, values| ethernet_text(row, values, false));
-    "ethernet_source_text", "Ethernet source as text", variable(true, |row, values| ethernet_text(row, values, true));
-    "ether_type", "EtherType after the VLAN tags" => |group| (Values::U16(&group.ether_type), group.has_ether_type);
-    "vlan", "identifier of the outermost VLAN" => |group| (Values::U16(&group.vlan), group.has_vlan);
-    "vlan_inner", "identifier of the innermost of several VLANs", numbers::<UInt16Type>(|row| match row.frame.vlans() {
-        [_, .., last] => Some(last.identifier()),
-        _ => None,
-    });
-    "source", "source address as text: IPv4, IPv6, or the sender in ARP", variable(true, |row, values| address_text(row, values, true));
-    "destination", "destination address as text: IPv4, IPv6, or the target in ARP", variable(true, |row, values| address_text(row, values, false));
-    "source_address", "source address, 16 bytes; IPv4 mapped into ::ffff:0:0/96" => |group| (Values::Bytes16(&group.source), group.has_ip);
-    "destination_address", "destination address, 16 bytes; IPv4 mapped into ::ffff:0:0/96" => |group| (Values::Bytes16(&group.destination), group.has_ip);
-    "ip_version", "4 or 6" => |group| (Values::U8(&group.ip_version), group.has_ip);
-    "ip_length", "bytes of the IP packet by its header" => |group| (Values::U32(&group.ip_length), group.has_ip);
-    "ip_header_length", "bytes of the IPv4 header", numbers::<UInt8Type>(|row| ipv4(row).map(|ip| ip.header_length));
-    "ip_traffic_class", "DSCP and ECN", numbers::<UInt8Type>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.traffic_class),
-        Network::Ipv6(ip) => Some(ip.traffic_class),
-        _ => None,
-    });
-    "ip_identification", "IPv4 identification, or that of the IPv6 fragment header", numbers::<UInt32Type>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.identification.into()),
-        Network::Ipv6(ip) => ip.fragment.map(|fragment| fragment.identification),
-        _ => None,
-    });
-    "ip_dont_fragment", "IPv4 DF", flags(|row| ipv4(row).map(crate::decode::Ipv4::dont_fragment));
-    "ip_more_fragments", "more fragments follow", flags(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.more_fragments()),
-        Network::Ipv6(ip) => ip.fragment.map(|fragment| fragment.more),
-        _ => None,
-    });
-    "ip_fragment_offset", "offset of the fragment, bytes", numbers::<UInt32Type>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.fragment_offset()),
-        Network::Ipv6(ip) => ip.fragment.map(|fragment| fragment.offset),
-        _ => None,
-    });
-    "ip_flow_label", "IPv6 flow label", numbers::<UInt32Type>(|row| ipv6(row).map(|ip| ip.flow_label));
-    "ip_next_header", "IPv4 protocol, or IPv6 next header before extension headers", numbers::<UInt8Type>(|row| match &row.frame.network {
-        Network::Ipv4(ip) => Some(ip.protocol),
-        Network::Ipv6(ip) => Some(ip.next_header),
-        _ => None,
-    });
-    "ip_protocol", "protocol of the transport layer, after extension headers" => |group| (Values::U8(&group.protocol), group.has_protocol);
-    "ip_time_to_live", "time to live, or hop limit" => |group| (Values::U8(&group.time_to_live), group.has_ip);
-    "ip_checksum", "verdict on the IPv4 header checksum: good, bad, partial, absent, unknown", text(|row| Some(row.frame.checksums().network.name()));
-    "source_port", "TCP or UDP source port" => |group| (Values::U16(&group.source_port), group.has_ports);
-    "destination_port", "TCP or UDP destination port" => |group| (Values::U16(&group.destination_port), group.has_ports);
-    "tcp_sequence_number", "TCP sequence number" => |group| (Values::U32(&group.sequence_number), group.has_sequence_number);
-    "tcp_acknowledgement_number", "TCP acknowledgement number" => |group| (Values::U32(&group.acknowledgement_number), group.has_acknowledgement_number);
-    "tcp_header_length", "bytes of the TCP header by its data offset", numbers::<UInt8Type>(|row| tcp(row, 13).map(|tcp| tcp.header_length));
-    "tcp_flags", "TCP flags, 12 bits, FIN lowest" => |group| (Values::U16(&group.flags), group.has_flags);
-    "tcp_flags_text", "TCP flags as tcpdump's letters", text(|row| tcp(row, 14).map(|tcp| summary::tcp_flags(tcp.flags)));
-    "tcp_window", "TCP window before scaling, bytes" => |group| (Values::U16(&group.window), group.has_window);
-    "tcp_urgent_pointer", "TCP urgent pointer", numbers::<UInt16Type>(|row| tcp(row, 20).map(|tcp| tcp.urgent_pointer));
-    "tcp_maximum_segment_size", "MSS option, bytes", numbers::<UInt16Type>(|row| row.frame.tcp_options().find_map(|option| match option {
-        TcpOption::MaximumSegmentSize(size) => Some(size),
-        _ => None,
-    }));
-    "tcp_window_scale", "window scale option, shift count", numbers::<UInt8Type>(|row| row.frame.tcp_options().find_map(|option| match option {
-        TcpOption::WindowScale(shift) => Some(shift),
-        _ => None,
-    }));
-    "tcp_sack_permitted", "SACK-permitted option", flags(|row| tcp(row, 20).map(|_| row.frame.tcp_options().any(|option| option == TcpOption::SackPermitted)));
-    "tcp_sack_blocks", "ranges in the SACK option", numbers::<UInt8Type>(|row| row.frame.tcp_options().find_map(|option| match option {
-        TcpOption::Sack(edges) => Some((edges.len() / 8) as u8),
-        _ => None,
-    }));
-    "tcp_timestamp_value", "timestamp option: clock of the sender", numbers::<UInt32Type>(|row| timestamps(row).map(|(value, _)| value));
-    "tcp_timestamp_echo", "timestamp option: value echoed", numbers::<UInt32Type>(|row| timestamps(row).map(|(_, echo)| echo));
-    "udp_length", "UDP length, header included, bytes" => |group| (Values::U16(&group.udp_length), group.has_udp_length);
-    "icmp_type", "ICMP or ICMPv6 type", numbers::<UInt8Type>(|row| row.frame.icmp().map(|icmp| icmp.kind));
-    "icmp_code", "ICMP or ICMPv6 code", numbers::<UInt8Type>(|row| row.frame.icmp().map(|icmp| icmp.code));
-    "icmp_identifier", "identifier of an echo", numbers::<UInt16Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::identifier));
-    "icmp_sequence_number", "sequence number of an echo", numbers::<UInt16Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::sequence_number));
-    "icmp_next_hop_mtu", "MTU in fragmentation needed and packet too big, bytes", numbers::<UInt32Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::next_hop_mtu));
-    "quoted_source", "source address of the packet an ICMP error quotes", text(|row| Some(row.frame.quoted()?.addresses()?.0));
-    "quoted_destination", "destination address of the packet an ICMP error quotes", text(|row| Some(row.frame.quoted()?.addresses()?.1));
-    "quoted_protocol", "protocol of the packet an ICMP error quotes", numbers::<UInt8Type>(|row| row.frame.quoted()?.protocol);
-    "quoted_source_port", "source port of the packet an ICMP error quotes", numbers::<UInt16Type>(|row| Some(row.frame.quoted()?.ports()?.0));
-    "quoted_destination_port", "destination port of the packet an ICMP error quotes", numbers::<UInt16Type>(|row| Some(row.frame.quoted()?.ports()?.1));
-    "igmp_type", "IGMP type", numbers::<UInt8Type>(|row| match &row.frame.transport {
-        Transport::Igmp(igmp) => Some(igmp.kind),
-        _ => None,
-    });
-    "igmp_group", "IGMP group address", text(|row| match &row.frame.transport {
-        Transport::Igmp(igmp) => Some(Ipv4Addr::from(igmp.group)),
-        _ => None,
-    });
-    "arp_operation", "ARP operation: 1 request, 2 reply", numbers::<UInt16Type>(|row| match &row.frame.network {
-        Network::Arp(message) => Some(message.operation),
-        _ => None,
-    });
-    "arp_sender_hardware", "hardware address of the ARP sender, 6 bytes", fixed::<6>(|row| match &row.frame.network {
-        Network::Arp(message) => message.addresses.map(|ends| ends.sender_hardware),
-        _ => None,
-    });
-    "arp_target_hardware", "hardware address of the ARP target, 6 bytes", fixed::<6>(|row| match &row.frame.network {
-        Network::Arp(message) => message.addresses.map(|ends| ends.target_hardware),
-        _ => None,
-    });
-    "transport_checksum", "verdict on the transport checksum: good, bad, partial, absent, unknown", text(|row| Some(row.frame.checksums().transport.name()));
-    "payload_length", "bytes of the innermost decoded layer's payload that were captured" => |group| (Values::U32(&group.payload_length), ALL);
-    "payload", "payload of the innermost decoded layer", variable(false, |row, values| {
-        values.extend_from_slice(row.frame.payload());
-        true
-    });
-    "frame", "the captured bytes", variable(false, |row, values| {
-        values.extend_from_slice(row.frame.bytes);
-        true
-    });
-    "application", "what the payload says in a line: DNS, TLS, HTTP/1, DHCP", text(|row| application::recognise(&row.frame));
-    "summary", "the frame in a line", text(|row| Some(row.frame.summary()));
-    "problem", "what does not fit, or stopped the decoding", text(|row| row.frame.problem);
-    "malformed", "whether the frame breaks its protocol", flags(|row| Some(row.frame.problem.is_some_and(|problem| problem.is_malformed())));
+    capture {
+        "number", "number of the frame in its capture, from 1" => |group| (Values::U64(&group.number), ALL);
+        "time", "when it was captured, nanoseconds, UTC" => |group| (Values::Time(&group.time), group.has_time);
+        "interface", "interface: number in the file, or index on this host" => |group| (Values::U32(&group.interface), ALL);
+        "inbound", "received (true) or sent, when known", flags(|row| row.meta.inbound.or_else(|| {
+            let (chunk, record) = row.file?;
+            chunk.inbound(record)
+        }));
+        "process_id", "process that sent or received it, when the file says so",
+            numbers::<UInt32Type>(|row| row.file.and_then(|(chunk, record)| chunk.process_id(record)));
+        "comment", "comments in the file", text(|row| {
+            let (chunk, record) = row.file?;
+            let comments = chunk.comments(record);
+            (!comments.is_empty()).then(|| comments.join("\n"))
+        });
+    }
+    frame {
+        "captured_length", "bytes captured" => |group| (Values::U32(&group.captured_length), ALL);
+        "original_length", "bytes on the wire" => |group| (Values::U32(&group.original_length), ALL);
+        "link_type", "LINKTYPE number" => |group| (Values::U32(&group.link_type), ALL);
+        "ethernet_destination", "Ethernet destination, 6 bytes" => |group| (Values::Bytes6(&group.ethernet_destination), group.has_ethernet);
+        "ethernet_source", "Ethernet source, 6 bytes" => |group| (Values::Bytes6(&group.ethernet_source), group.has_ethernet);
+        "ethernet_destination_text", "Ethernet destination as text", variable(true, |row, values| ethernet_text(row, values, false));
+        "ethernet_source_text", "Ethernet source as text", variable(true, |row, values| ethernet_text(row, values, true));
+        "ether_type", "EtherType after the VLAN tags" => |group| (Values::U16(&group.ether_type), group.has_ether_type);
+        "vlan", "identifier of the outermost VLAN" => |group| (Values::U16(&group.vlan), group.has_vlan);
+        "vlan_inner", "identifier of the innermost of several VLANs", numbers::<UInt16Type>(|row| match row.frame.vlans() {
+            [_, .., last] => Some(last.identifier()),
+            _ => None,
+        });
+        "source", "source address as text: IPv4, IPv6, or the sender in ARP", variable(true, |row, values| address_text(row, values, true));
+        "destination", "destination address as text: IPv4, IPv6, or the target in ARP", variable(true, |row, values| address_text(row, values, false));
+        "source_address", "source address, 16 bytes; IPv4 mapped into ::ffff:0:0/96" => |group| (Values::Bytes16(&group.source), group.has_ip);
+        "destination_address", "destination address, 16 bytes; IPv4 mapped into ::ffff:0:0/96" => |group| (Values::Bytes16(&group.destination), group.has_ip);
+        "ip_version", "4 or 6" => |group| (Values::U8(&group.ip_version), group.has_ip);
+        "ip_length", "bytes of the IP packet by its header" => |group| (Values::U32(&group.ip_length), group.has_ip);
+        "ip_header_length", "bytes of the IPv4 header", numbers::<UInt8Type>(|row| ipv4(row).map(|ip| ip.header_length));
+        "ip_traffic_class", "DSCP and ECN", numbers::<UInt8Type>(|row| match &row.frame.network {
+            Network::Ipv4(ip) => Some(ip.traffic_class),
+            Network::Ipv6(ip) => Some(ip.traffic_class),
+            _ => None,
+        });
+        "ip_identification", "IPv4 identification, or that of the IPv6 fragment header", numbers::<UInt32Type>(|row| match &row.frame.network {
+            Network::Ipv4(ip) => Some(ip.identification.into()),
+            Network::Ipv6(ip) => ip.fragment.map(|fragment| fragment.identification),
+            _ => None,
+        });
+        "ip_dont_fragment", "IPv4 DF", flags(|row| ipv4(row).map(crate::decode::Ipv4::dont_fragment));
+        "ip_more_fragments", "more fragments follow", flags(|row| match &row.frame.network {
+            Network::Ipv4(ip) => Some(ip.more_fragments()),
+            Network::Ipv6(ip) => ip.fragment.map(|fragment| fragment.more),
+            _ => None,
+        });
+        "ip_fragment_offset", "offset of the fragment, bytes", numbers::<UInt32Type>(|row| match &row.frame.network {
+            Network::Ipv4(ip) => Some(ip.fragment_offset()),
+            Network::Ipv6(ip) => ip.fragment.map(|fragment| fragment.offset),
+            _ => None,
+        });
+        "ip_flow_label", "IPv6 flow label", numbers::<UInt32Type>(|row| ipv6(row).map(|ip| ip.flow_label));
+        "ip_next_header", "IPv4 protocol, or IPv6 next header before extension headers", numbers::<UInt8Type>(|row| match &row.frame.network {
+            Network::Ipv4(ip) => Some(ip.protocol),
+            Network::Ipv6(ip) => Some(ip.next_header),
+            _ => None,
+        });
+        "ip_protocol", "protocol of the transport layer, after extension headers" => |group| (Values::U8(&group.protocol), group.has_protocol);
+        "ip_time_to_live", "time to live, or hop limit" => |group| (Values::U8(&group.time_to_live), group.has_ip);
+        "ip_checksum", "verdict on the IPv4 header checksum: good, bad, partial, absent, unknown", text(|row| Some(row.frame.checksums().network.name()));
+        "source_port", "TCP, UDP or SCTP source port" => |group| (Values::U16(&group.source_port), group.has_ports);
+        "destination_port", "TCP, UDP or SCTP destination port" => |group| (Values::U16(&group.destination_port), group.has_ports);
+        "tcp_sequence_number", "TCP sequence number" => |group| (Values::U32(&group.sequence_number), group.has_sequence_number);
+        "tcp_acknowledgement_number", "TCP acknowledgement number" => |group| (Values::U32(&group.acknowledgement_number), group.has_acknowledgement_number);
+        "tcp_header_length", "bytes of the TCP header by its data offset", numbers::<UInt8Type>(|row| tcp(row, 13).map(|tcp| tcp.header_length));
+        "tcp_flags", "TCP flags, 12 bits, FIN lowest" => |group| (Values::U16(&group.flags), group.has_flags);
+        "tcp_flags_text", "TCP flags as tcpdump's letters", text(|row| tcp(row, 14).map(|tcp| summary::tcp_flags(tcp.flags)));
+        "tcp_window", "TCP window before scaling, bytes" => |group| (Values::U16(&group.window), group.has_window);
+        "tcp_urgent_pointer", "TCP urgent pointer", numbers::<UInt16Type>(|row| tcp(row, 20).map(|tcp| tcp.urgent_pointer));
+        "tcp_maximum_segment_size", "MSS option, bytes", numbers::<UInt16Type>(|row| row.frame.tcp_options().find_map(|option| match option {
+            TcpOption::MaximumSegmentSize(size) => Some(size),
+            _ => None,
+        }));
+        "tcp_window_scale", "window scale option, shift count", numbers::<UInt8Type>(|row| row.frame.tcp_options().find_map(|option| match option {
+            TcpOption::WindowScale(shift) => Some(shift),
+            _ => None,
+        }));
+        "tcp_sack_permitted", "SACK-permitted option", flags(|row| tcp(row, 20).map(|_| row.frame.tcp_options().any(|option| option == TcpOption::SackPermitted)));
+        "tcp_sack_blocks", "ranges in the SACK option", numbers::<UInt8Type>(|row| row.frame.tcp_options().find_map(|option| match option {
+            TcpOption::Sack(edges) => Some((edges.len() / 8) as u8),
+            _ => None,
+        }));
+        "tcp_timestamp_value", "timestamp option: clock of the sender", numbers::<UInt32Type>(|row| timestamps(row).map(|(value, _)| value));
+        "tcp_timestamp_echo", "timestamp option: value echoed", numbers::<UInt32Type>(|row| timestamps(row).map(|(_, echo)| echo));
+        "udp_length", "UDP length, header included, bytes" => |group| (Values::U16(&group.udp_length), group.has_udp_length);
+        "icmp_type", "ICMP or ICMPv6 type", numbers::<UInt8Type>(|row| row.frame.icmp().map(|icmp| icmp.kind));
+        "icmp_code", "ICMP or ICMPv6 code", numbers::<UInt8Type>(|row| row.frame.icmp().map(|icmp| icmp.code));
+        "icmp_identifier", "identifier of an echo", numbers::<UInt16Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::identifier));
+        "icmp_sequence_number", "sequence number of an echo", numbers::<UInt16Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::sequence_number));
+        "icmp_next_hop_mtu", "MTU in fragmentation needed and packet too big, bytes", numbers::<UInt32Type>(|row| row.frame.icmp().and_then(crate::decode::Icmp::next_hop_mtu));
+        "quoted_source", "source address of the packet an ICMP error quotes", text(|row| Some(row.frame.quoted()?.addresses()?.0));
+        "quoted_destination", "destination address of the packet an ICMP error quotes", text(|row| Some(row.frame.quoted()?.addresses()?.1));
+        "quoted_protocol", "protocol of the packet an ICMP error quotes", numbers::<UInt8Type>(|row| row.frame.quoted()?.protocol);
+        "quoted_source_port", "source port of the packet an ICMP error quotes", numbers::<UInt16Type>(|row| Some(row.frame.quoted()?.ports()?.0));
+        "quoted_destination_port", "destination port of the packet an ICMP error quotes", numbers::<UInt16Type>(|row| Some(row.frame.quoted()?.ports()?.1));
+        "igmp_type", "IGMP type", numbers::<UInt8Type>(|row| match &row.frame.transport {
+            Transport::Igmp(igmp) => Some(igmp.kind),
+            _ => None,
+        });
+        "igmp_group", "IGMP group address", text(|row| match &row.frame.transport {
+            Transport::Igmp(igmp) => Some(Ipv4Addr::from(igmp.group)),
+            _ => None,
+        });
+        "arp_operation", "ARP operation: 1 request, 2 reply", numbers::<UInt16Type>(|row| match &row.frame.network {
+            Network::Arp(message) => Some(message.operation),
+            _ => None,
+        });
+        "arp_sender_hardware", "hardware address of the ARP sender, 6 bytes", fixed::<6>(|row| match &row.frame.network {
+            Network::Arp(message) => message.addresses.map(|ends| ends.sender_hardware),
+            _ => None,
+        });
+        "arp_target_hardware", "hardware address of the ARP target, 6 bytes", fixed::<6>(|row| match &row.frame.network {
+            Network::Arp(message) => message.addresses.map(|ends| ends.target_hardware),
+            _ => None,
+        });
+        "mpls_label", "label of the outermost MPLS header", numbers::<UInt32Type>(|row| row.frame.labels().next().map(|label| label.label));
+        "mpls_labels", "every MPLS label, outermost first, as text", text(|row| joined(row.frame.labels().map(|label| label.label)));
+        "pppoe_session", "session of PPP over Ethernet", numbers::<UInt16Type>(|row| row.frame.pppoe().map(|pppoe| pppoe.session));
+        "ppp_protocol", "protocol number of PPP", numbers::<UInt16Type>(|row| row.frame.ppp_protocol());
+        "tunnel", "how packets inside are carried, outermost first: gre, vxlan, geneve, gtp, ip, mpls, …", text(|row| joined(row.frame.tunnels().map(|(tunnel, _)| tunnel.kind.name())));
+        "tunnel_identifier", "which of several tunnels: key of GRE, network of VXLAN and Geneve, endpoint of GTP, service of 802.1ah", numbers::<UInt32Type>(|row| row.frame.tunnel()?.identifier);
+        "sctp_verification_tag", "SCTP verification tag", numbers::<UInt32Type>(|row| row.frame.sctp().filter(|sctp| sctp.present >= 8).map(|sctp| sctp.verification_tag));
+        "sctp_chunk_type", "type of the first SCTP chunk", numbers::<UInt8Type>(|row| row.frame.sctp_chunks().next().map(|chunk| chunk.kind));
+        "ipsec_spi", "security parameters index of ESP or AH", numbers::<UInt32Type>(|row| row.frame.ipsec().map(|ipsec| ipsec.spi));
+        "ipsec_sequence_number", "sequence number of ESP or AH", numbers::<UInt32Type>(|row| row.frame.ipsec().map(|ipsec| ipsec.sequence_number));
+        "wireless_type", "kind of an 802.11 frame: data, beacon, acknowledgement, …", text(|row| row.frame.wireless().map(|wireless| wireless.name()));
+        "wireless_receiver", "802.11: who takes it from the air, 6 bytes", fixed::<6>(|row| row.frame.wireless().map(|wireless| wireless.receiver));
+        "wireless_transmitter", "802.11: who sent it into the air, 6 bytes", fixed::<6>(|row| row.frame.wireless()?.transmitter);
+        "wireless_source", "802.11: where it came from at first, 6 bytes", fixed::<6>(|row| row.frame.wireless()?.source);
+        "wireless_destination", "802.11: where it goes in the end, 6 bytes", fixed::<6>(|row| row.frame.wireless()?.destination);
+        "wireless_cell", "802.11: the cell (BSSID), 6 bytes", fixed::<6>(|row| row.frame.wireless()?.cell);
+        "wireless_sequence_number", "802.11 sequence number", numbers::<UInt16Type>(|row| row.frame.wireless()?.sequence.map(|(number, _)| number));
+        "radio_signal_dbm", "strength of the signal, by radiotap", numbers::<Int8Type>(|row| row.frame.radio()?.signal_dbm);
+        "radio_channel_mhz", "frequency of the channel, by radiotap", numbers::<UInt16Type>(|row| row.frame.radio()?.channel_mhz);
+        "can_identifier", "CAN identifier, 11 or 29 bits", numbers::<UInt32Type>(|row| row.frame.can().map(|can| can.identifier));
+        "can_extended", "a CAN identifier of 29 bits", flags(|row| row.frame.can().map(|can| can.extended));
+        "transport_checksum", "verdict on the transport checksum: good, bad, partial, absent, unknown", text(|row| Some(row.frame.checksums().transport.name()));
+        "payload_length", "bytes of the innermost decoded layer's payload that were captured" => |group| (Values::U32(&group.payload_length), ALL);
+        "payload", "payload of the innermost decoded layer", variable(false, |row, values| {
+            values.extend_from_slice(row.frame.payload());
+            true
+        });
+        "frame", "the captured bytes", variable(false, |row, values| {
+            values.extend_from_slice(row.frame.bytes);
+            true
+        });
+        "application", "what the payload says in a line: DNS, TLS, QUIC, HTTP/1, DHCP, SSH, SIP, SMB, Redis and others", text(|row| application::recognise(&row.frame));
+        "summary", "the frame in a line", text(|row| Some(row.frame.summary()));
+        "problem", "what does not fit, or stopped the decoding", text(|row| row.frame.problem);
+        "malformed", "whether the frame breaks its protocol", flags(|row| Some(row.frame.problem.is_some_and(|problem| problem.is_malformed())));
+    }
 }
 
 /// The columns that are made when none are named.
@@ -609,10 +667,24 @@ const BATCH_BYTES: usize = 64 << 20;
 /// A column of [`Headers`] that is being collected.
 struct HeaderColumn {
     values: fn(&Headers) -> (Values<'_>, u64),
+    inner: bool,
     width: usize,
     /// Where its values start in the memory of the batch.
     start: usize,
     validity: Validity,
+}
+
+/// A column that is made from frames, and is being collected.
+struct Made {
+    column: Box<dyn Column>,
+    inner: bool,
+}
+
+/// The header fields of the packets that a group's tunnels carry.
+struct Inner {
+    headers: Headers,
+    /// Which frames of the group carry a packet.
+    present: u64,
 }
 
 /// Where a column of the schema is collected: its place in one of the two lists of [`Builder`].
@@ -627,8 +699,10 @@ pub struct Builder {
     schema: SchemaRef,
     places: Vec<Place>,
     headers: Vec<HeaderColumn>,
-    made: Vec<Box<dyn Column>>,
+    made: Vec<Made>,
     group: Box<Headers>,
+    /// Of the packets inside, where a column asks for them.
+    inner: Option<Box<Inner>>,
     /// Values of the header columns, one column after the other, with room for `capacity` rows.
     memory: Option<Region>,
     capacity: usize,
@@ -658,6 +732,7 @@ impl Builder {
         let group = Box::new(Headers::new());
         let mut fields = Vec::with_capacity(names.len());
         let (mut places, mut headers, mut made) = (Vec::new(), Vec::new(), Vec::new());
+        let mut inner = None;
         for name in names {
             let Some(definition) = COLUMNS
                 .iter()
@@ -665,12 +740,19 @@ impl Builder {
             else {
                 return Err(name.as_ref().to_owned());
             };
+            if definition.inner && inner.is_none() {
+                inner = Some(Box::new(Inner {
+                    headers: Headers::new(),
+                    present: 0,
+                }));
+            }
             let data_type = match definition.kind {
                 Kind::Header(values) => {
                     places.push(Place::Header(headers.len()));
                     let (array, _) = values(&group);
                     headers.push(HeaderColumn {
                         values,
+                        inner: definition.inner,
                         width: array.width(),
                         start: 0,
                         validity: Validity::default(),
@@ -681,7 +763,10 @@ impl Builder {
                     places.push(Place::Made(made.len()));
                     let column = start();
                     let data_type = column.data_type();
-                    made.push(column);
+                    made.push(Made {
+                        column,
+                        inner: definition.inner,
+                    });
                     data_type
                 }
             };
@@ -693,6 +778,7 @@ impl Builder {
             headers,
             made,
             group,
+            inner,
             memory: None,
             capacity: 0,
             rows: 0,
@@ -749,16 +835,22 @@ impl Builder {
             column.start = start;
             column.validity.words.reserve(rows / 64 + 1);
         }
-        for column in &mut self.made {
-            column.reserve(rows - self.rows);
+        for made in &mut self.made {
+            made.column.reserve(rows - self.rows);
         }
         self.memory = Some(memory);
         self.capacity = rows;
         Ok(())
     }
 
-    /// Takes the `count` rows, at least one, that were put into `group`; `rows` has them too where there are other columns.
-    fn take(&mut self, rows: &[Row<'_>], count: usize) -> Result<(), ArrowError> {
+    /// Takes the `count` rows, at least one, that were put into `group`; `rows` has them too where there are other columns, and
+    /// `inside` the packets that they carry.
+    fn take(
+        &mut self,
+        rows: &[Row<'_>],
+        inside: &[Row<'_>],
+        count: usize,
+    ) -> Result<(), ArrowError> {
         if self.rows + count > self.capacity {
             // Small at first, and soon large: what is never touched costs nothing.
             let factor = if self.capacity < 1 << 16 { 8 } else { 2 };
@@ -770,14 +862,23 @@ impl Builder {
         }
         if let Some(memory) = &mut self.memory {
             for column in &mut self.headers {
-                let (values, mask) = (column.values)(&self.group);
+                let (group, present) = match &self.inner {
+                    Some(inner) if column.inner => (&inner.headers, inner.present),
+                    _ => (&*self.group, ALL),
+                };
+                let (values, mask) = (column.values)(group);
                 let start = column.start + self.rows * column.width;
                 values.copy_to(&mut memory[start..start + count * column.width]);
-                column.validity.push(mask & (ALL >> (GROUP - count)), count);
+                column
+                    .validity
+                    .push(mask & present & (ALL >> (GROUP - count)), count);
             }
         }
-        for column in &mut self.made {
-            column.extend(rows);
+        for made in &mut self.made {
+            match &self.inner {
+                Some(inner) if made.inner => made.column.extend(inside, inner.present),
+                _ => made.column.extend(rows, ALL),
+            }
         }
         self.rows += count;
         self.bytes += self.group.captured_length[..count]
@@ -816,7 +917,7 @@ impl Builder {
                         .build()?;
                     Ok(make_array(data))
                 }
-                Place::Made(index) => Ok(self.made[*index].finish()),
+                Place::Made(index) => Ok(self.made[*index].column.finish()),
             })
             .collect::<Result<Vec<_>, ArrowError>>()?;
         let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
@@ -857,6 +958,8 @@ fn tell(report: &Report, reader: &Reader) {
 /// Frames that are decoded together, in place: moving a row costs as much as decoding it.
 pub struct Group<'a> {
     rows: Box<[Row<'a>; GROUP]>,
+    /// The packets that they carry, where a column asks for them.
+    inside: Box<[Row<'a>]>,
     count: usize,
     /// Whether some column looks at the rows; else one place serves for all.
     keep: bool,
@@ -879,8 +982,10 @@ impl<'a> Group<'a> {
             meta: Meta::default(),
             file: None,
         };
+        let inside = if builder.inner.is_some() { GROUP } else { 0 };
         Self {
             rows: Box::new([empty; GROUP]),
+            inside: vec![empty; inside].into_boxed_slice(),
             count: 0,
             keep: !builder.made.is_empty(),
         }
@@ -906,11 +1011,30 @@ impl<'a> Group<'a> {
         row.meta = meta;
         row.file = file;
         builder.group.put(self.count, &row.frame, &row.meta);
+        if let Some(inner) = &mut builder.inner {
+            let row = *row;
+            self.add_inside(inner, row);
+        }
         self.count += 1;
         if self.count == GROUP {
             self.end(builder)?;
         }
         Ok(())
+    }
+
+    /// Decodes what a frame carries.
+    #[cold]
+    fn add_inside(&mut self, inner: &mut Inner, outer: Row<'a>) {
+        if self.count == 0 {
+            inner.present = 0;
+        }
+        let found = outer.frame.innermost();
+        inner.present |= u64::from(found.is_some()) << (self.count % GROUP);
+        let frame = found.unwrap_or_else(Frame::empty);
+        inner.headers.put(self.count, &frame, &outer.meta);
+        if let Some(row) = self.inside.get_mut(self.count) {
+            *row = Row { frame, ..outer };
+        }
     }
 
     /// Hands the builder what it has not yet taken.
@@ -922,7 +1046,8 @@ impl<'a> Group<'a> {
         if count == 0 {
             return Ok(());
         }
-        builder.take(&self.rows[..count], count)
+        let inside = self.inside.get(..count).unwrap_or(&[]);
+        builder.take(&self.rows[..count], inside, count)
     }
 }
 

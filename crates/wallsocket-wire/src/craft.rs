@@ -18,7 +18,7 @@ pub fn set_checksums(link_type: LinkType, bytes: &mut [u8]) {
             Transport::Udp(udp) => (udp.offset as usize, 6, true),
             Transport::Icmp(icmp) => (icmp.offset as usize, 2, icmp.version == 6),
             Transport::Igmp(igmp) => (igmp.offset as usize, 2, false),
-            Transport::None => (0, 0, false),
+            Transport::None | Transport::Sctp(_) | Transport::Esp(_) => (0, 0, false),
         };
         let end = frame.payload_offset() as usize + frame.payload().len();
         if field > 0

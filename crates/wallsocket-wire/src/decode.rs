@@ -11,15 +11,23 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub mod application;
+pub mod can;
 pub mod checksum;
+pub mod encapsulation;
+pub mod greetings;
 pub mod headers;
 pub mod http;
 mod internet;
+pub mod ipsec;
 mod link_layer;
 pub mod neighbor;
 pub mod options;
+pub mod quic;
+pub mod sctp;
 pub mod summary;
 mod transport;
+pub mod tunnel;
+pub mod wireless;
 
 use internet::{EXTENSION_AUTHENTICATION, EXTENSION_FRAGMENT, is_extension};
 use link_layer::{ethernet, other_link};
@@ -38,12 +46,22 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet.
     pub const ETHERNET: Self = Self(1);
+    /// The point-to-point protocol, with or without address and control bytes (RFC 1662).
+    pub const PPP: Self = Self(9);
     /// IPv4 or IPv6 without a link-layer header.
     pub const RAW: Self = Self(101);
+    /// IEEE 802.11.
+    pub const WIRELESS: Self = Self(105);
     /// OpenBSD loopback: a protocol family in network byte order.
     pub const LOOP: Self = Self(108);
     /// Linux cooked capture, version 1.
     pub const LINUX_COOKED: Self = Self(113);
+    /// IEEE 802.11 behind a radiotap header.
+    pub const RADIOTAP: Self = Self(127);
+    /// Labels of multiprotocol label switching.
+    pub const MPLS: Self = Self(219);
+    /// Controller area network, as Linux' sockets have it.
+    pub const CAN: Self = Self(227);
     /// IPv4 without a link-layer header.
     pub const IPV4: Self = Self(228);
     /// IPv6 without a link-layer header.
@@ -58,6 +76,8 @@ impl LinkType {
         match hardware_type {
             1 | 772 => Some(Self::ETHERNET),
             512 | 519 | 768 | 769 | 776 | 0xfffe => Some(Self::RAW),
+            801 => Some(Self::WIRELESS),
+            803 => Some(Self::RADIOTAP),
             _ => None,
         }
     }
@@ -67,9 +87,20 @@ impl LinkType {
         Some(match self.0 {
             0 => "NULL",
             1 => "ETHERNET",
+            9 => "PPP",
             12 | 14 | 101 => "RAW",
+            50 => "PPP_HDLC",
+            51 => "PPP_ETHER",
+            104 => "C_HDLC",
+            105 => "IEEE802_11",
             108 => "LOOP",
             113 => "LINUX_SLL",
+            119 => "IEEE802_11_PRISM",
+            127 => "IEEE802_11_RADIOTAP",
+            163 => "IEEE802_11_AVS",
+            192 => "PPI",
+            219 => "MPLS",
+            227 => "CAN_SOCKETCAN",
             228 => "IPV4",
             229 => "IPV6",
             276 => "LINUX_SLL2",
@@ -162,6 +193,18 @@ pub enum Link {
     },
     /// No link-layer header.
     Raw,
+    /// The point-to-point protocol.
+    Ppp,
+    /// IEEE 802.11; [`Frame::wireless`] reads its header.
+    Wireless {
+        /// Where it starts: after what the receiver says of its radio.
+        offset: u32,
+    },
+    /// A message of a controller area network; [`Frame::can`] reads it.
+    Can {
+        /// Where it starts.
+        offset: u32,
+    },
 }
 
 /// An address resolution message.
@@ -451,6 +494,10 @@ pub enum Transport {
     Icmp(Icmp),
     /// IGMP.
     Igmp(Igmp),
+    /// SCTP.
+    Sctp(sctp::Sctp),
+    /// An encapsulating security payload.
+    Esp(ipsec::Esp),
 }
 
 /// The part of a frame that a [`Problem`] is about.
@@ -478,6 +525,24 @@ pub enum Layer {
     Icmpv6,
     /// IGMP message.
     Igmp,
+    /// Labels of multiprotocol label switching.
+    Mpls,
+    /// PPP over Ethernet.
+    Pppoe,
+    /// Point-to-point protocol.
+    Ppp,
+    /// Tag of a bridge port extender.
+    PortTag,
+    /// Header of IEEE 802.11.
+    Wireless,
+    /// What a receiver says of its radio.
+    Radio,
+    /// Message of a controller area network.
+    Can,
+    /// SCTP header.
+    Sctp,
+    /// Encapsulating security payload.
+    Esp,
 }
 
 impl Layer {
@@ -495,6 +560,15 @@ impl Layer {
             Self::Icmp => "ICMP",
             Self::Icmpv6 => "ICMPv6",
             Self::Igmp => "IGMP",
+            Self::Mpls => "MPLS",
+            Self::Pppoe => "PPPoE",
+            Self::Ppp => "PPP",
+            Self::PortTag => "802.1BR tag",
+            Self::Wireless => "802.11",
+            Self::Radio => "radio header",
+            Self::Can => "CAN",
+            Self::Sctp => "SCTP",
+            Self::Esp => "ESP",
         }
     }
 }
@@ -635,6 +709,8 @@ pub struct Frame<'a> {
     pub transport: Transport,
     payload_start: u32,
     payload_end: u32,
+    /// Where headers start that stand between link and network layer (labels, sessions); `u32::MAX` without any.
+    between: u32,
     /// What does not fit.
     pub problem: Option<Problem>,
     hints: Hints,
@@ -659,6 +735,7 @@ impl<'a> Frame<'a> {
             transport: Transport::None,
             payload_start: 0,
             payload_end: 0,
+            between: u32::MAX,
             problem: None,
             hints: Hints {
                 vlan: None,
@@ -755,11 +832,12 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Source and destination port of TCP and UDP.
+    /// Source and destination port of TCP, UDP and SCTP.
     pub const fn ports(&self) -> Option<(u16, u16)> {
         match &self.transport {
             Transport::Tcp(tcp) => Some((tcp.source_port, tcp.destination_port)),
             Transport::Udp(udp) => Some((udp.source_port, udp.destination_port)),
+            Transport::Sctp(sctp) => Some((sctp.source_port, sctp.destination_port)),
             _ => None,
         }
     }
@@ -871,6 +949,7 @@ pub fn decode_into<'a>(
     frame.transport = Transport::None;
     frame.payload_start = 0;
     frame.payload_end = bytes.len() as u32;
+    frame.between = u32::MAX;
     frame.problem = None;
     frame.hints = hints;
     if let Some(vlan) = hints.vlan {

@@ -4,6 +4,7 @@ from . import kernel as kernel
 from . import lab as lab
 from . import python as python
 from . import segments as segments
+from . import sys as sys
 from . import trace as trace
 from . import wire as wire
 

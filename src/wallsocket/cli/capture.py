@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["command", "frame_object"]
 
 
+#: What is said of layers beside the common ones.
+_OTHER_LAYERS = {
+    "pppoe": ("session", "name"),
+    "sctp": ("source_port", "destination_port", "verification_tag"),
+    "ipsec": ("kind", "spi", "sequence_number"),
+    "wireless": ("name", "receiver", "transmitter", "source", "destination", "cell", "signal_dbm", "channel_mhz"),
+    "can": ("identifier", "extended", "length"),
+}
+_OF_THE_CAPTURE = ("number", "time_ns", "process_id", "summary")
+
+
 def frame_object(frame: Frame) -> dict[str, Any]:
     """A frame for programs: what was decoded, without payload."""
     found: dict[str, Any] = {
@@ -74,6 +85,17 @@ def frame_object(frame: Frame) -> dict[str, Any]:
             "sender_hardware": arp.sender_hardware,
             "target": arp.target,
         }
+    for name, fields in _OTHER_LAYERS.items():
+        if (layer := getattr(frame, name)) is not None:
+            found[name] = {field: getattr(layer, field) for field in fields}
+    if frame.labels:
+        found["labels"] = [label.label for label in frame.labels]
+    if frame.tunnel is not None:
+        found["tunnel"] = {"kind": frame.tunnel.kind, "identifier": frame.tunnel.identifier}
+    if frame.inner is not None:
+        # What the capture knows of a frame is told once.
+        inner = frame_object(frame.inner)
+        found["inner"] = {name: value for name, value in inner.items() if name not in _OF_THE_CAPTURE}
     found["payload_length"] = len(frame.payload)
     if frame.application is not None:
         found["application"] = frame.application

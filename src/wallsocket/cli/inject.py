@@ -87,6 +87,7 @@ def _parse(text: str) -> Any:
 
 
 def _layers(node: ast.expr) -> Any:
+    from .. import wire
     from ..wire import craft
 
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
@@ -97,9 +98,14 @@ def _layers(node: ast.expr) -> Any:
         arguments = [_layers(argument) for argument in node.args]
         if name == "range" and all(isinstance(argument, int) for argument in arguments):
             return range(*arguments)
-        kind = getattr(craft, name, None) if name in craft.__all__ else None
-        if not (isinstance(kind, type) and issubclass(kind, craft.Layer)) or kind is craft.Layer:
+        kind = getattr(wire, name) if name in wire.__all__ else None
+        parts = (craft.Layer, wire.Question, wire.Record)
+        if not (isinstance(kind, type) and issubclass(kind, parts)) or kind is craft.Layer:
             raise ValueError(f"no layer {name}")
         named = {keyword.arg: _layers(keyword.value) for keyword in node.keywords if keyword.arg is not None}
         return kind(*arguments, **named)
+    if isinstance(node, ast.Tuple):
+        return tuple(map(_layers, node.elts))
+    if isinstance(node, ast.List):
+        return list(map(_layers, node.elts))
     return ast.literal_eval(node)

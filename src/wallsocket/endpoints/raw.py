@@ -16,10 +16,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from .._core import sys as core
 from ..errors import DatagramTooLong, UsageError
 from . import flags as msg
 from .base import Base, Blocking, byte_view, default_host, make_socket
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "Packet"]
 
 BUFFER_SIZE: Final = 65536
+#: Packets that are received by one call unless told otherwise.
+BATCH: Final = 64
 
 _CONNECTED: Final = UDP.allowing("send")
 _SENDABLE: Final = UDP.allowing("sendto")
@@ -90,11 +94,17 @@ def parse(raw: bytes) -> Packet:
     )
 
 
+def _unpacked(address: bytes) -> str | None:
+    return socket.inet_ntoa(address[4:8]) if address else None
+
+
 class EndpointSteps(Base):
     """A raw IPv4 socket: operations as steps, and everything that never waits."""
 
     graph = UDP
     protocol = "raw"
+    #: Room for the packets of a batch, and for how many.
+    _room: tuple[int, core.Batch] | None = None
 
     @property
     def kernel_state(self) -> str:
@@ -139,6 +149,77 @@ class EndpointSteps(Base):
                 return parse(raw)
             yield READABLE
 
+    def _receive_many(self, count: int) -> Steps[list[Packet]]:
+        if self._state == "closed":
+            self._wrong("receive")
+        if not 1 <= count <= core.BATCH_MAXIMUM:
+            raise UsageError(f"count={count}: 1 to {core.BATCH_MAXIMUM} packets are received at once")
+        while True:
+            # Room is made at the first use, and again for more packets; a second caller at the same time makes its own.
+            room, self._room = self._room, None
+            if room is None or room[0] < count:
+                room = (count, core.Batch(count, BUFFER_SIZE))
+            try:
+                found = room[1].receive(self._socket.fileno(), count, msg.DONTWAIT)
+            except BlockingIOError:
+                pass
+            except InterruptedError:
+                continue
+            except OSError as error:
+                raise self._failed(error, "receive") from None
+            else:
+                return [parse(raw) for raw, _, _ in found]
+            finally:
+                self._room = room
+            yield READABLE
+
+    def _send_many(self, packets: Iterable[tuple[Any, str | None]]) -> Steps[None]:
+        sent = 0
+        waiting: list[tuple[bytes, bytes]] = []
+        try:
+            for data, to in packets:
+                if self._state not in (_CONNECTED if to is None else _SENDABLE):
+                    self._wrong("send" if to is None else "sendto")
+                waiting.append((bytes(byte_view(data)), b"" if to is None else self._packed(to)))
+                if len(waiting) == BATCH:
+                    sent += yield from self._send_batch(waiting, sent)
+                    waiting = []
+            if waiting:
+                sent += yield from self._send_batch(waiting, sent)
+        except Exception as error:
+            # The error of a batch knows better.
+            if not hasattr(error, "sent"):
+                error.sent = sent  # type: ignore[attr-defined]
+            raise
+
+    def _send_batch(self, batch: list[tuple[bytes, bytes]], before: int) -> Steps[int]:
+        done = 0
+        while done < len(batch):
+            try:
+                done += core.send_many(self._socket.fileno(), batch[done:], msg.DONTWAIT)
+                continue
+            except BlockingIOError:
+                pass
+            except InterruptedError:
+                continue
+            except OSError as error:
+                # The call fails at its first packet only, so this is the one.
+                failed = self._not_sent(error, batch[done][0], _unpacked(batch[done][1]))
+                failed.sent = before + done  # type: ignore[attr-defined]
+                raise failed from None
+            yield WRITABLE
+        return done
+
+    def _packed(self, to: str) -> bytes:
+        """The address as the kernel takes it."""
+        try:
+            address = socket.inet_aton(to) if to.count(".") == 3 else None
+        except OSError:
+            address = None
+        if address is None:
+            raise UsageError(f"{to!r} is no IPv4 address")
+        return struct.pack("=HH4s8x", socket.AF_INET, 0, address)
+
     def _send(self, data: Any, to: str | None, flags: int) -> Steps[None]:
         if self._state not in (_CONNECTED if to is None else _SENDABLE):
             self._wrong("send" if to is None else "sendto")
@@ -156,18 +237,20 @@ class EndpointSteps(Base):
                 byte_view(data)
                 raise
             except OSError as error:
-                if error.errno == errno.EMSGSIZE:
-                    length = len(byte_view(data))
-                    text = (
-                        f"a packet of {length} bytes: IPv4 carries 65535 with its header, one with own_header the MTU"
-                    )
-                    long = DatagramTooLong(error.errno, text)
-                    long.length = length
-                    raise long from None
-                raise self._failed(error, "send", None if to is None else (to, 0)) from None
+                raise self._not_sent(error, data, to) from None
             else:
                 return
             yield WRITABLE
+
+    def _not_sent(self, error: OSError, data: Any, to: str | None) -> BaseException:
+        """The error of a packet that the kernel did not take."""
+        if error.errno == errno.EMSGSIZE:
+            length = len(byte_view(data))
+            text = f"a packet of {length} bytes: IPv4 carries 65535 with its header, one with own_header the MTU"
+            long = DatagramTooLong(error.errno, text)
+            long.length = length
+            return long
+        return self._failed(error, "send", None if to is None else (to, 0))
 
 
 class Endpoint(EndpointSteps, Blocking):
@@ -192,6 +275,17 @@ class Endpoint(EndpointSteps, Blocking):
     def receive(self, *, timeout_s: float | None = None) -> Packet:
         """Return the next packet of the protocol, header parsed. The kernel has reassembled its fragments."""
         return run(self._receive(0 if timeout_s is None else msg.DONTWAIT), self, timeout_s, "receive")
+
+    def receive_many(self, count: int = BATCH, *, timeout_s: float | None = None) -> list[Packet]:
+        """Wait for a packet, and return it with those that are there behind it, at most ``count`` (1024): one system call."""
+        return run(self._receive_many(count), self, timeout_s, "receive")
+
+    def send_many(self, packets: Iterable[tuple[Any, str | None]], *, timeout_s: float | None = None) -> None:
+        """Send packets, each with its destination (``None``: the peer), by one system call for every 64.
+
+        An error says in ``sent`` how many packets were sent before it.
+        """
+        run(self._send_many(packets), self, timeout_s, "send")
 
     def send(self, data: Any, to: str | None = None, *, timeout_s: float | None = None) -> None:
         """Send one packet: a payload, or header and payload with ``own_header``."""

@@ -22,29 +22,43 @@ if TYPE_CHECKING:
     from .ask import ask, ask_many
     from .capture import Capture, capture
     from .collection import collection
-    from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Raw, fragment, sweep
+    from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Padding, Raw, fragment, sweep
+    from .dhcp import DHCP
+    from .discovery import NDP
+    from .dns import DNS, Question, Record
     from .frame import decode, hexdump
+    from .groups import IGMPv3
     from .inject import Injector, inject, replay, rewrite, rewriter
     from .layers import fuzz, layers
     from .pcap import Writer, read, write
     from .ping import ping
     from .streams import streams
     from .traceroute import traceroute
+    from .tunnels import GRE, VXLAN
 
 _PLACES = {
     "ARP": "craft",
     "Capture": "capture",
+    "DHCP": "dhcp",
+    "DNS": "dns",
     "Dot1Q": "craft",
     "Ethernet": "craft",
+    "GRE": "tunnels",
     "ICMP": "craft",
     "ICMPv6": "craft",
     "IGMP": "craft",
+    "IGMPv3": "groups",
     "IPv4": "craft",
     "IPv6": "craft",
     "Injector": "inject",
+    "NDP": "discovery",
+    "Padding": "craft",
+    "Question": "dns",
     "Raw": "craft",
+    "Record": "dns",
     "TCP": "craft",
     "UDP": "craft",
+    "VXLAN": "tunnels",
     "Writer": "pcap",
     "arp": "arp",
     "ask": "ask",
@@ -72,19 +86,28 @@ _MODULES = ("columns", "craft", "frame", "interfaces", "pcap")
 
 __all__ = [
     "ARP",
+    "DHCP",
+    "DNS",
+    "GRE",
     "ICMP",
     "IGMP",
+    "NDP",
     "TCP",
     "UDP",
+    "VXLAN",
     "Capture",
     "Dot1Q",
     "Ethernet",
     "Frame",
     "ICMPv6",
+    "IGMPv3",
     "IPv4",
     "IPv6",
     "Injector",
+    "Padding",
+    "Question",
     "Raw",
+    "Record",
     "Writer",
     "arp",
     "ask",

@@ -7,7 +7,7 @@
 Lengths, checksums, types and header lengths are computed when the packet becomes bytes; a field that is given keeps its
 value, also a wrong one. A field may be a list: :func:`sweep` then gives a packet for each combination. Layers are
 immutable: ``layer.replace(time_to_live=1)`` makes a changed copy. Sources: RFC 791, 8200, 9293, 768, 792, 4443, 826,
-2236, IEEE 802.1Q.
+2236, IEEE 802.1Q. Other modules have more layers: :mod:`.tunnels`, :mod:`.groups`, :mod:`.discovery`, :mod:`.dns`, :mod:`.dhcp`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import dataclasses
 import ipaddress
 import itertools
 import random
+import re
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, TypeVar
+from functools import lru_cache
+from typing import Any, ClassVar, Self, TypeVar
 
 from .._core import wire as core
 from ..errors import UsageError
@@ -37,6 +39,7 @@ __all__ = [
     "IPv6",
     "Layer",
     "Packet",
+    "Padding",
     "Raw",
     "fragment",
     "sweep",
@@ -59,7 +62,8 @@ _FLAGS = {
 }
 
 
-def _mac(text: str | bytes) -> bytes:
+def ethernet_bytes(text: str | bytes) -> bytes:
+    """The six bytes of an Ethernet address."""
     if isinstance(text, bytes):
         if len(text) != 6:
             raise UsageError(f"an Ethernet address has 6 bytes, not {len(text)}")
@@ -74,17 +78,32 @@ def _mac(text: str | bytes) -> bytes:
     return found
 
 
-def _address(text: str | bytes, family: int) -> bytes:
+def address_bytes(text: str | bytes, family: int) -> bytes:
+    """The bytes of an address, or of a name's first one."""
     if isinstance(text, bytes):
         return text
     try:
         return socket.inet_pton(family, str(text))
     except OSError:
-        kind = "IPv4" if family == socket.AF_INET else "IPv6"
-        raise UsageError(f"{text!r} is no {kind} address") from None
+        return _named(str(text), family)
 
 
-def _within(name: str, value: int, bits: int) -> int:
+@lru_cache(maxsize=256)
+def _named(name: str, family: int) -> bytes:
+    """The first address that this machine's resolver has for a name."""
+    kind = "IPv4" if family == socket.AF_INET else "IPv6"
+    # A name has a letter, and only what host names are made of; anything else is a mistyped address.
+    if not re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{1,253}", name):
+        raise UsageError(f"{name!r} is no {kind} address")
+    try:
+        found = socket.getaddrinfo(name, None, family, socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{name!r} is no {kind} address, and no name of one: {error}") from None
+    return socket.inet_pton(family, str(found[0][4][0]).split("%")[0])
+
+
+def within(name: str, value: int, bits: int) -> int:
+    """The value, if it fits so many bits."""
     if not 0 <= value < 1 << bits:
         raise UsageError(f"{name}={value} does not fit {bits} bits")
     return value
@@ -92,6 +111,12 @@ def _within(name: str, value: int, bits: int) -> int:
 
 class Layer:
     """A header of a packet. Joined with others, or with bytes, by ``/``."""
+
+    #: EtherType that names it, and IP protocol number; ``None``: that of experiments (0x88b5 of IEEE 802, 253 of RFC 3692).
+    ether_type: ClassVar[int | None] = None
+    ip_protocol: ClassVar[int | None] = None
+    #: UDP ports, source and destination, that it has unless others are given.
+    udp_ports: ClassVar[tuple[int, int] | None] = None
 
     def __truediv__(self, other: Any) -> Packet:
         return Packet((self,)).__truediv__(other)
@@ -168,12 +193,18 @@ class Packet:
         return " / ".join(map(repr, self.layers))
 
     def __bytes__(self) -> bytes:
-        data = b""
+        data = padding = b""
         for number in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[number]
+            if isinstance(layer, Padding):
+                padding = layer.data + padding
+                continue
             above = self.layers[number + 1] if number + 1 < len(self.layers) else None
             below = self.layers[number - 1] if number > 0 else None
-            data = self.layers[number].build(data, above, below)
-        return data
+            data = layer.build(data, above, below)
+            if isinstance(layer, Ethernet):
+                data, padding = data + padding, b""
+        return data + padding
 
     def __len__(self) -> int:
         return len(bytes(self))
@@ -211,6 +242,17 @@ class Raw(Layer):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
+class Padding(Layer):
+    """Bytes at the end of the Ethernet frame around it, which no header counts."""
+
+    data: bytes = b""
+
+    def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
+        """See :meth:`Layer.build`."""
+        return self.data + payload
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Ethernet(Layer):
     """Ethernet. Without ``type`` it is that of the layer inside, else 0x88b5 (for experiments, IEEE 802).
 
@@ -218,23 +260,26 @@ class Ethernet(Layer):
     has the IP destination, or the router to it. Bytes that are made without a network have zeros and the broadcast address.
     """
 
+    #: RFC 8986.
+    ip_protocol: ClassVar[int | None] = 143
+
     source: str | bytes | None = None
     destination: str | bytes | None = None
     type: int | None = None
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
-        ether_type = _ether_type(above) if self.type is None else _within("type", self.type, 16)
-        destination = b"\xff" * 6 if self.destination is None else _mac(self.destination)
-        source = bytes(6) if self.source is None else _mac(self.source)
+        ether_type = ether_type_of(above) if self.type is None else within("type", self.type, 16)
+        destination = b"\xff" * 6 if self.destination is None else ethernet_bytes(self.destination)
+        source = bytes(6) if self.source is None else ethernet_bytes(self.source)
         return destination + source + struct.pack("!H", ether_type) + payload
 
 
-def _ether_type(above: Layer | None) -> int:
-    for kind, number in ((IPv4, 0x0800), (IPv6, 0x86DD), (ARP, 0x0806), (Dot1Q, 0x8100)):
-        if isinstance(above, kind):
-            return _within("protocol", above.protocol, 16) if isinstance(above, Dot1Q) else number
-    return 0x88B5
+def ether_type_of(above: Layer | None) -> int:
+    """The EtherType that names a layer."""
+    if isinstance(above, Dot1Q):
+        return within("protocol", above.protocol, 16)
+    return 0x88B5 if above is None or above.ether_type is None else above.ether_type
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -249,16 +294,16 @@ class Dot1Q(Layer):
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
-        control = (
-            _within("priority", self.priority, 3) << 13 | self.drop_eligible << 12 | _within("vlan", self.vlan, 12)
-        )
-        ether_type = _ether_type(above) if self.type is None else _within("type", self.type, 16)
+        control = within("priority", self.priority, 3) << 13 | self.drop_eligible << 12 | within("vlan", self.vlan, 12)
+        ether_type = ether_type_of(above) if self.type is None else within("type", self.type, 16)
         return struct.pack("!HH", control, ether_type) + payload
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ARP(Layer):
     """Address resolution for IPv4 on Ethernet: operation 1 asks, 2 answers."""
+
+    ether_type: ClassVar[int | None] = 0x0806
 
     operation: int = 1
     sender_hardware: str | bytes = "00:00:00:00:00:00"
@@ -269,21 +314,17 @@ class ARP(Layer):
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
         return (
-            struct.pack("!HHBBH", 1, 0x0800, 6, 4, _within("operation", self.operation, 16))
-            + _mac(self.sender_hardware)
-            + _address(self.sender, socket.AF_INET)
-            + _mac(self.target_hardware)
-            + _address(self.target, socket.AF_INET)
+            struct.pack("!HHBBH", 1, 0x0800, 6, 4, within("operation", self.operation, 16))
+            + ethernet_bytes(self.sender_hardware)
+            + address_bytes(self.sender, socket.AF_INET)
+            + ethernet_bytes(self.target_hardware)
+            + address_bytes(self.target, socket.AF_INET)
             + payload
         )
 
 
 def _protocol(above: Layer | None) -> int:
-    for kind, number in ((TCP, 6), (UDP, 17), (ICMPv6, 58), (ICMP, 1), (IGMP, 2), (IPv4, 4), (IPv6, 41)):
-        if isinstance(above, kind):
-            return number
-    # 253 is for experiments (RFC 3692).
-    return 253
+    return 253 if above is None or above.ip_protocol is None else above.ip_protocol
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -293,6 +334,9 @@ class IPv4(Layer):
     Without ``source``, :func:`wallsocket.wire.ask` takes the address the host would use; otherwise it is 127.0.0.1
     towards loopback and 0.0.0.0 elsewhere.
     """
+
+    ether_type: ClassVar[int | None] = 0x0800
+    ip_protocol: ClassVar[int | None] = 4
 
     source: str | bytes | None = None
     destination: str | bytes = "127.0.0.1"
@@ -319,28 +363,28 @@ class IPv4(Layer):
         word = (
             self.dont_fragment << 14
             | self.more_fragments << 13
-            | _within("fragment_offset / 8", self.fragment_offset // 8, 13)
+            | within("fragment_offset / 8", self.fragment_offset // 8, 13)
         )
         fixed = struct.pack(
             "!BBHHHBBH",
-            _within("version", self.version, 4) << 4 | _within("header_length / 4", header_length // 4, 4),
-            _within("traffic_class", self.traffic_class, 8),
-            _within("length", length, 16),
-            _within("identification", self.identification, 16),
+            within("version", self.version, 4) << 4 | within("header_length / 4", header_length // 4, 4),
+            within("traffic_class", self.traffic_class, 8),
+            within("length", length, 16),
+            within("identification", self.identification, 16),
             word,
-            _within("time_to_live", self.time_to_live, 8),
-            _within("protocol", _protocol(above) if self.protocol is None else self.protocol, 8),
+            within("time_to_live", self.time_to_live, 8),
+            within("protocol", _protocol(above) if self.protocol is None else self.protocol, 8),
             0,
         )
         header = fixed + self._ends() + options
-        checksum = core.internet_checksum(header) if self.checksum is None else _within("checksum", self.checksum, 16)
+        checksum = core.internet_checksum(header) if self.checksum is None else within("checksum", self.checksum, 16)
         return header[:10] + struct.pack("!H", checksum) + header[12:] + payload
 
     def _ends(self) -> bytes:
-        destination = _address(self.destination, socket.AF_INET)
+        destination = address_bytes(self.destination, socket.AF_INET)
         if self.source is None:
             return (destination if destination[0] == 127 else bytes(4)) + destination
-        return _address(self.source, socket.AF_INET) + destination
+        return address_bytes(self.source, socket.AF_INET) + destination
 
     def pseudo_header(self, protocol: int, length: int) -> bytes:
         """What the transport checksum covers beside the segment."""
@@ -350,6 +394,9 @@ class IPv4(Layer):
 @dataclasses.dataclass(frozen=True, repr=False)
 class IPv6(Layer):
     """IPv6. ``extension_headers`` are (number, bytes) in order; their next-header bytes are filled in."""
+
+    ether_type: ClassVar[int | None] = 0x86DD
+    ip_protocol: ClassVar[int | None] = 41
 
     source: str | bytes | None = None
     destination: str | bytes = "::1"
@@ -363,38 +410,38 @@ class IPv6(Layer):
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
-        upper = _protocol(above) if self.next_header is None else _within("next_header", self.next_header, 8)
+        upper = _protocol(above) if self.next_header is None else within("next_header", self.next_header, 8)
         extensions = b""
         numbers = [number for number, _ in self.extension_headers] + [upper]
         for (_, data), following in zip(self.extension_headers, numbers[1:], strict=True):
             extensions += bytes([following]) + data[1:]
         payload = extensions + payload
-        word = _within("version", self.version, 4) << 28 | _within("traffic_class", self.traffic_class, 8) << 20
+        word = within("version", self.version, 4) << 28 | within("traffic_class", self.traffic_class, 8) << 20
         length = len(payload) if self.payload_length is None else self.payload_length
         return (
             struct.pack(
                 "!IHBB",
-                word | _within("flow_label", self.flow_label, 20),
-                _within("payload_length", length, 16),
+                word | within("flow_label", self.flow_label, 20),
+                within("payload_length", length, 16),
                 numbers[0],
-                _within("hop_limit", self.hop_limit, 8),
+                within("hop_limit", self.hop_limit, 8),
             )
             + self._ends()
             + payload
         )
 
     def _ends(self) -> bytes:
-        destination = _address(self.destination, socket.AF_INET6)
+        destination = address_bytes(self.destination, socket.AF_INET6)
         if self.source is None:
             return (destination if destination == bytes(15) + b"\x01" else bytes(16)) + destination
-        return _address(self.source, socket.AF_INET6) + destination
+        return address_bytes(self.source, socket.AF_INET6) + destination
 
     def pseudo_header(self, protocol: int, length: int) -> bytes:
         """What the transport checksum covers beside the segment."""
         return self._ends() + struct.pack("!IHBB", length, 0, 0, protocol)
 
 
-def _transport(
+def with_checksum(
     header: bytes, field: int, payload: bytes, checksum: int | None, protocol: int, below: Layer | None
 ) -> bytes:
     """A transport header with its checksum in the two bytes at ``field``."""
@@ -407,7 +454,7 @@ def _transport(
                 checksum = 0xFFFF
         else:
             checksum = 0
-    return header[:field] + struct.pack("!H", _within("checksum", checksum, 16)) + header[field + 2 :] + payload
+    return header[:field] + struct.pack("!H", within("checksum", checksum, 16)) + header[field + 2 :] + payload
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -417,6 +464,8 @@ class TCP(Layer):
     ``options`` are bytes, or a list of: ``("mss", 1460)``, ``("wscale", 7)``, ``"sackOK"``, ``("TS", 1, 0)``,
     ``("sack", (left, right), …)``, ``"nop"``, ``"eol"``, ``(kind, b"data")``.
     """
+
+    ip_protocol: ClassVar[int | None] = 6
 
     source_port: int = 40000
     destination_port: int = 80
@@ -442,16 +491,16 @@ class TCP(Layer):
                 raise UsageError(f"no TCP flag {error.args[0]!r}: letters of F S R P . U E W e") from None
         header = struct.pack(
             "!HHIIHHHH",
-            _within("source_port", self.source_port, 16),
-            _within("destination_port", self.destination_port, 16),
-            _within("sequence_number", self.sequence_number, 32),
-            _within("acknowledgement_number", self.acknowledgement_number, 32),
-            _within("header_length / 4", header_length // 4, 4) << 12 | _within("flags", flags, 12),
-            _within("window", self.window, 16),
+            within("source_port", self.source_port, 16),
+            within("destination_port", self.destination_port, 16),
+            within("sequence_number", self.sequence_number, 32),
+            within("acknowledgement_number", self.acknowledgement_number, 32),
+            within("header_length / 4", header_length // 4, 4) << 12 | within("flags", flags, 12),
+            within("window", self.window, 16),
             0,
-            _within("urgent_pointer", self.urgent_pointer, 16),
+            within("urgent_pointer", self.urgent_pointer, 16),
         )
-        return _transport(header + options, 16, payload, self.checksum, 6, below)
+        return with_checksum(header + options, 16, payload, self.checksum, 6, below)
 
 
 def _tcp_option(option: Any) -> bytes:
@@ -479,28 +528,33 @@ def _tcp_option(option: Any) -> bytes:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class UDP(Layer):
-    """UDP. ``checksum=0`` sends none."""
+    """UDP. ``checksum=0`` sends none. Without ports they are those of the layer inside (DNS, DHCP, VXLAN), else 40000 and 9."""
 
-    source_port: int = 40000
-    destination_port: int = 9
+    ip_protocol: ClassVar[int | None] = 17
+
+    source_port: int | None = None
+    destination_port: int | None = None
     length: int | None = None
     checksum: int | None = None
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
+        source, destination = (above.udp_ports if above is not None else None) or (40000, 9)
         header = struct.pack(
             "!HHHH",
-            _within("source_port", self.source_port, 16),
-            _within("destination_port", self.destination_port, 16),
-            _within("length", 8 + len(payload) if self.length is None else self.length, 16),
+            within("source_port", source if self.source_port is None else self.source_port, 16),
+            within("destination_port", destination if self.destination_port is None else self.destination_port, 16),
+            within("length", 8 + len(payload) if self.length is None else self.length, 16),
             0,
         )
-        return _transport(header, 6, payload, self.checksum, 17, below)
+        return with_checksum(header, 6, payload, self.checksum, 17, below)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ICMP(Layer):
     """ICMP. An echo has ``identifier`` and ``sequence_number``; others ``rest``, the four bytes after the checksum."""
+
+    ip_protocol: ClassVar[int | None] = 1
 
     type: int = 8
     code: int = 0
@@ -512,15 +566,13 @@ class ICMP(Layer):
     def _header(self) -> bytes:
         rest = self.rest
         if rest is None:
-            rest = _within("identifier", self.identifier, 16) << 16 | _within(
-                "sequence_number", self.sequence_number, 16
-            )
-        return struct.pack("!BBHI", _within("type", self.type, 8), _within("code", self.code, 8), 0, rest)
+            rest = within("identifier", self.identifier, 16) << 16 | within("sequence_number", self.sequence_number, 16)
+        return struct.pack("!BBHI", within("type", self.type, 8), within("code", self.code, 8), 0, rest)
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
         message = self._header() + payload
-        checksum = core.internet_checksum(message) if self.checksum is None else _within("checksum", self.checksum, 16)
+        checksum = core.internet_checksum(message) if self.checksum is None else within("checksum", self.checksum, 16)
         return message[:2] + struct.pack("!H", checksum) + message[4:]
 
 
@@ -528,16 +580,20 @@ class ICMP(Layer):
 class ICMPv6(ICMP):
     """ICMPv6, whose checksum covers the pseudo-header."""
 
+    ip_protocol: ClassVar[int | None] = 58
+
     type: int = 128
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
-        return _transport(self._header(), 2, payload, self.checksum, 58, below)
+        return with_checksum(self._header(), 2, payload, self.checksum, 58, below)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class IGMP(Layer):
-    """IGMP version 2: type 0x11 query, 0x16 report, 0x17 leave."""
+    """IGMP version 2: type 0x11 query, 0x16 report, 0x17 leave. Version 3 is :class:`.groups.IGMPv3`."""
+
+    ip_protocol: ClassVar[int | None] = 2
 
     type: int = 0x16
     maximum_response: int = 0
@@ -547,20 +603,20 @@ class IGMP(Layer):
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
         message = (
-            struct.pack("!BBH", _within("type", self.type, 8), _within("maximum_response", self.maximum_response, 8), 0)
-            + _address(self.group, socket.AF_INET)
+            struct.pack("!BBH", within("type", self.type, 8), within("maximum_response", self.maximum_response, 8), 0)
+            + address_bytes(self.group, socket.AF_INET)
             + payload
         )
-        checksum = core.internet_checksum(message) if self.checksum is None else _within("checksum", self.checksum, 16)
+        checksum = core.internet_checksum(message) if self.checksum is None else within("checksum", self.checksum, 16)
         return message[:2] + struct.pack("!H", checksum) + message[4:]
 
 
-def _addresses(layer: Layer, name: str, value: Any) -> Sequence[Any] | None:
+def _several(layer: Layer, name: str, value: Any) -> Sequence[Any] | None:
     """Every value of a field that stands for several: a list, a range, a network of addresses."""
     if name == "options":
         return None
     if isinstance(value, (list, range)):
-        parts = [_addresses(layer, name, each) or [each] for each in value]
+        parts = [_several(layer, name, each) or [each] for each in value]
         return [each for part in parts for each in part]
     if isinstance(layer, (IPv4, IPv6)) and name in ("source", "destination") and "/" in str(value):
         try:
@@ -585,7 +641,7 @@ def sweep(packet: Layer | Packet) -> Iterator[Packet]:
         (number, field.name, values)
         for number, layer in enumerate(layers)
         for field in dataclasses.fields(layer)  # type: ignore[arg-type]
-        if (values := _addresses(layer, field.name, getattr(layer, field.name))) is not None
+        if (values := _several(layer, field.name, getattr(layer, field.name))) is not None
     ]
     for values in itertools.product(*(choice for _, _, choice in places)):
         made = list(layers)

@@ -14,9 +14,19 @@ __all__ = ["Frame", "decode", "fields", "hexdump", "to_dpkt", "to_scapy"]
 LINK_TYPES: dict[str, int] = {
     "null": 0,
     "ethernet": 1,
+    "ppp": 9,
+    "ppp_hdlc": 50,
+    "ppp_ether": 51,
     "raw": 101,
+    "ieee802_11": 105,
     "loop": 108,
     "linux_sll": 113,
+    "ieee802_11_prism": 119,
+    "ieee802_11_radiotap": 127,
+    "ieee802_11_avs": 163,
+    "ppi": 192,
+    "mpls": 219,
+    "can_socketcan": 227,
     "ipv4": 228,
     "ipv6": 229,
     "linux_sll2": 276,
@@ -141,7 +151,39 @@ def fields(frame: Frame) -> list[tuple[int, int, str, str]]:
             (4, 4, "rest", f"{icmp.rest:#010x}"),
         ):
             add(icmp.offset + at, length, f"icmp.{name}", value)
-    if frame.payload:
+    for label in frame.labels:
+        said = f"{label.label}, traffic class {label.traffic_class}, bottom {label.bottom:d}, ttl {label.time_to_live}"
+        add(label.offset, 4, "mpls.label", said)
+    if pppoe := frame.pppoe:
+        add(pppoe.offset, 6, "pppoe", f"{pppoe.name}, session {pppoe.session}, length {pppoe.length}")
+    if sctp := frame.sctp:
+        for at, length, name, value in (
+            (0, 2, "source_port", sctp.source_port),
+            (2, 2, "destination_port", sctp.destination_port),
+            (4, 4, "verification_tag", f"{sctp.verification_tag:#010x}"),
+            (8, 4, "checksum", f"{sctp.checksum:#010x} {frame.checksums[1]}"),
+        ):
+            if at + length <= sctp.present:
+                add(sctp.offset + at, length, f"sctp.{name}", value)
+    if ipsec := frame.ipsec:
+        at = ipsec.offset + (4 if ipsec.kind == "ah" else 0)
+        add(at, 4, f"{ipsec.kind}.spi", f"{ipsec.spi:#010x}")
+        add(at + 4, 4, f"{ipsec.kind}.sequence_number", ipsec.sequence_number)
+    if wireless := frame.wireless:
+        if wireless.radio_length:
+            add(0, wireless.radio_length, "radio", "" if wireless.signal_dbm is None else f"{wireless.signal_dbm} dBm")
+        add(wireless.offset, wireless.header_length, "wireless", wireless.name)
+    if can := frame.can:
+        add(can.offset, 4, "can.identifier", f"{can.identifier:x}")
+        add(can.offset + 4, 1, "can.length", can.length)
+    if tunnel := frame.tunnel:
+        if tunnel.inner_offset > tunnel.offset:
+            said = "" if tunnel.identifier is None else str(tunnel.identifier)
+            add(tunnel.offset, tunnel.inner_offset - tunnel.offset, f"tunnel.{tunnel.kind}", said)
+        if inner := frame.inner:
+            for offset, length, name, value in fields(inner):
+                add(tunnel.inner_offset + offset, length, f"inner.{name}", value)
+    elif frame.payload:
         add(frame.payload_offset, len(frame.payload), "payload", f"{len(frame.payload)} bytes")
     return [field for field in found if field[0] + field[1] <= len(frame.bytes)]
 

@@ -430,7 +430,7 @@ def _tables(
         if before.version != after.version:
             raise UsageError(f"{old} and {new} are addresses of different IP versions")
         ip[before.packed] = after.packed
-    return ip, {craft._mac(old): craft._mac(new) for old, new in (map_mac or {}).items()}
+    return ip, {craft.ethernet_bytes(old): craft.ethernet_bytes(new) for old, new in (map_mac or {}).items()}
 
 
 def rewrite(

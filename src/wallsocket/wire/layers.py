@@ -9,8 +9,13 @@ from typing import Any
 
 from .._core.wire import Frame
 from ..errors import UsageError
-from .craft import ARP, ICMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Layer, Packet, Raw
+from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6, Layer, Packet, Padding, Raw
+from .dhcp import DHCP
+from .discovery import NDP
+from .dns import DNS
 from .frame import decode
+from .groups import IGMPv3
+from .tunnels import GRE, VXLAN
 
 __all__ = ["fuzz", "layers"]
 
@@ -23,26 +28,40 @@ def layers(frame: Frame) -> Packet:
         packet = layers(frame).replace(IPv4, time_to_live=1)
 
     Wrong ones are kept. What is not understood, or does not fit, is :class:`Raw`, which is whatever the frame holds there.
+    What tunnels carry follows as layers of its own.
     """
-    found = [*_link(frame), *_network(frame)]
-    found = found or [Raw(frame.bytes)]
+    outer = [*_link(frame), *_network(frame)] or [Raw(frame.bytes)]
     end = len(frame.bytes)
     if (ip := frame.ip) is not None and ip.length and frame.problem is None:
         end = min(end, ip.offset + ip.length)
     elif frame.arp is not None and frame.arp.sender is not None:
         end = min(end, frame.arp.offset + 28)
     whole = frame.bytes[:end]
+    carried = _carried(frame) if isinstance(outer[-1], (GRE, VXLAN, IPv4, IPv6)) else ()
     # From the innermost layer on, until what is built is what was captured.
     while True:
-        packet = Packet(tuple(found))
+        packet = Packet((*outer, *carried))
         rest = whole[len(bytes(packet)) :]
-        packet = Packet((*found, Raw(rest))) if rest else packet
-        packet = _with_what_differs(packet, frame)
+        packet = Packet((*packet.layers, Raw(rest))) if rest else packet
+        packet = _with_what_differs(packet, frame, len(outer))
         if bytes(packet) == whole:
             return packet
-        found.pop()
-        if not found:
+        if carried:
+            carried = ()
+            continue
+        outer.pop()
+        if not outer:
             return Packet((Raw(whole),))
+
+
+def _carried(frame: Frame) -> tuple[Layer, ...]:
+    """The layers of the packet that a tunnel carries, and the padding of its link."""
+    inner = frame.inner
+    if inner is None or inner.link_type not in (1, 101, 228, 229):
+        return ()
+    packet = layers(inner)
+    padding = inner.bytes[len(bytes(packet)) :]
+    return (*packet.layers, Padding(padding)) if padding else packet.layers
 
 
 def _link(frame: Frame) -> list[Layer]:
@@ -87,7 +106,20 @@ def _network(frame: Frame) -> list[Layer]:
             flow_label=ip.flow_label or 0,
             extension_headers=tuple((number, data or b"") for number, data in ip.options),
         )
-    return [head, *([] if ip.fragment_offset or ip.more_fragments else _transport(frame))]
+    if ip.fragment_offset or ip.more_fragments:
+        return [head]
+    if (tunnel := frame.tunnel) is not None and tunnel.kind in ("gre", "erspan"):
+        return [head, *_parsed(GRE, frame.bytes[tunnel.offset :])]
+    return [head, *_transport(frame)]
+
+
+def _parsed(kind: type[DNS | DHCP | GRE | IGMPv3 | NDP | VXLAN], data: bytes) -> list[Layer]:
+    found = kind.parse(data)
+    if found is None:
+        return []
+    # What building fills in is given only where it differs: see below.
+    open_ = {name: None for name in ("checksum", "protocol") if hasattr(found[0], name)}
+    return [found[0].replace(**open_)]
 
 
 def _transport(frame: Frame) -> list[Layer]:
@@ -105,13 +137,33 @@ def _transport(frame: Frame) -> list[Layer]:
             )
         ]
     if (udp := frame.udp) is not None and udp.present == 8:
-        return [UDP(udp.source_port, udp.destination_port)]
+        return [UDP(udp.source_port, udp.destination_port), *_message(udp.source_port, udp.destination_port, frame)]
     if (icmp := frame.icmp) is not None:
+        message = frame.bytes[icmp.offset : frame.payload_offset + len(frame.payload)]
+        if icmp.version == 6 and (found := _parsed(NDP, message)):
+            return found
         kind = ICMP if icmp.version == 4 else ICMPv6
         if icmp.identifier is not None and icmp.sequence_number is not None:
             return [kind(icmp.type, icmp.code, icmp.identifier, icmp.sequence_number)]
         return [kind(icmp.type, icmp.code, rest=icmp.rest)]
+    if (igmp := frame.igmp) is not None:
+        message = frame.bytes[igmp.offset : frame.payload_offset + len(frame.payload)]
+        # A query of version 3 is longer (RFC 3376, 7.1).
+        if igmp.type == 0x22 or (igmp.type == 0x11 and len(message) >= 12):
+            return _parsed(IGMPv3, message)
+        return [IGMP(igmp.type, message[1], igmp.group)]
     return []
+
+
+#: What is spoken on UDP ports, DNS also by multicast and on the link.
+_MESSAGES = {53: DNS, 5353: DNS, 5355: DNS, 67: DHCP, 68: DHCP}
+
+
+def _message(source_port: int, destination_port: int, frame: Frame) -> list[Layer]:
+    if frame.tunnel is not None:
+        return _parsed(VXLAN, frame.payload) if frame.tunnel.kind == "vxlan" else []
+    kind = _MESSAGES.get(destination_port) or _MESSAGES.get(source_port)
+    return [] if kind is None else _parsed(kind, frame.payload)
 
 
 def _filled_in(frame: Frame) -> dict[type[Layer], dict[str, Any]]:
@@ -131,18 +183,25 @@ def _filled_in(frame: Frame) -> dict[type[Layer], dict[str, Any]]:
     if frame.udp is not None:
         found[UDP] = {"length": frame.udp.length, "checksum": frame.udp.checksum}
     if frame.icmp is not None:
-        found[ICMP if frame.icmp.version == 4 else ICMPv6] = {"checksum": frame.icmp.checksum}
+        for kind in (ICMP,) if frame.icmp.version == 4 else (ICMPv6, NDP):
+            found[kind] = {"checksum": frame.icmp.checksum}
+    if frame.igmp is not None:
+        found[IGMP] = found[IGMPv3] = {"checksum": frame.igmp.checksum}
+    if (tunnel := frame.tunnel) is not None and tunnel.kind == "gre":
+        found[GRE] = {"protocol": tunnel.protocol}
+        if tunnel.flags & 0x8000:
+            found[GRE]["checksum"] = int.from_bytes(frame.bytes[tunnel.offset + 4 : tunnel.offset + 6], "big")
     return found
 
 
-def _with_what_differs(packet: Packet, frame: Frame) -> Packet:
-    """The packet with those values given that would be filled in otherwise than the frame has them."""
+def _with_what_differs(packet: Packet, frame: Frame, count: int) -> Packet:
+    """The packet with those values given that would be filled in otherwise than the frame has them, in its first layers."""
     # Types first: what is inside is seen only then.
     for _ in range(3):
         built = _filled_in(decode(packet))
         for kind, values in _filled_in(frame).items():
             # Of several tags the last has the type of what is inside.
-            places = [number for number, layer in enumerate(packet.layers) if type(layer) is kind]
+            places = [number for number, layer in enumerate(packet.layers[:count]) if type(layer) is kind]
             other = {name: value for name, value in values.items() if built.get(kind, {}).get(name) != value}
             if places and other:
                 changed = list(packet.layers)
@@ -184,6 +243,10 @@ def fuzz(packet: Layer | Packet, seed: int = 0) -> Iterator[Packet]:
 
 
 def _made_up(old: Any, name: str, bits: int, chance: random.Random) -> Any:
+    if isinstance(old, tuple):
+        return tuple(chance.choices(old, k=chance.randrange(2 * len(old) + 1))) if old else ()
+    if isinstance(old, str) and name not in ("flags", "options"):
+        return old
     if isinstance(old, bytes) or name == "options":
         return chance.randbytes(chance.randrange(0, 1 << min(bits, 5)) // 4 * 4)
     if isinstance(old, bool):

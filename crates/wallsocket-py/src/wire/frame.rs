@@ -7,6 +7,8 @@ use pyo3::types::PyBytes;
 use wallsocket_wire::columns::Meta;
 use wallsocket_wire::decode::{self, Hints, Link, LinkType, Network, Transport, Vlan, application};
 
+use super::layers;
+
 /// A frame: immutable bytes, what the capture says about them, and the headers decoded from them.
 #[pyclass(frozen, module = "wallsocket._core.wire")]
 pub(super) struct Frame {
@@ -502,6 +504,70 @@ impl Frame {
                 Meta::default(),
             ))
         })
+    }
+
+    /// The header of the tunnel that this packet is.
+    #[getter]
+    fn tunnel(&self, py: Python<'_>) -> Option<layers::Tunnel> {
+        self.with(py, layers::tunnel)
+    }
+
+    /// The packet that the tunnel carries.
+    #[getter]
+    fn inner(&self, py: Python<'_>) -> Option<Frame> {
+        self.with(py, |frame| {
+            let inner = frame.inner()?;
+            let mut found = frame_of(
+                py,
+                inner.bytes,
+                inner.link_type,
+                inner.original_length,
+                Hints::default(),
+                self.meta,
+            );
+            found.process_id = self.process_id;
+            Some(found)
+        })
+    }
+
+    #[getter]
+    fn labels(&self, py: Python<'_>) -> Vec<layers::Label> {
+        self.with(py, layers::labels)
+    }
+
+    #[getter]
+    fn pppoe(&self, py: Python<'_>) -> Option<layers::Pppoe> {
+        self.with(py, layers::pppoe)
+    }
+
+    #[getter]
+    fn ppp_protocol(&self, py: Python<'_>) -> Option<u16> {
+        self.with(py, |frame| frame.ppp_protocol())
+    }
+
+    #[getter]
+    fn port_tag(&self, py: Python<'_>) -> Option<layers::PortTag> {
+        self.with(py, layers::port_tag)
+    }
+
+    #[getter]
+    fn sctp(&self, py: Python<'_>) -> Option<layers::Sctp> {
+        self.with(py, layers::sctp)
+    }
+
+    #[getter]
+    fn ipsec(&self, py: Python<'_>) -> Option<layers::Ipsec> {
+        self.with(py, layers::ipsec)
+    }
+
+    #[getter]
+    fn wireless(&self, py: Python<'_>) -> Option<layers::Wireless> {
+        self.with(py, layers::wireless)
+    }
+
+    #[getter]
+    fn can(&self, py: Python<'_>) -> Option<layers::Can> {
+        self.with(py, layers::can)
     }
 
     #[getter]

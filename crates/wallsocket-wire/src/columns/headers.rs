@@ -257,7 +257,14 @@ impl Headers {
                 self.has_udp_length |= has(udp.present >= 6);
                 self.no_tcp(at);
             }
-            Transport::Icmp(_) | Transport::Igmp(_) | Transport::None => {
+            Transport::Sctp(sctp) => {
+                self.source_port[at] = sctp.source_port;
+                self.destination_port[at] = sctp.destination_port;
+                self.has_ports |= bit;
+                self.udp_length[at] = 0;
+                self.no_tcp(at);
+            }
+            Transport::Icmp(_) | Transport::Igmp(_) | Transport::Esp(_) | Transport::None => {
                 self.source_port[at] = 0;
                 self.destination_port[at] = 0;
                 self.udp_length[at] = 0;

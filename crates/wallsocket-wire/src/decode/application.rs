@@ -1,4 +1,5 @@
-//! What a payload says in one line: DNS, TLS hello and alert, the first line of HTTP/1, DHCP.
+//! What a payload says in one line: DNS and its relatives, TLS hello and alert, QUIC, DHCP, and what [greetings](super::greetings)
+//! knows.
 //!
 //! Text from the wire is kept within [`TEXT_MAXIMUM`] characters; control characters, quotes' escapes and bytes that are not UTF-8 are
 //! written as `\xNN`, so a line stays a line wherever it is printed.
@@ -6,6 +7,10 @@
 use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::greetings::{
+    Proxy, Redis, Smb, http, proxy, redis_answer, redis_command, sip, smb, ssh,
+};
+use super::quic::{Quic, quic};
 use super::{Frame, Transport};
 
 /// Longest text taken from a payload, in characters.
@@ -25,11 +30,38 @@ pub enum Application {
     Http(String),
     /// A DHCP message.
     Dhcp(Dhcp),
+    /// A QUIC packet with a long header.
+    Quic(Quic),
+    /// The first line of a SIP message.
+    Sip(String),
+    /// The identification of an SSH server or client.
+    Ssh(String),
+    /// A header of the PROXY protocol.
+    Proxy(Proxy),
+    /// A message of Redis' protocol.
+    Redis(Redis),
+    /// The header of an SMB message.
+    Smb(Smb),
+}
+
+/// Protocols that speak in messages of DNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsKind {
+    /// DNS itself.
+    Dns,
+    /// Multicast DNS (RFC 6762).
+    Multicast,
+    /// Link-local multicast name resolution (RFC 4795).
+    LinkLocal,
+    /// Names of NetBIOS (RFC 1002).
+    Netbios,
 }
 
 /// A DNS message (RFC 1035).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
+    /// Whose it is.
+    pub kind: DnsKind,
     /// Identifier that joins question and answer.
     pub identifier: u16,
     /// Whether it is an answer.
@@ -109,19 +141,32 @@ pub fn recognise(frame: &Frame<'_>) -> Option<Application> {
     match &frame.transport {
         Transport::Udp(udp) => {
             let either = |port: u16| udp.source_port == port || udp.destination_port == port;
-            if either(53) || either(5353) {
+            if either(53) {
                 dns(payload).map(Application::Dns)
             } else if either(67) || either(68) {
                 dhcp(payload).map(Application::Dhcp)
+            } else if either(5353) {
+                messages(DnsKind::Multicast, payload).map(Application::Dns)
+            } else if either(5355) {
+                messages(DnsKind::LinkLocal, payload).map(Application::Dns)
+            } else if either(137) {
+                messages(DnsKind::Netbios, payload).map(Application::Dns)
+            } else if either(1900) {
+                http(payload).map(Application::Http)
             } else {
-                None
+                quic(payload)
+                    .map(Application::Quic)
+                    .or_else(|| sip(payload).map(Application::Sip))
             }
         }
         Transport::Tcp(tcp) => {
             if tcp.source_port == 53 || tcp.destination_port == 53 {
                 return dns(payload.get(2..)?).map(Application::Dns);
             }
-            stream(payload)
+            stream(payload).or_else(|| {
+                let answer = (tcp.source_port == 6379).then(|| redis_answer(payload))?;
+                answer.map(Application::Redis)
+            })
         }
         _ => None,
     }
@@ -129,35 +174,43 @@ pub fn recognise(frame: &Frame<'_>) -> Option<Application> {
 
 /// Recognises the beginning of a TCP stream, whatever the port.
 pub fn stream(bytes: &[u8]) -> Option<Application> {
-    tls(bytes)
-        .map(Application::Tls)
-        .or_else(|| http(bytes).map(Application::Http))
+    // The first byte leaves few of them.
+    match bytes.first()? {
+        0 => smb(bytes).map(Application::Smb),
+        b'\r' => proxy(bytes).map(Application::Proxy),
+        b'*' => redis_command(bytes).map(Application::Redis),
+        20..=24 => tls(bytes).map(Application::Tls),
+        b'A'..=b'Z' => http(bytes)
+            .map(Application::Http)
+            .or_else(|| ssh(bytes).map(Application::Ssh))
+            .or_else(|| sip(bytes).map(Application::Sip))
+            .or_else(|| proxy(bytes).map(Application::Proxy)),
+        _ => None,
+    }
 }
 
-/// The protocol that one direction of a stream begins with, by its first bytes: `tls`, `http` (version 1), `http/2`, `ssh`,
-/// `proxy` (the PROXY protocol in front of another one); `None` for what none of them begins with, or too few bytes.
+/// The protocol that one direction of a stream begins with, by its first bytes: `tls`, `http` (version 1), `http/2`, `ssh`, `sip`,
+/// `smb`, `proxy` (the PROXY protocol in front of another one); `None` for what none of them begins with, or too few bytes.
 pub fn protocol(bytes: &[u8]) -> Option<&'static str> {
-    // HAProxy's PROXY protocol, versions 1 and 2.
-    const PROXY_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     // RFC 9113, section 3.4.
     const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n";
-    if tls(bytes).is_some() {
-        Some("tls")
-    } else if bytes.starts_with(HTTP_2) {
-        Some("http/2")
-    } else if bytes.starts_with(b"SSH-") {
-        Some("ssh")
-    } else if bytes.starts_with(b"PROXY ") || bytes.starts_with(PROXY_2) {
-        Some("proxy")
-    } else if http(bytes).is_some() {
-        Some("http")
-    } else {
-        None
+    if bytes.starts_with(HTTP_2) {
+        return Some("http/2");
+    }
+    match stream(bytes)? {
+        Application::Tls(_) => Some("tls"),
+        Application::Http(_) => Some("http"),
+        Application::Ssh(_) => Some("ssh"),
+        Application::Sip(_) => Some("sip"),
+        Application::Smb(_) => Some("smb"),
+        Application::Proxy(_) => Some("proxy"),
+        // An array of strings is no proof that it is Redis that is spoken.
+        _ => None,
     }
 }
 
 /// Text from the wire, made fit for one line.
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     let mut result = String::new();
     let mut count = 0;
     for chunk in bytes.utf8_chunks() {
@@ -195,35 +248,6 @@ fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
         .get(offset..)?
         .first_chunk()
         .map(|word| u32::from_be_bytes(*word))
-}
-
-/// The first line of an HTTP/1 message.
-pub fn http(bytes: &[u8]) -> Option<String> {
-    const METHODS: [&[u8]; 9] = [
-        b"GET ",
-        b"POST ",
-        b"PUT ",
-        b"HEAD ",
-        b"DELETE ",
-        b"OPTIONS ",
-        b"PATCH ",
-        b"CONNECT ",
-        b"TRACE ",
-    ];
-    let request = METHODS.iter().any(|method| bytes.starts_with(method));
-    if !request && !bytes.starts_with(b"HTTP/1.") {
-        return None;
-    }
-    let window = bytes.get(..bytes.len().min(2048))?;
-    let line = window.split(|byte| *byte == b'\n').next()?;
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if request
-        && line.len() < window.len()
-        && !line.windows(8).any(|part| part.starts_with(b" HTTP/1."))
-    {
-        return None;
-    }
-    Some(text(line))
 }
 
 /// A TLS record at the start of a stream.
@@ -266,7 +290,7 @@ fn hello_extensions(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn client_hello(body: &[u8]) -> Option<Tls> {
+pub(super) fn client_hello(body: &[u8]) -> Option<Tls> {
     let mut version = u16_at(body, 4)?;
     let mut offset = 4 + 2 + 32;
     offset += 1 + usize::from(*body.get(offset)?);
@@ -329,22 +353,36 @@ fn server_hello(body: &[u8]) -> Option<Tls> {
 
 /// A DNS message.
 pub fn dns(bytes: &[u8]) -> Option<Dns> {
+    messages(DnsKind::Dns, bytes)
+}
+
+/// Questions of a message that are passed over to reach its answers.
+const QUESTIONS_MAXIMUM: u16 = 64;
+
+fn messages(protocol: DnsKind, bytes: &[u8]) -> Option<Dns> {
     let identifier = u16_at(bytes, 0)?;
     let flags = u16_at(bytes, 2)?;
     let (questions, answer_count) = (u16_at(bytes, 4)?, u16_at(bytes, 6)?);
     u32_at(bytes, 8)?;
     let mut offset = 12;
     let mut question = None;
-    for number in 0..questions.min(4) {
+    for number in 0..questions.min(QUESTIONS_MAXIMUM) {
         let (name, after) = dns_name(bytes, offset)?;
         let kind = u16_at(bytes, after)?;
         offset = after + 4;
         if number == 0 {
+            let name = if protocol == DnsKind::Netbios {
+                netbios_name(&name).unwrap_or(name)
+            } else {
+                name
+            };
             question = Some((name, kind));
         }
     }
     let mut answers = Vec::new();
-    for _ in 0..usize::from(answer_count).min(ANSWERS_MAXIMUM) {
+    let known = protocol != DnsKind::Netbios && questions <= QUESTIONS_MAXIMUM;
+    let wanted = if known { answer_count } else { 0 };
+    for _ in 0..usize::from(wanted).min(ANSWERS_MAXIMUM) {
         let Some((kind, answer, after)) = dns_record(bytes, offset) else {
             break;
         };
@@ -352,6 +390,7 @@ pub fn dns(bytes: &[u8]) -> Option<Dns> {
         offset = after;
     }
     Some(Dns {
+        kind: protocol,
         identifier,
         response: flags & 0x8000 != 0,
         operation: (flags >> 11) as u8 & 15,
@@ -361,6 +400,28 @@ pub fn dns(bytes: &[u8]) -> Option<Dns> {
         answer_count,
         answers,
     })
+}
+
+/// A name of NetBIOS, which is written as letters A to P, one for each four bits (RFC 1001, 14.1): its text, and its last byte,
+/// the kind of service.
+fn netbios_name(encoded: &str) -> Option<String> {
+    let letters = encoded.split('.').next()?.as_bytes();
+    if letters.len() != 32 || !letters.iter().all(|letter| (b'A'..=b'P').contains(letter)) {
+        return None;
+    }
+    let bytes: Vec<u8> = letters
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[high, low]| (high - b'A') << 4 | (low - b'A'))
+        .collect();
+    let (service, name) = bytes.split_last()?;
+    let name = name.trim_ascii_end();
+    let name = name
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(&[][..], |last| &name[..=last]);
+    Some(format!("{}<{service:02x}>", text(name)))
 }
 
 fn dns_record(bytes: &[u8], offset: usize) -> Option<(u16, String, usize)> {
@@ -539,18 +600,35 @@ impl fmt::Display for Application {
             Self::Tls(tls) => tls.fmt(formatter),
             Self::Http(line) => write!(formatter, "HTTP: {line}"),
             Self::Dhcp(dhcp) => dhcp.fmt(formatter),
+            Self::Quic(packet) => packet.fmt(formatter),
+            Self::Sip(line) => write!(formatter, "SIP: {line}"),
+            Self::Ssh(line) => write!(formatter, "SSH: {line}"),
+            Self::Proxy(header) => header.fmt(formatter),
+            Self::Redis(message) => message.fmt(formatter),
+            Self::Smb(message) => message.fmt(formatter),
         }
     }
 }
 
 impl fmt::Display for Dns {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "DNS {}", self.identifier)?;
+        let name = match self.kind {
+            DnsKind::Dns => "DNS",
+            DnsKind::Multicast => "mDNS",
+            DnsKind::LinkLocal => "LLMNR",
+            DnsKind::Netbios => "NetBIOS",
+        };
+        write!(formatter, "{name} {}", self.identifier)?;
         if self.operation != 0 {
             write!(formatter, " operation {}", self.operation)?;
         }
         if let Some((name, kind)) = &self.question {
-            write!(formatter, " {}? {name}", dns_type(*kind))?;
+            match (self.kind, kind) {
+                // RFC 1002, 4.2.1.2.
+                (DnsKind::Netbios, 32) => write!(formatter, " NB? {name}")?,
+                (DnsKind::Netbios, 33) => write!(formatter, " NBSTAT? {name}")?,
+                _ => write!(formatter, " {}? {name}", dns_type(*kind))?,
+            }
         }
         if self.response {
             match self.response_code {

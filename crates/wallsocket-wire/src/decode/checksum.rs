@@ -7,7 +7,7 @@ use super::{Frame, Network, Transport};
 pub enum Verdict {
     /// It fits.
     Good,
-    /// It does not; the value that would.
+    /// It does not; the value that would, of SCTP's 32 bits the lower half.
     Bad {
         /// The right checksum.
         expected: u16,
@@ -199,7 +199,8 @@ fn network(frame: &Frame<'_>) -> Verdict {
 
 fn transport(frame: &Frame<'_>) -> Verdict {
     let (offset, field, found, pseudo) = match &frame.transport {
-        Transport::None => return Verdict::Absent,
+        Transport::None | Transport::Esp(_) => return Verdict::Absent,
+        Transport::Sctp(sctp) => return super::sctp::verdict(frame, sctp),
         Transport::Tcp(tcp) => (tcp.offset, 16, tcp.checksum, true),
         Transport::Udp(udp) => (udp.offset, 6, udp.checksum, true),
         Transport::Icmp(icmp) => (icmp.offset, 2, icmp.checksum, icmp.version == 6),

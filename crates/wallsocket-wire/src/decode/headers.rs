@@ -5,7 +5,7 @@
 //! program chooses are blanked, their lengths stay.
 
 use super::options::TcpOption;
-use super::{Arp, Frame, Network, Transport, Verdict, is_extension};
+use super::{Arp, Frame, Link, Network, Transport, Verdict, is_extension};
 
 /// Hardware type of Ethernet, and the operations that are in use (RFC 826, RFC 903).
 const ARP_ETHERNET: u16 = 1;
@@ -26,6 +26,10 @@ impl Frame<'_> {
         let here = self.payload_offset() as usize;
         if let Some(problem) = self.problem.filter(super::Problem::is_malformed) {
             return problem.offset as usize;
+        }
+        // Labels, sessions and radio headers hold whatever a program puts there.
+        if self.has_between() || matches!(self.link, Link::Wireless { .. } | Link::Can { .. }) {
+            return 0;
         }
         let checksums = self.checksums();
         let network = match &self.network {
@@ -48,6 +52,8 @@ impl Frame<'_> {
             ),
             Transport::Icmp(icmp) => (icmp.offset, ICMP_KINDS.contains(&icmp.kind)),
             Transport::Igmp(igmp) => (igmp.offset, IGMP_KINDS.contains(&igmp.kind)),
+            Transport::Sctp(sctp) => (sctp.offset, false),
+            Transport::Esp(esp) => (esp.offset, false),
         };
         if !known || matches!(checksums.transport, Verdict::Bad { .. }) {
             return transport as usize;

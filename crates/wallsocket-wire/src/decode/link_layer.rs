@@ -1,6 +1,9 @@
 //! What stands in front of the network layer, by link type.
 
+use super::can::can;
+use super::encapsulation::{Next, between};
 use super::internet::{arp, ipv4, ipv6};
+use super::wireless::{radio, wireless};
 use super::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_REVERSE_ARP, Frame, Layer, Link,
     LinkType, MAXIMUM_TAGS, Reason, Vlan, be16, header, is_tag,
@@ -59,13 +62,13 @@ fn tagged(frame: &mut Frame<'_>, mut ether_type: u16, mut offset: usize) {
 }
 
 #[inline]
-fn network(frame: &mut Frame<'_>, ether_type: u16, offset: usize, end: usize) {
+pub(super) fn network(frame: &mut Frame<'_>, ether_type: u16, offset: usize, end: usize) {
     frame.payload_start = offset as u32;
     match ether_type {
         ETHERTYPE_IPV4 => ipv4(frame, offset, end),
         ETHERTYPE_IPV6 => ipv6(frame, offset, end),
         ETHERTYPE_ARP | ETHERTYPE_REVERSE_ARP => arp(frame, offset, end),
-        _ => {}
+        _ => between(frame, Next::EtherType(ether_type), offset, end),
     }
 }
 
@@ -78,6 +81,18 @@ pub(super) fn other_link(frame: &mut Frame<'_>) {
             frame.link = Link::Raw;
             raw_ip(frame, 0, end);
         }
+        9 | 50 | 104 => point_to_point(frame),
+        51 => {
+            frame.link = Link::Ppp;
+            between(frame, Next::EtherType(0x8864), 0, end);
+        }
+        105 => wireless(frame, 0, end, 1),
+        119 | 127 | 163 | 192 => radio(frame),
+        219 => {
+            frame.link = Link::Raw;
+            between(frame, Next::EtherType(0x8847), 0, end);
+        }
+        227 => can(frame, 0),
         0 | 108 => {
             let Some(word) = header::<4>(bytes, 0, end) else {
                 return frame.missing(Layer::Link, 0, 4, end);
@@ -176,7 +191,27 @@ fn cooked(frame: &mut Frame<'_>, hardware_type: u16, protocol: u16, offset: usiz
     // like (https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html).
     if protocol > 1500 && !matches!(hardware_type, 770 | 803 | 824) {
         tagged(frame, protocol, offset);
+    } else if matches!(protocol, 0x0c..=0x0e) && hardware_type == 280 {
+        // ETH_P_CAN, ETH_P_CANFD and ETH_P_CANXL of linux/if_ether.h; ARPHRD_CAN.
+        can(frame, offset);
     }
+}
+
+/// PPP as a link: the address and control bytes may be there, or compressed away.
+fn point_to_point(frame: &mut Frame<'_>) {
+    let end = frame.bytes.len();
+    frame.link = Link::Ppp;
+    let start = match frame.bytes {
+        [0xff, 3, ..] => 2,
+        // Cisco's HDLC: a unicast or multicast address, and an EtherType (https://www.tcpdump.org/linktypes.html).
+        [0x0f | 0x8f, 0, high, low, ..] if frame.link_type.0 != 9 => {
+            let ether_type = be16(*high, *low);
+            frame.ether_type = Some(ether_type);
+            return network(frame, ether_type, 4, end);
+        }
+        _ => 0,
+    };
+    between(frame, Next::Ppp, start, end);
 }
 
 fn raw_ip(frame: &mut Frame<'_>, offset: usize, end: usize) {

@@ -4,7 +4,10 @@ use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::application::{self, Application};
+use super::encapsulation::Encapsulation;
 use super::options::{TcpOption, sack_edges};
+use super::sctp::Sctp;
+use super::tunnel::MAXIMUM_DEPTH;
 use super::{Arp, Frame, Icmp, Igmp, Link, Network, Tcp, Transport, tcp_flag};
 
 impl Frame<'_> {
@@ -60,8 +63,21 @@ fn write(
     sequence_base: u32,
     acknowledgement_base: u32,
 ) -> fmt::Result {
+    write_at_depth(line, frame, sequence_base, acknowledgement_base, 0)
+}
+
+fn write_at_depth(
+    line: &mut String,
+    frame: &Frame<'_>,
+    sequence_base: u32,
+    acknowledgement_base: u32,
+    depth: usize,
+) -> fmt::Result {
     for vlan in frame.vlans() {
         write!(line, "vlan {}, ", vlan.identifier())?;
+    }
+    if frame.has_between() {
+        between(line, frame)?;
     }
     match &frame.network {
         Network::Arp(message) => arp(line, message)?,
@@ -82,7 +98,63 @@ fn write(
     if let Some(problem) = &frame.problem {
         write!(line, " [{problem}]")?;
     }
+    if depth < MAXIMUM_DEPTH
+        && let Some(tunnel) = frame.tunnel()
+    {
+        write!(line, ": {tunnel}")?;
+        if let Some(inner) = frame.inside(&tunnel) {
+            line.write_str(": ")?;
+            write_at_depth(line, &inner, sequence_base, acknowledgement_base, depth + 1)?;
+        }
+    }
     Ok(())
+}
+
+/// Labels and sessions, each with what tells it from others.
+fn between(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
+    for header in frame.encapsulations() {
+        match header {
+            Encapsulation::Mpls(label) => {
+                write!(
+                    line,
+                    "MPLS label {} ttl {}",
+                    label.label, label.time_to_live
+                )?;
+            }
+            Encapsulation::Pppoe(session) => {
+                write!(line, "PPPoE {} {}", session.name(), session.session)?;
+            }
+            // Known by what follows.
+            Encapsulation::Ppp {
+                protocol: 0x21 | 0x57,
+                ..
+            }
+            | Encapsulation::Vlan(_) => continue,
+            Encapsulation::Ppp { protocol, .. } => match ppp_name(protocol) {
+                Some(name) => write!(line, "PPP {name}")?,
+                None => write!(line, "PPP protocol {protocol:#06x}")?,
+            },
+            Encapsulation::PortTag(tag) => write!(line, "802.1BR channel {}", tag.channel)?,
+        }
+        line.write_str(", ")?;
+    }
+    Ok(())
+}
+
+/// Name of a protocol of PPP (<https://www.iana.org/assignments/ppp-numbers>).
+const fn ppp_name(protocol: u16) -> Option<&'static str> {
+    Some(match protocol {
+        0x8021 => "IPCP",
+        0x8057 => "IPv6CP",
+        0x80fd => "CCP",
+        0xc021 => "LCP",
+        0xc023 => "PAP",
+        0xc025 => "LQR",
+        0xc223 => "CHAP",
+        0xc227 => "EAP",
+        0x0281 | 0x0283 => "MPLS",
+        _ => return None,
+    })
 }
 
 fn link(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
@@ -101,7 +173,22 @@ fn link(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
         Link::Cooked { .. } => line.write_str("cooked, ")?,
         Link::Loopback { family } => write!(line, "loopback family {family}, ")?,
         Link::Raw => line.write_str("raw, ")?,
+        Link::Ppp if frame.has_between() => {}
+        Link::Ppp => line.write_str("PPP, ")?,
+        Link::Wireless { .. } => wireless(line, frame)?,
+        Link::Can { .. } => {}
         Link::None => {}
+    }
+    if let Some(can) = frame.can() {
+        let digits = if can.extended { 8 } else { 3 };
+        write!(line, "CAN {:0digits$x}", can.identifier)?;
+        line.write_str(match (can.error, can.remote, can.is_fd()) {
+            (true, ..) => " error, ",
+            (_, true, _) => " request, ",
+            (.., true) => " FD, ",
+            _ => ", ",
+        })?;
+        return write!(line, "length {}", can.length);
     }
     match frame.ether_type {
         Some(ether_type) => write!(line, "ethertype {}, ", ether_type_name(ether_type))?,
@@ -110,6 +197,29 @@ fn link(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
     }
     write!(line, "length {}", frame.original_length)?;
     cut(line, (frame.bytes.len() as u32) < frame.original_length)
+}
+
+fn wireless(line: &mut String, frame: &Frame<'_>) -> fmt::Result {
+    let Some(header) = frame.wireless() else {
+        return Ok(());
+    };
+    write!(line, "802.11 {}, ", header.name())?;
+    match header.transmitter {
+        Some(from) => write!(
+            line,
+            "{} > {}, ",
+            ethernet_address(from),
+            ethernet_address(header.receiver)
+        )?,
+        None => write!(line, "to {}, ", ethernet_address(header.receiver))?,
+    }
+    if header.is_protected() {
+        line.write_str("protected, ")?;
+    }
+    if let Some(signal) = frame.radio().and_then(|radio| radio.signal_dbm) {
+        write!(line, "{signal} dBm, ")?;
+    }
+    Ok(())
 }
 
 /// Says that the capture does not have all of the bytes whose number was just written.
@@ -221,6 +331,15 @@ fn transport(
         Transport::Icmp(header) if header.version == 6 => icmp6(line, frame, header)?,
         Transport::Icmp(header) => icmp4(line, frame, header)?,
         Transport::Igmp(header) => igmp(line, header)?,
+        Transport::Sctp(header) => sctp(line, frame, header)?,
+        Transport::Esp(header) => {
+            write!(
+                line,
+                "ESP(spi={:#010x},seq={:#x})",
+                header.spi, header.sequence_number
+            )?;
+            payload_length(line, frame)?;
+        }
         Transport::None => {
             let number = frame.protocol.unwrap_or(0);
             match protocol_name(number) {
@@ -335,6 +454,23 @@ fn tcp(
     }
     payload_length(line, frame)?;
     known(line, application::recognise(frame).as_ref())
+}
+
+/// Chunks of an SCTP packet that are named.
+const CHUNKS_MAXIMUM: usize = 16;
+
+fn sctp(line: &mut String, frame: &Frame<'_>, sctp: &Sctp) -> fmt::Result {
+    line.write_str("SCTP")?;
+    if sctp.present == 12 {
+        write!(line, ", tag {:#010x}", sctp.verification_tag)?;
+    }
+    for chunk in frame.sctp_chunks().take(CHUNKS_MAXIMUM) {
+        match chunk.name() {
+            Some(name) => write!(line, " [{name}]")?,
+            None => write!(line, " [chunk {}]", chunk.kind)?,
+        }
+    }
+    payload_length(line, frame)
 }
 
 fn tcp_option(line: &mut String, option: &TcpOption<'_>, acknowledgement_base: u32) -> fmt::Result {

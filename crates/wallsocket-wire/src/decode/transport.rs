@@ -1,6 +1,8 @@
-//! TCP, UDP, ICMP and IGMP.
+//! TCP, UDP, ICMP and IGMP; SCTP and ESP.
 
 use super::internet::{EXTENSION_AUTHENTICATION, extensions, length_beyond};
+use super::ipsec::esp;
+use super::sctp::sctp;
 use super::{Frame, Icmp, Igmp, Layer, Network, Reason, Tcp, Transport, Udp, be16, header};
 
 #[inline]
@@ -13,6 +15,8 @@ pub(super) fn transport(frame: &mut Frame<'_>, protocol: u8, offset: usize, end:
         EXTENSION_AUTHENTICATION if matches!(frame.network, Network::Ipv4(_)) => {
             extensions(frame, protocol, offset, end);
         }
+        50 => esp(frame, offset, end),
+        132 => sctp(frame, offset, end),
         _ => {}
     }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .. import raw as semantics
@@ -31,6 +32,14 @@ class Endpoint(semantics.EndpointSteps, AsyncClosing):
     async def receive(self) -> Packet:
         """Return the next packet of the protocol, header parsed."""
         return await drive(self._receive(RECEIVE), self)
+
+    async def receive_many(self, count: int = semantics.BATCH) -> list[Packet]:
+        """Wait for a packet, and return it with those that are there behind it, at most ``count`` (1024)."""
+        return await drive(self._receive_many(count), self)
+
+    async def send_many(self, packets: Iterable[tuple[Any, str | None]]) -> None:
+        """Send packets, each with its destination; an error says in ``sent`` how many were sent before it."""
+        await drive(self._send_many(packets), self)
 
     async def send(self, data: Any, to: str | None = None) -> None:
         """Send one packet: a payload, or header and payload with ``own_header``."""

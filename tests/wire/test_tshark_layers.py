@@ -1,0 +1,396 @@
+"""Tunnels, labels, sessions, radio headers and what payloads say, value by value against tshark.
+
+Compared is every occurrence of a field: tshark gives those of all packets within a frame, as :func:`packets` does. The frames are
+made here, and those of Debian's tcpdump source package.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.wire.test_tshark import CAPTURES, tshark
+from wallsocket.wire import TCP, UDP, Ethernet, Frame, IPv4, IPv6, read
+from wallsocket.wire.pcap import write
+
+
+def packets(frame: Frame) -> list[Frame]:
+    """The packets within a frame: through tunnels, then those that ICMP errors quote."""
+    found: list[Frame] = []
+    following: Frame | None = frame
+    while following is not None:
+        found.append(following)
+        following = following.inner or following.quoted
+    return found
+
+
+def of(layer: str, name: str, holds: Callable[[Any], bool] = lambda _: True) -> Callable[[Frame], list[Any]]:
+    """A field of a layer, where there is one."""
+
+    def get(frame: Frame) -> list[Any]:
+        part = getattr(frame, layer)
+        value = None if part is None or not holds(part) else getattr(part, name)
+        return [] if value is None else [value]
+
+    return get
+
+
+def tunnel(kinds: str, name: str) -> Callable[[Frame], list[Any]]:
+    return of("tunnel", name, lambda found: found.kind in kinds.split())
+
+
+def _4(ip: Any) -> bool:
+    return bool(ip.version == 4)
+
+
+def _6(ip: Any) -> bool:
+    return bool(ip.version == 6)
+
+
+FIELDS: dict[str, Callable[[Frame], list[Any]]] = {
+    "eth.src": of("ethernet", "source"),
+    "eth.dst": of("ethernet", "destination"),
+    "ip.src": of("ip", "source", _4),
+    "ip.dst": of("ip", "destination", _4),
+    "ip.ttl": of("ip", "time_to_live", _4),
+    "ip.proto": of("ip", "next_header", _4),
+    "ip.len": of("ip", "length", _4),
+    "ip.id": of("ip", "identification", _4),
+    "ipv6.src": of("ip", "source", _6),
+    "ipv6.dst": of("ip", "destination", _6),
+    "ipv6.hlim": of("ip", "time_to_live", _6),
+    "ipv6.nxt": of("ip", "next_header", _6),
+    "tcp.srcport": of("tcp", "source_port"),
+    "tcp.dstport": of("tcp", "destination_port"),
+    "tcp.seq_raw": of("tcp", "sequence_number", lambda tcp: tcp.present >= 8),
+    "udp.srcport": of("udp", "source_port"),
+    "udp.dstport": of("udp", "destination_port"),
+    "udp.length": of("udp", "length", lambda udp: udp.present >= 6),
+    "icmp.type": of("icmp", "type", _4),
+    "icmpv6.type": of("icmp", "type", _6),
+    "arp.opcode": of("arp", "operation"),
+    "mpls.label": lambda frame: [label.label for label in frame.labels],
+    "mpls.exp": lambda frame: [label.traffic_class for label in frame.labels],
+    "mpls.bottom": lambda frame: [label.bottom for label in frame.labels],
+    "mpls.ttl": lambda frame: [label.time_to_live for label in frame.labels],
+    "pppoe.session_id": of("pppoe", "session"),
+    "pppoe.code": of("pppoe", "code"),
+    "pppoe.payload_length": of("pppoe", "length"),
+    "ppp.protocol": lambda frame: [] if frame.ppp_protocol is None else [frame.ppp_protocol],
+    "etag.iecid_base": of("port_tag", "ingress"),
+    "etag.ecid_base": of("port_tag", "channel"),
+    "gre.flags_and_version": tunnel("gre erspan", "flags"),
+    "gre.proto": tunnel("gre erspan", "protocol"),
+    "gre.key": of("tunnel", "identifier", lambda found: found.kind == "gre" and not found.flags & 7),
+    "gre.key.call_id": of("tunnel", "identifier", lambda found: found.kind == "gre" and found.flags & 7 == 1),
+    "gre.sequence_number": tunnel("gre erspan", "sequence_number"),
+    "gre.ack_number": tunnel("gre", "acknowledgement_number"),
+    "erspan.spanid": tunnel("erspan", "identifier"),
+    "vxlan.vni": tunnel("vxlan", "identifier"),
+    "geneve.vni": tunnel("geneve", "identifier"),
+    "geneve.proto_type": tunnel("geneve", "protocol"),
+    "gtp.teid": tunnel("gtp", "identifier"),
+    "gtp.message": tunnel("gtp", "protocol"),
+    "ieee8021ah.isid": tunnel("802.1ah", "identifier"),
+    "sctp.srcport": of("sctp", "source_port"),
+    "sctp.dstport": of("sctp", "destination_port"),
+    "sctp.verification_tag": of("sctp", "verification_tag", lambda sctp: sctp.present >= 8),
+    "sctp.checksum": of("sctp", "checksum", lambda sctp: sctp.present == 12),
+    "sctp.chunk_type": lambda frame: [kind for kind, _, _ in frame.sctp.chunks] if frame.sctp else [],
+    "esp.spi": of("ipsec", "spi", lambda ipsec: ipsec.kind == "esp"),
+    "esp.sequence": of("ipsec", "sequence_number", lambda ipsec: ipsec.kind == "esp"),
+    "ah.spi": of("ipsec", "spi", lambda ipsec: ipsec.kind == "ah"),
+    "ah.sequence": of("ipsec", "sequence_number", lambda ipsec: ipsec.kind == "ah"),
+    "wlan.fc.type_subtype": lambda frame: [frame.wireless.type << 4 | frame.wireless.subtype] if frame.wireless else [],
+    "wlan.ra": of("wireless", "receiver"),
+    # tshark has no transmitter in the end of a period without contention.
+    "wlan.ta": of("wireless", "transmitter", lambda wireless: (wireless.type, wireless.subtype & 14) != (1, 14)),
+    "wlan.da": of("wireless", "destination"),
+    "wlan.sa": of("wireless", "source"),
+    "wlan.bssid": of("wireless", "cell"),
+    "wlan.seq": of("wireless", "sequence_number"),
+    "radiotap.length": of("wireless", "radio_length"),
+    "radiotap.dbm_antsignal": of("wireless", "signal_dbm"),
+    "radiotap.channel.freq": of("wireless", "channel_mhz"),
+    "can.id": of("can", "identifier", lambda can: not can.error),
+    "can.len": of("can", "length"),
+}
+
+_OPTIONS = [
+    "ip.defragment",
+    "ipv6.defragment",
+    "tcp.desegment_tcp_streams",
+    "tcp.analyze_sequence_numbers",
+    "sctp.reassembly",
+]
+
+
+def by_tshark(path: Path, names: list[str]) -> list[tuple[str, list[list[Any]]]]:
+    """Of each frame the protocols, and the values of these fields."""
+    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]
+    command += ["-E", "aggregator=|", "-e", "frame.protocols"]
+    for option in _OPTIONS:
+        command += ["-o", f"{option}:FALSE"]
+    for name in names:
+        command += ["-e", name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, errors="replace")
+    rows = []
+    for line in done.stdout.splitlines():
+        protocols, *cells = line.split("\t")
+        rows.append((protocols, [[_value(part) for part in cell.split("|")] if cell else [] for cell in cells]))
+    return rows
+
+
+def _value(text: str) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        return int(text, 0)
+    except ValueError:
+        return text
+
+
+#: The addresses within 802.1ah, which tshark gives fields of their own.
+_CUSTOMER = {"ieee8021ah.csrc": "eth.src", "ieee8021ah.cdst": "eth.dst"}
+
+
+class Difference(NamedTuple):
+    path: str
+    number: int
+    field: str
+    ours: list[Any]
+    theirs: list[Any]
+    protocols: str
+    problem: str | None
+
+
+def compare(path: Path) -> tuple[int, list[Difference]]:
+    """Values compared, and those that differ."""
+    count = 0
+    found = []
+    names = list(FIELDS)
+    for frame, (protocols, row) in zip(read(path), by_tshark(path, [*names, *_CUSTOMER]), strict=True):
+        within = packets(frame)
+        customer = row[len(names) :]
+        row = row[: len(names)]
+        for name, values in zip(_CUSTOMER.values(), customer, strict=True):
+            row[names.index(name)] += values
+        for (name, get), theirs in zip(FIELDS.items(), row, strict=True):
+            ours = [value for packet in within for value in get(packet)]
+            count += max(len(ours), len(theirs))
+            if ours != theirs:
+                found.append(Difference(path.name, frame.number, name, ours, theirs, protocols, frame.problem))
+    return count, found
+
+
+def mpls(label: int, bottom: bool = True, traffic_class: int = 0, time_to_live: int = 64) -> bytes:
+    return struct.pack("!I", label << 12 | traffic_class << 9 | bottom << 8 | time_to_live)
+
+
+def ethernet(ether_type: int, data: bytes, last: int = 1) -> bytes:
+    return bytes([2, 0, 0, 0, 0, last, 2, 0, 0, 0, 0, 9]) + struct.pack("!H", ether_type) + data
+
+
+def carried(seed: int) -> dict[str, tuple[int, list[bytes]]]:
+    """Frames with every header that this file is about, by link type."""
+    dice = random.Random(seed)
+
+    def inside(version: int) -> bytes:
+        ends = (
+            (f"10.1.{dice.randrange(256)}.1", "10.2.0.2")
+            if version == 4
+            else (f"fd00::{dice.randrange(1, 9999):x}", "fd00::1")
+        )
+        head: Any = (IPv4 if version == 4 else IPv6)(*ends, dice.randrange(1, 256))
+        upper: Any = dice.choice([UDP(dice.randrange(50000, 60000), 50001), TCP(50000, 50001, dice.getrandbits(32))])
+        return bytes(head / upper / dice.randbytes(dice.randrange(40)))
+
+    def outer(protocol: int, data: bytes) -> bytes:
+        if dice.random() < 0.5:
+            return bytes(Ethernet() / IPv4("192.0.2.1", "192.0.2.2", protocol=protocol) / data)
+        return bytes(Ethernet() / IPv6("2001:db8::1", "2001:db8::2", next_header=protocol) / data)
+
+    def over_udp(port: int, data: bytes) -> bytes:
+        head: Any = dice.choice([IPv4("192.0.2.1", "192.0.2.2"), IPv6("2001:db8::1", "2001:db8::2")])
+        return bytes(Ethernet() / head / UDP(dice.randrange(50000, 60000), port) / data)
+
+    def whole() -> bytes:
+        version = dice.choice([4, 6])
+        return ethernet(0x0800 if version == 4 else 0x86DD, inside(version))
+
+    frames: list[bytes] = []
+    for _ in range(20):
+        version = dice.choice([4, 6])
+        ether_type, packet = (0x0800 if version == 4 else 0x86DD), inside(version)
+        key, number, acknowledged = dice.getrandbits(32), dice.getrandbits(32), dice.getrandbits(32)
+        network = struct.pack("!I", dice.getrandbits(24) << 8)
+        # tshark takes for Ethernet what has addresses of makers that it knows.
+        known = b"\0\x50\x56\0\0\1\0\x50\x56\0\0\2" + whole()[12:]
+        # Tunnels.
+        frames.append(outer(4 if version == 4 else 41, packet))
+        frames.append(outer(47, struct.pack("!HH", 0, ether_type) + packet))
+        frames.append(outer(47, struct.pack("!HHII", 0x3000, ether_type, key, number) + packet))
+        frames.append(outer(47, struct.pack("!HHHHI", 0xA000, 0x6558, 0, 0, key) + whole()))
+        frames.append(
+            outer(47, struct.pack("!HH", 0, 0x8847) + mpls(16, False) + mpls(dice.randrange(20, 1 << 20)) + packet)
+        )
+        ppp = b"\xff\x03" + struct.pack("!H", 0x21 if version == 4 else 0x57) + packet
+        frames.append(outer(47, struct.pack("!HHHHII", 0x3081, 0x880B, len(ppp), 7, number, acknowledged) + ppp))
+        session = dice.randrange(1024)
+        frames.append(outer(47, struct.pack("!HHIHHI", 0x1000, 0x88BE, number, 0x1001, session, 5) + whole()))
+        frames.append(over_udp(4789, b"\x08\0\0\0" + network + whole()))
+        options = dice.randbytes(4 * dice.randrange(2)) and struct.pack("!HBB", 0x0102, 0x80, 0)
+        head = bytes([len(options) // 4, 0]) + struct.pack("!H", 0x6558) + network + options
+        frames.append(over_udp(6081, head + whole()))
+        frames.append(over_udp(2152, struct.pack("!BBHI", 0x30, 255, len(packet), key) + packet))
+        extended = struct.pack("!HBB", number & 0xFFFF, 0, 0x85) + b"\x01\x10\x05\0"
+        frames.append(over_udp(2152, struct.pack("!BBHI", 0x36, 255, len(packet) + 8, key) + extended + packet))
+        frames.append(over_udp(2152, struct.pack("!BBHIHBB", 0x32, 1, 4, 0, number & 0xFFFF, 0, 0)))
+        frames.append(outer(137, mpls(dice.randrange(20, 1 << 20)) + packet))
+        frames.append(outer(97, b"\x30\0" + whole()))
+        frames.append(over_udp(4789, b"\x08\0\0\0" + network + outer(47, struct.pack("!HH", 0, ether_type) + packet)))
+        frames.append(ethernet(0x88E7, struct.pack("!I", dice.getrandbits(24)) + whole(), 3))
+        # Between link and network layer.
+        labels = b"".join(
+            mpls(dice.randrange(20, 1 << 20), False, dice.randrange(8), dice.randrange(256)) for _ in range(3)
+        )
+        frames.append(ethernet(0x8847, labels + mpls(1000) + packet))
+        frames.append(ethernet(0x8847, mpls(16, False) + mpls(1001) + bytes(4) + known))
+        protocol = struct.pack("!H", 0x21 if version == 4 else 0x57)
+        frames.append(
+            ethernet(0x8864, struct.pack("!BBHH", 0x11, 0, dice.getrandbits(16), len(packet) + 2) + protocol + packet)
+        )
+        frames.append(
+            ethernet(0x8863, struct.pack("!BBHHHH", 0x11, dice.choice([9, 0xA7]), dice.getrandbits(16), 4, 0x0101, 0))
+        )
+        frames.append(ethernet(0x8864, struct.pack("!BBHHHBBH", 0x11, 0, 5, 10, 0xC021, 9, 1, 8) + bytes(4)))
+        tag = struct.pack("!HHBB", 0x2000 | dice.getrandbits(12), dice.getrandbits(12), 0, 0)
+        frames.append(ethernet(0x893F, tag + struct.pack("!H", ether_type) + packet))
+        # Transports.
+        chunk = struct.pack("!BBHIHHI", 0, 3, 20, number, 1, 2, 0) + b"data"
+        frames.append(
+            outer(132, struct.pack("!HHII", 50000, 50001, key, number) + chunk + struct.pack("!BBH", 11, 0, 4))
+        )
+        frames.append(outer(50, struct.pack("!II", key | 0x100, number) + dice.randbytes(40)))
+        ah = struct.pack("!BBHII", 17, 4, 0, key, number) + bytes(12)
+        frames.append(outer(51, ah + bytes(UDP(50000, 50001) / b"xy")))
+
+    def data(flags: int, body: bytes, subtype: int = 0) -> bytes:
+        fourth = bytes([2, 0, 0, 0, 0, 4]) if flags & 3 == 3 else b""
+        quality = b"\0\0" if subtype & 8 else b""
+        ends = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 3])
+        number = struct.pack("<H", dice.randrange(4096) << 4)
+        return bytes([subtype << 4 | 8, flags, 0, 0]) + ends + number + fourth + quality + body
+
+    air = [data(flags, b"\xaa\xaa\x03\0\0\0\x08\0" + inside(4), subtype) for flags in range(4) for subtype in (0, 8)]
+    air += [data(0x41, bytes(30)), data(0, b"", 4)]
+    air += [
+        bytes([kind << 4 | 4, 0, 0, 0]) + bytes(range(6 if kind in (12, 13) else 12))
+        for kind in (8, 10, 11, 12, 13, 14)
+    ]
+    beacon = (
+        bytes([0x80, 0, 0, 0]) + b"\xff" * 6 + bytes(range(12)) + b"\x10\0" + bytes(8) + b"\x64\0\x01\0" + b"\0\x01x"
+    )
+    air.append(beacon)
+    radio = struct.pack("<BBHIBBHHbb", 0, 0, 16, 0b101110, 0, 12, 2437, 0xA0, -40 - dice.randrange(20), 0)
+    chained = struct.pack("<BBHIIBBHHbb", 0, 0, 20, 0x8000002E, 0, 0, 12, 5180, 0x140, -71, 0)
+    can = [
+        struct.pack("!IBBBB", 0x123, 3, 0, 0, 0) + b"abc",
+        struct.pack("!IBBBB", 0x80000000 | 0x1ABCDEF, 8, 0, 0, 0) + bytes(8),
+        struct.pack("!IBBBB", 0x40000000 | 0x7F, 4, 0, 0, 0),
+        struct.pack("!IBBBB", 0x456, 12, 4, 0, 0) + bytes(12),
+    ]
+    cooked = [struct.pack("!HHH8sH", 1, 280, 0, bytes(8), 0x0C) + struct.pack("<IBBBB", 0x123, 1, 0, 0, 0) + b"x"]
+    return {
+        "ethernet": (1, frames),
+        "wireless": (105, air),
+        "radiotap": (127, [head + frame for frame in air for head in (radio, chained)]),
+        "can": (227, can),
+        "cooked": (113, cooked),
+        "ppp": (9, [b"\xff\x03\0\x21" + inside(4), b"\x21" + inside(4), b"\xff\x03\x02\x81" + mpls(30) + inside(4)]),
+        "hdlc": (104, [b"\x0f\0\x08\0" + inside(4), b"\x8f\0\x88\x47" + mpls(30) + inside(6)]),
+    }
+
+
+@tshark
+@pytest.mark.parametrize("name", sorted(carried(0)))
+def test_generated_frames(tmp_path, name):
+    link_type, frames = carried(seed=13)[name]
+    path = tmp_path / "a.pcap"
+    write(path, frames, link_type=link_type)
+    count, differences = compare(path)
+    assert differences == []
+    assert count >= 2 * len(frames)
+
+
+def _all(difference: Difference) -> list[str]:
+    return difference.protocols.split(":")
+
+
+#: Protocols that tshark enters and this decoder does not, so that only tshark has the packet inside.
+_ENTERED = {
+    "6lowpan", "aoe", "atm", "avsp", "bssgp", "cdma2k", "chdlc", "fr", "fp", "gtpprime", "infiniband", "ipcomp", "ipnet", "ipoib",
+    "juniper", "lisp", "lisp-data", "l2tp", "macsec", "mp", "netflow", "nflog", "nsh", "openflow", "otv", "pim", "ppi", "sflow",
+    "slow", "tipc", "trill", "usb", "wpan", "wtap", "isl", "dvmrp", "nhrp", "loop", "mint", "vmlab", "udld", "bfd", "hip", "pflog",
+    "enc", "rpl", "sna", "h1", "spx", "ax25", "llc", "hpfeeds", "docsis", "mip", "mobileip", "babel", "mptcp", "igmp", "vntag",
+    "symantec", "pktap", "cip", "gmpls", "rsvp", "lmp", "ldp", "ospf", "geonw", "btatt", "zep", "ieee1722", "ciscowl", "epl",
+}  # fmt: skip
+
+#: Why tshark may say something else. Everything else fails the test.
+EXPLAINED: list[tuple[str, str, Callable[[Difference], bool]]] = [
+    (
+        "entered",
+        "tshark enters protocols that are not entered here, and gives what it finds there",
+        lambda difference: len(difference.theirs) > len(difference.ours) and bool(_ENTERED & set(_all(difference))),
+    ),
+    (
+        "ISL",
+        "tshark enters Cisco's ISL encapsulation and gives the addresses inside",
+        lambda difference: difference.protocols.startswith("eth:eth"),
+    ),
+    (
+        "ATM ARP",
+        "tshark gives the operation of ATM address resolution a field of its own",
+        lambda difference: difference.field == "arp.opcode" and "atmarp" in difference.protocols,
+    ),
+    (
+        "cut or malformed",
+        "of a header that is cut, or whose length is wrong, tshark shows some of its fields, or stops earlier",
+        lambda difference: difference.problem is not None or "_ws.malformed" in difference.protocols,
+    ),
+]
+
+
+@tshark
+@pytest.mark.timeout(300)
+def test_captures_of_the_tcpdump_source_package():
+    if not CAPTURES.is_dir():
+        pytest.skip("the captures are not there: scripts/captures")
+    wanted = (
+        "*gre* *vxlan* *geneve* *mpls* *ppp* *esp* *ah* *80211* *802.11* *802_11* "
+        "*wlan* *radiotap* *can* *sctp* *ip_in* *6in4* *teredo* *erspan*"
+    )
+    paths = sorted({path for pattern in wanted.split() for path in CAPTURES.glob(f"{pattern}.pcap*")})
+    assert len(paths) > 30
+    total = 0
+    used: Counter[str] = Counter()
+    unexplained: list[Difference] = []
+    for path in paths:
+        count, differences = compare(path)
+        total += count
+        for difference in differences:
+            reason = next((name for name, _, holds in EXPLAINED if holds(difference)), None)
+            if reason is None:
+                unexplained.append(difference)
+            else:
+                used[reason] += 1
+    print(f"{total} values in {len(paths)} files; explained: {dict(used)}")
+    assert unexplained == [], "\n".join(map(str, unexplained[:40]))
+    assert total > 4000
