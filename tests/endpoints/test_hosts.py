@@ -9,7 +9,14 @@ import pytest
 
 from wallsocket import framing, lab, reasons
 from wallsocket.endpoints import addresses
-from wallsocket.errors import DatagramTooLong, DeadlinePassed, IcmpError, PortUnreachable, WallsocketError
+from wallsocket.errors import (
+    DatagramTooLong,
+    DeadlinePassed,
+    IcmpError,
+    PortUnreachable,
+    UsageError,
+    WallsocketError,
+)
 
 
 @contextlib.contextmanager
@@ -70,6 +77,37 @@ def test_unix_and_raw_of_another_host(hosts):
         endpoint.send(b"\x08\x00\xf7\xff\x00\x00\x00\x00", b.address)  # an echo request: type, code, checksum, number
         answer = endpoint.receive(timeout_s=30)
         assert (answer.source, answer.protocol, answer.payload[:2]) == (b.address, 1, b"\x00\x00")
+
+
+def test_raw_packets_in_batches(hosts):
+    a, b = hosts
+    with a.raw.Endpoint(253) as sender, b.raw.Endpoint(253) as receiver:
+        wanted = [f"packet {number}".encode() for number in range(150)]
+        sender.send_many(((payload, b.address) for payload in wanted), timeout_s=30)
+        found = []
+        while len(found) < len(wanted):
+            batch = receiver.receive_many(100, timeout_s=30)
+            assert 1 <= len(batch) <= 100
+            found += batch
+        assert [packet.payload for packet in found] == wanted
+        assert {packet.source for packet in found} == {a.address}
+        with pytest.raises(TimeoutError):
+            receiver.receive_many(timeout_s=0.01)
+        with pytest.raises(UsageError, match="1 to 1024 packets"):
+            receiver.receive_many(0)
+        # The one that does not fit stops the batch, and those before it have left.
+        with pytest.raises(DatagramTooLong) as caught:
+            sender.send_many([(b"fits", b.address), (bytes(65536), b.address), (b"never", b.address)], timeout_s=30)
+        assert (caught.value.sent, caught.value.length) == (1, 65536)
+        assert receiver.receive(timeout_s=30).payload == b"fits"
+        with pytest.raises(UsageError, match="'nowhere' is no IPv4 address") as wrong:
+            sender.send_many([(b"x", "nowhere")])
+        assert wrong.value.sent == 0
+        with pytest.raises(WallsocketError):
+            sender.send_many([(b"x", None)])
+        sender.connect(b.address)
+        sender.send_many([(b"to the peer", None)], timeout_s=30)
+        assert receiver.receive_many(timeout_s=30)[0].payload == b"to the peer"
 
 
 def test_nobody_has_that_address(hosts, patient_reasons):

@@ -6,6 +6,7 @@ made here, and those of Debian's tcpdump source package.
 
 from __future__ import annotations
 
+import hmac
 import random
 import struct
 import subprocess
@@ -328,6 +329,98 @@ def test_generated_frames(tmp_path, name):
     count, differences = compare(path)
     assert differences == []
     assert count >= 2 * len(frames)
+
+
+def quic_initial(version: int, hello: bytes, *, pieces: int = 1) -> bytes:
+    """A client's Initial packet (RFC 9001, 5; RFC 9369) around a handshake message, cut into CRYPTO frames in reverse order."""
+    aes = pytest.importorskip("cryptography.hazmat.primitives.ciphers")
+    aead = pytest.importorskip("cryptography.hazmat.primitives.ciphers.aead")
+    salt = {
+        1: "38762cf7f55934b34d179ae6a4c80cadccbb7f0a",
+        0x6B3343CF: "0dede3def700a6db819381be6e269dcbf9bd2ed9",
+    }[version]
+
+    def expand(secret: bytes, label: str, length: int) -> bytes:
+        text = b"tls13 " + label.encode()
+        information = struct.pack("!HB", length, len(text)) + text + b"\0\1"
+        return hmac.digest(secret, information, "sha256")[:length]
+
+    identifier = bytes(range(8))
+    client = expand(hmac.digest(bytes.fromhex(salt), identifier, "sha256"), "client in", 32)
+    prefix = "quic" if version == 1 else "quicv2"
+    key, nonce, protection = (
+        expand(client, f"{prefix} {label}", n) for label, n in (("key", 16), ("iv", 12), ("hp", 16))
+    )
+    size = -(-len(hello) // pieces)
+    frames = b""
+    for at in reversed(range(0, len(hello), size)):
+        part = hello[at : at + size]
+        frames += b"\6" + struct.pack("!HH", 0x4000 | at, 0x4000 | len(part)) + part
+    frames = frames.ljust(1100, b"\0")
+    first = 0xC0 | (0 if version == 1 else 0x10) | 3
+    head = (
+        struct.pack("!BIB", first, version, 8)
+        + identifier
+        + b"\0\0"
+        + struct.pack("!H", 0x4000 | (4 + len(frames) + 16))
+    )
+    number = bytes(4)
+    sealed = aead.AESGCM(key).encrypt(nonce, frames, head + number)
+    encryptor = aes.Cipher(aes.algorithms.AES(protection), aes.modes.ECB()).encryptor()
+    mask = encryptor.update(sealed[:16])
+    hidden = bytes(byte ^ bits for byte, bits in zip(number, mask[1:5], strict=True))
+    return bytes([head[0] ^ mask[0] & 0x0F]) + head[1:] + hidden + sealed
+
+
+def client_hello(name: bytes) -> bytes:
+    server_name = struct.pack("!HHBH", len(name) + 5, len(name) + 3, 0, len(name)) + name
+    extensions = b"\0\0" + server_name + b"\0\x10\0\5\0\3\2h3" + b"\0\x2b\0\3\2\3\4"
+    body = b"\3\3" + bytes(32) + b"\0" + b"\0\2\x13\1" + b"\1\0" + struct.pack("!H", len(extensions)) + extensions
+    return b"\1" + len(body).to_bytes(3, "big") + body
+
+
+def netbios(name: str, service: int) -> bytes:
+    letters = name.upper().ljust(15).encode() + bytes([service])
+    return b"\x20" + b"".join(bytes([65 + (byte >> 4), 65 + (byte & 15)]) for byte in letters) + b"\0"
+
+
+def _question(name: bytes, kind: int = 1) -> bytes:
+    return struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + name + struct.pack("!HH", kind, 1)
+
+
+_NAME = b"\4desk\5local\0"
+_SMB2 = b"\xfeSMB" + struct.pack("<HHIHHIIQIIQ16s", 64, 0, 0, 5, 1, 0, 0, 1, 0, 0, 0, bytes(16))
+#: What a payload is called here, and tshark's field with a part of that name.
+SAID: list[tuple[Any, bytes | Callable[[], bytes], str, str]] = [
+    (UDP(50000, 443), lambda: quic_initial(1, client_hello(b"a.example")), "QUIC version 1 initial, server name {}, ALPN h3",
+     "tls.handshake.extensions_server_name"),
+    (UDP(50000, 443), lambda: quic_initial(1, client_hello(b"b.example"), pieces=3),
+     "QUIC version 1 initial, server name {}, ALPN h3", "tls.handshake.extensions_server_name"),
+    (UDP(50000, 443), lambda: quic_initial(1, client_hello(b"c.example")),
+     "QUIC version {} initial, server name c.example, ALPN h3", "quic.version"),
+    (UDP(50000, 5353), _question(_NAME), "mDNS 7 A? {}.", "dns.qry.name"),
+    (UDP(50000, 5355), _question(b"\4desk\0", 28), "LLMNR 7 AAAA? {}.", "dns.qry.name"),
+    (UDP(137, 137), _question(netbios("server", 0x20), 32), "NetBIOS 7 NB? {}", "nbns.name"),
+    (UDP(5060, 5060), b"INVITE sip:b@b.example SIP/2.0\r\nCall-ID: 1\r\n\r\n", "SIP: {} sip:b@b.example SIP/2.0", "sip.Method"),
+    (UDP(5060, 5060), b"SIP/2.0 180 Ringing\r\nCall-ID: 1\r\n\r\n", "SIP: SIP/2.0 {} Ringing", "sip.Status-Code"),
+    (TCP(50000, 22, flags="P."), b"SSH-2.0-OpenSSH_9.2\r\n", "SSH: {}", "ssh.protocol"),
+    (TCP(50000, 80, flags="P."), b"PROPFIND /a HTTP/1.1\r\nHost: b\r\n\r\n", "HTTP: {} /a HTTP/1.1", "http.request.method"),
+    (TCP(50000, 80, flags="P."), b"MKCOL /a HTTP/1.1\r\nHost: b\r\n\r\n", "HTTP: {} /a HTTP/1.1", "http.request.method"),
+    (UDP(50000, 1900), b"M-SEARCH * HTTP/1.1\r\nHost: b\r\n\r\n", "HTTP: {} * HTTP/1.1", "http.request.method"),
+    (TCP(50000, 445, flags="P."), b"\0\0\0\x40" + _SMB2, "SMB2 create request", "smb2.cmd"),
+]  # fmt: skip
+
+
+@tshark
+@pytest.mark.parametrize("number", range(len(SAID)))
+def test_what_payloads_say(tmp_path, number):
+    upper, payload, expected, field = SAID[number]
+    data = payload() if callable(payload) else payload
+    path = tmp_path / "a.pcap"
+    write(path, [Ethernet() / IPv4("192.0.2.1", "192.0.2.2") / upper / data])
+    ((_, [[theirs, *_]]),) = by_tshark(path, [field])
+    (frame,) = read(path)
+    assert frame.application == expected.format(str(theirs).split(" (")[0])
 
 
 def _all(difference: Difference) -> list[str]:
