@@ -144,16 +144,17 @@ class Case:
         return None
 
     @cached_property
+    def speaker(self) -> Socket | None:
+        """That socket; of datagrams, which need no socket for each peer, the program's last one that it used."""
+        if self.socket is not None or self.exercise.protocol == "tcp":
+            return self.socket
+        used = {call.socket for call in self.calls if self.role(call) in (Role.SEND, Role.RECEIVE)}
+        return next((socket for socket in reversed(self.sockets) if socket.id in used), None)
+
+    @cached_property
     def on_socket(self) -> list[Call]:
-        """The calls on that socket; of datagrams those on the program's socket of the port."""
-        if self.socket is not None:
-            wanted = self.socket.id
-        else:
-            bound = [socket.id for socket in self.sockets if _port(socket.local) == self.played.server_port]
-            if not bound or self.exercise.protocol == "tcp":
-                return []
-            wanted = bound[-1]
-        return [call for call in self.calls if call.socket == wanted]
+        """The calls on that socket."""
+        return [call for call in self.calls if self.speaker is not None and call.socket == self.speaker.id]
 
     def reads(self) -> list[Call]:
         """Reads of that conversation."""
@@ -204,8 +205,3 @@ class Case:
 
 
 _LIBRARY: Final = 4
-
-
-def _port(sockaddr: bytes | None) -> int | None:
-    end = end_of(sockaddr)
-    return end.port if end is not None else None

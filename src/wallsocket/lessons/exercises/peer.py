@@ -91,6 +91,9 @@ def main(arguments: list[str]) -> int:
     A program that is not there at all is started only once, and one that never sleeps does not fill the recording.
     """
     from wallsocket.lessons.exercises import exercise_named
+    from wallsocket.lessons.exercises.student import adopt_orphans
+
+    adopt_orphans()
 
     name, folder, how_many, *command = arguments
     exercise = exercise_named(name)

@@ -563,6 +563,8 @@ def _quoted(text: str) -> str:
 def _difference(wanted: bytes, got: bytes) -> str:
     """Where two byte strings part."""
     at = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), min(len(wanted), len(got)))
+    if at == len(got):
+        return f"{shown(got)}, the first {at} of {len(wanted)} bytes" if got else shown(got)
     if at == 0 or len(got) <= 24:
         return shown(got)
     return f"{shown(got)}; byte {at} is {got[at : at + 8]!r} instead of {wanted[at : at + 8]!r}"

@@ -8,6 +8,7 @@ sleep.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
-__all__ = ["Student"]
+__all__ = ["Student", "adopt_orphans"]
 
 #: How much of what a program prints is kept, at its beginning and at its end.
 _KEPT_BYTES: Final = 16_384
@@ -27,6 +28,15 @@ _MEMORY_BYTES: Final = 400 << 20
 _END_S: Final = 2.0
 #: TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h).
 _LISTEN: Final = "0A"
+#: The number of this process, as it stands in /proc.
+_OURS: Final = str(os.getpid())
+#: include/uapi/linux/prctl.h
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what programs leave behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that it can be ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Student:
@@ -133,14 +143,20 @@ class Student:
         return state, asleep, memory
 
     def _members(self) -> list[str]:
-        """The processes of its session, which are those that it started."""
-        found = []
+        """The processes that it is, by number: it and what it started, also what has left its session."""
+        parents: dict[str, str] = {}
         for name in os.listdir("/proc"):
             if name.isdecimal():
                 with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="latin-1") as file:
                     # The name in parentheses may hold anything (proc_pid_stat(5)).
-                    if file.read().rpartition(")")[2].split()[3] == str(self.pid):
-                        found.append(name)
+                    parents[name] = file.read().rpartition(")")[2].split()[1]
+        found = []
+        for name in parents:
+            ancestor = name
+            while ancestor in parents and ancestor != _OURS:
+                ancestor = parents[ancestor]
+            if ancestor == _OURS and name != _OURS:
+                found.append(name)
         return sorted(found, key=int)
 
     # -- its end
@@ -164,6 +180,16 @@ class Student:
                 self._process.wait(_END_S)
         self._kill(signal.SIGKILL)
         self._process.wait()
+        # What it started and left behind: forking servers, daemons.
+        deadline = time.monotonic() + _END_S
+        while (left := self._members()) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            time.sleep(0.005)
         self.out.finish()
         self.error.finish()
 

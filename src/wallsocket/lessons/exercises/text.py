@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ...kernel.address import end_of
 from ...trace.text import Style, column_width, escape, paint, wrap
 from .exercise import Exercise
 from .verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from ...events import Call, Source
+    from ...trace.conversations import Conversation
+    from ...trace.timeline import Timeline
     from .case import Case
 
 __all__ = ["ladder_lines", "list_lines", "task_lines", "verdict_lines"]
@@ -108,7 +111,8 @@ def _cause_lines(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
         where = f"{escape(os.path.basename(cause.file))}:{cause.line}"
         code = f"      {escape(cause.code)}" if cause.code else ""
         yield f"  {paint(where, Style.BOLD, colour=colour)}{code}"
-    if cause.why not in (verdict.reason or ""):
+    # What the other end saw stands above.
+    if cause.why not in (verdict.reason or "") and not cause.why.startswith("expected "):
         yield from _labelled("why", cause.why, width)
     yield from _labelled("hint", cause.hint, width)
 
@@ -131,6 +135,18 @@ def _labelled(label: str, text: str, width: int) -> Iterator[str]:
         yield f"  {'':<{_LABEL}}{line}"
 
 
+def _about(case: Case, timeline: Timeline) -> list[Conversation]:
+    """The conversation that went wrong: a socket for datagrams has one with each peer."""
+    wanted = timeline.wanted()
+    for conversation in wanted:
+        for socket in (conversation.left, conversation.right):
+            end = end_of(timeline.tracks[socket].socket.local) if socket is not None else None
+            if end is not None and end.port == case.played.port:
+                return [conversation]
+    pairs = [conversation for conversation in wanted if conversation.right is not None]
+    return (pairs or wanted)[-1:]
+
+
 def ladder_lines(case: Case, *, width: int, colour: bool) -> list[str]:
     """The conversation that went wrong until then, its end if it is long; nothing where no connection is known."""
     from ...errors import RecordingError
@@ -138,7 +154,8 @@ def ladder_lines(case: Case, *, width: int, colour: bool) -> list[str]:
     from ...trace.timeline import Timeline
     from ...trace.wire import segment
 
-    if case.socket is None:
+    speaker = case.speaker
+    if speaker is None:
         return []
     ours = str(Path(__file__).parent) + os.sep
 
@@ -151,11 +168,11 @@ def ladder_lines(case: Case, *, width: int, colour: bool) -> list[str]:
 
     decode = segment if case.recording.meta.get("wire") == "yes" else None
     try:
-        timeline = _Theirs(case.recording, decode=decode, socket=case.socket.id, until_ns=case.failed_ns)
+        timeline = _Theirs(case.recording, decode=decode, socket=speaker.id, until_ns=case.failed_ns)
     except RecordingError:
         return []
     ladder = Ladder(timeline, width=width, colour=colour)
-    lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
+    lines = [line for conversation in _about(case, timeline) for line in ladder.draw(conversation)]
     if len(lines) <= _LADDER_LINES + 3:
         return lines
     # Title and rails stay; of the rows the last ones, where it went wrong.
