@@ -4,7 +4,7 @@ import { test } from "node:test";
 const STATIC = new URL("../../src/wallsocket/web/static/", import.meta.url);
 const load = (name) => import(new URL(name, STATIC));
 
-const { asHex, asText, fromBase64, letter } = await load("bytes.mjs");
+const { asHex, asText, fieldOfEach, fromBase64, letter } = await load("bytes.mjs");
 const { CHUNK, Chunks } = await load("chunks.mjs");
 const { amount, duration, moment, number, size } = await load("format.mjs");
 const { format, parse, selection, withSelection } = await load("route.mjs");
@@ -97,4 +97,11 @@ test("pieces of a list are asked for once, kept for a while, and asked for again
   assert.equal(chunks.at(CHUNK + 1), CHUNK + 1);
   for (let number = 2; number < 60; number += 1) chunks.at(number * CHUNK);
   assert.ok(chunks.pieces.size <= 40);
+});
+
+test("each byte belongs to the narrowest field that holds it", () => {
+  const fields = [[0, 14, "ethernet", ""], [0, 6, "ethernet.destination", ""], [12, 2, "ether_type", ""], [20, 100, "payload", ""]];
+  const found = fieldOfEach(fields, 24);
+  assert.deepEqual([found[0], found[5], found[6], found[12], found[13], found[14], found[20], found[23]], [1, 1, 0, 2, 2, -1, 3, 3]);
+  assert.equal(found.length, 24);
 });

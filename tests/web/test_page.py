@@ -76,6 +76,21 @@ def test_segments_can_be_picked_and_read_in_hexadecimal(page: Page, watched: Wat
     expect(detail.locator(".payload")).to_contain_text("0000  41 41 41 41")
 
 
+def test_fields_and_bytes_of_a_frame_show_each_other(page: Page, watched: Watched, finding: FindingCard) -> None:
+    tab = watched.show(page, f"ladder/{finding.conversation}")
+    tab.locator(".arrow").filter(has_text="bytes").first.click()
+    frame = tab.get_by_role("complementary").locator(".frame")
+    frame.get_by_role("button", name="tcp.window").click()
+    expect(frame.locator(".byte.marked")).to_have_count(2)
+    expect(frame.get_by_role("button", pressed=True)).to_contain_text("tcp.window")
+    tab.keyboard.press("ArrowDown")
+    expect(frame.get_by_role("button", pressed=True)).to_contain_text("tcp.checksum")
+    # The first byte is of the address that the frame goes to.
+    frame.locator(".byte").first.hover()
+    expect(frame.get_by_role("button", pressed=True)).to_contain_text("ethernet.destination")
+    expect(frame.locator(".byte.marked")).to_have_count(6)
+
+
 def test_search_filter_and_zoom(page: Page, watched: Watched, finding: FindingCard) -> None:
     tab = watched.show(page, f"ladder/{finding.conversation}")
     found = rows(tab)

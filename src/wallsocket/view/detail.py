@@ -18,9 +18,10 @@ from ..trace.labels import process_title, socket_label
 from ..trace.text import escape
 from ..trace.verdict import amount, duration
 from ..trace.wire import segment, summary
+from ..wire.frame import decode, fields
 from .snapshot import Snapshot
 
-__all__ = ["Detail", "DetailAsked", "Fact", "Place", "detail"]
+__all__ = ["Detail", "DetailAsked", "Fact", "Field", "Place", "detail"]
 
 _KNOWN: Final = {
     Known.DIRECT: "at the call",
@@ -50,6 +51,19 @@ class Fact(msgspec.Struct):
     text: str
 
 
+class Field(msgspec.Struct, array_like=True):
+    """A field of a frame's headers; as a list in JSON.
+
+    Attributes:
+        offset, length: which bytes of the frame. name: with its layer, such as ``tcp.window``. value: in words.
+    """
+
+    offset: int
+    length: int
+    name: str
+    value: str
+
+
 class Place(msgspec.Struct):
     """A line of code.
 
@@ -73,7 +87,7 @@ class Detail(msgspec.Struct):
         title: what it is, in words. facts: what is known of it.
         place: the line of code of a call; ``None`` unknown.
         payload: the bytes that were kept of what it moved. length: how many it moved; ``None`` for none.
-        frame: the bytes of a packet that were kept. frame_length: how many it had.
+        frame: the bytes of a packet that were kept. frame_length: how many it had. fields: what they mean, in their order.
     """
 
     table: str
@@ -86,6 +100,7 @@ class Detail(msgspec.Struct):
     length: int | None = None
     frame: bytes = b""
     frame_length: int = 0
+    fields: list[Field] = []
 
 
 def detail(snapshot: Snapshot, asked: DetailAsked) -> Detail:
@@ -153,8 +168,14 @@ def _packet(packet: Packet) -> Detail:
     return Detail(
         "packet", packet.id, packet.at_ns, escape(summary(packet)), facts,
         payload=found.payload if found is not None else b"", length=found.length if found is not None else None,
-        frame=packet.frame, frame_length=packet.length,
+        frame=packet.frame, frame_length=packet.length, fields=_fields(packet),
     )  # fmt: skip
+
+
+def _fields(packet: Packet) -> list[Field]:
+    frame = decode(packet.frame, packet.link_type & 0xFFFFFFFF, original_length=packet.length)
+    found = [Field(offset, length, escape(name), escape(value)) for offset, length, name, value in fields(frame)]
+    return sorted(found, key=lambda field: (field.offset, -field.length))
 
 
 def _state(snapshot: Snapshot, state: State) -> Detail:

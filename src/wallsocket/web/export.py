@@ -170,6 +170,7 @@ class _Views:
             headers = self._told.frame(packet)
             value["title"] = summary(msgspec.structs.replace(packet, frame=headers))
             value["frame"] = base64.b64encode(headers).decode()
+            value["fields"] = [field for field in value["fields"] if field[0] + field[1] <= len(headers)]
         if found.place is not None:
             # The line of code is what an export is for.
             value["place"] = msgspec.to_builtins(found.place)

@@ -59,3 +59,16 @@ export function asHex(bytes, width = 16, most = 400) {
   }
   return rows;
 }
+
+/**
+ * Which field each byte belongs to: the narrowest one that holds it.
+ * @param {[number, number, string, string][]} fields offset, length, name, value @param {number} count bytes
+ * @returns {number[]} position of the field of each byte, -1 for none
+ */
+export function fieldOfEach(fields, count) {
+  const found = new Array(count).fill(-1);
+  const wide = fields.map((field, index) => [field[1], index]).sort((one, other) => other[0] - one[0]);
+  // The narrowest come last, and stay.
+  for (const [length, index] of wide) found.fill(index, Math.min(count, fields[index][0]), Math.min(count, fields[index][0] + length));
+  return found;
+}

@@ -3,6 +3,7 @@
 import { asHex, asText, fromBase64 } from "./bytes.mjs";
 import { fill, h } from "./dom.mjs";
 import { amount, moment } from "./format.mjs";
+import { dissected } from "./frame.mjs";
 import { selection } from "./route.mjs";
 
 const WORDS = { call: "Call", packet: "Frame", state: "Socket" };
@@ -54,6 +55,7 @@ export class Detail {
       h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
       found.place && place(found.place),
       this.payload(found),
+      found.fields.length ? dissected(fromBase64(found.frame), found.fields, found.frame_length) : null,
     );
   }
 
