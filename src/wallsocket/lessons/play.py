@@ -51,6 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         printed: what the program printed.
         sysctl: settings that were not the claim's own.
         recording: where the recording is, if one was asked for and made.
+        no_picture: why none could be made.
         took_s: seconds.
     """
 
@@ -61,6 +62,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     printed: str = ""
     sysctl: dict[str, int | str] = {}
     recording: Path | None = None
+    no_picture: str = ""
     took_s: float = 0.0
 
     @property
@@ -95,12 +97,17 @@ def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recordi
     started = time.monotonic()
     settings = {**claim.sysctl, **(sysctl or {})}
     kept: Path | None = None
+    no_picture = ""
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
         folder = Path(name)
         try:
             if lacking := missing(claim):
                 raise NotAvailable(lacking)
             printed = _run(claim, folder, settings, record=bool(recording and claim.show))
+            if recording and claim.show and not (folder / OUTCOME).exists():
+                # Tracing is refused here, and the trace has said so instead of starting the program.
+                no_picture = printed.strip().rpartition("\n")[2]
+                printed = _run(claim, folder, settings, record=False)
             seen = _outcome(claim, folder)
             verdict, failure = _verdict(claim, seen)
         except (WallsocketError, OSError) as error:
@@ -116,6 +123,7 @@ def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recordi
         printed=printed,
         sysctl=dict(sysctl or {}),
         recording=kept,
+        no_picture=no_picture,
         took_s=time.monotonic() - started,
     )
 

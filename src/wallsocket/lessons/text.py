@@ -152,6 +152,8 @@ def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
     claim = run.claim
     if claim.not_shown:
         yield from _labelled("not shown", claim.not_shown, width)
+    if run.no_picture:
+        yield from _labelled("no picture", escape(run.no_picture), width)
     if run.printed.strip() and run.failure is not None:
         yield from _labelled("printed", escape(run.printed.strip().splitlines()[-1]), width)
     lengths = (len(words) for words in claim.seen.values())
