@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from .. import markup
 from ..trace.text import json_line
 
 __all__ = [
@@ -78,6 +79,15 @@ class Finding(msgspec.Struct, frozen=True):
     line: int | None
     proof: tuple[Proof, ...]
     rank: int  #: 1 is the most probable cause
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        line = f"{self.file}:{self.line}" if self.file is not None else ""
+        who = f"{self.process.command} (pid {self.process.pid})" if self.process is not None else ""
+        proof = " · ".join(one.text for one in self.proof)
+        facts = [("line", line), ("in", who), ("why", self.why), ("proof", proof), ("usual fix", self.fix)]
+        facts.append(("follows from", self.follows_from or ""))
+        return markup.card(f"{self.title}  ({self.severity}, {self.certainty})", facts, severity=self.severity)
 
 
 class CannotTell(msgspec.Struct, frozen=True):
@@ -174,6 +184,14 @@ class Diagnosis(msgspec.Struct, frozen=True):
     failure: str | None = None
     symptoms: tuple[Symptom, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the findings, and what was checked."""
+        counts = (
+            f"{len(self.checked)} rules checked, {len(self.cannot_tell)} could not be checked, {self.lost} events lost"
+        )
+        found = "".join(finding._repr_html_() for finding in self.findings) or "<p>No finding.</p>"
+        return f"{found}<p>{markup.escape(counts)}</p>"
 
     def summary(self) -> Summary:
         """The summary object that ends ``--json``."""

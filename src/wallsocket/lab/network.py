@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .._core import lab as _core
+from .. import markup
 from ..errors import UsageError
 from .host import Host, Interface
 from .link import Link
@@ -102,6 +103,10 @@ class Lab:
     def __repr__(self) -> str:
         names = ", ".join(host.name for host in self)
         return f"<Lab of {names or 'no hosts'}; links {', '.join(map(str, self.links)) or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.lines(self.draw())
 
     def draw(self) -> str:
         """The network as text: each host with its addresses, and below it the links that leave it, with their impairments."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAli
 
 import msgspec
 
+from .. import markup
 from ..errors import RecordingError, UsageError
 from ..events import (
     Binary,
@@ -93,6 +94,8 @@ _JSON_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _BATCH: Final = 512
 #: Rows that :meth:`Recording.events` looks ahead in one table to mend small disorder between sources of time.
 _REORDER_ROWS: Final = 1024
+#: Conversations in a notebook.
+_SHOWN: Final = 50
 #: Bytes of a page of the file, SQLite's default.
 _PAGE_BYTES: Final = 4096
 #: Room that is kept for the last words of a recording when the disk becomes full.
@@ -868,6 +871,18 @@ class Recording:
             yield StoredFinding(rule, value, evidence)
 
     # -- for data tools
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what was recorded, and how each conversation went."""
+        from ..kernel import program
+
+        command = " ".join(program.command_words(self.meta.get("command"))) or "an attached program"
+        words = f"{self.ended_ns / 1e6:.0f} ms, {self.count('call')} calls, {self.count('socket')} sockets"
+        found = self.conversations()
+        rows = [(one.kind, one.title, " / ".join(one.verdicts)) for one in found[:_SHOWN]]
+        more = f"<p>and {len(found) - _SHOWN} more</p>" if len(found) > _SHOWN else ""
+        shown = markup.table(("kind", "conversation", "how it went"), rows)
+        return f"<p><code>{markup.escape(command)}</code>: {markup.escape(words)}</p>{shown}{more}"
 
     def conversations(self) -> list[ConversationLine]:
         """Which sockets talk, in the order of their start; its left socket began."""
