@@ -12,8 +12,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._core import lab as _core
 from .. import markup
+from .._core import lab as _core
 from ..errors import UsageError
 from .host import Host, Interface
 from .link import Link
