@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,11 @@ class Talk:
             for at_ns, frame in self.frames:
                 writer.write(frame, timestamp_ns=at_ns)
         return path
+
+    def data(self) -> bytes:
+        """The same as bytes."""
+        with tempfile.TemporaryDirectory() as folder:
+            return self.written(Path(folder) / "talk.pcapng").read_bytes()
 
     def diagnosis(self, folder: Path) -> Diagnosis:
         """What the rules say of it."""
