@@ -20,7 +20,7 @@ from wallsocket.trace.timeline import Timeline
 from wallsocket.trace.wire import segment
 
 TOGETHER = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 #: A log with a line of each kind.
 LOG = (Path(__file__).parents[2] / "data/strace.log").read_text().strip()

@@ -231,6 +231,8 @@ class ProtocolsDiffer(Rule):
                 server.first.proof(f"the first bytes of {flow.name(1)}: {_words(received)}"),
             ],
             socket=flow.socket(0),
+            # Bytes that are no text may be a damaged record.
+            certainty="certain" if all(_known(half.first_bytes) for half in flow.halves) else "strong",
             title="one end speaks TLS, the other does not",
             subjects=flow.subjects,
             where=flow.name(1),
@@ -241,6 +243,11 @@ def _protocol(first: bytes) -> str | None:
     """What a stream begins with; a TLS client may begin in the form of SSL 2 (RFC 5246, appendix E.2)."""
     old = first[:1] >= b"\x80" and first[2:4] in (b"\x01\x03", b"\x01\x00")
     return "tls" if old else segments.protocol(first)
+
+
+def _known(first: bytes) -> bool:
+    """Whether bytes are of a protocol that is known, or text."""
+    return _protocol(first) is not None or all(32 <= byte < 127 or byte in b"\r\n\t" for byte in first)
 
 
 def _http(payload: bytes) -> bool:

@@ -43,7 +43,7 @@ class Neighbours(Tracker):
         super().__init__(facts)
         self._active = facts.imported
         self._asked: dict[tuple[str, str], Asked] = {}
-        self._there: set[str] = set()  # addresses that have spoken
+        self._there: set[bytes] = set()  # addresses that have spoken
 
     @on_packet
     def see(self, packet: Packet, segment: Segment | None) -> None:
@@ -52,14 +52,14 @@ class Neighbours(Tracker):
             return
         if segment is not None and segment.protocol != ICMP:
             if len(self._there) < _MAX_ASKED:
-                self._there.add(_text(segment.source.address))
+                self._there.add(segment.source.address)
             return
         frame = decode(packet.frame, packet.link_type & _MASK, original_length=packet.length & _MASK)
         seen = Seen(packet.id, packet.at_ns)
         arp, icmp = frame.arp, frame.icmp
         if arp is not None and arp.sender is not None and arp.target is not None:
             if len(self._there) < _MAX_ASKED:
-                self._there.add(arp.sender)
+                self._there.add(_packed(arp.sender))
             if arp.operation == _REQUEST and arp.sender not in ("0.0.0.0", arp.target):  # noqa: S104 (a probe's sender)
                 self._asks(arp.sender, arp.target, seen)
             elif arp.operation == _REPLY:
@@ -67,7 +67,7 @@ class Neighbours(Tracker):
         elif icmp is not None and frame.ip is not None:
             source = str(frame.ip.source)
             if len(self._there) < _MAX_ASKED:
-                self._there.add(source)
+                self._there.add(_packed(source))
             if icmp.type == _SOLICITATION and icmp.version == 6 and icmp.target is not None and source != "::":
                 self._asks(source, str(icmp.target), seen)
             else:
@@ -81,7 +81,7 @@ class Neighbours(Tracker):
             for one in self._asked.values()
             if one.times >= 3
             and one.last.at_ns - one.first.at_ns >= 1_000_000_000
-            and one.who not in self._there
+            and _packed(one.who) not in self._there
             # Answers go to the asker alone: elsewhere on the link they are not seen.
             and _packed(one.asker) in flows.reached
         ]
@@ -99,11 +99,6 @@ class Neighbours(Tracker):
         flows = self.facts[Flows]
         if len(flows.reached) < _MAX_ASKED:
             flows.reached.add(_packed(address))
-
-
-def _text(address: bytes) -> str:
-    mapped = ipaddress.IPv6Address(address).ipv4_mapped
-    return str(mapped if mapped is not None else ipaddress.IPv6Address(address))
 
 
 def _packed(text: str) -> bytes:
