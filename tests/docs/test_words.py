@@ -18,8 +18,8 @@ from wallsocket.diagnose import all_rules
 DOCUMENTS = [*pages.pages(), *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"))]
 #: Pages of docs/rule/, which scripts/rule-pages writes.
 GENERATED = {f"{rule.id}.md" for rule in all_rules()} | {"index.md", "symptoms.md", "errors.md"}
-#: Words that are right here: `hel` is the beginning of hello, in an example.
-RIGHT = "hel"
+#: Beginnings of words, in examples and in output that was cut: hello, chooses.
+RIGHT = "hel,choos"
 
 
 def name(page: Path) -> str:
