@@ -670,14 +670,14 @@ def test_both_in_recv_with_nothing_on_the_way() -> None:
     accepted_from(story, server)
     finding = story.diagnosis().findings[0]
     assert (finding.rule, finding.certainty) == ("both-wait", "certain")
-    assert finding.title == "both ends wait for the other in recv"
+    assert finding.title == "each end is waiting for the other in recv"
     assert len(finding.proof) == 4
 
 
 def test_both_in_send_with_everything_full() -> None:
     story = Story()
     waiting(story, "sendto", 100_000)
-    assert story.diagnosis().findings[0].title == "both ends wait for the other in send"
+    assert story.diagnosis().findings[0].title == "each end is waiting for the other in send"
 
 
 def test_waits_that_are_no_deadlock() -> None:

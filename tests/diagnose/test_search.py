@@ -41,11 +41,15 @@ from wallsocket.diagnose.search import errnos, search
         ("curl: (52) Empty reply from server", "ended-before-answer"),
         ("Permission denied", "privileged-port"),
         ("Transport endpoint is not connected", "call-in-wrong-state"),
-        ("getaddrinfo: Temporary failure in name resolution", "waits-for-name-server"),
     ],
 )
 def test_a_symptom_finds_its_rule(words: str, rule: str) -> None:
     assert search(all_rules(), words)[0].id == rule
+
+
+def test_the_same_cause_in_recordings_and_in_pictures_comes_first() -> None:
+    found = search(all_rules(), "getaddrinfo: Temporary failure in name resolution")[:4]
+    assert {rule.id for rule in found} >= {"name-server-silent", "waits-for-name-server"}
 
 
 def test_an_error_is_the_same_by_name_by_number_and_by_text() -> None:

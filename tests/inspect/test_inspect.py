@@ -81,7 +81,7 @@ def test_both_wait(start: Start, look: Look, tell: Tell) -> None:
     assert f"recv on 127.0.0.1:{server.said} ← {ours['peer']}, waits" in text
     assert f"recv on {ours['peer']} → 127.0.0.1:{server.said}, waits" in text
     assert "server.py:6" in text
-    assert "both ends wait for the other in recv" in text
+    assert "each end is waiting for the other in recv" in text
 
 
 def test_a_limit_in_the_sockets_option_is_read(start: Start, look: Look, tell: Tell) -> None:

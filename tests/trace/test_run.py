@@ -255,6 +255,21 @@ def test_a_time_limit_ends_the_recording_and_only_with_kill_the_command(
     assert recording.cut_off_ns is None
 
 
+def test_kill_ends_what_the_command_has_started_too(python: str, tmp_path: Path) -> None:
+    child = "import time, socket\nkept = socket.socketpair()\nprint('ready', flush=True)\ntime.sleep(600)"
+    code = '"$0" -S -c "$1" & echo $!; wait'
+    words = ["trace", "--for", "1s", "--kill", "-o", tmp_path / "r.wsrec", "--", "sh", "-c", code, python, child]
+    with started(*words) as process:
+        lines = {process.stdout.readline(), process.stdout.readline()}
+        assert "ready\n" in lines
+        (pid,) = [int(line) for line in lines if line.strip().isdecimal()]
+        assert process.wait(30) == 137
+        assert gone(pid)
+    recording = Recording.open(tmp_path / "r.wsrec")
+    assert recording.meta["end"] == "killed"
+    assert len(recording.sockets) == 2
+
+
 def test_processes_that_outlive_the_command_are_recorded(python: str, tmp_path: Path) -> None:
     # The file tells the child when to go on; the command has ended by then.
     flag = tmp_path / "flag"

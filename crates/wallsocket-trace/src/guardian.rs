@@ -565,6 +565,8 @@ fn listen(
                     } else if kind == b'u' {
                         control.unrecord.store(true, Ordering::Relaxed);
                     } else if kind == b'k' {
+                        // The command at once; what it started when the loop comes to it.
+                        control.end_all.store(true, Ordering::Relaxed);
                         signal_main(&control, libc::SIGKILL);
                     }
                 }

@@ -78,6 +78,8 @@ pub struct Settings {
 pub struct Control {
     /// Stop recording; targets run on, and those that were attached to are let go.
     pub unrecord: AtomicBool,
+    /// End every process that is followed.
+    pub end_all: AtomicBool,
     /// The loop must look at its flags, or at long-running calls.
     pub attention: AtomicBool,
     /// Process id of the first process, 0 before it runs.
@@ -391,11 +393,24 @@ impl Tracer {
         {
             self.end_recording();
         }
+        if self.control.end_all.load(Ordering::Relaxed) {
+            self.end_processes();
+        }
         self.facts.tidy();
         self.tidy_near();
         self.take_records(self.now(), None);
         if self.recording {
             self.report_unfinished(UNFINISHED_NS);
+        }
+    }
+
+    /// Kills what is followed: a process that has been asked to end before gets it once more, which does no harm.
+    fn end_processes(&self) {
+        for pid in self.by_pid.keys() {
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(*pid),
+                nix::sys::signal::Signal::SIGKILL,
+            );
         }
     }
 

@@ -45,7 +45,7 @@ payload = click.option(
     metavar="none|N|all",
     help="Bytes of payload to keep of each call.",
 )
-kill = click.option("--kill", is_flag=True, help="End the command when recording stops before it.")
+kill = click.option("--kill", is_flag=True, help="End the command, and what it started, when recording stops first.")
 deny_io_uring = click.option(
     "--deny-io-uring", is_flag=True, help="Make io_uring unavailable to the command: it then uses calls that are seen."
 )

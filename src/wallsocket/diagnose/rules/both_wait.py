@@ -21,7 +21,7 @@ class BothWait(Rule):
     """Each end waits for the other."""
 
     id = "both-wait"
-    title = "both ends wait for the other"
+    title = "each end is waiting for the other"
     covers = (43, 44)
     severity = "error"
     certainty = "certain"
@@ -152,9 +152,9 @@ class BothWait(Rule):
             alone &= len(facts[Waits].known_threads(call.call.process)) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if reading:
-            title, why = "both ends wait for the other in recv", "both queues are empty"
+            title, why = "each end is waiting for the other in recv", "both queues are empty"
         else:
-            title, why = "both ends wait for the other in send", "both have unread data and neither reads"
+            title, why = "each end is waiting for the other in send", "both have unread data and neither reads"
         why += (
             ", and neither wait has a time limit" if limits_known else "; whether a time limit ends this is not known"
         )

@@ -23,7 +23,7 @@ class CharacterCut(Rule):
     """Half a character is no text."""
 
     id = "character-cut"
-    title = "a read ended inside a character, and the program did not get over it"
+    title = "a read ended inside a character, and the program failed on it"
     covers = (149,)
     severity = "error"
     certainty = "strong"

@@ -18,7 +18,7 @@ class DatagramOrder(Rule):
     """Datagrams in another order than they were sent, or twice."""
 
     id = "datagram-order"
-    title = "datagrams were read in another order than they were sent, or twice"
+    title = "datagrams were read out of order, or twice"
     covers = (37,)
     severity = "note"
     certainty = "strong"
@@ -48,7 +48,7 @@ class DatagramOrder(Rule):
                 read,
                 f"{read.text()} brought what had been sent before the datagram of {earlier.text()}{times}.",
                 [sent.proof(), earlier.proof(), read.proof()],
-                "datagrams were read in another order than they were sent",
+                "datagrams were not read in the order in which they were sent",
             )
         if found.doubled is not None and facts[Arrivals].sent_once(found.doubled[0]):
             sent, read = found.doubled

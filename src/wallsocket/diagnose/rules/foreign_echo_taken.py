@@ -16,7 +16,7 @@ class ForeignEchoTaken(Rule):
     """A raw ICMP socket gets everybody's replies."""
 
     id = "foreign-echo-taken"
-    title = "another program's echo reply was taken for the own one"
+    title = "another program's echo reply was taken for the answer"
     covers = (92,)
     severity = "warning"
     certainty = "strong"

@@ -22,7 +22,7 @@ class OwnStackResets(Rule):
     """The kernel ends a handshake that a program made by itself."""
 
     id = "own-stack-resets"
-    title = "the own kernel resets the crafted connection: no socket of it has the port"
+    title = "the kernel of this host resets the crafted connection: none of its sockets has the port"
     covers = (91,)
     severity = "error"
     certainty = "certain"

@@ -99,7 +99,7 @@ class PipeStands(Rule):
         else:
             other = waits.waiting[writer.process, ours[0].tid]
             why = f"only {writer} can write to it, and that waits in {other.name} for this one{_at(facts, ours[0])}"
-            title = "both ends wait for the other in read, on two pipes"
+            title = "each end is waiting for the other in read, on two pipes"
         # Of a pipe to itself a signal handler may be the writer.
         sure = wait.complete and not alone
         yield Evidence(
