@@ -141,6 +141,17 @@ def test_programs_import_what_they_use(tmp_path: Path) -> None:
         for block in claim.blocks:
             if block.kind in ("program", "file") and block.language == "python" and "printed" not in block.name:
                 (tmp_path / f"{claim.id}-{block.name or 'program.py'}").write_text(block.text)
-    words = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F401,F811", "--output-format", "concise"]
+    words = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--no-cache",
+        "--isolated",
+        "--select",
+        "F401,F811",
+        "--output-format",
+        "concise",
+    ]
     done = subprocess.run([*words, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
