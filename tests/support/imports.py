@@ -17,63 +17,69 @@ __all__ = ["CAPTURES", "LOGS", "findings", "played"]
 #: As docs/import.md has it.
 STRACE: Final = ["strace", "-f", "-ttt", "-T", "-yy", "-s", "256", "-e", "trace=network,desc,process", "-o"]
 
+
+def _named(examples: str) -> frozenset[str]:
+    """``RULE:PROGRAM`` as paths under the examples."""
+    return frozenset(one.replace(":", "/") for one in examples.split())
+
+
 #: Examples whose first finding a log of strace gives as a recording of our own does.
-LOGS: Final = frozenset(
+LOGS: Final = _named(
     """
-    address-from-answer/broken.py address-in-use-listener/broken.py address-in-use-listener/variant.js
-    bind-ports-exhausted/broken.py call-in-wrong-state/broken.py call-in-wrong-state/variant.c
-    chunked-not-understood/broken.py closed-descriptor-used/broken.py connect-in-progress/broken.py
-    connected-before-listen/broken.py connected-before-listen/variant.js connection-per-request/broken.py
-    connection-per-request/variant.go connection-per-request/variant.js connection-shared-by-fork/broken.py
-    connection-timed-out/broken.py continue-unanswered/broken.py cork-left-on/broken.py cork-left-on/variant.c
-    datagram-order/broken.py datagram-refused/broken.py datagram-refused/variant.js datagram-too-long/broken.py
-    datagram-too-long/variant.c datagram-truncated/broken.py datagram-truncated/variant.c delimiter-missing/broken.py
-    delimiter-missing/variant.js descriptor-kept/variant.c descriptor-limit/broken.py dies-of-client-reset/broken.py
-    dns-answer-cut/broken.py echo-identifier-replaced/broken.py empty-datagram-as-end/broken.py end-awaited/broken.py
-    end-of-stream-ignored/broken.py end-of-stream-ignored/variant.c ended-before-answer/broken.py
-    failed-call-ignored/broken.py failed-call-ignored/variant.c failed-descriptor-used/broken.py
-    fewer-than-announced/broken.py fewer-than-announced/variant.js foreign-echo-taken/broken.py
-    foreign-group-received/broken.py forwarder-without-backend/broken.py glued-messages/broken.py
-    glued-messages/variant.c group-loop-off/broken.py group-not-joined/broken.py group-not-joined/variant.js
-    group-on-other-interface/broken.py half-close-taken-for-close/broken.py host-unreachable/broken.py
-    host-unreachable/variant.c host-unreachable/variant.js interrupted-call/broken.py interrupted-call/variant.c
-    keep-alive-race/broken.py late-answer-taken/broken.py left-before-accept/broken.py length-prefix-order/broken.py
-    length-prefix-order/variant.c length-prefix-order/variant.go limit-below-wait/broken.py limit-per-call/broken.py
-    linger-zero/broken.py linger-zero/variant.c link-local-without-interface/broken.py
-    link-local-without-interface/variant.py listen-forgotten/broken.py listen-forgotten/variant.c
-    listeners-share-port/broken.py local-filter/broken.py loopback-only/broken.py loopback-only/variant.js
-    mapped-address/broken.py more-than-announced/broken.py more-than-announced/variant.js nagle-delayed-ack/broken.py
-    nagle-delayed-ack/variant.js name-server-silent/broken.py network-unreachable/broken.py
-    network-unreachable/variant.c network-unreachable/variant.js nobody-listens/broken.py nobody-listens/variant.js
-    nobody-listens/variant.py nothing-yet-is-no-end/broken.py nothing-yet-is-no-end/variant.c
-    one-recv-per-message/broken.py one-recv-per-message/variant.c only-inet6/broken.py option-too-late/broken.py
-    option-too-late/variant.c other-ip-version/broken.py other-ip-version/variant.js
-    packet-protocol-swapped/broken.py passed-descriptors/broken.py peer-process-died/broken.py port-shared/broken.py
-    port-shared/variant.js protocols-differ/broken.py protocols-differ/variant.go proxy-header-unexpected/broken.py
-    proxy-holds-back/broken.py raw-socket-forbidden/broken.py ready-ignored/broken.py records-of-two-sizes/broken.py
-    request-through-proxy/broken.py request-to-itself/broken.py second-receiver-refused/broken.py
-    select-limit/broken.py short-send/broken.py short-send/variant.c socket-pileup/broken.py socket-pileup/variant.c
-    source-is-loopback/broken.py source-is-loopback/variant.py swapped-port/broken.py swapped-port/variant.c
-    threads-share-stream/broken.py time-limit-too-short/broken.py tiny-calls/broken.py tiny-calls/variant.c
-    tls-bytes-pending/broken.py two-readers/broken.py two-readers/variant.c unix-backlog-full/broken.py
-    unix-datagram-no-room/broken.py unix-name-differs/broken.py unix-path-rebound/broken.py
-    watched-after-close/broken.py writable-spin/broken.py write-after-peer-closed/broken.py
-    write-after-peer-closed/variant.c
-    """.split()
+    address-from-answer:broken.py address-in-use-listener:broken.py address-in-use-listener:variant.js
+    bind-ports-exhausted:broken.py call-in-wrong-state:broken.py call-in-wrong-state:variant.c
+    chunked-not-understood:broken.py closed-descriptor-used:broken.py connect-in-progress:broken.py
+    connected-before-listen:broken.py connected-before-listen:variant.js connection-per-request:broken.py
+    connection-per-request:variant.go connection-per-request:variant.js connection-shared-by-fork:broken.py
+    connection-timed-out:broken.py continue-unanswered:broken.py cork-left-on:broken.py cork-left-on:variant.c
+    datagram-order:broken.py datagram-refused:broken.py datagram-refused:variant.js datagram-too-long:broken.py
+    datagram-too-long:variant.c datagram-truncated:broken.py datagram-truncated:variant.c delimiter-missing:broken.py
+    delimiter-missing:variant.js descriptor-kept:variant.c descriptor-limit:broken.py dies-of-client-reset:broken.py
+    dns-answer-cut:broken.py echo-identifier-replaced:broken.py empty-datagram-as-end:broken.py end-awaited:broken.py
+    end-of-stream-ignored:broken.py end-of-stream-ignored:variant.c ended-before-answer:broken.py
+    failed-call-ignored:broken.py failed-call-ignored:variant.c failed-descriptor-used:broken.py
+    fewer-than-announced:broken.py fewer-than-announced:variant.js foreign-echo-taken:broken.py
+    foreign-group-received:broken.py forwarder-without-backend:broken.py glued-messages:broken.py
+    glued-messages:variant.c group-loop-off:broken.py group-not-joined:broken.py group-not-joined:variant.js
+    group-on-other-interface:broken.py half-close-taken-for-close:broken.py host-unreachable:broken.py
+    host-unreachable:variant.c host-unreachable:variant.js interrupted-call:broken.py interrupted-call:variant.c
+    keep-alive-race:broken.py late-answer-taken:broken.py left-before-accept:broken.py length-prefix-order:broken.py
+    length-prefix-order:variant.c length-prefix-order:variant.go limit-below-wait:broken.py limit-per-call:broken.py
+    linger-zero:broken.py linger-zero:variant.c link-local-without-interface:broken.py
+    link-local-without-interface:variant.py listen-forgotten:broken.py listen-forgotten:variant.c
+    listeners-share-port:broken.py local-filter:broken.py loopback-only:broken.py loopback-only:variant.js
+    mapped-address:broken.py more-than-announced:broken.py more-than-announced:variant.js nagle-delayed-ack:broken.py
+    nagle-delayed-ack:variant.js name-server-silent:broken.py network-unreachable:broken.py
+    network-unreachable:variant.c network-unreachable:variant.js nobody-listens:broken.py nobody-listens:variant.js
+    nobody-listens:variant.py nothing-yet-is-no-end:broken.py nothing-yet-is-no-end:variant.c
+    one-recv-per-message:broken.py one-recv-per-message:variant.c only-inet6:broken.py option-too-late:broken.py
+    option-too-late:variant.c other-ip-version:broken.py other-ip-version:variant.js
+    packet-protocol-swapped:broken.py passed-descriptors:broken.py peer-process-died:broken.py port-shared:broken.py
+    port-shared:variant.js protocols-differ:broken.py protocols-differ:variant.go proxy-header-unexpected:broken.py
+    proxy-holds-back:broken.py raw-socket-forbidden:broken.py ready-ignored:broken.py records-of-two-sizes:broken.py
+    request-through-proxy:broken.py request-to-itself:broken.py second-receiver-refused:broken.py
+    select-limit:broken.py short-send:broken.py short-send:variant.c socket-pileup:broken.py socket-pileup:variant.c
+    source-is-loopback:broken.py source-is-loopback:variant.py swapped-port:broken.py swapped-port:variant.c
+    threads-share-stream:broken.py time-limit-too-short:broken.py tiny-calls:broken.py tiny-calls:variant.c
+    tls-bytes-pending:broken.py two-readers:broken.py two-readers:variant.c unix-backlog-full:broken.py
+    unix-datagram-no-room:broken.py unix-name-differs:broken.py unix-path-rebound:broken.py
+    watched-after-close:broken.py writable-spin:broken.py write-after-peer-closed:broken.py
+    write-after-peer-closed:variant.c
+    """
 )
 
 #: The same of a capture alone.
-CAPTURES: Final = frozenset(
+CAPTURES: Final = _named(
     """
-    datagram-refused/broken.py datagram-refused/variant.js firewall-refuses/broken.py firewall-refuses/variant.py
-    host-unreachable/broken.py host-unreachable/variant.c host-unreachable/variant.js keep-alive-race/broken.py
-    nagle-delayed-ack/broken.py nagle-delayed-ack/variant.js name-server-silent/broken.py nobody-listens/broken.py
-    nobody-listens/variant.js nobody-listens/variant.py path-mtu-black-hole/broken.py protocols-differ/broken.py
-    segments-lost/broken.py slow-reader/broken.py slow-reader/variant.c slow-reader/variant.go
-    syn-unanswered/broken.py syn-unanswered/variant.c syn-unanswered/variant.go syn-unanswered/variant.js
-    write-after-peer-closed/broken.py write-after-peer-closed/variant.c connection-reset/broken.py
-    connection-forgotten/broken.py tls-alert/broken.py name-lookup-fails/broken.py
-    """.split()
+    datagram-refused:broken.py datagram-refused:variant.js firewall-refuses:broken.py firewall-refuses:variant.py
+    host-unreachable:broken.py host-unreachable:variant.c host-unreachable:variant.js keep-alive-race:broken.py
+    nagle-delayed-ack:broken.py nagle-delayed-ack:variant.js name-server-silent:broken.py nobody-listens:broken.py
+    nobody-listens:variant.js nobody-listens:variant.py path-mtu-black-hole:broken.py protocols-differ:broken.py
+    segments-lost:broken.py slow-reader:broken.py slow-reader:variant.c slow-reader:variant.go
+    syn-unanswered:broken.py syn-unanswered:variant.c syn-unanswered:variant.go syn-unanswered:variant.js
+    write-after-peer-closed:broken.py write-after-peer-closed:variant.c connection-reset:broken.py
+    connection-forgotten:broken.py tls-alert:broken.py name-lookup-fails:broken.py
+    """
 )
 
 
