@@ -21,6 +21,7 @@ class Scenario:
         title: what happens, as part of a sentence: "a long message in parts".
         play: does it; raises :class:`~.stage.Mismatch` when the program does not do its part.
         mistake: what a program that fails here, and only here, most probably does (a name of :mod:`.mistakes`).
+        beside: rules that also speak of right programs here, because of what our end does; they say nothing about a cause.
 
     """
 
@@ -28,6 +29,7 @@ class Scenario:
     title: str
     play: Callable[[Stage], None]
     mistake: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,6 +125,8 @@ def _findings(case: Case, diagnosis: Diagnosis) -> list[Finding]:
         local = finding.socket.local if finding.socket is not None else None
         if (finding.process is None or finding.process.pid not in pids) and not (local or "").endswith(f":{port}"):
             continue
+        if finding.rule in case.scenario.beside:
+            continue
         # What came of our ending the program is none of its faults.
         if all(proof.at_ns > case.failed_ns for proof in finding.proof):
             continue

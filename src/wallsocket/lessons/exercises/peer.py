@@ -60,15 +60,9 @@ def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int) 
                 scenario.play(stage)
             except Mismatch as mismatch:
                 failed = mismatch
-            alive = [student.status is None for student in stage.students]
         runs = tuple(
-            Run(
-                student.pid,
-                None if lived or student.ended_by_us else student.status,
-                student.out.text,
-                student.error.text,
-            )
-            for student, lived in zip(stage.students, alive, strict=True)
+            Run(student.pid, None if student.ended_by_us else student.status, student.out.text, student.error.text)
+            for student in stage.students
         )
     return Played(
         scenario=scenario.name,

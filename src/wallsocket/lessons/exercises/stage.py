@@ -121,9 +121,9 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The sockets first: a program that is told to end is not to see our end as its last event.
+        # The program first, or it would see our end as its last event; but what it is about to do by itself, it may do.
         for student in self.students:
-            student.settle(0.05, 0.5)
+            student.settle(0.05, 3.0)
         for student in self.students:
             student.end()
         for client in self._clients:

@@ -130,6 +130,6 @@ EXERCISE = Exercise(
         Scenario("never", "no answer comes", _never),
         Scenario("late", "an answer to another question comes first", _late),
         Scenario("stranger", "somebody else answers first", _stranger),
-        Scenario("nobody", "nobody listens on the port", _nobody),
+        Scenario("nobody", "nobody listens on the port", _nobody, beside=("datagrams-to-nobody",)),
     ),
 )

@@ -35,7 +35,8 @@ def _heard(sender: Client, others: list[Client], line: bytes) -> None:
         try:
             other.expect(line)
         except Mismatch as mismatch:
-            if other.came and other.last.startswith(other.came):
+            own = other.last[: len(other.came)]
+            if own and other.came.startswith(own):
                 mismatch.mistake = "echoes-to-sender"
             raise
 

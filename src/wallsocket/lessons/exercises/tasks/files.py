@@ -158,7 +158,12 @@ EXERCISE = Exercise(
         Scenario("large", "a file that is larger than all buffers", _whole),
         Scenario("two", "a client that does not read, one that says nothing, and others", _two),
         Scenario("escape", "names that lead out of the folder", _escape),
-        Scenario("vanish", "clients that vanish, then another one", _vanish),
+        Scenario(
+            "vanish",
+            "clients that vanish, then another one",
+            _vanish,
+            beside=("half-close-taken-for-close", "write-after-peer-closed"),
+        ),
         Scenario("again", "the program is stopped and started again", _again),
     ),
 )

@@ -89,6 +89,12 @@ EXERCISE = Exercise(
         Scenario("empty", "an empty message", _empty),
         Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),
         Scenario("long", "a text of 100,000 bytes, and many short ones", _long),
-        Scenario("too-large", "a client that announces 2,000,000,000 bytes", _too_large, "no-limit"),
+        Scenario(
+            "too-large",
+            "a client that announces 2,000,000,000 bytes",
+            _too_large,
+            "no-limit",
+            beside=("one-recv-per-message", "close-with-unread-data"),
+        ),
     ),
 )

@@ -85,6 +85,12 @@ EXERCISE = Exercise(
         Scenario("empty", "empty lines", _empty),
         Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),
         Scenario("long", "a long line, and many short ones", _long),
-        Scenario("too-long", "a client that sends 200,000 bytes without a line feed", _too_long, "no-limit"),
+        Scenario(
+            "too-long",
+            "a client that sends 200,000 bytes without a line feed",
+            _too_long,
+            "no-limit",
+            beside=("one-recv-per-message", "close-with-unread-data"),
+        ),
     ),
 )
