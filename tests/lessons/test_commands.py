@@ -30,6 +30,15 @@ def test_the_list_has_every_lesson_with_its_minutes() -> None:
         assert re.search(rf"^  {lesson.id} +{lesson.minutes} min", done.stdout, re.MULTILINE), lesson.id
 
 
+def test_the_list_is_there_as_json() -> None:
+    listed = [json.loads(line) for line in run("--json").stdout.splitlines()]
+    assert [row["id"] for row in listed] == [lesson.id for lesson in all_lessons()]
+    assert set(listed[0]) == {"id", "door", "title", "minutes", "builds_on", "claims"}
+    done = run("--no-ask")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "which lesson or claim?" in done.stderr
+
+
 def test_a_lesson_is_played_for_a_reader() -> None:
     done = run("u23", "U25", "--no-picture")
     assert done.returncode == 0, done.stdout + done.stderr

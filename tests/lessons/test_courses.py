@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -54,6 +55,8 @@ def test_a_course_is_printed_as_commands() -> None:
     printed = subprocess.run([*words, "90-minutes"], capture_output=True, text=True, check=True).stdout
     assert "   12 min  Hosts, ports, sockets\n           wallsocket lesson R02 R03 S01\n" in printed
     assert "           wallsocket lesson quiz T34 T31 T35 T32\n" in printed
+    told = subprocess.run([*words, "semester", "--json"], capture_output=True, text=True, check=True).stdout
+    assert len(json.loads(told)["units"]) == 10
     wrong = subprocess.run([*words, "year"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert wrong.stderr == "wallsocket: no course 'year'; there are 90-minutes, semester\n"

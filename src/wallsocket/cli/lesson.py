@@ -113,7 +113,7 @@ def command(context: click.Context) -> None:
 
 
 @click.command("lesson", cls=_Show)
-@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=_ids)
+@click.argument("ids", nargs=-1, metavar="ID...", shell_complete=_ids)
 @options.json
 @click.option(
     "--sysctl", "settings", multiple=True, metavar="NAME=VALUE", help="Set this in the experiment's private network."
@@ -124,8 +124,13 @@ def show(ids: tuple[str, ...], as_json: bool, settings: tuple[str, ...], no_ask:
     """Play lessons or single claims; ``all`` plays every one.
 
     Exit status: 0 every experiment gave a verdict, 1 some did not (its program failed, or the kernel did what no rule
-    of the lesson knows), 2 could not run.
+    of the lesson knows), 2 could not run. --json without ID lists the lessons.
     """
+    if not ids:
+        if not as_json:
+            raise click.UsageError("which lesson or claim? wallsocket lesson lists them")
+        _list_json()
+        return 0
     wanted = chosen(ids)
     sysctl = dict(_setting(text) for text in settings)
     if as_json:
@@ -138,6 +143,23 @@ def show(ids: tuple[str, ...], as_json: bool, settings: tuple[str, ...], no_ask:
                 click.echo()
             failed += _tell(lesson, claims, sysctl, ask, None if no_picture else Path(folder) / "run.wsrec")
     return 1 if failed else 0
+
+
+def _list_json() -> None:
+    """An object per lesson, in the order of the course."""
+    from ..lessons.catalogue import all_lessons
+    from ..trace.text import json_line
+
+    for lesson in all_lessons():
+        found = {
+            "id": lesson.id,
+            "door": lesson.door,
+            "title": lesson.title,
+            "minutes": lesson.minutes,
+            "builds_on": lesson.builds_on,
+            "claims": [claim.id for claim in lesson.claims],
+        }
+        sys.stdout.buffer.write(json_line(found) + b"\n")
 
 
 def chosen(ids: Sequence[str]) -> list[tuple[Lesson | None, Sequence[Claim]]]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from . import terminal
+from . import options, terminal
 
 __all__ = ["command"]
 
 
 @click.command("course")
 @click.argument("name", metavar="[NAME]", required=False)
-def command(name: str | None) -> None:
+@options.json
+def command(name: str | None, as_json: bool) -> None:
     """Print a course: which lessons, claims and exercises in which order, and how long each part takes."""
     from ..lessons.course import all_courses, course_named
-    from ..trace.text import Style, paint, wrap
+    from ..trace.text import Style, json_line, paint, wrap
 
+    if as_json:
+        for course in all_courses() if name is None else (course_named(name),):
+            sys.stdout.buffer.write(json_line(course) + b"\n")
+        return
     colour, width = terminal.has_colour(), min(terminal.width(), 100)
     if name is None:
         for course in all_courses():
