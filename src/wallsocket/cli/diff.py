@@ -38,11 +38,9 @@ def command(good: Path, bad: Path, as_json: bool) -> int:
     """
     from ..diagnose import diagnose
     from ..diagnose.difference import difference
-    from ..trace import places
     from ..trace.compare import compare
-    from ..trace.recording import Recording
 
-    with Recording.open(places.find(good)) as first, Recording.open(places.find(bad)) as second:
+    with options.open_recording(good) as first, options.open_recording(bad) as second:
         compared = compare(first, second)
         judged = difference(diagnose(first), diagnose(second))
         if as_json:

@@ -24,6 +24,7 @@ __all__ = [
     "pid",
     "quiet",
     "recording",
+    "recording_path",
     "refuse_without_command",
     "user",
 ]
@@ -185,6 +186,19 @@ def open_recording(path: Files | None, *, quiet: bool = False) -> Any:
     if not quiet:
         click.echo(_which(opened), err=True)
     return opened
+
+
+def recording_path(context: click.Context, path: Files | None, *, quiet: bool = False) -> Path:
+    """Where the recording is that :func:`open_recording` opens; what was made of other files stays until the command ends."""
+    from ..trace.importing import Imported
+
+    opened = open_recording(path, quiet=quiet)
+    if isinstance(opened, Imported):
+        context.with_resource(opened)
+    else:
+        opened.close()
+    found: Path = opened.path
+    return found
 
 
 def _which(recording: Any) -> str:

@@ -25,7 +25,12 @@ __all__ = ["command"]
 @options.quiet
 @click.pass_context
 def command(
-    context: click.Context, recording: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool
+    context: click.Context,
+    recording: options.Files | None,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Copy a recording (the newest if none is named) without what does not belong into a public place.
 

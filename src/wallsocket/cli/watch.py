@@ -33,7 +33,7 @@ _END_S = 10
 @click.pass_context
 def command(
     context: click.Context,
-    recording: Path | None,
+    recording: options.Files | None,
     pid: tuple[int, ...],
     lab: bool,
     output: Path | None,
@@ -73,9 +73,7 @@ def command(
     from ..view import Feed
 
     if target is None and not pid:
-        with options.open_recording(recording, quiet=True) as opened:
-            path = opened.path
-        with Feed(path) as feed:
+        with Feed(options.recording_path(context, recording, quiet=True)) as feed:
             Watch(feed).run()
         return 0
     from ..trace import places

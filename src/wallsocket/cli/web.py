@@ -89,14 +89,7 @@ def command(
 
     path = None
     if target is None and not pid:
-        from ..trace.importing import Imported
-
-        opened = options.open_recording(recording, quiet=quiet or as_json)
-        path = opened.path
-        if isinstance(opened, Imported):
-            context.with_resource(opened)  # it goes when it is closed
-        else:
-            opened.close()
+        path = options.recording_path(context, recording, quiet=quiet or as_json)
     with Feed(path) as feed, Page(feed, port=port) as page:
         if as_json:
             click.echo(json.dumps({"url": page.url}))

@@ -101,6 +101,8 @@ def open_files(paths: Sequence[Path]) -> Recording:
         write(paths, target)
         recording = Imported.open(target)
         recording._folder = folder
+        # What was given is what errors and views speak of.
+        recording.name = " and ".join(map(str, paths))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
