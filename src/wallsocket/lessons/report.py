@@ -13,7 +13,7 @@ from typing import Any, Final
 from ..trace.text import escape as harmless
 from .lesson import DOORS, Block, Claim, Lesson
 from .play import Run
-from .text import hosts_text, table_rows, value_text
+from .text import hosts_text, table_rows, value_text, verdict_words
 
 __all__ = ["page"]
 
@@ -145,7 +145,8 @@ def _observation(run: Run) -> Iterator[str]:
         yield f'<p class="unknown">{_text(run.failure)}</p>'
     kind = run.verdict.replace(" ", "-")
     differs = "" if run.as_expected or run.failure else f" (on Linux 6.18 as it comes: {claim.expected})"
-    yield f'<p><span class="verdict {kind}">{run.verdict}</span>{differs}. {_inline(claim.statement)}</p>'
+    dot = "" if run.verdict == "true if" and not differs else "."
+    yield f'<p><span class="verdict {kind}">{verdict_words(run)}</span>{differs}{dot} {_inline(claim.statement)}</p>'
     if claim.read:
         yield f'<p class="quiet">{_text(", ".join(claim.read))}</p>'
 

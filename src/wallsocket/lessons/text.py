@@ -22,6 +22,7 @@ __all__ = [
     "run_lines",
     "table_rows",
     "value_text",
+    "verdict_words",
 ]
 
 VERDICT_STYLES: Final = {
@@ -169,13 +170,18 @@ def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
     changed = "".join(f", {name} = {value}" for name, value in run.sysctl.items())
     differs = "" if run.as_expected or run.failure else f"   (Linux 6.18 as it comes: {claim.expected})"
     label = paint("verdict".ljust(_LABEL), Style.DIM, colour=colour)
-    yield label + paint(f"{run.verdict}{changed}", style, colour=colour) + differs
+    yield label + paint(f"{verdict_words(run)}{changed}", style, colour=colour) + differs
     yield from _labelled("right is", claim.statement, width)
     if claim.question is not None and run.right_answer is not None:
         yield from _labelled("answer", run.right_answer, width)
         yield from _labelled("because", claim.question.because, width)
     if claim.read:
         yield from _labelled("read", ", ".join(claim.read), width)
+
+
+def verdict_words(run: Run) -> str:
+    """The verdict for people: what stands behind ``true if`` is in the statement."""
+    return "true if…" if run.verdict == "true if" else run.verdict
 
 
 def _labelled(label: str, text: str, width: int, indent: str = "") -> Iterator[str]:
