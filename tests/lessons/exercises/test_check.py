@@ -19,6 +19,8 @@ from wallsocket.lessons.exercises.mistakes import MISTAKES
 from wallsocket.lessons.exercises.source import command_of
 from wallsocket.trace.recording import Recording
 
+from ...support import deny
+
 PROGRAMS = Path(__file__).parent
 DOCS = Path(__file__).parents[3] / "docs" / "exercises.md"
 
@@ -97,6 +99,17 @@ def test_what_cannot_be_started_is_one_line(tmp_path: Path, name: str, text: str
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"wallsocket lesson check: {reason}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("refused", ["unshare", "ptrace"])
+def test_where_it_is_refused_one_line_says_by_whom(refused: str) -> None:
+    if not deny.available():
+        pytest.skip("no seccomp filter here")
+    command = [sys.executable, "-m", "wallsocket", "lesson", "check", str(PROGRAMS / "right" / "fixed_plain.py")]
+    done = deny.run([refused], [*command, "-e", "fixed", "--json"], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "a seccomp filter" in done.stderr
 
 
 def test_wrong_names_are_one_line(tmp_path: Path) -> None:

@@ -151,6 +151,16 @@ class Case:
         used = {call.socket for call in self.calls if self.role(call) in (Role.SEND, Role.RECEIVE)}
         return next((socket for socket in reversed(self.sockets) if socket.id in used), None)
 
+    @property
+    def other_end(self) -> Socket | None:
+        """Our socket of that conversation, for one that the program never accepted."""
+        port = self.played.port
+        for socket in self.recording.sockets.values() if port is not None else ():
+            end = end_of(socket.local)
+            if end is not None and end.port == port and socket.process not in self.processes:
+                return socket
+        return None
+
     @cached_property
     def on_socket(self) -> list[Call]:
         """The calls on that socket."""

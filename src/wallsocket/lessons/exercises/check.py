@@ -123,7 +123,7 @@ def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path,
     results = folder / RESULTS
     lines = results.read_bytes().splitlines() if results.exists() else []
     if not lines or not recording.exists():
-        last = said.strip().splitlines()[-1:] or ["nothing was played"]
+        last = said.strip().removeprefix("wallsocket: ").splitlines()[-1:] or ["nothing was played"]
         raise NotAvailable(f"the scenarios could not be played: {last[0]}")
     try:
         return [msgspec.json.decode(line, type=Played) for line in lines]

@@ -154,7 +154,7 @@ def ladder_lines(case: Case, *, width: int, colour: bool) -> list[str]:
     from ...trace.timeline import Timeline
     from ...trace.wire import segment
 
-    speaker = case.speaker
+    speaker = case.speaker or case.other_end
     if speaker is None:
         return []
     ours = str(Path(__file__).parent) + os.sep
