@@ -111,7 +111,7 @@ def test_search_filter_and_zoom(page: Page, watched: Watched, finding: FindingCa
 
 def test_everything_by_keys_alone(page: Page, watched: Watched, finding: FindingCard) -> None:
     tab = watched.show(page)
-    tab.keyboard.press("2")
+    tab.keyboard.press("3")
     expect(tab.get_by_role("heading", name="Pick a conversation")).to_be_visible()
     tab.keyboard.press("/")
     expect(tab.get_by_role("searchbox")).to_be_focused()
@@ -145,6 +145,14 @@ def test_a_proof_leads_into_the_ladder(page: Page, watched: Watched, finding: Fi
     tab.locator(".proof-row").filter(has_text="RST from").click()
     expect(rows(tab, selected=True)).to_contain_text("RST")
     expect(tab.get_by_role("complementary")).to_contain_text("Flags [R.]")
+
+
+def test_the_map_leads_to_what_is_wrong(page: Page, watched: Watched, finding: FindingCard) -> None:
+    tab = watched.show(page, "topology")
+    expect(tab.locator(".place.wrong")).to_contain_text("service.py")
+    expect(tab.locator(".place.outside")).to_contain_text("127.0.0.1")
+    tab.get_by_role("link", name=re.compile("finding")).first.click()
+    expect(rows(tab).first).to_be_visible()
 
 
 def test_states_show_the_path_that_was_taken(page: Page, watched: Watched, finding: FindingCard) -> None:
@@ -265,6 +273,7 @@ SCREENS: dict[str, str] = {
     "ladder/KEY?level=1": ".row .sums",
     "ladder/KEY?row=packet:3": "aside .facts",
     "finding/1": ".proof-row",
+    "topology": "svg.map .place",
     "states/KEY": "svg.states",
     "sequence/KEY": ".plot canvas",
     "river/KEY": ".plot canvas",

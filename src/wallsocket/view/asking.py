@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..errors import UsageError
-from . import detail, finding, gauges, ladder, overview, river, sequence, states
+from . import detail, finding, gauges, ladder, overview, river, sequence, states, topology
 from .snapshot import Snapshot
 
 __all__ = ["VIEWS", "View", "ask"]
@@ -33,6 +33,7 @@ VIEWS: Final[dict[str, View]] = {
     "river": View(river.RiverAsked, river.river),
     "sequence": View(sequence.SequenceAsked, sequence.sequence),
     "states": View(states.StatesAsked, states.states),
+    "topology": View(topology.TopologyAsked, topology.topology),
 }
 
 

@@ -53,6 +53,9 @@ def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starl
                 return _problem(str(error), 503)
             except RecordingError as error:
                 return _problem(str(error), 500)
+            except Exception as error:
+                # A fault of ours costs one view, not the page.
+                return _problem(f"{name}: this view failed ({type(error).__name__}: {error})", 500)
             return Response(msgspec.json.encode(found), media_type="application/json")
 
         return await anyio.to_thread.run_sync(answer)

@@ -90,6 +90,7 @@ class _Views:
                 str(card["number"]): self._plain(self._ask("finding", number=card["number"]))
                 for card in overview["findings"]
             },
+            "topology": {"": self._plain(self._ask("topology"))},
             "states": {key: self._states(key) for key in ladders},
         }
         for name in ("sequence", "river", "gauges"):

@@ -13,7 +13,7 @@ export class Exported {
     if (name === "ladder") return this.ladder(options);
     if (name === "locate") return this.locate(options);
     if (name === "overview" || name === "conversations") return this.cards(name, options);
-    const key = { detail: () => `${options.table}:${options.row}`, finding: () => `${options.number}`, states: () => options.conversation }[name];
+    const key = { detail: () => `${options.table}:${options.row}`, finding: () => `${options.number}`, states: () => options.conversation, topology: () => "" }[name];
     const found = this.data[name]?.[key ? key() : `${options.conversation}:${options.side ?? "left"}`];
     if (!found) throw new Problem("This file does not hold that; the recording does.", false);
     return found;

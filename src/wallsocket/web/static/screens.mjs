@@ -7,5 +7,6 @@ import { screen as overview } from "./overview.mjs";
 import { screen as river } from "./river.mjs";
 import { screen as sequence } from "./sequence.mjs";
 import { screen as states } from "./states.mjs";
+import { screen as topology } from "./topology.mjs";
 
-export const SCREENS = [overview, finding, ladder, states, sequence, river, gauges];
+export const SCREENS = [overview, topology, finding, ladder, states, sequence, river, gauges];
