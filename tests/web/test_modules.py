@@ -29,6 +29,17 @@ def test_syntax(module: Path) -> None:
     subprocess.run([str(NODE), "--check", str(module)], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("sheet", sorted(STATIC.glob("*.css")), ids=lambda path: path.name)
+def test_rules_of_a_style_sheet_are_closed(sheet: Path) -> None:
+    depth = 0
+    for number, line in enumerate(sheet.read_text().splitlines(), 1):
+        # A rule stands alone or in one condition; nothing else is nested here.
+        assert not (line.startswith("/*") and depth), f"{sheet.name}:{number}: a rule above is not closed"
+        depth += line.count("{") - line.count("}")
+        assert 0 <= depth <= 2, f"{sheet.name}:{number}"
+    assert depth == 0
+
+
 def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
     for path in STATIC.iterdir():
         text = path.read_text()

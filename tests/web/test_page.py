@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, expect
 from playwright.sync_api import Page as Tab
 
+from tests.view.test_compare import run
 from tests.web.conftest import PATIENCE_MS, PROGRAMS, Watched, until
 from wallsocket.view import Feed, Snapshot, ask
 from wallsocket.view.overview import FindingCard
@@ -263,6 +264,29 @@ def test_page_follows_a_recording_that_grows(tmp_path: Path, watched: Watched) -
                 expect(rows(tab).filter(has_text="close()").first).to_be_visible()
         finally:
             target.kill()
+
+
+def test_two_runs_side_by_side(tmp_path: Path, watched: Watched) -> None:
+    good, bad = run(tmp_path / "good.wsrec", reads=2), run(tmp_path / "bad.wsrec", reads=1)
+    with Feed(bad, good=good) as feed, Page(feed) as page:
+        until(feed, lambda status: status.stage == "ready")
+        tab = watched.show(page)
+        tab.get_by_role("link", name="Compare").click()
+        parting = tab.locator(".parting").filter(has_text="calls:")
+        expect(parting).to_contain_text("EPIPE")
+        parting.get_by_role("link").click()
+        expect(tab.get_by_role("listbox", name="Ladder of the good run").get_by_role("option").first).to_contain_text(
+            "socket()"
+        )
+        bad_run = tab.get_by_role("listbox", name="Ladder of the bad run")
+        expect(bad_run.get_by_role("option", selected=True)).to_contain_text("EPIPE")
+        for width in (1280, 390):
+            for scheme in ("light", "dark"):
+                tab.set_viewport_size({"width": width, "height": 844})
+                tab.emulate_media(color_scheme=scheme)
+                found = Axe().run(tab)
+                assert found.violations_count == 0, found.generate_report()
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 #: Each screen with what must be there before it is judged.

@@ -34,6 +34,12 @@ __all__ = ["command"]
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Listen at this port; else a free one."
 )
+@click.option(
+    "--good",
+    type=click.Path(path_type=Path),
+    metavar="GOOD",
+    help="Compare with this recording, of a run that went well.",
+)
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
 @options.json
 @options.quiet
@@ -54,6 +60,7 @@ def command(
     deny_io_uring: bool,
     kill: bool,
     port: int,
+    good: Path | None,
     open_browser: bool,
     as_json: bool,
     quiet: bool,
@@ -65,6 +72,7 @@ def command(
     wallsocket web run.wsrec
     wallsocket web --lab -- sh run.sh     as it happens, with the wire
     wallsocket web -p 4711                a program that runs already
+    wallsocket web bad.wsrec --good good.wsrec
 
     The page is at 127.0.0.1 only. The printed address is good for one browser. Ctrl-C ends it; a command gets the first
     Ctrl-C itself, as under wallsocket trace. The exit status is the command's, else 0. Needs the extra:
@@ -90,7 +98,9 @@ def command(
     path = None
     if target is None and not pid:
         path = options.recording_path(context, recording, quiet=quiet or as_json)
-    with Feed(path) as feed, Page(feed, port=port) as page:
+    if good is not None:
+        good = options.recording_path(context, good, quiet=True)
+    with Feed(path, good=good) as feed, Page(feed, port=port) as page:
         if as_json:
             click.echo(json.dumps({"url": page.url}))
         elif not quiet:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..errors import UsageError
-from . import detail, finding, gauges, ladder, overview, river, sequence, states, topology
+from . import compare, detail, finding, gauges, ladder, overview, river, sequence, states, topology
 from .snapshot import Snapshot
 
 __all__ = ["VIEWS", "View", "ask"]
@@ -23,6 +23,7 @@ class View(NamedTuple):
 
 #: By name: of the function, of the address on the page, and of the module in ``web/static`` that shows it.
 VIEWS: Final[dict[str, View]] = {
+    "compare": View(compare.CompareAsked, compare.compared),
     "conversations": View(ladder.ConversationsAsked, ladder.conversations),
     "detail": View(detail.DetailAsked, detail.detail),
     "finding": View(finding.FindingAsked, finding.finding),

@@ -44,6 +44,7 @@ class Status(msgspec.Struct, frozen=True):
         total: of so many.
         growing: the recording is being written.
         problem: why it cannot be shown, or no further.
+        compares: there is a good recording to compare with.
     """
 
     generation: int = 0
@@ -52,6 +53,7 @@ class Status(msgspec.Struct, frozen=True):
     total: int = 0
     growing: bool = True
     problem: str | None = None
+    compares: bool = False
 
 
 class Feed:
@@ -59,9 +61,12 @@ class Feed:
 
     Args:
         path: the recording; ``None``: :meth:`begin` says later which it is.
+        good: a finished recording of a run that went well, to compare with.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, good: Path | None = None) -> None:
+        self._good_path = good
+        self._good: Snapshot | None = None
         self._path = path
         self._known = threading.Event()
         self._stop = threading.Event()
@@ -82,8 +87,9 @@ class Feed:
         self._stop.set()
         self._known.set()
         self._thread.join()
-        if self._snapshot is not None:
-            self._snapshot.close()
+        for snapshot in (self._snapshot, self._good):
+            if snapshot is not None:
+                snapshot.close()
 
     def begin(self, path: Path) -> None:
         """The recording has begun."""
@@ -117,7 +123,15 @@ class Feed:
                 self._listeners.remove(listener)
 
     def ask(self, view: str, arguments: Mapping[str, Any]) -> msgspec.Struct:
-        """A view of the latest state; errors as of :func:`wallsocket.view.ask`."""
+        """A view of the latest state; errors as of :func:`wallsocket.view.ask`.
+
+        With ``run=good`` among the arguments it is one of the recording to compare with.
+        """
+        arguments = dict(arguments)
+        if arguments.pop("run", "") == "good":
+            if self._good is None:
+                raise NotReady("there is no other recording, or it is still being read")
+            return ask(self._good, view, arguments)
         while True:
             snapshot = self._snapshot
             if snapshot is None:
@@ -125,12 +139,19 @@ class Feed:
             with snapshot.lock:
                 # A new state may have taken its place meanwhile.
                 if not snapshot.closed:
-                    return ask(snapshot, view, arguments)
+                    snapshot.good = self._good
+                    with self._good.lock if self._good is not None else contextlib.nullcontext():
+                        return ask(snapshot, view, arguments)
 
     # -- the thread
 
     def _run(self) -> None:
         self._known.wait()
+        if self._good_path is not None and not self._stop.is_set():
+            try:
+                self._good = Snapshot.open(self._good_path)
+            except RecordingError as error:
+                self._tell(problem=str(error))
         while not self._stop.is_set():
             assert self._path is not None
             began_s = time.monotonic()
@@ -202,7 +223,8 @@ class Feed:
 
     def _publish(self, snapshot: Snapshot, status: Status) -> None:
         before, self._snapshot = self._snapshot, snapshot
-        self._say(msgspec.structs.replace(status, generation=self._status.generation + 1))
+        number = self._status.generation + 1
+        self._say(msgspec.structs.replace(status, generation=number, compares=self._good is not None))
         if before is not None and before is not snapshot:
             before.close()
 

@@ -96,6 +96,7 @@ class Snapshot:
         segments: the TCP segments, for graphs over time.
         lock: to be held while anything of it is used: one thread at a time.
         closed: it can no longer be used.
+        good: another recording to compare with, of a run that went well; ``None``: none.
         only_first: only so many of its first events were read; ``None``: all.
     """
 
@@ -115,6 +116,7 @@ class Snapshot:
         self.lock = threading.RLock()
         self.closed = False
         self.only_first: int | None = None
+        self.good: Snapshot | None = None
         self._timeline: Timeline | None = None
         self._remembered: dict[Hashable, Any] = {}
 

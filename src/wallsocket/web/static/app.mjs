@@ -78,7 +78,7 @@ class Page {
 
   drawNav() {
     const row = this.route.options.row;
-    fill(this.nav, SCREENS.filter((screen) => !screen.hidden || screen === this.screen).map((screen) =>
+    fill(this.nav, SCREENS.filter((screen) => !screen.hidden || screen === this.screen || screen.when?.(this.status)).map((screen) =>
       h("a", {
         href: format({ screen: screen.name, argument: screen.keeps && this.screen?.keeps ? this.route.argument : "", options: row ? { row } : {} }),
         "aria-current": screen === this.screen ? "page" : undefined,

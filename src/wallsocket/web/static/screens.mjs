@@ -1,5 +1,6 @@
 /** The screens, in the order of the head: one module each. */
 
+import { screen as compare } from "./compare.mjs";
 import { screen as finding } from "./finding.mjs";
 import { screen as gauges } from "./gauges.mjs";
 import { screen as ladder } from "./ladder.mjs";
@@ -9,4 +10,4 @@ import { screen as sequence } from "./sequence.mjs";
 import { screen as states } from "./states.mjs";
 import { screen as topology } from "./topology.mjs";
 
-export const SCREENS = [overview, topology, finding, ladder, states, sequence, river, gauges];
+export const SCREENS = [overview, topology, finding, ladder, states, sequence, river, gauges, compare];
