@@ -206,6 +206,10 @@ def test_explain_show_recordings(folder: Path) -> None:
         "ShowSummaryCallLine",
         "ShowSummarySocketLine",
     )
+    check(run(folder, "redact", "--json", "-o", "clean.wsrec", "run.wsrec"), "redact", "RedactedFile")
+    run(folder, "explain", "--json", "-o", "other.wsrec", "--", sys.executable, "-c", "import socket; socket.socket()")
+    said = run(folder, "diff", "--json", "other.wsrec", "run.wsrec")
+    check(said, "diff", "DiffPairLine", "FirstLine", "ComparedFinding", "DiffSummaryLine")
     run(folder, "explain", "--json", "--", sys.executable, "-c", "import socket; socket.socket()")
     check(run(folder, "recordings", "--json"), "recordings", "StoredRecording")
     check(run(folder, "recordings", "--prune", "--keep", "0", "--json"), "recordings", "Removed")

@@ -19,6 +19,7 @@ from ..diagnose.finding import Finding, Summary
 from ..doctor.row import Row
 from ..lessons.exercises.verdict import Verdict
 from ..trace import inspect
+from ..trace.compare import Divergence, Pair
 from ..trace.inspect.machine import Sick
 from ..trace.lines import ConversationLine, Line, WayLine
 from ..trace.totals import CallTotal, SocketTotal
@@ -326,6 +327,47 @@ class Decoded(Struct):
     window: int | UnsetType = UNSET
 
 
+class FirstDivergence(Struct):
+    """Where a layer parts first."""
+
+    layer: Literal["calls", "kernel", "wire"]
+    divergence: Divergence
+
+
+class FirstLine(Struct):
+    """Where a layer parts first."""
+
+    first: FirstDivergence
+
+
+class ComparedFinding(Struct):
+    """A finding, and which of the runs has it."""
+
+    finding: Finding
+    where: Literal["only_bad", "only_good", "both"]
+
+
+class DiffCounts(Struct):
+    """The whole comparison; ``not_compared`` says why of a layer that one of the recordings lacks."""
+
+    same: bool
+    not_compared: dict[str, str]
+    pairs: int
+
+
+class RedactedFile(Struct):
+    """What was taken out, and the rules whose findings are in the new recording still, no more, or for the first time."""
+
+    path: str
+    payload_bytes: int
+    shaped_sockets: int
+    addresses: int
+    names: int
+    findings_kept: int
+    findings_lost: list[str]
+    findings_new: list[str]
+
+
 class Page(Struct):
     """Where the page is."""
 
@@ -465,6 +507,11 @@ OUTPUT: Final[dict[str, Output]] = {
         (_under("show_summary", "call", CallTotal), _under("show_summary", "socket", SocketTotal)),
         "calls by name, then sockets",
     ),
+    "diff": Output(
+        (_under("diff", "pair", Pair), FirstLine, ComparedFinding, _under("diff", "summary", DiffCounts)),
+        "pairs of sockets, where each layer parts first, findings, then the summary",
+    ),
+    "redact": Output((RedactedFile,), "one object"),
     "doctor": Output((Row, _under("doctor", "summary", DoctorCounts)), "features, then the summary"),
     "options": Output((Option,), "one for each option"),
     "recordings": Output((StoredRecording, Removed), "the newest first"),
