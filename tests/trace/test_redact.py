@@ -76,7 +76,7 @@ def test_a_shape_has_no_letter_and_no_digit_of_its_own(payload: bytes) -> None:
 @pytest.mark.parametrize(
     ("payload", "told"),
     [
-        (b"Dear Sir,\nyour PIN is 4711\n", b"Xxxx Xxx,\nxxxx XXX xx 0000\n"),
+        (b"Dear Sir,\nyour code is 4711\n", b"Xxxx Xxx,\nxxxx xxxx xx 0000\n"),
         (b"\0\0\x04\0secret", b"\0\0\x04\0xxxxxx"),
         (
             b"GET /secret?x=1 HTTP/1.1\r\nHost: me.example\r\n\r\nbody",

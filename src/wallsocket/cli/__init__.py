@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "trace": _Entry("trace", "See", "run a program, or attach to one, and record its sockets"),
     "explain": _Entry("explain", "See", "say what is wrong, with the line and the proof"),
     "show": _Entry("show", "See", "a recording as a ladder, as calls, as states"),
+    "freeze": _Entry("freeze", "See", "a copy of a recording as it is now, while it goes on"),
     "recordings": _Entry("recordings", "See", "the recordings that were made, and which go"),
     "watch": _Entry("watch", "See", "a recording as it grows, full screen"),
     "web": _Entry("web", "See", "a recording as a page in the browser"),

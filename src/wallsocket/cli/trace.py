@@ -15,6 +15,7 @@ from . import options
 if TYPE_CHECKING:
     from ..diagnose.finding import Finding
     from ..diagnose.live import Watcher
+    from ..trace.ring import Ring
     from ..trace.run import Via
 
 __all__ = ["command", "refuse_with_pid", "say_attached"]
@@ -61,6 +62,20 @@ spread = click.option(
     "--spread", is_flag=True, help="Never keep a busy thread on the tracer's core, though tracing then costs more."
 )
 
+ring = click.option(
+    "--ring",
+    "ring_words",
+    multiple=True,
+    metavar="60s|200MB",
+    help="Keep only the youngest part: so much time, or so much of the disk; may be given as both.",
+)
+freeze_on = click.option(
+    "--freeze-on",
+    multiple=True,
+    metavar="finding|signal|exit|errno=NAME",
+    help="With --ring: keep a copy when a rule finds something for certain, when a process is ended by a signal or exits "
+    "with another status than 0, or when a call fails with this error.",
+)
 tls_keys = click.option(
     "--tls-keys",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -96,6 +111,17 @@ def with_tls_keys(keys: Path | None, user: str | None) -> Mapping[str, str] | No
     except OSError as error:
         raise UsageError(f"--tls-keys {keys}: {error.strerror}") from error
     return {**os.environ, "SSLKEYLOGFILE": str(keys.absolute())}
+
+
+def _ring(words: tuple[str, ...], triggers: tuple[str, ...], *, quiet: bool) -> Ring | None:
+    if not words:
+        if triggers:
+            raise click.UsageError("--freeze-on goes with --ring, such as --ring 60s")
+        return None
+    from ..trace.ring import Bounds, Ring
+    from ..trace.run import say
+
+    return Ring(Bounds.parse(words), triggers, say=None if quiet else lambda text: say(f"wallsocket: {text}"))
 
 
 #: Parameters that make no sense for programs that run already, and how they are given.
@@ -146,27 +172,42 @@ class _Watch:
         self._began_s = time.monotonic()
         self._spent_s = 0.0
         self._watcher: Watcher | None = None
-        self._given_up = quiet
+        self._given_up = False
         #: How many findings were told; ``None`` when it was given up.
         self.told: int | None = None if quiet else 0
 
-    def take(self, rows: Mapping[str, list[tuple[Any, ...]]]) -> None:
-        """The next rows, as the recorder gets them."""
+    def prepare(self) -> None:
+        """Load what looks for findings before anything is recorded: it is to be kept up."""
+        from ..diagnose.live import Watcher
+
+        self._watcher = Watcher(self._meta)
+        self._began_s = time.monotonic()
+
+    def give_up(self) -> None:
+        """Look no further."""
+        self._given_up = True
+        self._watcher = None
+        self.told = None
+
+    def take(self, rows: Mapping[str, list[tuple[Any, ...]]]) -> bool:
+        """The next rows, as the recorder gets them; whether something was found in them."""
         if self._given_up:
-            return
+            return False
+        found = False
         began_s = time.monotonic()
         if self._watcher is None:
             from ..diagnose.live import Watcher
 
             self._watcher = Watcher(self._meta)
         for finding in self._watcher.take(rows):
-            self._tell(finding)
+            found = True
+            if not self._quiet:
+                self._tell(finding)
         now_s = time.monotonic()
         self._spent_s += now_s - began_s
         if self._spent_s > self._BEGINNING_S + self._SHARE * (now_s - self._began_s):
-            self._given_up = True
-            self._watcher = None
-            self.told = None
+            self.give_up()
+        return found
 
     def _tell(self, finding: Finding) -> None:
         from ..diagnose.text import finding_lines
@@ -195,6 +236,8 @@ class _Watch:
 @click.option("--no-kernel", is_flag=True, help="Do not look at the sockets themselves.")
 @click.option("--no-lines", is_flag=True, help="Do not look for source lines.")
 @tls_keys
+@ring
+@freeze_on
 @options.code
 @click.argument("arguments", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -217,6 +260,8 @@ def command(
     no_kernel: bool,
     no_lines: bool,
     tls_keys: Path | None,
+    ring_words: tuple[str, ...],
+    freeze_on: tuple[str, ...],
     user_code: tuple[Path, ...],
     library: tuple[Path, ...],
     arguments: tuple[str, ...],
@@ -249,7 +294,13 @@ def command(
                 "Ctrl-C ends the recording, not them"
             )
 
+    recorder = _ring(ring_words, freeze_on, quiet=quiet)
     watch = _Watch(kernel=not no_kernel, lab=lab, quiet=quiet)
+    if recorder is not None and not recorder.on_finding:
+        # A flight recorder runs for days: what looks for findings remembers what it has seen.
+        watch.give_up()
+    elif recorder is not None:
+        watch.prepare()
     printer = None
     if live:
         from ..trace.live import Printer
@@ -259,7 +310,8 @@ def command(
     def show(rows: Rows) -> None:
         if printer is not None:
             printer.print_rows(rows)
-        watch.take(rows)
+        if watch.take(rows) and recorder is not None:
+            recorder.freeze("finding")
 
     common: dict[str, Any] = {
         "output": output,
@@ -272,6 +324,7 @@ def command(
         "user_code": user_code,
         "library": library,
         "on_main_end": main_ended,
+        "ring": recorder,
     }
     if pid:
         result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)

@@ -58,6 +58,7 @@ __all__ = [
     "StoredFinding",
     "Writer",
     "event_time_ns",
+    "freeze_window",
     "is_being_written",
     "write_findings",
 ]
@@ -102,6 +103,9 @@ _PAGE_BYTES: Final = 4096
 _RESERVE_BYTES: Final = 64 << 10
 #: How long a clean end waits for readers to let go, so that one file remains.
 _END_PATIENCE_MS: Final = 2000
+
+#: How often the oldest part is dropped at once to keep within a size.
+_DROPS: Final = 16
 
 #: Said of a file without its first page.
 _EMPTY: Final = "is empty: no recording, or one that was cut off before its first row"
@@ -212,8 +216,10 @@ class Writer:
 
     path: Path | None
     missing: int
+    _since_ns: int
     _uncommitted: int
     _failure: RecordingError | None
+    _machine: str
     _statements: dict[str, str]
     _lock: int | None
     _reserve: int | None
@@ -222,6 +228,7 @@ class Writer:
     def __init__(self, path: str | os.PathLike[str], *, meta: Mapping[str, str], replace: bool = False) -> None:
         """Create ``path``. With ``replace`` an older recording may stand there and is removed; nothing else ever is."""
         self.path = Path(path)
+        self._machine = meta.get("machine", "")
         self._empty()
         lock = self._lock = _create(self.path, meta, replace=replace)
         try:
@@ -258,6 +265,7 @@ class Writer:
         """A writer without a file, for facts that are looked at once; see :meth:`recording`."""
         writer = cls.__new__(cls)
         writer.path = None
+        writer._machine = meta.get("machine", "")
         writer._empty()
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         connection.executescript(f"BEGIN;\n{_schema()}\nCOMMIT;")
@@ -268,6 +276,7 @@ class Writer:
     def _empty(self) -> None:
         self.missing = 0
         self._uncommitted = 0
+        self._since_ns = 0
         self._failure = None
         self._statements = {}
         self._lock = self._reserve = None
@@ -330,6 +339,64 @@ class Writer:
             self._checkpoint("PASSIVE")
             connection.execute("BEGIN")
 
+    def drop_before(self, since_ns: int, *, size_bytes: int | None = None, now_ns: int = 0) -> int:
+        """Drop what happened before ``since_ns``, and so much more that the rest takes at most ``size_bytes``.
+
+        What set up sockets that are still open stays, and so do calls that have not returned, what was said of the host at
+        the start, and the last value of each counter. The file does not shrink, but grows no more: its pages are used again.
+
+        Returns:
+            The time from which on everything is there; also in ``meta`` as ``since_ns``.
+        """
+        connection = self._open()
+        with self._guarded():
+            since_ns = max(since_ns, self._since_ns)
+            if since_ns > self._since_ns:
+                self._drop(connection, since_ns)
+            for _ in range(_DROPS):
+                if size_bytes is None or _used_bytes(connection) <= size_bytes:
+                    break
+                # The oldest part of what is there; what came in bursts needs another round.
+                since_ns += max(1, (now_ns - since_ns) // 8)
+                self._drop(connection, since_ns)
+            if since_ns > self._since_ns:
+                self._since_ns = since_ns
+                self._put_meta({"since_ns": str(since_ns)})
+        return since_ns
+
+    def _drop(self, connection: sqlite3.Connection, since_ns: int) -> None:
+        connection.execute("DELETE FROM socket WHERE ended_ns < ?", (since_ns,))
+        connection.execute("DELETE FROM descriptor WHERE closed_ns < ?", (since_ns,))
+        bound = _first_since(connection, "call", "entry_ns", since_ns)
+        kept = ", ".join(map(str, _set_up_numbers(self._machine)))
+        alive = "(ifnull(socket, 0) IN (SELECT id FROM socket) OR ifnull(made, 0) IN (SELECT id FROM socket))"
+        connection.execute(
+            "DELETE FROM call WHERE id < ? AND took_ns IS NOT NULL AND entry_ns + took_ns < ? "  # noqa: S608 (numbers)
+            f"AND NOT (number IN ({kept}) AND (result >= 0 OR result = -115) AND {alive})",
+            (bound, since_ns),
+        )
+        for table in ("state", "packet", "mark"):
+            # The last state of a socket says what it is.
+            but = " AND id NOT IN (SELECT max(id) FROM state WHERE id < ? GROUP BY socket)" if table == "state" else ""
+            bound = _first_since(connection, table, "at_ns", since_ns)
+            connection.execute(f'DELETE FROM "{table}" WHERE id < ?{but}', (bound,) * (2 if but else 1))  # noqa: S608
+        connection.execute("DELETE FROM state WHERE socket NOT IN (SELECT id FROM socket)")
+        bound = _first_since(connection, "fact", "at_ns", since_ns)
+        connection.execute(
+            "DELETE FROM fact WHERE id < ? AND ifnull(occasion, '') NOT IN ('start', 'attached')", (bound,)
+        )
+        bound = _first_since(connection, "counter", "at_ns", since_ns)
+        connection.execute(
+            "DELETE FROM counter WHERE rowid < ? AND rowid NOT IN "
+            "(SELECT max(rowid) FROM counter WHERE rowid < ? GROUP BY name, network)",
+            (bound, bound),
+        )
+        connection.execute(
+            "DELETE FROM process WHERE ended_ns < ? AND id NOT IN (SELECT process FROM socket) "
+            "AND id NOT IN (SELECT process FROM call) AND id NOT IN (SELECT parent FROM process WHERE parent IS NOT NULL)",
+            (since_ns,),
+        )
+
     def finish(self, meta: Mapping[str, str]) -> None:
         """Write the last values and leave one file; closes also when that fails. May be called twice.
 
@@ -341,8 +408,11 @@ class Writer:
             if self._failure is None:
                 with self._guarded():
                     self._put_meta(meta)
+                    _begin_window(self._connection, self._since_ns)
                     self._connection.execute("COMMIT")
                     self._uncommitted = 0
+                    if self._since_ns:
+                        self._connection.execute("VACUUM")
                     if self.path is not None:
                         self._connection.execute("PRAGMA synchronous = FULL")
                         self._connection.execute(f"PRAGMA busy_timeout = {_END_PATIENCE_MS}")
@@ -1351,6 +1421,99 @@ def _one_line(text: str) -> str:
     """SQLite's words, which may quote the file: short and without anything that a terminal obeys."""
     text = " ".join(text.split())
     return ascii(text)[1:-1] if len(text) <= 120 else ascii(text[:120])[1:-1] + "…"
+
+
+@cache
+def _set_up_numbers(machine: str) -> tuple[int, ...]:
+    """Calls that say what a socket is, by number: without them nobody can tell what it does."""
+    from .syscalls import names
+
+    words = {
+        "socket",
+        "socketpair",
+        "bind",
+        "listen",
+        "connect",
+        "accept",
+        "accept4",
+        "setsockopt",
+        "epoll_ctl",
+        "fcntl",
+    }
+    return tuple(sorted(number for number, name in names(machine).items() if name in words))
+
+
+def _first_since(connection: sqlite3.Connection, table: str, column: str, since_ns: int) -> int:
+    """The first rowid from which on times are not before ``since_ns``: ids rise with the time, so it is searched for."""
+    (low, high) = connection.execute(f'SELECT min(rowid), max(rowid) FROM "{table}"').fetchone()  # noqa: S608
+    if low is None:
+        return 0
+    high += 1
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(
+            f'SELECT rowid, "{column}" FROM "{table}" WHERE rowid >= ? LIMIT 1',  # noqa: S608
+            (middle,),
+        ).fetchone()
+        if row is None or row[1] >= since_ns:
+            high = middle
+        else:
+            low = row[0] + 1
+    return int(low)
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _begin_window(connection: sqlite3.Connection, since_ns: int) -> None:
+    """Say of what is older than the beginning of a window what is said of it when a program is attached to."""
+    if since_ns:
+        connection.execute(
+            "UPDATE call SET offset = NULL WHERE socket IN (SELECT id FROM socket WHERE created_ns < ?)", (since_ns,)
+        )
+        connection.execute(
+            "UPDATE socket SET origin = 'attached', call = NULL WHERE created_ns < ? "
+            "AND origin NOT IN ('inherited', 'received', 'seen', 'attached')",
+            (since_ns,),
+        )
+
+
+def freeze_window(path: Path, output: Path, *, reason: str) -> None:
+    """Copy what a recording holds at this moment, also while it is written; what was open before its beginning is ``attached``.
+
+    Raises:
+        RecordingError: it is no recording, or the copy cannot be made.
+    """
+    with Recording.open(path) as source:
+        ended_ns = source._last_ns()
+        since_ns = source.meta_int("since_ns") or 0
+        lock = _create(output, source.meta, replace=False)
+        try:
+            with contextlib.closing(sqlite3.connect(output, isolation_level=None)) as copy:
+                source._guard(lambda: source._connection.backup(copy))
+                copy.execute("PRAGMA journal_mode = MEMORY")
+                copy.execute("BEGIN IMMEDIATE")
+                _begin_window(copy, since_ns)
+                values = {"ended_ns": str(max(ended_ns, since_ns)), "end": f"frozen: {reason}"}
+                if "ended_ns" in source.meta:
+                    del values["ended_ns"], values["end"]
+                copy.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+                copy.execute("COMMIT")
+                if since_ns:
+                    copy.execute("VACUUM")
+        except sqlite3.Error as error:
+            output.unlink(missing_ok=True)
+            failure = _write_failure(error) if isinstance(error, sqlite3.OperationalError) else _read_failure(error)
+            raise RecordingError(f"{output}: {failure}") from error
+        except BaseException:
+            output.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(lock)
 
 
 def write_findings(path: str | os.PathLike[str], findings: Iterable[StoredFinding]) -> None:

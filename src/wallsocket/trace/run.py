@@ -34,6 +34,7 @@ from . import places
 from .attach import refusal as attach_refusal
 from .attach import target
 from .recording import Writer
+from .ring import Ring
 from .verdict import amount
 
 __all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "guardian_path", "library_path", "run"]
@@ -207,6 +208,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     files: Sequence[tuple[int, int]] = (),
     control: Control | None = None,
+    ring: Ring | None = None,
 ) -> RunResult:
     """Run ``command`` and record its sockets until it and its descendants have ended.
 
@@ -233,6 +235,7 @@ def run(
         environment: of the command, instead of that of this process.
         files: (descriptor of this process, what the command gets it as): its standard input, output, error.
         control: what steers it from another thread.
+        ring: keep the youngest part only.
 
     Raises:
         NotStarted: the command could not be started (exit status 126 or 127).
@@ -270,7 +273,7 @@ def run(
         order |= {"preload": str(library_path()), "tick_ms": _LIBRARY_TICK_MS}
     paths = output if output is not None else places.new_paths(command[0])
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
-        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill, steered_by=control)
+        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill, steered_by=control, ring=ring)
         return recorder.run(guardian, order, command, for_s, os.environ if environment is None else environment, files)
 
 
@@ -289,6 +292,7 @@ def attach(
     on_attached: Callable[[], None] | None = None,
     on_main_end: Callable[[int, int], None] | None = None,
     control: Control | None = None,
+    ring: Ring | None = None,
 ) -> RunResult:
     """Record the sockets of programs that run already, until they end, the time is over, or this process is interrupted.
 
@@ -300,6 +304,7 @@ def attach(
         on_attached: called when all of them are followed: what they do from now on is recorded.
         on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
         control: what steers it from another thread.
+        ring: keep the youngest part only.
 
     Raises:
         NotPermitted: attaching is refused; the text says by what.
@@ -338,6 +343,7 @@ def attach(
             attach=len(targets),
             on_attached=on_attached,
             steered_by=control,
+            ring=ring,
         )
         return recorder.run(guardian, order, (), for_s, os.environ, ())
 
@@ -483,8 +489,10 @@ class _Recorder:
         attach: int = 0,
         on_attached: Callable[[], None] | None = None,
         steered_by: Control | None = None,
+        ring: Ring | None = None,
     ) -> None:
         self._steered_by = steered_by
+        self._ring = ring
         self._attached = attach > 0
         self._awaited = attach  #: processes that are still to be attached to
         self._on_attached = on_attached
@@ -607,6 +615,8 @@ class _Recorder:
             self._awaited -= sum(mark[3] is None and mark[4] == "attached" for mark in tables.get("mark", ()))
             if not self._awaited and self._on_attached is not None:
                 self._on_attached()
+        if self._ring is not None:
+            self._ring.see(tables)
         if self._live is not None:
             self._live(tables)
         for end in ends:
@@ -622,6 +632,8 @@ class _Recorder:
     def _commit(self) -> None:
         self._writer.commit()
         self._kept_ns = time.monotonic_ns() - self._origin_ns
+        if self._ring is not None:
+            self._ring.turn(self._writer)
 
     def _guard(self, write: Callable[[], None]) -> None:
         """A recording that cannot be written must not cost the command its life or its exit status.
@@ -693,6 +705,10 @@ class _Recorder:
             **died,
             **({} if self._status is None else {"exit_status": str(self._status)}),
         }
+        if self._ring is not None:
+            ring = self._ring
+            self._guard(self._writer.commit)
+            self._guard(lambda: ring.turn(self._writer, last=True))
         self._guard(lambda: self._writer.finish(meta))
         assert self._writer.path is not None
         missing = {name: reason for name in _LAYERS if (reason := meta.get(name, "yes")) not in ("yes", "")}
