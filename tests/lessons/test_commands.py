@@ -76,6 +76,9 @@ def test_a_setting_that_does_not_exist_is_said() -> None:
     assert done.returncode == 1
     assert "no_such_thing" in done.stdout
     assert "verdict    unknown" in done.stdout
+    done = run("X30", "--sysctl", "net.ipv4.ip_default_ttl=3", "--no-picture")
+    assert done.returncode == 1
+    assert "does not run in a private network of its own" in done.stdout
     done = run("U25", "--sysctl", "nonsense")
     assert done.returncode == 2
     assert "write NAME=VALUE" in done.stderr

@@ -102,6 +102,7 @@ def test_what_does_not_belong_is_refused_with_its_line(old: str, new: str, line:
         ("total = '4' * 10; total < 3", "TypeError"),
         ("import os; os._exit(3)", "ended before the program did"),
         ("def f(:", "SyntaxError"),
+        ("total = [1]", "TypeError: '<' not supported"),
     ],
 )
 def test_a_program_that_fails_gives_no_verdict(program: str, says: str) -> None:

@@ -76,9 +76,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         question = self.claim.question
         if question is None or self.failure is not None:
             return None
-        if question.answer:
-            return str(evaluate(question.answer, self.seen))
-        right = [text for text, expression in question.choices.items() if evaluate(expression, self.seen)]
+        try:
+            if question.answer:
+                return str(evaluate(question.answer, self.seen))
+            right = [text for text, expression in question.choices.items() if evaluate(expression, self.seen)]
+        except WallsocketError:  # what was seen is not even of the kind that was expected
+            return None
         return right[0] if len(right) == 1 else None
 
 
@@ -211,6 +214,8 @@ def _started(
     with contextlib.ExitStack() as stack:
         net = None if claim.hosts or claim.network == "none" else _private_network(claim)
         process: subprocess.Popen[bytes]
+        if net is None and settings and not claim.hosts:
+            raise NotAvailable("this experiment does not run in a private network of its own, so nothing is set in it")
         if net is None:
             process = subprocess.Popen(command, **options)
         else:
