@@ -26,6 +26,8 @@ _KEPT_BYTES: Final = 16_384
 _MEMORY_BYTES: Final = 400 << 20
 #: How long a program may take to end after SIGTERM.
 _END_S: Final = 2.0
+#: How often it is looked at: what this reads of /proc is traced with the rest.
+_LOOK_S: Final = 0.02
 #: TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h).
 _LISTEN: Final = "0A"
 #: The number of this process, as it stands in /proc.
@@ -102,7 +104,7 @@ class Student:
         self.rest_begins()
         deadline = time.monotonic() + limit_s
         while self.status is None and self.rest_s() < rest_s and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(_LOOK_S)
 
     def rest_begins(self) -> None:
         """Count its rest from now on: something has been done that it may answer."""
@@ -168,7 +170,7 @@ class Student:
         while self.status is None:
             if self.rest_s() >= rest_s or time.monotonic() >= deadline or self.insatiable:
                 return False
-            time.sleep(0.01)
+            time.sleep(_LOOK_S)
         return True
 
     def end(self) -> None:
