@@ -49,6 +49,31 @@ def test_capture_prints_a_file_as_tcpdump_does(tmp_path):
     ]
 
 
+def test_lines_of_a_file_are_those_of_its_frames(tmp_path):
+    ends = Ethernet("02:00:00:00:00:02", "02:00:00:00:00:01")
+    there, back = IPv4("10.0.0.1", "10.0.0.2"), IPv4("10.0.0.2", "10.0.0.1")
+    path = tmp_path / "many.pcap"
+    # A night in which clocks were put forward, at 01:00 UTC.
+    with Writer(path) as writer:
+        for number in range(9000):
+            port = 1000 + number % 7
+            frame = (
+                ends / back / TCP(80, port, number * 7, number * 9, "P.") / bytes(number % 60)
+                if number % 3
+                else ends / there / TCP(port, 80, number * 9, number * 7, "S" if number < 20 else ".")
+            )
+            writer.write(frame, timestamp_ns=1_711_840_000_000_000_000 + number * 1_000_000_000)
+    zone = {"TZ": "Europe/Berlin", "PATH": "/usr/bin"}
+    plain = run("capture", "-r", str(path), env=zone).stdout.splitlines()
+    verbose = [line for line in run("capture", "-r", str(path), "-v", env=zone).stdout.splitlines() if line[0] != " "]
+    assert plain == verbose
+    assert len(plain) == 9000
+    assert (plain[0][:8], plain[-1][:8]) == ("00:06:40", "03:36:39")
+    assert run("capture", "-r", str(path), "-c", "8999", env=zone).stdout.splitlines() == plain[:-1]
+    some = run("capture", "-r", str(path), "-c", "5", "src", "10.0.0.2", env=zone).stdout.splitlines()
+    assert [line.split()[2] for line in some] == ["10.0.0.2.80"] * 5
+
+
 def test_capture_filters_counts_converts_and_speaks_json(tmp_path):
     path = sample(tmp_path / "a.pcapng")
     done = run("capture", "-r", str(path), "--json", "tcp", "port", "80")

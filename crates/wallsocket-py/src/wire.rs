@@ -16,6 +16,7 @@ mod filter;
 mod frame;
 mod inject;
 mod layers;
+mod lines;
 mod pcap;
 
 /// What a lock guards, also after a panic elsewhere.
@@ -69,6 +70,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<layers::Ipsec>()?;
     module.add_class::<layers::Wireless>()?;
     module.add_class::<layers::Can>()?;
+    module.add_class::<lines::Lines>()?;
     module.add_class::<pcap::Reader>()?;
     module.add_class::<pcap::Writer>()?;
     module.add_class::<columns::ColumnStream>()?;

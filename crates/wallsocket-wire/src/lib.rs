@@ -11,6 +11,7 @@ pub mod file;
 #[cfg(feature = "files")]
 pub mod file_write;
 pub mod filter;
+pub mod lines;
 #[cfg(feature = "columns")]
 pub mod live;
 

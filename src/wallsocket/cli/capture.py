@@ -166,45 +166,34 @@ class _Rotation:
         return len(self._made)
 
 
+def _ahead_of_utc_s(seconds: int) -> int:
+    """By how many seconds clocks here are ahead of UTC at a time."""
+    try:
+        ahead = datetime.fromtimestamp(seconds).astimezone().utcoffset()
+    except (OverflowError, OSError, ValueError):
+        # Beyond what calendars know.
+        return 0
+    return 0 if ahead is None else int(ahead.total_seconds())
+
+
 class _Printer:
     """One line per frame, with TCP numbers counted from the first ones seen, as tcpdump does."""
 
     def __init__(self, *, as_json: bool, dump: bool, absolute: bool, verbose: int = 0) -> None:
+        from .._core.wire import Lines
+
         self._verbose = verbose
         self._as_json = as_json
         self._dump = dump
-        self._absolute = absolute
-        #: First sequence number for each direction of a connection.
-        self._first: dict[tuple[str, int, str, int], int] = {}
-
-    def _bases(self, frame: Frame) -> tuple[int, int]:
-        tcp, ip = frame.tcp, frame.ip
-        if self._absolute or tcp is None or ip is None:
-            return 0, 0
-        if len(self._first) > 65536:
-            # A flood of connections must not take all memory; numbers are absolute from here on.
-            self._first.clear()
-        there = (ip.source, tcp.source_port, ip.destination, tcp.destination_port)
-        back = (ip.destination, tcp.destination_port, ip.source, tcp.source_port)
-        if tcp.flags & 0x02:
-            self._first[there] = tcp.sequence_number
-            return 0, self._first.get(back, 0)
-        if there not in self._first:
-            self._first[there] = tcp.sequence_number
-            self._first.setdefault(back, tcp.acknowledgement_number)
-            return 0, 0
-        return self._first[there], self._first.get(back, 0)
+        self.lines = Lines(_ahead_of_utc_s, absolute=absolute)
+        #: Lines and nothing else, which a file makes many of at once.
+        self.is_plain = not (as_json or dump or verbose)
 
     def __call__(self, frame: Frame) -> None:
         if self._as_json:
             click.echo(json.dumps(frame_object(frame), ensure_ascii=False))
             return
-        if frame.timestamp_ns is None:
-            stamp = "--:--:--.------"
-        else:
-            seconds, rest = divmod(frame.timestamp_ns, 1_000_000_000)
-            stamp = f"{datetime.fromtimestamp(seconds):%H:%M:%S}.{rest // 1000:06d}"
-        line = f"{stamp} {frame.summary(*self._bases(frame))}"
+        line = self.lines.line(frame).removesuffix("\n")
         if self._verbose:
             line += "\n    " + "; ".join(_details(frame))
         if self._verbose > 1 and not self._dump:
@@ -396,7 +385,11 @@ def _from_file(
         if output is not None:
             reader.refuse(output)
         try:
-            if output is None:
+            if output is None and printer.is_plain:
+                for lines, more in reader.lines(printer.lines, count):
+                    click.echo(lines, nl=False)
+                    number = (number or 0) + more
+            elif output is None:
                 for number, frame in enumerate(reader, 1):
                     printer(frame)
                     if number == count:

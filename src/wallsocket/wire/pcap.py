@@ -90,6 +90,21 @@ class Reader:
             else:
                 return
 
+    def lines(self, lines: core.Lines, limit: int | None = None) -> Iterator[tuple[str, int]]:
+        """The frames as text, some lines at a time, and how many; much faster than a line for each :class:`Frame`."""
+        while limit is None or limit > 0:
+            try:
+                found = self._core.lines(lines, self._filter, limit)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror or str(error), self.path) from error
+            if found is not None:
+                limit = None if limit is None else limit - found[1]
+                yield found
+            elif self._follow:
+                time.sleep(0.1)
+            else:
+                return
+
     def copy(self, target: str | os.PathLike[str], *, limit: int | None = None) -> int:
         """Copy the frames that match, ``limit`` at most, byte for byte with every other block of the file; their number.
 

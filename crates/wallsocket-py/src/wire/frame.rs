@@ -22,7 +22,11 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    fn with<T>(&self, py: Python<'_>, use_frame: impl FnOnce(&decode::Frame<'_>) -> T) -> T {
+    pub(super) fn with<T>(
+        &self,
+        py: Python<'_>,
+        use_frame: impl FnOnce(&decode::Frame<'_>) -> T,
+    ) -> T {
         let bytes = self.bytes.as_bytes(py);
         use_frame(&decode::decode(
             self.link_type,
@@ -263,7 +267,7 @@ impl Frame {
     }
 
     #[getter]
-    fn timestamp_ns(&self) -> Option<i64> {
+    pub(super) fn timestamp_ns(&self) -> Option<i64> {
         self.meta.timestamp_ns
     }
 

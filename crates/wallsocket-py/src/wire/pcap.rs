@@ -19,6 +19,7 @@ use wallsocket_wire::file_write::{self, Details, Writer as FileWriter};
 use super::columns::{ColumnSource, ColumnStream, batches};
 use super::filter::{Filter, filters_of};
 use super::frame::{Frame, frame_of};
+use super::lines::Lines;
 use super::{lock, lock_attached, os_error, owned};
 
 /// An exception that a signal handler raised while a thread was reading.
@@ -73,6 +74,9 @@ pub(super) struct Reader {
     /// Records that the copy wrote.
     copied: AtomicU64,
 }
+
+/// Bytes of text that are made at a time.
+const LINES_MAXIMUM: usize = 1 << 20;
 
 pub(super) fn tail_tuple(tail: Option<Tail>) -> Option<(u64, u64, String)> {
     tail.map(|tail| (tail.unusable_bytes, tail.offset, tail.reason))
@@ -222,6 +226,55 @@ impl Reader {
         frame.process_id = open.chunk.process_id(record);
         open.index += 1;
         Ok(Some(frame))
+    }
+
+    /// The lines of some frames that match, at most `limit`, and of how many; None at the end of what the file has now.
+    #[pyo3(signature = (lines, filter = None, limit = None))]
+    fn lines(
+        &self,
+        py: Python<'_>,
+        lines: &Bound<'_, Lines>,
+        filter: Option<&Bound<'_, Filter>>,
+        limit: Option<u64>,
+    ) -> PyResult<Option<(String, u64)>> {
+        let filter = filter.map(|filter| &filter.get().filters);
+        let lines = lines.get();
+        let mut guard = lock_attached(py, &self.open);
+        let Some(open) = guard.as_mut() else {
+            return Err(PyValueError::new_err("the capture file is closed"));
+        };
+        let (mut text, mut count) = (String::new(), 0);
+        while count == 0 {
+            if open.index >= open.chunk.records().len() {
+                open.index = 0;
+                let more = py.detach(|| open.reader.read_chunk(&mut open.chunk));
+                py.check_signals()?;
+                match more {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(None),
+                    Err(error) => return Err(file_error(error.into(), &self.raised)),
+                }
+            }
+            let mut writer = lock_attached(py, &lines.lines);
+            for record in &open.chunk.records()[open.index..] {
+                if limit.is_some_and(|limit| count >= limit) || text.len() > LINES_MAXIMUM {
+                    break;
+                }
+                open.index += 1;
+                let bytes = open.chunk.frame_bytes(record);
+                let wanted = filter.is_none_or(|filter| {
+                    filter.matches(record.link_type, bytes, record.original_length)
+                });
+                if wanted {
+                    let frame = open.chunk.decode(record);
+                    writer.write(&mut text, &frame, record.timestamp_ns, |seconds| {
+                        lines.difference_s(py, seconds)
+                    })?;
+                    count += 1;
+                }
+            }
+        }
+        Ok(Some((text, count)))
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Frame> {

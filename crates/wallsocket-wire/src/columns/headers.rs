@@ -257,21 +257,20 @@ impl Headers {
                 self.has_udp_length |= has(udp.present >= 6);
                 self.no_tcp(at);
             }
-            Transport::Sctp(sctp) => {
-                self.source_port[at] = sctp.source_port;
-                self.destination_port[at] = sctp.destination_port;
-                self.has_ports |= bit;
-                self.udp_length[at] = 0;
-                self.no_tcp(at);
-            }
-            Transport::Icmp(_) | Transport::Igmp(_) | Transport::Esp(_) | Transport::None => {
-                self.source_port[at] = 0;
-                self.destination_port[at] = 0;
-                self.udp_length[at] = 0;
-                self.no_tcp(at);
-            }
+            _ => self.other_transport(at, frame),
         }
         self.payload_length[at] = frame.payload().len() as u32;
+    }
+
+    /// Neither TCP nor UDP; only SCTP has ports.
+    #[cold]
+    fn other_transport(&mut self, at: usize, frame: &Frame<'_>) {
+        let at = at % GROUP;
+        let ports = frame.ports();
+        (self.source_port[at], self.destination_port[at]) = ports.unwrap_or((0, 0));
+        self.has_ports |= u64::from(ports.is_some()) << at;
+        self.udp_length[at] = 0;
+        self.no_tcp(at);
     }
 
     #[inline]

@@ -10,6 +10,14 @@ pub(super) fn transport(frame: &mut Frame<'_>, protocol: u8, offset: usize, end:
     match protocol {
         6 => tcp(frame, offset, end),
         17 => udp(frame, offset, end),
+        _ => other_transport(frame, protocol, offset, end),
+    }
+}
+
+/// Apart, so that the two that nearly all frames have are told by two comparisons.
+#[cold]
+fn other_transport(frame: &mut Frame<'_>, protocol: u8, offset: usize, end: usize) {
+    match protocol {
         1 | 58 => icmp(frame, protocol, offset, end),
         2 => igmp(frame, offset, end),
         EXTENSION_AUTHENTICATION if matches!(frame.network, Network::Ipv4(_)) => {
