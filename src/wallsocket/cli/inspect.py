@@ -24,6 +24,8 @@ _COULD_NOT_LOOK: Final = 2
 #: Lines of each kind that are printed; --json has all of them.
 _MAX_LINES: Final = 24
 
+#: Columns of a source line.
+_MAX_CODE: Final = 100
 #: Clients of an accept queue that are named; --json has more.
 _MAX_CLIENTS: Final = 4
 
@@ -363,8 +365,10 @@ def _place(item: Thread | Task) -> str:
     name = _safe(item.file.rsplit("/", 1)[-1])
     if item.line is None:
         return name
-    quoted = _safe(source_text(item.file, item.line))
-    return f"{name}:{item.line}" + (f"  {quoted[:60]}" if quoted else "")
+    from ..trace.text import fit
+
+    quoted = fit(_safe(source_text(item.file, item.line)), _MAX_CODE)
+    return f"{name}:{item.line}" + (f"  {quoted}" if quoted else "")
 
 
 def _task_columns(task: Task, by_id: dict[int, Socket]) -> list[str]:
