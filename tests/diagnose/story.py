@@ -87,6 +87,7 @@ class Story:
             "process": process,
             "family": more.get("family", sockets.AF_INET),
             "type": more.get("type", sockets.SOCK_STREAM),
+            "protocol": more.get("protocol", -1),
             "origin": more.get("origin", "socket"),
             "parent": more.get("parent"),
             "local": inet(*local) if local else None,
@@ -183,7 +184,7 @@ class Story:
         for process in self.processes.values():
             writer.write("process", [whole("process", process)])
         for number, made in self.made.items():
-            row = (number, made["process"], made["family"], made["type"], -1, None, None, made["origin"], None)
+            row = (number, made["process"], made["family"], made["type"], made["protocol"], None, None, made["origin"], None)
             row += (made["parent"], made["local"], made["remote"], made["created"], made["ended"], made["source"])
             writer.write("socket", [whole("socket", row)])
         for table, rows in self.rows.items():

@@ -76,7 +76,8 @@ class GluedMessages(Rule):
         """The first read that took several whole writes without a border between them."""
         wrote = list(facts[Writes].of(writer).recent)
         for read in facts[Reads].of(reader).recent:
-            if read.offset is None or read.flags & MSG_WAITALL:
+            # A read that got just what it asked for knew how much there was to come.
+            if read.offset is None or read.flags & MSG_WAITALL or read.moved == read.length:
                 continue
             end = read.offset + read.moved
             inside = [

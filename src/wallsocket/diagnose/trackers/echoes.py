@@ -42,11 +42,12 @@ class Echo(NamedTuple):
 class EchoFacts:
     """What one ICMP socket sent and read."""
 
-    __slots__ = ("_foreign", "_replaced", "foreign", "identifiers", "replaced", "sent")
+    __slots__ = ("_foreign", "_replaced", "answered", "foreign", "identifiers", "replaced", "sent")
 
     def __init__(self) -> None:
         self.sent: deque[Echo] = deque(maxlen=_SENT)
         self.identifiers: set[int] = set()
+        self.answered: set[int] = set()  #: sequence numbers of requests whose data came back, whatever the identifier
         #: (request, reply of another identifier with its number and data, the wait after it that was in vain)
         self.replaced: list[tuple[Echo, Echo, CallFacts]] = []
         #: (latest request, reply that belongs to none of ours, and was not followed by another read)
@@ -86,6 +87,7 @@ class Echoes(SocketTracker[EchoFacts]):
         request = _echo(call.socket, call, received=False)
         if request is not None:
             facts.sent.append(request)
+            facts.answered.discard(request.sequence)
             if len(facts.identifiers) < 4096:
                 facts.identifiers.add(request.identifier)
 
@@ -104,6 +106,8 @@ class Echoes(SocketTracker[EchoFacts]):
             return
         if reply.identifier in facts.identifiers:
             facts._replaced = None
+            if len(facts.answered) < 4096:
+                facts.answered.add(reply.sequence)
             return
         if call.socket.type == SOCK_DGRAM:
             ours = [
@@ -112,6 +116,8 @@ class Echoes(SocketTracker[EchoFacts]):
                 if one.sequence == reply.sequence and one.data[: len(reply.data)] == reply.data[: len(one.data)]
             ]
             facts._replaced = (ours[-1], reply) if ours else None
+            if ours and len(facts.answered) < 4096:
+                facts.answered.add(reply.sequence)
         else:
             facts._foreign = (facts.sent[-1], reply)
 
@@ -141,7 +147,9 @@ class Echoes(SocketTracker[EchoFacts]):
 
     def _in_vain(self, facts: EchoFacts, call: CallFacts) -> None:
         found = facts._replaced
-        if found is not None and len(facts.replaced) < 64:
+        # With another request still open, the wait may be for that one's reply.
+        others = any(one.sequence not in facts.answered for one in facts.sent)
+        if found is not None and not others and len(facts.replaced) < 64:
             facts.replaced.append((*found, call))
         facts._replaced = None
 
