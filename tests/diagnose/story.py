@@ -184,7 +184,17 @@ class Story:
         for process in self.processes.values():
             writer.write("process", [whole("process", process)])
         for number, made in self.made.items():
-            row = (number, made["process"], made["family"], made["type"], made["protocol"], None, None, made["origin"], None)
+            row = (
+                number,
+                made["process"],
+                made["family"],
+                made["type"],
+                made["protocol"],
+                None,
+                None,
+                made["origin"],
+                None,
+            )
             row += (made["parent"], made["local"], made["remote"], made["created"], made["ended"], made["source"])
             writer.write("socket", [whole("socket", row)])
         for table, rows in self.rows.items():
