@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.recordings import lost_letter
+from tests.web.conftest import PROGRAMS
 
 WALLSOCKET = [sys.executable, "-m", "wallsocket", "web"]
 
@@ -70,6 +71,32 @@ def test_a_command_is_recorded_and_gives_the_exit_status(tmp_path: Path) -> None
     assert said[0] == "done\n"
     assert "exit status 7" in "".join(said)
     assert "the page has ended" in rest
+    assert path.exists()
+
+
+def test_a_running_program_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "run.wsrec"
+    ticking = [sys.executable, str(PROGRAMS / "ticking.py")]
+    with subprocess.Popen(ticking, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdin is not None
+        try:
+            program.stdin.write("go\n")
+            program.stdin.flush()
+            assert program.stdout is not None
+            assert program.stdout.readline() == "tick 0\n"
+            with web("--json", "-o", str(path), "-p", str(program.pid)) as process:
+                url_of(process)
+                assert process.stderr is not None
+                assert "attached to pid" in process.stderr.readline()
+                program.stdin.close()  # it ends, and with it the recording
+                for line in process.stderr:
+                    if "the page stays" in line:
+                        break
+                process.send_signal(signal.SIGINT)
+                _, rest = process.communicate(timeout=60)
+            assert (process.returncode, "the page has ended" in rest) == (0, True)
+        finally:
+            program.kill()
     assert path.exists()
 
 

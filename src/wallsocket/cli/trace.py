@@ -141,7 +141,7 @@ def refuse_with_pid(context: click.Context) -> None:
     for parameter, option in _OF_COMMANDS.items():
         if context.params.get(parameter):
             raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
-    if context.params["via"] == "preload":
+    if context.params.get("via") == "preload":
         raise click.UsageError("--via preload is for a command that is started, not for -p PID", context)
 
 

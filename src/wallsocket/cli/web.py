@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import NotAvailable
 from . import ending, options
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached, spread, via
+
+if TYPE_CHECKING:
+    from ..trace.run import Via
 
 __all__ = ["command"]
 
@@ -28,7 +31,9 @@ __all__ = ["command"]
 @options.user
 @options.code
 @payload
+@via
 @one_core
+@spread
 @deny_io_uring
 @kill
 @click.option(
@@ -56,7 +61,9 @@ def command(
     user_code: tuple[Path, ...],
     library: tuple[Path, ...],
     payload: int,
+    via: Via,
     one_core: bool,
+    spread: bool,
     deny_io_uring: bool,
     kill: bool,
     port: int,
@@ -101,17 +108,18 @@ def command(
     if good is not None:
         good = options.recording_path(context, good, quiet=True)
     with Feed(path, good=good) as feed, Page(feed, port=port) as page:
-        if as_json:
-            click.echo(json.dumps({"url": page.url}))
-        elif not quiet:
-            click.echo(f"wallsocket: the page is at {page.url}", err=True)
-            if path is not None:
-                click.echo("wallsocket: Ctrl-C ends it", err=True)
-        if open_browser:
-            click.launch(page.url)
+
+        def announce() -> None:
+            if as_json:
+                click.echo(json.dumps({"url": page.url}))
+            elif not quiet:
+                click.echo(f"wallsocket: the page is at {page.url}", err=True)
+            if open_browser:
+                click.launch(page.url)
+
         if path is not None:
-            _wait(quiet=quiet)
-            return 0
+            return _stay(announce, quiet=quiet, words="wallsocket: Ctrl-C ends it" if not as_json else "")
+        announce()
         from ..trace import places
         from ..trace.attach import target as process_of
         from ..trace.run import Rows, attach, describe, run, say
@@ -138,15 +146,25 @@ def command(
             result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
         else:
             result = run(
-                target, lab=lab, one_core=one_core, deny_io_uring=deny_io_uring, kill=kill, user=user, **common
+                target,
+                lab=lab,
+                via=via,
+                one_core=one_core,
+                spread=spread,
+                deny_io_uring=deny_io_uring,
+                kill=kill,
+                user=user,
+                **common,
             )
         feed.begin(result.path)
-        if not quiet:
-            say(describe(result))
-            say("wallsocket: the page stays; Ctrl-C ends it")
-        if output is None:
-            places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
-        _wait(quiet=quiet)
+
+        def tell() -> None:
+            if not quiet:
+                say(describe(result))
+            if output is None:
+                places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
+
+        _stay(tell, quiet=quiet, words="wallsocket: the page stays; Ctrl-C ends it")
         return result.exit_status
 
 
@@ -163,9 +181,13 @@ class _Names:
             yield name
 
 
-def _wait(*, quiet: bool) -> None:
-    """Until Ctrl-C or SIGTERM."""
+def _stay(first: Callable[[], None], *, quiet: bool, words: str) -> int:
+    """Do what is first and say the words, then stay until Ctrl-C or SIGTERM; who has read the words may send one at once."""
     with contextlib.suppress(KeyboardInterrupt), ending.in_order():
+        first()
+        if not quiet and words:
+            click.echo(words, err=True)
         threading.Event().wait()
     if not quiet:
         click.echo("wallsocket: the page has ended", err=True)
+    return 0

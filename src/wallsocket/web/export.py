@@ -86,10 +86,7 @@ class _Views:
             "overview": overview,
             "conversations": conversations,
             "ladder": ladders,
-            "finding": {
-                str(card["number"]): self._plain(self._ask("finding", number=card["number"]))
-                for card in overview["findings"]
-            },
+            "finding": {str(card["number"]): self._finding(card["number"]) for card in overview["findings"]},
             "topology": {"": self._plain(self._ask("topology"))},
             "states": {key: self._states(key) for key in ladders},
         }
@@ -149,6 +146,12 @@ class _Views:
         value["line"] = self._told.value(said)
         return value
 
+    def _finding(self, number: int) -> Any:
+        value = self._plain(self._ask("finding", number=number))
+        if not self._told.with_payload and value["code"] is not None:
+            value["code"]["lines"] = []
+        return value
+
     def _states(self, key: str) -> Any:
         found: Any = self._ask("states", conversation=key)
         value = self._plain(found)
@@ -173,8 +176,8 @@ class _Views:
             value["frame"] = base64.b64encode(headers).decode()
             value["fields"] = [field for field in value["fields"] if field[0] + field[1] <= len(headers)]
         if found.place is not None:
-            # The line of code is what an export is for.
-            value["place"] = msgspec.to_builtins(found.place)
+            # Where the code is, is what an export is for; what it says may be what was sent.
+            value["place"] = msgspec.to_builtins(msgspec.structs.replace(found.place, text=""))
         return value
 
     def _discreet_overview(self, overview: dict[str, Any]) -> dict[str, Any]:

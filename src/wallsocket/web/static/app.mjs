@@ -56,6 +56,7 @@ class Page {
 
   async show(route, fresh = false) {
     this.route = route;
+    delete document.body.dataset.shown;
     const screen = SCREENS.find((one) => one.name === route.screen) ?? SCREENS[0];
     if (screen !== this.screen) {
       this.current?.close();
@@ -70,6 +71,7 @@ class Page {
     try {
       await this.current.update(route, fresh);
       this.complain("");
+      if (this.route === route) document.body.dataset.shown = screen.name;
     } catch (problem) {
       if (!problem.later) this.complain(problem.message);
       if (!("later" in problem)) throw problem;

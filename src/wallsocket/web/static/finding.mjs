@@ -78,5 +78,5 @@ function code({ file, line, lines }) {
     lines.length
       ? h("pre", { class: "quote source", tabindex: "0", "aria-label": "Source code" },
           lines.map(([number, text]) => h("span", { class: number === line ? "here" : "" }, `${String(number).padStart(5)}  ${text}\n`)))
-      : h("p", { class: "dim" }, "The file cannot be read here, or has changed since it was recorded."));
+      : h("p", { class: "dim" }, "What it says is not here: the file cannot be read, has changed since it was recorded, or was left out."));
 }

@@ -32,7 +32,8 @@ class States {
   socket(socket, selected) {
     const head = [h("h2", {}, `socket ${socket.socket}  ${socket.who}`), h("p", { class: "dim" }, socket.verdict)];
     if (socket.missing) return h("section", {}, head, h("p", { class: "notice" }, socket.missing));
-    return h("section", {}, head, graph(socket), this.path(socket, selected));
+    const frame = h("div", { class: "states-frame", tabindex: "0", role: "region", "aria-label": `Graph of socket ${socket.socket}` }, graph(socket));
+    return h("section", {}, head, frame, this.path(socket, selected));
   }
 
   path(socket, selected) {
