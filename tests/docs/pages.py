@@ -59,6 +59,8 @@ _MARK = re.compile(r"<!-- (file|first|not run): ((?:(?!-->).)+?) -->\n+\Z", re.D
 _MAY_FIND = re.compile(r"(?:^|[|;&]\s*)(?:wallsocket (?:explain|inspect|rule play|lesson check|demo)|pytest)\b")
 #: The rows that prove a finding.
 _PROOF = re.compile(r"^  proof .*?(?=^  usual fix|^\S)", re.MULTILINE | re.DOTALL)
+#: How many rules were checked, and what stands below.
+_CHECKED = re.compile(r"^(?:No finding: )?\d+ rules checked.*", re.MULTILINE | re.DOTALL)
 #: Lines that are no use to a reader.
 _UNLIKE = re.compile(r"^recording: .*")
 #: Directives of MyST that hold no code of ours.
@@ -235,8 +237,9 @@ def not_printed(shown: list[str], printed: str) -> str:
 def plain(text: str) -> str:
     """Text without what differs from run to run: see the top of this file."""
     if found := re.search(r"^CAUSE", text, re.MULTILINE):
-        text = _PROOF.sub("", text[found.start() :])
-        text = re.sub(r"^\d+ rules checked.*", "", text, flags=re.MULTILINE | re.DOTALL)
+        text = text[found.start() :]
+    text = _PROOF.sub("", text)
+    text = _CHECKED.sub("", text)
     text = re.sub(r"\d+(?:[.,]\d+)*(?: (?:ns|µs|ms|s)\b)?", "0", text)
     return re.sub(r"[\s─]+", " ", text).strip()
 
