@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 from .. import events
 from ..diagnose.finding import Finding, Summary
 from ..doctor.row import Row
+from ..lessons.course import Course
 from ..lessons.exercises.verdict import Verdict
 from ..trace import inspect
 from ..trace.compare import Divergence, Pair
@@ -540,6 +541,7 @@ OUTPUT: Final[dict[str, Output]] = {
     "lab list": Output((RunningLab,), "one for each lab"),
     "web": Output((Page,), "one object, when the page is up"),
     "lesson": Output((Claim,), "one for each claim"),
+    "lesson course": Output((Course,), "one for each course"),
     "lesson check": Output((Verdict,), "one object"),
     "lesson exercise": Output((Exercise,), "one for each exercise"),
     "lesson quiz": Output(
