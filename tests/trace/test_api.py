@@ -148,6 +148,19 @@ def test_what_cannot_be_started_is_said_where_it_is_asked(tmp_path: Path) -> Non
         trace.attach()
 
 
+def test_a_flight_recorder(tmp_path: Path) -> None:
+    code = "import contextlib, socket\nwith contextlib.suppress(OSError): socket.create_connection(('127.0.0.1', 1))"
+    with trace.run(
+        [sys.executable, "-c", code], output=tmp_path / "a.wsrec", ring=["60s"], freeze_on=["errno=ECONNREFUSED"]
+    ) as t:
+        assert t.copies == []
+    assert [path.name for path in t.copies] == ["a-ECONNREFUSED-1.wsrec"]
+    with pytest.raises(UsageError, match="goes with ring="):
+        trace.run(["true"], freeze_on=["exit"])
+    with pytest.raises(UsageError, match="is for wallsocket trace"):
+        trace.run(["true"], ring=["60s"], freeze_on=["finding"])
+
+
 def test_a_program_that_was_attached_to_runs_on(tmp_path: Path) -> None:
     program = (
         "import socket, sys\na, b = socket.socketpair()\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import NotAvailable, UsageError
+from ..errors import UsageError
 from . import options
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp")
-#: The page in one file, where the page is installed.
-_PAGE = Path(__file__).parents[1] / "web" / "export.py"
+_NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp", "html")
 
 
 @click.command()
@@ -28,7 +25,7 @@ _PAGE = Path(__file__).parents[1] / "web" / "export.py"
 @click.option(
     "--to",
     "to",
-    type=click.Choice([*_NAMES, *(["html"] if _PAGE.exists() else [])]),
+    type=click.Choice(_NAMES),
     help="The format; by default FILE's ending says it.",
 )
 @click.option("--with-payload", is_flag=True, help="Also what was sent, argument values and the paths of Unix sockets.")
@@ -58,6 +55,7 @@ def command(
     .ndjson      one JSON object per line
     .sarif       the findings, for code scanning
     .otlp.json   the findings, as OpenTelemetry log records
+    .html        the page, in one file that needs no server
     .html        the page in one file, for a browser
 
     Without --with-payload no byte that was sent leaves, nor an argument's value, nor the path of a Unix socket.
@@ -117,9 +115,9 @@ def _write_findings(recording: Recording, judged: Diagnosis, target: Path, name:
 
     told = Discretion(recording, with_payload=with_payload)
     if name == "html":
-        if not _PAGE.exists():
-            raise NotAvailable("html: this installation has no page; wallsocket export --help lists other formats")
-        importlib.import_module("wallsocket.web.export").html(recording, target, with_payload=with_payload)
+        from ..web.export import html
+
+        html(recording, target, with_payload=with_payload)
         return
     value: dict[str, Any]
     if name == "sarif":

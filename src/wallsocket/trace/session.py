@@ -19,7 +19,8 @@ from typing import IO, Any, Final, Self
 from ..errors import UsageError
 from . import places
 from .recording import Recording
-from .run import Control, Rows, RunResult
+from .ring import Bounds, Ring
+from .run import Control, Rows, RunResult, Via
 from .run import attach as record_processes
 from .run import run as record_command
 
@@ -53,6 +54,7 @@ class Trace:
     def __init__(self, *, attached: bool) -> None:
         """Use :func:`run` or :func:`attach`."""
         self._attached = attached
+        self._ring: Ring | None = None
         self._control = _Control(self)
         self._ready = threading.Event()
         self._result: RunResult | None = None
@@ -186,6 +188,11 @@ class Trace:
         """What was recorded, to read. While it grows, ``Recording.open(t.path)`` shows what there is so far."""
         return Recording.open(self.result.path)
 
+    @property
+    def copies(self) -> list[Path]:
+        """Of a flight recorder (``ring=``) the copies that were frozen so far."""
+        return list(self._ring.copies) if self._ring is not None else []
+
     def __repr__(self) -> str:
         return f"<trace of pid {self.pid}, {'running' if self.running else 'ended'}: {self.path}>"
 
@@ -199,6 +206,14 @@ class _Control(Control):
         self._trace.path = path
 
 
+def _ring(words: Sequence[str], triggers: Sequence[str]) -> Ring | None:
+    if triggers and not words:
+        raise UsageError("freeze_on= goes with ring=, such as ring=['60s']")
+    if "finding" in triggers:
+        raise UsageError("freeze_on=['finding'] is for wallsocket trace, where rules are asked meanwhile")
+    return Ring(Bounds.parse(words), triggers) if words else None
+
+
 def run(
     command: Sequence[str | os.PathLike[str]],
     *,
@@ -207,6 +222,9 @@ def run(
     lab: bool = False,
     payload: int | None = 64,
     for_s: float | None = None,
+    via: Via = "auto",
+    ring: Sequence[str] = (),
+    freeze_on: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     stdin: File = None,
     stdout: File = None,
@@ -226,6 +244,9 @@ def run(
         lab: run it in a private network namespace, where the wire is recorded too and no root is needed for that.
         payload: bytes kept of each call; ``None`` keeps all, 0 none.
         for_s: stop recording after so many seconds; the command runs on.
+        via: how calls are seen: ``auto``, ``ptrace`` or ``preload``.
+        ring: keep the youngest part only: a time such as ``60s``, a size such as ``200MB``, or both (docs/ring.md).
+        freeze_on: with ``ring``, what makes a copy: ``signal``, ``exit``, ``errno=ECONNRESET``; see :attr:`Trace.copies`.
         env: its environment, instead of this process's.
         stdin, stdout, stderr: as of :class:`subprocess.Popen`: a file, a descriptor, ``PIPE`` or ``DEVNULL``.
         user: run it as this user; only root can.
@@ -239,6 +260,7 @@ def run(
     """
     words = [os.fspath(word) for word in command]
     trace = Trace(attached=False)
+    recorder = trace._ring = _ring(ring, freeze_on)
     ours: list[int] = []
     files: list[tuple[int, int]] = []
     try:
@@ -268,6 +290,8 @@ def run(
                 payload=payload,
                 live=trace._see,
                 for_s=for_s,
+                via=via,
+                ring=recorder,
                 user=user,
                 samples=kernel,
                 lines=lines,
@@ -292,6 +316,8 @@ def attach(
     replace: bool = False,
     payload: int | None = 64,
     for_s: float | None = None,
+    ring: Sequence[str] = (),
+    freeze_on: Sequence[str] = (),
     lines: bool = True,
     kernel: bool = True,
     user_code: Sequence[str | os.PathLike[str]] = (),
@@ -311,6 +337,7 @@ def attach(
         raise UsageError("no process given; write trace.attach(PID)")
     trace = Trace(attached=True)
     trace.pid = pids[0]
+    recorder = trace._ring = _ring(ring, freeze_on)
     trace._begin(
         lambda control: record_processes(
             pids,
@@ -318,6 +345,7 @@ def attach(
             replace=replace,
             payload=payload,
             for_s=for_s,
+            ring=recorder,
             samples=kernel,
             lines=lines,
             user_code=[Path(path).absolute() for path in user_code],

@@ -16,7 +16,7 @@ from wallsocket.trace.export import FORMATS
 from wallsocket.trace.export.discretion import Discretion
 from wallsocket.trace.recording import Recording
 
-NAMES = [item.name for item in FORMATS.values() if item.name != "html"]
+NAMES = list(FORMATS)
 #: The secret as it may hide: as it is, in hexadecimal digits with and without spaces, and its beginning, where payload is cut.
 SHAPES = [
     shape
