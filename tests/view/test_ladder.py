@@ -119,3 +119,10 @@ def test_conversations_with_findings_come_first(snapshot: Snapshot) -> None:
     assert found.cards[0].findings == [1, 2]
     one: Any = ask(snapshot, "conversations", {"search": "LISTENER", "count": 1})
     assert [card.key for card in one.cards] == ["1"]
+
+
+def test_the_overview_names_the_files_that_a_recording_was_read_from(tmp_path: Path) -> None:
+    lost_letter(tmp_path / "run.wsrec", imported='["a.pcap","b\\u202e.log"]').close()
+    with Snapshot.open(tmp_path / "run.wsrec") as snapshot:
+        overview: Any = ask(snapshot, "overview", {})
+        assert overview.command == "a.pcap and b\\u202e.log: sh broken/run.sh"

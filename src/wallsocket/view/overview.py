@@ -116,7 +116,7 @@ class Overview(msgspec.Struct):
     """The first look.
 
     Attributes:
-        command: what was run, in words; empty for attached programs.
+        command: what was run, in words, after the files that it was read from, if so; empty for attached programs.
         recorded_ns: how long. calls, sockets: how many.
         started_realtime_ns: when it began (Unix time); ``None`` unknown.
         missing: layers that were not recorded, each with its reason.
@@ -150,8 +150,9 @@ def overview(snapshot: Snapshot, asked: OverviewAsked) -> Overview:
     words = asked.search.lower().split()
     fitting = [card for card in cards if all(word in _words_of(card) for word in words)]
     diagnosis = snapshot.diagnosis
+    imported = " and ".join(program.command_words(meta.get("imported")))
     return Overview(
-        escape(" ".join(program.command_words(meta.get("command")))),
+        escape(": ".join(filter(None, (imported, " ".join(program.command_words(meta.get("command"))))))),
         recording.ended_ns,
         snapshot.calls,
         recording.count("socket"),
