@@ -42,6 +42,73 @@ def rows(recording: Recording) -> list[tuple[Any, ...]]:
     return [row(call) for call in calls]
 
 
+#: Threads, files, and functions that come and go at the same addresses.
+CALLS_OF_PYTHON = """
+import socket, threading
+def echo(a, b, n):
+    for i in range(n):
+        a.sendall(b"hello")
+        b.recv(5)
+        if i % 3 == 0:
+            a.send(b"x"); b.recv(1)
+a, b = socket.socketpair()
+echo(a, b, 20)
+with a.makefile("wb") as f, b.makefile("rb") as g:
+    for _ in range(20):
+        f.write(b"line\\n"); f.flush()
+        g.readline()
+for _ in range(3):
+    thread = threading.Thread(target=lambda: echo(*socket.socketpair(), 10))
+    thread.start(), thread.join()
+for i in range(30):
+    names = {}
+    exec(compile("\\n" * i + "def f(a, b):\\n a.send(b'y')\\n b.recv(1)\\n", "<made>", "exec"), names)
+    names["f"](a, b)
+a.send(b"end")
+b.recv(3)
+"""
+LOOP_OF_PYTHON = """
+import asyncio
+async def handle(reader, writer):
+    while data := await reader.read(100):
+        writer.write(data.upper())
+        await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for _ in range(20):
+            writer.write(b"hello")
+            await reader.readexactly(5)
+        writer.close()
+        await writer.wait_closed()
+    server.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("code", [CALLS_OF_PYTHON, LOOP_OF_PYTHON], ids=["threads", "loop"])
+def test_the_same_lines(code: str, python: str, traced: Trace, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    found, stops = [], []
+    for via in ("ptrace", "preload"):
+        _, recording = traced(python, script, samples=False, via=via)
+        sources = recording.sources
+        found.append(
+            [
+                (NAMES[call.number], call.fd, call.result, call.payload, call.known)
+                + ((sources[call.source].file, sources[call.source].line) if call.source else ())
+                for call in recording.calls()
+            ]
+        )
+        stops.append(int(recording.meta["stops"]))
+    assert found[1] == found[0]
+    assert stops[1] < stops[0] / 2
+    assert any(known == 1 for *_, known in (item[:5] for item in found[1]))
+
+
 def messages(recording: Recording) -> list[tuple[str, str]]:
     return [(fact.kind, fact.value) for fact in recording.facts() if fact.kind in ("http", "text")]
 

@@ -8,6 +8,7 @@ use wallsocket_ring::{
 };
 
 use crate::functions::Function;
+use crate::python;
 use crate::start;
 use crate::system::{
     self, Arguments, SYS_CLOSE, SYS_FTRUNCATE, SYS_GETPID, SYS_MADVISE, SYS_MEMFD_CREATE, SYS_MMAP,
@@ -302,7 +303,7 @@ fn is_simple(thread: &mut Thread, shape: Shape, arguments: Arguments) -> bool {
 }
 
 /// Whether the program may read its own memory there: a wrong pointer must come back as EFAULT, and not end the program here.
-fn is_readable(thread: &mut Thread, address: usize, length: usize) -> bool {
+pub(crate) fn is_readable(thread: &mut Thread, address: usize, length: usize) -> bool {
     let Some(last) = address.checked_add(length.max(1) - 1) else {
         return false;
     };
@@ -445,15 +446,19 @@ fn record(
     if waiting > ring::CAPACITY - ring::RECORD {
         return None;
     }
+    let mut writer = Writer {
+        start: base + ring::RECORDS + (head % ring::CAPACITY) as usize,
+        size: Head::SIZE,
+    };
+    if python::is_wanted(thread) {
+        let stack = python::stack(thread)?;
+        writer.stack(&stack);
+    }
     let marker = 0usize;
     thread.busy = 1;
     thread.stack_pointer = &raw const marker as usize;
     compiler_fence(Ordering::SeqCst);
     progress.store(head | stage::ENTERING, Ordering::Release);
-    let mut writer = Writer {
-        start: base + ring::RECORDS + (head % ring::CAPACITY) as usize,
-        size: Head::SIZE,
-    };
     at_entry(&mut writer, function, arguments);
     let place = writer.start as *mut Head;
     let mut record = Head {
@@ -515,6 +520,21 @@ struct Writer {
 }
 
 impl Writer {
+    /// Adds the Python frames of the calling thread.
+    fn stack(&mut self, stack: &python::Stack) {
+        let bytes = size_of::<[u64; 2]>() * stack.count;
+        let place = (self.start + self.size) as *mut PieceHead;
+        // SAFETY: it is the record's first piece, and smaller than its room.
+        unsafe {
+            place.write(PieceHead {
+                address: wallsocket_ring::python::STACK,
+                length: bytes as u64,
+            });
+            system::copy((&raw const stack.frames).cast(), place.add(1).cast(), bytes);
+        }
+        self.size += size_of::<PieceHead>() + bytes;
+    }
+
     /// Adds the program's memory at `address`, which can be read; nothing when there is no room for it.
     #[inline(always)]
     fn piece(&mut self, address: usize, length: usize) {

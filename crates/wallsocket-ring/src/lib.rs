@@ -81,7 +81,7 @@ pub mod table {
     /// Descriptor numbers that it has; calls on higher ones are left to the tracer.
     pub const NUMBERS: usize = 1 << 16;
     /// Its size.
-    pub const SIZE: usize = NUMBERS + 4096;
+    pub const SIZE: usize = super::python::CODES + super::python::SLOTS * super::python::SLOT;
     /// Where the word is that says how many payload bytes of each call are kept.
     pub const PAYLOAD: usize = NUMBERS;
     /// A socket.
@@ -92,10 +92,127 @@ pub mod table {
     pub const WATCHED: u8 = 4;
 }
 
+/// What the library must know of CPython to note where in the program a call is made; it stands in the table behind the numbers.
+///
+/// A record has the stack as pairs of words: a code object, by the number that the tracer gave it, and the address of the
+/// instruction. The library takes a code object for a known one only if all of it that does not change, and the begin of its names
+/// and of its location table, are as the tracer has read them. Where any is not known, the call is left to the tracer, which
+/// learns what is new.
+pub mod python {
+    /// Address of the piece that is the stack: none of the program's memory.
+    pub const STACK: u64 = 1;
+    /// Frames of a stack; a call below more is left to the tracer.
+    pub const FRAMES: usize = 64;
+    /// Where the words of [`Words`] are in the table.
+    pub const WORDS: usize = super::table::NUMBERS + 64;
+    /// Where the known code objects are in the table.
+    pub const CODES: usize = super::table::NUMBERS + 4096;
+    /// How many there may be.
+    pub const SLOTS: usize = 1024;
+    /// Places that one may be at.
+    pub const PROBES: usize = 4;
+    /// Words of one: address, fingerprint of what it is, fingerprint of what it points to, number and in the low bit whether the
+    /// tracer looks at no frame below it, then address and length of what it points to, three times.
+    pub const SLOT_WORDS: usize = 10;
+    /// Bytes of one.
+    pub const SLOT: usize = SLOT_WORDS * 8;
+    /// What a code object points to.
+    pub const CONTENTS: usize = 3;
+    /// Bytes of each that are compared.
+    pub const CONTENT: usize = 64;
+
+    /// Offsets in CPython's structures, each a word.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[repr(C)]
+    pub struct Words {
+        /// 0: it is no Python, or its lines are not wanted.
+        pub enabled: u64,
+        /// In a thread state: the innermost frame, or what points to it.
+        pub thread_frame: u64,
+        /// In what points to it; all bits: nothing is in between.
+        pub indirect: u64,
+        /// In a thread state.
+        pub thread_native_id: u64,
+        /// In a thread state.
+        pub thread_interpreter: u64,
+        /// In a frame.
+        pub frame_code: u64,
+        /// In a frame.
+        pub frame_previous: u64,
+        /// In a frame.
+        pub frame_instruction: u64,
+        /// In a frame, a byte.
+        pub frame_owner: u64,
+        /// Owners from which on a frame has no code.
+        pub owner_c_from: u64,
+        /// Bits of a pointer to a code object that are not part of it.
+        pub code_tag: u64,
+        /// In a code object: where what does not change begins, and ends.
+        pub identity_from: u64,
+        /// See `identity_from`.
+        pub identity_to: u64,
+        /// The word in between of which a part changes, and its bits that do not.
+        pub masked_at: u64,
+        /// See `masked_at`.
+        pub mask: u64,
+    }
+
+    impl Words {
+        /// All of them, in the order in which they stand.
+        pub const fn all(&self) -> [u64; 15] {
+            [
+                self.enabled,
+                self.thread_frame,
+                self.indirect,
+                self.thread_native_id,
+                self.thread_interpreter,
+                self.frame_code,
+                self.frame_previous,
+                self.frame_instruction,
+                self.frame_owner,
+                self.owner_c_from,
+                self.code_tag,
+                self.identity_from,
+                self.identity_to,
+                self.masked_at,
+                self.mask,
+            ]
+        }
+    }
+
+    /// Adds a word to a fingerprint.
+    pub const fn mix(fingerprint: u64, word: u64) -> u64 {
+        (fingerprint ^ word)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29)
+    }
+
+    /// Adds the begin of what a code object points to, as the library does.
+    pub fn mix_content(mut fingerprint: u64, bytes: &[u8]) -> u64 {
+        let bytes = &bytes[..bytes.len().min(CONTENT)];
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for chunk in whole {
+            fingerprint = mix(fingerprint, u64::from_ne_bytes(*chunk));
+        }
+        mix(
+            fingerprint,
+            rest.iter()
+                .fold(0, |last, byte| last << 8 | u64::from(*byte)),
+        )
+    }
+
+    /// The first place of a code object at `address`.
+    pub const fn slot(address: u64) -> usize {
+        ((address >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54) as usize % SLOTS
+    }
+}
+
 /// A ring: records of one thread, in one piece each.
 pub mod ring {
     /// Bytes of records.
-    pub const CAPACITY: u64 = 1 << 20;
+    pub const CAPACITY: u64 = 4 << 20;
+    /// Where three words are that the tracer writes: the thread's state as Python has it, its interpreter, and its id there.
+    pub const PYTHON: usize = 128;
     /// Where the records begin.
     pub const RECORDS: usize = 4096;
     /// Its size.
@@ -255,6 +372,13 @@ impl<'a> Pieces<'a> {
     /// Each of them: its address and its bytes.
     fn each(&self) -> Each<'a> {
         Each(self.0)
+    }
+
+    /// The bytes of the piece at `address`.
+    pub fn find(&self, address: u64) -> Option<&'a [u8]> {
+        self.each()
+            .find(|(start, _)| *start == address)
+            .map(|(_, bytes)| bytes)
     }
 
     /// Copies what is known of the memory at `address` into `into`, and returns how many bytes that are: as many as one piece

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wallsocket_sys::shared::Shared;
+
 use crate::python::{Chosen, Interpreter, TopFrame};
 use crate::rows::{self, Row};
 use crate::sink::Sink;
@@ -29,6 +31,20 @@ pub enum Site {
     Loop,
     /// Not known.
     Unknown,
+}
+
+fn site(frame: TopFrame) -> Site {
+    let line = |frame: crate::python::Frame| Line {
+        file: Arc::clone(&frame.code.file),
+        number: frame.line,
+        function: Arc::clone(&frame.code.function),
+    };
+    match frame {
+        TopFrame::User(frame) => Site::Direct(line(frame)),
+        TopFrame::Library(frame) => Site::Library(line(frame)),
+        TopFrame::Loop(_) => Site::Loop,
+        TopFrame::None => Site::Unknown,
+    }
 }
 
 /// Finds source lines, and numbers them.
@@ -78,17 +94,25 @@ impl Lines {
         let Some(interpreter) = self.interpreter(pid, tell) else {
             return Site::Unknown;
         };
-        let line = |frame: &crate::python::Frame| Line {
-            file: Arc::clone(&frame.code.file),
-            number: frame.line,
-            function: Arc::clone(&frame.code.function),
-        };
-        match interpreter.top_user_frame(tid) {
-            Ok(TopFrame::User(frame)) => Site::Direct(line(&frame)),
-            Ok(TopFrame::Library(frame)) => Site::Library(line(&frame)),
-            Ok(TopFrame::Loop(_)) => Site::Loop,
-            Ok(TopFrame::None) | Err(_) => Site::Unknown,
-        }
+        interpreter.top_user_frame(tid).map_or(Site::Unknown, site)
+    }
+
+    /// Where a call of process `pid` was made, of which the preloaded library has noted the stack.
+    pub fn noted(&self, pid: i32, stack: &[u8]) -> Site {
+        let interpreter = self.interpreters.get(&pid).and_then(Option::as_ref);
+        interpreter.map_or(Site::Unknown, |interpreter| site(interpreter.noted(stack)))
+    }
+
+    /// Tells the preloaded library of process `pid` how to note stacks; false: that cannot be told. Nothing where there are none.
+    pub fn introduce(&self, pid: i32, table: &Shared) -> bool {
+        let interpreter = self.interpreters.get(&pid).and_then(Option::as_ref);
+        interpreter.is_none_or(|interpreter| interpreter.introduce(table))
+    }
+
+    /// Tells it what the latest stack of the process has shown: the words for the ring of the thread.
+    pub fn publish(&mut self, pid: i32, table: &Shared) -> Option<[u64; 3]> {
+        let interpreter = self.interpreters.get_mut(&pid).and_then(Option::as_mut)?;
+        Some(interpreter.publish(table))
     }
 
     /// The language of a process that [`Lines::at`] has looked at, when its memory shows one.

@@ -66,12 +66,14 @@ impl Kind {
 
 /// A code object as it was read, and what proves that the one at its address is still it.
 #[derive(Debug)]
-struct Cached {
+pub(crate) struct Cached {
     /// The fields of the object that never change, mutable ones zeroed.
     identity: Vec<u8>,
     /// Objects it points to, with their bytes. Empty where `identity` holds a number that no two code objects share.
     contents: Vec<(u64, Vec<u8>)>,
-    code: Arc<Code>,
+    pub(crate) code: Arc<Code>,
+    /// Where its first instruction is.
+    start: u64,
     /// Bytes of instructions.
     size: u64,
     lines: Vec<Span>,
@@ -97,7 +99,7 @@ pub(crate) struct Target<'a, M> {
 /// All code objects seen in one process.
 #[derive(Debug, Default)]
 pub(crate) struct CodeCache {
-    codes: HashMap<u64, Cached>,
+    codes: HashMap<u64, Arc<Cached>>,
 }
 
 impl CodeCache {
@@ -113,7 +115,7 @@ impl CodeCache {
         window: &mut Window,
         address: u64,
         instruction: u64,
-    ) -> Result<(Arc<Code>, Option<u32>), Unknown> {
+    ) -> Result<(Arc<Cached>, Option<u32>), Unknown> {
         let known = match self.codes.get(&address) {
             Some(cached) => cached.is_at(target, window, address)?,
             None => false,
@@ -123,19 +125,16 @@ impl CodeCache {
             if self.codes.len() >= CACHE_MAX {
                 self.codes.clear();
             }
-            self.codes.insert(address, fresh);
+            self.codes.insert(address, Arc::new(fresh));
         }
         let cached = &self.codes[&address];
-        let line = cached.line(
-            address + target.layout.code.instructions as u64,
-            instruction,
-        )?;
-        Ok((Arc::clone(&cached.code), line))
+        let line = cached.line(instruction)?;
+        Ok((Arc::clone(cached), line))
     }
 }
 
 /// Bytes of a code object from its start to the last field that identifies it.
-fn identity_length(code: &CodeLayout) -> usize {
+pub(crate) fn identity_length(code: &CodeLayout) -> usize {
     code.line_table
         .max(code.qualified_name)
         .max(code.file)
@@ -177,6 +176,7 @@ impl Cached {
     ) -> Result<Self, Unknown> {
         let (memory, layout) = (target.memory, target.layout);
         let code = &layout.code;
+        let code_at = code;
         let mut identity = window
             .bytes(memory, address, identity_length(code))?
             .to_vec();
@@ -241,15 +241,42 @@ impl Cached {
             identity,
             contents,
             code: Arc::new(code),
+            start: address + code_at.instructions as u64,
             size,
             lines,
         })
     }
 
-    /// The line of the instruction at `instruction`, where the first one is at `start`.
-    fn line(&self, start: u64, instruction: u64) -> Result<Option<u32>, Unknown> {
+    /// Its words in the preloaded library's table, but for the number: fingerprints and where they are from.
+    pub(crate) fn fingerprints(&self, from: usize) -> Option<[u64; 8]> {
+        use wallsocket_ring::python::{CONTENT, CONTENTS, mix, mix_content};
+        if self.contents.len() > CONTENTS {
+            return None;
+        }
+        let (words, rest) = self.identity.get(from..)?.as_chunks::<8>();
+        let identity = words
+            .iter()
+            .fold(0, |all, word| mix(all, u64::from_ne_bytes(*word)));
+        let mut all = [0; 8];
+        all[0] = identity;
+        for (index, place) in (2..8).step_by(2).enumerate() {
+            let bytes: &[u8] = match self.contents.get(index) {
+                Some((address, bytes)) => {
+                    all[place] = *address;
+                    all[place + 1] = bytes.len().min(CONTENT) as u64;
+                    bytes
+                }
+                None => &[],
+            };
+            all[1] = mix_content(all[1], bytes);
+        }
+        rest.is_empty().then_some(all)
+    }
+
+    /// The line of the instruction at `instruction`.
+    pub(crate) fn line(&self, instruction: u64) -> Result<Option<u32>, Unknown> {
         // Before its first instruction a frame of 3.11 and 3.12 points to the one before it.
-        let offset = match instruction.wrapping_add(2).checked_sub(start) {
+        let offset = match instruction.wrapping_add(2).checked_sub(self.start) {
             Some(0) => return Ok(Some(self.code.first_line)),
             Some(after) if after % 2 == 0 => after - 2,
             _ => {

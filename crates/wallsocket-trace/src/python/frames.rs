@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::Unknown;
 use super::classifier::{Chosen, Classifier, Place};
-use super::code::{Code, CodeCache, Target};
+use super::code::{Cached, Code, CodeCache, Target};
 use super::layout::{CurrentFrame, Gil, Layout, version_text};
 use super::locate::{Anchors, locate};
 use super::memory::{ProcessMemory, ReadMemory, Window, word_in};
 use super::objects::{self, Objects};
+use super::published::Published;
 
 /// Interpreters, threads and frames followed at most, so that a torn list ends.
 const INTERPRETERS_MAX: usize = 256;
@@ -141,6 +142,19 @@ pub struct Interpreter<M = ProcessMemory> {
     listing: Option<HashMap<u64, Vec<Thread>>>,
     /// How often the interpreter may still be asked where its standard library is.
     questions: u8,
+    /// What the latest walk has seen.
+    pub(crate) walked: Walked,
+    /// What the preloaded library of the process was told.
+    pub(crate) published: Published,
+}
+
+/// A thread and the code objects on its stack.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// Its state, its interpreter, its id.
+    pub(crate) thread: [u64; 3],
+    /// Address and what was read there.
+    pub(crate) codes: Vec<(u64, Arc<Cached>)>,
 }
 
 impl Interpreter {
@@ -186,6 +200,8 @@ impl<M: ReadMemory> Interpreter<M> {
             threads,
             listing: None,
             questions,
+            walked: Walked::default(),
+            published: Published::default(),
         })
     }
 
@@ -208,6 +224,7 @@ impl<M: ReadMemory> Interpreter<M> {
     pub fn choose(&mut self, chosen: Chosen) {
         self.classifier.choose(chosen);
         self.codes.clear();
+        self.published.outdate();
     }
 
     /// The stack of thread `tid`, innermost first. The thread must stand still: stopped, or blocked in a call.
@@ -499,6 +516,12 @@ impl<M: ReadMemory> Interpreter<M> {
             self.classifier.add_standard_library(&directory);
         }
         self.codes.clear();
+        self.published.outdate();
+    }
+
+    /// Whether the interpreter has said where its libraries are, or never will.
+    pub(crate) fn knows_libraries(&self) -> bool {
+        self.questions == 0
     }
 
     /// Calls `visit` with each frame of thread `tid`, innermost first, until it returns false.
@@ -550,6 +573,8 @@ impl<M: ReadMemory> Interpreter<M> {
                 (header.interpreter, header.native_id, newest);
             header
         };
+        self.walked.codes.clear();
+        self.walked.thread = [thread.state, thread.interpreter, thread.native_id];
         let mut frame = match layout.current_frame {
             CurrentFrame::Direct(_) => header.frame,
             CurrentFrame::ByCFrame { frame, .. } => {
@@ -577,8 +602,13 @@ impl<M: ReadMemory> Interpreter<M> {
                 return Err(Unknown::Inconsistent("a frame is not a frame"));
             }
             if owner < layout.owner_c_from {
-                let (code, line) = self.codes.look_up(&target, window, code, instruction)?;
-                if !visit(Frame { code, line }) {
+                let (cached, line) = self.codes.look_up(&target, window, code, instruction)?;
+                let found = Frame {
+                    code: Arc::clone(&cached.code),
+                    line,
+                };
+                self.walked.codes.push((code, cached));
+                if !visit(found) {
                     return Ok(());
                 }
             }

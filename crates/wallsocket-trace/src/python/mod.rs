@@ -23,6 +23,7 @@ mod locate;
 mod memory;
 mod objects;
 mod packages;
+mod published;
 mod tasks;
 
 pub use classifier::{Chosen, Classifier, Place};

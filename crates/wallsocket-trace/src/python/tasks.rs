@@ -1,5 +1,7 @@
 //! The asyncio tasks of a process: who they are, where they wait, and for what.
 
+use std::sync::Arc;
+
 use super::Unknown;
 use super::classifier::Place;
 use super::code::Target;
@@ -283,7 +285,7 @@ impl<M: ReadMemory> Interpreter<M> {
         Some((
             Link {
                 frame: Frame {
-                    code: looked_up,
+                    code: Arc::clone(&looked_up.code),
                     line,
                 },
                 locals,

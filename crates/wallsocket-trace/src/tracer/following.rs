@@ -486,6 +486,12 @@ impl Tracer {
             process.row.language = Some(language);
             self.sink.send(&Row::Process(process.row.clone()));
         }
+        self.teach_library(tid, process);
+        self.attribute(site, socket, call);
+    }
+
+    /// Notes where a call was made.
+    pub(super) fn attribute(&mut self, site: Site, socket: Option<u32>, call: &mut rows::Call) {
         let creator = socket
             .and_then(|socket| self.registry.sockets.get(&socket))
             .and_then(|known| known.row.source);

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
 use wallsocket_ring::{
-    CONTROL, GATE, GENERATION, Head, MODE, Record, SIGNATURE, SIGNATURE_AT, answer, mode, request,
-    ring, stage, table,
+    CONTROL, GATE, GENERATION, Head, MODE, Record, SIGNATURE, SIGNATURE_AT, answer, mode, python,
+    request, ring, stage, table,
 };
 use wallsocket_sys::shared::Shared;
 
@@ -202,16 +202,22 @@ impl Tracer {
                     first: record.at_entry(),
                     then: record.at_exit(),
                 };
-                let pending = if self.recording {
+                let mut pending = if self.recording {
                     self.begin_call(tid, &entry, head.stack_pointer, began, &memory, false)
                 } else {
                     None
                 };
+                if let Some(pending) = &mut pending {
+                    pending.call.via = rows::VIA_LIBRARY;
+                    if let Some(stack) = record.at_entry().find(python::STACK)
+                        && let Some(process) = self.processes.get(&pending.call.process)
+                    {
+                        let site = self.lines.noted(process.row.pid, stack);
+                        self.attribute(site, pending.call.socket, &mut pending.call);
+                    }
+                }
                 if let Some(thread) = self.threads.get_mut(&tid) {
-                    thread.recorded = pending.map(|mut pending| {
-                        pending.call.via = rows::VIA_LIBRARY;
-                        pending
-                    });
+                    thread.recorded = pending;
                     thread.entered_ns = began;
                     thread.number = entry.number;
                 }
@@ -320,9 +326,28 @@ impl Tracer {
         }
         let memory = Rc::new(Shared::map(file.as_fd(), table::SIZE).ok()?);
         memory.store(table::PAYLOAD, self.settings.payload as u64);
+        if !self.lines.introduce(process.row.pid, &memory) {
+            let id = thread.process;
+            self.leave_alone(id, "its source lines can only be read at a stop");
+            return None;
+        }
         thread.table.borrow_mut().mirror(Some(Rc::clone(&memory)));
         process.preload.table = Some((memory, address));
         Some(())
+    }
+
+    /// Tells the library of a process what its latest stack has shown.
+    pub(super) fn teach_library(&mut self, tid: i32, id: u32) {
+        if let Some(process) = self.processes.get(&id)
+            && process.preload.state == State::Recording
+            && let Some((table, _)) = &process.preload.table
+            && let Some(words) = self.lines.publish(process.row.pid, table)
+            && let Some(ring) = self.threads.get_mut(&tid).and_then(|t| t.ring.as_mut())
+        {
+            for (index, word) in words.into_iter().enumerate() {
+                ring.memory.store(ring::PYTHON + index * 8, word);
+            }
+        }
     }
 
     /// The stack of a thread was unwound past the call that it is in.
@@ -361,9 +386,6 @@ impl Tracer {
         let pid = process.row.pid;
         if !self.lines.has_looked_at(pid) {
             return;
-        }
-        if self.lines.language(pid).is_some() {
-            return self.leave_alone(id, "its source lines are read at each call");
         }
         let memory = Pid::from_raw(tid);
         if memory.array(GATE + SIGNATURE_AT) != Some(SIGNATURE) {
@@ -440,7 +462,8 @@ impl Tracer {
         if let Some(mut ring) = thread.ring.take()
             && let Some(process) = self.processes.get_mut(&thread.process)
         {
-            // It may have ended in a call.
+            // It may have ended in a call. The next thread is another one to Python.
+            ring.memory.store(ring::PYTHON, 0);
             (ring.begun, ring.whole) = (false, false);
             ring.taken = ring.memory.load(ring::PROGRESS) & !stage::MASK;
             ring.memory.store(ring::TAKEN, ring.taken);
