@@ -19,6 +19,8 @@ from wallsocket.errors import UsageError
 from ..support.agreement import assert_views_agree
 
 WALLSOCKET = [sys.executable, "-m", "wallsocket"]
+#: How calls are recorded: ``preload`` in long runs, where every rule must say the same.
+VIA = os.environ.get("EXAMPLES_VIA", "auto")
 
 
 @cache
@@ -27,7 +29,7 @@ def lab_works() -> bool:
     return done.returncode == 0
 
 
-def judged(path: Path, tmp_path: Path) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
+def judged(path: Path, tmp_path: Path, via: str = VIA) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
     """Play an example and have it judged: findings, summary, and what was said to people."""
     try:
         command = command_of(path, tmp_path)
@@ -55,7 +57,18 @@ def judged(path: Path, tmp_path: Path) -> tuple[list[dict[str, Any]], dict[str, 
             done = subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, timeout=100, env=environment)
         else:
             lab = ["--lab"] if lab_works() and not stage.lab else []
-            words = [*WALLSOCKET, "explain", *lab, "--json", "-o", str(tmp_path / "run.wsrec"), "--", *command]
+            words = [
+                *WALLSOCKET,
+                "explain",
+                *lab,
+                "--via",
+                via,
+                "--json",
+                "-o",
+                str(tmp_path / "run.wsrec"),
+                "--",
+                *command,
+            ]
             done = stage.run(words, stdout=stdout, stderr=subprocess.PIPE, timeout=100, env=environment)
     said = done.stderr.decode()
     if (tmp_path / "run.wsrec").exists():
