@@ -450,6 +450,10 @@ fn record(
         start: base + ring::RECORDS + (head % ring::CAPACITY) as usize,
         size: Head::SIZE,
     };
+    let now_ns = system::now_ns();
+    if is_due(thread, function.shape, arguments, now_ns) {
+        return None;
+    }
     if python::is_wanted(thread) {
         let stack = python::stack(thread)?;
         writer.stack(&stack);
@@ -466,7 +470,7 @@ fn record(
         entry_size: writer.size as u32,
         number: function.number as u32,
         flags: 0,
-        entry_ns: system::now_ns(),
+        entry_ns: now_ns,
         exit_ns: 0,
         result: 0,
         arguments: arguments.map(|argument| argument as u64),
@@ -511,6 +515,42 @@ fn record(
         system::request(request::LOOK, 0, 0);
     }
     Some(result)
+}
+
+/// Whether the tracer is to look at the socket of this call, which stops for it then.
+#[inline(always)]
+fn is_due(thread: &Thread, shape: Shape, arguments: Arguments, now_ns: i64) -> bool {
+    let descriptor = arguments[0] as u32 as usize;
+    if matches!(
+        shape,
+        Shape::Poll
+            | Shape::PollChecked
+            | Shape::PollTimespec
+            | Shape::Select
+            | Shape::SelectTimespec
+            | Shape::Epoll
+            | Shape::EpollTimespec
+    ) || descriptor >= table::NUMBERS
+    {
+        return false;
+    }
+    let table = thread.shared.table as usize;
+    // SAFETY: words in the table.
+    let (due, looked) = unsafe {
+        (
+            &*((table + table::DUE + descriptor * 8) as *const AtomicU64),
+            &*((table + table::LOOKED) as *const AtomicU64),
+        )
+    };
+    let due = due.load(Ordering::Relaxed) as i64;
+    if due == 0
+        || now_ns < due
+        || now_ns - (looked.load(Ordering::Relaxed) as i64) < table::LOOKS_APART_NS
+    {
+        return false;
+    }
+    looked.store(now_ns as u64, Ordering::Relaxed);
+    true
 }
 
 /// Writes a record's pieces of memory.

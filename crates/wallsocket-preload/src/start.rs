@@ -43,13 +43,11 @@ pub(crate) fn next(index: usize) -> usize {
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
-    let library = system::c_library();
     for ((name, next), alien) in NAMES.iter().zip(&NEXT).zip(&ALIEN) {
-        let (address, object) = system::next_of(name);
+        let address = system::next_of(name);
         next.store(address, Ordering::Relaxed);
-        // Before glibc 2.34 some stand in libpthread, which is found first: as good as another library to us.
         alien.store(
-            address != 0 && library != 0 && object != library,
+            address != 0 && !system::is_of_c_library(address),
             Ordering::Relaxed,
         );
     }

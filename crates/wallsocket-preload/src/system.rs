@@ -1,7 +1,7 @@
 //! What the library needs of the kernel and of the C library that happens to be there.
 
 use core::arch::{asm, global_asm};
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 
 use wallsocket_ring::{GATE, REQUEST};
 
@@ -210,23 +210,29 @@ pub(crate) fn abort() -> isize {
     }
 }
 
-/// The next function of this name behind this library, and the start of the object that it is in; zeroes where there is none.
-pub(crate) fn next_of(name: &CStr) -> (usize, usize) {
+/// The next function of this name behind this library; 0 where there is none.
+pub(crate) fn next_of(name: &CStr) -> usize {
     let dlsym = found!("dlsym");
     if dlsym == 0 {
-        return (0, 0);
+        return 0;
     }
     // SAFETY: the C library's function of this type; RTLD_NEXT is -1 (dlfcn.h of glibc and musl).
-    let address = unsafe {
-        let dlsym: extern "C" fn(isize, *const core::ffi::c_char) -> usize =
-            core::mem::transmute(dlsym);
+    unsafe {
+        let dlsym: extern "C" fn(isize, *const c_char) -> usize = core::mem::transmute(dlsym);
         dlsym(-1, name.as_ptr())
-    };
-    (address, object_of(address))
+    }
 }
 
-/// The start of the object that an address is in; 0: not known.
-pub(crate) fn object_of(address: usize) -> usize {
+/// Whether an address is in the C library; true where that cannot be told.
+pub(crate) fn is_of_c_library(address: usize) -> bool {
+    let (own, _) = object_of(found!("__errno_location"));
+    let (object, name) = object_of(address);
+    // Before glibc 2.34 those that can be cancelled stand in libpthread as well, which is found first.
+    own == 0 || object == own || contains(name, b"/libpthread")
+}
+
+/// The start of the object that an address is in, and its file's name; zeroes: not known.
+fn object_of(address: usize) -> (usize, *const c_char) {
     let dladdr = found!("dladdr");
     // Dl_info of dlfcn.h: file name, start, symbol's name, symbol's address.
     let mut info = [0usize; 4];
@@ -238,12 +244,16 @@ pub(crate) fn object_of(address: usize) -> usize {
             dladdr(address, &raw mut info);
         }
     }
-    info[1]
+    (info[1], info[0] as *const c_char)
 }
 
-/// The start of the C library's own object.
-pub(crate) fn c_library() -> usize {
-    object_of(found!("__errno_location"))
+fn contains(text: *const c_char, part: &[u8]) -> bool {
+    if text.is_null() {
+        return false;
+    }
+    // SAFETY: the dynamic linker's name of an object ends with a zero byte.
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// Lets another thread's pthread_cancel(3) end this one at once, as it may in a blocking call; returns what was before.

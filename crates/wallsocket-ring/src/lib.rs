@@ -81,9 +81,16 @@ pub mod table {
     /// Descriptor numbers that it has; calls on higher ones are left to the tracer.
     pub const NUMBERS: usize = 1 << 16;
     /// Its size.
-    pub const SIZE: usize = super::python::CODES + super::python::SLOTS * super::python::SLOT;
+    pub const SIZE: usize = DUE + NUMBERS * 8;
     /// Where the word is that says how many payload bytes of each call are kept.
     pub const PAYLOAD: usize = NUMBERS;
+    /// Where a word for each number says from when on (CLOCK_MONOTONIC) its socket is to be looked at again, at a call that
+    /// moves bytes; 0: never.
+    pub const DUE: usize = super::python::CODES + super::python::SLOTS * super::python::SLOT;
+    /// Where the word is that the library writes: when it last stopped for such a look.
+    pub const LOOKED: usize = NUMBERS + 8;
+    /// Nanoseconds between two such stops of one process, at least: a busy program shall not pay for each of its sockets.
+    pub const LOOKS_APART_NS: i64 = 2_000_000;
     /// A socket.
     pub const SOCKET: u8 = 1;
     /// An epoll set that watches sockets.

@@ -33,6 +33,11 @@ impl Clock {
         monotonic_ns.saturating_sub(self.origin_ns)
     }
 
+    /// The time of CLOCK_MONOTONIC at a time since the start.
+    pub fn monotonic_at(&self, at_ns: i64) -> i64 {
+        at_ns.saturating_add(self.origin_ns)
+    }
+
     /// What must be added to a CLOCK_REALTIME stamp to get time since the start, measured now.
     ///
     /// The two clocks are read as close together as can be: of several tries the shortest counts.

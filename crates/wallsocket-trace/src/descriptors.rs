@@ -98,6 +98,16 @@ impl Table {
         }
     }
 
+    /// Tells the preloaded library from when on (CLOCK_MONOTONIC) the socket is to be looked at again.
+    pub fn look_again(&self, number: i32, monotonic_ns: i64) {
+        if let Some(mirror) = &self.mirror
+            && let Ok(number) = usize::try_from(number)
+            && number < table::NUMBERS
+        {
+            mirror.store(table::DUE + number * 8, monotonic_ns as u64);
+        }
+    }
+
     /// Shows the table to the preloaded library of a process from now on; `None`: to nobody.
     pub fn mirror(&mut self, mirror: Option<Rc<Shared>>) {
         self.mirror = mirror;

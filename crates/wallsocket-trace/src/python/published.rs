@@ -95,7 +95,7 @@ impl<M: ReadMemory> Interpreter<M> {
         for (address, cached) in std::mem::take(&mut self.walked.codes) {
             let known = self.published.numbers.get(&address);
             if known.is_some_and(|number| Arc::ptr_eq(&self.published.codes[*number], &cached))
-                && self.is_shown(table, address)
+                && is_shown(table, address)
             {
                 continue;
             }
@@ -124,10 +124,6 @@ impl<M: ReadMemory> Interpreter<M> {
         self.walked.thread
     }
 
-    fn is_shown(&self, table: &Shared, address: u64) -> bool {
-        slots(address).any(|at| table.load(at) == address)
-    }
-
     fn place_for(&mut self, table: &Shared, address: u64) -> usize {
         let mut of_address = slots(address);
         let found = of_address
@@ -153,6 +149,10 @@ impl<M: ReadMemory> Interpreter<M> {
             })
         }))
     }
+}
+
+fn is_shown(table: &Shared, address: u64) -> bool {
+    slots(address).any(|at| table.load(at) == address)
 }
 
 /// Where in the table a code object may be.

@@ -18,7 +18,7 @@ use wallsocket_ring::{
 };
 use wallsocket_sys::shared::Shared;
 
-use super::{Next, Tracer, guards};
+use super::{Next, Tracer, guards, samples};
 use crate::calls::Entry;
 use crate::memory::{self, Memory, Recorded};
 use crate::rows::{self, Row};
@@ -331,7 +331,15 @@ impl Tracer {
             self.leave_alone(id, "its source lines can only be read at a stop");
             return None;
         }
-        thread.table.borrow_mut().mirror(Some(Rc::clone(&memory)));
+        let mut table = thread.table.borrow_mut();
+        table.mirror(Some(Rc::clone(&memory)));
+        if self.settings.samples {
+            // When each was last looked at is not asked: at its next call.
+            for number in table.sockets.keys() {
+                table.look_again(*number, 1);
+            }
+        }
+        drop(table);
         process.preload.table = Some((memory, address));
         Some(())
     }
@@ -495,13 +503,13 @@ impl Tracer {
         fd: i32,
         socket: u32,
     ) {
-        if self
-            .registry
-            .sockets
-            .get(&socket)
-            .is_some_and(|known| known.samples >= super::samples::SAMPLED_CALLS)
+        if let Some(known) = self.registry.sockets.get(&socket)
+            && known.samples >= samples::SAMPLED_CALLS
         {
-            table.borrow_mut().unwatch(fd);
+            let due_ns = known.sampled_ns + samples::SAMPLE_INTERVAL_NS;
+            let mut table = table.borrow_mut();
+            table.look_again(fd, self.clock.monotonic_at(due_ns));
+            table.unwatch(fd);
         }
     }
 

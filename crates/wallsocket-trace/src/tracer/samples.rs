@@ -11,7 +11,7 @@ use crate::sink::Layer;
 /// Data calls that are followed by a look at the socket: the first so many of each socket, later one per interval.
 pub(super) const SAMPLED_CALLS: u32 = 32;
 /// See [`SAMPLED_CALLS`].
-const SAMPLE_INTERVAL_NS: i64 = 5_000_000;
+pub(super) const SAMPLE_INTERVAL_NS: i64 = 5_000_000;
 
 impl Tracer {
     pub(super) fn sample_at_entry(
