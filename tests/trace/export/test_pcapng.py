@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,16 @@ def test_keys_stand_before_what_they_open_and_the_file_says_so(tmp_path: Path) -
     assert b"THIS FILE CONTAINS KEYS" in whole
     assert whole.index(log) < whole.index(b"upper.py (pid 70): sendto")
     assert len(tshark(tmp_path / "a.pcapng", "frame.number")) == 8
+
+
+@needs_tshark
+def test_into_a_pipe(tmp_path: Path) -> None:
+    lost_letter(tmp_path / "a.wsrec").close()
+    command = [sys.executable, "-m", "wallsocket", "export", str(tmp_path / "a.wsrec"), "-", "--to", "pcapng"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=100)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (tmp_path / "b.pcapng").write_bytes(done.stdout)
+    assert len(tshark(tmp_path / "b.pcapng", "frame.number")) == 8
 
 
 def test_a_recording_without_sockets_is_an_empty_capture(tmp_path: Path) -> None:

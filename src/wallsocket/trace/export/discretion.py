@@ -30,6 +30,8 @@ LEFT_OUT: Final = "…"
 _SHORTEST: Final = 4
 #: Payload and paths that are searched for words of findings: what has more is not looked through to its end.
 _MOST_BYTES: Final = 64 << 20
+#: Texts whose telling form is remembered: titles come again and again.
+_REMEMBERED: Final = 4096
 #: Bytes in hexadecimal digits.
 _HEX: Final = re.compile(r"\b[0-9a-f]{2}(?: [0-9a-f]{2}){2,}\b")
 #: What may be a name, a key or a path: words with something in them that plain English has not.
@@ -48,6 +50,7 @@ class Discretion:
     def __init__(self, recording: Recording, *, with_payload: bool) -> None:
         self.with_payload = with_payload
         self._recording = recording
+        self._said: dict[str, str] = {}
         self._calls = CallText(recording.meta.get("machine", ""), payload_bytes=64 if with_payload else 0)
 
     def name(self, call: Call) -> str:
@@ -91,6 +94,14 @@ class Discretion:
         """A sentence of a finding, a title or a label, without what is not told."""
         if self.with_payload or not text:
             return text
+        said = self._said.get(text)
+        if said is None:
+            if len(self._said) >= _REMEMBERED:
+                self._said.clear()
+            said = self._said[text] = self._without_secrets(text)
+        return said
+
+    def _without_secrets(self, text: str) -> str:
         text = _TELLING.sub(lambda found: LEFT_OUT if self._was_sent(found[0]) else found[0], text)
         if self._secret is not None:
             text = self._secret.sub(LEFT_OUT, text)

@@ -6,7 +6,6 @@ packets that its calls imply; they say so, and so does the file.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import IO
 
@@ -43,7 +42,6 @@ def write(material: Material, file: IO[bytes]) -> None:
         else:
             for packet in implied(material):
                 _write_implied(material, writer, packet)
-    file.seek(0, os.SEEK_END)
 
 
 def _captured(material: Material, writer: wire.Writer) -> None:
