@@ -113,6 +113,18 @@ def test_the_rule_speaks(path: Path, tmp_path: Path) -> None:
     assert {finding["follows_from"] for finding in findings[1:]} <= {finding["rule"] for finding in findings}, findings
 
 
+#: Of each kind of subject one; long runs have all (EXAMPLES_VIA=preload).
+PRELOADED = ("linger-zero", "one-recv-per-message", "datagram-truncated", "nagle-delayed-ack", "writable-spin")
+
+
+@pytest.mark.parametrize("rule", [rule for rule in PRELOADED if (EXAMPLES / rule / "broken.py").is_file()])
+def test_the_rule_speaks_when_the_library_records(rule: str, tmp_path: Path) -> None:
+    findings, summary, report = judged(EXAMPLES / rule / "broken.py", tmp_path, "preload")
+    assert findings, report
+    assert findings[0]["rule"] == rule, report
+    assert summary["lost"] == 0
+
+
 @pytest.mark.parametrize("path", programs("healthy"), ids=name)
 def test_no_rule_speaks_on_the_healthy_one(path: Path, tmp_path: Path) -> None:
     findings, summary, _ = judged(path, tmp_path)

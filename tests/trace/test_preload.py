@@ -206,6 +206,18 @@ def test_what_was_preloaded_before_stays(tmp_path: Path, monkeypatch: pytest.Mon
     assert by_library == by_ptrace
 
 
+def test_a_cancelled_thread_destroys_what_its_stack_holds(
+    traced: Trace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "cancelled"
+    source = battery.SOURCE.with_name("cancelled.cc")
+    subprocess.run(["g++", "-w", "-O1", "-pthread", "-o", program, source], check=True)
+    _, recording = traced(program, samples=False, via="preload")
+    assert capfd.readouterr().out == "destroyed\ncancelled 1\n"
+    last = [call for call in recording.calls() if NAMES[call.number] == "recvfrom"][-1]
+    assert (last.result, last.via) == (None, 1)
+
+
 def test_all_payload_is_for_ptrace(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at most 4096 bytes"):
         run(["true"], output=tmp_path / "r.wsrec", payload=None, via="preload")

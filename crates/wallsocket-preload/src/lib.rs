@@ -22,6 +22,7 @@ mod python;
 mod recording;
 mod start;
 mod system;
+mod unwinding;
 
 #[cfg(panic = "abort")]
 #[panic_handler]

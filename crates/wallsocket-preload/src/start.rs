@@ -6,6 +6,7 @@ use wallsocket_ring::{CONTROL, GATE, GATE_CODE, SIGNATURE, SIGNATURE_AT};
 
 use crate::functions::{COUNT, NAMES};
 use crate::system::{self, SYS_MADVISE, SYS_MMAP, SYS_MPROTECT, SYS_MUNMAP};
+use crate::unwinding;
 
 /// The gate is in place.
 static READY: AtomicBool = AtomicBool::new(false);
@@ -51,6 +52,7 @@ extern "C" fn start() {
             Ordering::Relaxed,
         );
     }
+    unwinding::start();
     if make_gate().is_some() {
         READY.store(true, Ordering::Release);
     }

@@ -157,6 +157,8 @@ macro_rules! found {
     }};
 }
 
+pub(crate) use found;
+
 /// CLOCK_MONOTONIC in nanoseconds; `errno` stays.
 #[inline(always)]
 pub(crate) fn now_ns() -> i64 {
