@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import threading
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from wallsocket.view import Feed
 from wallsocket.web import Page
 from wallsocket.web.guard import HEADERS
 
@@ -107,3 +111,29 @@ def test_wrong_questions_get_one_clear_line(page: Page, path: str, status: int) 
     assert found == status
     assert body.count(b"\n") <= 1
     assert b"Traceback" not in body
+
+
+def test_its_end_waits_for_no_answer_and_says_nothing(
+    service: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        asked.set()
+        let_go.wait(60)
+
+    with Feed(service) as feed, Page(feed) as page:
+        monkeypatch.setattr(feed, "ask", slow)
+        cookie = enter(page)
+
+        def look() -> None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                ask(page, "/view/overview", cookie=cookie)
+
+        browser = threading.Thread(target=look)
+        browser.start()
+        assert asked.wait(60)
+        page.__exit__(None, None, None)
+        let_go.set()
+        browser.join()
+    assert "Traceback" not in capfd.readouterr().err

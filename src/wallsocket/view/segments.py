@@ -96,7 +96,6 @@ class Segments:
 
     def __init__(self) -> None:
         self._flows: dict[tuple[End, End, int | None], Flow] = {}
-        self._finished = False
         self.moments = array("q")  #: when each of all segments travelled
 
     def add(self, segment: Segment) -> None:
@@ -109,12 +108,13 @@ class Segments:
                 flow = self._flows[key] = Flow()
             flow.add(segment)
 
+    def finish(self) -> None:
+        """No more segments will come."""
+        for (one, other, scope), flow in self._flows.items():
+            flow.finish(self._flows.get((other, one, scope)))
+
     def flow(self, source: End, destination: End, network: int | None) -> Flow | None:
         """What travelled from one end to another; of a loopback address, in which network."""
-        if not self._finished:
-            self._finished = True
-            for (one, other, scope), flow in self._flows.items():
-                flow.finish(self._flows.get((other, one, scope)))
         return self._flows.get((source, destination, network if destination.loopback else None))
 
 

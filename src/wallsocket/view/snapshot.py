@@ -173,6 +173,7 @@ class Snapshot:
         limit = None if min(self.events, most or self.events) <= _WHOLE_EVENTS else _KEPT_ROWS
         reader.most = most
         self._timeline = Timeline(reader, decode=self._decode, limit=limit)
+        self.segments.finish()
         reader.progress = reader.moments = reader.most = None
         self.only_first = most if most is not None and most < self.events else None
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
+import sys
 import threading
 import time
 from types import TracebackType
@@ -11,6 +14,7 @@ from typing import Any, Final, Self
 import uvicorn
 
 from ..errors import NotAvailable
+from ..trace.text import escape
 from ..view import Feed
 from .app import application
 from .guard import Guard
@@ -20,6 +24,24 @@ __all__ = ["Page"]
 #: How long the server may need to listen, and to end: browsers hold streams open, which are cut.
 _START_S: Final = 20.0
 _END_S: Final = 1
+
+
+class _OneLine(logging.Handler):
+    """What the server says of its own faults, in a line; that it cuts off what is still answered at its end is none."""
+
+    #: A server that cannot begin is told by who wanted it.
+    began = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it on stderr."""
+        if not self.began:
+            return
+        error = record.exc_info[1] if record.exc_info else None
+        if record.levelno < logging.ERROR or isinstance(error, asyncio.CancelledError):
+            return
+        text = f"{type(error).__name__}: {error}" if error is not None else record.getMessage()
+        if not text.startswith("Cancel "):
+            print(f"wallsocket: the page: {' '.join(escape(text).split())}", file=sys.stderr, flush=True)
 
 
 class Page:
@@ -51,6 +73,8 @@ class Page:
         )
         self._server = uvicorn.Server(config)
         self._failure: BaseException | None = None
+        self._log = logging.getLogger("uvicorn.error")
+        self._handler = _OneLine()
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
     def _run(self) -> None:
@@ -65,12 +89,16 @@ class Page:
         Raises:
             NotAvailable: the port cannot be had.
         """
+        self._log.addHandler(self._handler)
+        self._log.propagate = False
         self._thread.start()
         deadline = time.monotonic() + _START_S
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
+                self._forget_log()
                 raise NotAvailable("the page cannot listen on 127.0.0.1: the port is taken, or refused here")
             time.sleep(0.005)
+        self._handler.began = True
         host, port = self._address()
         self.url = f"http://{host}:{port}/?token={self._token}"
         return self
@@ -84,3 +112,8 @@ class Page:
     ) -> None:
         self._server.should_exit = True
         self._thread.join(_START_S)
+        self._forget_log()
+
+    def _forget_log(self) -> None:
+        self._log.removeHandler(self._handler)
+        self._log.propagate = True
