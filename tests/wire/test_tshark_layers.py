@@ -315,7 +315,15 @@ def carried(seed: int) -> dict[str, tuple[int, list[bytes]]]:
         "radiotap": (127, [head + frame for frame in air for head in (radio, chained)]),
         "can": (227, can),
         "cooked": (113, cooked),
-        "ppp": (9, [b"\xff\x03\0\x21" + inside(4), b"\x21" + inside(4), b"\xff\x03\x02\x81" + mpls(30) + inside(4)]),
+        "ppp": (
+            9,
+            [
+                b"\x0f\0\x08\0" + inside(4),
+                b"\xff\x03\0\x21" + inside(4),
+                b"\x21" + inside(4),
+                b"\xff\x03\x02\x81" + mpls(30) + inside(4),
+            ],
+        ),
         "hdlc": (104, [b"\x0f\0\x08\0" + inside(4), b"\x8f\0\x88\x47" + mpls(30) + inside(6)]),
     }
 

@@ -1031,7 +1031,7 @@ impl<'a> Group<'a> {
         let found = outer.frame.innermost();
         inner.present |= u64::from(found.is_some()) << (self.count % GROUP);
         let frame = found.unwrap_or_else(Frame::empty);
-        inner.headers.put(self.count, &frame, &outer.meta);
+        inner.headers.put_apart(self.count, &frame, &outer.meta);
         if let Some(row) = self.inside.get_mut(self.count) {
             *row = Row { frame, ..outer };
         }

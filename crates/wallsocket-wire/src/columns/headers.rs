@@ -172,8 +172,16 @@ impl Headers {
         self.has_udp_length = 0;
     }
 
+    /// [`Headers::put`] for rare callers, so that the frequent one has it in its own code.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn put_apart(&mut self, at: usize, frame: &Frame<'_>, meta: &Meta) {
+        self.put(at, frame, meta);
+    }
+
     /// Takes the fields of a frame into place `at` of the group. Places are filled in order; 0 starts a group.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured: 20 instructions a frame")]
+    #[inline(always)]
     pub(super) fn put(&mut self, at: usize, frame: &Frame<'_>, meta: &Meta) {
         // Tells the compiler that it is below GROUP.
         let at = at % GROUP;

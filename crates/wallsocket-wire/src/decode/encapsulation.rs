@@ -2,7 +2,7 @@
 //!
 //! The network layer behind them is the frame's own. What has addresses of its own is a [tunnel](super::tunnel).
 
-use super::link_layer::network;
+use super::link_layer::network_apart;
 use super::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Layer, Link, MAXIMUM_TAGS, Reason, Vlan,
     be16, header, is_tag,
@@ -256,7 +256,7 @@ pub(super) fn between(frame: &mut Frame<'_>, mut next: Next, mut offset: usize, 
                 frame.payload_start = offset as u32;
                 frame.payload_end = end as u32;
             }
-            Step::Network(ether_type) => return network(frame, ether_type, offset, end),
+            Step::Network(ether_type) => return network_apart(frame, ether_type, offset, end),
             Step::Data => return,
             Step::Missing(layer, needed) => {
                 frame.between = start;

@@ -1,6 +1,6 @@
 //! IEEE 802.11, and what a receiver says of its radio in front of it: radiotap, AVS, Prism, PPI.
 
-use super::link_layer::network;
+use super::link_layer::network_apart;
 use super::{Frame, Layer, Link, Reason, be16, header};
 
 /// A header of IEEE 802.11 (9.2 of the standard).
@@ -209,7 +209,7 @@ pub(super) fn wireless(frame: &mut Frame<'_>, offset: usize, end: usize, alignme
     {
         let ether_type = be16(high, low);
         frame.ether_type = Some(ether_type);
-        network(frame, ether_type, start + 8, end);
+        network_apart(frame, ether_type, start + 8, end);
     }
 }
 
