@@ -72,6 +72,7 @@ def test_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
         "wallsocket/py.typed",
         "wallsocket/trace/schema.sql",
         "wallsocket/trace/guardian",
+        "wallsocket/trace/preload.so",
         "wallsocket/lab/holder",
     ):
         assert needed in names
