@@ -55,7 +55,8 @@ fuzz_target!(|data: &[u8]| {
 
 /// Every link type that is decoded, and one that is not.
 const LINK_TYPES: [u32; 22] = [
-    1, 0, 9, 12, 14, 50, 51, 101, 104, 105, 108, 113, 119, 127, 163, 192, 219, 227, 228, 229, 276, 9999,
+    1, 0, 9, 12, 14, 50, 51, 101, 104, 105, 108, 113, 119, 127, 163, 192, 219, 227, 228, 229, 276,
+    9999,
 ];
 
 /// Everything that can be asked of a frame.
