@@ -136,7 +136,7 @@ class Engine:
         needed = [kind for rule in self.rules for kind in (*rule.needs, *([rule.given] if rule.given else ()))]
         needed += [kind for subject in self._by_kind for kind in _KNOWS.get(subject, ())]
         needed += [Flows] if imported else []
-        self._hear(self.facts.start([Sockets, Peers, Symptoms, *needed]))
+        self._hear(self.facts.start([Sockets, Peers, SetUp, Symptoms, *needed]))
         # Rules about sockets: those that are always asked, and by the place of the tracker that must keep something.
         self._asked: dict[Kind, tuple[list[Rule], dict[int, list[Rule]]]] = {}
         for subject, rules_ in self._by_kind.items():

@@ -9,6 +9,7 @@ from .address import address_of
 from .facts import Facts
 from .finding import CERTAINTIES, SEVERITIES, Finding, NotJudged, ProcessName, SocketName, Symptom
 from .rule import Evidence, Healthy
+from .trackers.set_up import SetUp
 from .trackers.sockets import Sockets
 from .trackers.symptoms import Symptoms
 
@@ -163,8 +164,11 @@ class Ranking:
         if socket is None and row is not None:
             local, remote = address_of(row.local), address_of(row.remote)
         remote = remote if remote is not None and remote.port else None
-        if local is not None and local.wildcard and not local.port:
-            local = None  # it was never bound
+        if local is not None and local.wildcard:
+            # It was never bound, or this is what the kernel leaves of the address when a connect has failed.
+            set_up = self._facts[SetUp].of(socket) if socket is not None else None
+            if not local.port or (set_up is not None and set_up.bind is None and set_up.connect is not None):
+                local = None
         return SocketName(number, str(local) if local else None, str(remote) if remote else None)
 
 
