@@ -109,7 +109,9 @@ def test_wrong_use_is_one_line_and_status_2(words: list[str], environment: dict[
 def test_rules_can_be_listed_read_and_searched(environment: dict[str, str]) -> None:
     listed = run("rule", "list", environment=environment).stdout.splitlines()
     assert {line.split()[0] for line in listed} == {rule.id for rule in all_rules()}
-    assert run("rule", "both-wait", environment=environment).stdout.startswith("both-wait  each end is waiting for the other")
+    assert run("rule", "both-wait", environment=environment).stdout.startswith(
+        "both-wait  each end is waiting for the other"
+    )
     assert run("rule", "#53", environment=environment).stdout.startswith("close-with-unread-data")
     found = run("rule", "search", "connection reset by peer", environment=environment)
     assert found.stdout.split()[0] == "close-with-unread-data"
