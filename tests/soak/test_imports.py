@@ -15,6 +15,7 @@ from ..diagnose.test_examples import lab_works
 from ..support.imports import CAPTURES, LOGS, findings, played
 
 pytestmark = [
+    pytest.mark.soak,
     pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (apt install strace)"),
     pytest.mark.skipif(not lab_works(), reason="no namespaces here"),
 ]

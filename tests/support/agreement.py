@@ -27,7 +27,8 @@ from wallsocket.trace.views import json_lines, state_lines
 
 __all__ = ["assert_views_agree"]
 
-_PROCESS = re.compile(r"([^\s\"]+) \(pid (\d+)\)")
+#: Tried at the beginning of a word only: a line of JSON may be one word of a megabyte.
+_PROCESS = re.compile(r"(?<![^\s\"])([^\s\"]+) \(pid (\d+)\)")
 #: States of TCP as anybody might spell them.
 _STATE = re.compile(
     r"\b(?:(?:TCP_)?(?:FIN|TIME|CLOSE|LAST|SYN)[-_ ]?(?:WAIT(?:[-_ ]?[12])?|ACK|SENT|RECV|RECEIVED)|ESTABLISHED|ESTAB)\b"
