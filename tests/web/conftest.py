@@ -39,7 +39,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trace(path, sys.executable, str(PROGRAMS / "service.py"), "<script>alert(1)</script>", "a\u202eb\x1b[2J")
 
 
-@pytest.fixture(scope="session")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that look at a page stay together: a browser is started once for each module."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+# Not for the session: while it is there, an event loop runs in this thread, and other tests could not run theirs.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")

@@ -46,7 +46,7 @@ class Findings(Vertical):
         chosen = self._cards[cards.highlighted or 0].rule if self._cards and cards.highlighted is not None else None
         self._cards = overview.findings
         cards.clear_options()
-        width = max(40, self.size.width - 4)
+        width = max(40, self.app.size.width - 4)  # before the first layout it has no size of its own
         cards.add_options([Option(_card(card, width), id=str(card.number)) for card in self._cards])
         if not self._cards:
             nothing = "No finding." if overview.judged else "The rules are being asked."

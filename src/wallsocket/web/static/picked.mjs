@@ -24,7 +24,8 @@ export class Picked {
       this.inner?.close();
       this.argument = route.argument;
       if (route.argument) {
-        this.title = h("h1", {});
+        // Until it is known what was picked, the screen's name: a heading is never empty.
+        this.title = h("h1", {}, this.name[0].toUpperCase() + this.name.slice(1));
         const inner = h("div", { class: "picked-body" });
         fill(this.root, h("div", { class: "bar" }, h("a", { class: "back", href: format({ screen: this.name }) }, "All conversations"), this.title), inner);
         this.inner = this.open(inner, route.argument);
