@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..trace.ring import Ring
     from ..trace.run import Via
 
-__all__ = ["command", "refuse_with_pid", "say_attached"]
+__all__ = ["command", "refuse_with_pid", "say_attached", "target_shown"]
 
 
 class _Payload(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -143,6 +143,22 @@ def refuse_with_pid(context: click.Context) -> None:
             raise click.UsageError(f"{option} is for a command that is started, not for -p PID", context)
     if context.params.get("via") == "preload":
         raise click.UsageError("--via preload is for a command that is started, not for -p PID", context)
+
+
+def target_shown(context: click.Context, recording: object, pid: tuple[int, ...]) -> tuple[str, ...] | None:
+    """The command to record and show; ``None``: a recording, or a program that runs. Complains of more than one of them."""
+    target: tuple[str, ...] | None = context.meta["target"]
+    if pid:
+        if target is not None or recording is not None:
+            raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
+        refuse_with_pid(context)
+    elif target is None:
+        options.refuse_without_command(context)
+    elif recording is not None:
+        raise click.UsageError("give a recording or a command, not both", context)
+    elif not target:
+        raise click.UsageError("no command after --", context)
+    return target
 
 
 def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:

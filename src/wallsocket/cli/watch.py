@@ -15,7 +15,7 @@ import click
 
 from ..errors import NotAvailable
 from . import options
-from .trace import refuse_with_pid
+from .trace import target_shown
 
 __all__ = ["command"]
 
@@ -52,18 +52,7 @@ def command(
     no terminal to read from, its output is a panel, and it is ended with the screen; a program that was attached to runs
     on. Works over ssh in 80 columns. Needs the extra: pip install "wallsocket[tui]".
     """
-    target: tuple[str, ...] | None = context.meta["target"]
-    if pid:
-        if target is not None or recording is not None:
-            raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
-        if lab or user:
-            refuse_with_pid(context)
-    elif target is None:
-        options.refuse_without_command(context)
-    elif recording is not None:
-        raise click.UsageError("give a recording or a command, not both", context)
-    elif not target:
-        raise click.UsageError("no command after --", context)
+    target = target_shown(context, recording, pid)
     try:
         from ..tui import Watch
     except ImportError as error:

@@ -13,7 +13,7 @@ import click
 
 from ..errors import NotAvailable
 from . import ending, options
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached, spread, via
+from .trace import deny_io_uring, kill, one_core, payload, say_attached, spread, target_shown, via
 
 if TYPE_CHECKING:
     from ..trace.run import Via
@@ -85,17 +85,7 @@ def command(
     Ctrl-C itself, as under wallsocket trace. The exit status is the command's, else 0. Needs the extra:
     pip install "wallsocket[web]".
     """
-    target: tuple[str, ...] | None = context.meta["target"]
-    if pid:
-        if target is not None or recording is not None:
-            raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
-        refuse_with_pid(context)
-    elif target is None:
-        options.refuse_without_command(context)
-    elif recording is not None:
-        raise click.UsageError("give a recording or a command, not both", context)
-    elif not target:
-        raise click.UsageError("no command after --", context)
+    target = target_shown(context, recording, pid)
     try:
         from ..web import Page
     except ImportError as error:
