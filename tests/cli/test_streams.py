@@ -105,7 +105,7 @@ def ctrl_c(arguments: list[str], after_s: float, environment: dict[str, str]) ->
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     printed = os.read(terminal, 1)
     begun = time.monotonic()
-    pressed = False
+    pressed = lost = False
     try:
         while time.monotonic() - begun < 60:
             if not pressed and time.monotonic() - begun >= after_s:
@@ -118,8 +118,13 @@ def ctrl_c(arguments: list[str], after_s: float, environment: dict[str, str]) ->
                 except OSError:  # the other end is closed
                     break
                 printed += piece
+                if not lost and b"Exception ignored" in printed:
+                    # Before any of our code ran, an import's callback of the interpreter lost it: a person presses again.
+                    os.write(terminal, b"\x03")
+                    lost = True
         else:
             os.kill(pid, signal.SIGKILL)
+            raise AssertionError(f"goes on after Ctrl-C at {after_s:.2f} s: {printed!r}")
     finally:
         os.close(terminal)
     _, status = os.waitpid(pid, 0)
@@ -143,6 +148,73 @@ def test_ctrl_c_at_any_moment(arguments: list[str], tmp_path: Path) -> None:
             printed,
         )
         assert "interrupted" in printed or "130" in printed, (step, printed)
+
+
+def test_ctrl_c_in_a_callback_of_an_import_is_not_lost(tmp_path: Path) -> None:
+    """The interpreter can only print an exception of a ``__del__`` or of a weak reference's callback."""
+    program = (
+        "import os, signal, sys\n"
+        "class Dying:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        for _ in range(1000): pass\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'wallsocket.cli':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            Dying()\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from wallsocket.__main__ import main\n"
+        "sys.argv = ['wallsocket', 'trace', '--', 'sleep', '600']\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 130, done
+    assert "interrupted" in done.stderr or "130" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_code_is_made_is_a_status_not_a_death(tmp_path: Path) -> None:
+    """CPython remembers a KeyboardInterrupt that left an exec(), as a dataclass is made, and ends by a signal."""
+    (tmp_path / "pressed.py").write_text(
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'wallsocket.cli':\n"
+        "            exec('raise KeyboardInterrupt')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from wallsocket.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "pressed"], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (130, "wallsocket: interrupted\n")
+
+
+def test_what_was_lost_in_a_callback_does_not_count_as_heard() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from wallsocket import __main__\n"
+        "from wallsocket.cli import ending\n"
+        "sys.unraisablehook = __main__._again\n"
+        "class Dying:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        for _ in range(1000): pass\n"
+        "with ending.in_order():\n"
+        "    try:\n"
+        "        Dying()\n"
+        "        signal.pause()\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert (done.stdout, done.stderr, done.returncode) == ("heard\n", "", 0)
 
 
 def test_a_signal_before_the_command_is_started_reaches_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,12 +26,21 @@ def in_order() -> Iterator[None]:
         if count != 2:
             raise KeyboardInterrupt
 
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        nonlocal count
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            count = 0  # nobody heard it
+        hook(unraisable)
+
+    hook = sys.unraisablehook
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             before[number] = signal.signal(number, interrupt)
+    sys.unraisablehook = lost
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
