@@ -152,9 +152,14 @@ class Script:
         values = {"socket": socket, "at_ns": _ns(at), "moment": moment, "call": call, "state": state}
         self._add("state", row(events.State, id=number, **values, **fields))
 
-    def frame(self, at: float, frame: bytes, *, interface: str = "lo", kept: int = 256) -> None:
+    def network(self, number: int, name: str, access: str) -> None:
+        self._add("network", row(events.Network, id=number, name=name, access=access))
+
+    def frame(
+        self, at: float, frame: bytes, *, interface: str = "lo", kept: int = 256, network: int | None = None
+    ) -> None:
         number = len(self._rows.get("packet", ())) + 1
-        self._add("packet", (number, _ns(at), interface, 1, len(frame), frame[:kept], None))
+        self._add("packet", (number, _ns(at), interface, 1, len(frame), frame[:kept], network))
 
     def mark(self, at: float, process: int, kind: str, text: str) -> None:
         number = len(self._rows.get("mark", ())) + 1

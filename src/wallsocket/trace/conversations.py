@@ -25,7 +25,7 @@ _EAGAIN: Final = 11
 _EINTR: Final = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Row:
     """One line of a ladder, before it is text."""
 
@@ -39,6 +39,8 @@ class Row:
     after: State | None = None
     role: Role | None = None  #: of the call
     again: bool = False  #: a segment whose bytes had travelled before
+    arrived_ns: int | None = None  #: of a segment: when it was seen at another host
+    lost: bool = False  #: a segment that was not seen to arrive, while later ones of its direction were
     transitions: list[tuple[int, Transition]] = field(default_factory=list)  #: (side, what its socket became)
     skipped_calls: int = 0
     skipped_segments: int = 0
@@ -57,7 +59,9 @@ class Row:
     def notable(self) -> bool:
         """Whether it is kept when a long conversation is shortened."""
         if self.segment is not None:
-            return bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.segment.protocol == ICMP
+            return (
+                bool(self.segment.flags & (SYN | FIN | RST)) or self.again or self.lost or self.segment.protocol == ICMP
+            )
         if self.call is not None:
             failed = self.call.errno is not None and self.call.errno not in (_EAGAIN, _EINTR)
             return failed or self.call.took_ns is None or bool(self.transitions)
@@ -159,7 +163,7 @@ def mend_order(conversation: Conversation) -> None:
         travelled = [row for row in rows if row.segment is not None and row.side == side and row.end is not None]
         taken = [row for row in rows if _is_receive(row, 1 - side)]
         _not_before(travelled, given)
-        _not_before(taken, [row for row in travelled if not row.again] or given)
+        _not_before(taken, [row for row in travelled if not (row.again or row.lost)] or given)
     rows.sort(key=lambda row: row.key)
     conversation.rows.arranged = rows
 

@@ -54,11 +54,7 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
         files = escape(" and ".join(imported))
         shown = f"{files}: {shown}" if command else paint(files, Style.BOLD, colour=colour)
     yield f"{shown}   {duration(timeline.recording.ended_ns)}, {counts}"
-    missing = [
-        f"{layer} not recorded ({escape(reason)})"
-        for layer, word in (("calls", "calls"), ("kernel", "kernel"), ("wire", "wire"), ("source lines", "lines"))
-        if (reason := meta.get(word, "yes")) != "yes"
-    ]
+    missing = [f"{layer} not recorded ({escape(reason)})" for layer, reason in timeline.recording.missing.items()]
     if missing:
         yield paint(" · ".join(missing), Style.DIM, colour=colour)
     cut = timeline.recording.cut_off_ns
@@ -91,7 +87,7 @@ class Ladder:
         heads = [self._rail_head(conversation, 0), self._rail_head(conversation, 1)]
         rail, middle = self._columns(two=two, wire=wire, name=column_width(heads[1]))
         title = self._paint(conversation_title(timeline, conversation), Style.BOLD)
-        if conversation.kind in ("tcp", "udp") and timeline.recording.meta.get("wire") not in ("yes", None):
+        if conversation.kind in ("tcp", "udp") and not wire and "wire" in timeline.recording.missing:
             # Why not, is told once for the recording.
             title += self._paint("  wire not recorded", Style.DIM)
         if conversation.basis is Basis.INFERRED:
@@ -212,7 +208,7 @@ class Ladder:
 
 
 def _arrow_style(arrow: Arrow, side: str) -> Style:
-    if arrow.failure:
+    if arrow.failure or arrow.lost:
         return Style.ERROR
     if arrow.again or arrow.stalled:
         return Style.WARNING

@@ -70,6 +70,8 @@ class Arrow(msgspec.Struct):
         payload: the first bytes of the first segment that were kept.
         stalled: the sender has no room to receive (window 0).
         failure: a reset, or an ICMP error.
+        arrived_ns: when the last segment was seen at another host, where both were captured.
+        lost: it was not seen to arrive, while later ones were.
     """
 
     text: str
@@ -82,6 +84,8 @@ class Arrow(msgspec.Struct):
     payload: bytes = b""
     stalled: bool = False
     failure: bool = False
+    arrived_ns: int | None = None
+    lost: bool = False
 
 
 class Line(msgspec.Struct):
@@ -404,6 +408,8 @@ class Lines:
         label = ("again " if row.again else "") + (" + ".join(names) or "ACK")
         if first.label and not row.again:
             label = f"{label} {escape(first.label)}"
+        if row.lost:
+            label += " [lost]"
         return Arrow(
             label,
             moved,
@@ -415,6 +421,8 @@ class Lines:
             payload=first.payload if count == 1 and not row.again else b"",
             stalled=stalled,
             failure=bool(segment.flags & RST),
+            arrived_ns=row.arrived_ns,
+            lost=row.lost,
         )
 
 
@@ -481,7 +489,7 @@ def _continues(row: Row, following: Row) -> bool:
         one.protocol == 6
         and bool(one.length and other.length)
         and not (one.flags | other.flags) & plain
-        and not (row.again or following.again)
+        and not (row.again or following.again or row.lost or following.lost)
         and row.end == following.begin
         and bool(one.window and other.window)
         and following.at_ns - row.at_ns < _IDLE_NS

@@ -808,6 +808,23 @@ class Recording:
         return self._held(Network)
 
     @cached_property
+    def missing(self) -> dict[str, str]:
+        """Layers that were not recorded, in the words of people, and why.
+
+        The wire is judged where sockets are: a program in a host of a lab has it, even where the machine's own is refused.
+        """
+        found = {
+            words: reason
+            for words, key in (("calls", "calls"), ("kernel", "kernel"), ("wire", "wire"), ("source lines", "lines"))
+            if (reason := self.meta.get(key, "yes")) != "yes"
+        }
+        if "wire" in found and any(network.access == "entered" for network in self.networks.values()):
+            own = {network.id for network in self.networks.values() if network.access != "entered"} | {None}
+            if not any(socket.network in own for socket in self.sockets.values()):
+                del found["wire"]
+        return found
+
+    @cached_property
     def processes(self) -> dict[int, Process]:
         """By id, in the order met."""
         return self._held(Process)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ from ..kernel.tcp_state import TcpState
 from .conversations import Conversation, Kind, Row, Rows, mend_order
 from .joins import SLACK_NS, Basis, Joins
 from .recording import Recording
+from .sightings import Sightings
 from .syscalls import Role, moved, names, role
 from .tracks import Track, Transition
 from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
@@ -50,6 +51,8 @@ _NEAREST: Final = 8
 _MAX_ALONE: Final = 1000
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
+#: Segments of one direction that may be on their way at once, or lost.
+_MAX_TRAVELLING: Final = 1024
 _MSG_PEEK: Final = 2
 _SOL_SOCKET: Final = 1
 _SO_ERROR: Final = 4
@@ -142,6 +145,10 @@ class Timeline:
         self._numbers = 0
         self._everything = everything
         self._recent: dict[int, _Placed] = {}
+        #: Segments that were not seen to arrive yet: by conversation, side and network in the order in which they left, and
+        #: by packet.id.
+        self._ways: dict[tuple[int, int, int | None], deque[Row]] = {}
+        self._travelling: dict[int, tuple[deque[Row], Row]] = {}
         self._ends: dict[tuple[int, int], int] = {}
         self._tables = _tables(recording, socket)
         for item in self._tables.sockets.values():
@@ -375,6 +382,8 @@ class Timeline:
                 self._exit(call, placed)
 
         joins = self.joins
+        # In one network each frame is captured once.
+        sightings = Sightings() if len(self.recording.networks) > 1 else None
         for event in self.recording.events():
             if not isinstance(event, Packet):
                 joins.see(event)
@@ -388,8 +397,12 @@ class Timeline:
             leave(event.at_ns)
             if isinstance(event, State):
                 self._look(event)
-            elif isinstance(event, Packet) and decode is not None and (segment := decode(event)) is not None:
-                self._travel(segment)
+            elif isinstance(event, Packet) and decode is not None:
+                earlier = sightings.first(event) if sightings is not None else None
+                if earlier is not None:
+                    self._arrive(earlier, event.at_ns)
+                elif (segment := decode(event)) is not None:
+                    self._travel(segment)
         leave(1 << 62)
         joins.finish()
 
@@ -593,6 +606,8 @@ class Timeline:
         conversation.segments += 1
         row = self._row(segment.at_ns, side)
         row.segment = segment
+        if segment.network is not None:
+            self._set_out(conversation, row)
         if segment.protocol == TCP:
             if carried is not None:
                 row.begin, row.end, row.again = carried.begin, carried.end, carried.again
@@ -604,6 +619,28 @@ class Timeline:
         else:
             self._count(conversation, side, segment, again=False)
         self._keep(conversation, row)
+
+    def _set_out(self, conversation: Conversation, row: Row) -> None:
+        """Remember a segment until it is seen at another host."""
+        assert row.segment is not None
+        way = self._ways.setdefault((conversation.number, row.side, row.segment.network), deque())
+        way.append(row)
+        self._travelling[row.segment.packet] = way, row
+        if len(way) > _MAX_TRAVELLING:
+            self._travelling.pop(way.popleft().segment.packet, None)  # type: ignore[union-attr]  # rows of segments
+
+    def _arrive(self, packet: int, at_ns: int) -> None:
+        """A segment is seen at another host; those that left before it and are seen nowhere were lost, or overtaken."""
+        found = self._travelling.pop(packet, None)
+        if found is None:
+            return
+        way, row = found
+        row.arrived_ns, row.lost = at_ns, False
+        way.remove(row)
+        for earlier in way:
+            if earlier.key > row.key:
+                break
+            earlier.lost = True
 
     def _count(self, conversation: Conversation, side: int, segment: Segment, *, again: bool) -> None:
         """Bytes of ends whose calls nobody saw are counted on the wire."""

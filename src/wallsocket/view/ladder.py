@@ -231,7 +231,7 @@ def ladder(snapshot: Snapshot, asked: LadderAsked) -> Ladder:
             meanwhile = snapshot.moments.between(line.at_ns, line.until_ns) if line.kind == "pause" else 0
             rungs.append(Rung(index, line, meanwhile, _direction(roles, line)))
     wire = conversation.segments > 0
-    reason = timeline.recording.meta.get("wire", "yes")
+    reason = timeline.recording.missing.get("wire", "")
     about = Lines(timeline).conversation(conversation)
     left = rail(snapshot, conversation, 0, about.verdicts[0])
     assert left is not None
@@ -243,7 +243,7 @@ def ladder(snapshot: Snapshot, asked: LadderAsked) -> Ladder:
         rail(snapshot, conversation, 1, about.verdicts[1] if conversation.right is not None else ""),
         conversation.basis is Basis.INFERRED,
         wire,
-        escape(reason) if not wire and reason != "yes" and conversation.kind in ("tcp", "udp") else "",
+        escape(reason) if not wire and conversation.kind in ("tcp", "udp") else "",
         level,
         levels,
         total,

@@ -23,7 +23,6 @@ __all__ = ["FindingCard", "Overview", "OverviewAsked", "ProcessCard", "SocketCar
 
 #: Wide enough for the closing words to stay in one line each: the screen breaks them.
 _WIDE: Final = 1 << 20
-_LAYERS: Final = (("calls", "calls"), ("kernel", "kernel"), ("wire", "wire"), ("source lines", "lines"))
 
 
 class OverviewAsked(msgspec.Struct, frozen=True):
@@ -157,7 +156,7 @@ def overview(snapshot: Snapshot, asked: OverviewAsked) -> Overview:
         snapshot.calls,
         recording.count("socket"),
         recording.meta_int("started_realtime_ns"),
-        [(layer, escape(reason)) for layer, key in _LAYERS if (reason := meta.get(key, "yes")) != "yes"],
+        [(layer, escape(reason)) for layer, reason in recording.missing.items()],
         _warnings(snapshot),
         diagnosis is not None,
         [finding_card(snapshot, number, finding) for number, finding in enumerate(snapshot.findings, 1)],

@@ -190,8 +190,8 @@ def _flows(snapshot: Snapshot, conversation: Conversation) -> tuple[Flow | None,
 def _missing(snapshot: Snapshot, conversation: Conversation) -> str:
     if conversation.kind != "tcp":
         return "Only a TCP connection has a stream of numbered bytes."
-    reason = snapshot.recording.meta.get("wire", "yes")
-    return f"wire: not recorded ({escape(reason)})" if reason != "yes" else "None of its segments was recorded."
+    reason = snapshot.recording.missing.get("wire")
+    return f"wire: not recorded ({escape(reason)})" if reason else "None of its segments was recorded."
 
 
 def _senders(snapshot: Snapshot, conversation: Conversation) -> list[str]:

@@ -264,9 +264,15 @@ function kernel(line, side, direction) {
 }
 
 function arrow(line) {
-  const { text, again, stalled, failure } = line.arrow;
-  const meaning = failure ? " error" : again || stalled ? " warning" : "";
-  return h("span", { class: `arrow from-${line.side}${meaning}`, title: text }, h("span", { class: "label" }, text));
+  const { again, stalled, failure, lost } = line.arrow;
+  const meaning = failure || lost ? " error" : again || stalled ? " warning" : "";
+  return h("span", { class: `arrow from-${line.side}${meaning}${lost ? " lost" : ""}`, title: travelled(line) }, h("span", { class: "label" }, line.arrow.text));
+}
+
+/** What travelled, and when it was there, where both ends were captured. */
+function travelled(line) {
+  const { text, arrived_ns, segments } = line.arrow;
+  return arrived_ns !== null && segments === 1 ? `${text}, there at ${moment(arrived_ns)} ms` : text;
 }
 
 function written(part) {
@@ -280,7 +286,7 @@ function spoken(rung, found) {
   for (const side of ["left", "right"]) {
     if (line[side].length) said.push(`${found[side]?.title ?? side}: ${line[side].map(written).join(", ")}${line.times > 1 ? `, ${line.times} times` : ""}`);
   }
-  if (line.arrow) said.push(`${line.side === "left" ? "to the right" : "to the left"}: ${line.arrow.text}`);
+  if (line.arrow) said.push(`${line.side === "left" ? "to the right" : "to the left"}: ${travelled(line)}`);
   return said.join("; ");
 }
 

@@ -1,0 +1,53 @@
+"""Frames that were captured more than once on their way: where they left one host, and where they came to another."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from ..events import Packet
+
+__all__ = ["Sightings"]
+
+#: Frames that are remembered until they are seen again; the oldest are forgotten first.
+_REMEMBERED: Final = 1 << 16
+_ETHERNET: Final = 1  #: link type (tcpdump.org/linktypes.html)
+_ETHERNET_HEADER: Final = 14
+
+
+class Sightings:
+    """Says of each frame whether it was seen before, in another network namespace.
+
+    A frame is known by its IP packet without what routers change: the hops left, and IPv4's checksum over them. Two equal
+    packets on the way at once are taken in their order.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, deque[tuple[int, int]]] = {}
+
+    def first(self, packet: Packet) -> int | None:
+        """packet.id of the earlier sighting that this one belongs to; ``None``: it is seen for the first time."""
+        if packet.network is None:
+            return None
+        key = _unchanged(packet)
+        earlier = self._seen.get(key)
+        if earlier is not None:
+            for place, (number, network) in enumerate(earlier):
+                if network != packet.network:
+                    del earlier[place]
+                    if not earlier:
+                        del self._seen[key]
+                    return number
+        else:
+            if len(self._seen) >= _REMEMBERED:
+                del self._seen[next(iter(self._seen))]
+            earlier = self._seen[key] = deque(maxlen=64)
+        earlier.append((packet.id, packet.network))
+        return None
+
+
+def _unchanged(packet: Packet) -> bytes:
+    ip = packet.frame[_ETHERNET_HEADER:] if packet.link_type == _ETHERNET else packet.frame
+    if ip[:1] and ip[0] >> 4 == 4:
+        return ip[:8] + ip[9:10] + ip[12:]  # RFC 791, 3.1
+    return ip[:7] + ip[8:]  # RFC 8200, 3
