@@ -56,6 +56,29 @@ def test_fail_on_decides_the_status(environment: dict[str, str], tmp_path: Path)
     assert run("explain", "--fail-on", "note", file, environment=environment).returncode == 1
 
 
+def test_an_excerpt_of_the_ladder_stands_beside_the_proof(environment: dict[str, str], tmp_path: Path) -> None:
+    file = str(tmp_path / "run.wsrec")
+    broken = str(EXAMPLES / "tiny-calls" / "broken.py")
+    environment["COLUMNS"] = "80"
+    first = run("explain", "-o", file, "--", sys.executable, broken, environment=environment).stderr
+    assert re.search(r"\n▸ +[\d.]+ .*recv\(1\) = 1", first), first
+    assert re.search(r"\n +… \d{4} calls and segments …\n", first), first
+    assert first.index("  proof ") < first.index("▸") < first.index("  usual fix")
+    assert all(len(line) <= 80 for line in first.splitlines() if "recording:" not in line)
+    plain, told = (run("explain", "--json", *more, file, environment=environment).stdout for more in ([], ["-v"]))
+    findings = [json.loads(line) for line in told.splitlines()[:-1]]
+    assert all(any(line.startswith("▸") for line in finding.pop("ladder")) for finding in findings)
+    assert findings == [json.loads(line) for line in plain.splitlines()[:-1]]
+    # A short conversation is drawn whole, above; with -v around each proof as well.
+    broken = str(EXAMPLES / "nobody-listens" / "broken.py")
+    run("explain", "-o", file, "--overwrite", "--", sys.executable, broken, environment=environment)
+    plain, told = (run("explain", *more, file, environment=environment).stdout for more in ([], ["-v"]))
+    assert "▸" not in plain
+    assert plain.startswith("tcp ")
+    assert "▸" in told
+    assert [line for line in told.splitlines() if line in plain] == plain.splitlines()
+
+
 def test_findings_are_kept_in_the_recording(environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "run.wsrec"
     broken = str(EXAMPLES / "datagram-truncated" / "broken.py")

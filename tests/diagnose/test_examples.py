@@ -10,11 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from wallsocket.diagnose import all_rules, rule_of
+from wallsocket.diagnose.finding import Finding
+from wallsocket.diagnose.picture import EXCERPT_LINES, Pictures
 from wallsocket.diagnose.play import EXAMPLES, Stage, captured, command_of, examples, ready
 from wallsocket.errors import UsageError
+from wallsocket.trace.recording import Recording
+from wallsocket.trace.text import column_width
 
 from ..support.agreement import assert_views_agree
 
@@ -77,8 +82,25 @@ def judged(path: Path, tmp_path: Path, via: str = VIA) -> tuple[list[dict[str, A
     assert lines, said
     assert "summary" in lines[-1], said
     findings = [line for line in lines if "rule" in line]
+    if (tmp_path / "run.wsrec").exists():
+        assert_excerpts(tmp_path / "run.wsrec", findings)
     assert done.returncode == (1 if any(finding["severity"] == "error" for finding in findings) else 0), said
     return findings, lines[-1], said
+
+
+def assert_excerpts(recording: Path, findings: list[dict[str, Any]]) -> None:
+    """Where rows of a proof stand in a ladder, an excerpt has the first of them, and is short."""
+    with Recording.open(recording) as opened:
+        found = [msgspec.convert(finding, Finding) for finding in findings]
+        pictures = Pictures(opened, found, width=80)
+        for finding in found:
+            lines = pictures.excerpt(finding)
+            assert max(map(column_width, lines), default=0) <= 80, lines
+            # One line of the ladder may take several of text.
+            assert len(lines) <= EXCERPT_LINES + 4, lines
+            assert not lines or any(line.startswith("▸") for line in lines), lines
+            if finding.socket is not None and any(proof.table == "call" for proof in finding.proof):
+                assert lines, finding
 
 
 def programs(*kinds: str) -> list[Path]:

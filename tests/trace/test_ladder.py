@@ -195,3 +195,58 @@ def test_a_join_that_is_inferred_is_said_to_be(script: Script) -> None:
         text = drawn(recording, 100)
     assert "[that these two talk is inferred]" in text
     assert "two (pid 71)" in text
+
+
+def excerpt(
+    recording: Recording, cited: list[tuple[str, int]], *, width: int = 78, height: int = 8, limit: int = 4
+) -> list[str]:
+    """Of the first conversation in which one of the rows stands."""
+    timeline = Timeline(recording, decode=segment, limit=limit, cited=frozenset(cited))
+    ladder = Ladder(timeline, width=width, colour=False)
+    drawn = [ladder.excerpt(conversation, cited, height=height) for conversation in timeline.wanted()[::-1]]
+    recording.close()
+    return next(filter(None, drawn), [])
+
+
+def counted(lines: list[str]) -> int:
+    """How many calls and segments an excerpt says that it leaves out."""
+    return sum(int(found[1]) for line in lines if (found := re.match(r" *… (\d+) calls? ", line)))
+
+
+def test_an_excerpt_has_the_cited_rows_their_neighbours_and_a_count_of_the_rest(script: Script) -> None:
+    script.socket(1, 1, 0, local=A, remote=B)
+    calls = [
+        script.call("sendto", 10 + number, 0.1, number, fd=3, socket=1, length=number, offset=0)
+        for number in range(1000)
+    ]
+    with script.done(2000) as recording:
+        lines = excerpt(recording, [("call", calls[500])])
+    marked = [line for line in lines if line.startswith("▸")]
+    assert len(marked) == 1
+    assert "send(500)" in marked[0]
+    assert any("send(499)" in line for line in lines)
+    assert any("send(501)" in line for line in lines)
+    assert len(lines) <= 8
+    assert counted(lines) + sum("send(" in line for line in lines) == 1000
+
+
+@pytest.mark.parametrize("width", [78, 60])
+@pytest.mark.parametrize("height", [3, 8, 20])
+def test_an_excerpt_keeps_its_size_and_the_first_of_the_proof(tmp_path: Path, width: int, height: int) -> None:
+    with lost_letter(tmp_path / "a.wsrec") as recording:
+        numbers = [("call", call.id) for call in recording.calls()][::-1]
+        frames = [("packet", packet.id) for packet in recording.packets()]
+        lines = excerpt(recording, numbers + frames, width=width, height=height, limit=40)
+    assert max(map(column_width, lines)) <= width + 2
+    assert any(line.startswith("▸") for line in lines)
+    # A line that takes more than its share stands all the same: it is the proof.
+    assert len(lines) <= max(height, 6)
+
+
+def test_an_excerpt_has_the_wire_where_a_frame_is_the_proof(tmp_path: Path) -> None:
+    with lost_letter(tmp_path / "a.wsrec") as recording:
+        last = max(packet.id for packet in recording.packets())
+        first = min(call.id for call in recording.calls())
+    assert any("─▶" in line or "◀─" in line for line in excerpt(lost_letter(tmp_path / "b.wsrec"), [("packet", last)]))
+    assert not any("─" in line for line in excerpt(lost_letter(tmp_path / "c.wsrec"), [("call", first)]))
+    assert excerpt(lost_letter(tmp_path / "d.wsrec"), [("call", 12345)]) == []

@@ -26,8 +26,10 @@ _CLEAN: Final = 0
 _FINDINGS: Final = 1
 #: The recorder could not write to the end, as of wrong use and other errors.
 _COULD_NOT_TELL: Final = 2
-#: A longer ladder is no longer seen at a glance; `wallsocket show` has all of it.
-_LADDER_LINES: Final = 16
+#: Findings that get an excerpt of the ladder with -v.
+_MOST_EXCERPTS: Final = 20
+#: Columns of an excerpt in --json.
+_JSON_WIDTH: Final = 80
 
 
 class _Answer(NamedTuple):
@@ -37,6 +39,7 @@ class _Answer(NamedTuple):
     fail_on: str
     as_json: bool
     quiet: bool
+    verbose: bool
     sarif: Path | None
     github: bool
 
@@ -80,6 +83,12 @@ class _Answer(NamedTuple):
     help="Write the findings as SARIF 2.1.0 (- is stdout).",
 )
 @click.option("--github", is_flag=True, help="Print the findings as GitHub's annotations on stdout.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Show the lines of the ladder around the proof of each finding (--json: in ladder).",
+)
 @options.json
 @options.quiet
 @click.pass_context
@@ -106,6 +115,7 @@ def command(
     without: tuple[str, ...],
     sarif_file: Path | None,
     github: bool,
+    verbose: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -124,7 +134,7 @@ def command(
     the end; 126 or 127 when the command cannot be started.
     """
     target: tuple[str, ...] | None = context.meta["target"]
-    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, sarif_file, github)
+    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, verbose, sarif_file, github)
     if pid:
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
@@ -231,11 +241,12 @@ def _explain(recording: Recording, result: RunResult | None, answer: _Answer) ->
             click.echo(line)
     if answer.as_json:
         stream = sys.stdout.buffer
-        for encoded in diagnosis.json_lines():
+        told = _with_excerpts(recording, diagnosis) if answer.verbose else diagnosis
+        for encoded in told.json_lines():
             stream.write(encoded + b"\n")
         stream.flush()
     elif str(answer.sarif) != "-" and (not answer.quiet or diagnosis.findings or diagnosis.failure is not None):
-        _print(recording, diagnosis, result, accepted)
+        _print(recording, diagnosis, result, accepted, verbose=answer.verbose)
     if diagnosis.reaches(answer.fail_on):
         return _FINDINGS, found
     # What is not there cannot be judged: that no rule fired says nothing.
@@ -282,28 +293,52 @@ def store(path: Path, diagnosis: Diagnosis) -> None:
         click.echo(f"wallsocket explain: {error}", err=True)
 
 
-def report_lines(recording: Recording, diagnosis: Diagnosis, stream: TextIO, *, width: int | None = None) -> list[str]:
-    """The answer for people: the connection of the first finding as a ladder, the findings, what was checked."""
+def report_lines(
+    recording: Recording, diagnosis: Diagnosis, stream: TextIO, *, width: int | None = None, verbose: bool = False
+) -> list[str]:
+    """The answer for people: the ladder of the first finding, or the lines of it around the proof; the findings; what was checked.
+
+    ``verbose``: around the proof of each finding.
+    """
+    from ..diagnose.picture import Pictures
     from ..diagnose.text import report
 
     width = terminal.width() if width is None else width
     started = recording.meta_int("started_realtime_ns")
     added = recording.meta_int("added_ns_per_call")
+    drawn = diagnosis.findings[: _MOST_EXCERPTS if verbose else 1]
+    pictures = Pictures(recording, drawn, width=width, colour=terminal.has_colour(stream))
+    ladder = pictures.whole(drawn[0]) if drawn else []
+    # A ladder that is seen at a glance is shown once.
+    excerpts = {one.rank: pictures.excerpt(one) for one in drawn if verbose or not ladder}
     lines = report(
         diagnosis,
         width=width,
         colour=terminal.has_colour(stream),
         recorded_s=started / 1e9 if started is not None else None,
         added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
+        excerpts=excerpts,
     )
-    ladder = _ladder(recording, diagnosis, stream, width)
     return [*ladder, "", *lines] if ladder else lines
 
 
-def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None, accepted: int) -> None:
+def _with_excerpts(recording: Recording, diagnosis: Diagnosis) -> Diagnosis:
+    """The same, with lines of the ladder around the proof of the first findings."""
+    from msgspec.structs import replace
+
+    from ..diagnose.picture import Pictures
+
+    pictures = Pictures(recording, diagnosis.findings[:_MOST_EXCERPTS], width=_JSON_WIDTH)
+    findings = [replace(one, ladder=tuple(pictures.excerpt(one))) for one in diagnosis.findings[:_MOST_EXCERPTS]]
+    return replace(diagnosis, findings=(*findings, *diagnosis.findings[_MOST_EXCERPTS:]))
+
+
+def _print(
+    recording: Recording, diagnosis: Diagnosis, result: RunResult | None, accepted: int, *, verbose: bool
+) -> None:
     from ..trace.text import escape
 
-    lines = report_lines(recording, diagnosis, sys.stdout if result is None else sys.stderr)
+    lines = report_lines(recording, diagnosis, sys.stdout if result is None else sys.stderr, verbose=verbose)
     if accepted:
         lines.append(f"{accepted} finding{'s' if accepted > 1 else ''} accepted by comments in the source")
     if result is not None:
@@ -312,23 +347,3 @@ def _print(recording: Recording, diagnosis: Diagnosis, result: RunResult | None,
         lines.append(f"recording: {escape(str(result.path))}")
     for line in lines:
         click.echo(line, err=result is not None)
-
-
-def _ladder(recording: Recording, diagnosis: Diagnosis, stream: TextIO, width: int) -> list[str]:
-    """The connection of the first finding, when it is short enough to be read at once."""
-    socket = diagnosis.findings[0].socket if diagnosis.findings else None
-    if socket is None:
-        return []
-    from ..errors import RecordingError
-    from ..trace.ladder import Ladder
-    from ..trace.timeline import Timeline
-    from ..trace.wire import segment
-
-    decode = segment if recording.meta.get("wire") == "yes" else None
-    try:
-        timeline = Timeline(recording, decode=decode, socket=socket.id, limit=_LADDER_LINES)
-    except RecordingError:
-        return []  # too many sockets for a picture; the findings stand without it
-    ladder = Ladder(timeline, width=width, colour=terminal.has_colour(stream))
-    lines = [line for conversation in timeline.wanted()[:1] for line in ladder.draw(conversation)]
-    return lines if len(lines) <= 2 * _LADDER_LINES else []

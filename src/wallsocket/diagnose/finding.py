@@ -62,7 +62,7 @@ class SocketName(msgspec.Struct, frozen=True):
     peer: str | None
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     """A rule that fired, with every row that proves it."""
 
     rule: str
@@ -79,6 +79,7 @@ class Finding(msgspec.Struct, frozen=True):
     line: int | None
     proof: tuple[Proof, ...]
     rank: int  #: 1 is the most probable cause
+    ladder: tuple[str, ...] = ()  #: lines of the ladder around the proof, with ``explain --json -v`` alone
 
     def _repr_html_(self) -> str:
         """For notebooks."""

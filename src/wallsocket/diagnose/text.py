@@ -9,7 +9,8 @@ import itertools
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from ..kernel import program
 from ..trace.text import Style, column_width, escape, paint, wrap
@@ -36,7 +37,13 @@ _MAX_WAITS = 10
 
 
 def report(
-    diagnosis: Diagnosis, *, width: int, colour: bool = False, recorded_s: float | None = None, added: str = ""
+    diagnosis: Diagnosis,
+    *,
+    width: int,
+    colour: bool = False,
+    recorded_s: float | None = None,
+    added: str = "",
+    excerpts: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> list[str]:
     """The whole answer of ``explain``.
 
@@ -46,6 +53,7 @@ def report(
         colour: whether to use colours.
         recorded_s: when the recording was made (Unix time); source files changed later are not quoted.
         added: what tracing cost, in words.
+        excerpts: by the rank of a finding, the lines of the ladder that stand beside it.
 
     """
     lines: list[str] = []
@@ -66,6 +74,7 @@ def report(
             width=width,
             colour=colour,
             recorded_s=recorded_s,
+            excerpt=excerpts.get(finding.rank, ()),
         )
     lines += closing_line(diagnosis, width=width, colour=colour, added=added)
     return lines
@@ -79,8 +88,9 @@ def finding_lines(
     width: int,
     colour: bool = False,
     recorded_s: float | None = None,
+    excerpt: Sequence[str] = (),
 ) -> list[str]:
-    """One finding as a block: what, where, why, proof, usual fix."""
+    """One finding as a block: what, where, why, proof, the ``excerpt`` of the ladder, usual fix."""
     style = _STYLES[finding.severity]
     how_sure = f"{finding.severity}, {finding.certainty}"
     right = f"follows from {follows}" if follows else finding.rule
@@ -119,6 +129,7 @@ def finding_lines(
         )
     lines += _labelled("why", escape(finding.why).split(" "), width)
     lines += _labelled("proof", _joined(escape(proof.text) for proof in finding.proof), width)
+    lines += excerpt
     if not follows:
         lines += _labelled("usual fix", escape(finding.fix).split(" "), width)
     return lines

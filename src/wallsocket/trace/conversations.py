@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from ..events import Call, State
 from .joins import Basis
@@ -18,8 +18,10 @@ from .syscalls import Role
 from .tracks import Transition
 from .wire import FIN, ICMP, RST, SYN, Segment
 
-__all__ = ["Conversation", "Kind", "Row", "Rows", "mend_order"]
+__all__ = ["Cited", "Conversation", "Kind", "Row", "Rows", "mend_order"]
 
+#: Rows of the recording by table (``call``, ``packet``, ``state``) and id.
+Cited: TypeAlias = frozenset[tuple[str, int]]
 Kind = Literal["tcp", "udp", "unix", "listener", "socket"]
 _EAGAIN: Final = 11
 _EINTR: Final = 4
@@ -54,6 +56,14 @@ class Row:
     def sends(self) -> bool:
         """Whether it is a call that gives bytes away."""
         return self.role is Role.SEND
+
+    def is_one_of(self, cited: Cited) -> bool:
+        """Whether its call, its segment or one of its samples is among these rows of the recording."""
+        return (
+            (self.call is not None and ("call", self.call.id) in cited)
+            or (self.segment is not None and ("packet", self.segment.packet) in cited)
+            or any(state is not None and ("state", state.id) in cited for state in (self.before, self.after))
+        )
 
     @property
     def notable(self) -> bool:
@@ -96,14 +106,15 @@ class Conversation:
 
 
 class Rows:
-    """The rows of a conversation: all of them, or the first, the last and the notable ones."""
+    """The rows of a conversation: all, or the first, the last, the notable, and those ``cited`` with a neighbour on either side."""
 
-    __slots__ = ("_first", "_limit", "_rest", "arranged")
+    __slots__ = ("_cited", "_first", "_limit", "_rest", "arranged")
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, cited: Cited = frozenset()) -> None:
         self.arranged: list[Row] = []
         self._first: list[Row] = self.arranged
         self._limit = limit
+        self._cited = cited
         self._rest: _Rest | None = None
 
     def add(self, row: Row) -> None:
@@ -112,7 +123,7 @@ class Rows:
             self._first.append(row)
             return
         if self._rest is None:
-            self._rest = _Rest(self._limit)
+            self._rest = _Rest(self._limit, self._cited)
         self._rest.add(row)
 
     def __iter__(self) -> Iterator[Row]:
@@ -125,13 +136,15 @@ class Rows:
 class _Rest:
     """What comes after the first rows: few conversations have it."""
 
-    __slots__ = ("_limit", "_notable", "last", "middle")
+    __slots__ = ("_after_cited", "_cited", "_limit", "_notable", "last", "middle")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, cited: Cited) -> None:
         self.last: deque[Row] = deque()
         self.middle: list[Row] = []
         self._limit = limit
         self._notable = 0
+        self._cited = cited
+        self._after_cited = False
 
     def add(self, row: Row) -> None:
         self.last.append(row)
@@ -139,6 +152,13 @@ class _Rest:
             self._retire(self.last.popleft())
 
     def _retire(self, row: Row) -> None:
+        if self._cited:
+            cited = row.is_one_of(self._cited)
+            beside = self._after_cited or self.last[0].is_one_of(self._cited)
+            self._after_cited = cited
+            if cited or beside:
+                self.middle.append(row)
+                return
         if row.notable and self._notable < self._limit:
             self._notable += 1
             self.middle.append(row)

@@ -5,7 +5,8 @@ States and queue figures that nobody reported but that follow from calls or segm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from ..kernel import program
@@ -93,12 +94,7 @@ class Ladder:
         if conversation.basis is Basis.INFERRED:
             title += self._paint("  [that these two talk is inferred]", Style.DIM)
         yield title
-        cells = [self._clock.head.rjust(self._time_width), pad(heads[0], rail)]
-        if wire:
-            cells.append(pad("wire".center(middle), middle))
-        if two or wire:
-            cells.append(heads[1])
-        yield self._paint("  ".join(cells).rstrip(), Style.DIM)
+        yield self._heading(heads if two or wire else [heads[0], ""], rail, middle if wire else 0)
         for drawn in Lines(timeline).of(conversation):
             yield from self._text(drawn, rail, middle if wire else 0)
         for socket in (conversation.left, conversation.right):
@@ -107,6 +103,81 @@ class Ladder:
                 words = f"{socket_label(timeline, socket)}: {verdict(timeline, track)}".split(" ")
                 for line in wrap(words, self._width - self._time_width - 2, "  "):
                     yield f"{'':{self._time_width}}  {line}"
+
+    def excerpt(self, conversation: Conversation, cited: Sequence[tuple[str, int]], *, height: int) -> list[str]:
+        """The few lines of a conversation that matter, in at most so many lines of text.
+
+        First those with ``cited`` rows of the recording (by table and id, the most important first), which are marked;
+        then their neighbours, as room is left. What is left out between them is counted. The wire is drawn only where
+        a frame is cited. Nothing, where none of the rows stands in this conversation.
+        """
+        ranks = {row: rank for rank, row in reversed(list(enumerate(cited)))}
+        lines = list(Lines(self._timeline).of(conversation))
+        rank_of = {
+            index: min(found)
+            for index, line in enumerate(lines)
+            if (found := [ranks[row] for row in line.rows() if row in ranks])
+        }
+        if not rank_of:
+            return []
+        wire = any(("packet", packet) in ranks for index in rank_of for packet in lines[index].packets)
+        heads = self._excerpt_heads(conversation)
+        two = conversation.right is not None
+        rail, middle = self._columns(two=two, wire=wire, name=column_width(heads[1]))
+        if wire and two and self._time_width + 2 * rail + middle + 6 > self._width:
+            # No room for it between two rails.
+            wire = False
+            rail, middle = self._columns(two=two, wire=False, name=0)
+        room = self._width - self._time_width - rail - 4 - (middle + 2 if wire else 0)
+        heads[1] = fit(heads[1], max(0, room)) if two or wire else ""
+        head = self._heading(heads, rail, middle if wire else 0)
+        drawn = [list(self._text(line, rail, middle if wire else 0)) for line in lines]
+        # A frame alone has nothing to show where the wire is not drawn; a gap is counted anew.
+        usable = [
+            index
+            for index, line in enumerate(lines)
+            if line.kind != "skipped" and (wire or line.left or line.right or line.note)
+        ]
+        order = sorted(
+            usable,
+            key=lambda index: (
+                rank_of.get(index, len(cited)),
+                min(abs(index - named) for named in rank_of),
+                index,
+            ),
+        )
+        chosen: list[int] = []
+        for index in order:
+            tried = sorted([*chosen, index])
+            if not chosen or 1 + len(self._joined(lines, drawn, tried, rank_of)) <= height:
+                chosen = tried
+        return [f"  {head}", *self._joined(lines, drawn, chosen, rank_of)]
+
+    def _joined(
+        self, lines: Sequence[Line], drawn: Sequence[list[str]], chosen: Sequence[int], marked: Container[int]
+    ) -> list[str]:
+        """The chosen lines as text, with a count of what is missing before, between and after them."""
+        text: list[str] = []
+        margin = " " * (self._time_width + 4)
+        for before, index in pairwise((-1, *chosen, len(lines))):
+            missing = sum(lines[left_out].stands_for() for left_out in range(before + 1, index))
+            if missing:
+                what = "calls and segments" if missing > 1 else "call or segment"
+                text.append(self._paint(f"{margin}… {missing} {what} …", Style.DIM))
+            if index < len(lines):
+                first, *rest = drawn[index]
+                text += [f"{'▸' if index in marked else ' '} {first}", *(f"  {line}" for line in rest)]
+        return text
+
+    def _excerpt_heads(self, conversation: Conversation) -> list[str]:
+        """Names of the two ends that tell them apart."""
+        heads = [self._rail_head(conversation, side) for side in (0, 1)]
+        if heads[0] == heads[1]:
+            for side in (0, 1):
+                socket = conversation.socket_of(side)
+                local = self._timeline.tracks[socket].socket.local if socket is not None else None
+                heads[side] = address(local) if local else f"socket {socket}"
+        return heads
 
     def summary(self, conversations: Iterable[Conversation]) -> Iterator[str]:
         """Conversations in a line per socket; sockets of one process to which the same happened share a line."""
@@ -147,6 +218,12 @@ class Ladder:
             # The other end has nothing to say but its name.
             return max(16, rest - middle - 4 - min(name, _NAME_COLUMNS)), middle
         return max(16, (rest - middle - 4) // 2), middle
+
+    def _heading(self, heads: Sequence[str], rail: int, middle: int) -> str:
+        cells = [self._clock.head.rjust(self._time_width), pad(heads[0], rail)]
+        if middle:
+            cells.append(pad("wire".center(middle), middle))
+        return self._paint("  ".join([*cells, heads[1]]).rstrip(), Style.DIM)
 
     def _rail_head(self, conversation: Conversation, side: int) -> str:
         socket = conversation.socket_of(side)

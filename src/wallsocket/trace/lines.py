@@ -103,7 +103,7 @@ class Line(msgspec.Struct):
         states: ids of the samples that its figures are from.
         begin: stream offset of the first byte that the call moved, ``None`` for none or unknown.
         end: stream offset after the last one.
-        times: how often the same call was made in a row.
+        times: how often the same call was made in a row; of what was skipped, how many calls and segments.
         left: what stands on the left rail.
         right: what stands on the right rail.
         arrow: what travelled.
@@ -125,6 +125,16 @@ class Line(msgspec.Struct):
     right: list[Part] = []
     arrow: Arrow | None = None
     note: str = ""
+
+    def stands_for(self) -> int:
+        """How many calls and segments it shows, or hides."""
+        return self.times if self.kind == "skipped" else len(self.calls) + len(self.packets)
+
+    def rows(self) -> Iterator[tuple[str, int]]:
+        """The rows of the recording that it is made of, by table and id."""
+        for table, ids in (("call", self.calls), ("packet", self.packets), ("state", self.states)):
+            for row in ids:
+                yield table, row
 
     def same_call(self, other: Line) -> bool:
         """Whether it is the same call once more, with nothing between."""
@@ -253,7 +263,10 @@ class Lines:
             row = rows[index]
             index += 1
             if row.skipped_calls or row.skipped_segments:
-                yield Line(conversation.number, "skipped", row.at_ns, row.at_ns, "left", note=_skipped(row)), row.at_ns
+                count = row.skipped_calls + row.skipped_segments
+                skipped = Line(conversation.number, "skipped", row.at_ns, row.at_ns, "left", note=_skipped(row))
+                skipped.times = count
+                yield skipped, row.at_ns
                 continue
             kind: LineKind = "segment" if row.segment is not None else "call" if row.call is not None else "state"
             line = Line(conversation.number, kind, row.at_ns, row.at_ns, _SIDES[row.side])

@@ -8,14 +8,14 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from ..errors import RecordingError
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
 from ..kernel.address import End, end_of, place_of
 from ..kernel.tcp_state import TcpState
-from .conversations import Conversation, Kind, Row, Rows, mend_order
+from .conversations import Cited, Conversation, Kind, Row, Rows, mend_order
 from .joins import SLACK_NS, Basis, Joins
 from .recording import Recording
 from .sightings import Sightings
@@ -71,29 +71,34 @@ _MAX_SOCKETS: Final = 100_000
 class _Contemporaries:
     """The tables of a recording, of the sockets only those that lived while one of them did."""
 
-    def __init__(self, recording: Recording, socket: int) -> None:
+    def __init__(self, recording: Recording, wanted: Collection[int]) -> None:
         self.meta = recording.meta
         self.processes = recording.processes
-        one = recording.sockets[socket]
+        lives = [recording.sockets[socket] for socket in wanted]
         self.sockets: dict[int, Socket] = {}
         for row in recording.sockets.values():
-            before = row.ended_ns is not None and row.ended_ns < one.created_ns - SLACK_NS
-            after = one.ended_ns is not None and row.created_ns > one.ended_ns + SLACK_NS
-            if not (before or after):
+            if any(_lived_together(row, one) for one in lives):
                 if len(self.sockets) == _MAX_SOCKETS:
-                    raise _too_many(recording, f"sockets lived while socket {socket} did", "look at --calls --socket N")
+                    which = ", ".join(map(str, wanted))
+                    raise _too_many(recording, f"sockets lived while socket {which} did", "look at --calls --socket N")
                 self.sockets[row.id] = row
 
 
-def _tables(recording: Recording, socket: int | None) -> Recording | _Contemporaries:
-    """What the joins read: all of it, or so much that the conversation of one socket can be told."""
+def _lived_together(one: Socket, other: Socket) -> bool:
+    before = one.ended_ns is not None and one.ended_ns < other.created_ns - SLACK_NS
+    after = other.ended_ns is not None and one.created_ns > other.ended_ns + SLACK_NS
+    return not (before or after)
+
+
+def _tables(recording: Recording, wanted: Collection[int] | None) -> Recording | _Contemporaries:
+    """What the joins read: all of it, or so much that the conversations of some sockets can be told."""
     if len(recording.sockets) <= _MAX_SOCKETS:
         return recording
-    if socket is None:
+    if wanted is None:
         raise _too_many(
             recording, "sockets are recorded", "look at one of them with --socket N, or at all calls with --calls"
         )
-    return _Contemporaries(recording, socket)
+    return _Contemporaries(recording, wanted)
 
 
 def _too_many(recording: Recording, what: str, instead: str) -> RecordingError:
@@ -114,9 +119,10 @@ class Timeline:
         recording: what to read; one pass is made over it, at once.
         decode: makes segments of frames; without it the wire is left out.
         limit: rows kept at each end of a conversation, ``None`` for all.
-        socket: only the conversations of this socket (its id).
+        socket: only the conversations of this socket (its id), or of these.
         since_ns: rows before this time are left out (states and totals still count them).
         until_ns: rows after this time are left out.
+        cited: rows of the recording that are kept, with a neighbour on either side, whatever ``limit`` says.
         everything: also keep segments that do nothing but acknowledge, and calls that only ask for names and flags.
     """
 
@@ -126,11 +132,13 @@ class Timeline:
         *,
         decode: Decoder | None = None,
         limit: int | None = None,
-        socket: int | None = None,
+        socket: int | Collection[int] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
+        cited: Cited = frozenset(),
         everything: bool = False,
     ) -> None:
+        wanted = {socket} if isinstance(socket, int) else socket
         self.recording = recording
         self.machine = recording.meta.get("machine", "")
         self.conversations: list[Conversation] = []
@@ -140,6 +148,7 @@ class Timeline:
         self._names = names(self.machine)
         self._roles: dict[int, Role] = {}
         self._limit = limit
+        self._cited = cited
         self._since_ns = since_ns if since_ns is not None else 0
         self._until_ns = until_ns if until_ns is not None else 1 << 62
         self._numbers = 0
@@ -150,7 +159,7 @@ class Timeline:
         self._ways: dict[tuple[int, int, int | None], deque[Row]] = {}
         self._travelling: dict[int, tuple[deque[Row], Row]] = {}
         self._ends: dict[tuple[int, int], int] = {}
-        self._tables = _tables(recording, socket)
+        self._tables = _tables(recording, wanted)
         for item in self._tables.sockets.values():
             tcp = item.family in (_AF_INET, _AF_INET6) and item.type == _SOCK_STREAM
             self.tracks[item.id] = Track(item, tcp)
@@ -161,7 +170,7 @@ class Timeline:
         self._wanted = {
             conversation.number
             for conversation in self.conversations
-            if socket is None or socket in (conversation.left, conversation.right)
+            if wanted is None or conversation.left in wanted or conversation.right in wanted
         }
         self._flows = self._flow_index()
         self._pass(decode)
@@ -267,7 +276,7 @@ class Timeline:
             for socket in (conversation.left, conversation.right)
             if socket is not None
         )
-        conversation.rows = Rows(self._limit)
+        conversation.rows = Rows(self._limit, self._cited)
         self.conversations.append(conversation)
         return conversation
 
