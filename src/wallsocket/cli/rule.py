@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..diagnose import Rule
-    from ..diagnose.play import Stage
+    from ..diagnose.play import Language, Stage
 
 __all__ = ["command", "named_rule"]
 
@@ -33,7 +33,7 @@ class _Rules(click.Group):
         return [name for name in super().list_commands(context) if name != "show"]
 
 
-@click.group("rule", cls=_Rules, subcommand_metavar="ID | list | play ID [--healthy] | search WORDS")
+@click.group("rule", cls=_Rules, subcommand_metavar="ID | list | play ID [--healthy] [--language c] | search WORDS")
 def command() -> None:
     """The causes that explain recognises, each with an example that can be played."""
 
@@ -76,6 +76,7 @@ def list_rules() -> None:
 @click.argument("rule_id", metavar="ID")
 def show(rule_id: str) -> None:
     """The page of one rule: cause, proof, usual fix, what would disprove it."""
+    from ..diagnose.play import languages
     from ..diagnose.text import page
 
     for line in page(named_rule(rule_id), width=min(terminal.width(), 100), colour=terminal.has_colour()):
@@ -85,6 +86,9 @@ def show(rule_id: str) -> None:
         click.echo("\n  wallsocket inspect PID  looks for it in a running program")
     click.echo(f"\n  wallsocket rule play {found.id}            run a program that has this fault, and explain it")
     click.echo(f"  wallsocket rule play {found.id} --healthy  the same without the fault")
+    for language in languages(found):
+        if language != "python":
+            click.echo(f"  wallsocket rule play {found.id} --language {language}")
 
 
 @command.command("search")
@@ -107,57 +111,63 @@ def search(words: tuple[str, ...]) -> int:
 @command.command("play")
 @click.argument("rule_id", metavar="ID")
 @click.option("--healthy", is_flag=True, help="The program without the fault.")
+@click.option(
+    "--language",
+    type=click.Choice(["python", "c", "node", "go"]),
+    default="python",
+    show_default=True,
+    help="The same fault in this language; C and Go are compiled first.",
+)
 @click.option("--no-lab", is_flag=True, help="On the machine's own network: for where user namespaces are refused.")
 @click.pass_context
-def play(context: click.Context, rule_id: str, healthy: bool, no_lab: bool) -> int:
+def play(context: click.Context, rule_id: str, healthy: bool, language: Language, no_lab: bool) -> int:
     """Run the example of a rule and explain it."""
+    import tempfile
+    from pathlib import Path
+
     from ..diagnose import play as plays
     from .explain import command as explain
 
     rule = named_rule(rule_id)
-    path = plays.example(rule, "healthy" if healthy else "broken")
-    if not path.exists():
-        raise UsageError(f"{rule.id} has no example that could be played")
-    for line in path.read_text(encoding="utf-8").splitlines():
-        click.echo(f"  {line}")
-    click.echo()
-    sys.stdout.flush()
-    with plays.Stage(path.parent) as stage:
+    path = plays.example(rule, language, healthy=healthy)
+    with tempfile.TemporaryDirectory(prefix="wallsocket-") as folder, plays.Stage(path.parent) as stage:
+        program = plays.command_of(path, Path(folder))
+        for line in path.read_text(encoding="utf-8").expandtabs(4).splitlines():
+            click.echo(f"  {line}")
+        click.echo()
+        sys.stdout.flush()
         if rule.pictures == "only":
-            return _look(stage, path)
+            return _look(stage, path, program)
         if rule.subject == "flow":
-            return _capture(stage, path)
-        arguments = ["--fail-on", "never", "--", sys.executable, str(path)]
+            return _capture(stage, program, Path(folder))
+        arguments = ["--fail-on", "never", "--", *program]
         if stage.lab:
             return stage.run([sys.executable, "-m", "wallsocket", "explain", *arguments]).returncode
-    status = explain.main(
-        [*([] if no_lab else ["--lab"]), *arguments], prog_name="wallsocket explain", standalone_mode=False
-    )
-    return status if isinstance(status, int) else 0
+        status = explain.main(
+            [*([] if no_lab else ["--lab"]), *arguments], prog_name="wallsocket explain", standalone_mode=False
+        )
+        return status if isinstance(status, int) else 0
 
 
-def _capture(stage: Stage, path: Path) -> int:
+def _capture(stage: Stage, program: list[str], folder: Path) -> int:
     """Capture what a program sends, and explain that alone."""
     import subprocess
-    import tempfile
-    from pathlib import Path
 
     from ..diagnose.play import captured
 
-    with tempfile.TemporaryDirectory(prefix="wallsocket-") as folder:
-        target = Path(folder) / f"{path.stem}.pcapng"
-        captured(stage, [sys.executable, str(path)], target)
-        words = ["explain", "--fail-on", "never", str(target)]
-        return subprocess.run([sys.executable, "-m", "wallsocket", *words]).returncode
+    target = folder / "run.pcapng"
+    captured(stage, program, target)
+    words = ["explain", "--fail-on", "never", str(target)]
+    return subprocess.run([sys.executable, "-m", "wallsocket", *words]).returncode
 
 
-def _look(stage: Stage, path: Path) -> int:
+def _look(stage: Stage, path: Path, command: list[str]) -> int:
     """Start a program that waits, and inspect it."""
     import subprocess
 
     from ..diagnose.play import ready
 
-    with stage.popen([sys.executable, str(path)], stdout=subprocess.PIPE) as program:
+    with stage.popen(command, stdout=subprocess.PIPE) as program:
         try:
             ready(program, path.name)
             # Processes of a lab have other numbers inside.

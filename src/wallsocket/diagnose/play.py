@@ -18,15 +18,27 @@ import time
 import tomllib
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 from ..errors import UsageError
+from ..trace.text import escape
 from .rule import Rule
 
 if TYPE_CHECKING:
     from ..lab.network import Lab
 
-__all__ = ["EXAMPLES", "Stage", "captured", "command_of", "example", "examples", "ready"]
+__all__ = [
+    "EXAMPLES",
+    "LANGUAGES",
+    "Language",
+    "Stage",
+    "captured",
+    "command_of",
+    "example",
+    "examples",
+    "languages",
+    "ready",
+]
 
 #: The folder of the examples.
 EXAMPLES: Final = Path(__file__).parent / "examples"
@@ -41,32 +53,66 @@ def examples(rule: Rule) -> list[Path]:
     return sorted(path for path in folder.glob("*.*") if path.suffix in _SUFFIXES and path.stem.startswith(kinds))
 
 
-def example(rule: Rule, name: str) -> Path:
-    """The Python program of that name (``broken``, ``healthy``)."""
-    return EXAMPLES / rule.id / f"{name}.py"
+def example(rule: Rule, language: Language = "python", *, healthy: bool = False) -> Path:
+    """The program that is played: in Python, or with the same fault in another language.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    kinds = ("healthy",) if healthy else ("broken", "variant")
+    suffix = LANGUAGES[language]
+    found = [path for path in examples(rule) if path.suffix == suffix and path.stem.startswith(kinds)]
+    if found:
+        return found[0]
+    what = "healthy example" if healthy else "example"
+    others = [word for word in languages(rule, healthy=healthy) if word != language]
+    if not others:
+        raise UsageError(f"{rule.id} has no {what} that could be played")
+    raise UsageError(f"{rule.id} has no {what} in {language}; there is one in {', '.join(others)}")
+
+
+def languages(rule: Rule, *, healthy: bool = False) -> list[Language]:
+    """In which languages a rule's broken program, or the healthy one, can be played."""
+    kinds = ("healthy",) if healthy else ("broken", "variant")
+    suffixes = {path.suffix for path in examples(rule) if path.stem.startswith(kinds)}
+    return [language for language, suffix in LANGUAGES.items() if suffix in suffixes]
 
 
 def command_of(path: Path, build: Path) -> list[str]:
     """What runs a program; C and Go are compiled into the folder ``build``.
 
     Raises:
-        UsageError: its compiler or interpreter is not installed.
+        UsageError: its compiler or interpreter is not installed, or does not accept it.
 
     """
-    tool = _SUFFIXES[path.suffix]
-    if tool is None:
+    if path.suffix == ".py":
         return [sys.executable, str(path)]
-    if shutil.which(tool) is None:
-        raise UsageError(f"{path.name} needs {tool}, which is not installed")
-    if tool == "node":
+    tools, what = _TOOLS[path.suffix]
+    tool = next((tool for tool in tools if shutil.which(tool) is not None), None)
+    if tool is None:
+        raise UsageError(f"{path.parent.name}/{path.name} needs {what}; {' or '.join(tools)} is not installed")
+    if path.suffix == ".js":
         return [tool, str(path)]
     program = build / f"{path.parent.name}-{path.stem}"
-    words = ["gcc", "-w", "-O1", "-pthread", "-o"] if tool == "gcc" else ["go", "build", "-o"]
-    subprocess.run([*words, str(program), str(path)], check=True)
+    words = [tool, "build", "-o"] if tool == "go" else [tool, "-w", "-O1", "-pthread", "-o"]
+    done = subprocess.run([*words, str(program), str(path)], capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise UsageError(f"{path.parent.name}/{path.name}: {tool} failed: {escape(said[-1])}")
     return [str(program)]
 
 
-_SUFFIXES: Final[dict[str, str | None]] = {".py": None, ".js": "node", ".c": "gcc", ".go": "go"}
+Language: TypeAlias = Literal["python", "c", "node", "go"]
+#: Languages of examples, and the suffix of their files.
+LANGUAGES: Final[dict[Language, str]] = {"python": ".py", "c": ".c", "node": ".js", "go": ".go"}
+_SUFFIXES: Final = frozenset(LANGUAGES.values())
+#: What runs or compiles a file, the first that is installed, and what it is.
+_TOOLS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    ".c": (("gcc", "cc", "clang"), "a C compiler"),
+    ".js": (("node", "nodejs"), "Node.js"),
+    ".go": (("go",), "Go"),
+}
 
 
 def ready(process: subprocess.Popen[Any], what: str) -> None:

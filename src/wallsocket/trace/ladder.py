@@ -121,7 +121,7 @@ class Ladder:
         if not rank_of:
             return []
         wire = any(("packet", packet) in ranks for index in rank_of for packet in lines[index].packets)
-        heads = self._excerpt_heads(conversation)
+        heads = [self._rail_head(conversation, side) for side in (0, 1)]
         two = conversation.right is not None
         rail, middle = self._columns(two=two, wire=wire, name=column_width(heads[1]))
         if wire and two and self._time_width + 2 * rail + middle + 6 > self._width:
@@ -130,6 +130,8 @@ class Ladder:
             rail, middle = self._columns(two=two, wire=False, name=0)
         room = self._width - self._time_width - rail - 4 - (middle + 2 if wire else 0)
         heads[1] = fit(heads[1], max(0, room)) if two or wire else ""
+        if two and fit(heads[0], rail) == heads[1]:
+            heads = [self._end_head(conversation, side) for side in (0, 1)]
         head = self._heading(heads, rail, middle if wire else 0)
         drawn = [list(self._text(line, rail, middle if wire else 0)) for line in lines]
         # A frame alone has nothing to show where the wire is not drawn; a gap is counted anew.
@@ -169,15 +171,11 @@ class Ladder:
                 text += [f"{'▸' if index in marked else ' '} {first}", *(f"  {line}" for line in rest)]
         return text
 
-    def _excerpt_heads(self, conversation: Conversation) -> list[str]:
-        """Names of the two ends that tell them apart."""
-        heads = [self._rail_head(conversation, side) for side in (0, 1)]
-        if heads[0] == heads[1]:
-            for side in (0, 1):
-                socket = conversation.socket_of(side)
-                local = self._timeline.tracks[socket].socket.local if socket is not None else None
-                heads[side] = address(local) if local else f"socket {socket}"
-        return heads
+    def _end_head(self, conversation: Conversation, side: int) -> str:
+        """What tells the two ends of one program apart."""
+        socket = conversation.socket_of(side)
+        local = self._timeline.tracks[socket].socket.local if socket is not None else None
+        return address(local) if local else f"socket {socket}"
 
     def summary(self, conversations: Iterable[Conversation]) -> Iterator[str]:
         """Conversations in a line per socket; sockets of one process to which the same happened share a line."""
