@@ -12,6 +12,7 @@ import pytest
 
 from tests.diagnose.story import AGAIN, IN_USE, MS, PIPE, REFUSED, RESET, S, Story, inet, pair
 from wallsocket.diagnose import all_rules
+from wallsocket.diagnose.rules import picture_rules
 
 LISTEN, TIME_WAIT, CLOSE_WAIT = 10, 6, 8
 
@@ -797,6 +798,7 @@ def test_pictures_are_judged_by_their_own_rules_only() -> None:
     story = picture()
     diagnosis = story.diagnosis()
     able = {rule.id for rule in all_rules() if rule.pictures != "no"}
+    assert {rule.id for rule in picture_rules()} == able
     assert {"both-wait", "close-wait", "accept-queue-full", "silent-peer", "unread-data"} <= able
     assert set(diagnosis.checked) == able
     assert diagnosis.cannot_tell == ()

@@ -176,7 +176,8 @@ def test_data_that_nobody_reads(start: Start, look: Look) -> None:
     server.threads_wait_in(SLEEP)
     time.sleep(0.3)
     answer = look(server.pid)
-    assert answer.rules == ["unread-data"]
+    assert answer.rules == ["unread-data", "silent-peer"]
+    assert answer.findings[1]["follows_from"] == "unread-data"
     assert "5000 bytes" in answer.findings[0]["why"]
     assert "clock_nanosleep" in answer.findings[0]["why"]
     assert (answer.findings[0]["file"].rsplit("/")[-1], answer.findings[0]["line"]) == ("server.py", 6)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..diagnose import Diagnosis
     from ..trace.inspect import Inspection, Socket, Task, Thread
     from ..trace.inspect.machine import Health
+    from ..trace.recording import Recording
 
 __all__ = ["command"]
 
@@ -82,12 +83,15 @@ def command(
     """
     if everything or target is None or user is not None:
         return _examine(target, everything, user, fail_on, as_json=as_json, quiet=quiet)
-    from ..diagnose import all_rules, diagnose
     from ..trace.inspect import inspect
 
     # The rules take a moment to load: that goes by while the pictures are taken.
-    loading = threading.Thread(target=all_rules, daemon=True)
-    loading.start()
+    threading.Thread(target=_load, daemon=True).start()
+
+    def diagnose(recording: Recording) -> Diagnosis:
+        from ..diagnose.engine import diagnose
+
+        return diagnose(recording)
 
     def report(left_s: float) -> None:
         click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
@@ -127,6 +131,12 @@ def command(
     if diagnosis.reaches(fail_on):
         return _FINDINGS
     return _COULD_NOT_LOOK if inspection.blind else _CLEAN
+
+
+def _load() -> None:
+    from ..diagnose.rules import picture_rules
+
+    picture_rules()
 
 
 def _examine(
@@ -422,7 +432,7 @@ def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
     ]
     if socket.peer_pids:
         names = [_who(_safe(commands.get(pid, "")), pid) for pid in socket.peer_pids[:3]]
-        rest.append(f"peer {', '.join(names)}")
+        rest.append(f"peer {', '.join(names)}" + ("" if socket.peer_accepted else ", which has not accepted it yet"))
     elif not socket.peer_accepted:
         rest.append("peer: not accepted yet")
     elif socket.peer_closed is not None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..trace.importing import open_files
 from ..trace.recording import Recording
-from ..trace.session import Trace, run
 from .engine import diagnose
 from .finding import Diagnosis
 from .rule import Rule
 from .rules import all_rules, rule_of
+
+if TYPE_CHECKING:
+    from ..trace.session import Trace
 
 __all__ = ["explain"]
 
@@ -47,8 +48,12 @@ def explain(
     if isinstance(what, Recording):
         return diagnose(what, chosen)
     if isinstance(what, (str, os.PathLike)):
+        from ..trace.importing import open_files
+
         with open_files([Path(what)]) as recording:
             return diagnose(recording, chosen)
+    from ..trace.session import Trace, run
+
     trace = what if isinstance(what, Trace) else run(what, **options)
     with trace:
         pass  # its end waits for a command, and lets go of programs that ran before

@@ -25,7 +25,7 @@ from .facts import Facts, Tables
 from .finding import CannotTell, Diagnosis, Finding
 from .ranking import Ranking
 from .rule import Evidence, Healthy, Judgement, Rule
-from .rules import all_rules
+from .rules import all_rules, picture_rules
 from .sample import Sample
 from .subjects import Connection, Host, Kind, ProcessFacts, SocketFacts, Thread
 from .symptoms import judged
@@ -127,8 +127,9 @@ class Engine:
         self.facts = Facts(tables)
         unfit = "no" if self.facts.pictures else "only"
         imported = self.facts.imported
+        rules = rules or (picture_rules() if self.facts.pictures else all_rules())
         self.rules: Sequence[Rule] = [
-            rule for rule in (rules or all_rules()) if rule.pictures != unfit and (imported or rule.subject != "flow")
+            rule for rule in rules if rule.pictures != unfit and (imported or rule.subject != "flow")
         ]
         self._by_kind: dict[Kind, list[Rule]] = {}
         for rule in self.rules:

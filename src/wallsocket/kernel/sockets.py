@@ -204,11 +204,11 @@ def owners(inodes: Collection[int], *, timeout_s: float | None = None) -> Owners
 
     Args:
         inodes: numbers of the sockets.
-        timeout_s: give up after so many seconds and say so in `Owners.complete`; there is no index, so a machine with
-            many descriptors takes its time.
+        timeout_s: give up after so many seconds of processor time and say so in `Owners.complete`; there is no index,
+            so a machine with many descriptors takes its time. That other programs are busy costs no answers.
 
     """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    deadline = None if timeout_s is None else time.thread_time() + timeout_s
     wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
     found: dict[int, list[Owner]] = {}
     complete = True
@@ -217,7 +217,7 @@ def owners(inodes: Collection[int], *, timeout_s: float | None = None) -> Owners
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        if deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and time.thread_time() > deadline:
             complete = False
             break
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.diagnose.story import IN_USE, MS, REFUSED, S, Story, inet
+from tests.diagnose.story import AGAIN, IN_USE, MS, PIPE, REFUSED, S, Story, inet
 
 SYN_SENT, LISTEN, ESTABLISHED = 2, 10, 1
 UNREACHABLE, NO_ROUTE, TIMED_OUT = -errno.EHOSTUNREACH, -errno.ENETUNREACH, -errno.ETIMEDOUT
@@ -444,3 +444,29 @@ def test_a_forwarder_that_answers_or_whose_client_had_left_is_none() -> None:
             story.call("sendto", client, 12, length=12)
         story.call("close", client)
         assert "forwarder-without-backend" not in [one.rule for one in story.diagnosis().findings]
+
+
+# -- connections that stood in the queue of a Unix listener
+
+
+@pytest.mark.parametrize("queued", [True, False], ids=["stood in the queue", "accepted at once"])
+def test_a_client_that_gave_up_in_a_full_queue_follows_from_it(queued: bool) -> None:
+    story = Story()
+    server, client = story.process("server"), story.process("client")
+    listener = story.socket(server, None, None, family=socket.AF_UNIX)
+    story.call("bind", listener, address=unix("/run/app"))
+    story.call("listen", listener, a=1)
+    here = story.socket(client, None, None, family=socket.AF_UNIX)
+    story.call("connect", here, address=unix("/run/app"))
+    late = story.socket(client, None, None, family=socket.AF_UNIX)
+    story.call("connect", late, AGAIN, address=unix("/run/app"))
+    story.now += S if queued else 0
+    there = story.socket(server, None, None, family=socket.AF_UNIX, origin="accept", parent=listener)
+    story.made[listener]["local"] = story.made[there]["local"] = story.made[here]["remote"] = unix("/run/app")
+    story.call("accept", listener, 3 + there, made=there)
+    story.now += S
+    story.call("close", here, unread=0)
+    story.call("sendto", there, PIPE, length=10)
+    found = {one.rule: one.follows_from for one in story.diagnosis().findings}
+    assert "unix-backlog-full" in found
+    assert found["write-after-peer-closed"] == ("unix-backlog-full" if queued else None)

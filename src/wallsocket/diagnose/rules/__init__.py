@@ -3,21 +3,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from typing import Final
 
 from ..rule import Rule
 
-__all__ = ["all_rules", "rule_of"]
+__all__ = ["all_rules", "picture_rules", "rule_of"]
+
+#: The rules whose `pictures` is not "no": to load all takes a quarter of a second, which `inspect` need not wait for.
+_OF_PICTURES: Final = (
+    "accept-queue-full",
+    "accept-queue-stands",
+    "both-wait",
+    "close-wait",
+    "connect-unanswered",
+    "kept-open-elsewhere",
+    "lock-held-in-wait",
+    "lock-of-parent",
+    "loop-stands",
+    "no-time-limit-for-answer",
+    "peer-does-not-read",
+    "peer-unreachable",
+    "pipe-stands",
+    "receive-buffer-overflow",
+    "silent-peer",
+    "unread-data",
+    "waits-for-itself",
+    "waits-for-name-server",
+)
 
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """One instance of each rule, in the order of ``docs/causes.md``."""
     files = sorted(name for name in os.listdir(__path__[0]) if name.endswith(".py") and not name.startswith("_"))
+    return _loaded(file.removesuffix(".py") for file in files)
+
+
+@cache
+def picture_rules() -> tuple[Rule, ...]:
+    """Those of them that can be proven from pictures of a running program."""
+    return _loaded(name.replace("-", "_") for name in _OF_PICTURES)
+
+
+def _loaded(names: Iterable[str]) -> tuple[Rule, ...]:
     found: list[Rule] = []
-    for file in files:
-        module = import_module(f"{__name__}.{file.removesuffix('.py')}")
+    for name in names:
+        module = import_module(f"{__name__}.{name}")
         found += [
             value()
             for value in vars(module).values()

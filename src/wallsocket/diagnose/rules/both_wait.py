@@ -11,10 +11,17 @@ from ..rule import Evidence, Judgement, Rule
 from ..sample import Sample
 from ..subjects import Connection, SocketFacts
 from ..trackers.options import Options
+from ..trackers.polls import Polls
+from ..trackers.samples import Samples
 from ..trackers.waits import LONG_WAIT_NS, Waits, while_waiting
-from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS, SO_RCVTIMEO, SO_SNDTIMEO, WRITES
+from ..vocabulary import ACCEPTS, EPOLL_WAITS, LISTEN, POLL_CALLS, READS, SO_RCVTIMEO, SO_SNDTIMEO, WRITES
 
 __all__ = ["BothWait"]
+
+#: The kernel's timer that asks whether a closed window has opened.
+_PROBE = 4
+#: Queues that have not moved for so long stand.
+_STILL_NS = 500_000_000
 
 
 class BothWait(Rule):
@@ -43,7 +50,7 @@ class BothWait(Rule):
     supersedes = ("silent-peer", "slow-reader", "peer-does-not-read", "unread-data")
     effects = ("peer-process-died",)
     subject = "connection"
-    needs = (Options, Waits)
+    needs = (Options, Polls, Samples, Waits)
     given = Waits
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
@@ -54,6 +61,8 @@ class BothWait(Rule):
                 yield from self._alone(facts, subject.one, kind, option)
             else:
                 yield from self._pair(facts, subject.one, subject.other, kind, option)
+        if facts.pictures and subject.other is not None:
+            yield from self._full(facts, subject.one, subject.other)
 
     def _alone(self, facts: Facts, socket: SocketFacts, kind: frozenset[str], option: int) -> Iterator[Judgement]:
         if facts[Options].limited(socket, option) or socket.remote is None or not facts.final:
@@ -86,6 +95,9 @@ class BothWait(Rule):
             if awaits:
                 yield self._resting(facts, *ends, waited_ns)
                 return
+            if facts.pictures and kind is READS and (third := self._may_send(facts, mine, theirs)) is not None:
+                yield self._resting(facts, *ends, waited_ns, third)
+                return
             if self._others(facts, mine, theirs):
                 yield self.cannot_tell("threads", "both ends wait, but other threads of the programs may go on")
                 return
@@ -93,14 +105,39 @@ class BothWait(Rule):
             yield self._evidence(facts, *ends, waited_ns, kind is READS, known)
             return
 
+    def _full(self, facts: Facts, one: SocketFacts, other: SocketFacts) -> Iterator[Judgement]:
+        """Both windows are closed: each end has more to send than fits, and leaves unread what the other has sent.
+
+        One of them at least waits in send; the other may be an event loop that reads no more until it has written.
+        """
+        waits = facts[Waits]
+        found: list[tuple[SocketFacts, CallFacts, Sample]] = []
+        for socket in (one, other):
+            last = socket.last
+            if last is None or last.row.timer != _PROBE or not last.receive_queue or not last.send_queue:
+                return
+            if last.at_ns - facts[Samples].of(socket).quiet_since_ns < _STILL_NS:
+                return
+            now = waits.of(socket).now.values()
+            call = next((call for call in now if call.name in WRITES), None) or next(iter(now), None)
+            call = call or next(iter(waits.waiting_in(socket.process)), None)
+            if call is None or call.name in READS:
+                return
+            found.append((socket, call, last))
+        sends = [call.name in WRITES for _, call, _ in found]
+        if any(sends) and not all(sends):
+            since_ns = max(facts[Samples].of(socket).quiet_since_ns for socket in (one, other))
+            yield self._evidence(facts, found[0], found[1], facts.now_ns - since_ns, False, False)
+
     def _resting(
         self,
         facts: Facts,
         one: tuple[SocketFacts, CallFacts, Sample],
         other: tuple[SocketFacts, CallFacts, Sample],
         silent_ns: int,
+        third: CallFacts | None = None,
     ) -> Evidence:
-        """Tasks of event loops await both ends: a deadlock, or a connection between two requests."""
+        """A deadlock, or a connection between two requests: there is an event loop, or a ``third`` thread, that may send."""
         names, rows = [], []
         for socket, call, sample in (one, other):
             name, place = _who(facts, call)
@@ -112,7 +149,8 @@ class BothWait(Rule):
             self,
             one[1].entry_ns,
             f"{names[0]} and {names[1]} have waited for {silent_ns / 1e9:.1f} s to receive on one connection, and both "
-            "queues are empty: each waits for the other, unless the connection rests between two requests.",
+            "queues are empty: each waits for the other, unless the connection rests between two requests"
+            + (f" (another thread of {facts.who(third.call.process)} {facts[Waits].doing(third)})." if third else "."),
             rows,
             call=one[1].call,
             socket=one[0].id,
@@ -122,6 +160,18 @@ class BothWait(Rule):
             title="both ends wait to receive",
             subjects=frozenset({other[0].id}),
         )
+
+    @staticmethod
+    def _may_send(facts: Facts, mine: CallFacts, theirs: CallFacts) -> CallFacts | None:
+        """Another thread that may wake and send; one that only waits for new connections does not."""
+        waits, these = facts[Waits], {mine.thread, theirs.thread}
+        for process in dict.fromkeys(process for process, _ in these):
+            for call in waits.waiting_in(process):
+                watched = [socket for socket, _ in facts[Polls].watched(call)] if call.name in POLL_CALLS else []
+                accepts = call.name in ACCEPTS or any(_listens(socket) for socket in watched)
+                if call.thread not in these and not accepts:
+                    return call
+        return None
 
     @staticmethod
     def _others(facts: Facts, mine: CallFacts, theirs: CallFacts) -> bool:
@@ -142,7 +192,7 @@ class BothWait(Rule):
     ) -> Evidence:
         rows: list[Proof] = []
         names = []
-        alone = True
+        alone, more = True, ""
         for socket, call, sample in (one, other):
             name, place = _who(facts, call)
             names.append(place)
@@ -153,6 +203,7 @@ class BothWait(Rule):
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if reading:
             title, why = "each end is waiting for the other in recv", "both queues are empty"
+            more = next((text for end in (one, other) if (text := _only_heard(facts, *end))), "")
         else:
             title, why = "each end is waiting for the other in send", "both have unread data and neither reads"
         why += (
@@ -161,7 +212,7 @@ class BothWait(Rule):
         return Evidence(
             self,
             first[1].entry_ns,
-            f"{names[0]} and {names[1]} waited for {waited_ns / 1e9:.1f} s on one connection: {why}.",
+            f"{names[0]} and {names[1]} waited for {waited_ns / 1e9:.1f} s on one connection: {why}.{more}",
             rows,
             call=first[1].call,
             socket=first[0].id,
@@ -170,6 +221,21 @@ class BothWait(Rule):
             title=title,
             subjects=frozenset({second[0].id}),
         )
+
+
+def _listens(socket: SocketFacts) -> bool:
+    return socket.last is not None and socket.last.state == LISTEN
+
+
+def _only_heard(facts: Facts, socket: SocketFacts, call: CallFacts, sample: Sample) -> str:
+    """What an end lacks that was told something and has said nothing yet; empty: it has spoken, or that is not known."""
+    info = sample.info
+    if info is None or not info.bytes_received or (info.bytes_acked or 0) > 1:  # the SYN counts as one
+        return ""
+    return (
+        f" {facts.who(call.call.process)} has received {info.bytes_received} bytes and sent nothing: it waits for more of "
+        "them (a delimiter, a length) or for the end of the stream, which only a shutdown or close of the other end gives."
+    )
 
 
 def _who(facts: Facts, call: CallFacts) -> tuple[str, str]:

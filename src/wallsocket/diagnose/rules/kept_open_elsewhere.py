@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.options import Options
-from ..trackers.other_ends import OtherEnds
+from ..trackers.other_ends import Holder, OtherEnds
 from ..trackers.waits import Waits
 from ..vocabulary import READS, SO_RCVTIMEO, SOL_SOCKET
 
@@ -34,7 +35,8 @@ class KeptOpenElsewhere(Rule):
     symptoms = ("close does not send FIN", "client waits for EOF", "connection stays open after close")
     proof = (
         "A thread waits to receive; the socket at the other end is held by another program only, which was started by "
-        "the process that holds the listener and waits for something else; or by nobody but the process that waits."
+        "the process that holds the listener and waits for something else; or by nobody but the process that waits. A hint "
+        "when the holder was made by fork alone, or several hold it."
     )
     fix = "Make the descriptor close-on-exec (Python's default; SOCK_CLOEXEC in C, close_fds=True), or shutdown() before close()."
     disproof = "The child was given the connection to serve it, and will answer."
@@ -70,33 +72,47 @@ class KeptOpenElsewhere(Rule):
                 certainty="hint",
             )
             return
-        if len(other.holders) != 1 or mine:
+        if not mine:
+            yield from self._inherited(facts, subject, wait, proof)
+
+    def _inherited(self, facts: Facts, subject: SocketFacts, wait: CallFacts, proof: Proof) -> Iterator[Judgement]:
+        """All who hold the other end have it from the one that served it, and do something else."""
+        waits, other = facts[Waits], facts[OtherEnds].of(subject)
+        pids = {holder.pid for holder in other.holders}
+        servers = [one for one in other.listening if one.pid not in pids]
+        if len(other.listening) != len(servers):
             return
-        holder = other.holders[0]
-        servers = [one for one in other.listening if one.pid == holder.parent]
-        if (
-            holder.forked
-            or holder.process is None
-            or not servers
-            or any(one.pid == holder.pid for one in other.listening)
-        ):
+        doing = [self._elsewhere(facts, holder) for holder in other.holders]
+        heirs = [holder for holder in other.holders if holder.parent not in pids]
+        if not all(doing) or len(heirs) != 1:
             return
-        busy = waits.waiting_in(holder.process)
-        if (
-            not busy
-            or waits.loops(holder.process)
-            or any(call.socket is not None or call.name in READS for call in busy)
-        ):
+        holder = heirs[0]
+        origin = next((one for one in servers if one.pid == holder.parent), None)
+        if origin is None:
             return
+        # Who runs another program has no use for it; a process made by fork alone may be the one that is to answer.
+        sure = len(other.holders) == 1 and not holder.forked
+        more = f" (and in {len(pids) - 1} of its children)" if len(pids) > 1 else ""
         yield Evidence(
             self,
             wait.entry_ns,
-            f"{facts.who(wait.call.process)} {waits.doing(wait)}; the other end is open only in {holder}, which inherited "
-            f"it from {servers[0]} and {waits.doing(busy[0])}: the end of the stream comes when that ends.",
+            f"{facts.who(wait.call.process)} {waits.doing(wait)}; the other end is open only in {holder}{more}, which "
+            f"inherited it from {origin} and {doing[other.holders.index(holder)]}: the end of the stream comes when that ends.",
             [wait.proof(), proof],
             call=wait.call,
             socket=subject.id,
             process=wait.call.process,
-            certainty="strong",
-            severity="warning",
+            certainty="strong" if sure else "hint",
+            severity="warning" if sure else "note",
         )
+
+    @staticmethod
+    def _elsewhere(facts: Facts, holder: Holder) -> str:
+        """What a process does that has nothing to do with sockets; empty: it may serve the connection."""
+        waits = facts[Waits]
+        busy = waits.waiting_in(holder.process) if holder.process is not None else []
+        if holder.process is None or not busy or waits.loops(holder.process):
+            return ""
+        if any(call.socket is not None or call.name in READS for call in busy):
+            return ""
+        return waits.doing(busy[0])

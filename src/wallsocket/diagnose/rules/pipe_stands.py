@@ -31,7 +31,8 @@ class PipeStands(Rule):
     symptoms = ("program hangs after some output", "subprocess.PIPE deadlock", "stuck in write to stdout")
     proof = (
         "A thread waits in write on a pipe, and no thread of the processes that hold its reading end reads it; or two "
-        "processes of one thread each wait to read from a pipe whose other end only the other one holds."
+        "processes of one thread each wait to read from a pipe whose other end only the other one holds; or it waits to read "
+        "from a pipe whose writing end is held only by processes of its session that are no children of it or its parent."
     )
     fix = "Read both outputs of a child while it runs (communicate()), or send them to a file or to /dev/null."
     disproof = "The reader comes back and empties the pipe."
@@ -45,7 +46,10 @@ class PipeStands(Rule):
             call = facts[Waits].waiting.get((wait.process, wait.tid))
             if call is None or facts.now_ns - call.entry_ns < _LEAST_NS:
                 continue
-            yield from self._writes(facts, wait) if wait.writes else self._reads(facts, wait)
+            if not wait.writes:
+                yield from self._reads(facts, wait)
+            elif not wait.polls:
+                yield from self._writes(facts, wait)
 
     def _writes(self, facts: Facts, wait: PipeWait) -> Iterator[Judgement]:
         waits, pipes = facts[Waits], facts[Pipes]
@@ -77,9 +81,40 @@ class PipeStands(Rule):
             severity="warning",
         )
 
+    def _left_open(self, facts: Facts, wait: PipeWait) -> Iterator[Judgement]:
+        """What should end the pipe has ended, and a process that it has left behind keeps the writing end open."""
+        pid = facts.pid(wait.process)
+        family = {pid, wait.parent}
+        if wait.limited or not wait.holders or any(holder.pid == pid for holder in wait.holders):
+            return
+        if any(
+            holder.parent is None or holder.parent in family or holder.pid == wait.parent for holder in wait.holders
+        ):
+            return
+        holder = wait.holders[0]
+        # Of one session: it was started by what this process has started, not by another service.
+        sure = all(one.session == wait.session for one in wait.holders)
+        call = facts[Waits].waiting[wait.process, wait.tid]
+        yield Evidence(
+            self,
+            call.entry_ns,
+            f"{facts.who(wait.process)} waits in {call.name} for the end of a pipe{_at(facts, wait)} and has for "
+            f"{(facts.now_ns - call.entry_ns) / 1e9:.1f} s: {holder} still has the writing end open, and it is no child of it"
+            f"{'' if len(wait.holders) == 1 else f' (nor are {len(wait.holders) - 1} others)'}: a background process that "
+            "a child has left behind.",
+            [call.proof(), wait.proof(f"{wait.pipe}: its writing end is held by {holder}")],
+            call=call.call,
+            process=wait.process,
+            severity="warning" if sure else "note",
+            certainty="strong" if sure else "hint",
+            title="waits for the end of a pipe that a background process keeps open",
+            fix="Give background processes an output of their own (>/dev/null 2>&1), or wait for the child, not for the pipe.",
+        )
+
     def _reads(self, facts: Facts, wait: PipeWait) -> Iterator[Judgement]:
         """Each of two processes waits for what only the other could write."""
-        if not wait.sole or len(wait.holders) != 1 or wait.holders[0].process is None:
+        yield from self._left_open(facts, wait)
+        if not wait.sole or wait.polls or len(wait.holders) != 1 or wait.holders[0].process is None:
             return
         waits, writer = facts[Waits], wait.holders[0]
         assert writer.process is not None

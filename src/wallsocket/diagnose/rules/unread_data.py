@@ -38,7 +38,7 @@ class UnreadData(Rule):
     disproof = "The program paces itself on purpose."
     references = ("recv(2)", "tcp(7)")
     pictures = "only"
-    supersedes = ("silent-peer",)
+    effects = ("silent-peer",)
     needs = (Peers, Polls, Samples, Waits)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:

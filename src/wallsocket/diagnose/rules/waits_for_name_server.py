@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.polls import Polls
 from ..trackers.waits import Waits
-from ..vocabulary import POLL_CALLS, READS
+from ..vocabulary import POLL_CALLS, POLLIN, READS
 
 __all__ = ["WaitsForNameServer"]
 
@@ -31,14 +32,16 @@ class WaitsForNameServer(Rule):
         "for connecting does not limit the lookup before it."
     )
     symptoms = ("connect takes 5 seconds", "getaddrinfo hangs", "Temporary failure in name resolution")
-    proof = "A thread has waited for a second or more for a UDP socket connected to port 53, and nothing has come."
+    proof = (
+        "A thread has waited for a second or more for a UDP socket connected to port 53, and nothing has come. In an "
+        "event loop, where the time is not known, a hint."
+    )
     fix = "Mend the list of name servers (/etc/resolv.conf), or shorten the resolver's time limit and attempts."
     disproof = "The answer comes a moment later: the server is only slow."
     references = ("resolv.conf(5)", "getaddrinfo(3)")
     pictures = "only"
     supersedes = ("no-time-limit-for-answer",)
-    needs = (Waits,)
-    given = Waits
+    needs = (Polls, Waits)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         last = subject.last
@@ -48,6 +51,8 @@ class WaitsForNameServer(Rule):
         wait = next(
             (one for one in waits.of(subject).now.values() if one.name in READS or one.name in POLL_CALLS), None
         )
+        if wait is None and facts[Polls].of(subject).epoll_events & POLLIN:
+            yield from self._looped(facts, subject)
         if wait is None or last is None or last.receive_queue:
             return
         waited_ns = facts.now_ns - wait.entry_ns
@@ -65,4 +70,23 @@ class WaitsForNameServer(Rule):
             process=wait.call.process,
             certainty="strong" if silent else "hint",
             severity="warning" if silent else "note",
+        )
+
+    def _looped(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        """The same in an event loop: how long ago it asked, or whether it only keeps the socket, is not known."""
+        loops = [call for call in facts[Waits].waiting_in(subject.process) if facts[Polls].waits_for(subject, call)]
+        last, earlier = subject.last, subject.earlier
+        if not loops or last is None or last.receive_queue or earlier is None or earlier.receive_queue:
+            return
+        yield Evidence(
+            self,
+            last.at_ns,
+            f"{facts.who(subject.process)} {facts[Waits].doing(loops[0])} and has a socket open to the name server "
+            f"{subject.remote}, from which nothing has come for {(last.at_ns - earlier.at_ns) / 1e9:.1f} s.",
+            [loops[0].proof(), last.proof("nothing has come")],
+            call=loops[0].call,
+            socket=subject.id,
+            process=subject.process,
+            certainty="hint",
+            severity="note",
         )

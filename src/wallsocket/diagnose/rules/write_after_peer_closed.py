@@ -12,6 +12,7 @@ from ..facts import Facts
 from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.accepted_by import AcceptedBy
 from ..trackers.closing import Closing
 from ..trackers.errors import Errors
 from ..trackers.flows import Flow
@@ -57,7 +58,7 @@ class WriteAfterPeerClosed(Rule):
     fix = "Stop when recv returns 0 bytes or poll says HUP; ignore SIGPIPE (MSG_NOSIGNAL) and handle EPIPE."
     disproof = "The program had shut down its own sending side, or the connection broke for another reason."
     references = ("send(2)", "signal(7)", "RFC 9293 3.10.7")
-    needs = (Closing, Errors, Peers, Polls, Protocols, Reads, Samples)
+    needs = (AcceptedBy, Closing, Errors, Peers, Polls, Protocols, Reads, Samples)
     given = Errors
     explains = _BROKEN
     supersedes = ("connection-reset",)
@@ -89,6 +90,7 @@ class WriteAfterPeerClosed(Rule):
         code = errno.errorcode[failed.errno or errno.EPIPE]
         why = f"{failed.name} failed with {code} because the peer had closed the connection before."
         died = process is not None and process.signal == signal.SIGPIPE
+        queued = facts[AcceptedBy].queued_on(subject)
         if process is not None and died:
             why += " SIGPIPE ended the program."
             signs.append(facts.process_proof(process, "ended by SIGPIPE", 0))
@@ -101,7 +103,7 @@ class WriteAfterPeerClosed(Rule):
             socket=subject.id,
             process=failed.call.process,
             severity="error" if died or told or peer is not None else "warning",
-            subjects=frozenset({peer.id} if peer is not None else ()),
+            subjects=frozenset(one for one in (peer.id if peer else None, queued) if one is not None),
         )
 
     @staticmethod

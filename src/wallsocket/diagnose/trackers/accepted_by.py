@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from ..call import CallFacts
+from ..subjects import SocketFacts
 from ..tracker import SocketTracker, returned
 from ..vocabulary import ACCEPTS
+from .peers import Peers
+from .set_up import SetUp
 from .sockets import Sockets
+from .waits import LONG_WAIT_NS
 
 __all__ = ["AcceptedBy", "AcceptedByFacts"]
 
@@ -22,7 +26,7 @@ class AcceptedByFacts:
 class AcceptedBy(SocketTracker[AcceptedByFacts]):
     """Keeps the accept of each accepted connection."""
 
-    needs = (Sockets,)
+    needs = (Peers, SetUp, Sockets)
     kept = AcceptedByFacts
 
     @returned(*ACCEPTS)
@@ -31,3 +35,11 @@ class AcceptedBy(SocketTracker[AcceptedByFacts]):
         made = self.facts[Sockets].get(call.call.made)
         if made is not None:
             self.keep(made).call = call
+
+    def queued_on(self, socket: SocketFacts) -> int | None:
+        """The listener in whose accept queue a connection stood for half a second or more; ``None``: it did not, or unknown."""
+        client, accept = self.facts[Peers].of(socket), self.of(socket).call
+        connect = self.facts[SetUp].of(client).connect if client is not None else None
+        if accept is None or connect is None or accept.end_ns - connect.end_ns < LONG_WAIT_NS // 2:
+            return None
+        return socket.parent

@@ -20,6 +20,7 @@ class Holder(NamedTuple):
     command: str
     parent: int | None  #: pid of the process that started it
     forked: bool  #: it was made by fork and runs its parent's program
+    session: int | None = None  #: of setsid(2)
 
     def __str__(self) -> str:
         return f"{self.command} (pid {self.pid})"
@@ -63,7 +64,7 @@ def holders_of(value: object) -> tuple[Holder, ...]:
     found = []
     for one in value[:1024] if isinstance(value, list) else ():
         if isinstance(one, dict) and isinstance(one.get("pid"), int):
-            process, parent = one.get("process"), one.get("parent")
+            process, parent, session = one.get("process"), one.get("parent"), one.get("session")
             found.append(
                 Holder(
                     process if isinstance(process, int) else None,
@@ -71,6 +72,7 @@ def holders_of(value: object) -> tuple[Holder, ...]:
                     str(one.get("command")),
                     parent if isinstance(parent, int) else None,
                     bool(one.get("forked")),
+                    session if isinstance(session, int) else None,
                 )
             )
     return tuple(found)

@@ -27,6 +27,10 @@ class PipeWait(NamedTuple):
     sole: bool  #: it is the only thread of its process
     complete: bool  #: nobody else holds the other end
     holders: tuple[Holder, ...]  #: who holds the other end
+    polls: bool  #: it waits for one of several pipes
+    limited: bool  #: the wait has a time limit
+    parent: object  #: pid of the process that started its process, and the session of that; ``None``: unknown
+    session: object
 
     def proof(self, text: str) -> Proof:
         """The fact as a proof row."""
@@ -66,4 +70,8 @@ class Pipes(Tracker):
                 bool(value.get("sole")),
                 bool(value.get("complete")),
                 holders_of(value.get("holders")),
+                bool(value.get("polls")),
+                bool(value.get("limited")),
+                value.get("parent"),
+                value.get("session"),
             )

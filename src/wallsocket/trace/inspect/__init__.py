@@ -139,7 +139,8 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         accept_queue, backlog: of a listener; then `receive_queue` and `send_queue` are ``None``.
-        pids: processes of those looked at that hold it. peer_pids: processes that hold the other end on this host.
+        pids: processes of those looked at that hold it. peer_pids: processes that hold the other end on this host,
+            or the listener in whose accept queue it stands.
         timers: the kernel's timer of it: ``{"kind": "retransmit", "expires_ms": 200, "retransmits": 1}``.
         options: those that can be read from outside.
         namespace: number of its network namespace, when it is another one than ours.
@@ -429,7 +430,7 @@ class _Look:
                 mine = mine and seen.local is not None and seen.local.port == self.target.port
             if mine and seen.key[1]:
                 self.concerned.setdefault(seen.key, len(self.concerned) + 1)
-                others = [picture.peer(seen)]
+                others = [picture.peer(seen), picture.queued_at(seen)]
                 if seen.listens:
                     others += [client for _, client in picture.clients(seen, MAX_WAITING)]
                 for other in others:
@@ -444,7 +445,9 @@ class _Look:
             other = picture.peer(picture.by_key[key])
             if other is not None and other.key[1]:
                 ends[other.key[1]] = other.key
-            if other is not None and (listener := picture.listener(other)) is not None:
+            if (queued := picture.queued_at(picture.by_key[key])) is not None:
+                ends[queued.key[1]] = queued.key  # who is to accept it is looked at as well
+            elif other is not None and (listener := picture.listener(other)) is not None:
                 listeners[listener.key[1]] = listener.key
             if picture.by_key[key].listens:
                 clients = [client for _, client in picture.clients(picture.by_key[key], MAX_WAITING)]
@@ -469,8 +472,7 @@ class _Look:
             name
             for process in self.processes.values()
             for _, wait in process.waits.values()
-            if wait is not None
-            and (name := process.names.get(wait.fd if wait.fd is not None else -1, "")).startswith("pipe:")
+            if wait is not None and (name := facts_.pipe_of(wait, process.names)[0]) is not None
         }
         if pipes - self.pipes.keys():
             self.pipes, self.all_pipes = pipe_ends(pipes, next(iter(self.processes)), _PIPES_S)
@@ -689,7 +691,9 @@ class _Look:
 
     def _told(self, seen: Seen, number: int, picture: Picture, holders: dict[Key, list[int]], own: int) -> Socket:
         other = picture.peer(seen)
-        peers = tuple(holders.get(other.key, ()) or self.owners.get(other.key, ())) if other is not None else ()
+        queued = picture.queued_at(seen)
+        end = queued if queued is not None else other
+        peers = tuple(holders.get(end.key, ()) or self.owners.get(end.key, ())) if end is not None else ()
         options = dict(seen.options)
         if seen.keepalive is not None:
             options["SO_KEEPALIVE"] = seen.keepalive
@@ -697,7 +701,7 @@ class _Look:
         if seen.timer != "none":
             timers = ({"kind": seen.timer, "expires_ms": seen.timer_expires_ms, "retransmits": seen.retransmits},)
         tcp = seen.protocol == "tcp"
-        accepted = other is None or other.key[1] != 0 or not picture.waits_for_accept(other)
+        accepted = queued is None and (other is None or other.key[1] != 0 or not picture.waits_for_accept(other))
         silent_ms = seen.info.last_data_received_ms if seen.info is not None and not seen.listens else None
         return Socket(
             id=number,

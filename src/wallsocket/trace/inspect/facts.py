@@ -6,8 +6,10 @@ Kinds, each with its JSON value; processes are those of the recording, ``pid`` a
 - ``accept-queue`` of a listener: ``queue`` connections wait, ``stood`` of them in an earlier picture too, for
   ``waited_ms`` at least; ``unread`` bytes have come on them; ``clients``: the sockets at their other ends.
 - ``lock``: a thread in futex(2): ``word``, ``owner`` (glibc mutexes), ``likely`` (of Python: the thread that is further on
-  in the function that waits), ``sole`` (no other thread is in the process), ``forked``, ``private``, ``limited``.
-- ``pipe``: a thread in a call on a pipe: ``writes``, and the ``holders`` of the other end.
+  in the function that waits, or the only one that does not wait for the lock), ``sole`` (no other thread is in the
+  process), ``forked``, ``private``, ``limited``.
+- ``pipe``: a thread in a call on a pipe, or that polls pipes alone: ``writes``, and the ``holders`` of the other end;
+  ``parent`` and ``session`` of its process.
 - ``other-end`` of a socket that a thread reads from: ``holders`` of the socket at the other end.
 """
 
@@ -18,16 +20,17 @@ from typing import Any, NamedTuple
 
 from ..._core import python
 from ...kernel.sockets import command_of
-from ..syscalls import READS, WRITES
+from ..syscalls import POLLS, READS, WRITES
 from . import threads as _threads
 from .sockets import Key, Picture, Seen
 from .surroundings import End, lineage
 from .threads import Wait
 
-__all__ = ["Fact", "Process", "accept_queues", "locks", "other_ends", "pipes", "watches"]
+__all__ = ["Fact", "Process", "accept_queues", "locks", "other_ends", "pipe_of", "pipes", "watches"]
 
 _MAX_THREADS = 1024
 _MAX_CLIENTS = 64
+_POLLOUT = 4
 
 
 class Fact(NamedTuple):
@@ -105,7 +108,7 @@ def locks(process: Process) -> Iterator[Fact]:
             "tid": tid,
             "word": lock.word,
             "owner": lock.owner,
-            "likely": None if place is None or lock.owner is not None else _further(process, tid, lock.word, place),
+            "likely": None if place is None or lock.owner is not None else _likely(process, tid, lock.word, place),
             "private": lock.private,
             "limited": wait.timeout_s is not None or not wait.timeout_known,
             "sole": tids == {tid},
@@ -123,6 +126,15 @@ def _place(stack: python.Stack | None) -> python.Frame | None:
         if not frame.function.endswith(".__enter__"):
             return None
     return None
+
+
+def _likely(process: Process, tid: int, word: int, place: python.Frame) -> int | None:
+    """The thread that is further on in the function that waits, or else the only one that does not wait for the lock."""
+    found = _further(process, tid, word, place)
+    others = [
+        other for other, wait in process.waits.items() if wait is None or wait.lock is None or wait.lock.word != word
+    ]
+    return others[0] if found is None and len(others) == 1 else found
 
 
 def _further(process: Process, tid: int, word: int, place: python.Frame) -> int | None:
@@ -143,11 +155,11 @@ def _is_behind(frame: python.Frame, place: python.Frame) -> bool:
 def pipes(process: Process, ends: Mapping[str, list[End]], complete: bool, ids: Mapping[int, int]) -> Iterator[Fact]:
     """The threads in calls on pipes, and who holds the other ends. ``ids``: processes of the recording by pid."""
     for tid, wait in process.waits.items():
-        name = process.names.get(wait.fd) if wait is not None and wait.fd is not None else None
-        if wait is None or name is None or name not in ends or wait.call not in READS | WRITES:
+        name, writes = pipe_of(wait, process.names) if wait is not None else (None, False)
+        if wait is None or name is None or name not in ends:
             continue
-        writes = wait.call in WRITES
         pids = dict.fromkeys(end.pid for end in ends[name] if (end.reads if writes else end.writes))
+        origin = lineage(process.pid)
         yield Fact(
             "pipe",
             {
@@ -156,10 +168,26 @@ def pipes(process: Process, ends: Mapping[str, list[End]], complete: bool, ids: 
                 "pipe": name,
                 "writes": writes,
                 "complete": complete,
+                "polls": wait.call in POLLS,
                 "sole": len(process.waits) == 1,
-                "holders": [{"process": ids.get(pid), "pid": pid, "command": command_of(pid)} for pid in pids],
+                "limited": wait.timeout_s is not None,
+                "parent": origin.parent if origin is not None else None,
+                "session": origin.session if origin is not None else None,
+                "holders": [_holder(pid, ids) for pid in pids],
             },
         )
+
+
+def pipe_of(wait: Wait, names: Mapping[int, str]) -> tuple[str | None, bool]:
+    """The pipe that a thread reads, writes or polls (and nothing else), and whether to write; ``None``: it does not."""
+    if wait.call in READS | WRITES:
+        name = names.get(wait.fd) if wait.fd is not None else None
+        return (name, wait.call in WRITES) if name is not None and name.startswith("pipe:") else (None, False)
+    watched = [(names.get(descriptor, ""), events) for descriptor, events in wait.watched]
+    if wait.call not in POLLS or not watched or not all(name.startswith("pipe:") for name, _ in watched):
+        return None, False
+    name, events = watched[0]
+    return name, bool(events & _POLLOUT)
 
 
 def other_ends(
@@ -199,5 +227,6 @@ def _holder(pid: int, ids: Mapping[int, int]) -> dict[str, Any]:
         "pid": pid,
         "command": command_of(pid),
         "parent": origin.parent if origin is not None else None,
+        "session": origin.session if origin is not None else None,
         "forked": origin is not None and origin.forked,
     }

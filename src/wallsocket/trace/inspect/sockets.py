@@ -103,6 +103,9 @@ class Picture:
             if seen.listens and seen.local is not None:
                 self.listening.setdefault((seen.key[0], seen.protocol, seen.local.port), []).append(seen)
 
+        self._unix_queues = {
+            (seen.key[0], inode): seen for seen in self.all if seen.protocol == "unix" for inode in seen.waiting
+        }
         self._bound: dict[tuple[int, str, int], list[Seen]] = {}
         self._queues: dict[tuple[int, str, int], list[Seen]] = {}
         for seen in self.all:
@@ -133,6 +136,13 @@ class Picture:
         place = accepted.key[0], accepted.protocol, accepted.local.port
         found = self.listening.get(place, ())
         return found[0] if len(found) == 1 else None
+
+    def queued_at(self, client: Seen) -> Seen | None:
+        """The listener in whose accept queue the other end of a connection stands; ``None``: none, or not known which."""
+        if client.protocol == "unix":
+            return self._unix_queues.get(client.key)
+        other = self.peer(client)
+        return self.listener(other) if other is not None and self.waits_for_accept(other) else None
 
     def clients(self, listener: Seen, most: int) -> list[tuple[Address | None, Seen | None]]:
         """The first of those that wait in the accept queue of a listener: their addresses, and their sockets if here.

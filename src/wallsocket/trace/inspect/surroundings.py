@@ -22,10 +22,11 @@ _PF_FORKNOEXEC: Final = 0x40
 
 
 class Lineage(msgspec.Struct, frozen=True):
-    """Where a process comes from: its parent, and whether it still runs the parent's program (fork without exec)."""
+    """Where a process comes from: its parent, its session, and whether it still runs the parent's program (fork without exec)."""
 
     parent: int
     forked: bool
+    session: int
 
 
 class End(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ def lineage(pid: int) -> Lineage | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # Behind the name, which may hold anything, comes the third field.
             words = file.read().rpartition(b")")[2].split()
-        return Lineage(int(words[1]), bool(int(words[6]) & _PF_FORKNOEXEC))
+        return Lineage(int(words[1]), bool(int(words[6]) & _PF_FORKNOEXEC), int(words[3]))
     except (OSError, ValueError, IndexError):
         return None
 
@@ -58,16 +59,16 @@ def children(pid: int) -> list[int]:
 
 
 def pipe_ends(pipes: Collection[str], near: int, timeout_s: float) -> tuple[dict[str, list[End]], bool]:
-    """Who holds pipes, such as ``pipe:[123]``, and whether everybody could be asked, and in time.
+    """Who holds pipes, such as ``pipe:[123]``, and whether everybody could be asked, in so much processor time.
 
     Those whose numbers are near that of the process ``near`` are asked first: relatives, as a rule.
     """
     complete = True
-    deadline = time.monotonic() + timeout_s
+    deadline = time.thread_time() + timeout_s
     found: dict[str, list[End]] = {}
     numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()] if pipes else []
     for name in sorted(numbers, key=lambda pid: abs(pid - near)):
-        if time.monotonic() > deadline:
+        if time.thread_time() > deadline:
             return found, False
         directory = f"/proc/{name}/fd"
         try:

@@ -1,0 +1,224 @@
+"""Causes of waits that lie outside the thread that waits: a child, a lock, a queue, the other end's loop."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from .conftest import PATIENCE_S, Answer, Program
+
+Start = Callable[..., Program]
+Look = Callable[..., Answer]
+#: Numbers of x86-64 system calls.
+READ, POLL, RECVFROM, SENDTO, FUTEX, EPOLL_WAIT = 0, 7, 45, 44, 202, 232
+
+
+def finding(answer: Answer, rule: str) -> dict[str, object]:
+    return next(
+        (one for one in answer.findings if one["rule"] == rule), {"rules": answer.rules, "errors": answer.errors}
+    )
+
+
+def test_a_client_in_an_accept_queue_is_told_who_should_accept(start: Start, look: Look) -> None:
+    server = start(
+        name="server.py",
+        source="""
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    connection, _ = listener.accept()
+    while data := connection.recv(100):
+        connection.sendall(data)
+""",
+    )
+    with socket.create_connection(("127.0.0.1", int(server.said))):
+        server.threads_wait_in(RECVFROM)
+        client = start(
+            server.said,
+            name="client.py",
+            source="""
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(b"hello")
+print("sent", flush=True)
+connection.recv(100)
+""",
+        )
+        client.threads_wait_in(RECVFROM)
+        answer = look(client.pid)
+        assert answer.rules[0] == "accept-queue-stands", answer.errors
+        assert "server.py:7" in answer.findings[0]["why"]
+        mine = answer.socket(next(one["socket"] for one in answer.threads if one["pid"] == client.pid))
+        assert (mine["peer_accepted"], mine["peer_pids"]) == (False, [server.pid])
+
+
+def test_two_readers_of_a_chat_are_healthy(start: Start, look: Look) -> None:
+    server = start(
+        name="server.py",
+        source="""
+import socket, threading
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+threading.Thread(target=connection.recv, args=(100,)).start()
+listener.accept()
+""",
+    )
+    client = start(
+        server.said,
+        name="client.py",
+        source="""
+import os, socket, sys, threading
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+threading.Thread(target=connection.recv, args=(100,), daemon=True).start()
+keyboard, _ = os.pipe()
+print("connected", flush=True)
+connection.sendall(os.read(keyboard, 100))
+""",
+    )
+    client.threads_wait_in(READ, RECVFROM)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := look(client.pid)).rules and time.monotonic() < deadline:
+        pass  # the rule asks for a second
+    found = finding(answer, "both-wait")
+    assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
+    assert "another thread of client.py" in str(found["why"])
+    assert answer.status == 0
+
+
+def test_the_end_of_a_pipe_that_a_background_process_keeps(start: Start, look: Look) -> None:
+    program = start(
+        name="program.py",
+        source="""
+import subprocess
+print("starts", flush=True)
+subprocess.run(["sh", "-c", "sleep 60 & echo started"], capture_output=True)
+""",
+    )
+    program.threads_wait_in(POLL)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := look(program.pid)).rules and time.monotonic() < deadline:
+        pass  # the shell has not ended yet
+    found = finding(answer, "pipe-stands")
+    assert (found.get("severity"), found.get("certainty")) == ("warning", "strong"), found
+    assert "sleep (pid" in str(found["why"])
+    assert "program.py:4" in str(found["why"])
+
+
+def test_a_child_made_by_fork_keeps_a_connection(start: Start, look: Look) -> None:
+    server = start(
+        name="server.py",
+        source="""
+import os, socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+if os.fork() == 0:
+    listener.close()
+    time.sleep(60)
+connection.sendall(b"all")
+connection.close()
+os.wait()
+""",
+    )
+    client = start(
+        server.said,
+        name="client.py",
+        source="""
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("connected", flush=True)
+while connection.recv(100): pass
+""",
+    )
+    client.threads_wait_in(RECVFROM)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := look(client.pid)).rules and time.monotonic() < deadline:
+        pass  # the rule asks for a second
+    found = finding(answer, "kept-open-elsewhere")
+    # The child may be the one that is to answer: a hint.
+    assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
+    assert "sleeps" in str(found["why"])
+
+
+def test_a_loop_that_writes_before_it_reads_on(start: Start, look: Look) -> None:
+    server = start(
+        name="server.py",
+        source="""
+import asyncio
+async def handle(reader, writer):
+    while line := await reader.readline():
+        writer.write(line * 100)
+        await writer.drain()
+async def main():
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+""",
+    )
+    client = start(
+        server.said,
+        name="client.py",
+        source="""
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print("connected", flush=True)
+connection.sendall(b"a line\\n" * 4_000_000)
+""",
+    )
+    client.threads_wait_in(SENDTO)
+    deadline = time.monotonic() + PATIENCE_S
+    while (answer := look(client.pid)).rules != ["both-wait"] and time.monotonic() < deadline:
+        pass  # the last bytes find their way
+    found = finding(answer, "both-wait")
+    assert (found.get("severity"), found.get("certainty")) == ("error", "strong"), found
+    assert "server.py:6" in str(found["why"])
+    assert "client.py:5" in str(found["why"])
+
+
+def test_a_lock_taken_elsewhere_whose_holder_is_the_only_other_thread(start: Start, look: Look) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        program = start(
+            listener.getsockname()[1],
+            name="program.py",
+            source="""
+import socket, sys, threading
+lock, held = threading.RLock(), threading.Event()
+def poll():
+    with lock:
+        connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        held.set()
+        connection.recv(100)
+threading.Thread(target=poll, daemon=True).start()
+held.wait()
+print("held", flush=True)
+lock.acquire()
+""",
+        )
+        connection, _ = listener.accept()
+        with connection:
+            program.threads_wait_in(FUTEX, RECVFROM)
+            found = finding(look(program.pid), "lock-held-in-wait")
+    assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
+    assert "program.py:8" in str(found["why"])
+
+
+def test_an_event_loop_that_asks_a_silent_name_server(start: Start, look: Look) -> None:
+    program = start(
+        name="program.py",
+        source="""
+import select, socket
+asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asked.connect(("127.0.0.53", 53))
+loop = select.epoll()
+loop.register(asked, select.EPOLLIN)
+print("asked", flush=True)
+loop.poll(60)
+""",
+    )
+    program.threads_wait_in(EPOLL_WAIT)
+    found = finding(look(program.pid), "waits-for-name-server")
+    assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
