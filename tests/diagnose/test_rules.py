@@ -744,7 +744,7 @@ def exchange(
 def test_a_single_slow_exchange_is_less_than_certain() -> None:
     story = Story()
     exchange(story, times=1)
-    assert story.found() == ["nagle-delayed-ack strong warning"]
+    assert story.found() == ["nagle-delayed-ack strong note"]
 
 
 def test_the_second_small_write_waits() -> None:

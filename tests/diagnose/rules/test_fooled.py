@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 import pytest
@@ -145,3 +146,81 @@ def test_calls_that_nobody_explains_are_listed_with_their_rows() -> None:
     assert [(one.call, one.errno, one.count) for one in diagnosis.not_judged] == [("bind", "EADDRNOTAVAIL", 3)]
     assert 16 in diagnosis.not_judged[0].rows
     assert {one.call: one.healthy is not None for one in diagnosis.symptoms} == {"bind": False, "ioctl": True}
+
+
+def searched(*, hosts: int = 1, ports: int = 40, times: int = 1) -> list[str]:
+    """One program that is refused at many places."""
+    story = Story()
+    program = story.process()
+    for host in range(hosts):
+        for port in range(ports):
+            for _ in range(times):
+                where = (f"127.0.0.{1 + host}", 4000 + port)
+                one = story.socket(program, ("127.0.0.1", 51000), None)
+                call = story.call("connect", one, REFUSED, address=inet(*where))
+                story.fact(call, "local", True)
+                story.fact(call, "sockets", [])
+                story.call("close", one)
+    return [one for one in story.found() if one.startswith("nobody-listens")]
+
+
+def test_for_who_looks_for_open_ports_a_refusal_is_an_answer() -> None:
+    assert searched() == []
+    assert searched(hosts=40, ports=1) == []
+
+
+def test_a_program_that_asks_a_few_ports_or_one_again_and_again_does_not_look_around() -> None:
+    assert len(searched(ports=5)) == 1
+    assert len(searched(ports=1, times=40)) == 1
+    assert searched(ports=40, times=5)
+
+
+def test_who_asked_for_more_and_was_told_of_a_reset_read_on() -> None:
+    story = Story(kernel="no")
+    server, client = pair(story)
+    story.call("sendto", server, 3000, length=3000)
+    story.call("recvfrom", client, 1024, length=1024)
+    story.call("close", server)
+    story.call("recvfrom", client, RESET, length=1024)
+    story.call("close", client)
+    assert not [one for one in story.found() if one.startswith("one-recv")]
+
+
+@pytest.mark.parametrize(
+    ("code", "by", "expected"), [(0, "main", "hint note"), (1, "main", "strong error"), (0, "worker", "strong error")]
+)
+def test_a_request_may_ask_the_server_to_end(code: int, by: str, expected: str) -> None:
+    story = Story()
+    server, client = pair(story)
+    tid = None if by == "main" else 4711
+    story.call("sendto", client, 30, length=30)
+    story.call("recvfrom", server, 30, length=4096, tid=tid)
+    story.end(1, code=code)
+    story.call("recvfrom", client, 0, length=4096)
+    story.call("close", client)
+    assert f"ended-before-answer {expected}" in story.found()
+
+
+@pytest.mark.parametrize(("reads", "took", "severity"), [(40, 1000, "note"), (40, MS, "error"), (400, 1000, "error")])
+def test_who_leaves_the_loop_at_once_has_handled_the_end(reads: int, took: int, severity: str) -> None:
+    story = Story()
+    server, client = pair(story)
+    story.call("close", client)
+    for _ in range(reads):
+        story.call("recvfrom", server, 0, length=100, took=took)
+        story.now -= MS // 10 - 1000
+    story.call("close", server)
+    assert [one for one in story.found() if one.startswith("end-of-stream")] == [
+        f"end-of-stream-ignored certain {severity}"
+    ]
+
+
+def test_a_number_that_is_being_closed_is_bad_already() -> None:
+    story = Story()
+    server = story.process()
+    one = story.socket(server, ("127.0.0.1", 4567), ("127.0.0.1", 51000))
+    # The thread that fails is seen to return first.
+    story.call("close", one, took=2 * MS, tid=4711)
+    story.now -= 2 * MS
+    story.call("sendto", one, -errno.EBADF, length=7, socket=None)
+    assert story.found()[:1] == ["closed-descriptor-used certain error"]

@@ -602,3 +602,21 @@ def test_a_read_ended_inside_a_character() -> None:
     assert cut(code=0, answers=True) == []
     assert cut(reads_on=True) == []
     assert cut(more=False) == []
+
+
+@pytest.mark.parametrize("piece", [1, 60])
+def test_who_reads_the_answer_byte_by_byte_may_have_been_told_to_leave_http(piece: int) -> None:
+    story = Story()
+    server, client = pair(story)
+    upgrade = b"GET /mqtt HTTP/1.1\r\n" + b"x" * 40
+    http(story, head=60, method="GET", body=0)
+    story.call("sendto", client, 60, length=60, payload=upgrade)
+    story.call("recvfrom", server, 60, length=4096, payload=upgrade)
+    story.call("sendto", server, 60, length=60, payload=b"HTTP/1.1 101 Switching\r\n" + b"x" * 36)
+    for begin in range(0, 60, piece):
+        if piece == 60:
+            http(story, head=60, status=101, body=0)
+        story.call("recvfrom", client, piece, length=piece, payload=b"HTTP/1.1 101"[begin : begin + piece])
+    story.call("sendto", client, 40, length=40, payload=b"\x82\x22" + b"m" * 38)
+    story.call("recvfrom", server, 40, length=4096, payload=b"\x82\x22" + b"m" * 38)
+    assert said(story, "more-than-announced") == []

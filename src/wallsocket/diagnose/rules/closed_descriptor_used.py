@@ -41,7 +41,7 @@ class ClosedDescriptorUsed(Rule):
                 self,
                 used.end_ns,
                 f"{used.name}({used.call.fd}) failed with EBADF: the descriptor had been closed{other}"
-                f"{f' at {line}' if line else ''}, {(used.end_ns - closed.end_ns) / 1e6:.1f} ms before.",
+                f"{f' at {line}' if line else ''}, {max(0, used.end_ns - closed.end_ns) / 1e6:.1f} ms before.",
                 [closed.proof(), used.proof(f"call {used.call.id} {used.name}({used.call.fd}) = EBADF")],
                 call=used.call,
                 process=subject.id,

@@ -48,6 +48,9 @@ class DeadAddressFirst(Rule):
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         if subject.protocol != "tcp":
             return
+        missing = facts[Unreached].unsure(subject)
+        if missing is not None:
+            yield self.cannot_tell("kernel", f"whether {subject.where} ever answered: {missing}")
         for failure in facts[Unreached].all(subject, errno.ETIMEDOUT, errno.EHOSTUNREACH, None):
             following = facts[Connects].next_after(failure.connect)
             where = following.address if following is not None else None

@@ -34,7 +34,7 @@ class EndedBeforeAnswer(Rule):
         "closed it while the client waited for the answer."
     )
     fix = "At the end stop accepting first, then wait for the requests that are being worked on, then leave."
-    disproof = "The protocol has no answer to that message."
+    disproof = "The protocol has no answer to that message, such as one that tells the server to end."
     references = ("exit(2)", "signal(7)", "RFC 9112 9.6")
     subject = "connection"
     needs = (Closing, Reads, Signals, Writes)
@@ -61,10 +61,13 @@ class EndedBeforeAnswer(Rule):
         why = f"{facts.who(process.id)} had read {turn.bytes} bytes of a request and ended with status {process.exit_code}"
         if term is not None:
             why += f", {(server.ended_ns - term.at_ns) / 1e6:.0f} ms after {term.text}"
+        # The thread that read it left in good order, and nobody else told it to: the request itself may have asked for that.
+        obeyed = term is None and process.exit_code == 0 and turn.last.call.tid == process.pid
+        perhaps = " Perhaps the request asked it to end." if obeyed else ""
         yield Evidence(
             self,
             server.ended_ns,
-            f"{why}. The client waited for the answer and got {end.text()}.",
+            f"{why}. The client waited for the answer and got {end.text()}.{perhaps}",
             [
                 turn.last.proof(),
                 facts.process_proof(process, f"{facts.who(process.id)} ended", server.ended_ns),
@@ -73,6 +76,7 @@ class EndedBeforeAnswer(Rule):
             call=turn.last.call,
             socket=server.id,
             process=process.id,
-            certainty="strong",
+            severity="note" if obeyed else "error",
+            certainty="hint" if obeyed else "strong",
             subjects=frozenset({client.id}),
         )

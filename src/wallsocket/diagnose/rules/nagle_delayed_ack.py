@@ -165,7 +165,8 @@ class NagleDelayedAck(Rule):
             call=run.last.call,
             socket=socket.id,
             process=run.last.call.process,
-            severity="warning",
+            # Once costs nobody anything; in a burst without answers, as of a server that tells news, it is by chance.
+            severity="warning" if len(slow) > 1 else "note",
             certainty="certain" if late is not None or (run.held is not None and len(slow) >= 2) else "strong",
             subjects=frozenset({peer.id} if peer is not None else ()),
             lost_ns=wait_ns,

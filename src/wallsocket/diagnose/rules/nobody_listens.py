@@ -46,7 +46,9 @@ class NobodyListens(Rule):
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         where, answers = subject.where, facts[HostAnswers]
         for coped in facts[Destinations].coped_with(subject):
-            yield Healthy(coped.calls, "the program tried again, or elsewhere, until it was connected")
+            looks = facts[Destinations].looked_around(coped)
+            why = "looks which ports are open" if looks else "tried again, or elsewhere, until it was connected"
+            yield Healthy(coped.calls, f"the program {why}")
         if facts[Refused].contradicted(subject):
             yield self.cannot_tell("facts", f"{where} was refused, yet a socket listened there when the host was asked")
         for one in facts[Refused].general(subject):

@@ -48,7 +48,12 @@ class SelfConnect(Rule):
         if connect is None or not subject.tcp or subject.local is None or subject.local != subject.remote:
             return
         sample = next((one for one in facts[Samples].of(subject).transitions if one.state == ESTABLISHED), None)
-        if sample is None or not subject.local.port:
+        if not subject.local.port:
+            return
+        if sample is None:
+            missing = facts.layer("kernel")
+            if missing is not None:
+                yield self.cannot_tell("kernel", f"{subject.local} is connected with itself, or would be: {missing}")
             return
         yield Evidence(
             self,

@@ -60,6 +60,9 @@ class SynUnanswered(Rule):
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         unreached = facts[Unreached]
+        missing = unreached.unsure(subject)
+        if missing is not None:
+            yield self.cannot_tell("kernel", f"whether {subject.where} ever answered: {missing}")
         for failure in unreached.all(subject, errno.ETIMEDOUT, None):
             if subject.protocol != "tcp":
                 continue

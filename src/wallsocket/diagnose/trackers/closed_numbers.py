@@ -22,6 +22,8 @@ class ClosedNumbers(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._closes: OrderedDict[tuple[int, int], CallFacts] = OrderedDict()
+        #: Failures for which no close has returned yet: the tracer may see the failure first.
+        self._early: OrderedDict[tuple[int, int], CallFacts] = OrderedDict()
         self._count = 0
         self.uses: dict[int, list[tuple[CallFacts, CallFacts]]] = {}  #: process -> (close, use)
 
@@ -35,6 +37,9 @@ class ClosedNumbers(Tracker):
             self._closes.move_to_end(key)
             if len(self._closes) > _CLOSES:
                 self._closes.popitem(last=False)
+            used = self._early.pop(key, None)
+            if used is not None and call.entry_ns <= used.end_ns:
+                self._keep(call, used)
 
     @failed
     def fails(self, call: CallFacts) -> None:
@@ -42,7 +47,16 @@ class ClosedNumbers(Tracker):
         number = call.call.fd
         if call.errno != errno.EBADF or number is None or number < 0 or call.name == "close":
             return
-        closed = self._closes.get((call.call.process, number))
-        if closed is not None and closed.end_ns <= call.end_ns and self._count < _USES:
+        key = call.call.process, number
+        closed = self._closes.get(key)
+        if closed is not None:
+            self._keep(closed, call)
+        else:
+            self._early[key] = call
+            if len(self._early) > _USES:
+                self._early.popitem(last=False)
+
+    def _keep(self, closed: CallFacts, used: CallFacts) -> None:
+        if self._count < _USES:
             self._count += 1
-            self.uses.setdefault(call.call.process, []).append((closed, call))
+            self.uses.setdefault(used.call.process, []).append((closed, used))

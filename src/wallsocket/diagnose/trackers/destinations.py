@@ -20,6 +20,10 @@ __all__ = ["DestinationFacts", "Destinations", "Refusal"]
 _KEPT = 50_000
 #: Refusals of one destination that are kept as they were, by the line that connected.
 _REFUSALS = 16
+#: Who was refused at so many ports of one host, or by so many hosts at one port, at each of them once or twice, is looking
+#: which are open: nobody is configured for that many servers that are all down. nmap's quickest scan has 100 ports.
+_SEARCH = 32
+_ONCE_OR_TWICE = 2
 
 
 class Refusal:
@@ -81,6 +85,8 @@ class Destinations(SocketTracker[_Attempt]):
         self._set_up = facts[SetUp]
         self.all: dict[Destination, DestinationFacts] = {}
         self.got_port: dict[tuple[int, int], int] = {}  #: (process, port) -> when a connect to it last succeeded
+        # (process, host or port) -> ports or hosts that refused it
+        self._search: dict[tuple[int, str | int], set[str | int]] = {}
 
     def known(self, destination: Destination) -> DestinationFacts:
         """What is known of a destination; empty when nothing is."""
@@ -166,6 +172,12 @@ class Destinations(SocketTracker[_Attempt]):
             known.last_ns = call.end_ns
             known.calls += (call.call.id, connect.call.id)
         elif len(facts.refusals) < _REFUSALS:
+            for one, other in ((where.host, where.port), (where.port, where.host)):
+                tried = self._search.get((connect.call.process, one))
+                if tried is None and len(self._search) < _KEPT:
+                    tried = self._search[connect.call.process, one] = set()
+                if tried is not None and len(tried) < _SEARCH:
+                    tried.add(other)
             facts.refusals[key] = Refusal(call, connect, where, socket)
 
     # -- questions
@@ -173,7 +185,8 @@ class Destinations(SocketTracker[_Attempt]):
     def refused(self, destination: Destination) -> list[Refusal]:
         """Connections that were refused and that nobody got later.
 
-        A retry until the server is up and the next address of a name are ways to cope.
+        A retry until the server is up and the next address of a name are ways to cope; for who looks for open ports a
+        refusal is an answer.
         """
         facts = self.all.get(destination)
         if facts is None:
@@ -194,8 +207,17 @@ class Destinations(SocketTracker[_Attempt]):
         facts = self.all.get(Destination("tcp", socket.remote, socket.network))
         return facts is not None and facts.reached_ns > after_ns
 
+    def looked_around(self, refusal: Refusal) -> bool:
+        """Whether it is one of many that a program met which looks for open ports."""
+        where = refusal.where
+        return refusal.count <= _ONCE_OR_TWICE and any(
+            len(self._search.get((refusal.process, one), ())) >= _SEARCH for one in (where.host, where.port)
+        )
+
     def coped(self, destination: Destination, refusal: Refusal) -> bool:
-        """Whether somebody got the destination later, or the program got its port elsewhere."""
+        """Whether somebody got the destination later, the program got its port elsewhere, or only looked around."""
+        if self.looked_around(refusal):
+            return True
         facts = self.known(destination)
         if facts.reached_ns > refusal.last_ns:
             return True

@@ -65,7 +65,7 @@ class Direction:
             return
         heads = [head for head in heads if isinstance(head, dict)]
         if not heads:
-            self._body(call, begin)
+            self._body(call, begin, answered)
             return
         for head in heads:
             at = _number(head.get("at")) or 0
@@ -99,7 +99,7 @@ class Direction:
         elif request.method == "CONNECT" and status < 300:
             self.lost = answered.lost = True
 
-    def _body(self, call: CallFacts, begin: int) -> None:
+    def _body(self, call: CallFacts, begin: int, answered: Direction) -> None:
         latest = self.latest
         if latest is None or latest.head_end is None:
             self.lost = True
@@ -109,6 +109,10 @@ class Direction:
         excess = call.moved - max(0, latest.end - begin)
         seen = call.payload[max(0, latest.end - begin) :]
         if excess < _SHORTEST and len(seen) == excess and not seen.strip():
+            return
+        if latest.status is None and answered.lost:
+            # The answer was not understood, as of a client that reads it byte by byte: perhaps it was 101, and ended HTTP here.
+            self.lost = True
             return
         if (seen or excess < _SHORTEST) and self.over is None:
             self.over, self.excess = (latest, call), excess

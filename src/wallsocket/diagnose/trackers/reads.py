@@ -78,7 +78,7 @@ class Reads(SocketTracker[ReadFacts]):
             return
         facts = self.keep(socket)
         if result < 0:
-            if call.errno in (errno.EAGAIN, errno.EINTR):
+            if call.errno in (errno.EAGAIN, errno.EINTR) or facts.turn.answered is None:
                 facts.turn.looked_again = True
             return
         if call.flags & MSG_PEEK:

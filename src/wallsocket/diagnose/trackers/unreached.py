@@ -84,6 +84,7 @@ class Unreached(Tracker):
         self._of: dict[Destination, dict[tuple[int, int | None, int | None], Failure]] = {}
         self._count = 0
         self._pending: dict[int, CallFacts] = {}  # socket -> the connect that nobody knows the end of
+        self._unsure: set[Destination] = set()  # where the end of a connect stands in no sample
         self._sent: dict[tuple[int, Address], int] = {}  # (process, where) -> when a datagram last went there
 
     # -- filling
@@ -147,17 +148,24 @@ class Unreached(Tracker):
     def ended(self, socket: SocketFacts) -> None:
         """A socket whose connect nobody heard of again was given up."""
         began = self._pending.pop(socket.id, None)
-        if began is not None and self._waits(socket):
-            self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
+        if began is not None:
+            self._left(socket, began)
 
     @on_end
     def finish(self) -> None:
         """What waits still."""
         for number, began in list(self._pending.items()):
             socket = self.facts[Sockets].get(number)
-            if socket is not None and self._waits(socket):
-                self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
+            if socket is not None:
+                self._left(socket, began)
         self._pending.clear()
+
+    def _left(self, socket: SocketFacts, began: CallFacts) -> None:
+        """A connect of which no call says the end: the kernel does, where it was asked."""
+        if self._waits(socket):
+            self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
+        elif socket.last is None and began.address is not None and len(self._unsure) < _KEPT:
+            self._unsure.add(Destination("tcp", began.address, socket.network))
 
     @staticmethod
     def _on_its_way(call: CallFacts) -> bool:
@@ -192,6 +200,10 @@ class Unreached(Tracker):
     def all(self, destination: Destination, *errors: int | None) -> list[Failure]:
         """Failures at a destination with one of these errnos; ``None`` among them: those that were given up."""
         return [failure for failure in self._of.get(destination, {}).values() if failure.error in errors]
+
+    def unsure(self, destination: Destination) -> str | None:
+        """Why nobody knows whether a connect there was still on its way when it was given up; ``None``: it is known of all."""
+        return self.facts.layer("kernel") if destination in self._unsure else None
 
     def of(self, destination: Destination, *errors: int | None) -> list[Failure]:
         """Those of them that the program did not get over: no later attempt there, or at the port elsewhere, succeeded."""
