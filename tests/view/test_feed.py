@@ -54,6 +54,29 @@ def test_what_the_recorder_writes_is_seen_and_its_end_is_not_held_up(tmp_path: P
         assert [item.name for item in tmp_path.iterdir()] == ["run.wsrec"]
 
 
+def test_the_next_recording_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    lost_letter(tmp_path / "one.wsrec").close()
+    Script(tmp_path / "other.wsrec").done(10).close()
+    with Feed(tmp_path / "one.wsrec", learns=True) as feed:
+        wait(feed, lambda status: status.stage == "ready")
+        before = feed.snapshot
+        feed.begin(tmp_path / "one.wsrec")  # which is shown already
+        feed.begin(tmp_path / "other.wsrec")
+        assert feed.wait(60)
+        assert feed.snapshot is not before
+        assert before is not None
+        assert before.closed
+        assert (count(feed), feed.status.learns) == (0, True)
+        # What cannot be read is said, and the one after it is shown again.
+        (tmp_path / "letter.wsrec").write_bytes(b"Dear Sir" * 1000)
+        feed.begin(tmp_path / "letter.wsrec")
+        assert feed.wait(60)
+        assert feed.status.problem is not None
+        feed.begin(tmp_path / "one.wsrec")
+        assert feed.wait(60)
+        assert (feed.status.problem, count(feed) > 0) == (None, True)
+
+
 def test_a_file_that_is_no_recording_is_said(tmp_path: Path) -> None:
     path = tmp_path / "letter.wsrec"
     path.write_bytes(b"Dear Sir" * 1000)

@@ -17,7 +17,7 @@ from wallsocket.web.guard import HEADERS
 Answer = tuple[int, dict[str, str], bytes]
 
 
-def ask(page: Page, path: str, *, method: str = "GET", **headers: str) -> Answer:
+def ask(page: Page, path: str, *, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
     address = urlsplit(page.url)
     assert address.hostname is not None
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
@@ -25,7 +25,9 @@ def ask(page: Page, path: str, *, method: str = "GET", **headers: str) -> Answer
         connection.putrequest(method, path, skip_host="host" in headers)
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
-        connection.endheaders()
+        if body:
+            connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body or None)
         answer = connection.getresponse()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
     finally:

@@ -100,6 +100,7 @@ def command(context: click.Context) -> None:
     wallsocket lesson udp-life        one of them
     wallsocket lesson U24 T13         single claims
     wallsocket lesson all --json      every claim with its verdict on this kernel
+    wallsocket lesson --web           in the browser, with quizzes and services to try
     wallsocket lesson exercise        tasks for programs of your own
     wallsocket lesson check FILE -e NAME
     """
@@ -122,12 +123,28 @@ def command(context: click.Context) -> None:
 )
 @click.option("--no-ask", is_flag=True, help="Do not ask for a prediction first.")
 @click.option("--no-picture", is_flag=True, help="Do not record the run and draw it.")
-def show(ids: tuple[str, ...], as_json: bool, settings: tuple[str, ...], no_ask: bool, no_picture: bool) -> int:
+@click.option("--web", is_flag=True, help="In the browser: lessons, quizzes, and services to try; begin with ID.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="With --web: listen at this port.")
+@click.option("--open", "open_browser", is_flag=True, help="With --web: open the page in the browser.")
+@options.quiet
+def show(
+    ids: tuple[str, ...],
+    as_json: bool,
+    settings: tuple[str, ...],
+    no_ask: bool,
+    no_picture: bool,
+    web: bool,
+    port: int,
+    open_browser: bool,
+    quiet: bool,
+) -> int:
     """Play lessons or single claims; ``all`` plays every one.
 
     Exit status: 0 every experiment gave a verdict, 1 some did not (its program failed, or the kernel did what no rule
     of the lesson knows), 2 could not run. --json without ID lists the lessons.
     """
+    if web:
+        return _on_the_page(ids, settings, port=port, open_browser=open_browser, as_json=as_json, quiet=quiet)
     if not ids:
         if not as_json:
             raise click.UsageError("which lesson or claim? wallsocket lesson lists them")
@@ -145,6 +162,21 @@ def show(ids: tuple[str, ...], as_json: bool, settings: tuple[str, ...], no_ask:
                 click.echo()
             failed += _tell(lesson, claims, sysctl, ask, None if no_picture else Path(folder) / "run.wsrec")
     return 1 if failed else 0
+
+
+def _on_the_page(
+    ids: tuple[str, ...], settings: tuple[str, ...], *, port: int, open_browser: bool, as_json: bool, quiet: bool
+) -> int:
+    from urllib.parse import quote
+
+    from ..lessons.catalogue import named
+    from .web import learn
+
+    if len(ids) > 1 or settings:
+        raise UsageError("--web begins with one lesson or claim; all others are on the page")
+    # What begins is looked up now: an error is to be told here.
+    first = f"lessons/{quote(named(ids[0]).id)}" if ids else "lessons"
+    return learn(first, port=port, open_browser=open_browser, as_json=as_json, quiet=quiet)
 
 
 def _list_json() -> None:

@@ -17,8 +17,9 @@ from .trace import deny_io_uring, kill, one_core, payload, say_attached, spread,
 
 if TYPE_CHECKING:
     from ..trace.run import Via
+    from ..web import Page
 
-__all__ = ["command"]
+__all__ = ["command", "learn"]
 
 
 @click.command("web", cls=options.RecordingOrCommand)
@@ -45,6 +46,9 @@ __all__ = ["command"]
     metavar="GOOD",
     help="Compare with this recording, of a run that went well.",
 )
+@click.option(
+    "--try", "try_it", is_flag=True, help="No recording: build two hosts and a link, and run a service there."
+)
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
 @options.json
 @options.quiet
@@ -68,6 +72,7 @@ def command(
     kill: bool,
     port: int,
     good: Path | None,
+    try_it: bool,
     open_browser: bool,
     as_json: bool,
     quiet: bool,
@@ -79,17 +84,19 @@ def command(
     wallsocket web run.wsrec
     wallsocket web --lab -- sh run.sh     as it happens, with the wire
     wallsocket web -p 4711                a program that runs already
+    wallsocket web --try                  a service in a lab, to turn knobs and see what happens
     wallsocket web bad.wsrec --good good.wsrec
 
     The page is at 127.0.0.1 only. The printed address is good for one browser. Ctrl-C ends it; a command gets the first
     Ctrl-C itself, as under wallsocket trace. The exit status is the command's, else 0. Needs the extra:
     pip install "wallsocket[web]".
     """
+    if try_it:
+        if recording is not None or pid or lab or output is not None or good is not None:
+            raise click.UsageError("--try makes its own recording: give neither a recording nor a command")
+        return learn("try", port=port, open_browser=open_browser, as_json=as_json, quiet=quiet)
     target = target_shown(context, recording, pid)
-    try:
-        from ..web import Page
-    except ImportError as error:
-        raise NotAvailable('the page needs an extra: pip install "wallsocket[web]"') from error
+    page_of = _page()
     from ..view import Feed
 
     path = None
@@ -97,15 +104,10 @@ def command(
         path = options.recording_path(context, recording, quiet=quiet or as_json)
     if good is not None:
         good = options.recording_path(context, good, quiet=True)
-    with Feed(path, good=good) as feed, Page(feed, port=port) as page:
+    with Feed(path, good=good) as feed, page_of(feed, port=port) as page:
 
         def announce() -> None:
-            if as_json:
-                click.echo(json.dumps({"url": page.url}))
-            elif not quiet:
-                click.echo(f"wallsocket: the page is at {page.url}", err=True)
-            if open_browser:
-                click.launch(page.url)
+            _announce(page, open_browser=open_browser, as_json=as_json, quiet=quiet)
 
         if path is not None:
             return _stay(announce, quiet=quiet, words="wallsocket: Ctrl-C ends it" if not as_json else "")
@@ -156,6 +158,41 @@ def command(
 
         _stay(tell, quiet=quiet, words="wallsocket: the page stays; Ctrl-C ends it")
         return result.exit_status
+
+
+def _page() -> type[Page]:
+    try:
+        from ..web import Page
+    except ImportError as error:
+        raise NotAvailable('the page needs an extra: pip install "wallsocket[web]"') from error
+    return Page
+
+
+def learn(screen: str, *, port: int, open_browser: bool, as_json: bool, quiet: bool) -> int:
+    """The page without a recording: lessons, quizzes and services to try; ``screen`` comes first."""
+    page_of = _page()
+    from ..view import Feed
+    from ..web import Workshop
+
+    with (
+        Feed(learns=True) as feed,
+        Workshop(feed) as workshop,
+        page_of(feed, port=port, workshop=workshop, screen=screen) as page,
+    ):
+        return _stay(
+            lambda: _announce(page, open_browser=open_browser, as_json=as_json, quiet=quiet),
+            quiet=quiet,
+            words="wallsocket: Ctrl-C ends it" if not as_json else "",
+        )
+
+
+def _announce(page: Page, *, open_browser: bool, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"url": page.url}))
+    elif not quiet:
+        click.echo(f"wallsocket: the page is at {page.url}", err=True)
+    if open_browser:
+        click.launch(page.url)
 
 
 class _Names:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,8 @@ __all__ = ["FOLDER_PREFIX", "Run", "evaluate", "missing", "play"]
 FOLDER_PREFIX: Final = "wallsocket-lesson."
 #: The program's own output is shown, not kept: more than this is cut.
 _LONGEST_OUTPUT: Final = 100_000
+#: Whether somebody still waits is looked at so often.
+_LOOK_S: Final = 0.1
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,13 +88,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return right[0] if len(right) == 1 else None
 
 
-def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recording: Path | None = None) -> Run:
+def play(
+    claim: Claim,
+    *,
+    sysctl: Mapping[str, int | str] | None = None,
+    recording: Path | None = None,
+    ended: threading.Event | None = None,
+) -> Run:
     """Run the experiment of a claim.
 
     Args:
         claim: which.
         sysctl: settings of its network that go before the claim's own.
         recording: record the run here, if the claim is one of those that show something.
+        ended: once it is set, nobody waits any more: the program is ended.
 
     What goes wrong is in ``Run.failure``: a program that fails or takes too long, a network that is refused.
     """
@@ -106,11 +116,11 @@ def play(claim: Claim, *, sysctl: Mapping[str, int | str] | None = None, recordi
         try:
             if lacking := missing(claim):
                 raise NotAvailable(lacking)
-            printed = _run(claim, folder, settings, record=bool(recording and claim.show))
+            printed = _run(claim, folder, settings, record=bool(recording and claim.show), ended=ended)
             if recording and claim.show and not (folder / OUTCOME).exists():
                 # Tracing is refused here, and the trace has said so instead of starting the program.
                 no_picture = printed.strip().rpartition("\n")[2]
-                printed = _run(claim, folder, settings, record=False)
+                printed = _run(claim, folder, settings, record=False, ended=ended)
             seen = _outcome(claim, folder)
             verdict, failure = _verdict(claim, seen)
         except (WallsocketError, OSError) as error:
@@ -161,7 +171,9 @@ def _verdict(claim: Claim, seen: dict[str, Any]) -> tuple[Verdict | Literal["unk
     return "unknown", "no rule of this lesson fits what was seen"
 
 
-def _run(claim: Claim, folder: Path, settings: dict[str, int | str], *, record: bool) -> str:
+def _run(
+    claim: Claim, folder: Path, settings: dict[str, int | str], *, record: bool, ended: threading.Event | None
+) -> str:
     """Run the program in its folder; what it printed."""
     program = f"{claim.id}.py"
     (folder / program).write_text(claim.program, encoding="utf-8")
@@ -191,11 +203,23 @@ def _run(claim: Claim, folder: Path, settings: dict[str, int | str], *, record: 
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     with _started(claim, command, folder, environment, settings) as process:
-        try:
-            output, _ = process.communicate(timeout=claim.limit_s)
-        except subprocess.TimeoutExpired:
-            raise WallsocketError(f"the program did not end within {claim.limit_s:g} s, and was ended") from None
+        output = _output(process, claim.limit_s, ended)
     return str(output.decode("utf-8", "replace"))[:_LONGEST_OUTPUT]
+
+
+def _output(process: subprocess.Popen[bytes], limit_s: float, ended: threading.Event | None) -> bytes:
+    deadline = time.monotonic() + limit_s
+    while True:
+        left_s = max(0.0, deadline - time.monotonic())
+        try:
+            output, _ = process.communicate(timeout=left_s if ended is None else min(left_s, _LOOK_S))
+        except subprocess.TimeoutExpired:
+            if ended is not None and ended.is_set():
+                raise WallsocketError("it was ended before the program was") from None
+            if time.monotonic() >= deadline:
+                raise WallsocketError(f"the program did not end within {limit_s:g} s, and was ended") from None
+        else:
+            return bytes(output)
 
 
 @contextlib.contextmanager

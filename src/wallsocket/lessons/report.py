@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from html import escape
 from typing import Any, Final
 
 from ..trace.text import escape as harmless
+from . import markdown
 from .lesson import DOORS, Block, Claim, Lesson
 from .play import Run
 from .text import hosts_text, table_rows, value_text, verdict_words
@@ -167,40 +167,35 @@ def _block(block: Block) -> Iterator[str]:
         numbered = ' class="code"' if block.kind in ("program", "file") else ""
         yield f'{name}<pre{numbered} tabindex="0"><code>{code if numbered else _text(block.text)}</code></pre>'
         return
-    for paragraph in re.split(r"\n\s*\n", block.text):
-        lines = paragraph.splitlines()
-        if lines[0].startswith("|"):
-            yield from _table(lines)
-        elif re.match(r"[-*] |\d+\. ", lines[0]):
-            kind = "ul" if lines[0][0] in "-*" else "ol"
-            items = re.split(r"\n(?=[-*] |\d+\. )", paragraph)
-            yield f"<{kind}>" + "".join(f"<li>{_inline(item.split(None, 1)[1])}</li>" for item in items) + f"</{kind}>"
-        else:
-            yield f"<p>{_inline(paragraph)}</p>"
+    for part in markdown.parts(block.text):
+        match part:
+            case markdown.Table(head, rows):
+                yield f"<table><tr>{_cells('th', head)}</tr>"
+                yield from (f"<tr>{_cells('td', row)}</tr>" for row in rows)
+                yield "</table>"
+            case markdown.Items(ordered, items):
+                kind = "ol" if ordered else "ul"
+                yield f"<{kind}>{_cells('li', items)}</{kind}>"
+            case markdown.Paragraph(spans):
+                yield f"<p>{_spans(spans)}</p>"
 
 
-def _table(lines: Sequence[str]) -> Iterator[str]:
-    yield "<table>"
-    for number, line in enumerate(lines):
-        if number == 1 and not line.strip("|-: "):
-            continue
-        cell = "td" if number else "th"
-        cells = line.strip().strip("|").split("|")
-        yield "<tr>" + "".join(f"<{cell}>{_inline(text.strip())}</{cell}>" for text in cells) + "</tr>"
-    yield "</table>"
+def _cells(element: str, cells: Sequence[Sequence[markdown.Span]]) -> str:
+    return "".join(f"<{element}>{_spans(spans)}</{element}>" for spans in cells)
 
 
 def _inline(text: str) -> str:
-    """A line of Markdown: code, strong, emphasis; everything else as it is."""
-    parts = re.split(r"`([^`]+)`", text)
-    out = []
-    for number, part in enumerate(parts):
-        if number % 2:
-            out.append(f"<code>{_text(part)}</code>")
-            continue
-        plain = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", _text(part))
-        out.append(re.sub(r"(?<!\w)\*(?!\s)(.+?)(?<!\s)\*(?!\w)", r"<em>\1</em>", plain))
-    return "".join(out)
+    return _spans(markdown.spans(text))
+
+
+_ELEMENTS: Final = {"code": "code", "strong": "strong", "emphasis": "em"}
+
+
+def _spans(spans: Sequence[markdown.Span]) -> str:
+    return "".join(
+        f"<{element}>{_text(span.text)}</{element}>" if (element := _ELEMENTS.get(span.kind)) else _text(span.text)
+        for span in spans
+    )
 
 
 def _text(text: str) -> str:

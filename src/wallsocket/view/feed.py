@@ -45,6 +45,7 @@ class Status(msgspec.Struct, frozen=True):
         growing: the recording is being written.
         problem: why it cannot be shown, or no further.
         compares: there is a good recording to compare with.
+        learns: lessons can be played here, and services tried.
     """
 
     generation: int = 0
@@ -54,26 +55,29 @@ class Status(msgspec.Struct, frozen=True):
     growing: bool = True
     problem: str | None = None
     compares: bool = False
+    learns: bool = False
 
 
 class Feed:
-    """Reads a recording in a thread of its own until it grows no more.
+    """Reads a recording in a thread of its own until it grows no more, then the next one that :meth:`begin` names.
 
     Args:
         path: the recording; ``None``: :meth:`begin` says later which it is.
         good: a finished recording of a run that went well, to compare with.
+        learns: for the status: lessons can be played, and services tried.
     """
 
-    def __init__(self, path: Path | None = None, *, good: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, good: Path | None = None, learns: bool = False) -> None:
         self._good_path = good
         self._good: Snapshot | None = None
         self._path = path
+        #: There is a recording that was not begun with yet.
         self._known = threading.Event()
         self._stop = threading.Event()
         self._listeners: list[_Listener] = []
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
-        self._status = Status()
+        self._status = Status(learns=learns)
         self._told_s = 0.0
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         if path is not None:
@@ -92,14 +96,27 @@ class Feed:
                 snapshot.close()
 
     def begin(self, path: Path) -> None:
-        """The recording has begun."""
-        self._path = path
-        self._known.set()
+        """This recording has begun; one that was shown before is shown no longer."""
+        if path != self._path:
+            self._path = path
+            self._known.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until all of a finished recording is shown, or why it cannot be; whether that came in time."""
+        come = threading.Event()
+
+        def look(status: Status) -> None:
+            if not self._known.is_set() and (status.stage == "ready" or status.problem is not None):
+                come.set()
+
+        with self.listen(look):
+            look(self.status)
+            return come.wait(timeout_s)
 
     @property
     def has_begun(self) -> bool:
         """Whether it is known which recording it is."""
-        return self._known.is_set()
+        return self._path is not None
 
     @property
     def status(self) -> Status:
@@ -147,12 +164,31 @@ class Feed:
 
     def _run(self) -> None:
         self._known.wait()
+        self._read_good()
+        while not self._stop.is_set():
+            self._known.wait()
+            if self._stop.is_set():
+                return
+            self._known.clear()
+            if self._snapshot is not None:
+                # It is another recording, of which there is nothing to show yet.
+                before, self._snapshot = self._snapshot, None
+                self._say(
+                    Status(self._status.generation + 1, compares=self._good is not None, learns=self._status.learns)
+                )
+                before.close()
+            self._follow()
+
+    def _read_good(self) -> None:
         if self._good_path is not None and not self._stop.is_set():
             try:
                 self._good = Snapshot.open(self._good_path)
             except RecordingError as error:
                 self._tell(problem=str(error))
-        while not self._stop.is_set():
+
+    def _follow(self) -> None:
+        """Show the recording until it grows no more, or there is another."""
+        while not self._over():
             assert self._path is not None
             began_s = time.monotonic()
             growing = is_being_written(self._path)
@@ -166,8 +202,12 @@ class Feed:
             if not growing:
                 return
             self._stop.wait(max(_POLL_S, (_SHARE - 1) * (time.monotonic() - began_s)))
-            while not self._stop.is_set() and self._size() == seen and is_being_written(self._path):
+            while not self._over() and self._size() == seen and is_being_written(self._path):
                 self._stop.wait(_POLL_S)
+
+    def _over(self) -> bool:
+        """Whether nobody wants this recording any more."""
+        return self._stop.is_set() or self._known.is_set()
 
     def _size(self) -> tuple[tuple[int, int], ...]:
         assert self._path is not None
@@ -214,7 +254,7 @@ class Feed:
             raise
 
     def _progress(self, stage: Stage, done: int, total: int) -> None:
-        if self._stop.is_set():
+        if self._over():
             raise _Stopped
         now_s = time.monotonic()
         if now_s - self._told_s >= _TOLD_EVERY_S:
@@ -224,7 +264,11 @@ class Feed:
     def _publish(self, snapshot: Snapshot, status: Status) -> None:
         before, self._snapshot = self._snapshot, snapshot
         number = self._status.generation + 1
-        self._say(msgspec.structs.replace(status, generation=number, compares=self._good is not None))
+        self._say(
+            msgspec.structs.replace(
+                status, generation=number, compares=self._good is not None, learns=self._status.learns
+            )
+        )
         if before is not None and before is not snapshot:
             before.close()
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .export import html
     from .server import Page
+    from .workshop import Workshop
 
-__all__ = ["Page", "html"]
+__all__ = ["Page", "Workshop", "html"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from .server import Page
 
         return Page
+    if name == "Workshop":
+        from .workshop import Workshop
+
+        return Workshop
     if name == "html":
         from .export import html
 

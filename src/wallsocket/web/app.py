@@ -1,8 +1,9 @@
-"""What the page asks for: its files, views as JSON, and a word when there is something new."""
+"""What the page asks for: its files, views as JSON, a word when there is something new; and what it orders."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -13,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ..errors import RecordingError, UsageError
+from ..errors import RecordingError, UsageError, WallsocketError
 from ..trace.text import escape
 from ..view import Feed, NotReady, Status
 from .files import static_files
+from .workshop import Busy, Workshop
 
 __all__ = ["application"]
 
@@ -30,10 +32,12 @@ _TYPES: Final = {
 _HEARTBEAT_S: Final = 15.0
 #: Whether the server is to end is looked at so often.
 _LOOK_S: Final = 0.25
+#: An order is a few names and numbers.
+_LARGEST_ORDER: Final = 64 << 10
 
 
-def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starlette:
-    """The application, without its guard; once ``ending`` is true its streams end."""
+def application(feed: Feed, ending: Callable[[], bool] = lambda: False, workshop: Workshop | None = None) -> Starlette:
+    """The application, without its guard; once ``ending`` is true its streams end. Without ``workshop`` it only shows."""
 
     async def index(_: Request) -> Response:
         return _file("index.html")
@@ -50,7 +54,7 @@ def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starl
             except UsageError as error:
                 return _problem(str(error), 400)
             except NotReady as error:
-                return _problem(str(error), 503)
+                return _problem(str(error), 202)
             except RecordingError as error:
                 return _problem(str(error), 500)
             except Exception as error:
@@ -60,9 +64,29 @@ def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starl
 
         return await anyio.to_thread.run_sync(answer)
 
+    async def learn(request: Request) -> Response:
+        assert workshop is not None
+        name = request.path_params["name"]
+        if request.method == "GET":
+            arguments = dict(request.query_params)
+            return await anyio.to_thread.run_sync(_tried, name, lambda: workshop.ask(name, arguments))
+        if request.headers.get("content-type") != "application/json":
+            return _problem("an order is JSON", 415)
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST_ORDER:
+                return _problem(f"an order has at most {_LARGEST_ORDER} bytes", 413)
+        try:
+            order = msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return _problem(f"an order is JSON: {error}", 400)
+        return await anyio.to_thread.run_sync(_tried, name, lambda: workshop.do(name, order))
+
     async def events(request: Request) -> Response:
+        watched = workshop.watched() if workshop is not None else None
         return StreamingResponse(
-            _statuses(feed, request.headers.get("last-event-id", ""), ending), media_type="text/event-stream"
+            _statuses(feed, request.headers.get("last-event-id", ""), ending, watched), media_type="text/event-stream"
         )
 
     return Starlette(
@@ -71,8 +95,21 @@ def application(feed: Feed, ending: Callable[[], bool] = lambda: False) -> Starl
             Route("/static/{name}", static),
             Route("/view/{name}", view),
             Route("/events", events),
+            *([Route("/learn/{name}", learn, methods=["GET", "POST"])] if workshop is not None else []),
         ]
     )
+
+
+def _tried(name: str, answer: Callable[[], msgspec.Struct]) -> Response:
+    try:
+        found = answer()
+    except Busy as error:
+        return _problem(str(error), 409)
+    except (WallsocketError, OSError) as error:
+        return _problem(str(error), 400)
+    except Exception as error:
+        return _problem(f"{name}: this failed ({type(error).__name__}: {error})", 500)
+    return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 def _file(name: str) -> Response:
@@ -86,7 +123,12 @@ def _problem(text: str, status: int) -> Response:
     return Response(msgspec.json.encode({"problem": escape(text)}), status, media_type="application/json")
 
 
-async def _statuses(feed: Feed, last_seen: str, ending: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _statuses(
+    feed: Feed,
+    last_seen: str,
+    ending: Callable[[], bool],
+    watched: contextlib.AbstractContextManager[None] | None = None,
+) -> AsyncIterator[bytes]:
     """Each new status as an event; ``last_seen`` is the id of the one that the browser had before it lost the stream."""
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
@@ -95,7 +137,7 @@ async def _statuses(feed: Feed, last_seen: str, ending: Callable[[], bool]) -> A
         loop.call_soon_threadsafe(news.set)
 
     told: Status | None = None
-    with feed.listen(wake):
+    with watched or contextlib.nullcontext(), feed.listen(wake):
         if last_seen == _id_of(feed.status):
             told = feed.status
         silent_s = 0.0

@@ -191,7 +191,8 @@ class _Views:
 
 def _document(data: dict[str, Any]) -> bytes:
     files = static_files()
-    style = b"\n".join(content for name, content in files.items() if name.endswith(".css"))
+    # Nothing is played in a file.
+    style = b"\n".join(content for name, content in files.items() if name.endswith(".css") and name != "learn.css")
     modules = {
         name: "data:text/javascript;base64," + base64.b64encode(_IMPORT.sub(rb"\1\2", content)).decode()
         for name, content in files.items()

@@ -51,9 +51,11 @@ class Guard:
     Args:
         app: what is guarded.
         token: stands in the address that is printed, and is good for one browser.
+        start: where the browser goes with its cookie.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, start: str = "/") -> None:
+        self._start = start
         self._app = app
         self._token: str | None = token
         self._session = secrets.token_urlsafe(32)
@@ -92,11 +94,11 @@ class Guard:
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
         if scope["path"] == "/" and given:
             if known:
-                return _forward()
+                return _forward(self._start)
             # The cookie first, the token after: two requests at once must not both get one.
             if self._token is not None and secrets.compare_digest(given[0].encode(), self._token.encode()):
                 self._token = None
-                answer = _forward()
+                answer = _forward(self._start)
                 answer.set_cookie(name, self._session, httponly=True, samesite="strict", path="/")
                 return answer
             return _refusal("This address was used before, or is not the one that was printed.")
@@ -122,12 +124,12 @@ def _cookies(headers: Headers, name: str) -> Iterable[str]:
             yield found.value
 
 
-def _forward() -> HTMLResponse:
+def _forward(start: str) -> HTMLResponse:
     """On to the page, by a step of our own: after a link from elsewhere the cookie would not come along (SameSite=Strict)."""
     return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={escape(start)}">'
         '<link rel="icon" href="/static/icon.svg">'
-        '<title>Wallsocket</title><p><a href="/">Continue</a>'
+        f'<title>Wallsocket</title><p><a href="{escape(start)}">Continue</a>'
     )
 
 

@@ -18,6 +18,7 @@ from ..trace.text import escape
 from ..view import Feed
 from .app import application
 from .guard import Guard
+from .workshop import Workshop
 
 __all__ = ["Page"]
 
@@ -50,6 +51,8 @@ class Page:
     Args:
         feed: what is shown.
         port: where; 0 for any that is free.
+        workshop: plays lessons and runs services for the page; without it the page only shows.
+        screen: which screen comes first, as in the page's addresses.
 
     Attributes:
         url: the address to open, once.
@@ -57,10 +60,14 @@ class Page:
 
     url: str
 
-    def __init__(self, feed: Feed, *, port: int = 0) -> None:
+    def __init__(self, feed: Feed, *, port: int = 0, workshop: Workshop | None = None, screen: str = "") -> None:
         self._token = secrets.token_urlsafe(24)
         config = uvicorn.Config(
-            Guard(application(feed, lambda: self._server.should_exit), self._token),
+            Guard(
+                application(feed, lambda: self._server.should_exit, workshop),
+                self._token,
+                f"/#/{screen}" if screen else "/",
+            ),
             host="127.0.0.1",
             port=port,
             lifespan="off",

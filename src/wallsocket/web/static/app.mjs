@@ -21,7 +21,7 @@ class Page {
     this.help = help();
     document.body.append(
       h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); this.main.focus(); } }, "Skip to the content"),
-      h("header", {}, h("a", { class: "brand", href: "#/overview" }, "Wallsocket"), this.nav, this.live,
+      h("header", {}, this.brand = h("a", { class: "brand", href: "#/overview" }, "Wallsocket"), this.nav, this.live,
         h("button", { class: "quiet", type: "button", "aria-label": "Keys", onclick: () => this.help.showModal() }, "?")),
       this.problem,
       h("div", { class: "body" }, this.main, this.detail.element),
@@ -80,7 +80,10 @@ class Page {
 
   drawNav() {
     const row = this.route.options.row;
-    fill(this.nav, SCREENS.filter((screen) => !screen.hidden || screen === this.screen || screen.when?.(this.status)).map((screen) =>
+    const nothing = this.status?.learns && !this.status.generation;
+    this.brand.href = this.status?.learns ? "#/lessons" : "#/overview";
+    const shown = (screen) => screen === this.screen || (screen.when ? screen.when(this.status) : !screen.hidden && !nothing);
+    fill(this.nav, SCREENS.filter(shown).map((screen) =>
       h("a", {
         href: format({ screen: screen.name, argument: screen.keeps && this.screen?.keeps ? this.route.argument : "", options: row ? { row } : {} }),
         "aria-current": screen === this.screen ? "page" : undefined,
@@ -103,7 +106,7 @@ class Page {
     this.status = status;
     const of = status.total ? ` ${Math.min(99, Math.floor((100 * status.done) / status.total))} %` : "";
     const text = {
-      waiting: "waits for the recording to begin",
+      waiting: status.learns ? "" : "waits for the recording to begin",
       reading: status.growing ? "live" : `reading${of} of ${number(status.total)} events`,
       judging: status.growing ? "live" : `asking the rules${of}`,
       ready: status.growing ? "live" : "",
@@ -111,6 +114,7 @@ class Page {
     fill(this.live, text ? badge(text, status.growing && status.stage !== "waiting" ? "good" : "") : null);
     document.body.dataset.stage = status.stage;
     document.body.dataset.growing = String(status.growing);
+    this.drawNav();
     if (status.problem) this.complain(status.problem);
     else if (fresh && status.generation) this.show(this.route, true);
   }

@@ -42,8 +42,9 @@ class Screen {
   }
 }
 
-class Ladder {
-  constructor(root, page, key) {
+export class Ladder {
+  /** @param {{inside?: boolean}} [how] `inside`: it is a part of a screen, whose heading stands above it */
+  constructor(root, page, key, { inside = false } = {}) {
     this.page = page;
     this.key = key;
     this.found = null;
@@ -73,7 +74,7 @@ class Ladder {
     });
     fill(
       root,
-      h("div", { class: "bar" }, h("a", { class: "back", href: format({ screen: "ladder" }) }, "All conversations"), this.title),
+      inside ? null : h("div", { class: "bar" }, h("a", { class: "back", href: format({ screen: "ladder" }) }, "All conversations"), this.title),
       h("div", { class: "bar tools" }, this.search, this.kinds, h("span", { class: "choices", role: "group", "aria-label": "Zoom" }, this.out, this.into), this.count),
       this.notes,
       this.ends,
@@ -159,7 +160,7 @@ class Ladder {
       h("span", { class: "time" }, "ms"),
       h("span", { class: "end left" }, found.left.title),
       h("span", { class: "kernel" }, "socket"),
-      h("span", { class: "wire" }, found.wire ? "wire" : "wire not recorded"),
+      h("span", { class: "wire" }, found.wire ? "wire" : found.wire_missing ? "wire not recorded" : ""),
       h("span", { class: "kernel" }, right?.socket ? "socket" : ""),
       h("span", { class: "end right" }, right ? right.title : ""),
     );

@@ -12,7 +12,7 @@ export const screen = {
   open: (root, page) => new Picked(root, page, "states", (inner, name) => new States(inner, page, name)),
 };
 
-class States {
+export class States {
   constructor(root, page, key) {
     this.page = page;
     this.key = key;
