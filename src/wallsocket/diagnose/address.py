@@ -66,7 +66,7 @@ class Address(NamedTuple):
     @classmethod
     def of(cls, address: bytes, port: int) -> Address | None:
         """From the 16 bytes of an IPv6 address and a port."""
-        return _internet(str(ipaddress.IPv6Address(address)), port) if len(address) == 16 else None
+        return _internet(address, port) if len(address) == 16 else None
 
     def covers(self, other: Address, *, only_inet6: bool = False) -> bool:
         """Whether a socket bound here gets what is sent to ``other``.
@@ -89,18 +89,24 @@ class Address(NamedTuple):
         return self.port == other.port and (self.host == other.host or self.wildcard or other.wildcard)
 
 
+def _internet(host: str | bytes, port: int) -> Address | None:
+    found = _host(host)
+    return Address(found[0], port, found[1]) if found is not None else None
+
+
 @lru_cache(4096)
-def _internet(host: str, port: int) -> Address | None:
+def _host(host: str | bytes) -> tuple[str, int] | None:
+    """An address as it is written, and its family: what stands for an IPv4 address is one."""
     try:
         parsed = ipaddress.ip_address(host)
     except ValueError:
         return None
     if parsed.version == 6 and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
-    return Address(str(parsed), port, AF_INET if parsed.version == 4 else AF_INET6)
+    return str(parsed), AF_INET if parsed.version == 4 else AF_INET6
 
 
-@lru_cache(16_384)
+@lru_cache(4096)
 def address_of(raw: bytes | None) -> Address | None:
     """Read a ``struct sockaddr`` of the Internet or Unix families; ``None`` for others and for cut ones."""
     if raw is None:

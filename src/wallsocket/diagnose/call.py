@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..events import Call
 from .address import Address, address_of
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .subjects import SocketFacts
 
 __all__ = ["CallFacts", "Watched"]
+
+
+_FLAGGED: Final = frozenset({"send", "sendto", "sendmsg", "sendmmsg", "recv", "recvfrom", "recvmsg", "recvmmsg"})
 
 
 class Watched(NamedTuple):
@@ -28,11 +31,27 @@ class Watched(NamedTuple):
 class CallFacts:
     """A call, its socket, and what that was when the call was entered and when it returned."""
 
-    __slots__ = ("before", "begun", "call", "during", "entry", "errno", "exit", "moved", "name", "result", "socket")
+    __slots__ = (
+        "before",
+        "begun",
+        "call",
+        "during",
+        "end_ns",
+        "entry",
+        "errno",
+        "exit",
+        "flags",
+        "moved",
+        "name",
+        "result",
+        "socket",
+    )
 
     def __init__(self, call: Call, name: str) -> None:
         self.call = call
         self.name = name
+        self.end_ns = call.entry_ns  #: when it returned; of an unfinished call when it was entered
+        self.flags = (call.a or 0) if name in _FLAGGED else 0  #: given to send and recv; read and write have none
         self.begun = False  #: its entry is handled before its return, because it waits
         self.socket: SocketFacts | None = None  #: behind its descriptor
         self.result: int | None = None  #: as the kernel returned it; ``None``: it has not returned
@@ -46,6 +65,9 @@ class CallFacts:
     def returned(self, call: Call) -> None:
         """It has returned: take result and errno."""
         self.call = call
+        self.end_ns = call.entry_ns if call.took_ns is None else call.entry_ns + call.took_ns
+        if self.name in _FLAGGED:
+            self.flags = call.a or 0
         result = self.result = call.result
         if result is None:
             return
@@ -66,12 +88,6 @@ class CallFacts:
         return self.call.entry_ns
 
     @property
-    def end_ns(self) -> int:
-        """When it returned; of an unfinished call when it was entered."""
-        call = self.call
-        return call.entry_ns if call.took_ns is None else call.entry_ns + call.took_ns
-
-    @property
     def unfinished(self) -> bool:
         """Whether it had not returned when the recording ended."""
         return self.call.took_ns is None
@@ -89,11 +105,6 @@ class CallFacts:
     def succeeded(self) -> bool:
         """Whether it returned without an error."""
         return self.result is not None and self.result >= 0
-
-    @property
-    def flags(self) -> int:
-        """The flags given to send and recv; 0 for read and write, which have none."""
-        return (self.call.a or 0) if self.name.startswith(("send", "recv")) and self.name != "sendfile" else 0
 
     @property
     def returned_flags(self) -> int:
@@ -160,8 +171,13 @@ class CallFacts:
         return 0 if self.call.a == 2 else (self.call.c or 0)  # 2: EPOLL_CTL_DEL
 
     @property
+    def watches(self) -> int:
+        """How many entries poll and select were given, as far as they were recorded."""
+        return len(self.call.value or b"") // 8
+
+    @property
     def watched(self) -> list[Watched]:
-        """The entries of poll and select, after the call."""
+        """The entries of poll and select, after the call. Of their sockets ask the tracker ``Polls``."""
         value = self.call.value or b""
         return [Watched(*entry) for entry in struct.iter_unpack("<iHH", value[: len(value) // 8 * 8])]
 

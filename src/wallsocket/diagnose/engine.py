@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import heapq
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -53,11 +54,16 @@ _SAMPLE_LAG_NS = 20_000_000
 #: How long after its end a socket is judged: its last samples and the rows about its end have come by then (the recorder
 #: writes every 250 ms, and the tracer reads counters a few times a second).
 _RETIRE_NS = 1_000_000_000
-#: The same for what is told while a trace runs.
+#: Of a program that ends more sockets than these meanwhile the oldest are judged earlier: memory must not follow its speed.
+_ENDED = 1_000
+_RETIRE_EARLY_NS = 100_000_000
+#: How long after its end a socket is looked at for what is told while a trace runs.
 _TELL_NS = 600_000_000
 _NEVER = 1 << 63
-#: Sockets that are retired between two collections of what was kept of them.
-_COLLECT_AFTER = 4_000
+#: Sockets that are retired between two collections of what was kept of them, and their share in those that live: a
+#: collection costs as much as what lives.
+_COLLECT_AFTER = 250
+_COLLECT_SHARE = 4
 #: Events that may come before some are handled, whatever times they have.
 _QUEUE = 200_000
 #: Samples that are kept until their call comes.
@@ -97,16 +103,22 @@ def diagnose(recording: Source, rules: Sequence[Rule] | None = None) -> Diagnosi
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Collect cycles seldom: a pass makes millions of short-lived objects and hardly a cycle.
+    """Collect cycles seldom: a pass makes millions of short-lived objects, and cycles only where a socket is retired.
 
-    By default a third of the time of a long pass goes there (measured 2026-11 with CPython 3.11).
+    By default a third of the time of a long pass goes there (measured 2026-11 with CPython 3.11). What was there before
+    is left out of the collections.
     """
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], 100_000) if before[0] else 0, *before[1:])
+    frozen = gc.get_freeze_count() > 0
+    if not frozen:
+        gc.freeze()
     try:
         yield
     finally:
         gc.set_threshold(*before)
+        if not frozen:
+            gc.unfreeze()
 
 
 class _Plan:
@@ -158,8 +170,10 @@ class Engine:
         self._number = 0
         self._settle_by = _QUEUE
         self._counter_rows = 0
-        # ends of sockets: (when it may be judged, id); and who waits for its peer's end
-        self._due: list[tuple[int, int]] = []
+        # ends of sockets: (when, id) of those that are known, of those that have come, and the latest that was judged
+        self._ends: list[tuple[int, int]] = []
+        self._ended: deque[tuple[int, int]] = deque()
+        self._judged_ns = -1
         self._retired = 0  # since the last collection
         # while a trace runs: sockets that ended and were not looked at, and cases of retired ones that were not told
         self._live = False
@@ -252,7 +266,7 @@ class Engine:
     def _note_end(self, socket: SocketFacts) -> None:
         """A socket was met, or its row has changed."""
         if socket.ended_ns is not None:
-            heapq.heappush(self._due, (socket.ended_ns + _RETIRE_NS, socket.id))
+            heapq.heappush(self._ends, (socket.ended_ns, socket.id))
 
     def _learn(self, socket: SocketFacts, row: Socket | None) -> None:
         if row is not None and row is not socket.row and row != socket.row:
@@ -299,7 +313,7 @@ class Engine:
 
     def _settle(self, now_ns: int | None) -> None:
         """Handle the events that no earlier one can precede any more."""
-        queue, facts, due = self._queue, self.facts, self._due
+        queue, facts, ends, ended = self._queue, self.facts, self._ends, self._ended
         queue.sort()
         count = len(queue) if now_ns is None else bisect_left(queue, (now_ns - _SAMPLE_LAG_NS + 1,))
         batch = queue[:count]
@@ -308,7 +322,9 @@ class Engine:
         for at_ns, rank, _, item in batch:
             if at_ns > facts.now_ns:
                 facts.now_ns = at_ns
-                if due and due[0][0] <= at_ns:
+                while ends and ends[0][0] <= at_ns:
+                    ended.append(heapq.heappop(ends))
+                if ended and ended[0][0] <= at_ns - (_RETIRE_NS if len(ended) <= _ENDED else _RETIRE_EARLY_NS):
                     self._retire(at_ns)
             if rank == 2:
                 if not item.begun:
@@ -396,14 +412,15 @@ class Engine:
 
     def _retire(self, now_ns: int) -> None:
         """Judge and forget the sockets that ended, and whose peers did, so that memory does not grow."""
-        due = self._due
-        while due and due[0][0] <= now_ns:
-            _, number = heapq.heappop(due)
+        ended = self._ended
+        while ended and ended[0][0] <= now_ns - (_RETIRE_NS if len(ended) <= _ENDED else _RETIRE_EARLY_NS):
+            ended_ns, number = ended.popleft()
+            self._judged_ns = max(self._judged_ns, ended_ns)
             socket = self.sockets.get(number)
             if socket is None:
                 continue
             peer = self._peers.of(socket)
-            if peer is not None and (peer.ended_ns is None or peer.ended_ns + _RETIRE_NS > now_ns):
+            if peer is not None and (peer.ended_ns is None or peer.ended_ns > self._judged_ns):
                 # Its peer's end brings it back.
                 continue
             ends = [socket] if peer is None else [socket, peer]
@@ -416,7 +433,7 @@ class Engine:
                     handler(one)
                 self.sockets.retire(one)
             self._retired += len(ends)
-        if self._retired >= _COLLECT_AFTER:
+        if self._retired >= max(_COLLECT_AFTER, len(self.sockets.alive) // _COLLECT_SHARE):
             # A socket, its calls and what is kept of it name each other: only a collection lets them go.
             self._retired = 0
             gc.collect()

@@ -39,6 +39,7 @@ class SocketFacts:
 
     __slots__ = (
         "earlier",
+        "ended_ns",
         "family",
         "id",
         "kept",
@@ -50,16 +51,25 @@ class SocketFacts:
         "remote",
         "retired",
         "row",
+        "stream",
+        "tcp",
         "type",
+        "udp",
+        "unix",
     )
 
     def __init__(self, id: int, process: int) -> None:
         self.id = id
         self.process = process  #: of the recording, that made it or was first seen with it
         self.row: Socket | None = None
+        self.ended_ns: int | None = None  #: when its last descriptor was closed
         self.family = -1
         self.type = -1
         self.protocol = -1
+        self.stream = False  #: it carries a byte stream
+        self.tcp = False  #: it is TCP, or what the kernel makes of a stream of the Internet families
+        self.udp = False
+        self.unix = False
         self.late = False  #: it lived before it was first seen: what was done with it until then is unknown
         self.local: Address | None = None
         self.remote: Address | None = None
@@ -68,30 +78,17 @@ class SocketFacts:
         self.retired = False  #: judged and forgotten
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
 
-    @property
-    def stream(self) -> bool:
-        """Whether it carries a byte stream."""
-        return self.type == SOCK_STREAM and self.family in (AF_INET, AF_INET6, AF_UNIX)
-
-    @property
-    def tcp(self) -> bool:
-        """Whether it is TCP (or what the kernel makes of a stream of the Internet families)."""
-        return self.type == SOCK_STREAM and self.family in (AF_INET, AF_INET6)
-
-    @property
-    def udp(self) -> bool:
-        """Whether it is UDP."""
-        return self.type == SOCK_DGRAM and self.family in (AF_INET, AF_INET6) and self.protocol in _UDP_PROTOCOLS
-
-    @property
-    def unix(self) -> bool:
-        """Whether it is a Unix socket."""
-        return self.family == AF_UNIX
-
-    @property
-    def ended_ns(self) -> int | None:
-        """When its last descriptor was closed."""
-        return self.row.ended_ns if self.row is not None else None
+    def take(self, row: Socket) -> None:
+        """Take what the table says of it."""
+        self.row = row
+        self.ended_ns = row.ended_ns
+        self.family, self.type, self.protocol = row.family, row.type, row.protocol
+        internet = row.family in (AF_INET, AF_INET6)
+        self.unix = row.family == AF_UNIX
+        self.stream = row.type == SOCK_STREAM and (internet or self.unix)
+        self.tcp = self.stream and internet
+        self.udp = row.type == SOCK_DGRAM and internet and row.protocol in _UDP_PROTOCOLS
+        self.late = self.late or row.met_late
 
     @property
     def created_ns(self) -> int:

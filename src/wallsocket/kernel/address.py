@@ -37,7 +37,7 @@ class End(NamedTuple):
         return self.address == _LOOPBACK_6 or self.address.startswith(_MAPPED + b"\x7f")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=4096)
 def end_of(sockaddr: bytes | None) -> End | None:
     """Return the end in a ``struct sockaddr`` of AF_INET or AF_INET6; ``None`` for anything else and for a cut one."""
     if sockaddr is None:
@@ -51,7 +51,7 @@ def end_of(sockaddr: bytes | None) -> End | None:
     return End(sockaddr[8:24], port) if address.family == socket.AF_INET6 else None
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=4096)
 def place_of(sockaddr: bytes | None) -> End | bytes | None:
     """Return where a ``struct sockaddr`` points to, to compare and to look up.
 

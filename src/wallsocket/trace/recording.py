@@ -95,6 +95,8 @@ _JSON_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _BATCH: Final = 512
 #: Rows that :meth:`Recording.events` looks ahead in one table to mend small disorder between sources of time.
 _REORDER_ROWS: Final = 1024
+#: Values of which equal ones are one object.
+_MAX_ALIKE: Final = 2048
 #: Conversations in a notebook.
 _SHOWN: Final = 50
 #: Bytes of a page of the file, SQLite's default.
@@ -1196,6 +1198,8 @@ class Recording:
         )
         known = _signatures(kind)
         nested = {Process: 3, Fact: 4}.get(kind)
+        alike = _places_alike(kind)
+        seen: dict[bytes, bytes] = {}
         for row in _rising(rows, self.name):
             fields = row[1:]
             if (signature := tuple(map(type, fields))) not in known:
@@ -1204,7 +1208,18 @@ class Recording:
                     known.add(signature)
             if nested is not None:
                 self._check_nesting(fields[nested])
-            yield kind(*fields)
+            if alike:
+                # One object for equal values: the addresses and options of a socket come with each sample of it.
+                values_ = list(fields)
+                for place in alike:
+                    value = values_[place]
+                    if value is not None:
+                        values_[place] = seen.setdefault(value, value)
+                if len(seen) > _MAX_ALIKE:
+                    seen.clear()
+                yield kind(*values_)
+            else:
+                yield kind(*fields)
 
     def _held(self, kind: type[_S]) -> dict[int, _S]:
         name = kind.__name__.lower()
@@ -1329,6 +1344,13 @@ def _rising(rows: Iterator[tuple[Any, ...]], name: str) -> Iterator[tuple[Any, .
 def _signatures(kind: type[msgspec.Struct]) -> set[tuple[type, ...]]:
     """Combinations of column types that were found right; rows of a table have few."""
     return set()
+
+
+@cache
+def _places_alike(kind: type[msgspec.Struct]) -> tuple[int, ...]:
+    """Columns whose values repeat from row to row."""
+    wanted = {State: ("local", "remote", "memory", "options"), Call: ("address",)}.get(kind, ())
+    return tuple(kind.__struct_fields__.index(name) for name in wanted)
 
 
 @cache

@@ -70,7 +70,7 @@ class CallLimits(SocketTracker[LimitFacts]):
     def polled(self, call: CallFacts) -> None:
         """A wait for one socket."""
         socket = call.socket
-        if socket is None or (call.call.a != 1 and len(call.watched) != 1):
+        if socket is None or (call.call.a != 1 and call.watches != 1):
             return
         if not any(entry.events & POLLIN for entry in call.watched):
             return

@@ -6,7 +6,8 @@ from ...events import Packet
 from ...trace.wire import ACK, RST, SYN, TCP, Segment
 from ..address import Address
 from ..facts import Facts
-from ..tracker import Tracker, on_packet
+from ..subjects import SocketFacts
+from ..tracker import Tracker, on_packet, on_retire
 
 __all__ = ["Crafted", "CraftedHandshakes"]
 
@@ -36,6 +37,12 @@ class CraftedHandshakes(Tracker):
         super().__init__(facts)
         self._of: dict[tuple[Address, Address], Crafted] = {}
         self.reset: list[Crafted] = []
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """A connection of the kernel's own is over."""
+        if socket.local is not None and socket.remote is not None:
+            self._of.pop((socket.local, socket.remote), None)
 
     @on_packet
     def see(self, packet: Packet, segment: Segment | None) -> None:

@@ -7,7 +7,8 @@ from ...trace.wire import RST, SYN, Segment
 from ..address import Address
 from ..facts import Facts
 from ..finding import Proof
-from ..tracker import Tracker, on_packet
+from ..subjects import SocketFacts
+from ..tracker import Tracker, on_packet, on_retire
 
 __all__ = ["FirstPackets", "Opening", "packet_proof"]
 
@@ -73,6 +74,15 @@ class FirstPackets(Tracker):
             found = self._of[key] = Opening()
             self._to[destination] = found
         return found
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """An opening that was answered, of a socket that is over: there is no question left."""
+        if socket.local is not None and socket.remote is not None:
+            key = (socket.local, socket.remote)
+            found = self._of.get(key)
+            if found is not None and found.answered and found.reset is None and found.icmp is None:
+                del self._of[key]
 
     def of(self, local: Address | None, remote: Address) -> Opening | None:
         """What was seen from one end to another; the latest to that destination when the own end is not known."""

@@ -38,7 +38,7 @@ class Hangups(SocketTracker[HangupFacts]):
     def polled(self, call: CallFacts) -> None:
         """A poll returned."""
         if (call.result or 0) > 0:
-            for socket, entry in self._polls.watched(call):
+            for socket, entry in self._polls.reported(call):
                 if entry.returned & (POLLHUP | POLLRDHUP):
                     self.keep(socket).told = call
 

@@ -9,7 +9,8 @@ from ..facts import Facts
 from ..sample import Sample
 from ..subjects import SocketFacts, Thread
 from ..tracker import SocketTracker, entered, on_end, on_sample, returned
-from ..vocabulary import ACCEPTS, CLOSE_WAIT, EPOLL_WAITS, LISTEN, POLL_CALLS, READS
+from ..vocabulary import ACCEPTS, CLOSE_WAIT, EPOLL_WAITS, LISTEN, POLL_CALLS, POLLOUT, READS
+from .polls import Polls
 from .sockets import Sockets
 
 __all__ = ["Gap", "Loops", "QueueFacts", "Waited"]
@@ -92,7 +93,7 @@ class _Loop:
 class Loops(SocketTracker[QueueFacts]):
     """Follows threads from wait to wait, and the queues of the sockets that they serve."""
 
-    needs = (Sockets,)
+    needs = (Sockets, Polls)
     kept = QueueFacts
 
     def __init__(self, facts: Facts) -> None:
@@ -244,12 +245,8 @@ class Loops(SocketTracker[QueueFacts]):
             gap.waited.append(Waited(socket, since, until_ns))
 
     def _ready(self, call: CallFacts) -> list[SocketFacts]:
-        alive = self.facts[Sockets].alive
         if call.name in POLL_CALLS:
-            entries = zip(call.watched, call.call.entry_sockets, strict=False)
-            ids = [number for entry, number in entries if entry.returned & ~4]
-            if not ids and call.socket is not None:
-                return [call.socket]
-        else:
-            ids = list(call.call.entry_sockets)
-        return [alive[number] for number in ids if number in alive]
+            ready = [socket for socket, entry in self.facts[Polls].reported(call) if entry.returned & ~POLLOUT]
+            return [call.socket] if not ready and call.socket is not None else ready
+        alive = self.facts[Sockets].alive
+        return [alive[number] for number in call.call.entry_sockets if number in alive]

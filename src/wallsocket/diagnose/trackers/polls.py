@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...events import Fact
+from ...events import Call, Fact
 from ..call import CallFacts, Watched
 from ..facts import Facts, json_object
 from ..subjects import SocketFacts
@@ -39,15 +39,36 @@ class Polls(SocketTracker[PollFacts]):
         super().__init__(facts)
         self._descriptors = facts[Descriptors]
         self._sockets = facts[Sockets]
+        # Of the latest set that was asked for: several trackers ask for each, and a set may be large.
+        self._row: Call | None = None
+        self._at_ns = 0
+        self._watched: Sequence[tuple[SocketFacts, Watched]] = ()
+        self._reported: Sequence[tuple[SocketFacts, Watched]] = ()
 
-    def watched(self, call: CallFacts) -> Iterator[tuple[SocketFacts, Watched]]:
+    def watched(self, call: CallFacts) -> Sequence[tuple[SocketFacts, Watched]]:
         """The sockets in a poll set, with their entries."""
+        if call.call is not self._row or self.facts.now_ns != self._at_ns:
+            self._row, self._at_ns = call.call, self.facts.now_ns
+            self._watched = list(self._entries(call))
+            self._reported = [one for one in self._watched if one[1].returned]
+        return self._watched
+
+    def reported(self, call: CallFacts) -> Sequence[tuple[SocketFacts, Watched]]:
+        """Those of which the call reported something."""
+        self.watched(call)
+        return self._reported
+
+    def _entries(self, call: CallFacts) -> Iterator[tuple[SocketFacts, Watched]]:
         entries = call.watched
-        for entry in entries:
-            if call.socket is not None and len(entries) == 1:
-                yield call.socket, entry
-                return
-            socket = self._descriptors.at(call.call.process, entry.number, call.entry_ns)
+        if call.socket is not None and len(entries) == 1:
+            yield call.socket, entries[0]
+            return
+        numbers = call.call.entry_sockets
+        alive = self._sockets.alive
+        for index, entry in enumerate(entries):
+            # What was recorded with the entry, else what the number named then.
+            number = numbers[index] if index < len(numbers) else 0
+            socket = alive.get(number) or self._descriptors.at(call.call.process, entry.number, call.entry_ns)
             if socket is not None:
                 yield socket, entry
 
@@ -57,14 +78,18 @@ class Polls(SocketTracker[PollFacts]):
         process = call.call.process
         if call.name in EPOLL_WAITS:
             return (process, call.call.fd) in epolls
-        return call.name in POLL_CALLS and any((process, entry.number) in epolls for entry in call.watched)
+        return (
+            call.name in POLL_CALLS
+            and bool(epolls)
+            and any((process, entry.number) in epolls for entry in call.watched)
+        )
 
     @returned(*POLL_CALLS)
     def polled(self, call: CallFacts) -> None:
         """A poll returned."""
         if not call.result or call.result < 0:
             return
-        for socket, entry in self.watched(call):
+        for socket, entry in self.reported(call):
             if entry.returned & (POLLHUP | POLLERR):
                 facts = self.keep(socket)
                 facts.hangup = facts.hangup or call

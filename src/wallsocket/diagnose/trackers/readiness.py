@@ -12,6 +12,7 @@ from ..tracker import SocketTracker, returned
 from ..vocabulary import EPOLL_WAITS, POLL_CALLS
 from .closing import Closing
 from .descriptors import Descriptors
+from .polls import Polls
 from .sockets import Sockets
 
 __all__ = ["Readiness", "ReadinessFacts", "Spin"]
@@ -60,25 +61,20 @@ class ReadinessFacts:
 class Readiness(SocketTracker[ReadinessFacts]):
     """Ties the events that waits report to sockets and to what was done about them."""
 
-    needs = (Sockets, Descriptors, Closing)
+    needs = (Sockets, Descriptors, Closing, Polls)
     kept = ReadinessFacts
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
+        self._polls = facts[Polls]
         self._sockets = facts[Sockets]
 
     def reported(self, call: CallFacts) -> Iterator[tuple[SocketFacts, int]]:
         """The sockets that a wait reported, with their events."""
-        alive = self._sockets.alive
         if call.name in POLL_CALLS:
-            entries = call.watched
-            numbers = call.call.entry_sockets
-            if len(entries) == 1 and call.socket is not None:
-                numbers = (call.socket.id,)
-            for entry, number in zip(entries, numbers, strict=False):
-                if entry.returned and number in alive:
-                    yield alive[number], entry.returned
+            yield from ((socket, entry.returned) for socket, entry in self._polls.reported(call))
             return
+        alive = self._sockets.alive
         raw = call.value
         events = _EVENT.iter_unpack(raw[: len(raw) // _EVENT.size * _EVENT.size])
         for (mask, _), number in zip(events, call.call.entry_sockets, strict=False):

@@ -42,9 +42,7 @@ class Sockets(Tracker):
         """Take what the table says of a socket; it may say more later."""
         if row is None:
             return
-        socket.row = row
-        socket.family, socket.type, socket.protocol = row.family, row.type, row.protocol
-        socket.late = socket.late or row.met_late
+        socket.take(row)
         self.learn_ends(socket, row.local, row.remote)
 
     def learn_ends(self, socket: SocketFacts, local: bytes | None, remote: bytes | None) -> None:

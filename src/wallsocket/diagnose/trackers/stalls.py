@@ -74,6 +74,8 @@ class Stalls(SocketTracker[LongReads]):
         super().__init__(facts)
         self._loops: dict[int, deque[CallFacts]] = {}  # process -> long waits of event loops
         self._writes: dict[int, deque[tuple[int, int]]] = {}  # process -> (when, socket) of its latest writes
+        self._asked: tuple[SocketFacts, SocketFacts, int] | None = None
+        self._latest: Stall | None = None  # the answer to what was asked last
 
     @returned(*EPOLL_WAITS)
     def looped(self, call: CallFacts) -> None:
@@ -103,7 +105,12 @@ class Stalls(SocketTracker[LongReads]):
         one, other = connection
         if other is None or one.late or other.late or not one.stream:
             return None
-        return self._between(one, other) or self._between(other, one)
+        # Several rules ask about one connection after each other.
+        asked = (one, other, self.facts.now_ns)
+        if asked != self._asked:
+            self._asked = asked
+            self._latest = self._between(one, other) or self._between(other, one)
+        return self._latest
 
     def _between(self, asker: SocketFacts, answerer: SocketFacts) -> Stall | None:
         facts = self.facts
@@ -152,7 +159,9 @@ class Stalls(SocketTracker[LongReads]):
         for call in (*waits.now.values(), *reversed(self.of(socket).latest), *reversed(waits.long)):
             reading = call.name in READS or call.name in EPOLL_WAITS
             if call.name in POLL_CALLS:
-                reading = any(entry.events & POLLIN for entry in call.watched) or not call.watched
+                reading = call.entry_ns >= after_ns and (
+                    any(entry.events & POLLIN for entry in call.watched) or not call.watches
+                )
             if reading and call.entry_ns >= after_ns:
                 return call
         if not self.facts[Polls].of(socket).event_loop:
