@@ -42,6 +42,22 @@ def test_an_answer_that_came_before_a_half_close_or_at_once_is_none() -> None:
     assert "end-awaited" not in rules(conversation(pause_ns=0))
 
 
+def test_a_server_that_shuts_its_side_at_a_half_close() -> None:
+    story = Story()
+    there, here = story.process("server"), story.process("client")
+    server = story.socket(there, ("127.0.0.1", 80), ("127.0.0.1", 50000), origin="accept")
+    client = story.socket(here, ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    story.call("sendto", client, 5, length=5)
+    story.call("shutdown", client, a=1)
+    story.call("recvfrom", server, 5, length=100)
+    story.call("recvfrom", server, 0, length=100)
+    story.call("shutdown", server, a=1)
+    story.call("recvfrom", client, 0, length=100)
+    for one in (server, client):
+        story.call("close", one, unread=0)
+    assert "half-close-taken-for-close" in rules(story)
+
+
 def test_a_number_that_was_closed_before() -> None:
     story = Story()
     here = story.socket(story.process(), ("127.0.0.1", 80), ("127.0.0.1", 50000))

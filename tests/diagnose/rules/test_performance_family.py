@@ -48,6 +48,23 @@ def test_a_blocked_loop() -> None:
     assert only(story, "loop-blocked") == ["strong warning"]
 
 
+def test_a_poll_of_one_other_socket_is_a_blocking_call_of_an_epoll_loop() -> None:
+    story = Story()
+    server, client = pair(story)
+    process = story.made[server]["process"]
+    listener = story.socket(process, ("127.0.0.1", 80), None)
+    backend = story.socket(process, ("127.0.0.1", 50001), ("127.0.0.1", 5432))
+    epoll: dict[str, Any] = {"fd": 99, "socket": None}
+    story.call("accept4", listener, 9)
+    story.call("epoll_wait", server, 1, sockets=struct.pack("<I", server), **epoll)
+    story.call("recvfrom", server, 5, length=100)
+    story.state(listener, state=LISTEN, receive=1, send=16)
+    poll(story, backend, POLLIN, 0, took=2 * S)
+    story.call("epoll_wait", server, 1, sockets=struct.pack("<I", listener), **epoll)
+    story.call("accept4", listener, 9)
+    assert only(story, "loop-blocked") == ["strong warning"]
+
+
 def test_a_loop_that_is_a_little_late_is_none() -> None:
     story = Story()
     loop(story, blocked_ms=800, queued_ms=700)

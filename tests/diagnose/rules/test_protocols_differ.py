@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.diagnose.story import Story, pair
+from tests.diagnose.story import S, Story, pair
 
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
 ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
@@ -42,7 +42,6 @@ def test_one_end_speaks_tls(request_bytes: bytes, answer: bytes) -> None:
     [
         (HELLO, b"\x16\x03\x03\x00\x7a\x02"),
         (HELLO, ALERT),
-        (HELLO, None),
         (HELLO, b"\x16\x03"),
         (b"PING\r\n", b"PONG\r\n"),
     ],
@@ -82,3 +81,47 @@ def test_the_proof_is_the_first_bytes_of_both_directions() -> None:
     finding = talk(HELLO, b"ERROR\r\n").diagnosis().findings[0]
     assert finding.covers == (47,)
     assert [proof.text.endswith(": TLS") for proof in finding.proof] == [True, False]
+
+
+def greeted(*, whole: bool = True, silent_ns: int = 2 * S) -> list[str]:
+    """A greeting of TLS that the server has read and does not answer, until the client gives up."""
+    hello = HELLO + bytes(512 - 4 if whole else 100)
+    story = Story()
+    server, client = pair(story)
+    story.call("connect", client)
+    story.call("sendto", client, len(hello), length=len(hello), payload=hello[:64])
+    story.call("recvfrom", server, len(hello), length=16384, payload=hello[:64], left=0)
+    story.now += silent_ns
+    story.call("close", client, unread=0)
+    story.call("recvfrom", server, 0, length=16384)
+    story.call("close", server, unread=0)
+    return [f"{one.rule} {one.certainty}" for one in story.diagnosis("protocols-differ").findings]
+
+
+def test_a_greeting_that_is_read_and_not_answered() -> None:
+    assert greeted() == ["protocols-differ strong"]
+    assert greeted(whole=False) == []
+    assert greeted(silent_ns=S // 2) == []
+
+
+def dropped(payload: bytes, *, peeks: bool, after_ns: int = 0, unread: int = 0) -> list[str]:
+    """A server that closes at the first bytes."""
+    story = Story()
+    server, client = pair(story)
+    story.call("connect", client)
+    story.call("sendto", client, len(payload), length=len(payload), payload=payload)
+    story.call("recvfrom", server, len(payload), length=4096, payload=payload, a=2 if peeks else 0)
+    story.now += after_ns
+    story.call("close", server, unread=len(payload) if peeks else unread)
+    story.call("close", client, unread=0)
+    return [f"{one.rule} {one.certainty}" for one in story.diagnosis("first-bytes-refused").findings]
+
+
+def test_a_server_that_closes_at_the_first_bytes() -> None:
+    request = b"GET / HTTP/1.1\r\n\r\n"
+    assert dropped(request, peeks=True) == ["first-bytes-refused strong"]
+    assert dropped(request, peeks=False) == ["first-bytes-refused hint"]
+    assert dropped(HELLO, peeks=False) == ["first-bytes-refused hint"]
+    assert dropped(request, peeks=False, unread=10) == []
+    assert dropped(request, peeks=True, after_ns=S) == []
+    assert dropped(b"hello\n", peeks=True) == []

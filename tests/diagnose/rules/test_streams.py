@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 from typing import Any
@@ -302,9 +303,18 @@ def test_close_at_the_hang_up() -> None:
 # -- 52, 122
 
 
-def looked(kind: str, *, more: bool = True, again: bool = False, pause: int = 0, by_another: bool = False) -> list[str]:
+def looked(
+    kind: str,
+    *,
+    more: bool = True,
+    again: bool = False,
+    pause: int = 0,
+    by_another: bool = False,
+    connected: int = 0,
+) -> list[str]:
     story = Story()
     server, client = pair(story)
+    story.call("connect", client, connected)
     send(story, client, b"list\n")
     receive(story, server, b"list\n")
     send(story, server, b"first part")
@@ -333,6 +343,7 @@ def test_nothing_yet_was_taken_for_the_end(kind: str) -> None:
     assert looked(kind, again=True) == []
     assert looked(kind, pause=S) == []
     assert looked(kind, by_another=True) == []
+    assert looked(kind, connected=-errno.EINPROGRESS) == ["nothing-yet-is-no-end strong"]
 
 
 # -- 109

@@ -39,7 +39,8 @@ class CloseWait(Rule):
     symptoms = ("CLOSE_WAIT", "too many open files", "descriptor leak", "connections pile up")
     proof = (
         "Sockets made at the same line were in CLOSE_WAIT for more than a second, the program had read their end "
-        "(recv returned 0) and had not closed them when the recording or the process ended. Certain from three on."
+        "(recv returned 0) and had not closed them when the recording or the process ended. Certain from three on. A hint "
+        "for three or more whose end nobody has read."
     )
     fix = "Close the socket when recv returns 0 bytes, on every path: `with`, `finally`, defer."
     disproof = "The program was still working on an answer for a peer that had only half-closed."
@@ -53,10 +54,12 @@ class CloseWait(Rule):
 
     def judge(self, facts: Facts, subject: Line) -> Iterator[Judgement]:
         waited = facts[Lines].of(subject).close_waits
+        pictures = facts.pictures
         group = [socket for _, socket in sorted(waited.items()) if self._leaks(facts, socket)]
+        if not group and not pictures:
+            yield from self._unnoticed(facts, [socket for _, socket in sorted(waited.items())])
         if not group:
             return
-        pictures = facts.pictures
         late = not pictures and any(one.late for one in group)
         moved_on = any(self._moved_on(facts, one) for one in group)
         if len(group) < self._MANY and (pictures or not moved_on):
@@ -95,6 +98,33 @@ class CloseWait(Rule):
             # A pool of connections that were open before may notice a closed one only when it wants to use it.
             severity="error" if many and not late else "warning",
             subjects=frozenset(one.id for one in group),
+        )
+
+    def _unnoticed(self, facts: Facts, sockets: list[SocketFacts]) -> Iterator[Judgement]:
+        """Nobody has read the ends: connections at rest in a pool, or forgotten ones."""
+        kept = [
+            one
+            for one in sockets
+            if facts[Reads].of(one).zero_last is None and self._age_ns(facts, one) >= self._LEAST_NS
+        ]
+        since = facts[Samples].of(kept[0]).close_wait_since if kept else None
+        if len(kept) < self._MANY or since is None:
+            return
+        first, last = kept[0], facts[Reads].of(kept[0]).last
+        oldest_s = max(self._age_ns(facts, one) for one in kept) / 1e9
+        yield Evidence(
+            self,
+            since.at_ns,
+            f"{len(kept)} sockets were in CLOSE_WAIT for up to {oldest_s:.1f} s: the peers closed, and "
+            f"{facts.command(first.process) or 'the program'} neither read their ends nor closed. A pool closes such "
+            "connections when it next looks at them; forgotten ones stay.",
+            [since.proof(f"socket {first.id} ({first.name()}) in CLOSE_WAIT")],
+            call=last.call if last is not None else None,
+            socket=first.id,
+            process=first.process,
+            certainty="hint",
+            severity="note",
+            subjects=frozenset(one.id for one in kept),
         )
 
     def _leaks(self, facts: Facts, socket: SocketFacts) -> bool:

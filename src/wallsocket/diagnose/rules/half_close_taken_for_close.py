@@ -50,10 +50,13 @@ class HalfCloseTakenForClose(Rule):
             return
         shut = facts[Closing].of(client).shut.get(1)
         closed = facts[Closing].last_close(server)
+        # Node first shuts its own side, then closes.
+        ended = next((call for how in (1, 2) if (call := facts[Closing].of(server).shut.get(how))), closed)
         reads = facts[Reads].of(server)
         if (
             shut is None
             or closed is None
+            or ended is None
             or not reads.bytes
             or reads.zero_last is None
             or facts[Writes].of(server).calls
@@ -62,7 +65,8 @@ class HalfCloseTakenForClose(Rule):
         told = facts[Reads].of(client).zero_last
         if (
             told is None
-            or told.end_ns < closed.entry_ns
+            or ended.entry_ns < reads.zero_last.end_ns
+            or told.end_ns < ended.entry_ns
             or told.entry_ns < shut.end_ns
             or facts[Reads].of(client).calls
         ):

@@ -39,6 +39,7 @@ class LateAnswerTaken(Rule):
     )
     disproof = "The peer sends without being asked, or the program compares identifiers and dropped this answer."
     references = ("recv(2)", "socket(7)")
+    effects = ("close-with-unread-data", "write-after-peer-closed", "dies-of-client-reset")
     needs = (LateAnswers, Peers, Reads, Writes)
     given = LateAnswers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 from ..facts import Facts
@@ -66,7 +67,9 @@ class NothingYetIsNoEnd(Rule):
             return
         if facts[EmptyLooks].waited_since(subject, look):
             return
-        if any(call.end_ns < look.end_ns and call is not look for call in facts[Errors].of(subject).calls):
+        # A connect that goes on by itself is no error.
+        errors = [call for call in facts[Errors].of(subject).calls if call.errno != errno.EINPROGRESS]
+        if any(call.end_ns < look.end_ns and call is not look for call in errors):
             return
         peer = facts[Peers].of(subject)
         if peer is None:

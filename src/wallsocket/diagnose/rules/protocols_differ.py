@@ -17,6 +17,7 @@ from ..trackers.prefixes import Prefixes
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.set_up import SetUp
+from ..trackers.waits import LONG_WAIT_NS
 from ..trackers.writes import Writes
 
 __all__ = ["ProtocolsDiffer"]
@@ -96,6 +97,10 @@ class ProtocolsDiffer(Rule):
             if found is not None:
                 yield found
                 return
+        found = self._hello_unanswered(facts, subject)
+        if found is not None:
+            yield found
+            return
         for end in subject.ends:
             found = self._read_a_head(facts, end)
             if found is not None:
@@ -181,6 +186,36 @@ class ProtocolsDiffer(Rule):
             certainty=certainty,
             title=f"the first bytes of {_words(name)} are taken for the length of a message",
             subjects=frozenset(one.id for one in connection.ends),
+        )
+
+    def _hello_unanswered(self, facts: Facts, connection: Connection) -> Evidence | None:
+        """A TLS server answers the greeting at once; who has read it whole and waits on takes it for something else."""
+        server, client = connection
+        if client is None or server.origin != "accept" or server.late or not server.stream:
+            return None
+        known, reads = facts[Protocols].of(client), facts[Reads].of(server)
+        hello, last = known.first_write, reads.last
+        if known.sent != "tls" or hello is None or last is None or known.first_read is not None:
+            return None
+        if len(hello.payload) < _HEAD or facts[Writes].of(server).calls or facts[Writes].of(client).calls > 1:
+            return None
+        if reads.bytes < _HEAD + int.from_bytes(hello.payload[3:5], "big") or reads.first is None:
+            return None
+        silent_ns = min(facts[Closing].left_ns(client), facts[Closing].left_ns(server)) - last.end_ns
+        if silent_ns < LONG_WAIT_NS:
+            return None
+        return Evidence(
+            self,
+            last.end_ns,
+            f"{facts.who(client.process)} began with TLS; {facts.who(server.process)} read its greeting and said nothing for "
+            f"{silent_ns / 1e9:.1f} s: it waits for something else.",
+            [hello.proof(f"{hello.text()}: TLS"), last.proof()],
+            call=(facts[SetUp].of(client).connect or hello).call,
+            socket=client.id,
+            process=client.process,
+            certainty="strong",
+            title="one end speaks TLS, the other does not",
+            subjects=frozenset({server.id}),
         )
 
     def _read_a_head(self, facts: Facts, end: SocketFacts) -> Evidence | None:

@@ -8,6 +8,7 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.accepted_by import AcceptedBy
 from ..trackers.bound import Bound
 from ..trackers.descriptors import Descriptors
 from ..trackers.loops import Loops
@@ -44,7 +45,7 @@ class RequestToItself(Rule):
     fix = "Let another thread or worker serve, make the request without blocking, or call the function itself."
     disproof = "Another process accepts on the same listener."
     references = ("accept(2)", "listen(2)")
-    needs = (Bound, Descriptors, Loops, Peers, Reads, SetUp, Sockets, Waits)
+    needs = (AcceptedBy, Bound, Descriptors, Loops, Peers, Reads, SetUp, Sockets, Waits)
     given = SetUp
     supersedes = ("loop-blocked", "silent-peer", "both-wait", "accept-queue-full")
     effects = ("left-before-accept", "listener-closed-with-queue")
@@ -73,7 +74,9 @@ class RequestToItself(Rule):
             ):
                 continue
             peer = facts[Peers].of(subject)
-            if peer is not None and peer.created_ns < until_ns - _LEAST_NS // 10:
+            accepted = facts[AcceptedBy].of(peer).call if peer is not None else None
+            made_ns = accepted.end_ns if accepted is not None else peer.created_ns if peer is not None else until_ns
+            if made_ns < until_ns - _LEAST_NS // 10:
                 return
             listener = facts[Sockets].get(entry.id)
             taker = facts[Loops].of(listener).taker if listener is not None else None

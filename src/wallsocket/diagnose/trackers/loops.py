@@ -79,7 +79,7 @@ class Gap:
 
 
 class _Loop:
-    __slots__ = ("gap", "gaps", "polls", "previous", "served", "sockets")
+    __slots__ = ("epolls", "gap", "gaps", "polls", "previous", "served", "sockets")
 
     def __init__(self) -> None:
         self.gap: Gap | None = None
@@ -88,6 +88,16 @@ class _Loop:
         self.previous: CallFacts | None = None
         self.served = 0
         self.sockets: dict[int, None] = {}  # that it takes from
+        self.epolls: set[int] = set()  # descriptors of the epoll instances that it waits for
+
+    def aside(self, call: CallFacts) -> bool:
+        """Whether a poll is no wait of an epoll loop, but one for a single socket: a blocking call with a time limit."""
+        if call.name in EPOLL_WAITS and call.call.fd is not None and len(self.epolls) < _GAPS:
+            self.epolls.add(call.call.fd)
+        if call.name in EPOLL_WAITS or not self.epolls:
+            return False
+        watched = call.watched
+        return len(watched) == 1 and watched[0].number not in self.epolls
 
 
 class Loops(SocketTracker[QueueFacts]):
@@ -137,7 +147,7 @@ class Loops(SocketTracker[QueueFacts]):
     def waited(self, call: CallFacts) -> None:
         """A wait for a set of sockets returned: what is ready had waited during the gap before it."""
         loop = self._loop(call)
-        if loop is None:
+        if loop is None or loop.aside(call):
             return
         loop.polls = True
         ready = self._ready(call) if call.result and call.result > 0 else []
@@ -177,7 +187,7 @@ class Loops(SocketTracker[QueueFacts]):
         """A wait that takes long is the end of a gap in which nothing waited."""
         if call.begun:
             loop = self._loops.get(call.thread)
-            if loop is not None and (loop.polls or call.name in ACCEPTS):
+            if loop is not None and (loop.polls or call.name in ACCEPTS) and not loop.aside(call):
                 loop.gap = None
 
     @on_end
