@@ -61,7 +61,7 @@ def test_nothing_is_left_out() -> None:
     known = {"python", "console", "toml"}
     assert {block.language for block in BLOCKS} == known
     assert len(PYTHON) >= 8
-    assert len(CONSOLE) == 4
+    assert len(CONSOLE) == 5
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=[block.name for block in PYTHON])
@@ -93,8 +93,10 @@ def test_the_project_that_has_nothing_else_to_do_with_it(
 
 @pytest.mark.parametrize("block", CONSOLE[:-1], ids=[block.name for block in CONSOLE[:-1]])
 def test_commands(block: Block, environment: dict[str, str], tmp_path: Path) -> None:
+    (file,) = [block for block in BLOCKS if block.language == "toml"]
+    (tmp_path / "network.toml").write_text(file.text.replace("8080:", "0:"))
     for line in block.text.splitlines():
-        run(line.replace("8080:", "0:"), environment, tmp_path)
+        run(line.replace("8080:", "0:"), {**environment, "XDG_STATE_HOME": str(tmp_path)}, tmp_path)
 
 
 def run(line: str, environment: dict[str, str], folder: Path) -> None:

@@ -633,15 +633,16 @@ pub fn main(parent: i32) -> ExitCode {
 /// could not start, from the descriptor `report`: a line `pid N`, and a line `errno N WHAT` if it came to nothing.
 ///
 /// Arguments, all but the command numbers: user namespace (-1: none), process, network and mount namespace, `report`, the
-/// capabilities to keep as a bit mask, then the command.
+/// capabilities to keep as a bit mask, a descriptor whose end of file lets the program begin (-1: it begins at once), then the
+/// command.
 pub fn enter(arguments: &[CString]) -> ExitCode {
     let numbers: Vec<i64> = arguments
         .iter()
-        .take(6)
+        .take(7)
         .filter_map(|text| text.to_str().ok()?.parse().ok())
         .collect();
-    let (&[user, processes, network, mounts, report, mask], Some(command)) =
-        (&numbers[..], arguments.get(6..))
+    let (&[user, processes, network, mounts, report, mask, hold], Some(command)) =
+        (&numbers[..], arguments.get(7..))
     else {
         return ExitCode::FAILURE;
     };
@@ -650,7 +651,13 @@ pub fn enter(arguments: &[CString]) -> ExitCode {
     };
     let mut report = File::from(report);
     let namespaces = [user, processes, network, mounts].map(|number| number as RawFd);
-    let started = start(namespaces, &mut report, mask as u64, command);
+    let started = start(
+        namespaces,
+        &mut report,
+        mask as u64,
+        hold as RawFd,
+        command,
+    );
     let Err(failure) = started else {
         return ExitCode::SUCCESS;
     };
@@ -664,6 +671,7 @@ fn start(
     [user, processes, network, mounts]: [RawFd; 4],
     report: &mut File,
     mask: u64,
+    hold: RawFd,
     command: &[CString],
 ) -> Result<()> {
     // By name: the directory of the same name in the other mount namespace, which `.` as a descriptor would not be.
@@ -700,6 +708,10 @@ fn start(
     keep_capabilities(mask).during("keep capabilities")?;
     // Rust's start-up ignores it, and exec would pass that on.
     ignore_signals(&[libc::SIGPIPE], false);
+    if hold >= 0 {
+        let mut hold = File::from(inherited(hold).during("take the descriptor to wait for")?);
+        hold.read_to_end(&mut Vec::new()).during("wait")?;
+    }
     let Some(program) = command.first() else {
         return Err(io::Error::from_raw_os_error(libc::ENOENT)).during("execute nothing");
     };

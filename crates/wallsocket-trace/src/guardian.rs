@@ -88,6 +88,9 @@ pub struct Order {
     program: Option<String>,
     /// Processes to attach to.
     attach: Vec<i32>,
+    /// More processes to attach to are named later: having none is not the end.
+    #[serde(default)]
+    expects_more: bool,
     /// Path of the library to preload into the program, which records most calls then.
     #[serde(default)]
     preload: Option<String>,
@@ -260,13 +263,14 @@ fn run(
         order.samples,
     )
     .map_err(at("trace"))?;
-    let capture = capturing.here(order.lab);
+    // Of a lab's hosts each network is captured in itself, and what travels here is not theirs.
+    let capture = (!order.expects_more).then(|| capturing.here(order.lab));
     let wire = match &capture {
-        Ok(_) => "yes".to_owned(),
-        Err(error) if error.error.raw_os_error() == Some(libc::EPERM) => {
+        None | Some(Ok(_)) => "yes".to_owned(),
+        Some(Err(error)) if error.error.raw_os_error() == Some(libc::EPERM) => {
             "needs CAP_NET_RAW; --lab has it".to_owned()
         }
-        Err(error) => error.to_string(),
+        Some(Err(error)) => error.to_string(),
     };
     sink.send(&Row::Meta(rows::Meta {
         key: "wire".into(),
@@ -318,6 +322,9 @@ fn run(
         }
         Target::Running(seized) => {
             tracer.take_over(&seized);
+            if order.expects_more {
+                tracer.expect_more();
+            }
             tracer.run().map_err(at("trace"))?;
         }
     }
@@ -330,7 +337,7 @@ fn run(
     }
     sampler.finish();
     places.finish();
-    if let Ok(capture) = capture {
+    if let Some(Ok(capture)) = capture {
         capture.finish();
     }
     control.send_totals(&sink);
@@ -529,7 +536,8 @@ fn release_streams() {
 
 /// Starts the thread that reads the recorder's commands and asks the loop for attention now and then.
 ///
-/// Commands: `u` stop recording · `k` kill the first process · `s` and a byte: send it that signal.
+/// Commands: `u` stop recording · `k` kill the first process · `s` and a byte: send it that signal · `a`, a process id as
+/// four bytes, a length as one, and a name: attach to that process as well; its network has this name.
 fn listen(
     descriptor: std::os::fd::OwnedFd,
     control: Arc<Control>,
@@ -560,7 +568,11 @@ fn listen(
                         return;
                     }
                     let kind = command[0];
-                    if kind == b's' && input.read_exact(&mut command).is_ok() {
+                    if kind == b'a' {
+                        if let Ok(newcomer) = newcomer(&mut input) {
+                            control.newcomers().push(newcomer);
+                        }
+                    } else if kind == b's' && input.read_exact(&mut command).is_ok() {
                         signal_main(&control, i32::from(command[0]));
                     } else if kind == b'u' {
                         control.unrecord.store(true, Ordering::Relaxed);
@@ -574,6 +586,18 @@ fn listen(
             }
         })?;
     Ok(())
+}
+
+fn newcomer(input: &mut impl Read) -> std::io::Result<(i32, String)> {
+    let (mut pid, mut length) = ([0; 4], [0; 1]);
+    input.read_exact(&mut pid)?;
+    input.read_exact(&mut length)?;
+    let mut name = vec![0; usize::from(length[0])];
+    input.read_exact(&mut name)?;
+    Ok((
+        i32::from_ne_bytes(pid),
+        String::from_utf8_lossy(&name).into_owned(),
+    ))
 }
 
 fn call(control: &Control, waiter: Waiter) {

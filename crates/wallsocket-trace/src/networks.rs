@@ -183,6 +183,16 @@ impl Networks {
         })
     }
 
+    /// Notes the name of a namespace.
+    pub fn set_name(&self, id: u32, name: &str) {
+        if let Some(row) = self.lock().rows.get_mut(id as usize - 1)
+            && row.name.as_deref() != Some(name)
+        {
+            row.name = Some(name.to_owned());
+            self.sink.send(&Row::Network(row.clone()));
+        }
+    }
+
     /// Notes how the kernel can be asked about a namespace: `entered`, or `refused: ` and why.
     fn set_access(&self, id: u32, access: &str) {
         if let Some(row) = self.lock().rows.get_mut(id as usize - 1)

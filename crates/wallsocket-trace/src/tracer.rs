@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -100,9 +100,18 @@ pub struct Control {
     pub taken_over: AtomicU64,
     /// Programs with sockets that were followed by stops alone, though with `preload`.
     pub stopped_alone: AtomicU64,
+    /// Processes that are to be attached to as well, and the names of their networks.
+    newcomers: Mutex<Vec<(i32, String)>>,
 }
 
 impl Control {
+    /// Processes that are to be attached to as well, and the names of their networks.
+    pub fn newcomers(&self) -> MutexGuard<'_, Vec<(i32, String)>> {
+        self.newcomers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends the figures about the run itself.
     pub fn send_totals(&self, sink: &Sink) {
         let stops = self.stops.load(Ordering::Relaxed);
@@ -269,6 +278,8 @@ pub struct Tracer {
     recording: bool,
     /// The processes ran before us, and run on after us.
     attached: bool,
+    /// More of them may be named at any time.
+    expects_more: bool,
     /// We are letting them go, until this moment.
     leaving: Option<Instant>,
     policy: Option<Box<dyn Policy>>,
@@ -339,6 +350,7 @@ impl Tracer {
             recorder_pid,
             recording: true,
             attached: false,
+            expects_more: false,
             leaving: None,
             policy: None,
             filtered_before: guards::has_filter(),
@@ -395,6 +407,12 @@ impl Tracer {
         }
         if self.control.end_all.load(Ordering::Relaxed) {
             self.end_processes();
+        }
+        let newcomers = std::mem::take(&mut *self.control.newcomers());
+        if self.recording {
+            for (pid, network) in newcomers {
+                self.follow_as_well(pid, &network);
+            }
         }
         self.facts.tidy();
         self.tidy_near();

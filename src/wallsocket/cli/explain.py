@@ -12,7 +12,7 @@ import click
 
 from ..errors import UsageError
 from . import options, terminal
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_pid, say_attached, spread, via
+from .trace import deny_io_uring, kill, one_core, payload, refuse_with_hosts, refuse_with_pid, say_attached, spread, via
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis, Rule
@@ -96,7 +96,7 @@ def command(
     context: click.Context,
     recording: options.Files | None,
     pid: tuple[int, ...],
-    lab: bool,
+    lab: bool | Path,
     output: Path | None,
     overwrite: bool,
     for_s: float | None,
@@ -127,6 +127,7 @@ def command(
     wallsocket explain talk.pcapng strace.log files from another machine, one of them or both
     wallsocket explain -- ./server --port 80  run it, on the machine's own network
     wallsocket explain --lab -- sh run.sh     in a private network, with the wire
+    wallsocket explain --lab net.toml         what the file runs in its hosts, in one recording
     wallsocket explain -p 4711 --for 10s      a program that runs already, and runs on
 
     With a command or -p the findings go to stderr (with --json to stdout), after what the command says itself. Exit status:
@@ -139,7 +140,7 @@ def command(
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
         refuse_with_pid(context)
-    elif target is None:
+    elif target is None and not isinstance(lab, Path):
         kept_at = (
             _import(recording, output, replace=overwrite) if recording is not None and output is not None else None
         )
@@ -151,17 +152,33 @@ def command(
         return status
     elif recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
-    elif not target:
+    elif not target and not isinstance(lab, Path):
         raise click.UsageError("no command after --", context)
     from ..trace import places
     from ..trace.recording import Recording
     from ..trace.run import attach, run, say
     from .hang import HangWatch
+    from .lab import record as record_hosts
 
     kept = None if payload < 0 else payload
     watch = HangWatch(hang_s, pid[0] if pid else None) if hang_s is not None else None
     with watch or contextlib.nullcontext():
-        if target is None:
+        if isinstance(lab, Path):
+            refuse_with_hosts(context)
+            if hang_s is not None:
+                raise click.UsageError("--hang is for one command, not for the hosts of --lab FILE", context)
+            result = record_hosts(
+                lab,
+                target or (),
+                output=output,
+                replace=overwrite,
+                payload=kept,
+                live=None,
+                for_s=for_s,
+                user_code=user_code,
+                library=library,
+            )
+        elif target is None:
             told = None if quiet else say_attached(pid)
             result = attach(
                 pid,

@@ -18,9 +18,13 @@ import click
 from ..errors import NotAvailable, UsageError
 
 if TYPE_CHECKING:
-    from ..lab import Lab, Process
+    from pathlib import Path
 
-__all__ = ["command"]
+    from ..lab import Lab, Process
+    from ..trace.ring import Ring
+    from ..trace.run import Rows, RunResult
+
+__all__ = ["command", "record"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -141,14 +145,7 @@ def run_lab(
     wallsocket lab run --loss 5% --delay 50ms \\
         server='redis-server --protected-mode no' client='redis-cli -h server ping'
     """
-    wanted: dict[str, str] = {}
-    for text in programs:
-        name, equals, line = text.partition("=")
-        if not equals or not line.strip():
-            raise click.UsageError(f"{text!r} is not HOST=COMMAND")
-        if name in wanted:
-            raise click.UsageError(f"the host {name!r} is named twice")
-        wanted[name] = line
+    wanted = by_host(programs)
     ended = _end_by_signal()
     from .. import lab
 
@@ -163,27 +160,105 @@ def run_lab(
         for name in wanted:
             net[name]
         _publish(net, publish)
-        started: list[Process] = []
-        try:
-            for name, line in wanted.items():
-                if started:
-                    _wait_until_it_listens(started[-1])
-                try:
-                    started.append(net[name].popen(line))
-                except ValueError as error:
-                    raise click.UsageError(f"{name}: {error} in {line!r}") from None
-                except FileNotFoundError:
-                    return _cannot_start(name, line, "command not found", 127)
-                except PermissionError as error:
-                    return _cannot_start(name, line, error.strerror or "cannot be run", 126)
-            if ended:
-                return 128 + ended[0]
-            last = started[-1].wait()
-            early = [process.poll() for process in started[:-1]]
-        finally:
-            _end(started)
-        failed = next((status for status in early if status), 0)
-        return _status(last or failed)
+        return run_in_turn(net, wanted, ended)
+
+
+def by_host(programs: tuple[str, ...]) -> dict[str, str]:
+    """Commands by the host that runs them, of words HOST=COMMAND."""
+    wanted: dict[str, str] = {}
+    for text in programs:
+        name, equals, line = text.partition("=")
+        if not equals or not line.strip():
+            raise click.UsageError(f"{text!r} is not HOST=COMMAND")
+        if name in wanted:
+            raise click.UsageError(f"the host {name!r} is named twice")
+        wanted[name] = line
+    return wanted
+
+
+def run_in_turn(net: Lab, wanted: dict[str, str], ended: list[int]) -> int:
+    """Run commands in hosts, each when the one before listens or has ended, until the last one has ended; the exit status."""
+    started: list[Process] = []
+    try:
+        for name, line in wanted.items():
+            if started:
+                _wait_until_it_listens(started[-1])
+            try:
+                started.append(net[name].popen(line))
+            except ValueError as error:
+                raise click.UsageError(f"{name}: {error} in {line!r}") from None
+            except FileNotFoundError:
+                return _cannot_start(name, line, "command not found", 127)
+            except PermissionError as error:
+                return _cannot_start(name, line, error.strerror or "cannot be run", 126)
+        if ended:
+            return 128 + ended[0]
+        last = started[-1].wait()
+        early = [process.poll() for process in started[:-1]]
+    finally:
+        _end(started)
+    failed = next((status for status in early if status), 0)
+    return _status(last or failed)
+
+
+def record(
+    file: Path,
+    programs: tuple[str, ...],
+    *,
+    output: Path | None,
+    replace: bool,
+    payload: int | None,
+    live: Callable[[Rows], None] | None,
+    for_s: float | None,
+    samples: bool = True,
+    lines: bool = True,
+    user_code: tuple[Path, ...],
+    library: tuple[Path, ...],
+    ring: Ring | None = None,
+) -> RunResult:
+    """Build the lab that a file describes, and record the programs of its hosts, those of the file first.
+
+    Raises:
+        UsageError: the file is wrong, or there is nothing to run.
+    """
+    import msgspec
+
+    from .. import trace
+    from ..lab import scenario
+
+    document = scenario.read(file)
+    try:
+        scenario.check(document)
+        named = by_host(programs)
+        theirs = {name: entry.pop("run", None) for name, entry in document["hosts"].items()}
+        wanted = {name: line for name, line in theirs.items() if line is not None and name not in named} | named
+        if not wanted:
+            raise UsageError('no host runs anything: give HOST=COMMAND, or run = "COMMAND" in the file')
+        ended = _end_by_signal()
+        net = scenario.load(document)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
+    with net:
+        for name in wanted:
+            net[name]
+        recorded = trace.lab(
+            net,
+            output=output,
+            replace=replace,
+            payload=payload,
+            live=live,
+            for_s=for_s,
+            kernel=samples,
+            lines=lines,
+            user_code=user_code,
+            library=library,
+            recorder=ring,
+            title=[f"{name}={line}" for name, line in wanted.items()],
+        )
+        with contextlib.suppress(KeyboardInterrupt), recorded:
+            status = 128 + signal.SIGINT
+            status = run_in_turn(net, wanted, ended)
+    return msgspec.structs.replace(recorded.result, exit_status=status, attached=False, end="exit")
 
 
 _TOPOLOGIES = ("line", "star", "router", "nat", "firewall", "mtu_bottleneck")

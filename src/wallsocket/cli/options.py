@@ -14,6 +14,7 @@ __all__ = [
     "Duration",
     "Files",
     "RecordingOrCommand",
+    "WithLab",
     "code",
     "duration",
     "json",
@@ -92,9 +93,47 @@ quiet: _Decorator[Any] = click.option("-q", "--quiet", is_flag=True, help="Say n
 duration: _Decorator[Any] = click.option(
     "--for", "for_s", type=DURATION, metavar="TIME", help="Stop after this time, such as 30s."
 )
+
+
+def _lab(context: click.Context, parameter: click.Parameter, value: str | None) -> bool | Path:
+    return Path(value) if value else value is not None
+
+
+#: ``--lab`` or ``--lab FILE.toml``, given as ``lab: bool | Path``; of a command of the class :class:`WithLab`.
 lab: _Decorator[Any] = click.option(
-    "--lab", is_flag=True, help="In a private network with only a loopback: records the wire, needs no root."
+    "--lab",
+    metavar="[FILE.toml]",
+    callback=_lab,
+    help="In a private network with only a loopback: records the wire, needs no root. With a file: in the hosts that it "
+    "describes, all in one recording; the command is then HOST=COMMAND…, or what the file runs.",
 )
+
+
+class WithLab(click.Command):
+    """A command with :data:`lab`: the word after ``--lab`` is its value only when it is the name of a TOML file."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Join the two words, as far as they are options of this command."""
+        valued = {
+            option
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and not parameter.is_flag
+            for option in parameter.opts
+        }
+        joined: list[str] = []
+        rest = list(args)
+        while rest and rest[0] != "--" and (context.allow_interspersed_args or rest[0].startswith("-")):
+            word = rest.pop(0)
+            if word == "--lab":
+                is_file = bool(rest) and rest[0].endswith(".toml")
+                word = f"--lab={rest.pop(0) if is_file else ''}"
+            elif word in valued and rest:
+                joined.append(word)
+                word = rest.pop(0)
+            joined.append(word)
+        return super().parse_args(context, joined + rest)
+
+
 overwrite: _Decorator[Any] = click.option(
     "--overwrite", is_flag=True, help="Replace the recording that stands at FILE."
 )
@@ -110,7 +149,7 @@ recording: _Decorator[Any] = click.argument(
 )
 
 
-class RecordingOrCommand(click.Command):
+class RecordingOrCommand(WithLab):
     """What stands after ``--`` is the command to run, untouched: ``context.meta["target"]``, ``None`` without a ``--``."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:

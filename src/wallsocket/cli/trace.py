@@ -145,6 +145,15 @@ def refuse_with_pid(context: click.Context) -> None:
         raise click.UsageError("--via preload is for a command that is started, not for -p PID", context)
 
 
+def refuse_with_hosts(context: click.Context) -> None:
+    """Complain of options that are for one command, given beside --lab FILE."""
+    for parameter, option in _OF_COMMANDS.items():
+        if parameter != "lab" and context.params.get(parameter):
+            raise click.UsageError(f"{option} is for one command, not for the hosts of --lab FILE", context)
+    if context.params.get("via") == "preload":
+        raise click.UsageError("--via preload is for one command, not for the hosts of --lab FILE", context)
+
+
 def target_shown(context: click.Context, recording: object, pid: tuple[int, ...]) -> tuple[str, ...] | None:
     """The command to record and show; ``None``: a recording, or a program that runs. Complains of more than one of them."""
     target: tuple[str, ...] | None = context.meta["target"]
@@ -152,12 +161,16 @@ def target_shown(context: click.Context, recording: object, pid: tuple[int, ...]
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
         refuse_with_pid(context)
+    elif target is None and isinstance(context.params.get("lab"), Path):
+        target = ()
     elif target is None:
         options.refuse_without_command(context)
     elif recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
-    elif not target:
+    elif not target and not isinstance(context.params.get("lab"), Path):
         raise click.UsageError("no command after --", context)
+    if target is not None and isinstance(context.params.get("lab"), Path):
+        refuse_with_hosts(context)
     return target
 
 
@@ -170,7 +183,7 @@ def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:
     return lambda: say(f"wallsocket: attached to {which}; Ctrl-C ends the recording, not {what}")
 
 
-class _Usage(click.Command):
+class _Usage(options.WithLab):
     def collect_usage_pieces(self, context: click.Context) -> list[str]:
         return ["[OPTIONS]", "-p PID | -- COMMAND [ARGUMENT]..."]
 
@@ -262,7 +275,7 @@ def command(
     pid: tuple[int, ...],
     output: Path | None,
     overwrite: bool,
-    lab: bool,
+    lab: bool | Path,
     user: str | None,
     for_s: float | None,
     quiet: bool,
@@ -287,6 +300,7 @@ def command(
     \b
     wallsocket trace -- ./server --port 80
     wallsocket trace -p 4711 --for 10s
+    wallsocket trace --lab net.toml -- server=./server client='./client server'
 
     Calls with their source lines, the kernel's view of each socket and, with --lab or as root, the packets go into one
     file; see `wallsocket show` and `wallsocket explain`. The exit status is the command's; with -p it is 0, or that of
@@ -294,12 +308,13 @@ def command(
     """
     from ..trace import places
     from ..trace.run import Rows, attach, describe, run, say
+    from .lab import record as record_hosts
 
     if pid:
         if arguments:
             raise click.UsageError("give a command or -p PID, not both", context)
         refuse_with_pid(context)
-    elif not arguments:
+    elif not arguments and not isinstance(lab, Path):
         raise click.UsageError("no command given; write -- COMMAND, or -p PID for a program that runs", context)
 
     def main_ended(status: int, left: int) -> None:
@@ -311,7 +326,7 @@ def command(
             )
 
     recorder = _ring(ring_words, freeze_on, quiet=quiet)
-    watch = _Watch(kernel=not no_kernel, lab=lab, quiet=quiet)
+    watch = _Watch(kernel=not no_kernel, lab=bool(lab), quiet=quiet)
     if recorder is not None and not recorder.on_finding:
         # A flight recorder runs for days: what looks for findings remembers what it has seen.
         watch.give_up()
@@ -344,6 +359,10 @@ def command(
     }
     if pid:
         result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
+    elif isinstance(lab, Path):
+        refuse_with_hosts(context)
+        del common["on_main_end"]
+        result = record_hosts(lab, arguments, **common)
     else:
         result = run(
             arguments,

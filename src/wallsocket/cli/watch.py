@@ -35,7 +35,7 @@ def command(
     context: click.Context,
     recording: options.Files | None,
     pid: tuple[int, ...],
-    lab: bool,
+    lab: bool | Path,
     output: Path | None,
     overwrite: bool,
     user: str | None,
@@ -67,12 +67,13 @@ def command(
         return 0
     from ..trace import places
 
-    kept = output or next(iter(places.new_paths(target[0] if target else f"pid-{pid[0]}")))
+    name = "lab" if isinstance(lab, Path) else target[0] if target else f"pid-{pid[0]}"
+    kept = output or next(iter(places.new_paths(name)))
     words = [sys.executable, "-m", "wallsocket", "trace", "-o", str(kept)]
-    words += ["--overwrite"] * overwrite + ["--lab"] * lab + (["-u", user] if user else [])
+    words += ["--overwrite"] * overwrite + _lab_words(lab) + (["-u", user] if user else [])
     for number in pid:
         words += ["-p", str(number)]
-    if target is not None:
+    if target:
         words += ["--", *target]
     with Feed() as feed:
         screen = Watch(feed, output=True)
@@ -81,6 +82,10 @@ def command(
         status = tracer.returncode
     click.echo(f"wallsocket: the recording is {kept}", err=True)
     return max(status, 0) if target is not None else 0
+
+
+def _lab_words(lab: bool | Path) -> list[str]:
+    return ["--lab", str(lab)] if isinstance(lab, Path) else ["--lab"] * lab
 
 
 @contextlib.contextmanager

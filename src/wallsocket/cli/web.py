@@ -57,7 +57,7 @@ def command(
     context: click.Context,
     recording: options.Files | None,
     pid: tuple[int, ...],
-    lab: bool,
+    lab: bool | Path,
     output: Path | None,
     overwrite: bool,
     for_s: float | None,
@@ -115,8 +115,9 @@ def command(
         from ..trace import places
         from ..trace.attach import target as process_of
         from ..trace.run import Rows, attach, describe, run, say
+        from .lab import record as record_hosts
 
-        word = target[0] if target else process_of(pid[0]).name
+        word = "lab" if isinstance(lab, Path) else target[0] if target else process_of(pid[0]).name
         names = _Names(places.new_paths(word))
 
         def begun(_: Rows) -> None:
@@ -134,7 +135,9 @@ def command(
             "user_code": user_code,
             "library": library,
         }
-        if target is None:
+        if isinstance(lab, Path):
+            result = record_hosts(lab, target or (), **{**common, "output": output or next(iter(names))})
+        elif target is None:
             result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
         else:
             result = run(

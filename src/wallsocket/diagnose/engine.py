@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..events import Call, Counter, Fact, Mark, Moment, Packet, Socket, State
+from ..trace.sightings import Sightings, for_many
 from ..trace.syscalls import names
 from ..trace.verdict import duration
 from .call import CallFacts
@@ -206,6 +207,7 @@ class Engine:
         self._failed = tuple(hooks.get("failed", ()))
         self._samples = tuple(hooks.get("sample", ()))
         self._packets = tuple(hooks.get("packet", ()))
+        self._sightings = Sightings()
         self._counters = tuple(hooks.get("counter", ()))
         self._facts = tuple(hooks.get("fact", ()))
         self._marks = tuple(hooks.get("mark", ()))
@@ -373,6 +375,9 @@ class Engine:
             if self._packets:
                 from ..trace.wire import segment as decode
 
+                # What crossed to another host is told once; what goes to many arrives in each network for itself.
+                if self._sightings.first(item) is not None and not for_many(item):
+                    return
                 segment = decode(item)
             for handler in self._packets:
                 handler(item, segment)

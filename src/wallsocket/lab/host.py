@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket as _socket
 import subprocess
+from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +188,12 @@ class Host(kernel.Host):
         """Run the user's shell in this host, on the caller's terminal; its exit status."""
         command, environment = program.shell(self.name)
         return self.run(command, env=environment).returncode
+
+    @property
+    def _sees(self) -> Callable[[int], None] | None:
+        """What sees a program of this host before it runs."""
+        sees = self.lab._sees
+        return None if sees is None else functools.partial(sees, self.name)
 
     def _enter(self) -> list[int]:
         """Descriptors of the namespaces that a program of this host joins."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,8 @@ class Lab:
         self._hosts: dict[str, Host] = {}
         self._switches: dict[str, Switch] = {}
         self._programs: set[Process] = set()
+        #: What sees each program before it runs: its host's name and its process id.
+        self._sees: Callable[[str, int], None] | None = None
         self._next_subnet = 1
         self._next_mac = 1
         self._used: list[Network] = []
@@ -103,6 +106,16 @@ class Lab:
     def __repr__(self) -> str:
         names = ", ".join(host.name for host in self)
         return f"<Lab of {names or 'no hosts'}; links {', '.join(map(str, self.links)) or 'none'}>"
+
+    def trace(self, **options: Any) -> Any:
+        """Record the programs that are started in this lab from now on; see :func:`wallsocket.trace.lab`, which this calls.
+
+        >>> with hosts("server", "client") as net, net.trace() as t:  # doctest: +SKIP
+        ...     service = net["server"].popen("redis-server --protected-mode no")
+        ...     net["client"].run("redis-cli -h server ping")
+        """
+        # From above: a trace knows labs, and a lab knows nothing of traces.
+        return importlib.import_module("wallsocket.trace").lab(self, **options)
 
     def _repr_html_(self) -> str:
         """For notebooks."""

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotPermitted, UsageError
@@ -47,6 +47,9 @@ class Entry:
         self.name = name
         self._descriptors = descriptors
 
+    #: What sees a program before it runs; nobody, of a lab that another process has.
+    _sees: Callable[[int], None] | None = None
+
     def _enter(self) -> list[int]:
         return self._descriptors
 
@@ -77,9 +80,11 @@ class Process(subprocess.Popen[Any]):
         # Descriptor numbers of the user (or -1), process, network and mount namespace.
         network, mounts, processes, *user = namespaces
         report, far_report = os.pipe()
+        # With somebody to see it first, the program begins at the end of this pipe.
+        hold, release = os.pipe() if host._sees is not None else (-1, -1)
         order = [user[0] if user else -1, processes, network, mounts, far_report]
-        order.append(_NETWORK_CAPABILITIES if capabilities else 0)
-        options["pass_fds"] = (*options.get("pass_fds", ()), *namespaces, far_report)
+        order += [_NETWORK_CAPABILITIES if capabilities else 0, hold]
+        options["pass_fds"] = (*options.get("pass_fds", ()), *namespaces, far_report, *([hold] if hold >= 0 else []))
         started = False
         try:
             try:
@@ -87,7 +92,9 @@ class Process(subprocess.Popen[Any]):
                 started = True
             finally:
                 os.close(far_report)
-            self._become_the_program(report, arguments)
+                if hold >= 0:
+                    os.close(hold)
+            self._become_the_program(report, release, arguments)
         except BaseException:
             if started:
                 self._abandon(report)
@@ -96,15 +103,26 @@ class Process(subprocess.Popen[Any]):
             os.close(report)
         self.args = command
 
-    def _become_the_program(self, report: int, arguments: list[str | bytes | os.PathLike[str]]) -> None:
-        lines = _read_all(report).decode(errors="replace").splitlines()
-        super().wait()
-        for line in lines:
-            word, _, rest = line.partition(" ")
-            if word == "pid":
-                self.pid, self.returncode = int(rest), None
-        for line in lines:
-            word, _, rest = line.partition(" ")
+    def _become_the_program(self, report: int, release: int, arguments: list[str | bytes | os.PathLike[str]]) -> None:
+        sees = self.host._sees
+        said: list[tuple[str, str]] = []
+        try:
+            for line in _lines(report):
+                word, _, rest = line.partition(" ")
+                said.append((word, rest))
+                if word == "pid":
+                    super().wait()
+                    self.pid, self.returncode = int(rest), None
+                    if release >= 0 and sees is not None and len(said) == 1:
+                        sees(self.pid)
+                        os.close(release)
+                        release = -1
+        finally:
+            if release >= 0:
+                os.close(release)
+        if not said:
+            super().wait()
+        for word, rest in said:
             if word == "errno":
                 number, _, what = rest.partition(" ")
                 if self.returncode is None:
@@ -119,7 +137,7 @@ class Process(subprocess.Popen[Any]):
     def _abandon(self, report: int) -> None:
         """Leave no process and no open pipe behind when starting it failed or was interrupted."""
         if self.returncode is None:
-            for line in _read_all(report).decode(errors="replace").splitlines():
+            for line in _lines(report):
                 if line.startswith("pid "):
                     super().wait()
                     self.pid, self.returncode = int(line[4:]), None
@@ -140,11 +158,13 @@ def shell(name: str) -> tuple[list[str], dict[str, str]]:
     return [program, *quiet, "-i"], environment
 
 
-def _read_all(descriptor: int) -> bytes:
-    parts = []
+def _lines(descriptor: int) -> Iterator[str]:
+    """What comes through a pipe until its end, line by line as it comes."""
+    rest = b""
     while part := os.read(descriptor, 4096):
-        parts.append(part)
-    return b"".join(parts)
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
 
 
 def run(

@@ -29,7 +29,7 @@ from . import publish
 from .link import IMPAIRMENTS, Link
 from .network import Lab
 
-__all__ = ["check", "load"]
+__all__ = ["check", "load", "read"]
 
 
 class _Kind(NamedTuple):
@@ -177,8 +177,21 @@ def load(source: str | os.PathLike[str] | dict[str, Any], *, seed: int | None = 
     if isinstance(source, dict):
         return _build(source, seed)
     path = Path(source)
+    document = read(path)
     try:
-        document = tomllib.loads(_read(path))
+        return _build(document, seed)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a file says, before it is checked.
+
+    Raises:
+        UsageError: it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(_read(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -187,10 +200,6 @@ def load(source: str | os.PathLike[str] | dict[str, Any], *, seed: int | None = 
         raise UsageError(f"{path}: is nested too deeply") from error
     except ValueError as error:
         raise UsageError(f"{path}: {str(error)[:300]}") from error
-    try:
-        return _build(document, seed)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> str:

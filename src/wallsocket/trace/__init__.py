@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from .places import newest, recordings
     from .recording import Recording
     from .run import RunResult
-    from .session import Trace, attach, run
+    from .session import LabTrace, Trace, attach, lab, run
 
-__all__ = ["Recording", "RunResult", "Trace", "attach", "newest", "recordings", "run"]
+__all__ = ["LabTrace", "Recording", "RunResult", "Trace", "attach", "lab", "newest", "recordings", "run"]
 
 _PLACES = {
+    "LabTrace": "session",
+    "lab": "session",
     "Recording": "recording",
     "RunResult": "run",
     "Trace": "session",

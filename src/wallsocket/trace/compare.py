@@ -225,7 +225,7 @@ class _Run:
         if socket is None:
             return ""
         row = self.recording.sockets[socket]
-        who = process_title(self.recording.processes.get(row.process))
+        who = process_title(self.recording.processes.get(row.process), self.recording.networks)
         return f"{conversation_title(self.timeline, self._conversations[socket])}  {who}"
 
     def steps(self, layer: Layer, socket: int) -> list[Step]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
-from ..events import Call, Known, Process
+from ..events import Call, Known, Network, Process
 from ..kernel import names as naming
 from ..kernel import program
 from ..kernel.address import end_of
@@ -25,9 +26,11 @@ def process_label(process: Process | None) -> str:
     return escape(found) or program.UNKNOWN
 
 
-def process_title(process: Process | None) -> str:
-    """A process as every view writes it: ``server.py (pid 7)``."""
-    return program.label(process_label(process), process.pid if process is not None else None)
+def process_title(process: Process | None, networks: Mapping[int, Network]) -> str:
+    """A process as every view writes it: ``server.py (pid 7)``, in a host of a lab ``server.py (pid 7) on a``."""
+    title = program.label(process_label(process), process.pid if process is not None else None)
+    network = networks.get(process.network) if process is not None and process.network is not None else None
+    return f"{title} on {escape(network.name)}" if network is not None and network.name else title
 
 
 def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> str:
@@ -52,7 +55,7 @@ def socket_label(timeline: Timeline, socket: int) -> str:
     row = timeline.tracks[socket].socket
     if row.inferred:
         return f"socket {socket}  {address(row.local or b'')} [inferred]"
-    return f"socket {socket}  {process_title(timeline.processes.get(row.process))}"
+    return f"socket {socket}  {process_title(timeline.processes.get(row.process), timeline.recording.networks)}"
 
 
 def conversation_title(timeline: Timeline, conversation: Conversation) -> str:

@@ -199,7 +199,7 @@ class Ladder:
         """A line per failed call that belongs to no socket, such as a socket() that got none."""
         timeline = self._timeline
         for call in timeline.failed_alone:
-            who = process_title(timeline.processes.get(call.process))
+            who = process_title(timeline.processes.get(call.process), timeline.recording.networks)
             where = source_text(timeline, call)
             text = self._paint(self._calls.full(call), Style.ERROR)
             yield f"{self._clock.text(call.entry_ns, width=self._time_width)}  {text}  {who}  {where}".rstrip()
@@ -233,7 +233,7 @@ class Ladder:
         row = self._timeline.tracks[socket].socket
         if row.inferred:
             return f"{address(row.local or b'')} [inferred]"
-        return process_title(self._timeline.processes.get(row.process))
+        return process_title(self._timeline.processes.get(row.process), self._timeline.recording.networks)
 
     def _paint(self, text: str, style: Style) -> str:
         return paint(text, style, colour=self._colour)

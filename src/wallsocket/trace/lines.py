@@ -332,7 +332,7 @@ class Lines:
             here = process_label(self._timeline.processes.get(process)) if process is not None else None
             where = source_text(self._timeline, call, here=here)
             if call.process != process and (other := self._timeline.processes.get(call.process)) is not None:
-                where = f"{where} {process_title(other)}".strip()
+                where = f"{where} {process_title(other, self._timeline.recording.networks)}".strip()
             if where:
                 cell.append(Part("source", where))
             failed = call.errno is not None and call.errno not in (11, 4, 115)

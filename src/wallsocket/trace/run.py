@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import sys
 import threading
 import time
@@ -37,7 +38,7 @@ from .recording import Writer
 from .ring import Ring
 from .verdict import amount
 
-__all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "guardian_path", "library_path", "run"]
+__all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "follow", "guardian_path", "library_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
@@ -136,6 +137,11 @@ class Control:
     def signal(self, number: int) -> None:
         """Send a signal to the command; nothing when it has ended."""
         self._tell(lambda recorder: recorder._command(b"s" + bytes([number])))
+
+    def attach(self, pid: int, network: str) -> None:
+        """Follow one more process (see :func:`follow`), whose network has this name; marks tell how it went."""
+        name = network.encode()[:255]
+        self._tell(lambda recorder: recorder._command(b"a" + struct.pack("=iB", pid, len(name)) + name))
 
     def begun(self, path: Path) -> None:
         """Called when the recording is there, before anything is recorded."""
@@ -318,7 +324,67 @@ def attach(
     guardian = guardian_path()
     targets = {target.pid: target for target in map(target, pids)}
     first = next(iter(targets.values()))
-    order = {
+    order = _attach_order(list(targets), payload, samples, lines, user_code, library)
+    paths = output if output is not None else places.new_paths(first.name)
+    with _writer(paths, first.command, order, replace=replace) as (writer, origin_ns):
+        recorder = _Recorder(
+            writer,
+            origin_ns,
+            live,
+            on_main_end,
+            kill=False,
+            attached=True,
+            awaited=len(targets),
+            on_attached=on_attached,
+            steered_by=control,
+            ring=ring,
+        )
+        return recorder.run(guardian, order, (), for_s, os.environ, ())
+
+
+def follow(
+    command: Sequence[str],
+    *,
+    output: Path | Iterable[Path] | None = None,
+    replace: bool = False,
+    payload: int | None = DEFAULT_PAYLOAD,
+    live: Callable[[Rows], None] | None = None,
+    for_s: float | None = None,
+    samples: bool = True,
+    lines: bool = True,
+    user_code: Sequence[Path] = (),
+    library: Sequence[Path] = (),
+    control: Control,
+    ring: Ring | None = None,
+) -> RunResult:
+    """Record the processes that :meth:`Control.attach` names, until :meth:`Control.stop`.
+
+    They are to be held before they run their program; those of other networks need no more rights than those of the own one.
+
+    Args:
+        command: what the recording is called.
+        output, replace, payload, live, for_s, samples, lines, user_code, library, control, ring: as of :func:`run`.
+
+    Raises:
+        RecordingError: the recording cannot be made.
+    """
+    guardian = guardian_path()
+    order = {**_attach_order([], payload, samples, lines, user_code, library), "expects_more": True}
+    paths = output if output is not None else places.new_paths("lab")
+    with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
+        recorder = _Recorder(writer, origin_ns, live, None, kill=False, attached=True, steered_by=control, ring=ring)
+        return recorder.run(guardian, order, (), for_s, os.environ, ())
+
+
+def _attach_order(
+    pids: list[int],
+    payload: int | None,
+    samples: bool,
+    lines: bool,
+    user_code: Sequence[Path],
+    library: Sequence[Path],
+) -> dict[str, Any]:
+    return {
         "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
         "samples": samples,
         "lines": lines,
@@ -329,24 +395,10 @@ def attach(
         "privileged": False,
         "lab": False,
         "program": None,
-        "attach": list(targets),
+        "attach": pids,
         "ignored_unseen": [],
         "user": None,
     }
-    paths = output if output is not None else places.new_paths(first.name)
-    with _writer(paths, first.command, order, replace=replace) as (writer, origin_ns):
-        recorder = _Recorder(
-            writer,
-            origin_ns,
-            live,
-            on_main_end,
-            kill=False,
-            attach=len(targets),
-            on_attached=on_attached,
-            steered_by=control,
-            ring=ring,
-        )
-        return recorder.run(guardian, order, (), for_s, os.environ, ())
 
 
 @contextlib.contextmanager
@@ -487,15 +539,16 @@ class _Recorder:
         on_main_end: Callable[[int, int], None] | None,
         *,
         kill: bool,
-        attach: int = 0,
+        attached: bool = False,
+        awaited: int = 0,
         on_attached: Callable[[], None] | None = None,
         steered_by: Control | None = None,
         ring: Ring | None = None,
     ) -> None:
         self._steered_by = steered_by
         self._ring = ring
-        self._attached = attach > 0
-        self._awaited = attach  #: processes that are still to be attached to
+        self._attached = attached
+        self._awaited = awaited  #: processes that are still to be attached to
         self._on_attached = on_attached
         self._writer = writer
         self._origin_ns = origin_ns

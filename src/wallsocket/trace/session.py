@@ -10,21 +10,26 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from ..errors import UsageError
 from . import places
+from .attach import refusal
 from .recording import Recording
 from .ring import Bounds, Ring
 from .run import Control, Rows, RunResult, Via
 from .run import attach as record_processes
+from .run import follow as record_lab
 from .run import run as record_command
 
-__all__ = ["Trace", "attach", "run"]
+if TYPE_CHECKING:
+    from ..lab import Lab
+
+__all__ = ["LabTrace", "Trace", "attach", "lab", "run"]
 
 #: What a program's standard input, output and error may be given as: as in :mod:`subprocess`.
 File = int | IO[Any] | None
@@ -197,6 +202,73 @@ class Trace:
         return f"<trace of pid {self.pid}, {'running' if self.running else 'ended'}: {self.path}>"
 
 
+class LabTrace(Trace):
+    """A recording of the programs that are started in a lab; see :func:`lab`.
+
+    The end of the block lets go of those that still run. ``pid`` is that of the first one.
+    """
+
+    def __init__(self, net: Lab, live: Callable[[Rows], None] | None = None) -> None:
+        """Use :func:`lab`."""
+        super().__init__(attached=True)
+        self._live = live
+        self._lab = net
+        self._changed = threading.Condition()
+        #: Process ids by their number in the recording; those that are followed; those that are not, and why.
+        self._pids: dict[int, int] = {}
+        self._followed: set[int] = set()
+        self._refused: dict[int, int] = {}
+
+    def _see(self, rows: Rows) -> None:
+        if not self._ready.is_set() and rows.get("network"):
+            self._ready.set()
+        with self._changed:
+            for row in rows.get("process", ()):
+                self._pids[row[0]] = row[1]
+            for _, _, process, tid, kind, text in rows.get("mark", ()):
+                if kind == "attached" and tid is None and process in self._pids:
+                    self._followed.add(self._pids[process])
+                elif kind == "not attached":
+                    self._refused[tid] = int(text)
+            self._changed.notify_all()
+        if self._live is not None:
+            self._live(rows)
+
+    def _begins(self, host: str, pid: int) -> None:
+        """A program of a host is held before it begins; returns when it is followed."""
+        if not self.running:
+            return
+        if not hasattr(self, "pid"):
+            self.pid = pid
+        with self._changed:
+            self._followed.discard(pid)
+            self._control.attach(pid, host)
+            while pid not in self._followed:
+                if pid in self._refused:
+                    raise refusal(pid, self._refused.pop(pid))
+                if not self.running:
+                    return
+                self._changed.wait(0.2)
+
+    def stop(self) -> Recording:
+        """End the recording now; programs run on. The recording."""
+        self._release()
+        return super().stop()
+
+    def _release(self) -> None:
+        if self._lab._sees == self._begins:
+            self._lab._sees = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+        super().__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        return f"<trace of {self._lab!r}, {'running' if self.running else 'ended'}: {self.path}>"
+
+
 class _Control(Control):
     def __init__(self, trace: Trace) -> None:
         super().__init__()
@@ -354,6 +426,64 @@ def attach(
             control=control,
         )
     )
+    if output is None:
+        places.prune_telling_once(None)
+    return trace
+
+
+def lab(
+    net: Lab,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    replace: bool = False,
+    payload: int | None = 64,
+    for_s: float | None = None,
+    ring: Sequence[str] = (),
+    freeze_on: Sequence[str] = (),
+    lines: bool = True,
+    kernel: bool = True,
+    user_code: Sequence[str | os.PathLike[str]] = (),
+    library: Sequence[str | os.PathLike[str]] = (),
+    live: Callable[[Rows], None] | None = None,
+    recorder: Ring | None = None,
+    title: Sequence[str] = (),
+) -> LabTrace:
+    """Record the programs that are started in a lab's hosts from now on, all in one recording; needs no root.
+
+    Both ends of a connection are in one view, and the packets as each host saw them. Sockets that the calling process makes in a
+    host itself are not recorded: a process does not trace itself. Options as of :func:`run`, and:
+
+    Args:
+        live: called with each batch of new rows, tables as in ``schema.sql``.
+        recorder: a flight recorder that is made already, instead of ``ring`` and ``freeze_on``.
+        title: what the recording is called, instead of the hosts' names.
+
+    Raises:
+        RecordingError: the recording cannot be made.
+        UsageError: the lab is recorded already.
+    """
+    if net._sees is not None:
+        raise UsageError("the lab is recorded already: one trace at a time")
+    trace = LabTrace(net, live)
+    trace._ring = recorder or _ring(ring, freeze_on)
+    words = list(title) or ["lab", *(host.name for host in net)]
+    trace._begin(
+        lambda control: record_lab(
+            words,
+            output=None if output is None else Path(output),
+            replace=replace,
+            payload=payload,
+            live=trace._see,
+            for_s=for_s,
+            ring=trace._ring,
+            samples=kernel,
+            lines=lines,
+            user_code=[Path(path).absolute() for path in user_code],
+            library=[Path(path).absolute() for path in library],
+            control=control,
+        )
+    )
+    net._sees = trace._begins
     if output is None:
         places.prune_telling_once(None)
     return trace

@@ -7,10 +7,10 @@ from typing import Final
 
 from ..events import Packet
 
-__all__ = ["Sightings"]
+__all__ = ["Sightings", "for_many"]
 
 #: Frames that are remembered until they are seen again; the oldest are forgotten first.
-_REMEMBERED: Final = 1 << 16
+_REMEMBERED: Final = 1 << 13
 _ETHERNET: Final = 1  #: link type (tcpdump.org/linktypes.html)
 _ETHERNET_HEADER: Final = 14
 
@@ -44,6 +44,11 @@ class Sightings:
             earlier = self._seen[key] = deque(maxlen=64)
         earlier.append((packet.id, packet.network))
         return None
+
+
+def for_many(packet: Packet) -> bool:
+    """Whether a frame goes to a group of hosts or to all of a network: the group bit of its address (IEEE 802, 8.2.2)."""
+    return packet.link_type == _ETHERNET and packet.frame[:1] != b"" and bool(packet.frame[0] & 1)
 
 
 def _unchanged(packet: Packet) -> bytes:

@@ -124,7 +124,7 @@ def _call(snapshot: Snapshot, call: Call) -> Detail:
     timeline = snapshot.timeline
     text = CallText(timeline.machine, payload_bytes=0)
     process = timeline.processes.get(call.process)
-    facts = [Fact("program", process_title(process))]
+    facts = [Fact("program", process_title(process, snapshot.recording.networks))]
     if process is not None and process.pid != call.tid:
         facts.append(Fact("thread", str(call.tid)))
     for name, socket in (("socket", call.socket), ("new socket", call.made)):

@@ -10,7 +10,7 @@ import msgspec
 from ..events import State
 from ..kernel.tcp_info import TcpInfo
 from ..kernel.tcp_state import TcpState
-from ..trace.labels import conversation_title, process_title
+from ..trace.labels import conversation_title, socket_label
 from .levels import Levels
 from .sequence import WindowAsked, window_of
 from .snapshot import Snapshot, key_of
@@ -109,9 +109,7 @@ def gauges(snapshot: Snapshot, asked: GaugesAsked) -> Gauges:
     conversation = snapshot.conversation(asked.conversation)
     timeline = snapshot.timeline
     names = [
-        f"socket {socket}  {process_title(timeline.processes.get(timeline.tracks[socket].socket.process))}"
-        if socket is not None
-        else ""
+        socket_label(timeline, socket) if socket is not None else ""
         for socket in (conversation.left, conversation.right)
     ]
     key, title = key_of(conversation), conversation_title(timeline, conversation)

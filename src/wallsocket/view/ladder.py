@@ -311,7 +311,7 @@ def _words_of(card: ConversationCard) -> str:
 
 def _program(snapshot: Snapshot, socket: int) -> str:
     timeline = snapshot.timeline
-    return process_title(timeline.processes.get(timeline.tracks[socket].socket.process))
+    return process_title(timeline.processes.get(timeline.tracks[socket].socket.process), timeline.recording.networks)
 
 
 def rail(snapshot: Snapshot, conversation: Conversation, side: int, verdict: str) -> Rail | None:

@@ -225,7 +225,7 @@ def _processes(snapshot: Snapshot) -> list[ProcessCard]:
             ProcessCard(
                 process.id,
                 process.pid,
-                process_title(process),
+                process_title(process, snapshot.recording.networks),
                 escape(" ".join(program.command_words(process.command))) or process_label(process),
                 process.language,
                 counts.get(process.id, 0) if counts is not None else None,
@@ -262,7 +262,7 @@ def _cards(snapshot: Snapshot) -> list[SocketCard]:
                 number,
                 item.process,
                 conversation_title(timeline, conversation),
-                process_title(timeline.processes.get(item.process)),
+                process_title(timeline.processes.get(item.process), timeline.recording.networks),
                 conversation.kind,
                 naming.tcp_state(track.state) if track.state is not None else None,
                 _is_inferred(track),

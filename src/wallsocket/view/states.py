@@ -129,7 +129,10 @@ def _drawing() -> Shapes:
 def _socket(snapshot: Snapshot, socket: int) -> SocketStates:
     timeline = snapshot.timeline
     track = timeline.tracks[socket]
-    who, how_it_went = process_title(timeline.processes.get(track.socket.process)), verdict(timeline, track)
+    who, how_it_went = (
+        process_title(timeline.processes.get(track.socket.process), timeline.recording.networks),
+        verdict(timeline, track),
+    )
     if not track.path:
         missing = (
             "It is no TCP socket: it has no states." if not track.tcp else "Its states are unknown: nobody looked."

@@ -157,7 +157,7 @@ def _process(snapshot: Snapshot, places: dict[str, Place], socket: int) -> Place
         host = ""
         if network is not None and len(snapshot.recording.networks) > 1:
             host = escape(network.name or f"network {network.id}")
-        place = places[name] = Place(name, process_title(process), True, host, [], [])
+        place = places[name] = Place(name, process_title(process, {}), True, host, [], [])
     return place
 
 

@@ -92,28 +92,7 @@ impl Tracer {
         self.attached = true;
         let mut sleeping = Sleeping::default();
         for found in seized {
-            let table = Rc::new(RefCell::new(Table::default()));
-            let Some(first) = found.threads.first() else {
-                continue;
-            };
-            let id = self.new_process(found.pid, None, Rc::clone(&table), *first);
-            for tid in &found.threads {
-                let mut thread = Thread::new(id, Rc::clone(&table));
-                thread.slept = sleeping.in_call(found.pid, *tid);
-                thread.fresh = true;
-                self.threads.insert(*tid, thread);
-            }
-            if let Some(process) = self.processes.get_mut(&id) {
-                process.threads = found.threads.iter().copied().collect();
-                process.every_call = true;
-                process.refuses_filters = true;
-                process.row.command = super::processes::arguments_of(found.pid);
-                process.row.executable = super::processes::executable_of(found.pid);
-                self.sink.send(&Row::Process(process.row.clone()));
-            }
-            if self.main_pid == 0 {
-                self.main_pid = found.pid;
-            }
+            self.admit(found, &mut sleeping);
         }
         let stopped = self.stop_all();
         let mut ids: Vec<u32> = self.processes.keys().copied().collect();
@@ -124,6 +103,80 @@ impl Tracer {
         for stop in stopped {
             self.handle(stop);
         }
+    }
+
+    /// More processes may be named at any time: having none is not the end.
+    pub fn expect_more(&mut self) {
+        self.expects_more = true;
+    }
+
+    /// Attaches to one more process, while others run.
+    pub(super) fn follow_as_well(&mut self, pid: i32, network: &str) {
+        let seized = match seize(pid) {
+            Ok(seized) => seized,
+            Err(error) => {
+                let number = error.raw_os_error().unwrap_or(libc::EIO);
+                self.mark(None, Some(pid), "not attached", number.to_string());
+                return;
+            }
+        };
+        let Some(id) = self.admit(&seized, &mut Sleeping::default()) else {
+            return;
+        };
+        if let Some(place) = self
+            .processes
+            .get(&id)
+            .and_then(|process| process.row.network)
+            && !network.is_empty()
+        {
+            self.networks.set_name(place, network);
+        }
+        let mut stopped = Vec::new();
+        for tid in &seized.threads {
+            let _ = ptrace::interrupt(*tid);
+        }
+        let deadline = Instant::now() + STANDSTILL;
+        for tid in seized.threads {
+            while Instant::now() < deadline {
+                match ptrace::wait(tid, true) {
+                    Ok(Some((tid, event))) => {
+                        stopped.push(self.reported(tid, event));
+                        break;
+                    }
+                    Ok(None) => std::thread::sleep(Duration::from_micros(200)),
+                    Err(_) => break,
+                }
+            }
+        }
+        self.take_stock(id);
+        for stop in stopped {
+            self.handle(stop);
+        }
+    }
+
+    /// Takes a process that is seized, and whose threads run.
+    fn admit(&mut self, found: &Seized, sleeping: &mut Sleeping) -> Option<u32> {
+        let table = Rc::new(RefCell::new(Table::default()));
+        let first = found.threads.first()?;
+        let id = self.new_process(found.pid, None, Rc::clone(&table), *first);
+        for tid in &found.threads {
+            let mut thread = Thread::new(id, Rc::clone(&table));
+            thread.slept = sleeping.in_call(found.pid, *tid);
+            thread.fresh = true;
+            self.threads.insert(*tid, thread);
+        }
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.threads = found.threads.iter().copied().collect();
+            process.every_call = true;
+            process.refuses_filters = true;
+            process.row.command = super::processes::arguments_of(found.pid);
+            process.row.executable = super::processes::executable_of(found.pid);
+            self.sink.send(&Row::Process(process.row.clone()));
+        }
+        if self.main_pid == 0 {
+            self.main_pid = found.pid;
+        }
+        Some(id)
     }
 
     /// Stops every thread, and gives the stops, which are still to be handled.

@@ -6,11 +6,15 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use nix::poll::PollTimeout;
 use wallsocket_sys::ptrace::{self, CallStop, Event};
 
 use super::{AUDIT_ARCH_X86_64, Next, Stop, Tracer, guards, signal_name};
 use crate::calls::Entry;
 use crate::interrupted;
+
+/// How long the loop sleeps at a time while there is nobody to follow.
+const NOBODY_MS: u16 = 20;
 
 impl Tracer {
     /// Waits until something has stopped or ended, and handles all that has. False: nobody is left.
@@ -25,10 +29,15 @@ impl Tracer {
                 Ok(None) => break,
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => break,
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                    if self.stops.is_empty() {
+                    if !self.stops.is_empty() {
+                        break;
+                    }
+                    if !self.expects_more || !self.recording {
                         return Ok(false);
                     }
-                    break;
+                    // Until the control thread interrupts it, or it has missed that.
+                    let _ = nix::poll::poll(&mut [], PollTimeout::from(NOBODY_MS));
+                    return Ok(true);
                 }
                 Err(error) => return Err(error),
             }
