@@ -206,13 +206,13 @@ def test_a_wait_goes_on_with_the_time_that_is_left(waits: Path, tmp_path: Path) 
         before_attach = time.monotonic()
         path = tmp_path / "r.wsrec"
         with recording_of(process.pid, path) as recorder:
+            attached = time.monotonic()  # before `left` is read: this process may be kept waiting in between
             until(lambda: left_ms() not in (None, limit_ms), "the wait does not go on")
             left = left_ms()
             assert left is not None
             # Never less than what is left; the scheduler tells how long it has slept, to a few milliseconds.
             assert left >= limit_ms - 1000 * (time.monotonic() - waiting_since) - 60
             assert left <= limit_ms - 1000 * (before_attach - waiting_since) + 60
-            attached = time.monotonic()
             time.sleep(0.3)
             recorder.send_signal(signal.SIGTERM)
             assert recorder.wait(DEADLINE_S) == 0
