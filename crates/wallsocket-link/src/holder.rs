@@ -651,13 +651,7 @@ pub fn enter(arguments: &[CString]) -> ExitCode {
     };
     let mut report = File::from(report);
     let namespaces = [user, processes, network, mounts].map(|number| number as RawFd);
-    let started = start(
-        namespaces,
-        &mut report,
-        mask as u64,
-        hold as RawFd,
-        command,
-    );
+    let started = start(namespaces, &mut report, mask as u64, hold as RawFd, command);
     let Err(failure) = started else {
         return ExitCode::SUCCESS;
     };
