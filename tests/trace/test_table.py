@@ -74,7 +74,17 @@ def test_more_sockets_than_can_be_drawn(recording: Recording, monkeypatch: pytes
     monkeypatch.setattr(timelines, "SLACK_NS", 5_000)
     with pytest.raises(RecordingError, match="more than 25000 sockets are recorded, .* with --socket N, or .* --calls"):
         Timeline(recording)
-    # Those that lived at the same time are looked at.
+    # Those that lived at the same time are looked at, and the nearest that had the same addresses: segments are shared out.
     timeline = Timeline(recording, socket=20_000)
     assert [conversation.left for conversation in timeline.wanted()] == [20_000]
-    assert len(timeline.tracks) < 20
+    assert 18 <= len(timeline.tracks) < 40
+    assert {19_999, 20_001} <= timeline.tracks.keys()
+
+
+def test_of_some_conversations_no_others_are_held(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timelines, "SLACK_NS", 5_000)
+    timeline = Timeline(recording, socket={20_000, 25_000})
+    assert sorted(conversation.left for conversation in timeline.wanted()) == [20_000, 25_000]
+    assert len(timeline.tracks) < 80
+    with pytest.raises(RecordingError, match="more than 10 sockets lived while socket 20000 did"):
+        Timeline(recording, socket=20_000, most=10)

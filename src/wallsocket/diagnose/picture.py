@@ -22,6 +22,8 @@ EXCERPT_LINES: Final = 8
 _ROWS: Final = 16
 #: Lines of text of a ladder that is drawn whole.
 _WHOLE_LINES: Final = 2 * _ROWS
+#: Sockets whose conversations are put together for it: it must not take more memory than the findings.
+_MOST_SOCKETS: Final = 4_000
 #: Rows of a proof that are looked for; of more, the others say the same again.
 _MOST_CITED: Final = 50
 #: Tables whose rows stand in ladders.
@@ -51,7 +53,12 @@ class Pictures:
             rows = frozenset(row for cited in self._cited.values() for row in cited)
             try:
                 self._timeline = Timeline(
-                    recording, decode=decode, socket=set(self._sockets.values()), limit=_ROWS, cited=rows
+                    recording,
+                    decode=decode,
+                    socket=set(self._sockets.values()),
+                    limit=_ROWS,
+                    cited=rows,
+                    most=_MOST_SOCKETS,
                 )
             except RecordingError:
                 pass  # too many sockets for a picture; the findings stand without it

@@ -66,22 +66,35 @@ _STATES: Final = frozenset(TcpState)
 
 #: Sockets whose conversations are held in memory at once: about half a GiB.
 _MAX_SOCKETS: Final = 100_000
+#: For the conversations of some sockets only those that lived at their time are held where there are more than these.
+_FEW_SOCKETS: Final = 1_000
 
 
 class _Contemporaries:
-    """The tables of a recording, of the sockets only those that lived while one of them did."""
+    """The tables of a recording, of the sockets those that lived while one of some did, or had its addresses at another time."""
 
-    def __init__(self, recording: Recording, wanted: Collection[int]) -> None:
+    def __init__(self, recording: Recording, wanted: Collection[int], most: int) -> None:
         self.meta = recording.meta
         self.processes = recording.processes
         lives = [recording.sockets[socket] for socket in wanted]
         self.sockets: dict[int, Socket] = {}
+        before: list[deque[Socket]] = [deque(maxlen=_NEAREST) for _ in lives]
+        after: list[list[Socket]] = [[] for _ in lives]
         for row in recording.sockets.values():
             if any(_lived_together(row, one) for one in lives):
-                if len(self.sockets) == _MAX_SOCKETS:
+                if len(self.sockets) == most:
                     which = ", ".join(map(str, wanted))
-                    raise _too_many(recording, f"sockets lived while socket {which} did", "look at --calls --socket N")
+                    what = f"{most} sockets lived while socket {which} did"
+                    raise _too_many(recording, what, "look at --calls --socket N")
                 self.sockets[row.id] = row
+                continue
+            for place, one in enumerate(lives):
+                if _same_ends(row, one):
+                    if row.created_ns < one.created_ns:
+                        before[place].append(row)
+                    elif len(after[place]) < _NEAREST:
+                        after[place].append(row)
+        self.sockets |= {row.id: row for rows in (*before, *after) for row in rows}
 
 
 def _lived_together(one: Socket, other: Socket) -> bool:
@@ -90,19 +103,26 @@ def _lived_together(one: Socket, other: Socket) -> bool:
     return not (before or after)
 
 
-def _tables(recording: Recording, wanted: Collection[int] | None) -> Recording | _Contemporaries:
+def _same_ends(one: Socket, other: Socket) -> bool:
+    """Whether the segments of the one could be taken for those of the other, at another time."""
+    return None not in (one.local, one.remote) and {one.local, one.remote} == {other.local, other.remote}
+
+
+def _tables(recording: Recording, wanted: Collection[int] | None, most: int) -> Recording | _Contemporaries:
     """What the joins read: all of it, or so much that the conversations of some sockets can be told."""
-    if len(recording.sockets) <= _MAX_SOCKETS:
+    if len(recording.sockets) <= (most if wanted is None else min(most, _FEW_SOCKETS)):
         return recording
     if wanted is None:
         raise _too_many(
-            recording, "sockets are recorded", "look at one of them with --socket N, or at all calls with --calls"
+            recording,
+            f"{most} sockets are recorded",
+            "look at one of them with --socket N, or at all calls with --calls",
         )
-    return _Contemporaries(recording, wanted)
+    return _Contemporaries(recording, wanted, most)
 
 
 def _too_many(recording: Recording, what: str, instead: str) -> RecordingError:
-    return RecordingError(f"{recording.name}: more than {_MAX_SOCKETS} {what}, too many to draw at once; {instead}")
+    return RecordingError(f"{recording.name}: more than {what}, too many to draw at once; {instead}")
 
 
 class _Contact(NamedTuple):
@@ -124,6 +144,10 @@ class Timeline:
         until_ns: rows after this time are left out.
         cited: rows of the recording that are kept, with a neighbour on either side, whatever ``limit`` says.
         everything: also keep segments that do nothing but acknowledge, and calls that only ask for names and flags.
+        most: sockets whose conversations may be held in memory at once; ``None``: 100,000.
+
+    Raises:
+        RecordingError: there are more of them, or the recording is damaged.
     """
 
     def __init__(
@@ -137,6 +161,7 @@ class Timeline:
         until_ns: int | None = None,
         cited: Cited = frozenset(),
         everything: bool = False,
+        most: int | None = None,
     ) -> None:
         wanted = {socket} if isinstance(socket, int) else socket
         self.recording = recording
@@ -159,7 +184,7 @@ class Timeline:
         self._ways: dict[tuple[int, int, int | None], deque[Row]] = {}
         self._travelling: dict[int, tuple[deque[Row], Row]] = {}
         self._ends: dict[tuple[int, int], int] = {}
-        self._tables = _tables(recording, wanted)
+        self._tables = _tables(recording, wanted, _MAX_SOCKETS if most is None else most)
         for item in self._tables.sockets.values():
             tcp = item.family in (_AF_INET, _AF_INET6) and item.type == _SOCK_STREAM
             self.tracks[item.id] = Track(item, tcp)
@@ -596,11 +621,13 @@ class Timeline:
 
     def _travel(self, segment: Segment) -> None:
         ends = (segment.source, segment.destination)
-        carried = self.joins.travelled(segment)
         if segment.protocol == ICMP:
             found = self._flow(UDP, *ends) or self._flow(TCP, *ends)
         else:
             found = self._flow(segment.protocol, *ends)
+        if not found and isinstance(self._tables, _Contemporaries):
+            return  # of a socket that is not looked at
+        carried = self.joins.travelled(segment)
         if not found:
             self.stray_segments += 1
             return
