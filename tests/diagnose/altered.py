@@ -30,8 +30,8 @@ _KINDS: dict[str, type[Any]] = {
         *(events.Call, events.State, events.Packet, events.Counter, events.Fact, events.Mark),
     )
 }
-#: Rows of each layer.
-_OF_LAYER = {"kernel": ("state", "counter", "fact"), "wire": ("packet",)}
+#: Rows of each layer; facts about the host are looked up for calls, whatever the sockets were asked.
+_OF_LAYER = {"kernel": ("state", "counter"), "wire": ("packet",)}
 #: How much earlier a call may have begun, or later have returned, than the tracer wrote down: far less than what any rule
 #: measures, and more than a stop takes.
 _SLACK_NS = 200_000

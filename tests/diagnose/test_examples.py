@@ -99,7 +99,8 @@ def assert_excerpts(recording: Path, findings: list[dict[str, Any]]) -> None:
             # One line of the ladder may take several of text.
             assert len(lines) <= EXCERPT_LINES + 4, lines
             assert not lines or any(line.startswith("▸") for line in lines), lines
-            if finding.socket is not None and any(proof.table == "call" for proof in finding.proof):
+            own = [opened.call(proof.row) for proof in finding.proof if proof.table == "call"]
+            if finding.socket is not None and any(call and call.socket == finding.socket.id for call in own):
                 assert lines, finding
 
 

@@ -1,7 +1,8 @@
 """Well-known programs that work, both ends in one script: what a diagnosis must not find fault with.
 
 Each is a shell script in a private network, where every port is free; its folder is fresh and its working folder. ``$PYTHON`` is an
-interpreter with what the development environment has, and ``bound PORT`` waits until a server listens there.
+interpreter with what the development environment has, ``bound PORT`` waits until a server listens there,
+and what a script that fails has started ends with it.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class Ladder:
         room = self._width - self._time_width - rail - 4 - (middle + 2 if wire else 0)
         heads[1] = fit(heads[1], max(0, room)) if two or wire else ""
         if two and fit(heads[0], rail) == heads[1]:
-            heads = [self._end_head(conversation, side) for side in (0, 1)]
+            heads = [fit(self._end_head(conversation, side), max(0, room)) for side in (0, 1)]
         head = self._heading(heads, rail, middle if wire else 0)
         drawn = [list(self._text(line, rail, middle if wire else 0)) for line in lines]
         # A frame alone has nothing to show where the wire is not drawn; a gap is counted anew.

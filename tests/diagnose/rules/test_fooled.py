@@ -224,3 +224,44 @@ def test_a_number_that_is_being_closed_is_bad_already() -> None:
     story.now -= 2 * MS
     story.call("sendto", one, -errno.EBADF, length=7, socket=None)
     assert story.found()[:1] == ["closed-descriptor-used certain error"]
+
+
+def test_a_byte_that_would_wake_a_loop_which_ended_is_missed_by_nobody() -> None:
+    story = Story()
+    program = story.process()
+    one = story.socket(program, None, None, family=1, origin="socketpair")
+    story.socket(program, None, None, family=1, origin="socketpair", parent=one)
+    story.call("close", one, tid=4711)
+    story.call("sendto", one, -errno.EBADF, length=1, socket=None)
+    assert not [found for found in story.found() if found.startswith("closed-descriptor")]
+
+
+def test_a_greeting_before_starttls_is_no_other_protocol() -> None:
+    story = Story()
+    server, client = pair(story)
+    for line in (b"220 hello\r\n", *[b"250-more\r\n"] * 12, b"220 go ahead\r\n"):
+        story.call("sendto", server, len(line), length=len(line), payload=line)
+    for line in (b"EHLO me\r\n", b"STARTTLS\r\n", TLS + b"x" * 80):
+        story.call("recvfrom", server, len(line), length=4096, payload=line[:64])
+    story.call("sendto", server, 85, length=85, payload=TLS)
+    assert not [found for found in story.found() if found.startswith("protocols-differ")]
+
+
+@pytest.mark.parametrize(
+    ("header", "taken", "expected"),
+    [
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", True, ["proxy-header-unexpected hint error"]),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r", True, []),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", False, []),
+    ],
+)
+def test_who_never_saw_the_whole_header_did_not_refuse_it(header: bytes, taken: bool, expected: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    story.call("sendto", client, len(header), length=len(header), payload=header)
+    if taken:
+        story.call("recvfrom", server, len(header), length=4096, payload=header)
+    story.call("close", server, unread=0 if taken else len(header))
+    story.call("recvfrom", client, 0, length=4096)
+    story.call("close", client)
+    assert [found for found in story.found() if found.startswith("proxy-header")] == expected

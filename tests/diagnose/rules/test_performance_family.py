@@ -219,10 +219,18 @@ def test_a_try_now_and_then() -> None:
 def test_waits_that_return_at_once(returned: int, rule: str) -> None:
     story = Story()
     server, _ = pair(story)
-    for _ in range(300):
+    for _ in range(1_100):
         poll(story, server, POLLIN | POLLOUT, returned)
     assert only(story, rule) == ["certain warning"]
     assert [one.rule for one in story.diagnosis("ready-ignored", "writable-spin").findings] == [rule]
+
+
+def test_a_moment_of_waits_that_return_at_once_is_a_note() -> None:
+    story = Story()
+    server, _ = pair(story)
+    for _ in range(300):
+        poll(story, server, POLLIN | POLLOUT, POLLOUT)
+    assert only(story, "writable-spin") == ["certain note"]
 
 
 @pytest.mark.parametrize("returned", [POLLIN, POLLOUT])

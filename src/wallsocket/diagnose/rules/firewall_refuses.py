@@ -13,6 +13,7 @@ from ..trackers.closing import Closing
 from ..trackers.destinations import Destinations, Refusal
 from ..trackers.first_packets import FirstPackets, packet_proof
 from ..trackers.flows import Flows, Icmp
+from ..trackers.host_answers import HostAnswers
 from ..trackers.unreached import Unreached
 from ..vocabulary import LISTEN
 
@@ -51,7 +52,7 @@ class FirewallRefuses(Rule):
     disproof = "The wire shows a reset in answer to the SYN."
     references = ("nft(8)", "icmp(7)", "RFC 1812 5.2.7.1")
     subject = "destination"
-    needs = (Bound, Closing, Destinations, FirstPackets, Flows, Unreached)
+    needs = (Bound, Closing, Destinations, FirstPackets, Flows, HostAnswers, Unreached)
     supersedes = (
         "nobody-listens",
         "connected-before-listen",
@@ -67,6 +68,11 @@ class FirewallRefuses(Rule):
         packets = facts[FirstPackets]
         for refusal in facts[Destinations].refused(subject):
             opening = packets.of(refusal.local, subject.where)
+            missing = facts.layer("wire")
+            if missing is not None and facts[HostAnswers].is_local(refusal.seen.call, subject.where.host) is not True:
+                yield self.cannot_tell(
+                    "wire", f"whether a packet filter or the host itself refused {subject.where}: {missing}"
+                )
             if opening is None or opening.icmp is None or opening.reset is not None:
                 yield from self._listened(facts, subject, refusal)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import Final
 
 from ..._core import segments
 from ..call import CallFacts
@@ -22,6 +23,8 @@ from ..trackers.writes import Writes
 
 __all__ = ["ProtocolsDiffer"]
 
+#: First bytes of TLS records: their content types (RFC 8446 5.1).
+_RECORDS: Final = frozenset({b"\x14", b"\x15", b"\x16", b"\x17"})
 #: The head of a TLS record (RFC 8446, section 5.1), which libraries read by itself.
 _HEAD = 5
 #: Turns of two ends on the wire that did not understand each other: a greeting, a hello, a complaint, an answer to it.
@@ -88,7 +91,8 @@ class ProtocolsDiffer(Rule):
                 continue
             if sent is not None and received is not None and (known.sent == "tls") != (known.received == "tls"):
                 tls, plain = (sent, received) if known.sent == "tls" else (received, sent)
-                if _record(plain):
+                if _record(plain) or tls.payload[:1] not in _RECORDS:
+                    # Both began in plain text, and one direction's change to TLS (STARTTLS) was not looked at any more.
                     continue
                 yield self._evidence(facts, subject, end, tls, plain)
                 return
@@ -292,7 +296,7 @@ def _http(payload: bytes) -> bool:
 
 def _record(call: CallFacts) -> bool:
     """Whether bytes may be the beginning of a TLS record that was cut."""
-    return call.payload[:1] in (b"\x14", b"\x15", b"\x16", b"\x17") and len(call.payload) < _HEAD
+    return call.payload[:1] in _RECORDS and len(call.payload) < _HEAD
 
 
 def _words(protocol: str | None) -> str:

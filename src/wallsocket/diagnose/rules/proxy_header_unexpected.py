@@ -64,6 +64,14 @@ class ProxyHeaderUnexpected(Rule):
             first = peer is not None and (peer.ended_ns or 0) <= (subject.ended_ns or facts.now_ns)
             if not (ended and first) or reads.bytes:
                 return
+            header = known.first_write.payload
+            if (
+                peer is None
+                or not facts[Reads].of(peer).bytes
+                or (header.startswith(b"PROXY ") and b"\r\n" not in header)
+            ):
+                # It had left before, or waited for the rest of the header.
+                return
             what = "got no answer but the end of the connection"
         elif (
             messages.received.refused is not None
@@ -88,6 +96,7 @@ class ProxyHeaderUnexpected(Rule):
             call=known.first_write.call,
             socket=subject.id,
             process=subject.process,
-            certainty="strong",
+            # Who does expect it closes like that, too, when it refuses what the header says.
+            certainty="strong" if answer is not None else "hint",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )

@@ -54,6 +54,9 @@ class WrongDevice(Rule):
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         unreached = facts[Unreached]
+        missing = unreached.unsure(subject)
+        if missing is not None:
+            yield self.cannot_tell("kernel", f"whether {subject.where} ever answered: {missing}")
         for failure in unreached.of(subject, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, None):
             option = facts[Options].call(failure.socket, SOL_SOCKET, _SO_BINDTODEVICE)
             device = option.value.split(b"\0")[0].decode("ascii", "replace") if option is not None else ""

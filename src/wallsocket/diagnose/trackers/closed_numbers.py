@@ -8,6 +8,7 @@ from collections import OrderedDict
 from ..call import CallFacts
 from ..facts import Facts
 from ..tracker import Tracker, failed, returned
+from ..vocabulary import WRITES
 
 __all__ = ["ClosedNumbers"]
 
@@ -57,6 +58,14 @@ class ClosedNumbers(Tracker):
                 self._early.popitem(last=False)
 
     def _keep(self, closed: CallFacts, used: CallFacts) -> None:
+        if (
+            closed.socket is not None
+            and closed.socket.origin == "socketpair"
+            and used.name in WRITES
+            and used.length == 1
+        ):
+            # One byte to wake an event loop, which ended just then: asyncio and others do not mind.
+            return
         if self._count < _USES:
             self._count += 1
             self.uses.setdefault(used.call.process, []).append((closed, used))
