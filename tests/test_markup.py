@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.diagnose.story import Story, inet
@@ -66,6 +67,19 @@ def test_findings(recording: Path) -> None:
     assert diagnosis.findings[0].fix in seen.text
     assert "img" not in seen.elements
     assert "rules checked" in seen.text
+
+
+def test_a_socket(recording: Path) -> None:
+    with Recording.open(recording) as opened:
+        (socket,) = opened.sockets.values()
+    seen = Seen(socket._repr_html_())
+    assert f"socket {socket.id}" in seen.text
+    assert "AF_INET SOCK_STREAM" in seen.text
+    hostile = msgspec.structs.replace(socket, local=b"\x01\x00\x00" + HOSTILE.encode(), origin=HOSTILE)
+    seen = Seen(hostile._repr_html_())
+    assert "script" not in seen.elements
+    assert "\x1b" not in seen.text
+    assert "\u202e" not in seen.text
 
 
 def test_a_lab() -> None:

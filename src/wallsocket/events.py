@@ -127,6 +127,28 @@ class Socket(msgspec.Struct, frozen=True):
         """Whether nobody saw it: it follows from frames of an imported capture, and no call on it is known."""
         return self.origin == "inferred"
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from . import markup
+        from ._core import kernel
+
+        kind = (kernel.family(self.family), kernel.socket_type(self.type), kernel.protocol(self.family, self.protocol))
+        ends = [str(kernel.Address.decode(end)) if end else "" for end in (self.local, self.remote)]
+        lived = f"from {self.created_ns / 1e6:.3f} ms " + (
+            f"to {self.ended_ns / 1e6:.3f} ms" if self.ended_ns is not None else "to the end of the recording"
+        )
+        facts = (
+            ("kind", " ".join(filter(None, kind))),
+            ("local", ends[0]),
+            ("remote", ends[1]),
+            ("origin", self.origin + (f" (from socket {self.parent})" if self.parent is not None else "")),
+            ("process", str(self.process)),
+            ("lived", lived),
+            ("cookie", "" if self.cookie is None else str(self.cookie)),
+            ("inode", "" if self.inode is None else str(self.inode)),
+        )
+        return markup.card(f"socket {self.id}", facts)
+
 
 class Descriptor(msgspec.Struct, frozen=True):
     """A descriptor number that named a socket for a while."""

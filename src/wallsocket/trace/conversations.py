@@ -43,7 +43,7 @@ class Row:
     again: bool = False  #: a segment whose bytes had travelled before
     arrived_ns: int | None = None  #: of a segment: when it was seen at another host
     lost: bool = False  #: a segment that was not seen to arrive, while later ones of its direction were
-    transitions: list[tuple[int, Transition]] = field(default_factory=list)  #: (side, what its socket became)
+    transitions: tuple[tuple[int, Transition], ...] = ()  #: (side, what its socket became); most rows have none
     skipped_calls: int = 0
     skipped_segments: int = 0
 

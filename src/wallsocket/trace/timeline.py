@@ -183,6 +183,7 @@ class Timeline:
         #: by packet.id.
         self._ways: dict[tuple[int, int, int | None], deque[Row]] = {}
         self._travelling: dict[int, tuple[deque[Row], Row]] = {}
+        self._sightings: Sightings | None = None
         self._ends: dict[tuple[int, int], int] = {}
         self._tables = _tables(recording, wanted, _MAX_SOCKETS if most is None else most)
         for item in self._tables.sockets.values():
@@ -417,7 +418,7 @@ class Timeline:
 
         joins = self.joins
         # In one network each frame is captured once.
-        sightings = Sightings() if len(self.recording.networks) > 1 else None
+        sightings = self._sightings = Sightings() if len(self.recording.networks) > 1 else None
         for event in self.recording.events():
             if not isinstance(event, Packet):
                 joins.see(event)
@@ -614,7 +615,7 @@ class Timeline:
         elif (conversation := self._of_socket.get(state.socket)) is not None:
             row = self._row(state.at_ns, conversation.side_of(state.socket))
             row.after = state
-            row.transitions.append((row.side, transition))
+            row.transitions += ((row.side, transition),)
             self._keep(conversation, row)
 
     # -- the wire
@@ -642,7 +643,7 @@ class Timeline:
         conversation.segments += 1
         row = self._row(segment.at_ns, side)
         row.segment = segment
-        if segment.network is not None:
+        if self._sightings is not None:
             self._set_out(conversation, row)
         if segment.protocol == TCP:
             if carried is not None:
@@ -774,7 +775,7 @@ class Timeline:
     def _wire(row: Row, track: Track, side: int, state: TcpState, segment: Segment) -> None:
         transition = track.enter(state, segment.at_ns, "wire", packet=segment.packet)
         if transition is not None:
-            row.transitions.append((side, transition))
+            row.transitions += ((side, transition),)
 
 
 _Placed: TypeAlias = list[tuple[Conversation, int, Row]]
@@ -783,7 +784,7 @@ _Placed: TypeAlias = list[tuple[Conversation, int, Row]]
 def _attach(placed: _Placed, socket: int, transition: Transition) -> None:
     for conversation, _, row in placed:
         if socket in (conversation.left, conversation.right):
-            row.transitions.append((conversation.side_of(socket), transition))
+            row.transitions += ((conversation.side_of(socket), transition),)
             return
 
 

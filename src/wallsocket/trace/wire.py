@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from .._core import segments
@@ -57,8 +58,8 @@ def segment(packet: Packet) -> Segment | None:
         packet=packet.id,
         at_ns=packet.at_ns,
         protocol=found.protocol,
-        source=End(found.source, found.source_port),
-        destination=End(found.destination, found.destination_port),
+        source=_end(found.source, found.source_port),
+        destination=_end(found.destination, found.destination_port),
         length=found.length,
         payload=found.payload,
         flags=found.flags,
@@ -68,6 +69,12 @@ def segment(packet: Packet) -> Segment | None:
         label=found.label,
         network=packet.network,
     )
+
+
+@lru_cache(maxsize=4096)
+def _end(address: bytes, port: int) -> End:
+    """Few ends make most segments: each is held once."""
+    return End(address, port)
 
 
 def summary(packet: Packet) -> str:

@@ -35,25 +35,25 @@ class Levels(Generic[_T]):
         join: makes one item of neighbours.
     """
 
-    def __init__(self, items: list[_T], join: Callable[[Sequence[_T]], _T]) -> None:
+    def __init__(self, items: Sequence[_T], join: Callable[[Sequence[_T]], _T]) -> None:
         self._levels = [items]
         while len(items) > STEP:
             items = [join(items[at : at + STEP]) for at in range(0, len(items), STEP)]
             self._levels.append(items)
 
     @property
-    def nearest(self) -> list[_T]:
+    def nearest(self) -> Sequence[_T]:
         """The items themselves."""
         return self._levels[0]
 
     @property
-    def furthest(self) -> list[_T]:
+    def furthest(self) -> Sequence[_T]:
         """The fewest: at most as many as are joined at a time."""
         return self._levels[-1]
 
-    def between(self, since_ns: int, until_ns: int, most: int) -> list[_T]:
+    def between(self, since_ns: int, until_ns: int, most: int) -> Sequence[_T]:
         """The items of a time, and one more on each side, so that lines reach the edge; as near as ``most`` allow."""
-        found: list[_T] = []
+        found: Sequence[_T] = ()
         for level in self._levels:
             first = bisect_left(level, since_ns, key=lambda item: item.last_ns)
             last = bisect_left(level, until_ns + 1, key=lambda item: item.first_ns)

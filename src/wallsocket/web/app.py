@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from typing import Final
 
 import anyio.to_thread
@@ -40,7 +41,7 @@ def application(feed: Feed, ending: Callable[[], bool] = lambda: False, workshop
     """The application, without its guard; once ``ending`` is true its streams end. Without ``workshop`` it only shows."""
 
     async def index(_: Request) -> Response:
-        return _file("index.html")
+        return Response(_index(), media_type=_TYPES[".html"])
 
     async def static(request: Request) -> Response:
         return _file(request.path_params["name"])
@@ -110,6 +111,14 @@ def _tried(name: str, answer: Callable[[], msgspec.Struct]) -> Response:
     except Exception as error:
         return _problem(f"{name}: this failed ({type(error).__name__}: {error})", 500)
     return Response(msgspec.json.encode(found), media_type="application/json")
+
+
+@cache
+def _index() -> bytes:
+    """The page, which names all modules, so that the browser asks for them at once and not one after the other."""
+    files = static_files()
+    links = "".join(f'<link rel="modulepreload" href="/static/{name}">' for name in files if name.endswith(".mjs"))
+    return files["index.html"].replace(b"</head>", f"{links}</head>".encode())
 
 
 def _file(name: str) -> Response:

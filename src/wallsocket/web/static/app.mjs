@@ -29,8 +29,8 @@ class Page {
     );
     addEventListener("hashchange", () => this.show(parse(location.hash)));
     addEventListener("keydown", (event) => this.key(event));
+    // The first word of the source draws the first screen.
     source.listen((status) => this.news(status));
-    this.show(this.route);
   }
 
   /** Whether there is such a screen. */
@@ -101,7 +101,8 @@ class Page {
       this.lost = true;
       return;
     }
-    const fresh = !this.status || status.generation !== this.status.generation || this.lost;
+    const first = !this.status;
+    const fresh = first || status.generation !== this.status.generation || this.lost;
     this.lost = false;
     this.status = status;
     const of = status.total ? ` ${Math.min(99, Math.floor((100 * status.done) / status.total))} %` : "";
@@ -115,8 +116,9 @@ class Page {
     document.body.dataset.stage = status.stage;
     document.body.dataset.growing = String(status.growing);
     this.drawNav();
-    if (status.problem) this.complain(status.problem);
+    if (first) this.show(status.learns && !location.hash ? parse("#/lessons") : this.route);
     else if (fresh && status.generation) this.show(this.route, true);
+    if (status.problem) this.complain(status.problem);
   }
 
   key(event) {
