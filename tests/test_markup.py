@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from tests.diagnose.story import Story, inet
-from wallsocket import explain, lab, markup
+from tests.support.recordings import tcp_frame
+from wallsocket import explain, lab, markup, wire
 from wallsocket.trace.recording import Recording
 
 HOSTILE = "<script>alert(1)</script> \x1b[2J \u202e & \"quoted\" 'too'"
@@ -80,6 +81,19 @@ def test_a_socket(recording: Path) -> None:
     assert "script" not in seen.elements
     assert "\x1b" not in seen.text
     assert "\u202e" not in seen.text
+
+
+def test_a_frame() -> None:
+    frame = wire.frame.decode(tcp_frame("10.0.0.1:80", "10.0.0.2:4000", "PA", payload=HOSTILE.encode() * 20))
+    seen = Seen(frame._repr_html_())
+    assert "10.0.0.1" in seen.text
+    assert "tcp.sequence_number" in seen.text
+    assert "more bytes" in seen.text
+    assert "script" not in seen.elements
+    assert "\x1b" not in seen.text
+    # Whatever the bytes are, something is shown.
+    for length in range(0, 60, 7):
+        Seen(wire.frame.decode(bytes(frame)[:length])._repr_html_())
 
 
 def test_a_lab() -> None:

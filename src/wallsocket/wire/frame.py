@@ -5,10 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .. import markup
 from .._core.wire import Frame
 from ..errors import NotAvailable, UsageError
 
-__all__ = ["Frame", "decode", "fields", "hexdump", "to_dpkt", "to_scapy"]
+__all__ = ["Frame", "decode", "fields", "hexdump", "html", "to_dpkt", "to_scapy"]
+
+#: Bytes of a payload that a notebook shows.
+_SHOWN = 512
+#: LINKTYPE_USER0: bytes that are shown as they are.
+_NOT_DECODED = 147
 
 #: LINKTYPE numbers by name (https://www.tcpdump.org/linktypes.html), those that are decoded.
 LINK_TYPES: dict[str, int] = {
@@ -210,6 +216,22 @@ def hexdump(frame: Frame, *, width: int = 16, names: bool = True) -> str:
             line = f"{at:04x}  {piece.hex(' '):<{3 * width - 1}}  {shown:<{width}}"
             lines.append(f"{line}  {label if at == start else ''}".rstrip())
     return "\n".join(lines)
+
+
+def html(frame: Frame) -> str:
+    """A frame for a notebook, as ``_repr_html_`` gives it: in one line, its fields with their bytes, and the payload."""
+    rows = []
+    payload = ""
+    for offset, length, name, value in fields(frame):
+        piece = frame.bytes[offset : offset + length]
+        if name == "payload":
+            payload = hexdump(Frame(piece[:_SHOWN], _NOT_DECODED), names=False).partition("\n")[2]
+            payload += f"\n… {length - _SHOWN} more bytes" if length > _SHOWN else ""
+        rows.append((offset, f"{piece[:16].hex(' ')}{' …' if length > 16 else ''}", name, value))
+    said = (
+        f"<p><code>{markup.escape(frame.summary())}</code></p>{markup.table(('at', 'bytes', 'field', 'value'), rows)}"
+    )
+    return said + (markup.lines(payload) if payload else "")
 
 
 def _library(name: str, package: str, extra: str) -> Any:

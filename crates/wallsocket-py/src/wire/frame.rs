@@ -624,6 +624,12 @@ impl Frame {
         format!("<Frame {}: {}>", self.meta.number, self.summary(py, 0, 0))
     }
 
+    /// For notebooks.
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let module = slf.py().import("wallsocket.wire.frame")?;
+        module.call_method1("html", (slf,))?.extract()
+    }
+
     fn __eq__(&self, py: Python<'_>, other: &Self) -> bool {
         self.link_type == other.link_type && self.bytes.as_bytes(py) == other.bytes.as_bytes(py)
     }
