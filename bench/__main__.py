@@ -14,7 +14,7 @@ from bench import measure
 
 RESULTS = Path(__file__).parent / "results"
 #: What is no benchmark.
-_OTHERS = {"__init__", "__main__", "measure", "endpoints_server"}
+_OTHERS = {"__init__", "__main__", "measure", "endpoints_server", "looking"}
 
 
 def main() -> int:

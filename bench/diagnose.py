@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from bench.looking import inspecting, testing
 from bench.measure import Table, spread
 from wallsocket.diagnose import all_rules, diagnose
 from wallsocket.events import Call, Descriptor, Fact, Process, Socket, Source, State
@@ -225,7 +226,7 @@ CASES: tuple[tuple[str, Callable[[int, int], Tape], int, int], ...] = (
 
 
 def run(rounds: int, cases: Iterable[tuple[str, Callable[[int, int], Tape], int, int]] = CASES) -> list[Table]:
-    """Cost per event of each recording."""
+    """Cost per event of each recording; what it takes to look at many sockets; what pytest pays."""
     table = Table(
         f"{len(all_rules())} rules over synthetic recordings", ("recording", "events", "seconds", "µs per event")
     )
@@ -238,4 +239,4 @@ def run(rounds: int, cases: Iterable[tuple[str, Callable[[int, int], Tape], int,
         data[f"{name}, {events}"] = {"seconds": seconds, "median_us": statistics.median(each)}
     table.notes.append("Cost of reading the file is not in it; time is that of the process.")
     table.data = data
-    return [table]
+    return [table, inspecting(rounds), testing(rounds)]
