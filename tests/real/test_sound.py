@@ -15,6 +15,7 @@ from tests.diagnose.test_examples import lab_works
 from tests.real import ready
 from tests.real.harness import PATH, WALLSOCKET
 from tests.real.sound import SOUND, Sound
+from tests.support.agreement import assert_views_agree
 
 pytestmark = pytest.mark.timeout(900)
 #: A loaded machine, a tracer, and thousands of requests.
@@ -53,5 +54,7 @@ def test_nothing_is_said_against_programs_that_work(sound: Sound, tmp_path: Path
     summary = lines[-1]
     assert summary["summary"]["target_status"] == 0, said
     assert summary["lost"] == 0
+    if not sound.quick:
+        assert_views_agree(recording)
     grave = [line for line in lines if line.get("severity") in ("error", "warning")]
     assert not grave, "\n".join(f"{one['rule']}: {one['title']}: {one['why']}" for one in grave)

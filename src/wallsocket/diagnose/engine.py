@@ -56,7 +56,7 @@ _SAMPLE_LAG_NS = 20_000_000
 #: writes every 250 ms, and the tracer reads counters a few times a second).
 _RETIRE_NS = 1_000_000_000
 #: Of a program that ends more sockets than these meanwhile the oldest are judged earlier: memory must not follow its speed.
-_ENDED = 1_000
+_ENDED = 500
 _RETIRE_EARLY_NS = 100_000_000
 #: How long after its end a socket is looked at for what is told while a trace runs.
 _TELL_NS = 600_000_000

@@ -11,7 +11,6 @@ event loop. An operation that has changed anything says so in the exception or k
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import threading
@@ -163,8 +162,3 @@ def _call_within(function: Callable[[], Any], left_s: float) -> Any:
     if error is not None:
         raise error
     return result
-
-
-def error_text(number: int) -> str:
-    """Return an errno as people and manuals write it: ``ECONNREFUSED (Connection refused)``."""
-    return f"{errno.errorcode.get(number, number)} ({os.strerror(number)})"

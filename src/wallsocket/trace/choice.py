@@ -111,11 +111,6 @@ class Choice:
         """Whether nothing is left out."""
         return self.sockets is None and self._processes is None and self._call is None
 
-    @property
-    def of_calls(self) -> bool:
-        """Whether single calls were chosen: a conversation shows what belongs together, so they are told as lines."""
-        return self._call is not None
-
     def matches(self, call: Call) -> bool:
         """Whether a call is wanted."""
         if self.sockets is not None and call.socket not in self.sockets and call.made not in self.sockets:

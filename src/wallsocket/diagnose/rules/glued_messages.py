@@ -103,8 +103,8 @@ class GluedMessages(Rule):
         stall: Stall | None,
     ) -> Evidence | None:
         """Fewer answers than messages, and the peer waited for the rest."""
-        answers = len(facts[Writes].of(reader).recent)
-        messages = len(facts[Writes].of(writer).recent)
+        answers = facts[Writes].of(reader).calls
+        messages = facts[Writes].of(writer).calls
         heard = facts[Reads].of(writer)
         waits = [
             call

@@ -134,7 +134,7 @@ class Flow:
     """What was seen of one conversation."""
 
     __slots__ = (
-        "after_end", "alert", "began_ns", "closed_idle_ns", "conversation", "crossing", "ends", "halves", "icmp", "last_ns",
+        "after_end", "alert", "conversation", "crossing", "ends", "halves", "icmp", "last_ns",
         "nagle", "nagle_first", "nagle_ns", "nagle_side", "sockets", "traced", "turn", "turns",
     )  # fmt: skip
 
@@ -144,12 +144,10 @@ class Flow:
         self.sockets = sockets
         self.traced = traced  #: calls on one of its ends are known
         self.halves = (Half(), Half())
-        self.began_ns = conversation.started_ns
         self.last_ns = conversation.started_ns
         self.icmp: list[Icmp] = []
         self.turn = -1  #: who sent payload last
         self.turns = 0  #: how often that changed
-        self.closed_idle_ns = -1  #: how long nothing had been sent when the first FIN came
         self.crossing: Seen | None = None  #: payload that the first FIN did not acknowledge, or that came after it
         self.after_end: Seen | None = None  #: payload for an end that had sent its FIN
         self.alert: tuple[Seen, int, int] | None = None  #: a fatal TLS alert in clear: its side, its number
@@ -383,11 +381,9 @@ class Flows(Tracker):
             half.fin = seen
             half.fin_sequence = (segment.sequence + segment.length) & _MASK
             half.fin_acked = segment.acknowledgement
-            if other.fin is None:
-                newest = max((one.last.at_ns for one in flow.halves if one.last is not None), default=-1)
-                flow.closed_idle_ns = packet.at_ns - newest if newest >= 0 else -1
-                if other.high is not None and other.last is not None and _after(other.high, half.fin_acked) > 0:
-                    flow.crossing = other.last
+            first = other.fin is None
+            if first and other.high is not None and other.last is not None and _after(other.high, half.fin_acked) > 0:
+                flow.crossing = other.last
         half.heard_ns = half.spoke_ns = packet.at_ns
 
     def _acknowledges(self, flow: Flow, half: Half, other: Half, segment: Segment, seen: Seen) -> None:

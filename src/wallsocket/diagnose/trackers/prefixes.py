@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..call import CallFacts
-from ..subjects import SocketFacts
 from ..tracker import SocketTracker, entered, returned
 from ..vocabulary import MSG_PEEK, READS
 
@@ -67,11 +66,3 @@ class Prefixes(SocketTracker[PrefixFacts]):
             return
         facts.latest = Prefix(call)
         facts.first = facts.first or facts.latest
-
-    def at_a_border(self, prefix: Prefix, writes: tuple[CallFacts, ...]) -> bool:
-        """Whether the bytes were the beginning of one of the peer's writes."""
-        return any(call.offset == prefix.read.offset for call in writes)
-
-    def latest(self, socket: SocketFacts) -> Prefix | None:
-        """The latest of a socket."""
-        return self.of(socket).latest

@@ -158,7 +158,6 @@ class Capture:
         self.last_ns = 0
         self.frames = 0
         self.snap_length = 0
-        self.without_time = 0
 
     def write(
         self, rows: Rows, *, origin_ns: int | None = None, first_socket: int = 1, traced: Traced | None = None
@@ -179,9 +178,7 @@ class Capture:
         try:
             for frame in self.frames_of():
                 stamp = frame.timestamp_ns
-                if stamp is None:
-                    self.without_time += 1
-                else:
+                if stamp is not None:
                     stamp = min(stamp, _MAX_NS)
                     if self.origin_ns is None:
                         self.origin_ns = stamp
