@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from wallsocket.cli import main
+from wallsocket.trace.export import FORMATS
 from wallsocket.trace.recording import Recording
 
 PROGRAM = Path(__file__).parent.parent / "programs" / "every_family.py"
@@ -18,12 +22,22 @@ VIEWS = [
     ["show"],
     ["show", "--all"],
     ["show", "--calls", "--all"],
+    ["show", "--calls", "--stack"],
     ["show", "--states"],
     ["show", "--packets"],
+    ["show", "--summary"],
     ["show", "--json"],
     ["explain"],
     ["explain", "--json"],
+    ["explain", "--github"],
+    ["explain", "--sarif", "-"],
 ]
+#: Commands that write a file: at {} stands its name, and the recording's comes before or behind.
+FILES = {
+    **{name: ["export", "-q", "--with-payload", "--to", name, "RECORDING", "FILE"] for name in FORMATS},
+    "redact": ["redact", "-q", "-o", "FILE", "RECORDING"],
+    "freeze": ["freeze", "-q", "-o", "FILE", "RECORDING"],
+}
 #: Without these the test would prove little.
 NEEDED = {"tcp", "tcp6", "fast open", "udp", "udp6", "refused", "dns", "tls, http", "unix", "options"}
 
@@ -52,23 +66,42 @@ def record(path: Path, payload: str, *options: str, front: int = 0) -> set[str]:
     return set(done.stdout.splitlines())
 
 
-def traces_of_the_secret(path: Path) -> list[str]:
-    """Where four bytes in a row of it stand: in the file, or in what a command prints of it."""
+Tell = Callable[[Path], list[str]]
+
+
+@pytest.fixture
+def traces_of_the_secret(capfdbinary: pytest.CaptureFixture[bytes]) -> Tell:
+    """Where four bytes in a row of it stand, or eight of their digits: in the file, or in what a command tells of it."""
     pieces = [SECRET[start : start + 4].encode() for start in range(len(SECRET) - 3)]
-    found = []
-    for name in (path, path.with_name(path.name + "-wal")):
-        if name.exists() and any(piece in name.read_bytes() for piece in pieces):
-            found.append(name.name)
-    for view in VIEWS:
-        done = subprocess.run([*WALLSOCKET, *view, str(path)], capture_output=True, check=False, timeout=120)
-        assert done.returncode in (0, 1), done.stderr
-        if any(piece in done.stdout + done.stderr for piece in pieces):
-            found.append(" ".join(view))
-    return found
+    # Six bytes at any place among the threes that base64 takes together, without the digits that depend on neighbours.
+    coded = {base64.b64encode(b"..."[:lead] + SECRET.encode())[4 * (lead > 0) : -4] for lead in range(3)}
+    shapes = [*pieces, *(piece.hex().encode() for piece in pieces)]
+    shapes += [whole[start : start + 8] for whole in coded for start in range(len(whole) - 7)]
+
+    def tell(path: Path) -> list[str]:
+        def told(words: list[str], *also: Path) -> bool:
+            capfdbinary.readouterr()
+            status = main(words)
+            printed = capfdbinary.readouterr()
+            assert status in (0, 1), printed.err
+            whole = b"".join((printed.out, printed.err, *(other.read_bytes() for other in also)))
+            return any(shape in whole for shape in shapes)
+
+        log = path.with_name(path.name + "-wal")
+        found = [name.name for name in (path, log) if name.exists() and any(s in name.read_bytes() for s in shapes)]
+        found += [" ".join(view) for view in VIEWS if told([*view, str(path)])]
+        for name, words in FILES.items():
+            file = path.with_name(f"{path.stem}.{name}")
+            values = {"RECORDING": str(path), "FILE": str(file)}
+            if told([values.get(word, word) for word in words], file):
+                found.append(name)
+        return found
+
+    return tell
 
 
-@pytest.mark.parametrize("options", [[], ["--lab"]])
-def test_without_payload_no_byte_of_it_is_kept(tmp_path: Path, options: list[str]) -> None:
+@pytest.mark.parametrize("options", [["--ring", "60s"], ["--lab"], ["--via", "preload"]], ids=" ".join)
+def test_without_payload_no_byte_of_it_is_kept(tmp_path: Path, options: list[str], traces_of_the_secret: Tell) -> None:
     path = tmp_path / "none.wsrec"
     assert record(path, "none", *options) >= NEEDED
     assert traces_of_the_secret(path) == []
@@ -78,7 +111,7 @@ def test_without_payload_no_byte_of_it_is_kept(tmp_path: Path, options: list[str
 
 
 @pytest.mark.root
-def test_without_payload_no_byte_of_raw_and_packet_sockets_is_kept(tmp_path: Path) -> None:
+def test_without_payload_no_byte_of_raw_and_packet_sockets_is_kept(tmp_path: Path, traces_of_the_secret: Tell) -> None:
     path = tmp_path / "none.wsrec"
     assert record(path, "none") >= NEEDED | {"raw 1", "raw 6", "raw 17", "raw 253", "written headers", "packet"}
     with Recording.open(path) as recording:
@@ -87,7 +120,7 @@ def test_without_payload_no_byte_of_raw_and_packet_sockets_is_kept(tmp_path: Pat
 
 
 @pytest.mark.parametrize("options", [[], ["--lab"]])
-def test_no_byte_behind_the_first_ones_is_kept(tmp_path: Path, options: list[str]) -> None:
+def test_no_byte_behind_the_first_ones_is_kept(tmp_path: Path, options: list[str], traces_of_the_secret: Tell) -> None:
     path = tmp_path / "some.wsrec"
     assert record(path, "16", *options, front=16) >= NEEDED - {"options"}
     assert traces_of_the_secret(path) == []
@@ -95,10 +128,12 @@ def test_no_byte_behind_the_first_ones_is_kept(tmp_path: Path, options: list[str
         assert max(len(call.payload or b"") for call in recording.calls()) == 16
 
 
-def test_the_secret_would_be_found(tmp_path: Path) -> None:
+def test_the_secret_would_be_found(tmp_path: Path, traces_of_the_secret: Tell) -> None:
     path = tmp_path / "all.wsrec"
     record(path, "all", "--lab")
-    assert {path.name, "show --json", "show --calls --all", "show --packets"} <= set(traces_of_the_secret(path))
+    views = {"show --json", "show --calls --all", "show --packets"}
+    exports = {"pcapng", "perfetto", "qlog", "mermaid", "ndjson", "html", "freeze"}
+    assert {path.name, *views, *exports} <= set(traces_of_the_secret(path))
 
 
 def test_of_a_very_long_call_the_beginning_is_kept_and_said(tmp_path: Path) -> None:
