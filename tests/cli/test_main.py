@@ -66,11 +66,11 @@ def test_version() -> None:
         (["show", "--qqqqqq"], "wallsocket show: no such option '--qqqqqq' (wallsocket show --help)"),
         (["show", "/nowhere/x.wsrec"], "wallsocket: /nowhere/x.wsrec: no such file"),
         (["show", "/"], "wallsocket: /: is a directory, not a recording"),
-        (["show", "--from", "9" * 400 + "h"], "more than 30 years is no time to wait for"),
-        (["trace", "--payload", "9" * 5000, "--", "true"], "no call moves so many bytes; write all"),
+        (["show", "--from", "9" * 400 + "h"], "more than 30 years is too long to wait"),
+        (["trace", "--payload", "9" * 5000, "--", "true"], "no call moves that many bytes; write all"),
         (["trace", "-p", "9" * 5000], "is not"),
         (["show", "--from", "3"], "'3' lacks a unit: ns, us, ms, s, m or h"),
-        (["show", "--calls", "--json"], "wallsocket show: --json and --calls exclude each other"),
+        (["show", "--calls", "--json"], "wallsocket show: --json and --calls cannot be combined"),
     ],
 )
 def test_wrong_use_is_one_line(arguments: list[str], expected: str) -> None:

@@ -48,7 +48,7 @@ def test_they_are_listed_newest_first(state: Path) -> None:
     ]  # fmt: skip
     assert lines[1].split()[1:3] == ["2026-11-30", "06:45"]
     assert lines[1].endswith(r"2                 nginx --x '\x1b[31m'")
-    assert "is no recording" in lines[-1]
+    assert "is not a recording" in lines[-1]
     first = json.loads(wallsocket(state, "recordings", "--json").splitlines()[0])
     assert (first["name"], first["exit_status"], first["error"]) == ("nginx-20260102-110000", 2, None)
 

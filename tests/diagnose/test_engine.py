@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -199,6 +200,38 @@ def test_memory_does_not_grow_with_closed_sockets() -> None:
     assert most <= 60
     causes = [finding for finding in engine.conclude().findings if finding.rule == "one-recv-per-message"]
     assert "399 other times" in causes[0].why
+
+
+def test_the_work_grows_with_the_sockets_of_one_port_not_with_their_square() -> None:
+    """Every second one gets the port, and keeps it; the others fail."""
+
+    def calls(count: int) -> int:
+        """Python functions that were called: the machine's load does not count."""
+        story = Story()
+        processes = [story.process("server"), story.process("worker")]
+        for number in range(count):
+            socket = story.socket(processes[number % 2], ("127.0.0.1", 80), None)
+            story.call("bind", socket, -98 if number % 2 else 0, address=inet("127.0.0.1", 80))
+            story.call("listen", socket, a=5)
+        recording = story.recording()
+        made = 0
+
+        def count_it(*_: object) -> None:
+            nonlocal made
+            made += 1
+
+        before = sys.getprofile()
+        sys.setprofile(count_it)
+        try:
+            diagnose(recording)
+        finally:
+            sys.setprofile(before)
+        return made
+
+    # Eight times as many: the square would be 64. The rules themselves are made once.
+    calls(2)
+    few, many = calls(100), calls(800)
+    assert many < 20 * few, (few, many)
 
 
 def test_no_rule_is_the_effect_of_itself() -> None:

@@ -66,7 +66,7 @@ def test_a_wrong_type(text: str, expected: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"\xff", "is no text in UTF-8 (at byte 0)"),
+        (b"\xff", "is not UTF-8 text (at byte 0)"),
         (b"x = " + b"[" * 100_000, "is nested too deeply"),
         (b"x = " + b"9" * 10_000, "Exceeds the limit"),
         (b"x = ", "Invalid value (at end of document)"),

@@ -199,5 +199,5 @@ def test_a_real_pair_as_people_and_programs_get_it(tmp_path: Path) -> None:
     objects = [json.loads(line) for line in diff("healthy.wsrec", "broken.wsrec", "--json", status=1).splitlines()]
     assert [item["first"]["layer"] for item in objects if "first" in item] == ["calls", "kernel", "wire"]
     assert objects[-1]["summary"]["same"] is False
-    assert "say the same of both" in diff("broken.wsrec", "broken.wsrec", status=0)
+    assert "say the same about both" in diff("broken.wsrec", "broken.wsrec", status=0)
     assert diff("broken.wsrec", "nothing.wsrec", status=2) == ""

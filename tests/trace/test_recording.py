@@ -354,7 +354,7 @@ def test_an_existing_recording_is_kept(path: Path) -> None:
 
 def test_replacing_takes_only_recordings(path: Path) -> None:
     path.write_text("a letter\n")
-    with pytest.raises(RecordingError, match="is no recording of Wallsocket"):
+    with pytest.raises(RecordingError, match="is not a recording of Wallsocket"):
         Writer(path, meta=META, replace=True)
     assert path.read_text() == "a letter\n"
     path.unlink()
@@ -441,9 +441,9 @@ def test_what_stands_beside_a_recording_is_a_plain_file(path: Path, ending: str,
         "folder": beside.mkdir,
         "device": lambda: beside.symlink_to("/dev/zero"),
     }[kind]()
-    with pytest.raises(RecordingError, match="is no plain file, as the log of a recording is"):
+    with pytest.raises(RecordingError, match="is not a regular file, as a recording's log must be"):
         Recording.open(path)
-    with pytest.raises(RecordingError, match="is no plain file"):
+    with pytest.raises(RecordingError, match="is not a regular file"):
         write_findings(path, [])
     assert precious.read_text() == "precious"
 
@@ -538,11 +538,11 @@ def test_other_files(path: Path) -> None:
     path.touch()
     assert refused(path) == "is empty: no recording, or one that was cut off before its first row"
     path.write_bytes(b"\x7fELF" * 1000)
-    assert refused(path) == "is no recording of Wallsocket (not an SQLite file)"
+    assert refused(path) == "is not a recording of Wallsocket (not an SQLite file)"
     path.unlink()
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE call (id)")
-    assert refused(path) == "is no recording of Wallsocket (an SQLite file of another program)"
+    assert refused(path) == "is not a recording of Wallsocket (an SQLite file of another program)"
 
 
 OLD = Path(__file__).parent.parent / "data" / "schema-1.wsrec"

@@ -182,7 +182,7 @@ def test_a_secret_is_nowhere_in_the_file_and_the_findings_are(lab: bool, tmp_pat
         before = [(finding.rule, finding.line) for finding in diagnose(recording).findings]
         assert before
         assert [(finding.rule, finding.line) for finding in diagnose(copy).findings] == before
-        assert f"findings: {len(before)} of {len(before)} come out of it as before" in done.stdout
+        assert f"findings: {len(before)} of {len(before)} are the same in the copy" in done.stdout
         assert [json.loads(stored.value)["rule"] for stored in copy.findings()] == [rule for rule, _ in before]
         assert recording.sql("SELECT count(*) FROM call")[0] == copy.sql("SELECT count(*) FROM call")[0]
 

@@ -235,7 +235,7 @@ def test_it_ends(recording: Path, tmp_path: Path, keys: str) -> None:
     terminal = Terminal(str(recording), folder=tmp_path)
     try:
         terminal.wait_for("Findings")
-        terminal.wait_for("q end")
+        terminal.wait_for("q quit")
         terminal.press(keys)
         assert terminal.end() == 0
     finally:

@@ -51,7 +51,7 @@ def test_a_recording_is_shown_until_somebody_ends_it(tmp_path: Path, number: sig
         process.send_signal(number)
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
-    assert errors == "wallsocket: the page has ended\n"
+    assert errors == "wallsocket: the page is closed\n"
 
 
 def test_a_command_is_recorded_and_gives_the_exit_status(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_command_is_recorded_and_gives_the_exit_status(tmp_path: Path) -> None
     assert process.returncode == 7
     assert said[0] == "done\n"
     assert "exit status 7" in "".join(said)
-    assert "the page has ended" in rest
+    assert "the page is closed" in rest
     assert path.exists()
 
 
@@ -94,7 +94,7 @@ def test_a_running_program_is_shown(tmp_path: Path) -> None:
                         break
                 process.send_signal(signal.SIGINT)
                 _, rest = process.communicate(timeout=60)
-            assert (process.returncode, "the page has ended" in rest) == (0, True)
+            assert (process.returncode, "the page is closed" in rest) == (0, True)
         finally:
             program.kill()
     assert path.exists()

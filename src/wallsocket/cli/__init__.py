@@ -43,7 +43,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "web": _Entry("web", "See", "a recording as a page in the browser"),
     "diff": _Entry("diff", "See", "where a bad run parts from a good one"),
     "export": _Entry("export", "See", "a recording for Wireshark, Perfetto and others"),
-    "redact": _Entry("redact", "See", "make a recording fit for a public place"),
+    "redact": _Entry("redact", "See", "a copy of a recording that is fit to be published"),
     "mcp": _Entry("mcp", "See", "explain and inspect for assistants, by the Model Context Protocol"),
     "udp": _Entry("udp", "Talk", "send and receive datagrams"),
     "tcp": _Entry("tcp", "Talk", "connect, listen, and talk in messages"),

@@ -286,10 +286,10 @@ def command(
         raise UsageError("-C, -G and -W rotate the files that a live capture writes: -i NAME -w FILE -C MB")
     if source is not None:
         if interface is not None:
-            raise UsageError("-i and -r exclude each other")
+            raise UsageError("-i and -r cannot be combined")
         if listed or follow is not None:
             if output is not None or (listed and follow is not None):
-                raise UsageError("--list and --follow exclude each other, and -w")
+                raise UsageError("--list, --follow and -w cannot be combined")
             return _streams(source, text, follow, as_json)
         return _from_file(source, output, count, text, growing, printer, quiet)
     if listed or follow is not None:

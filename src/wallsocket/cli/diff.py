@@ -31,10 +31,10 @@ _PAIRS: Final = 12
 @click.argument("bad", type=click.Path(path_type=Path))
 @options.json
 def command(good: Path, bad: Path, as_json: bool) -> int:
-    """Show where two runs of the same thing part: GOOD, which worked, and BAD, which did not.
+    """Show where two runs of the same program part: GOOD, which worked, and BAD, which did not.
 
-    Sockets are put side by side by the program and the line that made them; then calls, kernel and wire are followed until
-    they differ. Times do not count, nor how bytes were cut. Exit status: 0 the same, 1 different, 2 could not run.
+    Sockets are matched by the program and the line that made them; then calls, kernel and wire are followed until
+    they differ. Times do not count, nor how the bytes were split. Exit status: 0 the same, 1 different, 2 could not run.
     """
     from ..diagnose import diagnose
     from ..diagnose.difference import difference
@@ -94,7 +94,7 @@ def _lines(good: Recording, bad: Recording, compared: Comparison, judged: Differ
     ]
     if others:
         yield ""
-        yield f"{amount(len(others), 'more pair')} of sockets part, later:"
+        yield f"{amount(len(others), 'more pair')} of sockets part later:"
         yield from (
             f"  {pair.bad_title}: {', '.join(item.layer for item in pair.divergences)}" for pair in others[:_PAIRS]
         )
@@ -147,7 +147,7 @@ def _rules(judged: Difference, *, colour: bool) -> Iterator[str]:
     head = paint("rules".ljust(7), Style.BOLD, colour=colour)
     if not judged.only_bad and not judged.only_good:
         found = f"; both have: {', '.join(dict.fromkeys(item.rule for item in judged.both))}" if judged.both else ""
-        yield f"{head} say the same of both{found}"
+        yield f"{head} say the same about both{found}"
         return
     yield head.rstrip()
     for word, findings in (

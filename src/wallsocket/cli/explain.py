@@ -64,7 +64,7 @@ class _Answer(NamedTuple):
     type=click.Choice(["error", "warning", "note", "never"]),
     default="error",
     show_default=True,
-    help="Exit with status 1 when there is a finding this grave.",
+    help="Exit with status 1 when there is a finding of this severity, or worse.",
 )
 @click.option(
     "--hang",

@@ -26,14 +26,14 @@ _NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp", "h
     "--to",
     "to",
     type=click.Choice(_NAMES),
-    help="The format; by default FILE's ending says it.",
+    help="The format; by default, FILE's ending decides.",
 )
 @click.option("--with-payload", is_flag=True, help="Also what was sent, argument values and the paths of Unix sockets.")
 @click.option(
     "--tls-keys",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="KEYLOG",
-    help="Put the keys of this SSLKEYLOGFILE into the pcapng file, which can then be decrypted by whoever has it.",
+    help="Put the keys from this SSLKEYLOGFILE into the pcapng file: whoever has the file can then decrypt it.",
 )
 @options.quiet
 @click.pass_context
@@ -55,10 +55,9 @@ def command(
     .ndjson      one JSON object per line
     .sarif       the findings, for code scanning
     .otlp.json   the findings, as OpenTelemetry log records
-    .html        the page, in one file that needs no server
-    .html        the page in one file, for a browser
+    .html        the page of wallsocket web, in one file that needs no server
 
-    Without --with-payload no byte that was sent leaves, nor an argument's value, nor the path of a Unix socket.
+    Without --with-payload the file holds no byte that was sent, no argument's value and no path of a Unix socket.
     """
     if not 1 <= len(files) <= 2:
         raise click.UsageError("write: wallsocket export [RECORDING] FILE", context)
@@ -69,7 +68,7 @@ def command(
     item = FORMATS[to] if to is not None else format_of(target)
     with options.open_recording(files[0] if len(files) == 2 else None, quiet=quiet) as opened:
         if opened.path is not None and _same(opened.path, target):
-            raise UsageError(f"{target}: is the recording itself; write to another file")
+            raise UsageError(f"{target} is the recording itself; write to another file")
         judged = diagnose(opened)
         if item.module is not None:
             from ..trace.export import export
@@ -100,11 +99,11 @@ def _what(target: Path, name: str, with_payload: bool, implied: bool, *, keys: b
 
     notes = []
     if implied:
-        notes.append("no packet was captured: those in it are implied by the calls, and say so")
+        notes.append("no packet was captured: those in it are inferred from the calls, and marked so")
     if not with_payload:
         notes.append("without payload, argument values and Unix paths")
     if keys:
-        notes.append("IT CONTAINS KEYS: who has it can read what was encrypted")
+        notes.append("IT CONTAINS KEYS: whoever has it can read what was encrypted")
     return f"wallsocket: wrote {escape(str(target))} ({name}); {'; '.join(notes)}".removesuffix("; ")
 
 

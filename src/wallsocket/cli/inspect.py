@@ -52,7 +52,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
     type=click.Choice(["error", "warning", "note", "never"]),
     default="error",
     show_default=True,
-    help="Exit with status 1 when there is a finding this grave.",
+    help="Exit with status 1 when there is a finding of this severity, or worse.",
 )
 @options.code
 @options.json

@@ -138,7 +138,7 @@ def show(
     open_browser: bool,
     quiet: bool,
 ) -> int:
-    """Play lessons or single claims; ``all`` plays every one.
+    """Play lessons or single claims; with all, every one.
 
     Exit status: 0 every experiment gave a verdict, 1 some did not (its program failed, or the kernel did what no rule
     of the lesson knows), 2 could not run. --json without ID lists the lessons.

@@ -15,7 +15,11 @@ __all__ = ["command"]
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--exercise", "-e", required=True, metavar="NAME", help="Which task it is for: wallsocket lesson exercise."
+    "--exercise",
+    "-e",
+    required=True,
+    metavar="NAME",
+    help="The exercise that it is for; wallsocket lesson exercise lists them.",
 )
 @click.option("--first", is_flag=True, help="Stop at the first scenario that fails: a quicker answer.")
 @options.output("Keep the recording of all scenarios here.")

@@ -22,7 +22,7 @@ __all__ = ["command"]
 @click.command("quiz")
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @click.option("--door", type=click.Choice(list(DOORS)), help="Only what stands behind this door.")
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many questions; a dozen unless you say.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many questions; 12 if you do not say.")
 @click.option("--seed", type=int, metavar="N", help="The same seed, the same questions.")
 @click.option(
     "--answers",
@@ -36,10 +36,10 @@ def command(
 ) -> int:
     """Predict what sockets do; each answer comes from playing it on this kernel.
 
-    Without IDs (of lessons or claims) the lecture's question about a backlog of 5 comes first, then others by chance. A
+    Without IDs (of lessons or claims) the lecture's question about a backlog of 5 comes first, then others at random. A
     wrong answer shows the experiment that refutes it. --json alone lists the questions; with --answers it judges.
 
-    Exit status: 0 all right, 1 something was wrong, 2 could not run.
+    Exit status: 0 all answers right, 1 some wrong, 2 could not run.
     """
     from ..lessons import quiz
 

@@ -10,7 +10,7 @@ __all__ = ["command"]
 
 
 @click.command("mcp")
-@click.option("--allow-run", is_flag=True, help="Offer a tool that runs programs under the trace.")
+@click.option("--allow-run", is_flag=True, help="Also offer a tool that runs programs under trace.")
 def command(allow_run: bool) -> None:
     """Serve explain, inspect, rule and show on stdin and stdout, by the Model Context Protocol.
 

@@ -58,7 +58,7 @@ class Duration(_ParamType):
             return value
         matched = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)", str(value).strip())
         if matched is None:
-            self.fail(f"{value!r} is no time; write for example 30s or 250ms", parameter, context)
+            self.fail(f"{value!r} is not a time; write for example 30s or 250ms", parameter, context)
         number, unit = matched.groups()
         if float(number) == 0 and not unit:
             return 0.0
@@ -66,7 +66,7 @@ class Duration(_ParamType):
             self.fail(f"{value!r} lacks a unit: ns, us, ms, s, m or h", parameter, context)
         seconds = float(number) * _UNITS_S[unit]
         if seconds > _LONGEST_S:
-            self.fail("more than 30 years is no time to wait for", parameter, context)
+            self.fail("more than 30 years is too long to wait", parameter, context)
         return seconds
 
 
@@ -134,9 +134,7 @@ class WithLab(click.Command):
         return super().parse_args(context, joined + rest)
 
 
-overwrite: _Decorator[Any] = click.option(
-    "--overwrite", is_flag=True, help="Replace the recording that stands at FILE."
-)
+overwrite: _Decorator[Any] = click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 
 
 def _files(context: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> Files | None:

@@ -32,12 +32,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Copy a recording (the newest if none is named) without what does not belong into a public place.
+    """Copy a recording (the newest if none is named) without what should not become public.
 
     \b
     wallsocket redact run.wsrec -o public.wsrec
 
-    Gone are payload, paths, names of Unix sockets, of users and hosts, and the words of command lines; addresses become
+    Removed are payload, paths, names of Unix sockets, of users and hosts, and the words of command lines; addresses become
     others of the same kind. The rules find the same in the copy: where that needs it, the shape of what was sent is
     kept (letters become x, digits 0), and that is said. Look at the copy (wallsocket show --all) before you publish it.
     """
@@ -79,14 +79,14 @@ def _lines(done: Redaction) -> list[str]:
         f"wrote {escape(os.fspath(redacted.path))}",
         f"  removed: {amount(redacted.payload_bytes, 'byte')} of payload; replaced: {redacted.addresses} addresses, "
         f"{redacted.names} names and words",
-        f"  findings: {done.kept} of {done.kept + len(done.lost)} come out of it as before",
+        f"  findings: {done.kept} of {done.kept + len(done.lost)} are the same in the copy",
     ]
     if redacted.shaped_sockets:
         lines.append(
             f"  kept for that: the shape of what {amount(redacted.shaped_sockets, 'socket')} sent "
             "(lengths of words, punctuation; letters are x, digits 0)"
         )
-    lines += [f"  lost: {finding.title} [{finding.rule}]: it rests on what was removed" for finding in done.lost]
+    lines += [f"  lost: {finding.title} [{finding.rule}]: it rested on what was removed" for finding in done.lost]
     lines += [f"  new: {finding.title} [{finding.rule}]: the original does not have it" for finding in done.new]
     lines.append("  kept: times, lengths, ports, lines, names of programs and source files, process and user numbers")
     return lines

@@ -29,7 +29,9 @@ _SUMMARIES: Final = 40
 @click.option("--calls", "view", flag_value="calls", help="A line per call.")
 @click.option("--states", "view", flag_value="states", help="The path of each socket through the states.")
 @click.option("--packets", "view", flag_value="packets", help="A line per packet.")
-@click.option("--summary", "view", flag_value="summary", help="How often each call was made, how long, how it failed.")
+@click.option(
+    "--summary", "view", flag_value="summary", help="How often each call was made, how long it took, how it failed."
+)
 @options.json
 @click.option("--socket", type=click.IntRange(min=1), metavar="N", help="Only this socket and its peer.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Only sockets with this port at either end.")
@@ -72,7 +74,7 @@ def command(
     from calls and segments.
     """
     if as_json and view not in (None, "summary"):
-        raise click.UsageError(f"--json and --{view} exclude each other")
+        raise click.UsageError(f"--json and --{view} cannot be combined")
     if view is None and not as_json and (call is not None or stack or follow):
         view = "calls"
     if stack and view != "calls":
@@ -84,7 +86,7 @@ def command(
     if call is not None and view not in ("calls", "summary"):
         raise click.UsageError("--call goes with --calls or --summary")
     if follow and as_json and (socket, port, process) != (None, None, None):
-        raise click.UsageError("--follow --json tells everything; --follow alone takes --socket, --port and --process")
+        raise click.UsageError("--follow --json shows everything; --follow alone takes --socket, --port and --process")
     if as_json and wall_clock:
         raise click.UsageError("--json has the times of the recording, and its beginning as started_realtime_ns")
 
@@ -200,7 +202,7 @@ def _ladder(timeline: Timeline, choice: Choice, clock: Clock, wanted: _Wanted) -
         failed = list(ladder.failed_alone())
         yield from failed if wanted.everything else failed[:_SUMMARIES]
         if len(failed) > _SUMMARIES and not wanted.everything:
-            yield f"… {len(failed) - _SUMMARIES} more calls that failed without a socket; --all tells them"
+            yield f"… {len(failed) - _SUMMARIES} more calls that failed without a socket; --all lists them"
     shown = {conversation.number for conversation in drawn}
     rest = [conversation for conversation in conversations if conversation.number not in shown]
     if rest:
@@ -210,7 +212,7 @@ def _ladder(timeline: Timeline, choice: Choice, clock: Clock, wanted: _Wanted) -
         if len(brief) > _SUMMARIES:
             yield f"… {len(brief) - _SUMMARIES} more; --all draws everything, --socket N one of them"
     if not conversations:
-        yield "No sockets were recorded." if choice.is_all else "No socket of these was recorded."
+        yield "No sockets were recorded." if choice.is_all else "No such socket was recorded."
 
 
 def _timeline(recording: Recording, wanted: _Wanted) -> Timeline:

@@ -32,9 +32,9 @@ class _Payload(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if value in words:
             return words[value]
         if not str(value).isdecimal():
-            self.fail(f"{value!r} is neither none, nor all, nor a number of bytes", parameter, context)
+            self.fail(f"{value!r} is not none, all or a number of bytes", parameter, context)
         if len(value.lstrip("0")) > 10:  # one call moves 0x7ffff000 bytes at most (read(2))
-            self.fail("no call moves so many bytes; write all", parameter, context)
+            self.fail("no call moves that many bytes; write all", parameter, context)
         return int(value)
 
 
@@ -67,7 +67,7 @@ ring = click.option(
     "ring_words",
     multiple=True,
     metavar="60s|200MB",
-    help="Keep only the youngest part: so much time, or so much of the disk; may be given as both.",
+    help="Keep only the newest part: at most this much time, or this much of the disk; may be given twice, for both.",
 )
 freeze_on = click.option(
     "--freeze-on",
@@ -262,8 +262,8 @@ class _Watch:
 @one_core
 @spread
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
-@click.option("--no-kernel", is_flag=True, help="Do not look at the sockets themselves.")
-@click.option("--no-lines", is_flag=True, help="Do not look for source lines.")
+@click.option("--no-kernel", is_flag=True, help="Do not record what the kernel says about the sockets.")
+@click.option("--no-lines", is_flag=True, help="Do not record source lines.")
 @tls_keys
 @ring
 @freeze_on

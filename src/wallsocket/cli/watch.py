@@ -48,7 +48,7 @@ def command(
     wallsocket watch --lab -- sh run.sh     as it happens, with the wire
     wallsocket watch -p 4711                a program that runs already
 
-    Keys 1 to 5 choose the panel, Enter goes into what is chosen, ? says which source feeds a panel, q ends. A command has
+    Keys 1 to 5 choose the panel, Enter opens what is selected, ? says where a panel's facts come from, q quits. A command has
     no terminal to read from, its output is a panel, and it is ended with the screen; a program that was attached to runs
     on. Works over ssh in 80 columns. Needs the extra: pip install "wallsocket[tui]".
     """

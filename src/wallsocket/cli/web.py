@@ -38,13 +38,13 @@ __all__ = ["command", "learn"]
 @deny_io_uring
 @kill
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Listen at this port; else a free one."
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Listen on this port instead of any free one."
 )
 @click.option(
     "--good",
     type=click.Path(path_type=Path),
     metavar="GOOD",
-    help="Compare with this recording, of a run that went well.",
+    help="Compare with this recording of a run that went well.",
 )
 @click.option(
     "--try", "try_it", is_flag=True, help="No recording: build two hosts and a link, and run a service there."
@@ -219,5 +219,5 @@ def _stay(first: Callable[[], None], *, quiet: bool, words: str) -> int:
             click.echo(words, err=True)
         threading.Event().wait()
     if not quiet:
-        click.echo("wallsocket: the page has ended", err=True)
+        click.echo("wallsocket: the page is closed", err=True)
     return 0

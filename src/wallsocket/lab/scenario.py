@@ -195,7 +195,7 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is no text in UTF-8 (at byte {error.start})") from error
+        raise UsageError(f"{path}: is not UTF-8 text (at byte {error.start})") from error
     except RecursionError as error:
         raise UsageError(f"{path}: is nested too deeply") from error
     except ValueError as error:

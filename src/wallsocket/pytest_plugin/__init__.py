@@ -104,7 +104,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--wallsocket-fail",
         choices=["error", "warning", "note", "never"],
-        help="a test with a finding this grave fails (default error)",
+        help="fail a test with a finding of this severity, or worse (default error)",
     )
     group.addoption(
         "--wallsocket-hang",
@@ -116,7 +116,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--wallsocket-hang-fail", action="store_true", help="a test that hangs fails, where it can be interrupted"
     )
     parser.addini(
-        "wallsocket_fail", "a test with a finding this grave fails: error, warning, note or never", default="error"
+        "wallsocket_fail",
+        "fail a test with a finding of this severity, or worse: error, warning, note or never",
+        default="error",
     )
     parser.addini(
         "wallsocket_paths",

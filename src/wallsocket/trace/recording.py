@@ -1111,7 +1111,7 @@ class Recording:
         (application_id,) = self._one("PRAGMA application_id")
         (version,) = self._one("PRAGMA user_version")
         if application_id != APPLICATION_ID:
-            raise RecordingError(f"{self.name}: is no recording of Wallsocket (an SQLite file of another program)")
+            raise RecordingError(f"{self.name}: is not a recording of Wallsocket (an SQLite file of another program)")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise RecordingError(
                 f"{self.name}: was written by a newer Wallsocket "
@@ -1418,7 +1418,7 @@ def _check_companion(path: Path, companion: Path) -> None:
         return
     if not stat.S_ISREG(found.st_mode):
         raise RecordingError(
-            f"{companion}: is no plain file, as the log of a recording is; remove it, or copy {path} away"
+            f"{companion}: is not a regular file, as a recording's log must be; remove it, or copy {path} away"
         )
     if companion == _journal(path) and found.st_size:
         try:
@@ -1442,7 +1442,7 @@ def _read_failure(error: Exception) -> str:
     code = getattr(error, "sqlite_errorcode", None)
     code = code & 0xFF if isinstance(code, int) else None
     if code == sqlite3.SQLITE_NOTADB:
-        return "is no recording of Wallsocket (not an SQLite file)"
+        return "is not a recording of Wallsocket (not an SQLite file)"
     if code == sqlite3.SQLITE_TOOBIG or isinstance(error, (OverflowError, MemoryError)):
         return f"damaged or hostile: a value is larger than {_MAX_VALUE_BYTES >> 20} MiB"
     if code == sqlite3.SQLITE_INTERRUPT:

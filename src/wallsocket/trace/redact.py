@@ -90,9 +90,9 @@ def redact(
         RecordingError: the file cannot be made.
     """
     if recording.path is not None and output.exists() and output.samefile(recording.path):
-        raise UsageError(f"{output}: is the recording itself; write to another file")
+        raise UsageError(f"{output} is the recording itself; write to another file")
     if recording.growing:
-        raise UsageError(f"{recording.name}: is still being recorded; redact it when that has ended")
+        raise UsageError(f"{recording.name} is still being recorded; redact it when that has ended")
     return _Redactor(recording, frozenset(shapes), key or secrets.token_bytes(16)).write(output, replace=replace)
 
 

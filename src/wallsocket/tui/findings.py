@@ -49,7 +49,7 @@ class Findings(Vertical):
         width = max(40, self.app.size.width - 4)  # before the first layout it has no size of its own
         cards.add_options([Option(_card(card, width), id=str(card.number)) for card in self._cards])
         if not self._cards:
-            nothing = "No finding." if overview.judged else "The rules are being asked."
+            nothing = "No finding." if overview.judged else "The rules are being checked."
             cards.add_option(Option(plain(nothing, "dim"), disabled=True))
             self.query_one("#page", OptionList).clear_options()
         else:

@@ -145,7 +145,7 @@ class Ladder(Vertical):
         yield Static(id="about", markup=False)
         yield Static(id="rails", markup=False)
         yield Lines()
-        yield Input(placeholder="words that a line must have; Enter, or Escape for all", compact=True)
+        yield Input(placeholder="show only lines with these words; Escape shows all", compact=True)
 
     def show(self, at: int | None = None) -> None:
         """Read the chosen conversation anew; ``at``: the line to stand at."""
@@ -161,7 +161,7 @@ class Ladder(Vertical):
         right = window.right
         title = f"{window.title}  {window.total} of {window.whole}" if self._narrowed else window.title
         if window.inferred:
-            title += "  [inferred that these two talk]"
+            title += "  [inferred: these two talk]"
         if self.level:
             title += f"  ×{4**self.level} lines in one"
         if window.wire_missing:

@@ -34,7 +34,7 @@ class Sockets(Vertical):
         table: DataTable[object] = DataTable(cursor_type="row", zebra_stripes=True)
         table.add_columns(*_COLUMNS)
         yield table
-        yield Input(placeholder="words that a socket must have; Enter, or Escape for all", compact=True)
+        yield Input(placeholder="show only sockets with these words; Escape shows all", compact=True)
 
     def show(self, overview: Overview) -> None:
         """Take the sockets of a new state; the cursor stays on its socket."""

@@ -40,15 +40,15 @@ _FOCUSED: Final = {
     "findings": "#cards", "sockets": "DataTable", "ladder": "Lines", "details": "#details", "output": "#output"
 }  # fmt: skip
 _SOURCES: Final = {
-    "findings": "The rules of wallsocket explain, asked about everything that was recorded so far. Each cites the rows that "
+    "findings": "The rules of wallsocket explain, checked against everything recorded so far. Each cites the rows that "
     "prove it; Enter on a row of the proof shows it in the ladder.",
-    "sockets": "State and queues: what the kernel said last of each socket (sock_diag, TCP_INFO, at calls and between them). In "
+    "sockets": "State and queues: what the kernel last said about each socket (sock_diag, TCP_INFO, at calls and between them). In "
     "brackets: nobody reported it, it follows from calls and segments.",
     "ladder": "Calls and their source lines: the tracer, at the entry and the return of each system call. Segments: frames "
     "captured on the interface. States: the kernel. In brackets: inferred. What is missing is named above the rails.",
     "details": "The row of the recording as it was written: the call's arguments, result and payload, the frame's bytes, or "
     "the kernel's sample.",
-    "output": "What the traced command printed, on both its streams.",
+    "output": "What the traced command printed, to stdout and to stderr.",
 }
 
 
@@ -70,7 +70,7 @@ class Sources(ModalScreen[None]):
         name = dict(_PANELS)[self._panel]
         text = Text.assemble((f"{name}\n\n", "bold"), _SOURCES[self._panel])
         text.append(
-            "\n\n1–5 panels  / search  + − nearer, further  f only failed\n[ ] other conversation  Enter open  Esc back  q end",
+            "\n\n1–5 panels  / search  + − closer, farther  f only failed\n[ ] other conversation  Enter open  Esc back  q quit",
             "dim",
         )
         yield Static(text)
@@ -93,7 +93,7 @@ class Watch(App[None]):
         ),
         Binding("slash", "search", "search"),
         Binding("question_mark", "sources", "source"),
-        Binding("q", "quit", "end"),
+        Binding("q", "quit", "quit"),
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
     CSS = """

@@ -102,7 +102,7 @@ def compared(snapshot: Snapshot, asked: CompareAsked) -> Compared:
     if snapshot.good is None:
         raise UsageError("there is no other recording to compare with: wallsocket web BAD --good GOOD")
     if snapshot.diagnosis is None:
-        raise NotReady("the rules are still being asked")
+        raise NotReady("the rules are still being checked")
     return snapshot.remember("compare", lambda: _compared(snapshot, snapshot.good))
 
 

@@ -92,7 +92,7 @@ class FindingPage(msgspec.Struct):
 def finding(snapshot: Snapshot, asked: FindingAsked) -> FindingPage:
     """All that is said of a finding."""
     if snapshot.diagnosis is None:
-        raise NotReady("the rules are still being asked")
+        raise NotReady("the rules are still being checked")
     findings = snapshot.findings
     if not 1 <= asked.number <= len(findings):
         raise UsageError(f"no finding {asked.number}; there are {len(findings)}")

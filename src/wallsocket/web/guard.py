@@ -81,7 +81,7 @@ class Guard:
         hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or host not in hosts:
-            return PlainTextResponse("This page is at 127.0.0.1 only; the name in the request is another.\n", 421)
+            return PlainTextResponse("This page is at 127.0.0.1 only; the request names another host.\n", 421)
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
             return PlainTextResponse("Requests from other sites are refused.\n", 403)
@@ -103,7 +103,7 @@ class Guard:
                 return answer
             return _refusal("This address was used before, or is not the one that was printed.")
         if not known:
-            return _refusal("This browser has not been let in.")
+            return _refusal("This browser has no access.")
         if headers.get("sec-fetch-site", "same-origin") not in _OWN_SITES:
             return PlainTextResponse("Requests from other sites are refused.\n", 403)
         return None
@@ -135,8 +135,8 @@ def _forward(start: str) -> HTMLResponse:
 
 def _refusal(reason: str) -> HTMLResponse:
     return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Wallsocket: not let in</title>'
-        f"<h1>Not let in</h1><p>{escape(reason)} Start <code>wallsocket web</code> again and open the address that it "
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Wallsocket: no access</title>'
+        f"<h1>No access</h1><p>{escape(reason)} Start <code>wallsocket web</code> again and open the address that it "
         "prints; it is good for one browser.",
         403,
     )

@@ -24,6 +24,8 @@ __all__ = ["Bound", "BoundSocket", "Listener"]
 
 #: Bound sockets that are remembered; of more than these the first ones go.
 _KEPT = 50_000
+#: Of one port: each question about it looks at all of these.
+_KEPT_OF_PORT = 64
 
 
 class BoundSocket:
@@ -152,22 +154,32 @@ class Bound(Tracker):
         if found is None:
             found = self._by_id[socket.id] = BoundSocket(socket, local)
             self._order.append(socket.id)
-            self._by_port.setdefault(local.port, []).append(found)
-            self._ports = None
+            self._place(found)
             if len(self._by_id) > _KEPT:
                 self._forget(self._by_id.pop(self._order.popleft()))
         elif found.local != local:
             self._forget(found)
             found.local = local
-            self._by_port.setdefault(local.port, []).append(found)
+            self._place(found)
         return found
 
+    def _place(self, entry: BoundSocket) -> None:
+        alike = self._by_port.get(entry.local.port)
+        if alike is None:
+            self._by_port[entry.local.port] = [entry]
+            self._ports = None
+            return
+        alike.append(entry)
+        if len(alike) > _KEPT_OF_PORT:
+            alike.remove(next((one for one in alike if one.ended_ns is not None), alike[0]))
+
     def _forget(self, entry: BoundSocket) -> None:
-        alike = self._by_port[entry.local.port]
-        alike.remove(entry)
-        if not alike:
-            del self._by_port[entry.local.port]
-        self._ports = None
+        alike = self._by_port.get(entry.local.port, [])
+        if entry in alike:
+            alike.remove(entry)
+            if not alike:
+                del self._by_port[entry.local.port]
+                self._ports = None
 
     @returned("bind")
     def bound(self, call: CallFacts) -> None:

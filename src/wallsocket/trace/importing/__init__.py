@@ -232,7 +232,7 @@ def _refuse(path: Path) -> Recording:
         raise RecordingError(f"{path}: is a directory")
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path}: no permission to read it")
-    raise RecordingError(f"{path}: is no recording, no capture (pcap, pcapng) and no log of strace")
+    raise RecordingError(f"{path}: is not a recording, a capture (pcap, pcapng) or a log of strace")
 
 
 def _name(paths: Sequence[Path]) -> str:

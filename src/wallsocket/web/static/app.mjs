@@ -107,9 +107,9 @@ class Page {
     this.status = status;
     const of = status.total ? ` ${Math.min(99, Math.floor((100 * status.done) / status.total))} %` : "";
     const text = {
-      waiting: status.learns ? "" : "waits for the recording to begin",
+      waiting: status.learns ? "" : "waiting for the recording to begin",
       reading: status.growing ? "live" : `reading${of} of ${number(status.total)} events`,
-      judging: status.growing ? "live" : `asking the rules${of}`,
+      judging: status.growing ? "live" : `checking the rules${of}`,
       ready: status.growing ? "live" : "",
     }[status.stage];
     fill(this.live, text ? badge(text, status.growing && status.stage !== "waiting" ? "good" : "") : null);

@@ -47,7 +47,7 @@ class Overview {
     fill(
       this.findings,
       h("h2", { id: "findings" }, found.findings.length ? `${amount(found.findings.length, "finding")}` : "Findings"),
-      found.judged || found.findings.length ? null : h("p", { class: "dim" }, "The rules are still being asked."),
+      found.judged || found.findings.length ? null : h("p", { class: "dim" }, "The rules are still being checked."),
       h("ol", { class: "findings" }, found.findings.map((finding) => this.finding(finding, causes.length, route))),
       found.closing.length
         ? h("details", { class: "closing" }, h("summary", {}, found.closing[0]),
@@ -74,7 +74,7 @@ class Overview {
       this.more,
       left > 0
         ? h("button", { type: "button", onclick: () => { this.shown = Math.min(500, this.shown + 120); this.update(this.page.route); } },
-            this.shown >= 500 ? `${number(left)} more: search for them` : `${number(left)} more`)
+            this.shown >= 500 ? `${number(left)} more: search to find them` : `${number(left)} more`)
         : null,
     );
   }

@@ -61,7 +61,7 @@ class River {
     fill(this.table, h("table", {},
       h("thead", {}, h("tr", {}, ["Place", "A byte stood there", "Longest", "Known of"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, found.stages.map((stage) => this.stage(stage)))),
-      found.lost ? h("p", { class: "queues" }, `Of ${number(found.lost)} bytes no receive is known.`) : null);
+      found.lost ? h("p", { class: "queues" }, `For ${number(found.lost)} bytes no receive is known.`) : null);
   }
 
   stage(stage) {
@@ -103,7 +103,7 @@ function paint({ context, colour, x, y, hit, right }, found) {
       context.globalAlpha = 0.25;
       context.fillStyle = colour("error");
       context.fillRect(x(since), top, right - x(since), height);
-      said.push(arrived === null ? "no receive known" : "arrived, and no receive known");
+      said.push(arrived === null ? "no receive known" : "arrived, no receive known");
     }
     context.globalAlpha = 1;
     const words = `bytes ${number(begin)} to ${number(end)}${ways > 1 ? ` (the slowest of ${ways} pieces)` : ""}: ${said.join(", ")}${again ? ", sent again" : ""}${doubt ? ` [${doubt}]` : ""}`;

@@ -29,7 +29,7 @@ class Sequence {
     });
     this.missing = h("p", { class: "notice", hidden: true });
     this.body = h("div", {}, this.plot.element, legend([
-      ["to-right", "bytes as they travelled"], ["error", "travelled again, or a reset"], ["good", "acknowledged"], ["to-left", "window: up to here the receiver takes more", "dashed"]]), this.sum);
+      ["to-right", "bytes as they travelled"], ["error", "travelled again, or a reset"], ["good", "acknowledged"], ["to-left", "window: the receiver takes bytes up to here", "dashed"]]), this.sum);
     fill(root, this.head, this.missing, this.body);
   }
 
@@ -66,7 +66,7 @@ class Sequence {
     const { sum } = found.direction;
     this.sum.textContent = [amount(sum.bytes, "byte"), `in ${amount(sum.segments, "segment")}`,
       sum.again ? `${number(sum.again)} sent again` : "none sent again",
-      sum.stalls ? `no room at the receiver said ${amount(sum.stalls, "time")}` : "",
+      sum.stalls ? `the receiver said ${amount(sum.stalls, "time")} that it had no room` : "",
       found.scaled ? "" : "the window's scale is unknown: its beginning was not recorded"].filter(Boolean).join(" · ");
   }
 

@@ -38,7 +38,7 @@ export class Server {
     try {
       answer = await fetch(address, how);
     } catch {
-      throw new Problem("The server has ended; what is shown is what it said last.", false);
+      throw new Problem("The server has ended; this is the last that it sent.", false);
     }
     const type = answer.headers.get("content-type") ?? "";
     if (!type.includes("json")) throw new Problem(`The server refused (${answer.status}); open a new address.`, false);
