@@ -222,3 +222,91 @@ loop.poll(60)
     program.threads_wait_in(EPOLL_WAIT)
     found = finding(look(program.pid), "waits-for-name-server")
     assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
+
+
+def test_a_unix_server_of_one_client(start: Start, look: Look, tmp_path: object) -> None:
+    """Its backlog is full, and the first client waits for an answer."""
+    path = f"{tmp_path}/server"
+    server = start(
+        path,
+        name="server.py",
+        source="""
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(1)
+print("listens", flush=True)
+connection, _ = listener.accept()
+connection.recv(100)
+import time; time.sleep(60)
+""",
+    )
+    clients = [
+        start(
+            path,
+            name="client.py",
+            source="""
+import socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+connection.sendall(b"hello")
+print("sent", flush=True)
+connection.recv(100)
+""",
+        )
+        for _ in range(3)
+    ]
+    clients[0].threads_wait_in(RECVFROM)
+    deadline = time.monotonic() + PATIENCE_S
+    while len((answer := look(server.pid)).rules) < 2 and time.monotonic() < deadline:
+        pass  # the rule asks for a second
+    found = finding(answer, "accept-queue-stands")
+    assert "2 connections have waited" in str(found.get("why")), found
+    found = finding(answer, "silent-peer")
+    assert "client.py:7" in str(found.get("why")), found
+
+
+def test_who_asks_a_port_by_udp(start: Start, look: Look) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        client = start(
+            port,
+            name="client.py",
+            source="""
+import socket, sys
+asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asked.connect(("127.0.0.1", int(sys.argv[1])))
+asked.send(b"?")
+print("asked", flush=True)
+asked.recv(100)
+""",
+        )
+        client.threads_wait_in(RECVFROM)
+        answer = look(f":{port}")
+    assert (client.pid, "recvfrom") in [(one["pid"], one["call"]) for one in answer.threads], answer.errors
+
+
+def test_a_poll_that_comes_back_is_no_time_limit(start: Start, look: Look) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = start(
+            listener.getsockname()[1],
+            name="client.py",
+            source="""
+import select, socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(b"?")
+print("asked", flush=True)
+poll = select.poll()
+poll.register(connection, select.POLLIN)
+while not poll.poll(900): pass
+""",
+        )
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            deadline = time.monotonic() + PATIENCE_S
+            while not (answer := look(client.pid)).rules and time.monotonic() < deadline:
+                pass  # for twice its limit
+    found = finding(answer, "silent-peer")
+    assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found

@@ -45,7 +45,7 @@ class AcceptQueueFull(Rule):
     subject = "listener"
     needs = (Bound, Counters, Drops, SetUp, Waits)
     supersedes = ("loop-blocked", "syn-queue-full")
-    effects = ("left-before-accept", "listener-closed-with-queue", "write-after-peer-closed", "dies-of-client-reset")
+    effects = ("left-before-accept", "listener-closed-with-queue", "write-after-peer-closed")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if not subject.tcp:

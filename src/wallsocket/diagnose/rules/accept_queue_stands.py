@@ -45,7 +45,7 @@ class AcceptQueueStands(Rule):
         queue, waits, last = facts[AcceptQueues].of(subject), facts[Waits], subject.last
         if not queue.stood or last is None:
             return
-        if last.send_queue is not None and queue.queue > last.send_queue:
+        if subject.tcp and last.send_queue is not None and queue.queue > last.send_queue:
             return  # it is full: that has a rule of its own
         holders = facts[Descriptors].owners(subject)
         calls = [call for holder in holders for call in waits.waiting_in(holder)]

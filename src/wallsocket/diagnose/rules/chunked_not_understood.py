@@ -62,6 +62,8 @@ class ChunkedNotUnderstood(Rule):
         if refusal is not None and refusal.status in _SAY_SO:
             what = f"the answer was {refusal.status}"
             certainty = "strong"
+        elif refusal is not None and refusal.status == 400 and not kept.unasked and kept.behind is None:
+            what, certainty = "the answer was 400", "hint"
         elif refusal is not None and kept.unasked:
             what = f"an answer came that nobody had asked for, with status {refusal.status}"
         elif kept.behind is not None:
@@ -84,6 +86,7 @@ class ChunkedNotUnderstood(Rule):
             socket=subject.id,
             process=subject.process,
             certainty=certainty,
+            severity="note" if certainty == "hint" else "error",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
 

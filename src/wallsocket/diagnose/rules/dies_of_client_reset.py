@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
-from ..trackers.accepted_by import AcceptedBy
 from ..trackers.errors import Errors
 from ..trackers.servers import Servers
 from ..trackers.set_up import SetUp
@@ -48,7 +47,7 @@ class DiesOfClientReset(Rule):
     fix = "Catch the errors of a connection where it is served: close it, and accept the next one."
     disproof = "The process was about to end for another reason."
     references = ("accept(2)", "send(2)", "signal(7)")
-    needs = (AcceptedBy, Errors, Servers, SetUp, Sockets)
+    needs = (Errors, Servers, SetUp, Sockets)
     given = Errors
     effects = ("nobody-listens", "listener-closed-with-queue")
 
@@ -68,7 +67,6 @@ class DiesOfClientReset(Rule):
             # It had stopped to listen: it was a conversation of two, not a service for all.
             return
         served = facts[SetUp].of(listener).accepts
-        queued = facts[AcceptedBy].queued_on(subject)
         how = "by SIGPIPE" if process.signal == signal.SIGPIPE else f"with status {process.exit_code}"
         yield Evidence(
             self,
@@ -81,5 +79,5 @@ class DiesOfClientReset(Rule):
             process=process.id,
             certainty="strong" if served > 1 else "hint",
             severity="error" if served > 1 else "note",
-            subjects=frozenset({queued} if queued is not None else ()),
+            subjects=frozenset({listener.id}),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..subjects import Destination
+from ..trackers.bound import Bound
 from ..trackers.destinations import Destinations
 from ..trackers.flows import Flow, Flows
 from ..trackers.host_answers import HostAnswers
@@ -41,7 +42,7 @@ class NobodyListens(Rule):
     references = ("connect(2)", "RFC 9293 3.5.2")
     subject = "destination"
     effects = ("forwarder-without-backend",)
-    needs = (Destinations, Flows, HostAnswers, Refused, Resets)
+    needs = (Bound, Destinations, Flows, HostAnswers, Refused, Resets)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         where, answers = subject.where, facts[HostAnswers]
@@ -72,6 +73,12 @@ class NobodyListens(Rule):
                 socket=refusal.socket,
                 process=refusal.process,
                 certainty="strong" if unasked else one.cause.certainty,
+                # Who listened there until something ended it.
+                subjects=frozenset(
+                    entry.id
+                    for entry in facts[Bound].on(where.port, network=subject.network)
+                    if entry.listens and (entry.ended_ns or refusal.at_ns) < refusal.at_ns and entry.takes(where)
+                ),
                 calls=refusal.calls,
                 count=refusal.count,
             )

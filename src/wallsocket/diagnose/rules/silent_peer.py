@@ -12,8 +12,9 @@ from ..subjects import SocketFacts
 from ..trackers.options import Options
 from ..trackers.peers import Peers
 from ..trackers.polls import Polls
+from ..trackers.unix_names import name_of
 from ..trackers.waits import Waits
-from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLLIN, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
+from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLL_CALLS, POLLIN, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
 
 __all__ = ["SilentPeer"]
 
@@ -50,7 +51,10 @@ class SilentPeer(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         """Only an idle wait: whether the peer is gone, or will answer, cannot be seen from here."""
         last = subject.last
-        if not subject.tcp or last is None or last.state != ESTABLISHED or last.receive_queue:
+        if not subject.stream or last is None or last.state != ESTABLISHED or last.receive_queue:
+            return
+        if subject.unix:
+            yield from self._unix(facts, subject)
             return
         silent_ms = subject.silent_ms
         wait, looped = self._wait(facts, subject)
@@ -78,6 +82,23 @@ class SilentPeer(Rule):
                 self.title,
             )
 
+    def _unix(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        """Of a Unix socket the kernel does not say when something came last: only for how long the thread has waited."""
+        wait, looped = self._wait(facts, subject)
+        asked = subject.row is not None and name_of(subject.row.remote) is not None  # it has connected to a name
+        if wait is None or looped:
+            return
+        waited_ns = facts.now_ns - wait.entry_ns
+        if waited_ns < (_ANSWER_MS if asked else _LEAST_MS) * 1_000_000:
+            return
+        yield self._evidence(
+            subject,
+            wait,
+            f"{facts.who(wait.call.process)} {facts[Waits].doing(wait)} and has for {waited_ns / 1e9:.1f} s, without a time "
+            f"limit; nothing has come.{self._there(facts, subject)}",
+            self.title,
+        )
+
     @staticmethod
     def _there(facts: Facts, subject: SocketFacts) -> str:
         """What the process at the other end does, when it was looked at."""
@@ -93,19 +114,26 @@ class SilentPeer(Rule):
         for call in waits.unlimited(subject, READS):
             if call.unfinished and (call.name in EPOLL_WAITS or not limited):
                 return call, call.name in EPOLL_WAITS
+        for call in waits.waiting_in(subject.process):
+            # One that has waited longer than its time limit comes back to the same wait: it loops, as curl does.
+            limit_ms = call.timeout_ms if call.name in POLL_CALLS else None
+            if limit_ms is None or not 0 <= 2 * max(limit_ms, _ANSWER_MS) <= (subject.silent_ms or 0):
+                continue
+            if limit_ms >= 0 and any(socket is subject for socket, _ in facts[Polls].watched(call)):
+                return call, True
         if not facts[Polls].of(subject).epoll_events & POLLIN:
             return None, True
         loops = [call for call in waits.waiting_in(subject.process) if call.name in EPOLL_WAITS]
         return (loops[0], True) if loops else (None, True)
 
     def _evidence(self, subject: SocketFacts, wait: CallFacts, why: str, title: str) -> Evidence:
-        last = subject.last
+        last, ago = subject.last, subject.silent_ms
         assert last is not None
         return Evidence(
             self,
             last.at_ns,
             why,
-            [wait.proof(), last.proof(f"nothing to read, last data {subject.silent_ms} ms ago")],
+            [wait.proof(), last.proof("nothing to read" + (f", last data {ago} ms ago" if ago is not None else ""))],
             call=wait.call,
             socket=subject.id,
             process=wait.call.process,

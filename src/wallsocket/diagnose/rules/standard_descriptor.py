@@ -35,7 +35,7 @@ class StandardDescriptor(Rule):
     needs = (StandardNumbers,)
     given = StandardNumbers
     live = True
-    effects = ("nobody-listens", "close-with-unread-data")
+    effects = ("nobody-listens", "close-with-unread-data", "call-in-wrong-state")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         seen = facts[StandardNumbers].of(subject)

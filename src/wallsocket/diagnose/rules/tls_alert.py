@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Final
 
+from ..call import CallFacts
 from ..facts import Facts
+from ..finding import Certainty
 from ..rule import Evidence, Judgement, Rule
-from ..trackers.flows import Flow, Flows
+from ..subjects import Connection, SocketFacts
+from ..trackers.closing import Closing
+from ..trackers.flows import Flow
+from ..trackers.reads import Reads
+from ..trackers.set_up import SetUp
+from ..trackers.tls_alerts import TlsAlerts
+from ..trackers.writes import Writes
 
 __all__ = ["TlsAlert"]
+
+#: A server judges a certificate at once.
+_AT_ONCE_NS = 1_000_000_000
 
 #: Alerts in clear (RFC 8446, section 6; RFC 6066; RFC 7301): name, and what it says.
 _SAYS: Final = {
@@ -43,10 +55,10 @@ class TlsAlert(Rule):
 
     id = "tls-alert"
     title = "the TLS handshake ends with an alert"
-    covers = (161,)
+    covers = (147, 161)
     severity = "error"
     certainty = "certain"
-    layers = ("wire",)
+    layers = ("calls",)
     sentence = (
         "An end that cannot go on says why in an alert before it closes. Before keys are agreed the alert travels in clear; "
         "the program at the other end often reports less than it says."
@@ -60,15 +72,110 @@ class TlsAlert(Rule):
         "ssl handshake failure",
         "alert number 40",
     )
-    proof = "A record of type alert, level fatal, in clear, on a connection that began with TLS."
+    proof = (
+        "A record of type alert, level fatal, in clear, on a connection that began with TLS. Of TLS 1.3, where alerts are "
+        "sealed: a record as long as an alert as the last one, sent by the client instead of its Finished, or by the server "
+        "right after the client's last flight, with nothing else after it."
+    )
     fix = "Change what the alert names: the version, the cipher, the certificate or its issuer, the server name."
     disproof = "The connection carried on after it."
     references = ("RFC 8446 6", "RFC 5246 7.2", "RFC 6066 3")
-    subject = "flow"
-    needs = (Flows,)
-    effects = ("connection-reset", "write-after-peer-closed")
+    subject = "connection"
+    needs = (Closing, Reads, SetUp, TlsAlerts, Writes)
+    given = TlsAlerts
+    effects = ("connection-reset", "write-after-peer-closed", "close-with-unread-data")
+    explains = (errno.ECONNRESET, errno.EPIPE)
 
-    def judge(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
+    def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
+        for end in subject.ends:
+            other = next((one for one in subject.ends if one is not end), None)
+            known = facts[TlsAlerts].of(end)
+            if end.late or not known.greeted:
+                continue
+            if known.clear is not None:
+                call, number = known.clear
+                name, says = _SAYS.get(number, (f"number {number}", "see the registry of TLS alerts"))
+                yield self._told(
+                    facts,
+                    end,
+                    other,
+                    call,
+                    f"{facts.who(end.process)} ended the handshake with {end.remote or 'its peer'} by the alert {name}: {says}.",
+                    f"the TLS handshake ends with the alert {name}",
+                    "certain",
+                )
+                return
+            if known.sealed is None or other is None or other.late:
+                continue
+            if facts[SetUp].of(end).connect is not None:
+                if not known.messages and facts[Reads].of(end).calls:
+                    yield self._told(
+                        facts,
+                        end,
+                        other,
+                        known.sealed,
+                        f"{facts.who(end.process)} ended the handshake with {end.remote or 'its peer'} by a sealed alert instead "
+                        "of its Finished: it does not accept what the server sent, as a rule its certificate. Its own "
+                        "message says why.",
+                        "the TLS client refuses the server in the handshake",
+                        "strong",
+                    )
+                    return
+            elif self._after_the_handshake(facts, end, other, known.sealed, known.previous):
+                yield self._told(
+                    facts,
+                    end,
+                    other,
+                    known.sealed,
+                    f"{facts.who(end.process)} sent a sealed alert right after the last flight of {end.remote or 'its peer'}, "
+                    "and nothing else: in TLS 1.3 a client believes the handshake is over before the server has looked at "
+                    "its certificate. The server's own message says why.",
+                    "the TLS server refuses the client after its last flight",
+                    "strong",
+                )
+                return
+
+    @staticmethod
+    def _after_the_handshake(
+        facts: Facts, server: SocketFacts, client: SocketFacts, sealed: CallFacts, previous: CallFacts | None
+    ) -> bool:
+        """Whether the server's only word after its first flight came in answer to the client's second, and at once."""
+        flights = facts[TlsAlerts].of(client)
+        finished = [call for call in facts[Writes].of(client).recent if previous and call.end_ns > previous.entry_ns]
+        if previous is None or not finished or not flights.messages:
+            return False
+        first = min(call.entry_ns for call in finished)
+        ended = facts[Reads].of(server).zero_last
+        if previous.entry_ns > first or (ended is not None and ended.end_ns <= sealed.entry_ns):
+            return False
+        return sealed.entry_ns - first < _AT_ONCE_NS and facts[Closing].left_ns(client) > sealed.entry_ns
+
+    def _told(
+        self,
+        facts: Facts,
+        end: SocketFacts,
+        other: SocketFacts | None,
+        alert: CallFacts,
+        why: str,
+        title: str,
+        certainty: Certainty,
+    ) -> Evidence:
+        client = next((one for one in (end, other) if one is not None and facts[SetUp].of(one).connect), end)
+        shown = facts[SetUp].of(client).connect or alert
+        return Evidence(
+            self,
+            alert.end_ns,
+            why,
+            [alert.proof(f"{alert.text()}: an alert")],
+            call=shown.call,
+            socket=end.id,
+            process=end.process,
+            title=title,
+            certainty=certainty,
+            subjects=frozenset({other.id} if other is not None else ()),
+        )
+
+    def judge_flow(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
         if flow.alert is None:
             return
         seen, side, number = flow.alert

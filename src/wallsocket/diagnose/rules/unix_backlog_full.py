@@ -35,7 +35,7 @@ class UnixBacklogFull(Rule):
     needs = (SetUp, UnixNames)
     given = SetUp
     live = True
-    effects = ("write-after-peer-closed", "dies-of-client-reset")
+    effects = ("write-after-peer-closed",)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         failed = facts[SetUp].of(subject).connect

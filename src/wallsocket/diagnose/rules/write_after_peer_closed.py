@@ -62,6 +62,7 @@ class WriteAfterPeerClosed(Rule):
     given = Errors
     explains = _BROKEN
     supersedes = ("connection-reset",)
+    effects = ("dies-of-client-reset",)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         failed = facts[Errors].first(subject, _BROKEN, WRITES)

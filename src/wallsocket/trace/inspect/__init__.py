@@ -433,6 +433,7 @@ class _Look:
                 others = [picture.peer(seen), picture.queued_at(seen)]
                 if seen.listens:
                     others += [client for _, client in picture.clients(seen, MAX_WAITING)]
+                others += picture.askers(seen, MAX_WAITING)
                 for other in others:
                     if other is not None and other.key[1]:
                         self.concerned.setdefault(other.key, len(self.concerned) + 1)
@@ -449,6 +450,7 @@ class _Look:
                 ends[queued.key[1]] = queued.key  # who is to accept it is looked at as well
             elif other is not None and (listener := picture.listener(other)) is not None:
                 listeners[listener.key[1]] = listener.key
+            ends |= {asker.key[1]: asker.key for asker in picture.askers(picture.by_key[key], MAX_WAITING)}
             if picture.by_key[key].listens:
                 clients = [client for _, client in picture.clients(picture.by_key[key], MAX_WAITING)]
                 ends |= {client.key[1]: client.key for client in clients if client is not None and client.key[1]}

@@ -106,6 +106,10 @@ class Picture:
         self._unix_queues = {
             (seen.key[0], inode): seen for seen in self.all if seen.protocol == "unix" for inode in seen.waiting
         }
+        self._connected: dict[tuple[int, int], list[Seen]] = {}
+        for seen in self.all:
+            if seen.protocol == "udp" and seen.peer is not None and seen.peer.port:
+                self._connected.setdefault((seen.key[0], seen.peer.port), []).append(seen)
         self._bound: dict[tuple[int, str, int], list[Seen]] = {}
         self._queues: dict[tuple[int, str, int], list[Seen]] = {}
         for seen in self.all:
@@ -143,6 +147,13 @@ class Picture:
             return self._unix_queues.get(client.key)
         other = self.peer(client)
         return self.listener(other) if other is not None and self.waits_for_accept(other) else None
+
+    def askers(self, server: Seen, most: int) -> list[Seen]:
+        """The first of the connected UDP sockets of the same namespace whose datagrams a UDP socket gets."""
+        if server.protocol != "udp" or server.peer is not None or server.local is None:
+            return []
+        found = self._connected.get((server.key[0], server.local.port or 0), ())
+        return [one for one in found if self.peer(one) is server][:most]
 
     def clients(self, listener: Seen, most: int) -> list[tuple[Address | None, Seen | None]]:
         """The first of those that wait in the accept queue of a listener: their addresses, and their sockets if here.
