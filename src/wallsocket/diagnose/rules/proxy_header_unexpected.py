@@ -98,5 +98,6 @@ class ProxyHeaderUnexpected(Rule):
             process=subject.process,
             # Who does expect it closes like that, too, when it refuses what the header says.
             certainty="strong" if answer is not None else "hint",
+            severity="error" if answer is not None else "warning",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
