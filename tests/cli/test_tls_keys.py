@@ -66,8 +66,21 @@ def test_what_was_encrypted_is_read_with_the_keys(tmp_path: Path) -> None:
     assert "go into pcapng" in run(*wallsocket, "export", recording, tmp_path / "a.otlp", "--tls-keys", keys).stderr
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "wallsocket", "trace", "--tls-keys", str(tmp_path / "no" / "keys"), "--", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+@pytest.mark.parametrize("command", ["trace", "explain"])
+def test_the_command_learns_where_the_keys_go(command: str, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.log"
+    code = "import os; print(os.environ['SSLKEYLOGFILE'])"
+    words = [sys.executable, "-m", "wallsocket", command, "--tls-keys", str(keys), "-o", str(tmp_path / "a.wsrec")]
+    done = subprocess.run(
+        [*words, "--", sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == f"{keys}\n"
+    assert keys.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("command", ["trace", "explain"])
+def test_a_place_that_cannot_be_written_is_said(command: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "wallsocket", command, "--tls-keys", str(tmp_path / "no" / "keys"), "--", "true"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert done.stderr == f"wallsocket: --tls-keys {tmp_path}/no/keys: No such file or directory\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +222,35 @@ def test_as_a_command(tmp_path: Path) -> None:
     assert "wallsocket: frozen (ECONNREFUSED): a-ECONNREFUSED-1.wsrec" in said
     assert "--freeze-on goes with --ring" in trace("--freeze-on", "exit", "--", "true", status=2)
     assert "write a time" in trace("--ring", "x", "--", "true", status=2)
+
+
+def test_explain_keeps_a_flight_recorder_too(tmp_path: Path) -> None:
+    def explain(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wallsocket", "explain", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=tmp_path)
+        assert done.returncode == status, done.stderr
+        return done
+
+    # It goes on until the copy is there, which is made of a finding that is told while it runs.
+    code = """
+import contextlib, glob, socket, time
+with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a:
+    a.sendto(b"x" * 70000, ("127.0.0.1", 9))
+b = socket.socket()
+end = time.monotonic() + 60
+while not glob.glob("a-*") and time.monotonic() < end:
+    b.getsockname()
+    time.sleep(0.05)
+"""
+    words = ["--ring", "60s", "--freeze-on", "finding", "--json", "-o", "a.wsrec"]
+    done = explain(*words, "--", sys.executable, "-c", code, status=1)
+    assert json.loads(done.stdout.splitlines()[0])["rule"] == "datagram-too-long"
+    assert "wallsocket: frozen (finding): a-finding-1.wsrec" in done.stderr
+    frozen = explain("--json", "a-finding-1.wsrec", status=1).stdout
+    assert json.loads(frozen.splitlines()[0])["rule"] == "datagram-too-long"
+    assert "--freeze-on goes with --ring" in explain("--freeze-on", "exit", "--", "true", status=2).stderr
+    assert "--ring goes with a command" in explain("--ring", "60s", "a.wsrec", status=2).stderr
+    assert "--tls-keys is for a command" in explain("--tls-keys", "k", "-p", "1", status=2).stderr
 
 
 def test_a_finding_freezes_once(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
@@ -12,12 +12,29 @@ import click
 
 from ..errors import UsageError
 from . import options, terminal
-from .trace import deny_io_uring, kill, one_core, payload, refuse_with_hosts, refuse_with_pid, say_attached, spread, via
+from .trace import (
+    Watch,
+    deny_io_uring,
+    flight_recorder,
+    freeze_on,
+    kill,
+    one_core,
+    payload,
+    refuse_with_hosts,
+    refuse_with_pid,
+    ring,
+    say_attached,
+    spread,
+    tls_keys,
+    via,
+    with_tls_keys,
+)
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis, Rule
     from ..trace.recording import Recording
-    from ..trace.run import RunResult, Via
+    from ..trace.ring import Ring
+    from ..trace.run import Rows, RunResult, Via
 
 __all__ = ["command", "report_lines", "store"]
 
@@ -59,6 +76,9 @@ class _Answer(NamedTuple):
 @spread
 @deny_io_uring
 @kill
+@tls_keys
+@ring
+@freeze_on
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -109,6 +129,9 @@ def command(
     spread: bool,
     deny_io_uring: bool,
     kill: bool,
+    tls_keys: Path | None,
+    ring_words: tuple[str, ...],
+    freeze_on: tuple[str, ...],
     fail_on: str,
     hang_s: float | None,
     only: tuple[str, ...],
@@ -161,8 +184,17 @@ def command(
     from .lab import record as record_hosts
 
     kept = None if payload < 0 else payload
-    watch = HangWatch(hang_s, pid[0] if pid else None) if hang_s is not None else None
-    with watch or contextlib.nullcontext():
+    hang = HangWatch(hang_s, pid[0] if pid else None) if hang_s is not None else None
+    recorder = flight_recorder(ring_words, freeze_on, quiet=quiet)
+    seen: list[Callable[[Rows], None]] = [hang.note] if hang is not None else []
+    if recorder is not None and recorder.on_finding:
+        seen.append(_freezing(recorder, lab=bool(lab)))
+
+    def see(rows: Rows) -> None:
+        for look in seen:
+            look(rows)
+
+    with hang or contextlib.nullcontext():
         if isinstance(lab, Path):
             refuse_with_hosts(context)
             if hang_s is not None:
@@ -173,10 +205,11 @@ def command(
                 output=output,
                 replace=overwrite,
                 payload=kept,
-                live=None,
+                live=see if seen else None,
                 for_s=for_s,
                 user_code=user_code,
                 library=library,
+                ring=recorder,
             )
         elif target is None:
             told = None if quiet else say_attached(pid)
@@ -186,9 +219,11 @@ def command(
                 replace=overwrite,
                 payload=kept,
                 for_s=for_s,
+                live=see if seen else None,
                 user_code=user_code,
                 library=library,
                 on_attached=told,
+                ring=recorder,
             )
         else:
             result = run(
@@ -197,7 +232,7 @@ def command(
                 replace=overwrite,
                 lab=lab,
                 payload=kept,
-                live=watch.note if watch is not None else None,
+                live=see if seen else None,
                 for_s=for_s,
                 one_core=one_core,
                 spread=spread,
@@ -205,8 +240,10 @@ def command(
                 via=via,
                 kill=kill,
                 user=user,
+                environment=with_tls_keys(tls_keys, user),
                 user_code=user_code,
                 library=library,
+                ring=recorder,
             )
     with Recording.open(result.path) as opened:
         status, diagnosis = _explain(opened, result, answer)
@@ -219,6 +256,18 @@ def command(
     if output is None:
         places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
     return status
+
+
+def _freezing(recorder: Ring, *, lab: bool) -> Callable[[Rows], None]:
+    """What looks for findings meanwhile, for a copy of each; they are told at the end."""
+    watch = Watch(kernel=True, lab=lab, quiet=True)
+    watch.prepare()
+
+    def look(rows: Rows) -> None:
+        if watch.take(rows):
+            recorder.freeze("finding")
+
+    return look
 
 
 def _import(recording: options.Files, output: Path, *, replace: bool) -> Path | None:

@@ -175,6 +175,9 @@ _OF_COMMANDS: Final = {
     "hang_s": "--hang",
     "user_code": "--user-code",
     "library": "--library",
+    "ring_words": "--ring",
+    "freeze_on": "--freeze-on",
+    "tls_keys": "--tls-keys",
 }
 
 

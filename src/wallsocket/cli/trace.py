@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -113,7 +114,8 @@ def with_tls_keys(keys: Path | None, user: str | None) -> Mapping[str, str] | No
     return {**os.environ, "SSLKEYLOGFILE": str(keys.absolute())}
 
 
-def _ring(words: tuple[str, ...], triggers: tuple[str, ...], *, quiet: bool) -> Ring | None:
+def flight_recorder(words: tuple[str, ...], triggers: tuple[str, ...], *, quiet: bool) -> Ring | None:
+    """What ``--ring`` and ``--freeze-on`` ask for."""
     if not words:
         if triggers:
             raise click.UsageError("--freeze-on goes with --ring, such as --ring 60s")
@@ -188,7 +190,7 @@ class _Usage(options.WithLab):
         return ["[OPTIONS]", "-p PID | -- COMMAND [ARGUMENT]..."]
 
 
-class _Watch:
+class Watch:
     """Tells findings that are certain as they happen, while that costs little: the recorder must keep up with the target."""
 
     #: Share of the time that looking for findings may take, after a beginning that is always affordable.
@@ -196,7 +198,13 @@ class _Watch:
     _BEGINNING_S = 0.3
 
     def __init__(self, *, kernel: bool, lab: bool, quiet: bool) -> None:
-        self._meta = {"calls": "yes", "kernel": "yes" if kernel else "not asked for", "lab": "yes" if lab else "no"}
+        # The machine says which call a number is.
+        self._meta = {
+            "machine": platform.machine(),
+            "calls": "yes",
+            "kernel": "yes" if kernel else "not asked for",
+            "lab": "yes" if lab else "no",
+        }
         self._quiet = quiet
         self._began_s = time.monotonic()
         self._spent_s = 0.0
@@ -223,18 +231,17 @@ class _Watch:
         if self._given_up:
             return False
         found = False
-        began_s = time.monotonic()
         if self._watcher is None:
-            from ..diagnose.live import Watcher
-
-            self._watcher = Watcher(self._meta)
+            self.prepare()
+        assert self._watcher is not None
+        # Its own time: what else the machine does meanwhile is no reason to stop looking.
+        began_s = time.thread_time()
         for finding in self._watcher.take(rows):
             found = True
             if not self._quiet:
                 self._tell(finding)
-        now_s = time.monotonic()
-        self._spent_s += now_s - began_s
-        if self._spent_s > self._BEGINNING_S + self._SHARE * (now_s - self._began_s):
+        self._spent_s += time.thread_time() - began_s
+        if self._spent_s > self._BEGINNING_S + self._SHARE * (time.monotonic() - self._began_s):
             self.give_up()
         return found
 
@@ -325,8 +332,8 @@ def command(
                 "Ctrl-C ends the recording, not them"
             )
 
-    recorder = _ring(ring_words, freeze_on, quiet=quiet)
-    watch = _Watch(kernel=not no_kernel, lab=bool(lab), quiet=quiet)
+    recorder = flight_recorder(ring_words, freeze_on, quiet=quiet)
+    watch = Watch(kernel=not no_kernel, lab=bool(lab), quiet=quiet)
     if recorder is not None and not recorder.on_finding:
         # A flight recorder runs for days: what looks for findings remembers what it has seen.
         watch.give_up()
