@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -196,6 +197,10 @@ class Watch:
     #: Share of the time that looking for findings may take, after a beginning that is always affordable.
     _SHARE = 0.2
     _BEGINNING_S = 0.3
+    #: How long the end waits for it to be loaded.
+    _LOADING_S = 2.0
+    #: Batches of rows, of 64 KiB at most each as they arrive.
+    _MOST_WAITING = 64
 
     def __init__(self, *, kernel: bool, lab: bool, quiet: bool) -> None:
         # The machine says which call a number is.
@@ -209,37 +214,60 @@ class Watch:
         self._began_s = time.monotonic()
         self._spent_s = 0.0
         self._watcher: Watcher | None = None
+        self._loader: threading.Thread | None = None
+        #: What came while it was loaded.
+        self._waiting: list[Mapping[str, list[tuple[Any, ...]]]] = []
         self._given_up = False
-        #: How many findings were told; ``None`` when it was given up.
-        self.told: int | None = None if quiet else 0
+        self._told = 0
+
+    @property
+    def told(self) -> int | None:
+        """How many findings were told; ``None``: it was not looked at all that came."""
+        return None if self._quiet or self._given_up or self._waiting else self._told
 
     def prepare(self) -> None:
-        """Load what looks for findings before anything is recorded: it is to be kept up."""
+        """Load what looks for findings, before anything is recorded or beside it."""
         from ..diagnose.live import Watcher
 
         self._watcher = Watcher(self._meta)
         self._began_s = time.monotonic()
 
+    def catch_up(self) -> None:
+        """Look at what came while it was loaded: the program has ended, or is let go."""
+        if self._loader is not None and any("call" in rows for rows in self._waiting):
+            self._loader.join(self._LOADING_S)
+            self.take({})
+        elif self._loader is not None:
+            self._waiting.clear()
+
     def give_up(self) -> None:
         """Look no further."""
         self._given_up = True
         self._watcher = None
-        self.told = None
+        self._waiting.clear()
 
     def take(self, rows: Mapping[str, list[tuple[Any, ...]]]) -> bool:
         """The next rows, as the recorder gets them; whether something was found in them."""
         if self._given_up:
             return False
-        found = False
+        self._waiting.append(rows)
         if self._watcher is None:
-            self.prepare()
-        assert self._watcher is not None
+            # Not here: what is recorded is to be committed meanwhile.
+            if self._loader is None:
+                self._loader = threading.Thread(target=self.prepare, daemon=True)
+                self._loader.start()
+            if len(self._waiting) > self._MOST_WAITING:
+                self.give_up()
+            return False
+        found = False
         # Its own time: what else the machine does meanwhile is no reason to stop looking.
         began_s = time.thread_time()
-        for finding in self._watcher.take(rows):
-            found = True
-            if not self._quiet:
-                self._tell(finding)
+        for waiting in self._waiting:
+            for finding in self._watcher.take(waiting):
+                found = True
+                if not self._quiet:
+                    self._tell(finding)
+        self._waiting.clear()
         self._spent_s += time.thread_time() - began_s
         if self._spent_s > self._BEGINNING_S + self._SHARE * (time.monotonic() - self._began_s):
             self.give_up()
@@ -251,7 +279,7 @@ class Watch:
 
         lines = finding_lines(finding, "FOUND", width=terminal.width(), colour=terminal.has_colour(sys.stderr))
         click.echo("\n".join(lines), err=True)
-        self.told = (self.told or 0) + 1
+        self._told += 1
 
 
 @click.command(cls=_Usage, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -334,11 +362,11 @@ def command(
 
     recorder = flight_recorder(ring_words, freeze_on, quiet=quiet)
     watch = Watch(kernel=not no_kernel, lab=bool(lab), quiet=quiet)
-    if recorder is not None and not recorder.on_finding:
-        # A flight recorder runs for days: what looks for findings remembers what it has seen.
-        watch.give_up()
-    elif recorder is not None:
+    if recorder is not None and recorder.on_finding:
         watch.prepare()
+    elif quiet or recorder is not None:
+        # Nobody is told. A flight recorder runs for days: what looks for findings remembers what it has seen.
+        watch.give_up()
     printer = None
     if live:
         from ..trace.live import Printer
@@ -386,6 +414,7 @@ def command(
     if result.failure is not None and quiet:
         say(f"wallsocket: {result.failure}")
     if not quiet:
+        watch.catch_up()
         say(describe(result, watch.told))
     if output is None:
         places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
