@@ -18,6 +18,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod functions;
+mod looking;
 mod python;
 mod recording;
 mod start;

@@ -4,10 +4,11 @@ use core::ffi::c_void;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, compiler_fence};
 
 use wallsocket_ring::{
-    CONTROL, GENERATION, Head, MODE, PieceHead, answer, mode, request, ring, stage, table,
+    CONTROL, GENERATION, Head, MODE, PieceHead, answer, look, mode, request, ring, stage, table,
 };
 
 use crate::functions::Function;
+use crate::looking;
 use crate::python;
 use crate::start;
 use crate::system::{
@@ -109,7 +110,7 @@ pub(crate) fn make(function: Function, given: Arguments, arguments: Arguments) -
         | Shape::ReadVector
         | Shape::WriteVector
         | Shape::SendFile => match kind {
-            Some(kind) if kind & (table::SOCKET | table::WATCHED) == table::SOCKET => true,
+            Some(kind) if is_ours(kind) => true,
             Some(kind) if kind & table::SOCKET == 0 => false,
             _ => return function.next(given, arguments),
         },
@@ -124,7 +125,7 @@ pub(crate) fn make(function: Function, given: Arguments, arguments: Arguments) -
         | Shape::ReceiveMessage
         | Shape::SendMessages
         | Shape::ReceiveMessages => match kind {
-            Some(table::SOCKET) => true,
+            Some(kind) if is_ours(kind) => true,
             _ => return function.next(given, arguments),
         },
         Shape::Epoll | Shape::EpollTimespec => match kind {
@@ -148,11 +149,23 @@ pub(crate) fn make(function: Function, given: Arguments, arguments: Arguments) -
     if !is_simple(thread, function.shape, arguments) || (thread.busy != 0 && !unwound(thread)) {
         return function.next(given, arguments);
     }
-    match record(thread, generation, function, arguments) {
+    match record(
+        thread,
+        generation,
+        function,
+        arguments,
+        kind.unwrap_or_default(),
+    ) {
         Some(result) => system::returned(result),
         // The ring is full: the tracer takes what is in it when this call stops for it.
         None => function.next(given, arguments),
     }
+}
+
+/// Whether it is a socket, and not the tracer's.
+#[inline(always)]
+const fn is_ours(kind: u8) -> bool {
+    kind & (table::SOCKET | table::WATCHED) == table::SOCKET
 }
 
 /// Whether the C library would end the program because of a buffer that is too small.
@@ -432,6 +445,7 @@ fn record(
     generation: u64,
     function: Function,
     arguments: Arguments,
+    kind: u8,
 ) -> Option<isize> {
     let base = thread.shared.ring as usize;
     // SAFETY: both words are in the ring, which the tracer has set for this thread and which is unmapped by nobody.
@@ -451,9 +465,6 @@ fn record(
         size: Head::SIZE,
     };
     let now_ns = system::now_ns();
-    if is_due(thread, function.shape, arguments, now_ns) {
-        return None;
-    }
     if python::is_wanted(thread) {
         let stack = python::stack(thread)?;
         writer.stack(&stack);
@@ -464,6 +475,12 @@ fn record(
     compiler_fence(Ordering::SeqCst);
     progress.store(head | stage::ENTERING, Ordering::Release);
     at_entry(&mut writer, function, arguments);
+    if kind & table::DATAGRAM != 0
+        && looking::may_cut(function.shape)
+        && looking::is_due(thread, function.shape, arguments[0], now_ns)
+    {
+        looking::note(&mut writer, look::BEFORE, arguments[0], kind);
+    }
     let place = writer.start as *mut Head;
     let mut record = Head {
         size: writer.size as u32,
@@ -503,6 +520,13 @@ fn record(
             result,
             limit.load(Ordering::Relaxed) as usize,
         );
+        if looking::is_due(thread, function.shape, arguments[0], record.exit_ns) {
+            // Who dies meanwhile has made the call all the same.
+            // SAFETY: as above.
+            unsafe { place.write(record) };
+            compiler_fence(Ordering::SeqCst);
+            looking::note(&mut writer, look::AFTER, arguments[0], kind);
+        }
     }
     record.size = writer.size as u32;
     // SAFETY: as above.
@@ -517,44 +541,8 @@ fn record(
     Some(result)
 }
 
-/// Whether the tracer is to look at the socket of this call, which stops for it then.
-#[inline(always)]
-fn is_due(thread: &Thread, shape: Shape, arguments: Arguments, now_ns: i64) -> bool {
-    let descriptor = arguments[0] as u32 as usize;
-    if matches!(
-        shape,
-        Shape::Poll
-            | Shape::PollChecked
-            | Shape::PollTimespec
-            | Shape::Select
-            | Shape::SelectTimespec
-            | Shape::Epoll
-            | Shape::EpollTimespec
-    ) || descriptor >= table::NUMBERS
-    {
-        return false;
-    }
-    let table = thread.shared.table as usize;
-    // SAFETY: words in the table.
-    let (due, looked) = unsafe {
-        (
-            &*((table + table::DUE + descriptor * 8) as *const AtomicU64),
-            &*((table + table::LOOKED) as *const AtomicU64),
-        )
-    };
-    let due = due.load(Ordering::Relaxed) as i64;
-    if due == 0
-        || now_ns < due
-        || now_ns - (looked.load(Ordering::Relaxed) as i64) < table::LOOKS_APART_NS
-    {
-        return false;
-    }
-    looked.store(now_ns as u64, Ordering::Relaxed);
-    true
-}
-
 /// Writes a record's pieces of memory.
-struct Writer {
+pub(crate) struct Writer {
     start: usize,
     size: usize,
 }
@@ -578,6 +566,12 @@ impl Writer {
     /// Adds the program's memory at `address`, which can be read; nothing when there is no room for it.
     #[inline(always)]
     fn piece(&mut self, address: usize, length: usize) {
+        self.own_piece(address as u64, address as *const c_void, length);
+    }
+
+    /// Adds what stands at `from` as if it were at `address`.
+    #[inline(always)]
+    pub(crate) fn own_piece(&mut self, address: u64, from: *const c_void, length: usize) {
         const HEAD: usize = size_of::<PieceHead>();
         if address == 0 || length == 0 || length > ring::RECORD as usize - 2 * HEAD - self.size {
             return;
@@ -586,10 +580,10 @@ impl Writer {
         // SAFETY: the head and the bytes fit the record's room, as was just seen.
         unsafe {
             place.write(PieceHead {
-                address: address as u64,
+                address,
                 length: length as u64,
             });
-            system::copy(address as *const c_void, place.add(1).cast(), length);
+            system::copy(from, place.add(1).cast(), length);
         }
         self.size += HEAD + length.next_multiple_of(8);
     }

@@ -84,12 +84,16 @@ pub mod table {
     pub const SIZE: usize = DUE + NUMBERS * 8;
     /// Where the word is that says how many payload bytes of each call are kept.
     pub const PAYLOAD: usize = NUMBERS;
-    /// Where a word for each number says from when on (CLOCK_MONOTONIC) its socket is to be looked at again, at a call that
-    /// moves bytes; 0: never.
+    /// Where a word for each number says when its socket is to be looked at by the library, at a call that moves bytes: 0: never;
+    /// up to [`SOON`]: at so many calls; else from this moment on (CLOCK_MONOTONIC). The library writes it, too.
     pub const DUE: usize = super::python::CODES + super::python::SLOTS * super::python::SLOT;
-    /// Where the word is that the library writes: when it last stopped for such a look.
+    /// See `DUE`.
+    pub const SOON: u64 = 64;
+    /// Nanoseconds between two looks at one socket, after the first ones.
+    pub const INTERVAL_NS: i64 = 5_000_000;
+    /// Where the word is that the library writes: when it last took such a later look.
     pub const LOOKED: usize = NUMBERS + 8;
-    /// Nanoseconds between two such stops of one process, at least: a busy program shall not pay for each of its sockets.
+    /// Nanoseconds between two of them in one process, at least: a busy program shall not pay for each of its sockets.
     pub const LOOKS_APART_NS: i64 = 2_000_000;
     /// A socket.
     pub const SOCKET: u8 = 1;
@@ -97,6 +101,51 @@ pub mod table {
     pub const EPOLL: u8 = 2;
     /// A socket whose next calls are left to the tracer.
     pub const WATCHED: u8 = 4;
+    /// A TCP socket.
+    pub const TCP: u8 = 8;
+    /// A datagram socket.
+    pub const DATAGRAM: u8 = 16;
+}
+
+/// What the library saw of a socket beside a call on it: a piece of the call's record, at no address of the program.
+pub mod look {
+    /// Address of the piece that was noted before the call.
+    pub const BEFORE: u64 = u64::MAX - 0xFFFF;
+    /// Address of the piece that was noted after the call.
+    pub const AFTER: u64 = u64::MAX - 0x7FFF;
+    /// Bytes of `struct tcp_info` that fit.
+    pub const INFO: usize = 512;
+
+    /// Its begin; the bytes of `struct tcp_info` follow, where it is a TCP socket.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[repr(C)]
+    pub struct Noted {
+        /// CLOCK_MONOTONIC.
+        pub at_ns: i64,
+        /// FIONREAD; negative: the kernel does not say.
+        pub receive_queue: i64,
+        /// TIOCOUTQ; negative: the kernel does not say.
+        pub send_queue: i64,
+        /// Of SO_MEMINFO; negative: the kernel does not say.
+        pub drops: i64,
+    }
+
+    impl Noted {
+        /// Bytes of it.
+        pub const SIZE: usize = size_of::<Self>();
+
+        /// A piece, and the bytes behind.
+        pub fn parse(piece: &[u8]) -> Option<(Self, &[u8])> {
+            let word = |index: usize| super::word(piece, index * 8).map(|word| word as i64);
+            let noted = Self {
+                at_ns: word(0)?,
+                receive_queue: word(1)?,
+                send_queue: word(2)?,
+                drops: word(3)?,
+            };
+            Some((noted, piece.get(Self::SIZE..)?))
+        }
+    }
 }
 
 /// What the library must know of CPython to note where in the program a call is made; it stands in the table behind the numbers.
@@ -458,6 +507,23 @@ mod tests {
         assert_eq!(record.at_entry().read(0x2000, &mut into), 6);
         let begun = Record::parse(&bytes, true).expect("a record");
         assert_eq!(begun.at_exit().each().next(), None);
+    }
+
+    #[test]
+    fn what_was_noted_of_a_socket_is_read() {
+        let mut bytes = Vec::new();
+        for number in [5i64, 1, -1, 3] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        assert_eq!(look::Noted::parse(&bytes[..31]), None);
+        bytes.extend(b"info");
+        let noted = look::Noted {
+            at_ns: 5,
+            receive_queue: 1,
+            send_queue: -1,
+            drops: 3,
+        };
+        assert_eq!(look::Noted::parse(&bytes), Some((noted, &b"info"[..])));
     }
 
     #[test]

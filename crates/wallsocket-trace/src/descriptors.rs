@@ -36,6 +36,16 @@ impl Known {
     pub fn is_stream(&self) -> bool {
         self.row.kind == libc::SOCK_STREAM
     }
+
+    /// What the preloaded library is told of it.
+    pub fn kind(&self) -> u8 {
+        let inet = matches!(self.row.family, libc::AF_INET | libc::AF_INET6);
+        match self.row.kind {
+            libc::SOCK_STREAM if inet => table::TCP,
+            libc::SOCK_DGRAM => table::DATAGRAM,
+            _ => 0,
+        }
+    }
 }
 
 /// A descriptor number that names a socket.
@@ -47,6 +57,8 @@ pub struct Entry {
     pub row: rows::Descriptor,
     /// Calls that name it are left to the preloaded library, where the process has it.
     pub unwatched: bool,
+    /// [`table::TCP`], [`table::DATAGRAM`] or neither, which the library is to know.
+    pub kind: u8,
 }
 
 /// The sockets among one process's descriptors; threads and `CLONE_FILES` share it.
@@ -98,13 +110,13 @@ impl Table {
         }
     }
 
-    /// Tells the preloaded library from when on (CLOCK_MONOTONIC) the socket is to be looked at again.
-    pub fn look_again(&self, number: i32, monotonic_ns: i64) {
+    /// Tells the preloaded library when to look at the socket, as [`table::DUE`] says it.
+    pub fn look_again(&self, number: i32, when: u64) {
         if let Some(mirror) = &self.mirror
             && let Ok(number) = usize::try_from(number)
             && number < table::NUMBERS
         {
-            mirror.store(table::DUE + number * 8, monotonic_ns as u64);
+            mirror.store(table::DUE + number * 8, when);
         }
     }
 
@@ -131,7 +143,7 @@ impl Table {
         let Some(mirror) = &self.mirror else { return };
         let mut kind = 0;
         if let Some(entry) = self.sockets.get(&number) {
-            kind |= table::SOCKET;
+            kind |= table::SOCKET | entry.kind;
             if !entry.unwatched {
                 kind |= table::WATCHED;
             }

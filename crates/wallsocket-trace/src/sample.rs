@@ -7,6 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use serde_bytes::ByteBuf;
+use wallsocket_ring::look::Noted;
 use wallsocket_sys::{descriptor, socket};
 
 use crate::rows;
@@ -114,24 +115,11 @@ pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
 pub fn look(socket: BorrowedFd<'_>, family: i32, kind: i32, depth: Depth) -> rows::State {
     let mut state = rows::State::default();
     let inet = family == libc::AF_INET || family == libc::AF_INET6;
-    let tcp = inet && kind == libc::SOCK_STREAM;
-    if tcp {
+    let is_tcp = inet && kind == libc::SOCK_STREAM;
+    if is_tcp {
         let mut info = [0; 512];
         if let Ok(length) = socket::get_option(socket, libc::IPPROTO_TCP, TCP_INFO, &mut info) {
-            state.state = info.first().copied();
-            if state.state == Some(TCP_LISTEN) {
-                let field = |offset: usize| {
-                    info.get(offset..offset + 4)
-                        .and_then(|bytes| bytes.try_into().ok())
-                        .map(|bytes| i64::from(u32::from_ne_bytes(bytes)))
-                };
-                state.receive_queue = field(TCP_INFO_UNACKED);
-                state.send_queue = field(TCP_INFO_SACKED);
-            }
-            // Of a listener, or before and after a connection, the rest says nothing.
-            if !matches!(state.state, Some(TCP_LISTEN | TCP_CLOSE)) {
-                state.tcp_info = Some(ByteBuf::from(info[..length].to_vec()));
-            }
+            tell_tcp(&mut state, &info[..length]);
         }
     }
     if state.state != Some(TCP_LISTEN) {
@@ -159,9 +147,43 @@ pub fn look(socket: BorrowedFd<'_>, family: i32, kind: i32, depth: Depth) -> row
         state.remote = socket::peer_address(socket).ok().map(ByteBuf::from);
     }
     if depth == Depth::Everything {
-        state.options = Some(ByteBuf::from(options(socket, inet, tcp, family)));
+        state.options = Some(ByteBuf::from(options(socket, inet, is_tcp, family)));
     }
     state
+}
+
+/// What `struct tcp_info` says.
+fn tell_tcp(state: &mut rows::State, info: &[u8]) {
+    state.state = info.first().copied();
+    if state.state == Some(TCP_LISTEN) {
+        let field = |offset: usize| {
+            info.get(offset..offset + 4)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(|bytes| i64::from(u32::from_ne_bytes(bytes)))
+        };
+        state.receive_queue = field(TCP_INFO_UNACKED);
+        state.send_queue = field(TCP_INFO_SACKED);
+    }
+    // Of a listener, or before and after a connection, the rest says nothing.
+    if !matches!(state.state, Some(TCP_LISTEN | TCP_CLOSE)) {
+        state.tcp_info = Some(ByteBuf::from(info.to_vec()));
+    }
+}
+
+/// What the preloaded library noted of a socket: the same as [`look`] with [`Depth::Queues`]; and when, by CLOCK_MONOTONIC.
+pub fn noted(piece: &[u8]) -> Option<(rows::State, i64)> {
+    let (noted, info) = Noted::parse(piece)?;
+    let mut state = rows::State::default();
+    if !info.is_empty() {
+        tell_tcp(&mut state, info);
+    }
+    let known = |number: i64| (number >= 0).then_some(number);
+    if state.state != Some(TCP_LISTEN) {
+        state.receive_queue = known(noted.receive_queue);
+        state.send_queue = known(noted.send_queue);
+    }
+    state.drops = known(noted.drops);
+    Some((state, noted.at_ns))
 }
 
 /// The options in force, packed as the `options` column wants them.

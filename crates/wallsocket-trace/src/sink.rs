@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::rows::{self, Row};
 
-/// Bytes that may wait for the recorder.
-const CAPACITY: usize = 8 << 20;
+/// Bytes that may wait for the recorder: some 400,000 calls, a burst of a second or more, which costs the program no wait.
+const CAPACITY: usize = 32 << 20;
 /// Bytes that may wait with the rows that others refer to (processes, sockets, descriptors, lines), which are few and small
 /// in most programs.
 const CAPACITY_OF_ALL: usize = 2 * CAPACITY;

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
 use wallsocket_ring::{
-    CONTROL, GATE, GENERATION, Head, MODE, Record, SIGNATURE, SIGNATURE_AT, answer, mode, python,
-    request, ring, stage, table,
+    CONTROL, GATE, GENERATION, Head, MODE, Record, SIGNATURE, SIGNATURE_AT, answer, look, mode,
+    python, request, ring, stage, table,
 };
 use wallsocket_sys::shared::Shared;
 
@@ -215,6 +215,11 @@ impl Tracer {
                         let site = self.lines.noted(process.row.pid, stack);
                         self.attribute(site, pending.call.socket, &mut pending.call);
                     }
+                    if let Some(piece) = record.at_entry().find(look::BEFORE)
+                        && let Some(socket) = pending.call.socket
+                    {
+                        self.noted_sample(socket, pending.call.id, 0, piece);
+                    }
                 }
                 if let Some(thread) = self.threads.get_mut(&tid) {
                     thread.recorded = pending;
@@ -234,7 +239,13 @@ impl Tracer {
                             first: record.at_exit(),
                             then: record.at_entry(),
                         };
+                        let (socket, call) = (pending.call.socket, pending.call.id);
                         self.finish_call(tid, pending, at_ns, head.result, &memory, false);
+                        if let Some(piece) = record.at_exit().find(look::AFTER)
+                            && let Some(socket) = socket
+                        {
+                            self.noted_sample(socket, call, 1, piece);
+                        }
                     }
                 }
             }
@@ -355,6 +366,31 @@ impl Tracer {
             for (index, word) in words.into_iter().enumerate() {
                 ring.memory.store(ring::PYTHON + index * 8, word);
             }
+        }
+    }
+
+    /// A thread dies: the call that the kernel has made, and of whose record only the end is missing, has returned.
+    pub(super) fn finish_dying(&mut self, tid: i32) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        let Some(ring) = thread
+            .ring
+            .as_mut()
+            .filter(|ring| ring.begun && !ring.whole)
+        else {
+            return;
+        };
+        let at = ring::RECORDS + (ring.taken % ring::CAPACITY) as usize;
+        ring.bytes.clear();
+        let size = (ring.memory.load(at) >> 32).min(ring::RECORD);
+        ring.memory.copy(at, &mut ring.bytes, size as usize);
+        let ended = Record::parse(&ring.bytes, true).map(|record| record.head);
+        if let Some(head) = ended.filter(|head| head.exit_ns != 0)
+            && let Some(pending) = thread.recorded.take()
+        {
+            let at_ns = self.clock.at(head.exit_ns);
+            self.finish_call(tid, pending, at_ns, head.result, &Pid::from_raw(tid), false);
         }
     }
 
@@ -496,21 +532,33 @@ impl Tracer {
         }
     }
 
-    /// The library may have the calls on a socket that was looked at often enough. Without samples it has all of them.
+    /// The library may have the calls on a socket whose addresses are known, or are not to be known, and looks at it itself.
     pub(super) fn leave_to_library(
         &self,
         table: &crate::descriptors::SharedTable,
         fd: i32,
         socket: u32,
     ) {
-        if let Some(known) = self.registry.sockets.get(&socket)
-            && known.samples >= samples::SAMPLED_CALLS
-        {
-            let due_ns = known.sampled_ns + samples::SAMPLE_INTERVAL_NS;
-            let mut table = table.borrow_mut();
-            table.look_again(fd, self.clock.monotonic_at(due_ns));
-            table.unwatch(fd);
+        let Some(known) = self.registry.sockets.get(&socket) else {
+            return;
+        };
+        let row = &known.row;
+        let complete = row.local.is_some() && (!known.is_stream() || row.remote.is_some());
+        if !complete && known.samples < samples::SAMPLED_CALLS {
+            return;
         }
+        let when = match samples::SAMPLED_CALLS.saturating_sub(known.samples) {
+            0 => self
+                .clock
+                .monotonic_at(known.sampled_ns + samples::SAMPLE_INTERVAL_NS)
+                as u64,
+            soon => u64::from(soon).min(table::SOON),
+        };
+        let mut table = table.borrow_mut();
+        if self.settings.samples {
+            table.look_again(fd, when);
+        }
+        table.unwatch(fd);
     }
 
     /// Says why a process with sockets was followed by stops alone.

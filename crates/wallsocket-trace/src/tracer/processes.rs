@@ -179,6 +179,7 @@ impl Tracer {
                     socket: entry.socket,
                     row,
                     unwatched: !self.settings.samples,
+                    kind: entry.kind,
                 },
             );
         }
@@ -288,6 +289,7 @@ impl Tracer {
 
     pub(super) fn exiting(&mut self, stop: &Stop) {
         let tid = stop.tid;
+        self.finish_dying(tid);
         let Some(thread) = self.threads.get_mut(&tid) else {
             return;
         };

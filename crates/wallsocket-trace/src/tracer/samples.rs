@@ -11,7 +11,7 @@ use crate::sink::Layer;
 /// Data calls that are followed by a look at the socket: the first so many of each socket, later one per interval.
 pub(super) const SAMPLED_CALLS: u32 = 32;
 /// See [`SAMPLED_CALLS`].
-pub(super) const SAMPLE_INTERVAL_NS: i64 = 5_000_000;
+pub(super) const SAMPLE_INTERVAL_NS: i64 = wallsocket_ring::table::INTERVAL_NS;
 
 impl Tracer {
     pub(super) fn sample_at_entry(
@@ -93,6 +93,23 @@ impl Tracer {
         self.registry.sockets.get(&socket).is_some_and(|known| {
             known.samples < SAMPLED_CALLS || self.now() - known.sampled_ns >= SAMPLE_INTERVAL_NS
         })
+    }
+
+    /// What the preloaded library noted of a socket beside a call of it.
+    pub(super) fn noted_sample(&mut self, socket: u32, call: u64, moment: u8, piece: &[u8]) {
+        let Some(known) = self.registry.sockets.get_mut(&socket) else {
+            return;
+        };
+        let Some((mut state, monotonic_ns)) = sample::noted(piece) else {
+            return;
+        };
+        state.socket = socket;
+        state.at_ns = self.clock.at(monotonic_ns);
+        state.moment = moment;
+        state.call = Some(call);
+        known.samples += 1;
+        known.sampled_ns = known.sampled_ns.max(state.at_ns);
+        self.sink.send(&Row::State(state));
     }
 
     /// Sockets could not be looked at: a gap in what the kernel says, if it is more than this one.

@@ -143,14 +143,17 @@ impl Tracer {
             closed_ns: None,
             cloexec,
         };
+        let mut kind = 0;
         if let Some(known) = self.registry.sockets.get_mut(&socket) {
             known.references += 1;
+            kind = known.kind();
         }
         self.sink.send(&Row::Descriptor(row.clone()));
         let entry = descriptors::Entry {
             socket,
             row,
             unwatched: !self.settings.samples,
+            kind,
         };
         table.borrow_mut().insert(number, entry);
     }
