@@ -25,7 +25,7 @@ ALONE = [
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
-@pytest.mark.parametrize("way", ["trace", "explain --lab"])
+@pytest.mark.parametrize("way", ["trace --via ptrace", "trace --via preload", "explain --lab"])
 def test_a_suite_says_the_same_as_untraced(
     way: str, suite: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,8 +99,8 @@ def guardians(recorder: int) -> Iterator[int]:
             continue
 
 
-def traced(recording: Path, *command: object) -> subprocess.Popen[bytes]:
-    words = [*WALLSOCKET, "trace", "-q", "-o", str(recording), "--", *(str(word) for word in command)]
+def traced(recording: Path, *command: object, via: str = "auto") -> subprocess.Popen[bytes]:
+    words = [*WALLSOCKET, "trace", "-q", "--via", via, "-o", str(recording), "--", *(str(word) for word in command)]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL)
 
 
@@ -138,9 +138,11 @@ def test_thousands_of_processes(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @contextmanager
-def counting(tmp_path: Path, number: int) -> Iterator[tuple[subprocess.Popen[bytes], Path, Callable[[], int]]]:
+def counting(
+    tmp_path: Path, number: int, via: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Path, Callable[[], int]]]:
     recording, progress = tmp_path / f"{number}.wsrec", tmp_path / f"{number}.progress"
-    process = traced(recording, sys.executable, "-c", COUNTER, progress)
+    process = traced(recording, sys.executable, "-c", COUNTER, progress, via=via)
     pids: set[int] = set()
 
     def count() -> int:
@@ -170,10 +172,11 @@ def until(count: Callable[[], int], least: int, otherwise: str) -> None:
         time.sleep(0.01)
 
 
-def test_the_recorder_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("via", ["ptrace", "preload"])
+def test_the_recorder_may_be_killed_at_any_moment(via: str, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     for number in range(200):
-        with counting(tmp_path, number) as (process, recording, count):
+        with counting(tmp_path, number, via) as (process, recording, count):
             until(count, 1, f"run {number}: the program did not start")
             wait_s = chance.uniform(0, 0.6)
             time.sleep(wait_s)
@@ -186,10 +189,11 @@ def test_the_recorder_may_be_killed_at_any_moment(tmp_path: Path) -> None:
                     assert sum(1 for _ in opened.calls()) > 0, f"run {number}: killed after {wait_s:.3f} s"
 
 
-def test_the_guardians_death_ends_the_program_and_leaves_the_recording(tmp_path: Path) -> None:
+@pytest.mark.parametrize("via", ["ptrace", "preload"])
+def test_the_guardians_death_ends_the_program_and_leaves_the_recording(via: str, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     for number in range(50):
-        with counting(tmp_path, number) as (process, recording, count):
+        with counting(tmp_path, number, via) as (process, recording, count):
             until(count, 1, f"run {number}: the program did not start")
             wait_s = chance.uniform(0, 0.6)
             time.sleep(wait_s)

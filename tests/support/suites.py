@@ -153,7 +153,7 @@ SUITES: Final = (
     # A socket of AF_VSOCK waits for ever where the kernel has vsock and no loopback for it.
     _cpython("test_socket", "-i", "*VSOCK*"),
     *map(_cpython, ("test_ssl", "test_asyncio", "test_httplib", "test_httpservers", "test_ftplib", "test_smtplib")),
-    *map(_cpython, ("test_selectors", "test_socketserver")),
+    *map(_cpython, ("test_select", "test_selectors", "test_socketserver")),
     _pytest("h11", "h11"),
     _pytest("urllib3", "-p", "no:asyncio", "test", "--ignore", "test/contrib/emscripten"),
     # Others of test_log wait a tenth of a second for a subscription, and then for ever.
