@@ -339,7 +339,7 @@ mod tests {
                 ..rows::Process::default()
             })
         };
-        for id in 0..100_000 {
+        for id in 0..200_000 {
             sink.send(&process(id));
         }
         assert!(lock(&sink.shared.buffer).bytes.len() <= CAPACITY_OF_ALL + 2000);
@@ -362,7 +362,7 @@ mod tests {
                 _ => {}
             }
         }
-        assert_eq!(processes + sink.lost(), 100_000);
+        assert_eq!(processes + sink.lost(), 200_000);
         assert!(ended);
         assert_eq!(said.len(), 2, "{said:?}");
         let reason = "the recorder did not keep up";
