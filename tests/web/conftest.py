@@ -19,7 +19,7 @@ from wallsocket.web import Page
 PROGRAMS = Path(__file__).with_name("programs")
 CHROMIUM = shutil.which("chromium")
 #: What a loaded machine may need; nothing waits so long when all is well.
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 def trace(output: Path, *command: str) -> Path:

@@ -39,6 +39,8 @@ __all__ = ["FOLDER_PREFIX", "Run", "evaluate", "missing", "play"]
 FOLDER_PREFIX: Final = "wallsocket-lesson."
 #: The program's own output is shown, not kept: more than this is cut.
 _LONGEST_OUTPUT: Final = 100_000
+#: A recorder and its guardian start before the program does: that is not its own time.
+_TRACE_S: Final = 20.0
 #: Whether somebody still waits is looked at so often.
 _LOOK_S: Final = 0.1
 
@@ -203,7 +205,7 @@ def _run(
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     with _started(claim, command, folder, environment, settings) as process:
-        output = _output(process, claim.limit_s, ended)
+        output = _output(process, claim.limit_s + (_TRACE_S if record else 0), ended)
     return str(output.decode("utf-8", "replace"))[:_LONGEST_OUTPUT]
 
 

@@ -239,8 +239,7 @@ def run(
             out by where code is installed; see docs/lines.md.
         on_main_end: called when the command has ended but others that it started run on: status, and how many.
         environment: of the command, instead of that of this process.
-        files: (descriptor of this process, what the command gets it as): its standard input, output, error; others keep
-            their numbers.
+        files: (descriptor of this process, what the command gets it as): its standard input, output, error.
         control: what steers it from another thread.
         ring: keep the youngest part only.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from ..errors import UsageError, WallsocketError
-from ..lab import Lab, Link, hosts
-from ..trace.run import Control, run
+from ..errors import UsageError
+from ..lab import Host, Lab, Link, Process, hosts
 
 __all__ = ["SERVICES", "Knob", "Service", "Stage", "StageState", "service_named"]
 
@@ -167,13 +165,13 @@ class StageState(msgspec.Struct, frozen=True):
 
 
 class Stage:
-    """Runs a service until :meth:`stop`, or until its time is over.
+    """Runs a service until :meth:`stop`.
 
     Args:
         service: which. names: of the client's and the server's host.
         settings: of the knobs that do not stand as usual.
         recording: the new file.
-        begun: called when the recording is there, in a thread.
+        begun: called when the recording is there.
     """
 
     def __init__(
@@ -192,6 +190,7 @@ class Stage:
         self._stopped = False
         self._last: list[Way] = []
         self._began_s = time.monotonic()
+        self._programs: list[Process] = []
         self._stack = contextlib.ExitStack()
         try:
             self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wallsocket-stage.")))
@@ -200,70 +199,39 @@ class Stage:
             self._link: Link = self._net.link_between(*names)
             self._write()
             self._set_link()
-            self._start(recording, begun)
+            self._stack.enter_context(self._net.trace(output=recording, user_code=[_PROGRAMS], title=[service.name]))
+            begun(recording)
+            self._start()
         except BaseException:
             self._stack.close()
             raise
 
-    def _start(self, recording: Path, begun: Callable[[Path], None]) -> None:
+    def _start(self) -> None:
         client, server = self._hosts
+        listener = self._begin(server, "server", stdout=subprocess.PIPE)
+        assert listener.stdout is not None
+        # It says that it listens; when it has failed instead, the client shows that nobody is there.
+        with listener.stdout as output:
+            output.readline()
+        self._begin(client, "client", server.address_on(client), stdout=subprocess.DEVNULL)
+
+    def _begin(self, host: Host, role: Literal["client", "server"], *arguments: str, stdout: int) -> Process:
         settings = str(self._folder / "settings.json")
-        address = server.address_on(client)
-        jobs = []
-        files: list[tuple[int, int]] = []
-        for host, program in ((server, [self._service.program("server"), settings]),
-                              (client, [self._service.program("client"), settings, address])):  # fmt: skip
-            own = host._enter()
-            # They keep their numbers, which nothing else has here.
-            files += [(descriptor, descriptor) for descriptor in own]
-            command = [sys.executable, *map(str, program)]
-            jobs.append({"host": host.name, "descriptors": own, "command": command})
-        orders, self._orders = os.pipe()
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.write(self._orders, json.dumps(jobs).encode() + b"\n")
-        self._began = begun
-        self._told = threading.Event()
-        control = _Control(self)
-
-        def work() -> None:
-            try:
-                result = run(
-                    [sys.executable, "-m", "wallsocket.web.starter"],
-                    output=recording,
-                    for_s=LASTS_S,
-                    kill=True,
-                    user_code=[_PROGRAMS],
-                    files=[(orders, 0), (nothing, 1), (nothing, 2), *files],
-                    control=control,
-                )
-                over = f"It ended by itself after {LASTS_S / 60:g} minutes."
-                self._ended = self._ended or (over if result.end != "exit" else "Its programs ended early.")
-            except (WallsocketError, OSError) as error:
-                self._ended = str(error)
-                self._failure: BaseException | None = error
-            finally:
-                os.close(orders)
-                os.close(nothing)
-                self._told.set()
-
-        self._failure = None
-        self._thread = threading.Thread(target=work, name="stage", daemon=True)
-        self._thread.start()
-        self._told.wait()
-        if self._failure is not None:
-            self._thread.join()
-            os.close(self._orders)
-            raise self._failure
-
-    def begun(self, path: Path) -> None:
-        """The recording is there."""
-        self._began(path)
-        self._told.set()
+        command = [sys.executable, str(self._service.program(role)), settings, *arguments]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": subprocess.DEVNULL}
+        program = host.popen(command, capabilities=False, **quiet)
+        self._programs.append(program)
+        return program
 
     @property
     def running(self) -> bool:
         """Whether the programs run."""
-        return self._thread.is_alive()
+        return not self._stopped and all(program.poll() is None for program in self._programs)
+
+    @property
+    def left_s(self) -> float:
+        """How long it may still run."""
+        return max(0.0, LASTS_S - (time.monotonic() - self._began_s))
 
     def set(self, settings: Mapping[str, int]) -> None:
         """Turn knobs.
@@ -308,10 +276,11 @@ class Stage:
             Place(client.name, client.address or "", self._service.program("client").read_text()),
             Place(server.name, server.address or "", self._service.program("server").read_text()),
         ]
-        left_s = max(0, round(LASTS_S - (time.monotonic() - self._began_s))) if self.running else 0
+        running = self.running
+        ended = "" if running else self._ended or "Its programs ended early."
         return StageState(
-            self.running, "" if self.running else self._ended, self._service.name, places, ways, dict(self._settings),
-            self._cut, left_s,
+            running, ended, self._service.name, places, ways, dict(self._settings), self._cut,
+            round(self.left_s) if running else 0,
         )  # fmt: skip
 
     def _ways(self) -> list[Way]:
@@ -327,23 +296,15 @@ class Stage:
         """End the programs and the lab; what was recorded stays."""
         if self._stopped:
             return
-        self._stopped = True
         if self.running:
             self._ended = why
-        os.close(self._orders)
-        self._thread.join()
         # What the link did is told afterwards, too.
         self._last = self._ways()
+        self._stopped = True
+        for program in self._programs:
+            program.kill()
+            program.wait()
         self._stack.close()
-
-
-class _Control(Control):
-    def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self._stage = stage
-
-    def begun(self, path: Path) -> None:
-        self._stage.begun(path)
 
 
 def _checked(service: Service, settings: Mapping[str, int]) -> dict[str, int]:

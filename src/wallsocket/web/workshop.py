@@ -30,6 +30,8 @@ __all__ = ["Busy", "Workshop"]
 #: A service ends when no browser has looked at it for so long: a page that is loaded anew is back earlier.
 GRACE_S: Final = 20.0
 _LOOK_S: Final = 0.5
+#: How long an order waits for the one before.
+_PATIENCE_S: Final = 5.0
 #: How long the answer to a run waits for its recording to be read: some thousand events at most.
 _READ_S: Final = 20.0
 #: Questions of a quiz, at most.
@@ -163,7 +165,8 @@ class Workshop:
             UsageError: it is not possible as it was ordered. Busy: something else is being done.
             NotPermitted, NotAvailable: it is refused here.
         """
-        if not self._busy.acquire(blocking=False):
+        # Knobs that are turned quickly wait for each other; nobody waits for a lesson.
+        if not self._busy.acquire(timeout=_PATIENCE_S):
             raise Busy("something else is still running; wait until it has ended")
         try:
             if self._ended.is_set():
@@ -255,13 +258,17 @@ class Workshop:
             self._stage = None
 
     def _look_after(self) -> None:
-        """End a service at which nobody looks any more."""
+        """End a service at which nobody looks any more, or whose time is over."""
         while not self._ended.wait(_LOOK_S):
             self._unwatched_s = 0.0 if self._watching else self._unwatched_s + _LOOK_S
             stage = self._stage
-            if self._unwatched_s >= GRACE_S and stage is not None and stage.running:
+            if stage is None or not stage.running:
+                continue
+            if self._unwatched_s >= GRACE_S or not stage.left_s:
                 with self._busy:
-                    stage.stop("The page was closed.")
+                    stage.stop(
+                        "It ended by itself after three minutes." if not stage.left_s else "The page was closed."
+                    )
 
     def _new_recording(self) -> Path:
         """Where the next recording goes; of those before only the latest is still shown."""

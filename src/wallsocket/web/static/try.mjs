@@ -117,7 +117,13 @@ class Try {
     return this.order("start", { service: this.service.name, client: this.names.client.value, server: this.names.server.value, settings: this.settings });
   }
 
-  async order(name, order = {}) {
+  /** One order after the other. */
+  order(name, order = {}) {
+    this.last = (this.last ?? Promise.resolve()).then(() => this.give(name, order));
+    return this.last;
+  }
+
+  async give(name, order) {
     if (name === "start") [this.go.disabled, this.said.textContent] = [true, "It starts …"];
     try {
       this.show((await this.page.source.order(name, order)).state);
