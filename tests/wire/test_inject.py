@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from wallsocket import wire
 from wallsocket._core.wire import internet_checksum
 from wallsocket.errors import UsageError
-from wallsocket.wire import ICMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6
+from wallsocket.wire import ICMP, MPLS, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv6
 from wallsocket.wire.capture import Capture
 from wallsocket.wire.craft import fragment
 from wallsocket.wire.inject import Injector, rewrite
@@ -302,6 +302,24 @@ def test_ethernet_without_a_destination_goes_to_the_neighbour_or_nowhere(pair):
     mac = interface("eth0", b).mac
     assert found[1].vlans == [7]
     assert [frame.ethernet.destination for frame in found] == [mac, mac, "01:00:5e:01:02:03", "ff:ff:ff:ff:ff:ff"]
+
+
+@pytest.mark.parametrize("wrong", ["eth0", ["eth0"], None, 5, [1, 2], [[1, 2]]])
+def test_what_is_no_frame_is_refused_in_a_line(pair, wrong):
+    a, _ = pair
+    with pytest.raises(UsageError, match="is no frame"):
+        wire.inject(wrong, host=a)
+
+
+def test_the_name_of_an_interface_alone_says_how_to_send():
+    with pytest.raises(UsageError, match=r"inject\(frames, 'eth0'\) sends frames through that interface"):
+        wire.inject("eth0")
+
+
+def test_a_packet_that_starts_with_a_label_does_not_belong_on_ethernet(pair):
+    a, _ = pair
+    with pytest.raises(UsageError, match="starts with MPLS does not belong there"):
+        wire.inject(MPLS(16) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2), host=a)
 
 
 def take(capture: Capture, count: int) -> list[wire.Frame]:

@@ -15,19 +15,27 @@ from wallsocket.wire import (
     DHCP,
     DNS,
     GRE,
+    GTPU,
     ICMP,
     IGMP,
+    MPLS,
     NDP,
+    PPP,
     TCP,
     UDP,
     VXLAN,
+    BackboneBridge,
+    ControlWord,
     Dot1Q,
     Ethernet,
+    Geneve,
     ICMPv6,
     IGMPv3,
     IPv4,
     IPv6,
     Padding,
+    PortTag,
+    PPPoE,
     Question,
     Raw,
     Record,
@@ -131,16 +139,83 @@ MESSAGES = [
     / GRE()
     / IPv6("fd00::1", "fd00::2")
     / UDP(),
+    OUTER / UDP() / Geneve(7, ((0x0102, 0x80, bytes(8)), (3, 4, b""))) / INSIDE,
+    OUTER / UDP() / Geneve(7, flags=0x80, protocol=0x88B5) / b"of an unknown kind",
+    OUTER / UDP() / Geneve(9) / IPv6("fd00::1", "fd00::2") / TCP(1, 2) / "x",
+    OUTER / UDP() / GTPU(5) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / "x",
+    OUTER / UDP() / GTPU(5, 255, 77, ((0x85, b"\x10\x05"),), n_pdu_number=3) / IPv6("fd00::1", "fd00::2") / UDP(1, 2),
+    OUTER / UDP() / GTPU(0, 1, 9),
+    OUTER / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / "IP in IP",
+    ENDS / MPLS(100, 3, 255) / MPLS(200) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / "x",
+    ENDS / Dot1Q(4) / MPLS(100, bottom=False),
+    ENDS / MPLS(30) / INSIDE,
+    ENDS / MPLS(30) / ControlWord(7) / INSIDE,
+    MPLS(40) / IPv6("fd00::1", "fd00::2") / TCP(1, 2),
+    OUTER / MPLS(50) / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2),
+    OUTER / UDP() / MPLS(50) / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2),
+    OUTER / GRE() / MPLS(50) / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2),
+    OUTER / GRE() / PPP(framed=True) / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2),
+    ENDS / PPPoE(3) / PPP() / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2) / "x",
+    ENDS / Dot1Q(9) / PPPoE(3) / PPP(compressed=True) / IPv6("fd00::1", "fd00::2") / UDP(1, 2),
+    ENDS / PPPoE(3) / PPP() / b"\x01\x01\x00\x04",
+    ENDS / PPPoE(0, 0x09) / b"\x01\x01\x00\x00",
+    ENDS / PPPoE(3, length=99) / PPP() / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2),
+    PPPoE(3) / PPP(0xC021) / b"\x09\x01\x00\x08\0\0\0\0",
+    PPP(framed=True) / MPLS(5) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2),
+    ENDS / PortTag(0x12345, 0xABCDE, 5, True, 2) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2),
+    ENDS / PortTag(1) / Dot1Q(7) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2),
+    ENDS / Dot1Q(3, protocol=0x88A8) / BackboneBridge(0x010203, 0x60) / INSIDE,
 ]
 
 
 @pytest.mark.parametrize("packet", MESSAGES, ids=str)
 def test_messages_and_tunnels_are_taken_apart_into_their_layers(packet):
-    found = layers(wire.decode(packet))
+    frame = wire.decode(packet)
+    found = layers(frame)
     assert bytes(found) == bytes(packet)
     kinds = [type(layer) for layer in packet.layers]
     assert [type(layer) for layer in found.layers] == kinds
     assert eval(repr(found), {**vars(wire), **{name: getattr(wire, name) for name in wire.__all__}}) == found
+
+
+def test_what_is_carried_is_what_the_tunnel_says():
+    # An IPv4 header where the number says IPv6 is no packet; nor is GTP what has none of its messages.
+    inside = bytes(IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2) / bytes(40))
+    wrong = wire.decode(ENDS / IPv6("fd00::1", "fd00::2", next_header=41) / inside)
+    assert (wrong.inner.ip, wrong.inner.problem) == (None, "IPv6 with version 4 (at byte 0)")
+    assert wire.decode(ENDS / IPv6("fd00::1", "fd00::2", next_header=4) / inside).inner.ip.source == "10.0.0.1"
+    assert wire.decode(OUTER / UDP() / GTPU(5, 195) / inside).tunnel is None
+
+
+@pytest.mark.parametrize(("kind", "numbered"), [(8, True), (14, True), (16, True), (17, True), (3, False), (10, False)])
+def test_messages_of_icmp_that_are_numbered(kind, numbered):
+    icmp = wire.decode(IPv4("10.0.0.1", "10.0.0.2") / ICMP(kind, 0, 7, 9) / bytes(12)).icmp
+    assert (icmp.identifier, icmp.sequence_number) == ((7, 9) if numbered else (None, None))
+
+
+def test_a_mirrored_frame_is_what_its_header_says():
+    inside = bytes(IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2))
+    for kind, there in ((2, True), (7, False)):
+        header = bytes.fromhex("2001000500000000") + (kind << 10).to_bytes(4, "big")
+        frame = wire.decode(OUTER / GRE(sequence_number=1, protocol=0x22EB) / (header + inside))
+        assert (frame.tunnel.kind, frame.tunnel.identifier) == ("erspan", 5)
+        assert (frame.inner is not None and frame.inner.ip.source == "10.0.0.1") == there
+
+
+def test_an_extended_echo_has_an_identifier_and_another_sequence_number():
+    for packet in (
+        IPv4("10.0.0.1", "10.0.0.2") / ICMP(42, 0, 7, 0x0100),
+        IPv6("fd00::1", "fd00::2") / ICMPv6(160, 0, 7, 0x0100),
+    ):
+        icmp = wire.decode(packet).icmp
+        assert (icmp.identifier, icmp.sequence_number) == (7, None)
+
+
+@pytest.mark.parametrize("upper", [TCP(1, 2), UDP(1, 2, length=0)])
+def test_a_length_of_0_is_that_of_a_segment_which_the_card_was_to_cut(upper):
+    frame = wire.decode(ENDS / IPv6("fd00::1", "fd00::2", payload_length=0) / upper / bytes(70_000))
+    assert (frame.problem, len(frame.payload)) == (None, 70_000)
+    assert frame.summary().startswith("IP6 fd00::1.1 > fd00::2.2: ")
 
 
 def test_a_change_within_a_tunnel_is_followed_outside():
@@ -172,6 +247,9 @@ def test_wrong_values_are_refused_in_a_line():
         (NDP(flags="X"), "no flag 'X'"),
         (IGMPv3(records=(("join", "239.1.1.1"),)), "no group record 'join'"),
         (VXLAN(1 << 24), "does not fit 24 bits"),
+        (MPLS(1 << 20), "does not fit 20 bits"),
+        (Geneve(options=((1, 2, b"x"),)), "a multiple of 4, not 1"),
+        (GTPU(extension_headers=((1, b"x"),)), "has 4n - 2 bytes, not 1"),
         (IPv4("10.0.0.1", "no-such-name.invalid"), "is no IPv4 address, and no name"),
         (IPv4("10.0.0.1", "10.0.0"), "is no IPv4 address"),
     ]:
@@ -183,8 +261,13 @@ def test_a_destination_may_be_a_name():
     assert wire.decode(IPv4("localhost", "localhost") / UDP()).ip.destination == "127.0.0.1"
 
 
+PARSED = [
+    *(DNS, DHCP, GRE, GTPU, IGMPv3, MPLS, NDP, PPP, VXLAN, BackboneBridge, ControlWord, Geneve, PortTag, PPPoE),
+]
+
+
 @settings(deadline=None)
-@given(st.binary(max_size=200), st.sampled_from([DNS, DHCP, GRE, IGMPv3, NDP, VXLAN]))
+@given(st.binary(max_size=200), st.sampled_from(PARSED))
 def test_any_bytes_are_a_message_or_none(data, kind):
     found = kind.parse(data)
     if found is not None:

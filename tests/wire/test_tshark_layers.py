@@ -246,6 +246,9 @@ def carried(seed: int) -> dict[str, tuple[int, list[bytes]]]:
         frames.append(outer(47, struct.pack("!HHHHII", 0x3081, 0x880B, len(ppp), 7, number, acknowledged) + ppp))
         session = dice.randrange(1024)
         frames.append(outer(47, struct.pack("!HHIHHI", 0x1000, 0x88BE, number, 0x1001, session, 5) + whole()))
+        for kind, mirrored in ((0, whole()), (7, whole())):
+            third = struct.pack("!HHIHH", 0x2001, session, number, 0, kind << 10)
+            frames.append(outer(47, struct.pack("!HHI", 0x1000, 0x22EB, number) + third + mirrored))
         frames.append(over_udp(4789, b"\x08\0\0\0" + network + whole()))
         options = dice.randbytes(4 * dice.randrange(2)) and struct.pack("!HBB", 0x0102, 0x80, 0)
         head = bytes([len(options) // 4, 0]) + struct.pack("!H", 0x6558) + network + options
@@ -324,7 +327,15 @@ def carried(seed: int) -> dict[str, tuple[int, list[bytes]]]:
                 b"\xff\x03\x02\x81" + mpls(30) + inside(4),
             ],
         ),
-        "hdlc": (104, [b"\x0f\0\x08\0" + inside(4), b"\x8f\0\x88\x47" + mpls(30) + inside(6)]),
+        "hdlc": (
+            104,
+            [
+                b"\x0f\0\x08\0" + inside(4),
+                b"\x8f\0\x88\x47" + mpls(30) + inside(6),
+                b"\x02\x5d\x08\0" + inside(4),
+                b"\x30\x30\x30\x30" + bytes(8),
+            ],
+        ),
     }
 
 

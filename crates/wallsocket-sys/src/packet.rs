@@ -12,13 +12,13 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::transmit::{self, TransmitRing};
+use crate::transmit::TransmitRing;
 
 /// One instruction of the kernel's packet filter (classic BPF), as in `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -908,6 +908,8 @@ pub struct Sender {
     interface: u32,
     bypass_queue: bool,
     ring: Arc<OnceLock<Mutex<TransmitRing>>>,
+    /// Bytes of the longest frame that was sent without a ring.
+    longest: AtomicUsize,
 }
 
 /// Whether sending failed only because the queue of the interface has no place for the moment (ENOBUFS).
@@ -932,22 +934,25 @@ impl Sender {
             interface,
             bypass_queue,
             ring: Arc::default(),
+            longest: AtomicUsize::new(0),
         })
     }
 
     /// Sends many frames through a ring as soon as there is one, on another packet socket (SOCK_RAW, protocol 0) of the same namespace:
-    /// one with a ring sends nothing but the ring. What does not fit a slot still takes the first socket.
+    /// one with a ring sends nothing but the ring. Its slots are as large as the longest frame that was sent until now; what does not
+    /// fit one still takes the first socket.
     ///
     /// The kernel takes 10 ms and more to make it, since it waits until no processor uses what was there before (`packet_set_ring`), as
     /// long as 10,000 frames take. So a thread does it, and where the kernel refuses, frames go on as before.
     pub fn prepare_ring(&self, socket: OwnedFd) {
         let (interface, bypass_queue) = (self.interface, self.bypass_queue);
         let place = Arc::clone(&self.ring);
+        let longest = self.longest.load(Ordering::Relaxed);
         // Without a thread there is no ring.
         let _ = std::thread::Builder::new()
             .name("transmit ring".into())
             .spawn(move || {
-                if let Ok(ring) = TransmitRing::on(socket, interface, bypass_queue) {
+                if let Ok(ring) = TransmitRing::on(socket, interface, bypass_queue, longest) {
                     // A second one is dropped.
                     let _ = place.set(Mutex::new(ring));
                 }
@@ -966,15 +971,18 @@ impl Sender {
     /// ENOBUFS, EINVAL when it is shorter than a link-layer header. Frames before it were sent.
     pub fn send<B: AsRef<[u8]>>(&self, frames: &[B]) -> io::Result<usize> {
         if let Some(ring) = self.ring.get() {
+            // A thread that panicked left the ring as it was between two system calls.
+            let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
+            let capacity = ring.capacity();
             let fitting = frames
                 .iter()
-                .take_while(|frame| frame.as_ref().len() <= transmit::CAPACITY)
+                .take_while(|frame| frame.as_ref().len() <= capacity)
                 .count();
             if fitting >= RING_MINIMUM {
-                // A thread that panicked left the ring as it was between two system calls.
-                let mut ring = ring.lock().unwrap_or_else(PoisonError::into_inner);
                 return ring.send(&frames[..fitting]);
             }
+        } else if let Some(longest) = frames.iter().map(|frame| frame.as_ref().len()).max() {
+            self.longest.fetch_max(longest, Ordering::Relaxed);
         }
         self.send_messages(frames)
     }

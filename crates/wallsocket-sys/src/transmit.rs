@@ -15,22 +15,34 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::packet::{PacketError, bind_for_sending, failed, set_option};
 
-/// Bytes of a slot. A power of two, so that slots fill a page without a gap.
-const SLOT: usize = 2048;
+/// The smallest and the largest slot in bytes. Powers of two, so that slots fill a page without a gap.
+///
+/// A slot is as small as the frames allow: slots a large power of two apart share few lines of the processor's caches.
+const SMALLEST: usize = 128;
+const LARGEST: usize = 2048;
 const SLOTS: usize = 256;
-/// Bytes of a block, which the kernel allocates in one piece.
+/// Bytes of a block at most, which the kernel allocates in one piece.
 const BLOCK: usize = 1 << 16;
-const LENGTH: usize = SLOT * SLOTS;
 
 // Offsets in `struct tpacket2_hdr`; the frame follows it.
 const STATUS: usize = 0;
 const FRAME_LENGTH: usize = 4;
 const FRAME: usize = size_of::<libc::tpacket2_hdr>();
 
-const _: () = assert!(FRAME == 32 && LENGTH.is_multiple_of(BLOCK) && BLOCK.is_multiple_of(SLOT));
+// Every block is made of whole pages, and every ring of whole blocks.
+const _: () = assert!(
+    FRAME == 32 && (SMALLEST * SLOTS).is_multiple_of(4096) && BLOCK.is_multiple_of(LARGEST)
+);
+const _: () =
+    assert!(SMALLEST.is_power_of_two() && LARGEST.is_power_of_two() && SLOTS.is_power_of_two());
 
-/// The longest frame that fits a slot.
-pub const CAPACITY: usize = SLOT - FRAME;
+/// Bytes of a slot for frames of this length.
+fn slot_for(longest: usize) -> usize {
+    longest
+        .saturating_add(FRAME)
+        .clamp(SMALLEST, LARGEST)
+        .next_power_of_two()
+}
 
 /// How long the kernel may wait for a place in the queue before it tells, so that a caller can look after its signals.
 const PATIENCE: libc::timeval = libc::timeval {
@@ -44,6 +56,8 @@ const PATIENCE: libc::timeval = libc::timeval {
 pub struct TransmitRing {
     socket: OwnedFd,
     memory: NonNull<u8>,
+    /// Bytes of a slot.
+    slot: usize,
     /// The slot that the kernel looks at next.
     next: usize,
 }
@@ -56,6 +70,7 @@ impl fmt::Debug for TransmitRing {
         formatter
             .debug_struct("TransmitRing")
             .field("socket", &self.socket)
+            .field("slot", &self.slot)
             .field("next", &self.next)
             .finish_non_exhaustive()
     }
@@ -63,12 +78,20 @@ impl fmt::Debug for TransmitRing {
 
 impl TransmitRing {
     /// Makes a ring on `socket` (SOCK_RAW, protocol 0) and binds it to an interface of its namespace. Nothing else can be sent through
-    /// the socket any more.
+    /// the socket any more. Its slots are for frames of `longest` bytes, as far as they may be so large.
     ///
     /// # Errors
     /// ENODEV when there is no such interface; ENOMEM when the kernel cannot give the memory; EINVAL or ENOPROTOOPT where the kernel
     /// has no such rings.
-    pub fn on(socket: OwnedFd, interface: u32, bypass_queue: bool) -> Result<Self, PacketError> {
+    pub fn on(
+        socket: OwnedFd,
+        interface: u32,
+        bypass_queue: bool,
+        longest: usize,
+    ) -> Result<Self, PacketError> {
+        let slot = slot_for(longest);
+        let length = slot * SLOTS;
+        let block = length.min(BLOCK);
         let handle = socket.as_fd();
         let version = libc::tpacket_versions::TPACKET_V2 as libc::c_int;
         set_option(handle, libc::SOL_PACKET, libc::PACKET_VERSION, &version)
@@ -76,14 +99,14 @@ impl TransmitRing {
         set_option(handle, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &PATIENCE)
             .map_err(failed("setsockopt(SO_SNDTIMEO)"))?;
         let request = libc::tpacket_req {
-            tp_block_size: BLOCK as u32,
-            tp_block_nr: (LENGTH / BLOCK) as u32,
-            tp_frame_size: SLOT as u32,
+            tp_block_size: block as u32,
+            tp_block_nr: (length / block) as u32,
+            tp_frame_size: slot as u32,
             tp_frame_nr: SLOTS as u32,
         };
         set_option(handle, libc::SOL_PACKET, libc::PACKET_TX_RING, &request)
             .map_err(failed("setsockopt(PACKET_TX_RING)"))?;
-        let length = NonZeroUsize::new(LENGTH)
+        let length = NonZeroUsize::new(length)
             .ok_or_else(|| failed("mmap")(io::Error::from_raw_os_error(libc::EINVAL)))?;
         // SAFETY: a new shared mapping at an address of the kernel's choice; the kernel refuses a length that is not the ring's.
         let memory = unsafe {
@@ -101,10 +124,16 @@ impl TransmitRing {
         let ring = Self {
             socket,
             memory,
+            slot,
             next: 0,
         };
         bind_for_sending(ring.socket.as_fd(), interface, bypass_queue)?;
         Ok(ring)
+    }
+
+    /// The longest frame that fits a slot.
+    pub const fn capacity(&self) -> usize {
+        self.slot - FRAME
     }
 
     /// The status word of slot `index`, which the kernel and this program write in turn.
@@ -112,7 +141,7 @@ impl TransmitRing {
         debug_assert!(index < SLOTS);
         // SAFETY: `index` is below the number of slots, so the word lies in the mapping, which lives as long as `self`; slots start at
         // multiples of their size, so it is aligned; the kernel writes it as one aligned word.
-        unsafe { AtomicU32::from_ptr(self.memory.as_ptr().add(index * SLOT + STATUS).cast()) }
+        unsafe { AtomicU32::from_ptr(self.memory.as_ptr().add(index * self.slot + STATUS).cast()) }
     }
 
     /// Whether the slot is ours to fill. The bits above say how the kernel took the time of sending.
@@ -127,13 +156,13 @@ impl TransmitRing {
     /// Writes a frame into a free slot and asks for it to be sent with the next call.
     fn fill(&mut self, index: usize, frame: &[u8]) {
         assert!(
-            index < SLOTS && frame.len() <= CAPACITY,
+            index < SLOTS && frame.len() <= self.capacity(),
             "a frame that fits"
         );
         // SAFETY: the slot lies in the mapping and the frame fits behind its header, as was asserted; its status says that it is ours,
         // so the kernel neither reads nor writes it before the store below; `frame` is no part of the mapping, which nothing lends.
         unsafe {
-            let slot = self.memory.as_ptr().add(index * SLOT);
+            let slot = self.memory.as_ptr().add(index * self.slot);
             slot.add(FRAME_LENGTH)
                 .cast::<u32>()
                 .write(frame.len() as u32);
@@ -151,7 +180,7 @@ impl TransmitRing {
         usize::try_from(result).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Sends frames of at most [`CAPACITY`] bytes; how many were handed over, at least one unless `frames` is empty.
+    /// Sends frames of at most [`Self::capacity`] bytes; how many were handed over, at least one unless `frames` is empty.
     ///
     /// # Errors
     /// Of the first frame of the rest, as [`crate::packet::Sender::send`] tells them; ENOBUFS also when there was no place for a tenth
@@ -232,6 +261,6 @@ fn no_place(error: io::Error) -> io::Error {
 impl Drop for TransmitRing {
     fn drop(&mut self) {
         // SAFETY: address and length of the mapping made in `on`; nothing borrows from it. What is still being sent keeps its pages.
-        let _ = unsafe { munmap(self.memory.cast(), LENGTH) };
+        let _ = unsafe { munmap(self.memory.cast(), self.slot * SLOTS) };
     }
 }

@@ -430,6 +430,12 @@ impl Icmp {
         matches!((self.version, self.kind), (4, 0 | 8) | (6, 128 | 129))
     }
 
+    /// Whether the message has an identifier and a sequence number: echoes, and requests and replies of timestamps, information
+    /// and address masks (RFC 792, 950).
+    pub const fn is_numbered(&self) -> bool {
+        self.is_echo() || matches!((self.version, self.kind), (4, 13..=18))
+    }
+
     /// Whether the message quotes the packet it is about.
     pub const fn is_error(&self) -> bool {
         matches!(
@@ -438,18 +444,19 @@ impl Icmp {
         )
     }
 
-    /// Identifier of an echo.
+    /// Identifier of a [numbered](Self::is_numbered) message, or of an extended echo, whose sequence number has one byte (RFC 8335).
     pub const fn identifier(&self) -> Option<u16> {
-        if self.is_echo() && self.present >= 6 {
+        let extended = matches!((self.version, self.kind), (4, 42 | 43) | (6, 160 | 161));
+        if (self.is_numbered() || extended) && self.present >= 6 {
             Some((self.rest >> 16) as u16)
         } else {
             None
         }
     }
 
-    /// Sequence number of an echo.
+    /// Sequence number of a [numbered](Self::is_numbered) message.
     pub const fn sequence_number(&self) -> Option<u16> {
-        if self.is_echo() && self.present >= 8 {
+        if self.is_numbered() && self.present >= 8 {
             Some(self.rest as u16)
         } else {
             None

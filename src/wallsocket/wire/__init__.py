@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .dhcp import DHCP
     from .discovery import NDP
     from .dns import DNS, Question, Record
+    from .encapsulation import MPLS, PPP, ControlWord, PortTag, PPPoE
     from .frame import decode, hexdump
     from .groups import IGMPv3
     from .inject import Injector, inject, replay, rewrite, rewriter
@@ -34,16 +35,20 @@ if TYPE_CHECKING:
     from .ping import ping
     from .streams import streams
     from .traceroute import traceroute
-    from .tunnels import GRE, VXLAN
+    from .tunnels import GRE, GTPU, VXLAN, BackboneBridge, Geneve
 
 _PLACES = {
     "ARP": "craft",
+    "BackboneBridge": "tunnels",
     "Capture": "capture",
+    "ControlWord": "encapsulation",
     "DHCP": "dhcp",
     "DNS": "dns",
     "Dot1Q": "craft",
     "Ethernet": "craft",
     "GRE": "tunnels",
+    "GTPU": "tunnels",
+    "Geneve": "tunnels",
     "ICMP": "craft",
     "ICMPv6": "craft",
     "IGMP": "craft",
@@ -51,8 +56,12 @@ _PLACES = {
     "IPv4": "craft",
     "IPv6": "craft",
     "Injector": "inject",
+    "MPLS": "encapsulation",
     "NDP": "discovery",
+    "PPP": "encapsulation",
+    "PPPoE": "encapsulation",
     "Padding": "craft",
+    "PortTag": "encapsulation",
     "Question": "dns",
     "Raw": "craft",
     "Record": "dns",
@@ -89,22 +98,30 @@ __all__ = [
     "DHCP",
     "DNS",
     "GRE",
+    "GTPU",
     "ICMP",
     "IGMP",
+    "MPLS",
     "NDP",
+    "PPP",
     "TCP",
     "UDP",
     "VXLAN",
+    "BackboneBridge",
     "Capture",
+    "ControlWord",
     "Dot1Q",
     "Ethernet",
     "Frame",
+    "Geneve",
     "ICMPv6",
     "IGMPv3",
     "IPv4",
     "IPv6",
     "Injector",
+    "PPPoE",
     "Padding",
+    "PortTag",
     "Question",
     "Raw",
     "Record",

@@ -117,6 +117,13 @@ class Layer:
     ip_protocol: ClassVar[int | None] = None
     #: UDP ports, source and destination, that it has unless others are given.
     udp_ports: ClassVar[tuple[int, int] | None] = None
+    #: LINKTYPE of a packet that begins with it.
+    link_type_first: ClassVar[int] = 1
+
+    @property
+    def own_ether_type(self) -> int | None:
+        """The EtherType that names it, where its fields decide."""
+        return self.ether_type
 
     def __truediv__(self, other: Any) -> Packet:
         return Packet((self,)).__truediv__(other)
@@ -149,7 +156,7 @@ class Layer:
 
     @property
     def link_type(self) -> int:
-        """LINKTYPE of the bytes: Ethernet, or raw IP."""
+        """LINKTYPE of the bytes."""
         return Packet((self,)).link_type
 
     def replace(self, **fields: Any) -> Self:
@@ -226,8 +233,8 @@ class Packet:
 
     @property
     def link_type(self) -> int:
-        """LINKTYPE of the bytes: raw IP when they start with an IP header, else Ethernet."""
-        return 101 if isinstance(self.layers[0], (IPv4, IPv6)) else 1
+        """LINKTYPE of the bytes, by the first layer: raw IP, MPLS, PPP or PPPoE, else Ethernet."""
+        return self.layers[0].link_type_first
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -277,9 +284,8 @@ class Ethernet(Layer):
 
 def ether_type_of(above: Layer | None) -> int:
     """The EtherType that names a layer."""
-    if isinstance(above, Dot1Q):
-        return within("protocol", above.protocol, 16)
-    return 0x88B5 if above is None or above.ether_type is None else above.ether_type
+    found = None if above is None else above.own_ether_type
+    return 0x88B5 if found is None else found
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -291,6 +297,11 @@ class Dot1Q(Layer):
     drop_eligible: bool = False
     type: int | None = None
     protocol: int = 0x8100
+
+    @property
+    def own_ether_type(self) -> int | None:
+        """See :attr:`Layer.own_ether_type`."""
+        return within("protocol", self.protocol, 16)
 
     def build(self, payload: bytes, above: Layer | None, below: Layer | None) -> bytes:
         """See :meth:`Layer.build`."""
@@ -337,6 +348,7 @@ class IPv4(Layer):
 
     ether_type: ClassVar[int | None] = 0x0800
     ip_protocol: ClassVar[int | None] = 4
+    link_type_first: ClassVar[int] = 101
 
     source: str | bytes | None = None
     destination: str | bytes = "127.0.0.1"
@@ -397,6 +409,7 @@ class IPv6(Layer):
 
     ether_type: ClassVar[int | None] = 0x86DD
     ip_protocol: ClassVar[int | None] = 41
+    link_type_first: ClassVar[int] = 101
 
     source: str | bytes | None = None
     destination: str | bytes = "::1"

@@ -28,6 +28,7 @@ __all__ = ["Injector", "Replayed", "inject", "only_interface", "replay", "rewrit
 _BATCH = 256
 #: Frames from which on a ring is worth the work to make it.
 _MANY = 2048
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def only_interface(host: HasSockets | None) -> str:
@@ -85,6 +86,9 @@ class Injector:
             frame = craft.Packet((frame,))
         if isinstance(frame, craft.Packet):
             if not isinstance(frame.layers[0], (craft.Ethernet, craft.IPv4, craft.IPv6)):
+                if frame.link_type not in (1, self._link_type):
+                    name = type(frame.layers[0]).__name__
+                    raise UsageError(f"{self.interface}: a packet that starts with {name} does not belong there")
                 return bytes(frame)
             return bytes(self._complete(frame))
         if isinstance(frame, Frame) and frame.link_type != self._link_type:
@@ -97,6 +101,11 @@ class Injector:
                 self.mac, self._hop(frame.ip.destination), 0x0800 if frame.ip.version == 4 else 0x86DD
             )
             return bytes(head) + packet
+        # bytes() makes zeros of a number, and dpkt's objects are only known by what they can do.
+        if isinstance(frame, (str, int)) or not (hasattr(frame, "__bytes__") or isinstance(frame, _BYTES)):
+            raise UsageError(
+                f"{frame!r} is no frame: frames are bytes, crafted packets, captured frames or dpkt objects"
+            )
         return bytes(frame)
 
     @property
@@ -250,9 +259,9 @@ def inject(
         UsageError: no interface was named, a frame does not fit it, or nobody is found to send it to.
 
     """
-    one = isinstance(frames, (bytes, bytearray, memoryview, craft.Layer, craft.Packet, Frame)) or not hasattr(
-        frames, "__iter__"
-    )
+    if isinstance(frames, str):
+        raise UsageError(f"{frames!r} is no frame: inject(frames, {frames!r}) sends frames through that interface")
+    one = isinstance(frames, (*_BYTES, craft.Layer, craft.Packet, Frame)) or not hasattr(frames, "__iter__")
     chosen: Iterable[Any] = [frames] if one else frames
     with Injector(interface, host=host) as injector:
         if rate_per_s is None:

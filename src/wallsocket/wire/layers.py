@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from .craft import ARP, ICMP, IGMP, TCP, UDP, Dot1Q, Ethernet, ICMPv6, IPv4, IPv
 from .dhcp import DHCP
 from .discovery import NDP
 from .dns import DNS
+from .encapsulation import MPLS, PPP, VLAN_TAGS, ControlWord, PortTag, PPPoE, stacked
 from .frame import decode
 from .groups import IGMPv3
-from .tunnels import GRE, VXLAN
+from .tunnels import GRE, GTPU, VXLAN, BackboneBridge, Geneve
 
 __all__ = ["fuzz", "layers"]
 
@@ -30,20 +32,20 @@ def layers(frame: Frame) -> Packet:
     Wrong ones are kept. What is not understood, or does not fit, is :class:`Raw`, which is whatever the frame holds there.
     What tunnels carry follows as layers of its own.
     """
-    outer = [*_link(frame), *_network(frame)] or [Raw(frame.bytes)]
+    outer = [*_link(frame), *_between(frame), *_network(frame)] or [Raw(frame.bytes)]
     end = len(frame.bytes)
     if (ip := frame.ip) is not None and ip.length and frame.problem is None:
         end = min(end, ip.offset + ip.length)
     elif frame.arp is not None and frame.arp.sender is not None:
         end = min(end, frame.arp.offset + 28)
     whole = frame.bytes[:end]
-    carried = _carried(frame) if isinstance(outer[-1], (GRE, VXLAN, IPv4, IPv6)) else ()
+    carried = _carried(frame) if isinstance(outer[-1], _CARRIERS) else ()
     # From the innermost layer on, until what is built is what was captured.
     while True:
         packet = Packet((*outer, *carried))
         rest = whole[len(bytes(packet)) :]
         packet = Packet((*packet.layers, Raw(rest))) if rest else packet
-        packet = _with_what_differs(packet, frame, len(outer))
+        packet = _opened(_with_what_differs(packet, frame, len(outer)))
         if bytes(packet) == whole:
             return packet
         if carried:
@@ -54,10 +56,35 @@ def layers(frame: Frame) -> Packet:
             return Packet((Raw(whole),))
 
 
+#: Layers that another packet may follow; UDP where its port says so.
+_CARRIERS = (GRE, VXLAN, Geneve, GTPU, BackboneBridge, MPLS, PPP, ControlWord, IPv4, IPv6, UDP)
+#: What building fills in, of layers whose values are all taken as they are at first.
+_OPEN: dict[type[Layer], tuple[str, ...]] = {
+    MPLS: ("bottom",),
+    PPPoE: ("length",),
+    PPP: ("protocol",),
+    PortTag: ("type",),
+    Geneve: ("protocol",),
+    GTPU: ("length",),
+}
+
+
+def _opened(packet: Packet) -> Packet:
+    """The packet with those values left open that are filled in the same."""
+    changed = list(packet.layers)
+    for number, layer in enumerate(changed):
+        for name in _OPEN.get(type(layer), ()):
+            if getattr(layer, name) is not None:
+                attempt = [*changed[:number], layer.replace(**{name: None}), *changed[number + 1 :]]
+                if bytes(Packet(tuple(attempt))) == bytes(packet):
+                    changed = attempt
+    return Packet(tuple(changed))
+
+
 def _carried(frame: Frame) -> tuple[Layer, ...]:
     """The layers of the packet that a tunnel carries, and the padding of its link."""
     inner = frame.inner
-    if inner is None or inner.link_type not in (1, 101, 228, 229):
+    if inner is None or inner.link_type not in (1, 9, 101, 219, 228, 229):
         return ()
     packet = layers(inner)
     padding = inner.bytes[len(bytes(packet)) :]
@@ -70,10 +97,38 @@ def _link(frame: Frame) -> list[Layer]:
     found: list[Layer] = [Ethernet(frame.ethernet.source, frame.ethernet.destination)]
     at = 12
     for _ in frame.vlans:
-        control = int.from_bytes(frame.bytes[at + 2 : at + 4], "big")
-        protocol = int.from_bytes(frame.bytes[at : at + 2], "big")
+        protocol, control = struct.unpack_from("!HH", frame.bytes, at)
+        if protocol not in VLAN_TAGS:
+            break
         found.append(Dot1Q(control & 0xFFF, control >> 13, bool(control & 0x1000), protocol=protocol))
         at += 4
+    return found
+
+
+#: EtherType of the header that frames of other link types begin with: PPP, PPPoE, MPLS.
+_FIRST = {9: 0x880B, 50: 0x880B, 51: 0x8864, 219: 0x8847}
+
+
+def _between(frame: Frame) -> list[Layer]:
+    """Labels, sessions and tags in front of the network layer; the header of 802.1ah; the word in front of a pseudowire's frame."""
+    found: list[Layer]
+    if frame.ethernet is not None:
+        at = 14 + 4 * len(frame.vlans)
+        if frame.port_tag is not None or frame.labels or frame.pppoe is not None or frame.ppp_protocol is not None:
+            # Tags behind one of these are counted among the VLANs, too.
+            at = 14
+            while int.from_bytes(frame.bytes[at - 2 : at], "big") in VLAN_TAGS:
+                at += 4
+        found = stacked(frame.bytes[at:], int.from_bytes(frame.bytes[at - 2 : at], "big"))
+    else:
+        at = 0
+        found = stacked(frame.bytes, _FIRST.get(frame.link_type, 0))
+    if (tunnel := frame.tunnel) is None:
+        return found
+    if tunnel.kind == "802.1ah":
+        return [*found, *_parsed(BackboneBridge, frame.bytes[tunnel.offset :])]
+    if tunnel.kind == "pseudowire" and tunnel.sequence_number is not None:
+        return [*found, *_parsed(ControlWord, frame.bytes[tunnel.offset :])]
     return found
 
 
@@ -113,12 +168,15 @@ def _network(frame: Frame) -> list[Layer]:
     return [head, *_transport(frame)]
 
 
-def _parsed(kind: type[DNS | DHCP | GRE | IGMPv3 | NDP | VXLAN], data: bytes) -> list[Layer]:
+_Parsed = DNS | DHCP | GRE | GTPU | IGMPv3 | NDP | VXLAN | BackboneBridge | ControlWord | Geneve
+
+
+def _parsed(kind: type[_Parsed], data: bytes) -> list[Layer]:
     found = kind.parse(data)
     if found is None:
         return []
     # What building fills in is given only where it differs: see below.
-    open_ = {name: None for name in ("checksum", "protocol") if hasattr(found[0], name)}
+    open_ = {name: None for name in ("checksum", "protocol") if hasattr(found[0], name) and kind not in _OPEN}
     return [found[0].replace(**open_)]
 
 
@@ -156,12 +214,14 @@ def _transport(frame: Frame) -> list[Layer]:
 
 
 #: What is spoken on UDP ports, DNS also by multicast and on the link.
+_CARRIED_BY_UDP: dict[str, type[_Parsed]] = {"vxlan": VXLAN, "geneve": Geneve, "gtp": GTPU}
 _MESSAGES = {53: DNS, 5353: DNS, 5355: DNS, 67: DHCP, 68: DHCP}
 
 
 def _message(source_port: int, destination_port: int, frame: Frame) -> list[Layer]:
     if frame.tunnel is not None:
-        return _parsed(VXLAN, frame.payload) if frame.tunnel.kind == "vxlan" else []
+        carrier = _CARRIED_BY_UDP.get(frame.tunnel.kind)
+        return [] if carrier is None else _parsed(carrier, frame.payload)
     kind = _MESSAGES.get(destination_port) or _MESSAGES.get(source_port)
     return [] if kind is None else _parsed(kind, frame.payload)
 

@@ -10,7 +10,8 @@ use arrow_array::types::UInt64Type;
 use arrow_array::{RecordBatch, RecordBatchReader, UInt64Array};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use super::{Builder, Plan, decode_chunk, expected_rows, tell};
+use super::batches::{decode_chunk, expected_rows, tell};
+use super::{Builder, Plan};
 use crate::file::{Chunk, Reader};
 
 /// What one task gave: batches, and for a part of a file where it began and ended.

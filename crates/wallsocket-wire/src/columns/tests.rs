@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow_array::BinaryArray;
 use arrow_array::cast::AsArray;
@@ -10,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decode::LinkType;
+use crate::file::{Reader, Tail};
 use crate::file_write::{Details, Writer};
 
 const NAMES: [&str; 5] = [

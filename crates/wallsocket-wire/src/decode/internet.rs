@@ -208,8 +208,9 @@ pub(super) fn ipv6(frame: &mut Frame<'_>, offset: usize, end: usize) {
     frame.protocol = Some(next_header);
     let length = usize::from(payload_length);
     let mut packet_end = end;
-    // 0 with a hop-by-hop header: a jumbogram (RFC 2675), whose frame's own end counts.
-    if length != 0 || next_header != EXTENSION_HOP_BY_HOP {
+    // 0 with a hop-by-hop header: a jumbogram (RFC 2675), whose frame's own end counts. So it does where the sender's card was to
+    // cut a segment that is longer than the field can say; neither TCP nor UDP is without a header.
+    if length != 0 || !matches!(next_header, EXTENSION_HOP_BY_HOP | 6 | 17) {
         if offset + 40 + length > end {
             length_beyond(frame, Layer::Ipv6, offset, 40 + length, end);
         } else {

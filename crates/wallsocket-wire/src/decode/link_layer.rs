@@ -85,11 +85,23 @@ pub(super) fn other_link(frame: &mut Frame<'_>) {
     let bytes = frame.bytes;
     let end = bytes.len();
     match frame.link_type.0 {
-        12 | 14 | 101 | 228 | 229 => {
+        12 | 14 | 101 => {
             frame.link = Link::Raw;
             raw_ip(frame, 0, end);
         }
-        9 | 50 | 104 => point_to_point(frame),
+        228 => {
+            frame.link = Link::Raw;
+            ipv4(frame, 0, end);
+        }
+        229 => {
+            frame.link = Link::Raw;
+            ipv6(frame, 0, end);
+        }
+        9 | 50 => point_to_point(frame),
+        104 => {
+            frame.link = Link::Ppp;
+            cisco(frame);
+        }
         51 => {
             frame.link = Link::Ppp;
             between(frame, Next::EtherType(0x8864), 0, end);
@@ -205,24 +217,29 @@ fn cooked(frame: &mut Frame<'_>, hardware_type: u16, protocol: u16, offset: usiz
     }
 }
 
+/// Cisco's HDLC: a unicast or multicast address, and an EtherType (<https://www.tcpdump.org/linktypes.html>).
+fn cisco(frame: &mut Frame<'_>) {
+    let end = frame.bytes.len();
+    let Some(&[_, _, high, low]) = header::<4>(frame.bytes, 0, end) else {
+        return frame.missing(Layer::Link, 0, 4, end);
+    };
+    let ether_type = be16(high, low);
+    frame.ether_type = Some(ether_type);
+    frame.payload_start = 4;
+    // Here the number of reverse ARP is that of Cisco's own SLARP.
+    if ether_type != ETHERTYPE_REVERSE_ARP {
+        network_apart(frame, ether_type, 4, end);
+    }
+}
+
 /// PPP as a link: the address and control bytes may be there, or compressed away.
 fn point_to_point(frame: &mut Frame<'_>) {
     let end = frame.bytes.len();
     frame.link = Link::Ppp;
     let start = match frame.bytes {
         [0xff, 3, ..] => 2,
-        // Cisco's HDLC: a unicast or multicast address, and an EtherType (https://www.tcpdump.org/linktypes.html).
         // Serial lines of Cisco are also found under the number of PPP.
-        [0x0f | 0x8f, 0, high, low, ..] => {
-            let ether_type = be16(*high, *low);
-            frame.ether_type = Some(ether_type);
-            frame.payload_start = 4;
-            // Here the number of reverse ARP is that of Cisco's own SLARP.
-            if ether_type != ETHERTYPE_REVERSE_ARP {
-                network_apart(frame, ether_type, 4, end);
-            }
-            return;
-        }
+        [0x0f | 0x8f, 0, _, _, ..] => return cisco(frame),
         _ => 0,
     };
     between(frame, Next::Ppp, start, end);

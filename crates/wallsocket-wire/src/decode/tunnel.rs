@@ -226,14 +226,19 @@ fn gre_fields(
             found.identifier = Some(u32::from(be16(s0, s1) & 0x3ff));
             if protocol == ERSPAN_2 {
                 cursor.skip(4)?;
-            } else {
-                let [.., last] = cursor.take::<8>()?;
-                // A subheader for the platform.
-                if last & 1 == 1 {
-                    cursor.skip(8)?;
-                }
+                return Some(LinkType::ETHERNET);
             }
-            Some(LinkType::ETHERNET)
+            let [.., kind, last] = cursor.take::<8>()?;
+            // A subheader for the platform.
+            if last & 1 == 1 {
+                cursor.skip(8)?;
+            }
+            // Five bits behind one that says whether the kind of the frame is known.
+            match kind >> 2 & 0x1f {
+                0 => Some(LinkType::ETHERNET),
+                2 => cursor.ip(),
+                _ => None,
+            }
         }
         WCCP => {
             if cursor.ip().is_none() {
@@ -283,12 +288,14 @@ fn geneve(cursor: &mut Cursor<'_>) -> Option<Tunnel> {
 
 /// Message type of a user's packet.
 const GTP_PACKET: u8 = 255;
+/// Messages of the user plane: echoes, an error, extensions, status and end of a tunnel, packets (3GPP TS 29.281, 6.1).
+const GTP_MESSAGES: [u8; 7] = [1, 2, 26, 31, 253, 254, GTP_PACKET];
 
 fn gtp(cursor: &mut Cursor<'_>) -> Option<Tunnel> {
     let mut found = tunnel(Kind::Gtp, cursor, None);
     let [flags, message, l0, l1] = cursor.take()?;
-    // Version 1 of the protocol itself, not of its charging variant.
-    if flags >> 4 != 3 {
+    // Version 1 of the protocol itself, not of its charging variant; what has no message of the user plane is something else.
+    if flags >> 4 != 3 || !GTP_MESSAGES.contains(&message) {
         return None;
     }
     found.flags = flags.into();
