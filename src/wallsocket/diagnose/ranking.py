@@ -139,7 +139,7 @@ class Ranking:
             why += f" The same at {count - 1} other time{'s' if count > 2 else ''} in this recording."
         return Finding(
             rule.id,
-            rule.covers,
+            evidence.covers,
             evidence.severity,
             evidence.certainty,
             evidence.title,

@@ -48,6 +48,7 @@ class Evidence:
     severity: Severity = ""  # type: ignore[assignment]  #: empty: the rule's
     title: str = ""  #: replaces the rule's title where the case can be named more exactly
     fix: str = ""
+    covers: tuple[int, ...] = ()  #: numbers of docs/causes.md; empty: the rule's
     subjects: frozenset[int] = field(default_factory=frozenset)  #: sockets it concerns, peers included
     calls: Iterable[int] = ()  #: ids of failed or waiting calls that it explains, beside those in `proof`
     count: int = 1  #: how many times the same happened
@@ -59,6 +60,7 @@ class Evidence:
         self.severity = self.severity or self.rule.severity
         self.title = self.title or self.rule.title
         self.fix = self.fix or self.rule.fix
+        self.covers = self.covers or self.rule.covers
         if self.socket is not None:
             self.subjects |= {self.socket}
 

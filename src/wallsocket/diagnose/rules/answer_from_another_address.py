@@ -14,6 +14,8 @@ from ..vocabulary import SOCK_DGRAM
 
 __all__ = ["AnswerFromAnotherAddress"]
 
+_SAME_SOCKET = "Answer from the socket that the question came to: the client takes nothing from another port."
+
 
 class AnswerFromAnotherAddress(Rule):
     """A server with several addresses answers from the wrong one."""
@@ -36,7 +38,8 @@ class AnswerFromAnotherAddress(Rule):
     )
     proof = (
         "A question went to one address; a datagram from the same port of another address came back to the asker, on the "
-        "wire or in a read after which the program waited on; the question stayed open."
+        "wire or in a read after which the program waited on; the question stayed open. Or it came from another port of the "
+        "address, to an asker that had connected its socket."
     )
     fix = "Answer from the address that was asked: IP_PKTINFO in recvmsg and sendmsg, or one socket bound to each address."
     disproof = "The other address is another server that was asked as well."
@@ -52,6 +55,9 @@ class AnswerFromAnotherAddress(Rule):
             if question.where.many or question.answers or subject.local is None:
                 continue
             stray = facts[Strays].from_elsewhere(question.where, subject.local, question.first.entry_ns)
+            if stray is None and subject.remote is not None:
+                # A socket that is not connected gets it, and may take it, as in TFTP.
+                stray = facts[Strays].from_other_port(question.where, subject.local, question.first.entry_ns)
             read = next((read for asked, read in found.elsewhere if asked is question), None)
             if stray is not None:
                 source, row = stray
@@ -82,6 +88,8 @@ class AnswerFromAnotherAddress(Rule):
                 socket=subject.id,
                 process=call.call.process,
                 certainty="certain" if stray is not None else "strong",
+                title="the answer came from another port than was asked" if source.host == question.where.host else "",
+                fix=_SAME_SOCKET if source.host == question.where.host else "",
                 subjects=frozenset({server.id} if server is not None else ()),
             )
             return

@@ -10,10 +10,14 @@ from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
 from ..sample import Sample
 from ..subjects import Connection, SocketFacts
+from ..trackers.closing import ENDED_LATE_NS
 from ..trackers.options import Options
 from ..trackers.polls import Polls
+from ..trackers.reads import Reads
 from ..trackers.samples import Samples
+from ..trackers.stalls import Stalls
 from ..trackers.waits import LONG_WAIT_NS, Waits, while_waiting
+from ..trackers.writes import Writes
 from ..vocabulary import ACCEPTS, EPOLL_WAITS, LISTEN, POLL_CALLS, READS, SO_RCVTIMEO, SO_SNDTIMEO, WRITES
 
 __all__ = ["BothWait"]
@@ -22,6 +26,8 @@ __all__ = ["BothWait"]
 _PROBE = 4
 #: Queues that have not moved for so long stand.
 _STILL_NS = 500_000_000
+#: Between the last wait of an event loop and the end of its sockets.
+_LAST_NS = 1_500_000_000
 
 
 class BothWait(Rule):
@@ -50,17 +56,21 @@ class BothWait(Rule):
     supersedes = ("silent-peer", "slow-reader", "peer-does-not-read", "unread-data")
     effects = ("peer-process-died",)
     subject = "connection"
-    needs = (Options, Polls, Samples, Waits)
-    given = Waits
+    needs = (Options, Polls, Reads, Samples, Stalls, Waits, Writes)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         if not subject.one.stream:
             return
+        found = False
         for kind, option in ((READS, SO_RCVTIMEO), (WRITES, SO_SNDTIMEO)):
             if subject.other is None:
                 yield from self._alone(facts, subject.one, kind, option)
-            else:
-                yield from self._pair(facts, subject.one, subject.other, kind, option)
+                continue
+            for judgement in self._pair(facts, subject.one, subject.other, kind, option):
+                found = True
+                yield judgement
+        if subject.other is not None and not found and not facts.pictures:
+            yield from self._parked(facts, subject.one, subject.other)
         if facts.pictures and subject.other is not None:
             yield from self._full(facts, subject.one, subject.other)
 
@@ -128,6 +138,66 @@ class BothWait(Rule):
         if any(sends) and not all(sends):
             since_ns = max(facts[Samples].of(socket).quiet_since_ns for socket in (one, other))
             yield self._evidence(facts, found[0], found[1], facts.now_ns - since_ns, False, False)
+
+    def _parked(self, facts: Facts, one: SocketFacts, other: SocketFacts) -> Iterator[Judgement]:
+        """An event loop waits at one end at least: it may be at rest, so that is a hint at most."""
+        reads, writes = facts[Reads], facts[Writes]
+        if one.late or other.late or not one.tcp:
+            return
+        if reads.of(one).bytes != writes.of(other).bytes or reads.of(other).bytes != writes.of(one).bytes:
+            return
+        for end, peer in ((one, other), (other, one)):
+            zero = reads.of(end).zero_last
+            if zero is not None and (peer.ended_ns is None or zero.end_ns + ENDED_LATE_NS < peer.ended_ns):
+                return
+        here, there = self._waits_at_end(facts, one), self._waits_at_end(facts, other)
+        if here is None or there is None or not (here.name in EPOLL_WAITS or there.name in EPOLL_WAITS):
+            return
+        asks = [end for end, call in ((one, here), (other, there)) if call.name in READS and end.origin != "accept"]
+        spoke = [call for end in (one, other) if (call := writes.of(end).last) is not None]
+        if spoke and not asks:
+            # Between two requests both ends of a kept connection wait.
+            return
+        waits = facts[Waits]
+        since_ns = max(
+            here.entry_ns, there.entry_ns, one.created_ns, other.created_ns, *(call.end_ns for call in spoke)
+        )
+        if min(waits.until_ns(here), waits.until_ns(there)) - since_ns < LONG_WAIT_NS:
+            return
+        name, place = _who(facts, here)
+        _, peer_place = _who(facts, there)
+        yield Evidence(
+            self,
+            since_ns,
+            f"{place} and {peer_place} waited to receive on one connection to the end of the run, and "
+            f"{'all that was sent had been read' if spoke else 'neither had sent a byte'}: each waits for the other, unless "
+            "the connection is at rest.",
+            [here.proof(f"{name}: {here.text()}"), there.proof(f"{facts.who(there.call.process)}: {there.text()}")],
+            call=(there if there.name in READS else here).call,
+            socket=(other if there.name in READS else one).id,
+            process=(there if there.name in READS else here).call.process,
+            certainty="hint",
+            severity="note",
+            title="both ends wait to receive",
+            subjects=frozenset({one.id, other.id}),
+        )
+
+    @staticmethod
+    def _waits_at_end(facts: Facts, socket: SocketFacts) -> CallFacts | None:
+        """The wait for bytes of a socket, by a read without a limit or an event loop, in which its program was at its end."""
+        waits = facts[Waits]
+        for call in waits.unlimited(socket, READS):
+            process = facts.process(call.call.process)
+            if call.unfinished and call.name in READS and not facts[Options].limited(socket, SO_RCVTIMEO):
+                return call if process is None or process.exit_code is None else None
+        if not facts[Polls].of(socket).event_loop:
+            return None
+        found = facts[Stalls].loop_wait(socket)
+        return (
+            found
+            if found is None or socket.ended_ns is None or waits.until_ns(found) + _LAST_NS >= socket.ended_ns
+            else None
+        )
 
     def _resting(
         self,

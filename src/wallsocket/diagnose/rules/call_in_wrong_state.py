@@ -15,6 +15,8 @@ from ..vocabulary import ACCEPTS, AF_UNIX, READS, SOCK_DGRAM, SOCK_STREAM, WRITE
 
 __all__ = ["CallInWrongState"]
 
+_NOT_LISTENING = "accept() on a socket that does not listen"
+
 
 class CallInWrongState(Rule):
     """A call that the socket's state does not allow."""
@@ -65,6 +67,8 @@ class CallInWrongState(Rule):
             found = self._wrong(facts, subject, call)
             if found is not None:
                 why, title, earlier = found
+                # The same mistake by its other name: who connects meanwhile is refused.
+                unheard = title == _NOT_LISTENING and earlier is not None
                 yield Evidence(
                     self,
                     call.end_ns,
@@ -74,6 +78,10 @@ class CallInWrongState(Rule):
                     socket=subject.id,
                     process=call.call.process,
                     title=title,
+                    covers=(*self.covers, 5) if unheard else (),
+                    certainty="hint" if call.name == "shutdown" else "certain",
+                    severity="note" if call.name == "shutdown" else "error",
+                    subjects=frozenset({subject.parent} if subject.parent is not None else ()),
                 )
                 return
 
@@ -92,7 +100,24 @@ class CallInWrongState(Rule):
                 if done.bind is not None
                 else "neither bind nor listen was called"
             )
-            return f"{name} needs a listening socket: {bound}.", "accept() on a socket that does not listen", done.bind
+            return f"{name} needs a listening socket: {bound}.", _NOT_LISTENING, done.bind
+        if (
+            name in ACCEPTS
+            and code == errno.EINVAL
+            and stream
+            and (socket.origin == "accept" or done.connect is not None)
+        ):
+            return (
+                f"{name} needs the listening socket, and this one is a connection.",
+                "accept() on a socket that is connected",
+                None,
+            )
+        if name == "shutdown" and code == errno.ENOTCONN and stream and virgin:
+            return (
+                f"{call.text()}: no connect was called on this socket before.",
+                "shutdown() on a socket that was never connected",
+                None,
+            )
         if name in WRITES and stream and virgin and code in (errno.EPIPE, errno.ENOTCONN):
             return (
                 f"{call.text()}: no connect was called on this socket before.",

@@ -46,7 +46,8 @@ class EdgeNotDrained(Rule):
     references = ("epoll(7)", "epoll_ctl(2)")
     needs = (Closing, Edges)
     given = Edges
-    effects = ("listener-closed-with-queue", "both-wait")
+    supersedes = ("one-recv-per-message",)
+    effects = ("listener-closed-with-queue", "both-wait", "close-with-unread-data")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         edges = facts[Edges].of(subject)

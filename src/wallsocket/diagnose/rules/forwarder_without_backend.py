@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 from ..facts import Facts
@@ -53,6 +54,7 @@ class ForwarderWithoutBackend(Rule):
         "write-after-peer-closed",
         "mapped-address",
     )
+    supersedes = ("nobody-listens",)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if (
@@ -88,5 +90,6 @@ class ForwarderWithoutBackend(Rule):
             socket=subject.id,
             process=subject.process,
             certainty="strong",
+            covers=(*self.covers, 107) if errno.ECONNREFUSED in (connect.errno, seen.errno, seen.option_number) else (),
             subjects=frozenset({connect.call.socket} if connect.call.socket is not None else ()),
         )

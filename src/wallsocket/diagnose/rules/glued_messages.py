@@ -62,6 +62,10 @@ class GluedMessages(Rule):
                 continue
             glued = self._glued(facts, reader, writer)
             if glued is None:
+                lines = self._lines(facts, reader, writer)
+                if lines is not None:
+                    yield lines
+                    return
                 continue
             read, writes = glued
             found = self._answers(facts, reader, writer, read, writes, stall) or self._failed(
@@ -92,6 +96,51 @@ class GluedMessages(Rule):
             ):
                 return (read, inside) if not _marked(inside) else None
         return None
+
+    def _lines(self, facts: Facts, reader: SocketFacts, writer: SocketFacts) -> Evidence | None:
+        """A read took several lines, one was answered, and the peer waited in vain for the other answers."""
+        got, gave = facts[Reads].of(reader), facts[Writes].of(reader)
+        wrote, heard = facts[Writes].of(writer), facts[Reads].of(writer)
+        read, answer = got.last, gave.last
+        if read is None or answer is None or heard.last is None or answer.entry_ns < read.end_ns:
+            return None
+        if (
+            got.bytes != wrote.bytes
+            or gave.bytes != heard.bytes
+            or got.turn.reads != 1
+            or got.turn.answered is not answer
+        ):
+            return None
+        lines = _lines_of(read)
+        if len(lines) < 2 or len(_lines_of(answer)) != 1 or len({tuple(line.split()[:1]) for line in lines}) > 1:
+            return None
+        waits = [
+            call
+            for call in (*facts[Waits].of(writer).now.values(), *facts[Waits].of(writer).long)
+            if call.entry_ns >= heard.last.end_ns and (call.name not in READS or call.result != 0)
+        ]
+        if not waits:
+            return None
+        # Once a single line had its answer, it is known that each one gets one.
+        before = [call for call in got.recent if call is not read]
+        each = bool(before) and len(before) == gave.calls - 1 and all(len(_lines_of(call)) == 1 for call in before)
+        return Evidence(
+            self,
+            read.end_ns,
+            f"{read.text()} of {facts.who(reader.process)} took {len(lines)} lines at once, and it answered one; "
+            f"{facts.who(writer.process)} waited for another answer in vain.",
+            [
+                read.proof(),
+                answer.proof(f"the one answer: {answer.text()}"),
+                waits[-1].proof(f"waits for more: {waits[-1].text()}"),
+            ],
+            call=read.call,
+            socket=reader.id,
+            process=reader.process,
+            certainty="strong" if each else "hint",
+            severity="error" if each else "warning",
+            subjects=frozenset({writer.id}),
+        )
 
     def _answers(
         self,
@@ -187,6 +236,12 @@ class GluedMessages(Rule):
 
 
 _ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")
+
+
+def _lines_of(call: CallFacts) -> list[bytes]:
+    """The lines that a call moved, when it moved whole lines and they were recorded."""
+    payload = call.payload
+    return payload.splitlines() if len(payload) == call.moved and payload.endswith(b"\n") else []
 
 
 def _marked(writes: list[CallFacts]) -> bool:

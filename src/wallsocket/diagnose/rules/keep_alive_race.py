@@ -97,13 +97,16 @@ class KeepAliveRace(Rule):
         signs = []
         peer = facts[Peers].of(socket)
         closed = facts[Closing].last_close(peer) if peer is not None else None
-        if closed is not None and answered.entry_ns < closed.entry_ns and closed.entry_ns <= asked.end_ns:
+        if closed is not None and answered.end_ns + _IDLE_NS <= closed.entry_ns <= asked.end_ns:
             assert peer is not None
             last = facts[Reads].of(peer).last
             if last is None or last.end_ns > asked.entry_ns:
                 # It saw the request, and closed because of it.
                 return []
             signs.append(closed.proof(f"the peer's {closed.text()}"))
+        elif closed is not None:
+            # It closed with the answer, not for idleness.
+            return []
         elif waiting is not None and answered.end_ns <= waiting.at_ns <= asked.end_ns:
             signs.append(waiting.proof("CLOSE_WAIT: the peer's FIN had arrived"))
         elif (

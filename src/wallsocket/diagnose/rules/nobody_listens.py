@@ -41,7 +41,6 @@ class NobodyListens(Rule):
     disproof = "A socket listened on that address and port at that moment; then a firewall refuses."
     references = ("connect(2)", "RFC 9293 3.5.2")
     subject = "destination"
-    effects = ("forwarder-without-backend",)
     needs = (Bound, Destinations, Flows, HostAnswers, Refused, Resets)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:

@@ -17,7 +17,7 @@ from ..trackers.peers import Peers
 from ..trackers.polls import Polls
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads, Turn
-from ..trackers.waits import Waits
+from ..trackers.waits import LONG_WAIT_NS, Waits
 from ..trackers.writes import Writes
 from ..vocabulary import AF_UNIX, CLOSE, MSG_WAITALL, WRITES
 
@@ -25,6 +25,14 @@ __all__ = ["OneRecvPerMessage"]
 
 #: Errors after which a connection is of no use, whoever is to blame.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH)
+#: What frameworks read at a time, at least.
+_CHUNK = 65_536
+#: A write that took longer has waited for room.
+_HELD_NS = 200_000_000
+#: Between two writes of one message; who writes by a clock takes longer.
+_SAME_MESSAGE_NS = 60_000_000
+#: What is read by itself in front of a message, for its length or its kind.
+_LARGEST_HEADER = 32
 _READ_TO_THE_END = "Read until the agreed end: here the peer half-closes, so read until recv returns 0 bytes (b'')."
 
 
@@ -71,6 +79,11 @@ class OneRecvPerMessage(Rule):
             return
         if subject.tcp and last.exit is not None and last.exit.state == CLOSE:
             return
+        if self._held_up(facts, subject, turn):
+            return
+        if last.moved == last.length >= _CHUNK and facts[Polls].of(subject).event_loop:
+            # A framework takes the stream as it comes, and the program had it stop.
+            return
         declared = _declared(turn)
         one_read = turn.reads == 1 and turn.whole
         until_short = turn.filled == turn.reads - 1 and last.moved < last.length
@@ -80,6 +93,7 @@ class OneRecvPerMessage(Rule):
         cut = self._cut(facts, subject, peer, last) if peer is not None else None
         unread = facts[Closing].unread(subject)
         if peer is not None and cut is None and facts[Writes].of(peer).recent:
+            yield from self._went_on(facts, subject, peer, declared)
             return
         if cut is not None and not declared and _announced(turn, cut[2]):
             yield self.cannot_tell(
@@ -92,6 +106,93 @@ class OneRecvPerMessage(Rule):
                 yield self.cannot_tell("peer", "the writes of the other end and the kernel's queue were not recorded")
             return
         yield self._evidence(facts, subject, peer, cut, declared)
+
+    @staticmethod
+    def _held_up(facts: Facts, socket: SocketFacts, turn: Turn) -> bool:
+        """Whether something else kept the program from reading on: it stood in a write, or came to a bad end."""
+        last, peer = turn.last, facts[Peers].of(socket)
+        assert last is not None
+        waits = facts[Waits]
+        of = waits.of(socket)
+        if any(call.name in WRITES and call.entry_ns >= last.end_ns for call in (*of.now.values(), *of.long)):
+            return True
+        wrote = [call for call in facts[Writes].of(socket).recent if call.entry_ns >= last.end_ns]
+        if any((call.call.took_ns or 0) > _HELD_NS for call in wrote):
+            return True
+        process = facts[Closing].ended_by(socket)
+        ended_badly = process is not None and (process.exit_code or process.signal is not None)
+        if turn.answered is not None:
+            return bool(ended_badly)
+        # It was read so slowly that the peer stood in its write: a reader that stops is another cause.
+        theirs = waits.of(peer) if peer is not None else None
+        return theirs is not None and any(
+            call.name in WRITES and call.entry_ns <= last.end_ns + _HELD_NS
+            for call in (*theirs.now.values(), *theirs.long)
+            if waits.until_ns(call) - call.entry_ns >= LONG_WAIT_NS
+        )
+
+    def _went_on(self, facts: Facts, socket: SocketFacts, peer: SocketFacts, declared: bool) -> Iterator[Judgement]:
+        """The read ended where a write of the peer ended, and the peer's next write brought the rest."""
+        turn, read_bytes = facts[Reads].of(socket).turn, facts[Reads].of(socket).bytes
+        last = turn.last
+        assert last is not None
+        wrote = list(facts[Writes].of(peer).recent)
+        tried = [call for call in facts[Errors].of(peer).calls if call.name in WRITES]
+        rest = next((call for call in wrote if call.offset == read_bytes and call.moved), None)
+        rest = rest or next((call for call in tried if call.entry_ns >= last.end_ns), None)
+        before = next((call for call in reversed(wrote) if (call.offset or 0) + call.moved == read_bytes), None)
+        if socket.late or rest is None or before is None:
+            return
+        heard = [call for call in facts[Reads].of(peer).recent if before.end_ns <= call.end_ns <= rest.entry_ns]
+        if heard and not declared:
+            # It may have answered what it had read.
+            return
+        certainty: Certainty = "hint"
+        short = f"{last.name}({last.length}) returned {last.moved}"
+        if declared:
+            certainty = "strong"
+            why = f"The length in front announced {last.length} bytes, {last.name} returned {last.moved}"
+        elif _is_header(facts[Reads].of(socket).recent):
+            certainty = "strong"
+            why = f"{short} of a header of {last.length} bytes"
+        elif (
+            turn.reads == 1
+            and turn.whole
+            and last.moved < last.length
+            and self._one_message(facts, socket, before, rest)
+        ):
+            why = f"{short}, and the peer's next {rest.name} followed {(rest.entry_ns - before.end_ns) / 1e6:.0f} ms later"
+        else:
+            return
+        rows = [before.proof(f"peer's {before.text()}"), last.proof(), rest.proof(f"peer's {rest.text()}: the rest")]
+        if turn.answered is not None:
+            rows.append(turn.answered.proof(f"{turn.answered.text()}: the answer to what was read"))
+        kind = "a stream socket" if socket.family == AF_UNIX else "TCP"
+        yield Evidence(
+            self,
+            last.end_ns,
+            f"{kind} keeps no message borders: {why}; no read asked for the rest, which the peer sent.",
+            rows,
+            call=last.call,
+            socket=socket.id,
+            process=last.call.process,
+            certainty=certainty,
+            severity="error" if certainty == "strong" else "warning",
+            subjects=frozenset({peer.id}),
+        )
+
+    @staticmethod
+    def _one_message(facts: Facts, socket: SocketFacts, before: CallFacts, rest: CallFacts) -> bool:
+        """Whether two writes of the peer look like parts of one message, to somebody who answered it or had asked for it."""
+        turn = facts[Reads].of(socket).turn
+        assert turn.first is not None
+        asked = facts[Writes].of(socket).first
+        concerned = turn.answered is not None or (asked is not None and asked.end_ns <= turn.first.end_ns)
+        payload = before.payload
+        # Text that ends its line may be a message of its own.
+        whole = len(payload) == before.moved and payload[-1:] in (b"\n", b"\0", b"}", b"]", b">")
+        loop = facts[Polls].of(socket).event_loop and turn.answered is not None
+        return concerned and not whole and not loop and 0 <= rest.entry_ns - before.end_ns < _SAME_MESSAGE_NS
 
     @staticmethod
     def _cut(
@@ -200,6 +301,16 @@ def _declared(turn: Turn) -> bool:
     if len(raw) != header.moved or header.call.length != header.moved or last.moved >= last.length:
         return False
     return last.call.length in (int.from_bytes(raw, "big"), int.from_bytes(raw, "little"))
+
+
+def _is_header(recent: list[CallFacts]) -> bool:
+    """Whether the last read got a part of the few bytes that each message begins with, by what was read before."""
+    last = recent[-1]
+    if not 1 < last.length <= _LARGEST_HEADER or last.moved >= last.length:
+        return False
+    alike = [call for call in recent[:-1] if call.length == last.length and call.call.source == last.call.source]
+    exact = all(call.moved == call.length for call in recent[:-1])
+    return exact and (bool(alike) or len(recent) == 1)
 
 
 def _announced(turn: Turn, size: int) -> bool:

@@ -6,6 +6,7 @@ import errno
 import signal
 from collections.abc import Iterator
 
+from ...events import Process
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Connection, SocketFacts
@@ -37,7 +38,7 @@ class PeerProcessDied(Rule):
     symptoms = ("connection reset by peer", "ECONNRESET", "unexpected end of file", "broken pipe", "connection closed")
     proof = (
         "A signal ended the process while its socket was open, and the other end was waiting for an answer, or its next call "
-        "failed with ECONNRESET or EPIPE."
+        "failed with ECONNRESET or EPIPE. Strong when the process ended with a status that says failure, and the call failed."
     )
     fix = "Find out what ended the process: its signal is named. On this end expect it: reconnect, and repeat what may be repeated."
     disproof = "The process had closed the socket before it died."
@@ -59,7 +60,7 @@ class PeerProcessDied(Rule):
         if not dead.stream or dead.ended_ns is None:
             return
         process = facts[Closing].ended_by(dead)
-        if process is None or process.signal is None or process.signal == signal.SIGPIPE:
+        if process is None or process.signal == signal.SIGPIPE or not (process.signal or process.exit_code):
             return
         told = facts[Errors].first(left, _BROKEN)
         if told is not None and told.end_ns + ENDED_LATE_NS < dead.ended_ns:
@@ -68,23 +69,28 @@ class PeerProcessDied(Rule):
         end = reads.zero_last
         asked = writes.last is not None and (reads.last is None or reads.last.end_ns < writes.last.entry_ns)
         waiting = asked and end is not None and end.end_ns + ENDED_LATE_NS >= dead.ended_ns
-        if told is None and not waiting:
+        if told is None and not (waiting and process.signal):
             return
         seen = told if told is not None else end
         assert seen is not None
-        name = _name(process.signal)
+        name = _name(process.signal) if process.signal else f"An error (status {process.exit_code})"
         yield Evidence(
             self,
             dead.ended_ns,
             f"{name} ended {facts.who(process.id)} with {dead.name()} open; {facts.who(seen.call.process)} was told by "
             f"{seen.text()}.",
-            [facts.process_proof(process, f"ended by {name}", dead.ended_ns), seen.proof()],
+            [facts.process_proof(process, _how(process), dead.ended_ns), seen.proof()],
             call=seen.call,
             socket=left.id,
             process=seen.call.process,
+            certainty="certain" if process.signal else "strong",
             severity="note" if process.signal in _ASKED else "error",
             subjects=frozenset({dead.id}),
         )
+
+
+def _how(process: Process) -> str:
+    return f"ended by {_name(process.signal)}" if process.signal else f"ended with status {process.exit_code}"
 
 
 def _name(number: int) -> str:

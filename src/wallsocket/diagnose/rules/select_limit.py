@@ -13,6 +13,8 @@ from ..trackers.selects import Selects
 __all__ = ["SelectLimit"]
 
 _SOON_NS = 5_000_000_000
+#: Between the last select and the descriptor that is too large for the next one.
+_AT_ONCE_NS = 500_000_000
 _CRASHES = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS}
 
 
@@ -55,7 +57,9 @@ class SelectLimit(Rule):
         if last is None or beyond is None or last.entry_ns > beyond.end_ns or found.widest > 1024:
             return
         crashed = row.signal in _CRASHES
-        if (not crashed and not row.exit_code) or row.ended_ns - beyond.end_ns > _SOON_NS:
+        # Who catches the error may end as if all were well: then only the time speaks for it.
+        at_once = row.exit_code == 0 and beyond.entry_ns - last.end_ns < _AT_ONCE_NS
+        if not (crashed or row.exit_code or at_once) or row.ended_ns - beyond.end_ns > _SOON_NS:
             return
         how = f"signal {row.signal}" if crashed else f"status {row.exit_code}"
         yield Evidence(

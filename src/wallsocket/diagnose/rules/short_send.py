@@ -61,6 +61,9 @@ class ShortSendIgnored(Rule):
         if short is None or facts[Options].aborts(subject):
             return
         program = self._ended(facts, subject)
+        if short.in_vain:
+            # It gave up a peer that did not read.
+            return
         if short.waited and program is None:
             # An event loop was about to send the rest when the program gave the connection up.
             return

@@ -13,7 +13,7 @@ from ..trackers.options import Options
 from ..trackers.peers import Peers
 from ..trackers.polls import Polls
 from ..trackers.unix_names import name_of
-from ..trackers.waits import Waits
+from ..trackers.waits import LONG_WAIT_NS, Waits
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLL_CALLS, POLLIN, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
 
 __all__ = ["SilentPeer"]
@@ -45,12 +45,16 @@ class SilentPeer(Rule):
     fix = "Set a time limit for the wait, or SO_KEEPALIVE with short intervals."
     disproof = "The peer is alive and has nothing to say: then the wait is as it should be."
     references = ("recv(2)", "tcp(7)", "RFC 9293 3.8.4")
-    pictures = "only"
+    pictures = "also"
+    effects = ("peer-process-died",)
     needs = (Options, Peers, Polls, Waits)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         """Only an idle wait: whether the peer is gone, or will answer, cannot be seen from here."""
         last = subject.last
+        if not facts.pictures:
+            yield from self._recorded(facts, subject)
+            return
         if not subject.stream or last is None or last.state != ESTABLISHED or last.receive_queue:
             return
         if subject.unix:
@@ -97,6 +101,34 @@ class SilentPeer(Rule):
             f"{facts.who(wait.call.process)} {facts[Waits].doing(wait)} and has for {waited_ns / 1e9:.1f} s, without a time "
             f"limit; nothing has come.{self._there(facts, subject)}",
             self.title,
+        )
+
+    def _recorded(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
+        """A client whose read had not returned when somebody ended it."""
+        waits = facts[Waits]
+        if not facts.final or not subject.tcp or subject.origin == "accept" or subject.remote is None:
+            return
+        if facts[Options].limited(subject, SO_RCVTIMEO) or facts[Options].on(subject, SOL_SOCKET, SO_KEEPALIVE):
+            return
+        wait = next((call for call in waits.unlimited(subject, READS) if call.unfinished and call.name in READS), None)
+        if wait is None or waits.until_ns(wait) - wait.entry_ns < LONG_WAIT_NS:
+            return
+        process = facts.process(wait.call.process)
+        if process is None or process.signal is None:
+            # Only who is stopped from outside waited for too long, as far as a run can tell.
+            return
+        waited_s = (waits.until_ns(wait) - wait.entry_ns) / 1e9
+        yield Evidence(
+            self,
+            wait.entry_ns,
+            f"{facts.who(wait.call.process)} waited for {waited_s:.1f} s in {wait.name} on {subject.name()}, until a "
+            "signal ended it: nothing came, the wait has no time limit, and no keepalive asks whether the peer is there.",
+            [wait.proof(), facts.process_proof(process, f"ended by signal {process.signal}", wait.entry_ns)],
+            call=wait.call,
+            socket=subject.id,
+            process=wait.call.process,
+            certainty="hint",
+            severity="note",
         )
 
     @staticmethod

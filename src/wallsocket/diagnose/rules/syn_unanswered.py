@@ -76,7 +76,11 @@ class SynUnanswered(Rule):
                 for one in facts[Bound].on(subject.where.port, network=subject.network)
                 if one.tcp and one.listened_at(failure.at_ns) and one.takes(subject.where)
             ]
-            if any(_full(one.socket.last) or _full(facts[Fullest].of(one.socket).received) for one in here):
+            # A queue that nobody got into is not full.
+            may_be_full = facts.layer("wire") is not None or facts[FirstPackets].answered(subject.where)
+            if may_be_full and any(
+                _full(one.socket.last) or _full(facts[Fullest].of(one.socket).received) for one in here
+            ):
                 # That has a rule of its own.
                 continue
             repeated, rows, certainty = self._repeated(facts, failure)

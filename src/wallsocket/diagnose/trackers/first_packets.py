@@ -39,6 +39,7 @@ class FirstPackets(Tracker):
         super().__init__(facts)
         self._of: dict[tuple[Address, Address], Opening] = {}
         self._to: dict[Address, Opening] = {}
+        self._answered: set[Address] = set()
 
     @on_packet
     def see(self, packet: Packet, segment: Segment | None) -> None:
@@ -58,6 +59,9 @@ class FirstPackets(Tracker):
                     back.reset = back.reset or packet
                 elif back is not None:
                     back.answered = True
+                    place = Address.of(segment.source.address, segment.source.port)
+                    if place is not None and len(self._answered) < _PAIRS:
+                        self._answered.add(place)
         elif segment.protocol == 1:
             about = self._opening(segment, make=True)
             if about is not None and about.icmp is None:
@@ -83,6 +87,10 @@ class FirstPackets(Tracker):
             found = self._of.get(key)
             if found is not None and found.answered and found.reset is None and found.icmp is None:
                 del self._of[key]
+
+    def answered(self, where: Address) -> bool:
+        """Whether somebody's SYN to an address was ever answered."""
+        return where in self._answered
 
     def of(self, local: Address | None, remote: Address) -> Opening | None:
         """What was seen from one end to another; the latest to that destination when the own end is not known."""

@@ -9,6 +9,7 @@ from ..facts import Facts
 from ..subjects import SocketFacts
 from ..tracker import Tracker, failed, returned
 from ..vocabulary import SO_ERROR, SOL_SOCKET
+from .descriptors import Descriptors
 from .set_up import SetUp
 
 __all__ = ["Forwarders"]
@@ -22,7 +23,7 @@ _NO_WAY = (errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.ENETUNREA
 class Forwarders(Tracker):
     """Keeps, by process, the connects that failed."""
 
-    needs = (SetUp,)
+    needs = (Descriptors, SetUp)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -51,9 +52,12 @@ class Forwarders(Tracker):
                 kept.append((connect, seen))
 
     def failed_for(self, client: SocketFacts, until_ns: int) -> tuple[CallFacts, CallFacts] | None:
-        """The last connect of the client's process that began and failed while the client was served."""
+        """The last connect of a process that has the client which began and failed while the client was served."""
         found = None
-        for connect, seen in self._of.get(client.process, ()):
+        # The one that accepts often has a child that serves.
+        for connect, seen in (
+            one for process in self.facts[Descriptors].owners(client) for one in self._of.get(process, ())
+        ):
             if connect.entry_ns >= client.created_ns and seen.end_ns <= until_ns:
                 found = connect, seen
         return found

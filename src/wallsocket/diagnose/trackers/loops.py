@@ -21,6 +21,10 @@ _LEAST_NS = 300_000_000
 _GAPS = 16
 _THREADS = 10_000
 _SOCKETS = 4_096
+#: Epoll instances of one thread.
+_SETS = 8
+#: Entries of a poll for one listener: itself, and pipes by which a runtime wakes itself.
+_FEW = 3
 _WAITS = (*EPOLL_WAITS, *POLL_CALLS)
 
 
@@ -79,7 +83,7 @@ class Gap:
 
 
 class _Loop:
-    __slots__ = ("epolls", "gap", "gaps", "polls", "previous", "served", "sockets")
+    __slots__ = ("gap", "gaps", "polls", "previous", "served", "sockets")
 
     def __init__(self) -> None:
         self.gap: Gap | None = None
@@ -88,16 +92,6 @@ class _Loop:
         self.previous: CallFacts | None = None
         self.served = 0
         self.sockets: dict[int, None] = {}  # that it takes from
-        self.epolls: set[int] = set()  # descriptors of the epoll instances that it waits for
-
-    def aside(self, call: CallFacts) -> bool:
-        """Whether a poll is no wait of an epoll loop, but one for a single socket: a blocking call with a time limit."""
-        if call.name in EPOLL_WAITS and call.call.fd is not None and len(self.epolls) < _GAPS:
-            self.epolls.add(call.call.fd)
-        if call.name in EPOLL_WAITS or not self.epolls:
-            return False
-        watched = call.watched
-        return len(watched) == 1 and watched[0].number not in self.epolls
 
 
 class Loops(SocketTracker[QueueFacts]):
@@ -108,7 +102,8 @@ class Loops(SocketTracker[QueueFacts]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._loops: dict[tuple[int, int], _Loop] = {}
+        #: thread -> its loops: by the epoll instance that they wait for, all other waits together
+        self._loops: dict[tuple[int, int], dict[int, _Loop]] = {}
 
     # -- queues
 
@@ -129,9 +124,13 @@ class Loops(SocketTracker[QueueFacts]):
     @returned()
     def went(self, call: CallFacts) -> None:
         """Any call: how long it took, and how long the thread had been in none."""
-        loop = self._loops.get((call.call.process, call.call.tid))
-        if loop is None:
-            return
+        loops = self._loops.get((call.call.process, call.call.tid))
+        if loops is not None:
+            for loop in loops.values():
+                self._went(loop, call)
+
+    @staticmethod
+    def _went(loop: _Loop, call: CallFacts) -> None:
         gap, previous = loop.gap, loop.previous
         loop.previous = call
         if gap is None or previous is None:
@@ -147,9 +146,9 @@ class Loops(SocketTracker[QueueFacts]):
     def waited(self, call: CallFacts) -> None:
         """A wait for a set of sockets returned: what is ready had waited during the gap before it."""
         loop = self._loop(call)
-        if loop is None or loop.aside(call):
+        if loop is None or self._aside(call):
             return
-        loop.polls = True
+        loop.polls = loop.polls or not self._accepts_only(call)
         ready = self._ready(call) if call.result and call.result > 0 else []
         for socket in ready:
             self.keep(socket).taker = call.thread
@@ -166,7 +165,7 @@ class Loops(SocketTracker[QueueFacts]):
             return
         facts = self.keep(listener)
         loop = self._loop(call)
-        if loop is not None and not loop.polls:
+        if loop is not None and not any(one.polls for one in self._loops[call.thread].values()):
             self._close_gap(loop, call, [listener])
             self._open_gap(loop, call)
         if call.succeeded:
@@ -186,15 +185,15 @@ class Loops(SocketTracker[QueueFacts]):
     def waits(self, call: CallFacts) -> None:
         """A wait that takes long is the end of a gap in which nothing waited."""
         if call.begun:
-            loop = self._loops.get(call.thread)
-            if loop is not None and (loop.polls or call.name in ACCEPTS) and not loop.aside(call):
+            loop = self._loops.get(call.thread, {}).get(_key(call))
+            if loop is not None and (loop.polls or call.name in ACCEPTS) and not self._aside(call):
                 loop.gap = None
 
     @on_end
     def finish(self) -> None:
         """Loops that never came back to their wait."""
         sockets = self.facts[Sockets]
-        for loop in self._loops.values():
+        for loop in (loop for loops in self._loops.values() for loop in loops.values()):
             gap = loop.gap
             if gap is None:
                 continue
@@ -217,22 +216,49 @@ class Loops(SocketTracker[QueueFacts]):
 
     def gaps(self, thread: Thread) -> list[Gap]:
         """Gaps of a thread in which something waited for it."""
-        loop = self._loops.get((thread.process, thread.tid))
-        return list(loop.gaps) if loop is not None else []
+        loops = self._loops.get((thread.process, thread.tid), {})
+        return [gap for loop in loops.values() for gap in loop.gaps]
 
     def polls(self, thread: Thread) -> bool:
         """Whether it is an event loop: it waits for sets of sockets."""
-        loop = self._loops.get((thread.process, thread.tid))
-        return loop is not None and loop.polls
+        return any(loop.polls for loop in self._loops.get((thread.process, thread.tid), {}).values())
 
     # -- inside
 
     def _loop(self, call: CallFacts) -> _Loop | None:
-        found = self._loops.get(call.thread)
-        if found is None and len(self._loops) < _THREADS:
-            found = self._loops[call.thread] = _Loop()
+        loops = self._loops.get(call.thread)
+        if loops is None:
+            if len(self._loops) >= _THREADS:
+                return None
+            loops = self._loops[call.thread] = {}
+        found = loops.get(_key(call))
+        if found is None and len(loops) < _SETS:
+            found = loops[_key(call)] = _Loop()
             found.previous = call
         return found
+
+    def _aside(self, call: CallFacts) -> bool:
+        """Whether a poll is no wait of the thread's loop, but one for a single socket: a call that blocks, by another name."""
+        if call.name not in POLL_CALLS:
+            return False
+        loops, watched = self._loops.get(call.thread, {}), call.watched
+        if any(number >= 0 for number in loops):
+            return len(watched) == 1 and watched[0].number not in loops
+        # A server of one client after the other: it waits for connections by poll as well.
+        loop = loops.get(_key(call))
+        if loop is None or not loop.sockets or len(watched) != 1:
+            return False
+        socket = next((socket for socket, _ in self.facts[Polls].watched(call)), None)
+        if socket is None or socket.id in loop.sockets:
+            return False
+        return socket.last is None or socket.last.state != LISTEN
+
+    def _accepts_only(self, call: CallFacts) -> bool:
+        """Whether a poll waits for connections of one listener, as an accept that blocks does."""
+        if call.name not in POLL_CALLS or len(call.watched) > _FEW:
+            return False
+        sockets = [socket for socket, _ in self.facts[Polls].watched(call)]
+        return len(sockets) == 1 and sockets[0].last is not None and sockets[0].last.state == LISTEN
 
     def _open_gap(self, loop: _Loop, call: CallFacts) -> None:
         loop.served += 1
@@ -260,3 +286,9 @@ class Loops(SocketTracker[QueueFacts]):
             return [call.socket] if not ready and call.socket is not None else ready
         alive = self.facts[Sockets].alive
         return [alive[number] for number in call.call.entry_sockets if number in alive]
+
+
+def _key(call: CallFacts) -> int:
+    """Which loop of its thread a wait belongs to: a library may run one of its own inside another."""
+    number = call.call.fd if call.name in EPOLL_WAITS else None
+    return -1 if number is None else number

@@ -17,12 +17,13 @@ __all__ = ["ShortWrite", "ShortWriteFacts", "ShortWrites"]
 class ShortWrite:
     """A write that took less than was offered, and what was offered after it."""
 
-    __slots__ = ("call", "offered", "owed", "waited")
+    __slots__ = ("call", "in_vain", "offered", "owed", "waited")
 
     def __init__(self, call: CallFacts, owed: int) -> None:
         self.call = call
         self.owed = owed  #: bytes that were not taken
         self.offered = 0  #: bytes offered by later writes
+        self.in_vain = False  #: it waited until its time limit, and was not told to go on
         self.waited = False  #: the program asked the kernel when it may write again, and did not write since
 
 
@@ -72,7 +73,7 @@ class ShortWrites(SocketTracker[ShortWriteFacts]):
                 facts.short = short = None
             else:
                 short.offered += length
-                short.waited = False
+                short.waited = short.in_vain = False
         if short is None and owed > 0:
             facts.short = ShortWrite(call, owed)
         if facts.short is not None:
@@ -87,6 +88,7 @@ class ShortWrites(SocketTracker[ShortWriteFacts]):
                 found = socket.kept.get(self.place)
                 if found is not None and found.short is not None:
                     found.short.waited = True
+                    found.short.in_vain = call.result == 0 and bool(call.timeout_ms)
 
     @returned(*EPOLL_WAITS)
     def awaited(self, call: CallFacts) -> None:

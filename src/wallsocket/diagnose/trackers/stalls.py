@@ -112,6 +112,12 @@ class Stalls(SocketTracker[LongReads]):
             self._latest = self._between(one, other) or self._between(other, one)
         return self._latest
 
+    def loop_wait(self, socket: SocketFacts) -> CallFacts | None:
+        """The latest long wait of the event loop that watches a socket; one that has not ended comes first."""
+        now = self.facts[Waits].waiting_in(socket.process)
+        waiting = [call for call in now if call.name in EPOLL_WAITS]
+        return next(iter((*waiting, *reversed(self._loops.get(socket.process, ())))), None)
+
     def _between(self, asker: SocketFacts, answerer: SocketFacts) -> Stall | None:
         facts = self.facts
         wrote, read = facts[Writes].of(asker), facts[Reads].of(answerer)

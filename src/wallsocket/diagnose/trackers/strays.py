@@ -22,6 +22,7 @@ class Strays(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._of: dict[tuple[int, int], dict[tuple[Address, Address], Packet]] = {}
+        self._senders: dict[int, list[int]] = {}  # port of the receiver -> ports of the senders
 
     @on_packet
     def see(self, packet: Packet, segment: Segment | None) -> None:
@@ -34,6 +35,9 @@ class Strays(Tracker):
             if len(self._of) >= _PORTS:
                 return
             known = self._of[ports] = {}
+            senders = self._senders.setdefault(segment.destination.port, [])
+            if len(senders) < _PAIRS:
+                senders.append(segment.source.port)
         if len(known) < _PAIRS:
             source = Address.of(segment.source.address, segment.source.port)
             destination = Address.of(segment.destination.address, segment.destination.port)
@@ -47,4 +51,16 @@ class Strays(Tracker):
             if to_asker and source.host != asked.host and packet.at_ns >= since_ns and source.family == asked.family:
                 text = f"wire: the answer came from {source}, {asked} was asked"
                 return source, Proof("wire", "packet", packet.id, packet.at_ns, text)
+        return None
+
+    def from_other_port(self, asked: Address, asker: Address, since_ns: int) -> tuple[Address, Proof] | None:
+        """The same from the host that was asked, from another of its ports."""
+        for port in self._senders.get(asker.port, ()):
+            if port == asked.port:
+                continue
+            for (source, destination), packet in self._of[port, asker.port].items():
+                to_asker = asker.wildcard or destination.host == asker.host
+                if to_asker and source.host == asked.host and packet.at_ns >= since_ns:
+                    text = f"wire: the answer came from {source}, {asked} was asked"
+                    return source, Proof("wire", "packet", packet.id, packet.at_ns, text)
         return None
