@@ -37,6 +37,9 @@ def main() -> int:
         except measure.Missing as error:
             report += [f"## {name}", "", f"Not measured: {error}", ""]
             continue
+        except KeyboardInterrupt:
+            print(f"{name}: interrupted; no report is written", file=sys.stderr)
+            return 130
         except Exception:
             # One that fails must not cost the results of the others.
             traceback.print_exc()

@@ -1,0 +1,14 @@
+"""What the scripts of the repository promise to the programs that they start."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.support.repository import ROOT
+
+
+def test_the_suite_does_not_inherit_the_ignored_signals_of_a_background_job() -> None:
+    """A shell without job control ignores SIGINT and SIGQUIT in what it starts with &, and nohup SIGHUP."""
+    script = "trap '' HUP INT QUIT; exec scripts/as-ordinary-user grep SigIgn /proc/self/status"
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["SigIgn:", "0000000000000000"]
