@@ -49,7 +49,7 @@ class DiesOfClientReset(Rule):
     references = ("accept(2)", "send(2)", "signal(7)")
     needs = (Errors, Servers, SetUp, Sockets)
     given = Errors
-    effects = ("nobody-listens", "listener-closed-with-queue")
+    effects = ("nobody-listens",)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         failed = facts[Errors].first(subject, _BROKEN)
