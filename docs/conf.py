@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,3 +36,29 @@ nitpicky = False
 if os.environ.get("WALLSOCKET_DOCS") == "pages":
     # Without the reference, for who looks at the pages alone.
     exclude_patterns.append("reference")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """What the theme leaves out for people who use keys or a screen reader; tests/docs/test_site.py asks a checker."""
+    app.connect("build-finished", _complete)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+#: Headings in the navigation have a level, what scrolls can be scrolled by keys, and the two columns have names.
+_COMPLETED = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
+    '<aside class="toc-drawer': '<aside aria-label="On this page" class="toc-drawer',
+}
+
+
+def _complete(app: Any, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        for left, completed in _COMPLETED.items():
+            text = text.replace(left, completed)
+        path.write_text(text, encoding="utf-8")

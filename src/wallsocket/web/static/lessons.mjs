@@ -69,7 +69,7 @@ function card(lesson) {
 
 function course(found) {
   return h("details", { class: "course" },
-    h("summary", {}, found.title, h("span", { class: "dim" }, ` ${found.minutes} min`)),
+    h("summary", {}, found.title, h("span", { class: "dim" }, found.minutes > 300 ? ` ${Math.round(found.minutes / 60)} h` : ` ${found.minutes} min`)),
     h("p", {}, prose(found.how)),
     h("ol", {}, found.units.map((unit) =>
       h("li", {}, h("strong", {}, unit.title), h("span", { class: "dim" }, ` ${unit.minutes} min`),
