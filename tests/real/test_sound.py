@@ -20,6 +20,8 @@ from tests.support.agreement import assert_views_agree
 pytestmark = pytest.mark.timeout(900)
 #: A loaded machine, a tracer, and thousands of requests.
 DEADLINE_S = 600
+#: Status of a script that cannot be run on this machine.
+NOT_HERE = 77
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,8 @@ def test_nothing_is_said_against_programs_that_work(sound: Sound, tmp_path: Path
     for name, text in sound.files.items():
         (tmp_path / name).write_text(text)
     wait = shlex.join([sys.executable, ready.__file__])
-    script = f"set -e\ntrap 'kill $(jobs -p) 2>/dev/null || :' EXIT\nbound() {{ {wait} $1 tcp 120; }}\n{sound.script}"
+    left = "for one in $server $front $first $second $near $far; do kill $one 2>/dev/null || :; done"
+    script = f"set -e\ntrap '{left}' EXIT\nbound() {{ {wait} $1 tcp 120; }}\n{sound.script}"
     recording = tmp_path / "run.wsrec"
     words = [*WALLSOCKET, "explain", "--lab", "--json", "-o", str(recording), "--", "sh", "-c", script]
     # A file: who reads the findings from a pipe would wait for a server that was left behind.
@@ -52,6 +55,8 @@ def test_nothing_is_said_against_programs_that_work(sound: Sound, tmp_path: Path
     lines = [json.loads(line) for line in report.read_text().splitlines() if line.startswith('{"')]
     assert lines, said
     summary = lines[-1]
+    if summary["summary"]["target_status"] == NOT_HERE:
+        pytest.skip(f"{sound.name} cannot be run here: {said.splitlines()[-1] if said else 'no reason given'}")
     assert summary["summary"]["target_status"] == 0, said
     assert summary["lost"] == 0
     if not sound.quick:

@@ -15,6 +15,9 @@ from .vocabulary import AF_INET, AF_INET6, AF_UNIX
 
 __all__ = ["Address", "address_of", "swapped"]
 
+#: Where the C library asks for a cache of names that few hosts have (nscd/nscd-client.h of glibc).
+_NAME_CACHES = frozenset({"/var/run/nscd/socket", "/run/nscd/socket"})
+
 
 class Address(NamedTuple):
     """Where a socket is: a host and a port, or a path with port 0. IPv4 written as IPv6 (``::ffff:…``) is IPv4."""
@@ -44,6 +47,11 @@ class Address(NamedTuple):
     def many(self) -> bool:
         """Whether it may stand for more than one host: a group, or an address that ends as broadcasts do."""
         return self.group or (self.family == AF_INET and self.host.endswith(".255"))
+
+    @property
+    def name_cache(self) -> bool:
+        """Whether it is where the C library asks for a name, whatever the program wants with that."""
+        return self.family == AF_UNIX and self.host in _NAME_CACHES
 
     def __str__(self) -> str:
         if self.family == AF_UNIX:

@@ -265,3 +265,18 @@ def test_who_never_saw_the_whole_header_did_not_refuse_it(header: bytes, taken: 
     story.call("recvfrom", client, 0, length=4096)
     story.call("close", client)
     assert [found for found in story.found() if found.startswith("proxy-header")] == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "found"), [("/var/run/nscd/socket", []), ("/run/app/backend", ["forwarder-without-backend strong error"])]
+)
+def test_a_name_that_is_looked_up_is_no_backend(path: str, found: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    asks = story.socket(1, None, None, family=1)
+    address = b"\x01\x00" + path.encode() + b"\0"
+    story.call("connect", asks, -errno.ENOENT, address=address)
+    story.call("close", asks)
+    story.call("close", server)
+    story.call("recvfrom", client, 0, length=100)
+    assert [one for one in story.found() if one.startswith("forwarder")] == found

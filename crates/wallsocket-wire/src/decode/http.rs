@@ -21,6 +21,9 @@ pub struct Head {
     pub content_length: Option<u64>,
     /// The last transfer coding is `chunked`.
     pub chunked: bool,
+    /// What it says of its body cannot be followed: a Content-Length that is no number, or several that differ (RFC 9112,
+    /// section 6.3, rule 5); a request whose last transfer coding is another (rule 4).
+    pub unclear: bool,
     /// `Expect: 100-continue`.
     pub expects_continue: bool,
     /// Bytes behind its end that begin no message; line ends do not count (RFC 9112, section 2.2).
@@ -35,6 +38,7 @@ impl Head {
         }
         match (self.status, self.content_length) {
             (Some(100..=199 | 204 | 304), _) => Some(0),
+            _ if self.unclear => None,
             (None, None) => Some(0),
             (_, announced) => announced,
         }
@@ -102,10 +106,16 @@ fn start(line: &[u8], head: &mut Head) {
 
 fn field(name: &[u8], value: &[u8], head: &mut Head) {
     if name.eq_ignore_ascii_case(b"content-length") {
-        head.content_length = number(value);
+        let length = number(value);
+        head.unclear |= length.is_none()
+            || head
+                .content_length
+                .is_some_and(|known| Some(known) != length);
+        head.content_length = length;
     } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
         let last = value.rsplit(|byte| *byte == b',').next().unwrap_or(&[]);
         head.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        head.unclear |= !head.chunked && head.method.is_some();
     } else if name.eq_ignore_ascii_case(b"expect") {
         head.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
     }
@@ -133,6 +143,22 @@ mod tests {
         let chunked = heads(b"HTTP/1.1 200 OK\nTransfer-Encoding: gzip, Chunked\n\n5\r\nhello");
         assert_eq!((chunked[0].status, chunked[0].body()), (Some(200), None));
         assert!(chunked[0].chunked);
+    }
+
+    #[test]
+    fn a_head_that_contradicts_itself_announces_nothing() {
+        for fields in [
+            "Content-Length: 5,\u{a0}5",
+            "Content-Length: -1",
+            "Content-Length: 5\r\nContent-Length: 6",
+            "Transfer-Encoding: gzip",
+        ] {
+            let found = heads(format!("POST / HTTP/1.1\r\n{fields}\r\n\r\nhello").as_bytes());
+            assert_eq!((found[0].body(), found[0].excess), (None, 0), "{fields}");
+        }
+        let twice =
+            heads(b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(twice[0].body(), Some(5));
     }
 
     #[test]

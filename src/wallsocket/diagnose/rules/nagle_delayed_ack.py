@@ -24,6 +24,8 @@ _CLOSE_NS = 5_000_000
 _SMALL = 32_768  # below the segment size of loopback (65,483) and, on a path with 1,460, below what fills segments
 #: Exchanges of one length that are no chance.
 _OFTEN = 4
+#: So few slow exchanges on a connection cost nobody anything.
+_NOW_AND_THEN = 2
 _COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 #: Turns of a connection on the wire that are no chance.
 _TURNS = 3
@@ -165,8 +167,8 @@ class NagleDelayedAck(Rule):
             call=run.last.call,
             socket=socket.id,
             process=run.last.call.process,
-            # Once costs nobody anything; in a burst without answers, as of a server that tells news, it is by chance.
-            severity="warning" if len(slow) > 1 else "note",
+            # Once or twice costs nobody anything, as in rsync's greeting; in a burst without answers it is by chance.
+            severity="warning" if len(slow) > _NOW_AND_THEN else "note",
             certainty="certain" if late is not None or (run.held is not None and len(slow) >= 2) else "strong",
             subjects=frozenset({peer.id} if peer is not None else ()),
             lost_ns=wait_ns,

@@ -46,6 +46,8 @@ class Forwarders(Tracker):
     def _add(self, connect: CallFacts, seen: CallFacts) -> None:
         if connect.socket is None or not (connect.socket.tcp or connect.socket.unix):
             return
+        if connect.address is not None and connect.address.name_cache:
+            return
         if connect.call.process in self._of or len(self._of) < _KEPT:
             kept = self._of.setdefault(connect.call.process, [])
             if len(kept) < _OF_ONE:

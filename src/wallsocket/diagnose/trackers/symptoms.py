@@ -12,7 +12,7 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
 from ..tracker import Tracker, failed, on_end, on_retire, returned
-from ..vocabulary import AF_UNIX, LISTEN
+from ..vocabulary import LISTEN
 from .closing import Closing
 from .drops import Drops
 from .options import Options
@@ -29,8 +29,6 @@ LossKind = Literal["unread bytes", "drops", "growth"]
 
 #: No failures: the program is to wait, to try again, or is told that it has begun.
 _NO_FAILURES = frozenset({errno.EAGAIN, errno.EINTR, errno.EINPROGRESS, errno.EALREADY, 512, 513, 514, 516})
-#: Where the C library asks for a cache of names that few hosts have (nscd/nscd-client.h of glibc).
-_NAME_CACHES = frozenset({"/var/run/nscd/socket", "/run/nscd/socket"})
 #: Groups that are told apart, and calls of one group that are kept.
 _GROUPS = 10_000
 _CALLS = 256
@@ -55,7 +53,7 @@ class FailedCalls:
 
 def _asks_for_name_cache(call: CallFacts) -> bool:
     where = call.address if call.name == "connect" else None
-    return where is not None and where.family == AF_UNIX and where.host in _NAME_CACHES
+    return where is not None and where.name_cache
 
 
 class Loss:
