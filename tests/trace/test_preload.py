@@ -146,6 +146,15 @@ def test_a_call_that_a_signal_ended_is_one_and_the_next_another(built: Build, tr
     assert received[-2:] == [-4, 6]
 
 
+def test_a_call_that_ends_its_thread_has_a_result(python: str, traced: Trace) -> None:
+    code = "import signal, socket; signal.signal(signal.SIGPIPE, signal.SIG_DFL); a, b = socket.socketpair()\n"
+    code += "def f():\n a.send(b'x')\nf(), f(), b.recv(2), b.close(), f()"
+    for via in ("ptrace", "preload"):
+        _, recording = traced(python, "-c", code, via=via)
+        sent = [call.result for call in recording.calls() if NAMES[call.number] == "sendto"]
+        assert sent == [1, 1, -32], via
+
+
 @pytest.mark.parametrize("case", ["fork", "split"])
 def test_children_have_rings_of_their_own(case: str, built: Build, traced: Trace) -> None:
     by_ptrace, by_library = both(traced, built("preloaded"), case)

@@ -13,13 +13,15 @@ use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
 use wallsocket_ring::{
-    CONTROL, GATE, GENERATION, Head, MODE, Record, SIGNATURE, SIGNATURE_AT, answer, look, mode,
-    python, request, ring, stage, table,
+    CONTROL, GATE, GATE_RETURN, GENERATION, Head, MODE, Record, SIGNATURE, SIGNATURE_AT, answer,
+    look, mode, python, request, ring, stage, table,
 };
+use wallsocket_sys::ptrace;
 use wallsocket_sys::shared::Shared;
 
 use super::{Next, Tracer, guards, samples};
 use crate::calls::Entry;
+use crate::interrupted;
 use crate::memory::{self, Memory, Recorded};
 use crate::rows::{self, Row};
 use crate::sample;
@@ -385,12 +387,22 @@ impl Tracer {
         ring.bytes.clear();
         let size = (ring.memory.load(at) >> 32).min(ring::RECORD);
         ring.memory.copy(at, &mut ring.bytes, size as usize);
-        let ended = Record::parse(&ring.bytes, true).map(|record| record.head);
-        if let Some(head) = ended.filter(|head| head.exit_ns != 0)
-            && let Some(pending) = thread.recorded.take()
-        {
-            let at_ns = self.clock.at(head.exit_ns);
-            self.finish_call(tid, pending, at_ns, head.result, &Pid::from_raw(tid), false);
+        let Some(head) = Record::parse(&ring.bytes, true).map(|record| record.head) else {
+            return;
+        };
+        let (at_ns, result) = if head.exit_ns == 0 {
+            match returned(tid) {
+                Some(result) => (self.clock.now(), result),
+                None => return,
+            }
+        } else {
+            (self.clock.at(head.exit_ns), head.result)
+        };
+        if let Some(pending) = thread.recorded.take() {
+            let memory = Pid::from_raw(tid);
+            // As the library has those that failed looked at.
+            let failed = (-4095..0).contains(&result) && result != -i64::from(libc::EAGAIN);
+            self.finish_call(tid, pending, at_ns, result, &memory, failed);
         }
     }
 
@@ -586,4 +598,14 @@ impl Tracer {
         self.control.stopped_alone.fetch_add(1, Ordering::Relaxed);
         self.sink.send(&Row::Mark(row));
     }
+}
+
+/// What the kernel returned to a thread that dies at the gate, right behind the call, as by SIGPIPE; `None`: the call was cut short.
+fn returned(tid: i32) -> Option<i64> {
+    let registers = ptrace::registers(tid).ok()?;
+    let result = registers.rax as i64;
+    let cut_short = interrupted::restarts(result)
+        || result == -i64::from(libc::EINTR)
+        || result == -i64::from(libc::ENOSYS);
+    (registers.rip == GATE_RETURN && !cut_short).then_some(result)
 }
