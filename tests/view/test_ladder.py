@@ -126,3 +126,14 @@ def test_the_overview_names_the_files_that_a_recording_was_read_from(tmp_path: P
     with Snapshot.open(tmp_path / "run.wsrec") as snapshot:
         overview: Any = ask(snapshot, "overview", {})
         assert overview.command == "a.pcap and b\\u202e.log: sh broken/run.sh"
+
+
+def test_a_line_that_is_known_in_a_way_that_no_tracer_writes(tmp_path: Path) -> None:
+    script = Script(tmp_path / "hostile.wsrec")
+    script.process(1, 7, "talker")
+    script.socket(1, 1, 0)
+    script.call("close", 1, fd=3, socket=1, line=("/srv/a.py", 6, "main"), known=-1)
+    script.done(10).close()
+    with Snapshot.open(tmp_path / "hostile.wsrec") as snapshot:
+        detail: Any = ask(snapshot, "detail", {"table": "call", "row": 1})
+    assert (detail.place.file, detail.place.line, detail.place.how) == ("/srv/a.py", 6, "")

@@ -23,7 +23,7 @@ from .snapshot import Snapshot
 
 __all__ = ["Detail", "DetailAsked", "Fact", "Field", "Place", "detail"]
 
-_KNOWN: Final = {
+_KNOWN: Final[dict[int, str]] = {
     Known.DIRECT: "at the call",
     Known.CREATOR: "made here; an event loop made the call",
     Known.AWAITING: "awaited here",
@@ -153,7 +153,7 @@ def _place(snapshot: Snapshot, call: Call) -> Place | None:
         escape(source.file),
         source.line,
         escape(source.function or ""),
-        _KNOWN.get(Known(call.known), ""),
+        _KNOWN.get(call.known, ""),
         escape(source_text(source.file, source.line, started / 1e9 if started is not None else None)),
     )
 
