@@ -119,8 +119,17 @@ def test_every_page(width: int, scheme: str, address: str, browser: Any) -> None
         )
         if (brightness(ground) > brightness(ink)) != (scheme == "light"):
             wrong.append(f"{page}: {ink} on {ground} in the {scheme} scheme")
+        if (width, scheme) in ((1280, "light"), (390, "dark")):
+            wrong += (f"{page}: {complaint}" for complaint in inaccessible(tab))
     tab.close()
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
+
+
+def inaccessible(tab: Any) -> list[str]:
+    """What an accessibility checker complains about."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(tab).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
 
 def own(url: str, address: str) -> bool:
