@@ -470,7 +470,7 @@ EXPLAINED: list[tuple[str, str, Callable[[Difference], bool]]] = [
     (
         "ISL",
         "tshark enters Cisco's ISL encapsulation (destination 01:00:0c:00:00) and gives the addresses inside",
-        lambda difference: difference.protocols.startswith("eth:eth"),
+        lambda difference: difference.protocols.startswith("eth:eth:"),
     ),
 ]
 
