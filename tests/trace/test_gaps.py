@@ -28,8 +28,8 @@ def talk(times):
     c = socket.create_server(("127.0.0.1", 0))
     d = socket.create_connection(c.getsockname())
     for _ in range(times):
-        a.send(b"x" * 64)
-        b.recv(100)
+        a.send(b"x" * 2000)
+        b.recv(4000)
 talk(10)
 print("ready", flush=True)
 word = sys.stdin.readline().strip()
@@ -44,7 +44,7 @@ sys.stdin.readline()
 @contextmanager
 def traced(path: Path) -> Iterator[subprocess.Popen[str]]:
     """The program under the trace, when it is ready."""
-    command = [*WALLSOCKET, "trace", "-o", str(path), "--", sys.executable, "-c", PROGRAM]
+    command = [*WALLSOCKET, "trace", "--payload", "2000", "-o", str(path), "--", sys.executable, "-c", PROGRAM]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

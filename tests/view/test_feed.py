@@ -81,7 +81,7 @@ def test_a_file_that_is_no_recording_is_said(tmp_path: Path) -> None:
     path = tmp_path / "letter.wsrec"
     path.write_bytes(b"Dear Sir" * 1000)
     with Feed(path) as feed:
-        assert "no recording" in wait(feed, lambda status: status.problem is not None).problem
+        assert "not a recording" in wait(feed, lambda status: status.problem is not None).problem
 
 
 def test_every_view_refuses_what_it_does_not_know(tmp_path: Path) -> None:

@@ -630,7 +630,8 @@ pub fn main(parent: i32) -> ExitCode {
 }
 
 /// Starts `command` in a host and ends; the program is a child of this process's parent, which learns its number, or why it
-/// could not start, from the descriptor `report`: a line `pid N`, and a line `errno N WHAT` if it came to nothing.
+/// could not start, from the descriptor `report`: a line `pid N`, a line `held` when it waits in its namespaces, and a line
+/// `errno N WHAT` if it came to nothing.
 ///
 /// Arguments, all but the command numbers: user namespace (-1: none), process, network and mount namespace, `report`, the
 /// capabilities to keep as a bit mask, a descriptor whose end of file lets the program begin (-1: it begins at once), then the
@@ -704,6 +705,8 @@ fn start(
     ignore_signals(&[libc::SIGPIPE], false);
     if hold >= 0 {
         let mut hold = File::from(inherited(hold).during("take the descriptor to wait for")?);
+        // Here, and not when the process was made: only now is it in its namespaces.
+        report.write_all(b"held\n").during("report the wait")?;
         hold.read_to_end(&mut Vec::new()).during("wait")?;
     }
     let Some(program) = command.first() else {

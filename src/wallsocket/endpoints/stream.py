@@ -277,7 +277,8 @@ class StreamSteps(Base):
         """
         if self._state in ("sending finished", "both finished"):
             return
-        if self._state not in _CAN_SEND:
+        # A connection that is no more has no end to send: shutdown(2) gives ENOTCONN.
+        if self._state not in _CAN_SEND or self._state in ("refused", "reset"):
             self._wrong("finish_sending")
         try:
             self._socket.shutdown(socket.SHUT_WR)

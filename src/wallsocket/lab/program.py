@@ -113,10 +113,11 @@ class Process(subprocess.Popen[Any]):
                 if word == "pid":
                     super().wait()
                     self.pid, self.returncode = int(rest), None
-                    if release >= 0 and sees is not None and len(said) == 1:
-                        sees(self.pid)
-                        os.close(release)
-                        release = -1
+                # Two processes write these, in any order.
+                if {"pid", "held"} <= {word for word, _ in said} and release >= 0 and sees is not None:
+                    sees(self.pid)
+                    os.close(release)
+                    release = -1
         finally:
             if release >= 0:
                 os.close(release)

@@ -217,7 +217,7 @@ def test_what_is_missing_is_said_in_one_line_with_the_command(tmp_path: Path, li
 def test_what_is_no_log_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(text)
-    with pytest.raises(RecordingError, match=r"notes\.txt: is (no recording|empty)"):
+    with pytest.raises(RecordingError, match=r"notes\.txt: is (not a recording|empty)"):
         opened(path)
 
 

@@ -15,7 +15,7 @@ from ..trackers.closing import Closing
 from ..trackers.flows import Flow
 from ..trackers.reads import Reads
 from ..trackers.set_up import SetUp
-from ..trackers.tls_alerts import TlsAlerts
+from ..trackers.tls_alerts import TlsAlerts, is_sealed
 from ..trackers.writes import Writes
 
 __all__ = ["TlsAlert"]
@@ -141,8 +141,12 @@ class TlsAlert(Rule):
     ) -> bool:
         """Whether the server's only word after its first flight came in answer to the client's second, and at once."""
         flights = facts[TlsAlerts].of(client)
-        finished = [call for call in facts[Writes].of(client).recent if previous and call.end_ns > previous.entry_ns]
-        if previous is None or not finished or not flights.messages:
+        if previous is None or not flights.messages:
+            return False
+        written = list(facts[Writes].of(client).recent)
+        finished = [call for call in written if call.end_ns > previous.entry_ns]
+        # What the server wrote after the client's first sealed words was an answer: its alert is the usual goodbye.
+        if not finished or any(is_sealed(call) for call in written if call.end_ns <= previous.entry_ns):
             return False
         first = min(call.entry_ns for call in finished)
         ended = facts[Reads].of(server).zero_last

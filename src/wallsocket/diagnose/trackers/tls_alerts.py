@@ -9,7 +9,7 @@ from ..call import CallFacts
 from ..tracker import SocketTracker, returned
 from ..vocabulary import WRITES
 
-__all__ = ["TlsAlertFacts", "TlsAlerts"]
+__all__ = ["TlsAlertFacts", "TlsAlerts", "is_sealed"]
 
 #: Content types (RFC 8446, section 5.1).
 _CHANGE_CIPHER, _ALERT, _DATA = 20, 21, 23
@@ -73,6 +73,11 @@ class TlsAlerts(SocketTracker[TlsAlertFacts]):
         else:
             facts.sealed, facts.previous = None, call
             facts.messages |= any(record.kind == _DATA and record.length > _SEALED_ALERT for record in only)
+
+
+def is_sealed(call: CallFacts) -> bool:
+    """Whether a write has a sealed record: keys were agreed when it was made."""
+    return any(record.kind == _DATA for record in _records(call.payload or b""))
 
 
 def _begins_tls(payload: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Two listeners share a port by SO_REUSEPORT; the program accepts from one of them only."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -28,11 +29,10 @@ forgotten = open_listener(port)
 threading.Thread(target=serve, args=(served,), daemon=True).start()
 clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(24)]
 deadline = time.monotonic() + 1.5
-waiting = 0
-for client in clients:
-    client.settimeout(max(0.01, deadline - time.monotonic()))
-    try:
-        client.recv(100)
-    except TimeoutError:
-        waiting += 1
-print(waiting, "of", len(clients), "got no answer")
+waiting = set(clients)
+while waiting and time.monotonic() < deadline:
+    for client in select.select(list(waiting), [], [], deadline - time.monotonic())[0]:
+        with client:
+            client.recv(100)
+        waiting.remove(client)
+print(len(waiting), "of", len(clients), "got no answer")
