@@ -231,7 +231,8 @@ class Row(NamedTuple):
     values: list[list[Any]]
 
 
-def _value(text: str) -> Any:
+def as_value(text: str) -> Any:
+    """A value as tshark prints it."""
     if text in ("True", "False"):
         return text == "True"
     try:
@@ -257,7 +258,7 @@ def by_tshark(path: Path, names: list[str], configuration: Path) -> Iterator[Row
         assert process.stdout is not None
         for line in process.stdout:
             interface, protocols, *cells = line.rstrip("\n").split("\t")
-            values = [[_value(part) for part in cell.split("|")] if cell else [] for cell in cells]
+            values = [[as_value(part) for part in cell.split("|")] if cell else [] for cell in cells]
             yield Row(int(interface or 0), protocols, values)
 
 
@@ -316,9 +317,9 @@ def _verdict(name: str, within: list[Frame]) -> list[Any]:
 
 
 #: The addresses within 802.1ah, which tshark gives fields of their own.
-_CUSTOMER = {"ieee8021ah.csrc": "eth.src", "ieee8021ah.cdst": "eth.dst"}
+CUSTOMER = {"ieee8021ah.csrc": "eth.src", "ieee8021ah.cdst": "eth.dst"}
 _NAMES = list(FIELDS)
-ASKED = [*OUTER, *CHECKSUMS, *_CUSTOMER, *_NAMES]
+ASKED = [*OUTER, *CHECKSUMS, *CUSTOMER, *_NAMES]
 
 
 def compare(path: Path, rows: Iterator[Row] | list[Row]) -> tuple[int, list[Difference], Counter[str]]:
@@ -330,7 +331,7 @@ def compare(path: Path, rows: Iterator[Row] | list[Row]) -> tuple[int, list[Diff
         for frame, row in zip(reader, rows, strict=False):
             within = packets(frame)
             values = dict(zip(ASKED, row.values, strict=True))
-            for name, field in _CUSTOMER.items():
+            for name, field in CUSTOMER.items():
                 values[field] = values[field] + values.pop(name)
             problem = next((packet.problem for packet in within if packet.problem), None)
             other_values: list[tuple[str, Any, Any]] = []

@@ -17,112 +17,24 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.wire.against_tshark import CUSTOMER, as_value, of, packets
+from tests.wire.against_tshark import FIELDS as EVERY
 from tests.wire.test_tshark import CAPTURES, tshark
-from wallsocket.wire import TCP, UDP, Ethernet, Frame, IPv4, IPv6, read
+from wallsocket.wire import TCP, UDP, Ethernet, IPv4, IPv6, read
 from wallsocket.wire.pcap import write
 
-
-def packets(frame: Frame) -> list[Frame]:
-    """The packets within a frame: through tunnels, then those that ICMP errors quote."""
-    found: list[Frame] = []
-    following: Frame | None = frame
-    while following is not None:
-        found.append(following)
-        following = following.inner or following.quoted
-    return found
-
-
-def of(layer: str, name: str, holds: Callable[[Any], bool] = lambda _: True) -> Callable[[Frame], list[Any]]:
-    """A field of a layer, where there is one."""
-
-    def get(frame: Frame) -> list[Any]:
-        part = getattr(frame, layer)
-        value = None if part is None or not holds(part) else getattr(part, name)
-        return [] if value is None else [value]
-
-    return get
-
-
-def tunnel(kinds: str, name: str) -> Callable[[Frame], list[Any]]:
-    return of("tunnel", name, lambda found: found.kind in kinds.split())
-
-
-def _4(ip: Any) -> bool:
-    return bool(ip.version == 4)
-
-
-def _6(ip: Any) -> bool:
-    return bool(ip.version == 6)
-
-
-FIELDS: dict[str, Callable[[Frame], list[Any]]] = {
-    "eth.src": of("ethernet", "source"),
-    "eth.dst": of("ethernet", "destination"),
-    "ip.src": of("ip", "source", _4),
-    "ip.dst": of("ip", "destination", _4),
-    "ip.ttl": of("ip", "time_to_live", _4),
-    "ip.proto": of("ip", "next_header", _4),
-    "ip.len": of("ip", "length", _4),
-    "ip.id": of("ip", "identification", _4),
-    "ipv6.src": of("ip", "source", _6),
-    "ipv6.dst": of("ip", "destination", _6),
-    "ipv6.hlim": of("ip", "time_to_live", _6),
-    "ipv6.nxt": of("ip", "next_header", _6),
-    "tcp.srcport": of("tcp", "source_port"),
-    "tcp.dstport": of("tcp", "destination_port"),
-    "tcp.seq_raw": of("tcp", "sequence_number", lambda tcp: tcp.present >= 8),
-    "udp.srcport": of("udp", "source_port"),
-    "udp.dstport": of("udp", "destination_port"),
-    "udp.length": of("udp", "length", lambda udp: udp.present >= 6),
-    "icmp.type": of("icmp", "type", _4),
-    "icmpv6.type": of("icmp", "type", _6),
-    "arp.opcode": of("arp", "operation"),
-    "mpls.label": lambda frame: [label.label for label in frame.labels],
-    "mpls.exp": lambda frame: [label.traffic_class for label in frame.labels],
-    "mpls.bottom": lambda frame: [label.bottom for label in frame.labels],
-    "mpls.ttl": lambda frame: [label.time_to_live for label in frame.labels],
-    "pppoe.session_id": of("pppoe", "session"),
-    "pppoe.code": of("pppoe", "code"),
-    "pppoe.payload_length": of("pppoe", "length"),
-    "ppp.protocol": lambda frame: [] if frame.ppp_protocol is None else [frame.ppp_protocol],
-    "etag.iecid_base": of("port_tag", "ingress"),
-    "etag.ecid_base": of("port_tag", "channel"),
-    "gre.flags_and_version": tunnel("gre erspan", "flags"),
-    "gre.proto": tunnel("gre erspan", "protocol"),
-    "gre.key": of("tunnel", "identifier", lambda found: found.kind == "gre" and not found.flags & 7),
-    "gre.key.call_id": of("tunnel", "identifier", lambda found: found.kind == "gre" and found.flags & 7 == 1),
-    "gre.sequence_number": tunnel("gre erspan", "sequence_number"),
-    "gre.ack_number": tunnel("gre", "acknowledgement_number"),
-    "erspan.spanid": tunnel("erspan", "identifier"),
-    "vxlan.vni": tunnel("vxlan", "identifier"),
-    "geneve.vni": tunnel("geneve", "identifier"),
-    "geneve.proto_type": tunnel("geneve", "protocol"),
-    "gtp.teid": tunnel("gtp", "identifier"),
-    "gtp.message": tunnel("gtp", "protocol"),
-    "ieee8021ah.isid": tunnel("802.1ah", "identifier"),
-    "sctp.srcport": of("sctp", "source_port"),
-    "sctp.dstport": of("sctp", "destination_port"),
-    "sctp.verification_tag": of("sctp", "verification_tag", lambda sctp: sctp.present >= 8),
-    "sctp.checksum": of("sctp", "checksum", lambda sctp: sctp.present == 12),
-    "sctp.chunk_type": lambda frame: [kind for kind, _, _ in frame.sctp.chunks] if frame.sctp else [],
-    "esp.spi": of("ipsec", "spi", lambda ipsec: ipsec.kind == "esp"),
-    "esp.sequence": of("ipsec", "sequence_number", lambda ipsec: ipsec.kind == "esp"),
-    "ah.spi": of("ipsec", "spi", lambda ipsec: ipsec.kind == "ah"),
-    "ah.sequence": of("ipsec", "sequence_number", lambda ipsec: ipsec.kind == "ah"),
-    "wlan.fc.type_subtype": lambda frame: [frame.wireless.type << 4 | frame.wireless.subtype] if frame.wireless else [],
-    "wlan.ra": of("wireless", "receiver"),
-    # tshark has no transmitter in the end of a period without contention.
-    "wlan.ta": of("wireless", "transmitter", lambda wireless: (wireless.type, wireless.subtype & 14) != (1, 14)),
-    "wlan.da": of("wireless", "destination"),
-    "wlan.sa": of("wireless", "source"),
-    "wlan.bssid": of("wireless", "cell"),
-    "wlan.seq": of("wireless", "sequence_number"),
-    "radiotap.length": of("wireless", "radio_length"),
-    "radiotap.dbm_antsignal": of("wireless", "signal_dbm"),
-    "radiotap.channel.freq": of("wireless", "channel_mhz"),
-    "can.id": of("can", "identifier", lambda can: not can.error),
-    "can.len": of("can", "length"),
-}
+#: What is compared; the getters are those of the long comparison.
+_COMPARED = """
+    eth.src eth.dst ip.src ip.dst ip.ttl ip.proto ip.len ip.id ipv6.src ipv6.dst ipv6.hlim ipv6.nxt tcp.srcport
+    tcp.dstport tcp.seq_raw udp.srcport udp.dstport udp.length icmp.type icmpv6.type arp.opcode mpls.label
+    mpls.exp mpls.bottom mpls.ttl pppoe.session_id pppoe.code pppoe.payload_length ppp.protocol etag.iecid_base
+    etag.ecid_base gre.flags_and_version gre.proto gre.key gre.key.call_id gre.sequence_number gre.ack_number
+    erspan.spanid vxlan.vni geneve.vni geneve.proto_type gtp.teid gtp.message ieee8021ah.isid sctp.srcport
+    sctp.dstport sctp.verification_tag sctp.checksum sctp.chunk_type esp.spi esp.sequence ah.spi ah.sequence
+    wlan.fc.type_subtype wlan.ra wlan.ta wlan.da wlan.sa wlan.bssid wlan.seq radiotap.length
+    radiotap.dbm_antsignal radiotap.channel.freq can.id can.len
+""".split()
+FIELDS = {name: EVERY[name] for name in _COMPARED} | {"radiotap.length": of("wireless", "radio_length")}
 
 _OPTIONS = [
     "ip.defragment",
@@ -145,21 +57,8 @@ def by_tshark(path: Path, names: list[str]) -> list[tuple[str, list[list[Any]]]]
     rows = []
     for line in done.stdout.splitlines():
         protocols, *cells = line.split("\t")
-        rows.append((protocols, [[_value(part) for part in cell.split("|")] if cell else [] for cell in cells]))
+        rows.append((protocols, [[as_value(part) for part in cell.split("|")] if cell else [] for cell in cells]))
     return rows
-
-
-def _value(text: str) -> Any:
-    if text in ("True", "False"):
-        return text == "True"
-    try:
-        return int(text, 0)
-    except ValueError:
-        return text
-
-
-#: The addresses within 802.1ah, which tshark gives fields of their own.
-_CUSTOMER = {"ieee8021ah.csrc": "eth.src", "ieee8021ah.cdst": "eth.dst"}
 
 
 class Difference(NamedTuple):
@@ -177,11 +76,11 @@ def compare(path: Path) -> tuple[int, list[Difference]]:
     count = 0
     found = []
     names = list(FIELDS)
-    for frame, (protocols, row) in zip(read(path), by_tshark(path, [*names, *_CUSTOMER]), strict=True):
+    for frame, (protocols, row) in zip(read(path), by_tshark(path, [*names, *CUSTOMER]), strict=True):
         within = packets(frame)
         customer = row[len(names) :]
         row = row[: len(names)]
-        for name, values in zip(_CUSTOMER.values(), customer, strict=True):
+        for name, values in zip(CUSTOMER.values(), customer, strict=True):
             row[names.index(name)] += values
         for (name, get), theirs in zip(FIELDS.items(), row, strict=True):
             ours = [value for packet in within for value in get(packet)]

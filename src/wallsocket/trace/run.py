@@ -253,18 +253,12 @@ def run(
     guardian = guardian_path()
     credentials = _credentials(user)
     program = _program(command[0], privileged=os.geteuid() == 0)
-    order = {
-        "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
-        "samples": samples,
-        "lines": lines,
-        "code": {"user": [str(path) for path in user_code], "libraries": [str(path) for path in library]},
+    order = _order(payload, samples, lines, user_code, library) | {
         "deny_io_uring": deny_io_uring,
-        "tick_ms": TICK_MS,
         "one_core": one_core,
         "privileged": os.geteuid() == 0,
         "lab": lab,
         "program": program,
-        "attach": [],
         "ignored_unseen": _ignored_unseen(),
         "user": credentials,
     }
@@ -323,7 +317,7 @@ def attach(
     guardian = guardian_path()
     targets = {target.pid: target for target in map(target, pids)}
     first = next(iter(targets.values()))
-    order = _attach_order(list(targets), payload, samples, lines, user_code, library)
+    order = _order(payload, samples, lines, user_code, library) | {"attach": list(targets)}
     paths = output if output is not None else places.new_paths(first.name)
     with _writer(paths, first.command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(
@@ -368,21 +362,17 @@ def follow(
         RecordingError: the recording cannot be made.
     """
     guardian = guardian_path()
-    order = {**_attach_order([], payload, samples, lines, user_code, library), "expects_more": True}
+    order = _order(payload, samples, lines, user_code, library) | {"expects_more": True}
     paths = output if output is not None else places.new_paths("lab")
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(writer, origin_ns, live, None, kill=False, attached=True, steered_by=control, ring=ring)
         return recorder.run(guardian, order, (), for_s, os.environ, ())
 
 
-def _attach_order(
-    pids: list[int],
-    payload: int | None,
-    samples: bool,
-    lines: bool,
-    user_code: Sequence[Path],
-    library: Sequence[Path],
+def _order(
+    payload: int | None, samples: bool, lines: bool, user_code: Sequence[Path], library: Sequence[Path]
 ) -> dict[str, Any]:
+    """What the guardian is told when nothing is run, attached to, or asked for beyond this."""
     return {
         "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
         "samples": samples,
@@ -394,7 +384,7 @@ def _attach_order(
         "privileged": False,
         "lab": False,
         "program": None,
-        "attach": pids,
+        "attach": [],
         "ignored_unseen": [],
         "user": None,
     }
