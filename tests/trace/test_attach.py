@@ -400,6 +400,10 @@ def test_an_event_loop_that_runs_already_is_followed(tmp_path: Path) -> None:
                 with socket.create_connection(("127.0.0.1", port)) as new:
                     new.sendall(b"new\n")
                     assert new.recv(10) == b"NEW\n"
+                # The bytes are here before the call that sent them has returned: one more turn of the loop, and it has.
+                stream.write(b"last\n")
+                stream.flush()
+                assert stream.readline() == b"LAST\n"
                 recorder.send_signal(signal.SIGINT)
                 assert recorder.wait(DEADLINE_S) == 0
             stream.write(b"after\n")

@@ -32,7 +32,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class ClaimWord(msgspec.Struct, frozen=True):
-    """A claim in one line; ``verdict``: what it was found to be in this session, empty before it was played."""
+    """A claim in one line; ``verdict``: what it was found to be since the page began, empty before it was played."""
 
     id: str
     claim: list[markdown.Span]
