@@ -58,7 +58,7 @@ _MARK = re.compile(r"<!-- (file|first|not run): ((?:(?!-->).)+?) -->\n+\Z", re.D
 #: Commands whose status 1 says that they have found what the page is about.
 _MAY_FIND = re.compile(r"(?:^|[|;&]\s*)(?:wallsocket (?:explain|inspect|rule play|lesson check|demo)|pytest)\b")
 #: The rows that prove a finding.
-_PROOF = re.compile(r"^  proof .*?(?=^  usual fix|^\S)", re.MULTILINE | re.DOTALL)
+_PROOF = re.compile(r"^  proof .*?(?=^  usual fix|^[^\s▸])", re.MULTILINE | re.DOTALL)
 #: How many rules were checked, and what stands below.
 _CHECKED = re.compile(r"^(?:No finding: )?\d+ rules checked.*", re.MULTILINE | re.DOTALL)
 #: Lines that are no use to a reader.
