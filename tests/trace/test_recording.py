@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 
 from wallsocket import events
 from wallsocket.errors import RecordingError
-from wallsocket.trace import recording as module
-from wallsocket.trace.recording import Evidence, Recording, StoredFinding, Writer, write_findings
+from wallsocket.trace.recording import Evidence, Recording, StoredFinding, Writer, schema, write_findings
 
 META = {"version": "0", "command": '["true"]', "machine": "x86_64", "calls": "yes"}
 
@@ -89,16 +88,16 @@ CLASSES = {
 
 
 def test_each_class_mirrors_its_table() -> None:
-    assert CLASSES.keys() == module._shape().keys() - {"meta", "finding", "evidence"}
+    assert CLASSES.keys() == schema.shape().keys() - {"meta", "finding", "evidence"}
     for table, kind in CLASSES.items():
-        assert kind.__struct_fields__ == module._columns(table)
+        assert kind.__struct_fields__ == schema.columns(table)
 
 
 def test_column_types_agree_with_the_classes() -> None:
     names = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
     for table, kind in CLASSES.items():
         for (_, name, declared, required, _, primary, _), allowed in zip(
-            module._shape()[table], module._field_types(kind), strict=True
+            schema.shape()[table], schema.field_types(kind), strict=True
         ):
             expected = {names[str(declared)]} | (set() if required or primary else {type(None)})
             assert set(allowed) == expected, f"{table}.{name}"
@@ -153,7 +152,7 @@ def test_committed_rows_are_seen_by_others_at_once(path: Path) -> None:
 
 
 def test_a_reader_does_not_stop_a_clean_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_END_PATIENCE_MS", 10)
+    monkeypatch.setattr("wallsocket.trace.recording.writer._END_PATIENCE_MS", 10)
     writer = Writer(path, meta=META)
     writer.write("call", [call(1, 5)])
     writer.commit()
@@ -251,7 +250,7 @@ def can_mount() -> bool:
 
 DIES = """
 import itertools, os, sys
-from wallsocket.trace.recording import Evidence, StoredFinding, Writer, write_findings
+from wallsocket.trace.recording import Evidence, Recording, StoredFinding, Writer, schema, write_findings
 sys.path.insert(0, sys.argv[1])
 from test_recording import META, call
 
@@ -832,7 +831,7 @@ def test_findings_are_not_written_under_a_recorder(path: Path) -> None:
 
 
 def test_more_sockets_than_can_be_held_are_one_clear_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_HELD_ROWS", 100)
+    monkeypatch.setattr("wallsocket.trace.recording.reader._MAX_HELD_ROWS", 100)
     filled(path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executemany(
