@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.diagnose.test_examples import lab_works
 from tests.support.repository import ROOT
 from wallsocket.trace.inspect import inspect
 from wallsocket.trace.recording import Recording
@@ -157,54 +158,27 @@ def test_a_busy_loop_that_is_inspected(capsys: pytest.CaptureFixture[str]) -> No
     assert set(seen) == known
 
 
-#: In a process of its own: what crashes or hangs ends that one.
-DAMAGE = """
-import random, signal, sys
-from pathlib import Path
-from wallsocket.diagnose import diagnose
-from wallsocket.errors import WallsocketError
-from wallsocket.trace.recording import Recording
-from wallsocket.trace.timeline import Timeline
-
-good, bad, seed, count = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-chance = random.Random(seed)
-refused = read = 0
-for number in range(count):
-    content = bytearray(good)
-    for _ in range(chance.choice((1, 1, 2, 5, 20))):
-        page = chance.randrange(len(content) // 4096) * 4096
-        content[page + chance.randrange(chance.choice((120, 4096)))] = chance.randrange(256)
-    if number % 10 == 9:
-        del content[chance.randrange(len(content)):]
-    bad.write_bytes(content)
-    signal.alarm(60)  # ends this process: it hangs
-    try:
-        with Recording.open(bad) as recording:
-            for _ in recording.events():
-                pass
-            if number % 20 == 0:
-                diagnose(recording)
-                Timeline(recording)
-        read += 1
-    except WallsocketError as error:
-        assert "\\n" not in str(error), error
-        refused += 1
-    for name in ("-wal", "-shm", "-journal"):
-        Path(f"{bad}{name}").unlink(missing_ok=True)
-print(f"{refused} refused, {read} read")
-"""
+#: Examples whose recordings are damaged: every table has rows in one of them.
+DAMAGED = [
+    *("datagram-truncated", "linger-zero", "nagle-delayed-ack"),
+    *("passed-descriptors", "threads-share-stream", "tls-alert"),
+]
 
 
 def test_damaged_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good = tmp_path / "good.wsrec"
-    example = ROOT / "src/wallsocket/diagnose/examples/linger-zero/broken.py"
-    run([sys.executable, str(example)], output=good)
-    seed = int(os.environ.get("SOAK_SEED", "1"))
-    words = [sys.executable, "-c", DAMAGE, str(good), str(tmp_path / "bad.wsrec"), str(seed), str(DAMAGES)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=14_000)
+    good = []
+    for rule in DAMAGED:
+        path = tmp_path / f"{rule}.wsrec"
+        words = [sys.executable, str(ROOT / f"src/wallsocket/diagnose/examples/{rule}/broken.py")]
+        run(words, output=path, lab=lab_works())
+        good.append(str(path))
+    seed = os.environ.get("SOAK_SEED", "1")
+    # In a process of its own: what crashes or hangs ends that one.
+    words = [sys.executable, "-m", "tests.support.damaged", seed, str(DAMAGES), str(tmp_path), *good]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=14_000, cwd=ROOT)
     with capsys.disabled():
         print(f"\n{DAMAGES} damaged recordings: {done.stdout.strip()}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, (tmp_path / "doing").read_text() + done.stderr[-3000:]
 
 
 FAMILY = f"""

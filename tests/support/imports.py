@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from wallsocket.diagnose import Finding, diagnose
-from wallsocket.diagnose.play import Stage, captured, command_of
+from wallsocket.diagnose.play import captured, command_of
 from wallsocket.trace import importing
+
+from .ways import Alone
 
 __all__ = ["CAPTURES", "LOGS", "findings", "played"]
 
@@ -83,27 +83,11 @@ CAPTURES: Final = _named(
 )
 
 
-class _Alone(Stage):
-    """A stage with a network of its own, for an example that needs no lab."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        if not self.lab:
-            self._document = {"hosts": {"one": {}}}
-            self._example = {"host": "one"}
-
-
-@contextlib.contextmanager
-def _stage(folder: Path) -> Iterator[Stage]:
-    with _Alone(folder) as stage:
-        yield stage
-
-
 def played(path: Path, folder: Path) -> tuple[Path, Path]:
     """Play an example under strace while its network is captured; the log and the capture."""
     log, capture = folder / "strace.log", folder / "talk.pcapng"
     words = [*STRACE, str(log), *command_of(path, folder)]
-    with _stage(path.parent) as stage:
+    with Alone(path.parent) as stage:
         captured(stage, words, capture, timeout=100, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return log, capture
 

@@ -20,7 +20,7 @@ import pytest
 
 from wallsocket.errors import NotStarted
 from wallsocket.trace.recording import SCHEMA_VERSION, Recording
-from wallsocket.trace.run import RunResult
+from wallsocket.trace.run import RunResult, describe
 
 from ..support import deny
 
@@ -391,7 +391,40 @@ def test_the_summary_is_short(python: str, tmp_path: Path) -> None:
     assert len(lines) <= 15
     assert "calls on 2 sockets" in lines[0]
     assert any(str(tmp_path / "r.wsrec") in line for line in lines)
-    assert any("tracing added about" in line for line in lines)
+    assert any(
+        re.search(
+            r"tracing added about [\d.]+ µs × \d+ calls(, at most \d+ % of the run| = \d+ ms in threads side by side)$",
+            line,
+        )
+        for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "stops", "added_us", "told"),
+    [
+        (100, 204, 50, "about 50 µs × 100 calls, at most 5 % of the run"),
+        (100, 0, 0.3, "about 0.3 µs × 100 calls, at most 0 % of the run"),
+        # Attached to: every call stops, and 20 that concern no socket delay the program as much as the 10 that do.
+        (10, 60, 150, "about 50 µs × 30 calls (every call stops; 10 concern sockets), at most 2 % of the run"),
+        (10_000, 20_000, 30, "about 30 µs × 10000 calls = 300 ms in threads side by side"),
+    ],
+)
+def test_what_tracing_added(calls: int, stops: int, added_us: float, told: str, tmp_path: Path) -> None:
+    result = RunResult(
+        path=tmp_path / "r.wsrec",
+        exit_status=0,
+        end="exit",
+        failure=None,
+        calls=calls,
+        sockets=1,
+        lost=0,
+        stops=stops,
+        added_ns_per_call=int(added_us * 1000),
+        duration_ns=100_000_000,
+        missing={},
+    )
+    assert f"  tracing added {told}" in describe(result).splitlines()
 
 
 def test_live_prints_a_line_for_each_call(python: str, tmp_path: Path) -> None:

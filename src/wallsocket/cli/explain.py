@@ -371,7 +371,7 @@ def report_lines(
 
     width = terminal.width() if width is None else width
     started = recording.meta_int("started_realtime_ns")
-    added = recording.meta_int("added_ns_per_call")
+    added_us = _added_us_per_call(recording)
     drawn = diagnosis.findings[: _MOST_EXCERPTS if verbose else 1]
     pictures = Pictures(recording, drawn, width=width, colour=terminal.has_colour(stream))
     ladder = pictures.whole(drawn[0]) if drawn else []
@@ -382,10 +382,22 @@ def report_lines(
         width=width,
         colour=terminal.has_colour(stream),
         recorded_s=started / 1e9 if started is not None else None,
-        added=f"tracing added {added / 1000:.0f} µs per call" if added else "",
+        added=f"tracing added {added_us:.{0 if added_us >= 1 else 1}f} µs per call" if added_us else "",
         excerpts=excerpts,
     )
     return [*ladder, "", *lines] if ladder else lines
+
+
+def _added_us_per_call(recording: Recording) -> float:
+    """What tracing added to each call that it delayed, recorded or not."""
+    from ..trace.run import stopped_calls
+
+    added_ns = recording.meta_int("added_ns_per_call") or 0
+    stops = recording.meta_int("stops") or 0
+    if not added_ns or not stops:
+        return added_ns / 1000
+    calls = recording.sql("SELECT count(*) FROM call")[0][0]
+    return float(added_ns * calls / max(stopped_calls(calls, stops), 1) / 1000)
 
 
 def _with_excerpts(recording: Recording, diagnosis: Diagnosis) -> Diagnosis:

@@ -956,9 +956,7 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     elif result.lost:
         lines.append(f"  {result.lost} events lost: the recorder did not keep up")
     if result.calls and result.added_ns_per_call:
-        added = f"{result.added_ns_per_call / 1000:.{0 if result.added_ns_per_call >= 1000 else 1}f}"
-        share = 100 * result.calls * result.added_ns_per_call / max(result.duration_ns, 1)
-        lines.append(f"  tracing added about {added} µs × {amount(result.calls, 'call')} = {share:.0f} % of the run")
+        lines.append(f"  {_cost(result)}")
         saved_ns = result.on_one_core_saves_ns
         far = result.calls - result.near_calls
         # Below these it is not worth the cores that the command would lose.
@@ -967,6 +965,24 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     if result.failure is not None:
         lines.append(f"  {result.failure}")
     return "\n".join(lines)
+
+
+def stopped_calls(calls: int, stops: int) -> int:
+    """How many calls bore what tracing cost: those recorded, or all that stopped twice, where many others do as well (``-p``)."""
+    return stops // 2 if stops >= 3 * calls else calls
+
+
+def _cost(result: RunResult) -> str:
+    """What tracing added, in one line. Threads run side by side, and some of them only wait: the run is longer by no more."""
+    total_ns = result.calls * result.added_ns_per_call
+    stopped = stopped_calls(result.calls, result.stops)
+    each_us = total_ns / stopped / 1000
+    text = f"tracing added about {each_us:.{0 if each_us >= 1 else 1}f} µs × {amount(stopped, 'call')}"
+    if stopped > result.calls:
+        text += f" (every call stops; {result.calls} concern sockets)"
+    if total_ns <= result.duration_ns:
+        return f"{text}, at most {100 * total_ns / max(result.duration_ns, 1):.0f} % of the run"
+    return f"{text} = {total_ns / 1e6:,.0f} ms in threads side by side"
 
 
 def say(text: str) -> None:
