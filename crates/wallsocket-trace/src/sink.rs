@@ -1,9 +1,11 @@
-//! The way from the tracing loop to the recorder: a bounded buffer and a thread that empties it.
+//! The way from the tracing loop to the recorder: a bounded queue and a thread that empties it.
 //!
-//! The tracing loop must not wait for a slow reader longer than [`PATIENCE`]: then rows are dropped and counted, and the
-//! recording says from when on which layer has a gap. What waits is bounded, whatever the program does meanwhile. A
-//! reader that is gone is no error: tracing goes on unrecorded, because the filter in the target cannot be removed.
+//! A recorder that is far behind slows the program down, in short waits ([`PATIENCE`]) between which as many rows pass as
+//! all threads of most programs make in one round ([`GRAIN`]). One that reads nothing for a while ([`STANDSTILL`]) is not
+//! waited for: when the queue is full rows are dropped and counted, and the recording says from when on which layer has a
+//! gap. A reader that is gone is no error: tracing goes on unrecorded, because the filter in the target cannot be removed.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -12,16 +14,23 @@ use std::time::{Duration, Instant};
 
 use crate::rows::{self, Row};
 
-/// Bytes that may wait for the recorder: some 400,000 calls, a burst of a second or more, which costs the program no wait.
-const CAPACITY: usize = 32 << 20;
-/// Bytes that may wait with the rows that others refer to (processes, sockets, descriptors, lines), which are few and small
-/// in most programs.
-const CAPACITY_OF_ALL: usize = 2 * CAPACITY;
-/// From this size on the writer is woken at once.
-const URGENT: usize = 256 << 10;
-/// How long the target may be held up by a recorder that does not read: once, until it reads again.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Rows wait at most this long in the buffer.
+/// Bytes that may wait for the recorder before it counts as far behind: some 400,000 calls, a burst of a second or more,
+/// which costs the program no wait.
+const AHEAD: usize = 32 << 20;
+/// Bytes that may wait at all.
+const CAPACITY: usize = 2 * AHEAD;
+/// The same with the rows that others refer to (processes, sockets, descriptors, lines), which are few and small in most
+/// programs.
+const CAPACITY_OF_ALL: usize = CAPACITY + AHEAD;
+/// What is written at a time: as much as a pipe holds (pipe(7)).
+const PIECE: usize = 64 << 10;
+/// What passes between two waits for a recorder that is far behind: some 200 calls.
+const GRAIN: usize = 16 << 10;
+/// How long one such wait may last.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// A recorder that has read nothing for so long is not waited for: a stopped one (Ctrl-Z) must not stop the target.
+const STANDSTILL: Duration = Duration::from_millis(500);
+/// Rows wait at most this long for others to be written with.
 const DELAY: Duration = Duration::from_millis(20);
 
 /// Where facts come from, as the recording names it.
@@ -69,21 +78,76 @@ impl Layer {
     }
 }
 
-#[derive(Default)]
-struct Buffer {
-    bytes: Vec<u8>,
+struct Queue {
+    /// Rows; all pieces but the last are full.
+    pieces: VecDeque<Vec<u8>>,
+    /// Bytes in them, and in the one that is being written.
+    waiting: usize,
+    /// Bytes that came since the program was last held back.
+    passed: usize,
+    /// How often it was.
+    waits: u64,
+    /// When the recorder last took a piece.
+    taken: Instant,
     /// The latest time of a row.
     latest_ns: i64,
     /// From when on rows of each layer are lost, as long as nobody was told.
     lost_since_ns: [Option<i64>; 3],
     closing: bool,
-    urgent: bool,
-    /// The recorder was waited for in vain, and has not read since: a stopped one (Ctrl-Z) must not stop the target.
-    forsaken: bool,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            waiting: 0,
+            passed: 0,
+            waits: 0,
+            taken: Instant::now(),
+            latest_ns: 0,
+            lost_since_ns: [None; 3],
+            closing: false,
+        }
+    }
+
+    /// Adds a row. False: it cannot be encoded, which would be a bug in its type.
+    fn append(&mut self, row: &Row) -> bool {
+        if self.pieces.back().is_none_or(|last| last.len() >= PIECE) {
+            self.pieces.push_back(Vec::new());
+        }
+        let last = self
+            .pieces
+            .back_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
+        let before = last.len();
+        // Writing to a Vec cannot fail.
+        let Ok(bytes) = postcard::to_extend(row, last) else {
+            return false;
+        };
+        self.waiting += bytes.len() - before;
+        self.passed += bytes.len() - before;
+        if let Some(last) = self.pieces.back_mut() {
+            *last = bytes;
+        }
+        true
+    }
+
+    /// A piece is full.
+    fn is_urgent(&self) -> bool {
+        self.pieces
+            .front()
+            .is_some_and(|first| first.len() >= PIECE)
+    }
+
+    /// The recorder is far behind, reads, and was not waited for since many rows.
+    fn is_worth_a_wait(&self) -> bool {
+        self.waiting >= AHEAD && self.passed >= GRAIN && self.taken.elapsed() < STANDSTILL
+    }
 }
 
 struct Shared {
-    buffer: Mutex<Buffer>,
+    queue: Mutex<Queue>,
     filled: Condvar,
     emptied: Condvar,
     gone: AtomicBool,
@@ -92,13 +156,13 @@ struct Shared {
     gaps: AtomicU8,
 }
 
-/// The sending side; clones share one buffer.
+/// The sending side; clones share one queue.
 #[derive(Clone)]
 pub struct Sink {
     shared: Arc<Shared>,
 }
 
-fn lock(mutex: &Mutex<Buffer>) -> MutexGuard<'_, Buffer> {
+fn lock(mutex: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -106,7 +170,7 @@ impl Sink {
     /// Starts the writer thread on `output`.
     pub fn new(output: OwnedFd) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let shared = Arc::new(Shared {
-            buffer: Mutex::new(Buffer::default()),
+            queue: Mutex::new(Queue::new()),
             filled: Condvar::new(),
             emptied: Condvar::new(),
             gone: AtomicBool::new(false),
@@ -127,12 +191,10 @@ impl Sink {
         self.shared.gone.load(Ordering::Relaxed)
     }
 
-    /// Stops recording: rows are dropped from now on, what is buffered is still sent.
+    /// Stops recording: rows are dropped from now on, what waits is still sent.
     pub fn stop(&self) {
         self.shared.gone.store(true, Ordering::Relaxed);
-        let mut buffer = lock(&self.shared.buffer);
-        buffer.closing = true;
-        self.shared.filled.notify_one();
+        self.close();
     }
 
     /// Rows that were dropped because the recorder did not keep up.
@@ -142,13 +204,13 @@ impl Sink {
 
     /// Says that a layer is no longer recorded, or not wholly, from `at_ns` on; once for each layer.
     pub fn gap(&self, at_ns: i64, layer: Layer, reason: &str) {
-        let mut buffer = lock(&self.shared.buffer);
-        self.append_gap(&mut buffer, at_ns, layer, reason);
-        drop(buffer);
+        let mut queue = lock(&self.shared.queue);
+        self.append_gap(&mut queue, at_ns, layer, reason);
+        drop(queue);
         self.shared.filled.notify_one();
     }
 
-    fn append_gap(&self, buffer: &mut Buffer, at_ns: i64, layer: Layer, reason: &str) {
+    fn append_gap(&self, queue: &mut Queue, at_ns: i64, layer: Layer, reason: &str) {
         if self.shared.gaps.fetch_or(layer.bit(), Ordering::Relaxed) & layer.bit() != 0 {
             return;
         }
@@ -168,8 +230,8 @@ impl Sink {
                 at_ns / 1_000_000 % 1000
             ),
         };
-        self.append(buffer, &Row::Mark(mark));
-        self.append(buffer, &Row::Meta(meta));
+        self.append(queue, &Row::Mark(mark));
+        self.append(queue, &Row::Meta(meta));
     }
 
     /// Queues a row.
@@ -177,119 +239,105 @@ impl Sink {
         if self.is_gone() {
             return;
         }
-        let mut buffer = lock(&self.shared.buffer);
+        let mut queue = lock(&self.shared.queue);
         let layer = Layer::of(row);
         if let Some((layer, at_ns)) = layer {
-            buffer = self.wait_for_room(buffer);
-            buffer.latest_ns = buffer.latest_ns.max(at_ns);
+            queue = self.hold_back(queue);
+            queue.latest_ns = queue.latest_ns.max(at_ns);
             // Rows that others refer to are small and few: they get through, or nothing could be read later.
             let droppable = matches!(
                 row,
                 Row::Call(_) | Row::State(_) | Row::Packet(_) | Row::Counter(_)
             );
             let capacity = if droppable { CAPACITY } else { CAPACITY_OF_ALL };
-            if buffer.bytes.len() >= capacity {
+            if queue.waiting >= capacity {
                 self.shared.lost.fetch_add(1, Ordering::Relaxed);
-                let now_ns = buffer.latest_ns;
-                buffer.lost_since_ns[layer as usize].get_or_insert(now_ns);
+                let now_ns = queue.latest_ns;
+                queue.lost_since_ns[layer as usize].get_or_insert(now_ns);
                 return;
             }
         }
-        if layer.is_none() || buffer.bytes.len() < CAPACITY / 2 {
+        if layer.is_none() || queue.waiting < AHEAD {
             for layer in Layer::ALL {
-                if let Some(at_ns) = buffer.lost_since_ns[layer as usize].take() {
-                    self.append_gap(&mut buffer, at_ns, layer, "the recorder did not keep up");
+                if let Some(at_ns) = queue.lost_since_ns[layer as usize].take() {
+                    self.append_gap(&mut queue, at_ns, layer, "the recorder did not keep up");
                 }
             }
         }
-        let was_empty = buffer.bytes.is_empty();
-        self.append(&mut buffer, row);
-        let urgent = buffer.bytes.len() >= URGENT && !buffer.urgent;
-        buffer.urgent |= urgent;
-        drop(buffer);
-        if was_empty || urgent {
+        let was_empty = queue.pieces.is_empty();
+        let was_urgent = queue.is_urgent();
+        self.append(&mut queue, row);
+        let wanted = was_empty || queue.is_urgent() && !was_urgent;
+        drop(queue);
+        if wanted {
             self.shared.filled.notify_one();
         }
     }
 
-    /// Waits for a reader that is behind, but not for one that was waited for in vain.
-    fn wait_for_room<'a>(&self, mut buffer: MutexGuard<'a, Buffer>) -> MutexGuard<'a, Buffer> {
-        let deadline = Instant::now() + PATIENCE;
-        while buffer.bytes.len() >= CAPACITY && !buffer.forsaken && !self.is_gone() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                buffer.forsaken = true;
-                break;
-            }
-            buffer = self
-                .shared
-                .emptied
-                .wait_timeout(buffer, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+    /// Waits for a recorder that is far behind, until it takes something.
+    fn hold_back<'a>(&self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        if !queue.is_worth_a_wait() {
+            return queue;
         }
-        buffer
+        queue.passed = 0;
+        queue.waits += 1;
+        let taken = queue.taken;
+        self.shared
+            .emptied
+            .wait_timeout_while(queue, PATIENCE, |queue| {
+                queue.taken == taken && !self.is_gone()
+            })
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
-    fn append(&self, buffer: &mut Buffer, row: &Row) {
-        // Writing to a Vec cannot fail; a row that cannot be encoded would be a bug in its type.
-        let bytes = std::mem::take(&mut buffer.bytes);
-        match postcard::to_extend(row, bytes) {
-            Ok(bytes) => buffer.bytes = bytes,
-            Err(_) => {
-                self.shared.lost.fetch_add(1, Ordering::Relaxed);
-            }
+    fn append(&self, queue: &mut Queue, row: &Row) {
+        if !queue.append(row) {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Sends what is buffered and lets the writer thread end.
+    /// Sends what waits and lets the writer thread end.
     pub fn close(&self) {
-        lock(&self.shared.buffer).closing = true;
+        lock(&self.shared.queue).closing = true;
         self.shared.filled.notify_one();
     }
 }
 
 fn write_out(shared: &Shared, output: OwnedFd) {
     let mut output = std::fs::File::from(output);
-    let mut batch = Vec::new();
     loop {
-        {
-            let mut buffer = lock(&shared.buffer);
-            while buffer.bytes.is_empty() && !buffer.closing {
-                buffer = shared
-                    .filled
-                    .wait(buffer)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
+        let piece = {
+            let mut queue = shared
+                .filled
+                .wait_while(lock(&shared.queue), |queue| {
+                    queue.pieces.is_empty() && !queue.closing
+                })
+                .unwrap_or_else(PoisonError::into_inner);
             // A short wait gathers rows into one write, unless there are many already.
-            let deadline = Instant::now() + DELAY;
-            while !buffer.closing && !buffer.urgent {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    break;
-                }
-                buffer = shared
-                    .filled
-                    .wait_timeout(buffer, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-            }
-            std::mem::swap(&mut batch, &mut buffer.bytes);
-            buffer.forsaken = false;
-            buffer.urgent = false;
-            if batch.is_empty() && buffer.closing {
-                return;
-            }
-        }
-        shared.emptied.notify_all();
-        if output.write_all(&batch).is_err() {
+            queue = shared
+                .filled
+                .wait_timeout_while(queue, DELAY, |queue| !queue.closing && !queue.is_urgent())
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            queue.pieces.pop_front()
+        };
+        let Some(piece) = piece else {
+            // Closing, and nothing is left.
+            return;
+        };
+        let failed = output.write_all(&piece).is_err();
+        if failed {
             shared.gone.store(true, Ordering::Relaxed);
-            shared.emptied.notify_all();
+        }
+        let mut queue = lock(&shared.queue);
+        queue.waiting -= piece.len();
+        queue.taken = Instant::now();
+        drop(queue);
+        shared.emptied.notify_all();
+        if failed {
             return;
         }
-        batch.clear();
-        // One large row must not keep its room for ever.
-        batch.shrink_to(URGENT);
     }
 }
 
@@ -298,31 +346,86 @@ mod tests {
     use super::*;
     use crate::rows;
 
-    #[test]
-    fn a_recorder_that_does_not_read_is_waited_for_once() -> std::io::Result<()> {
-        let (reader, writer) = std::io::pipe()?;
-        let (sink, _thread) = Sink::new(writer.into())?;
-        let large = Row::Packet(rows::Packet {
+    fn frame(bytes: usize) -> Row {
+        Row::Packet(rows::Packet {
             at_ns: 0,
             interface: None,
             link_type: 1,
             length: 0,
-            frame: serde_bytes::ByteBuf::from(vec![0; CAPACITY / 8]),
+            frame: serde_bytes::ByteBuf::from(vec![0; bytes]),
             network: None,
-        });
-        let began = Instant::now();
+        })
+    }
+
+    fn waits(sink: &Sink) -> u64 {
+        lock(&sink.shared.queue).waits
+    }
+
+    #[test]
+    fn a_recorder_that_does_not_read_holds_the_program_back_shortly_and_not_for_long()
+    -> std::io::Result<()> {
+        let (reader, writer) = std::io::pipe()?;
+        let (sink, _thread) = Sink::new(writer.into())?;
+        let row = frame(GRAIN);
+        // As if it had read just before.
+        lock(&sink.shared.queue).taken = Instant::now();
+        while lock(&sink.shared.queue).waiting < AHEAD {
+            sink.send(&row);
+        }
+        assert_eq!((waits(&sink), sink.lost()), (0, 0));
+        lock(&sink.shared.queue).taken = Instant::now();
         while sink.lost() == 0 {
-            sink.send(&large);
+            sink.send(&row);
         }
-        assert!(began.elapsed() >= PATIENCE);
-        // Now thousands are lost in less time than the first one waited.
-        let began = Instant::now();
+        // Each took PATIENCE at least, where nothing was taken.
+        let most = STANDSTILL.as_millis() / PATIENCE.as_millis() + 1;
+        let before = waits(&sink);
+        assert!((1..=most).contains(&u128::from(before)), "{before} waits");
         for _ in 0..10_000 {
-            sink.send(&large);
+            sink.send(&row);
         }
-        assert_eq!(sink.lost(), 10_001);
-        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert_eq!((waits(&sink), sink.lost()), (before, 10_001));
         drop(reader);
+        Ok(())
+    }
+
+    #[test]
+    fn a_recorder_that_is_far_behind_is_waited_for_between_many_small_rows() -> std::io::Result<()>
+    {
+        let (mut reader, writer) = std::io::pipe()?;
+        let (sink, thread) = Sink::new(writer.into())?;
+        let large = frame(AHEAD);
+        sink.send(&large);
+        let small = frame(16);
+        let mut sent = 0;
+        while waits(&sink) == 0 {
+            lock(&sink.shared.queue).taken = Instant::now();
+            sink.send(&small);
+            sent += 1;
+        }
+        // The large one passed, too.
+        let before = waits(&sink);
+        let held = lock(&sink.shared.queue).waiting;
+        while waits(&sink) == before {
+            lock(&sink.shared.queue).taken = Instant::now();
+            sink.send(&small);
+            sent += 1;
+        }
+        assert!(lock(&sink.shared.queue).waiting - held >= GRAIN);
+        // It reads: nobody is held back any more, and nothing is lost.
+        let reading = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        while lock(&sink.shared.queue).waiting > 0 {
+            std::thread::yield_now();
+        }
+        let before = waits(&sink);
+        for _ in 0..1000 {
+            sink.send(&small);
+        }
+        assert_eq!((waits(&sink), sink.lost()), (before, 0));
+        sink.close();
+        let _ = thread.join();
+        let bytes = reading.join().expect("the reader")?;
+        assert!(bytes > (AHEAD + (sent + 1000) * 16) as u64);
         Ok(())
     }
 
@@ -342,7 +445,7 @@ mod tests {
         for id in 0..200_000 {
             sink.send(&process(id));
         }
-        assert!(lock(&sink.shared.buffer).bytes.len() <= CAPACITY_OF_ALL + 2000);
+        assert!(lock(&sink.shared.queue).waiting <= CAPACITY_OF_ALL + 2000);
         assert!(sink.lost() > 50_000);
         sink.send(&Row::End(rows::End::All));
         sink.close();
