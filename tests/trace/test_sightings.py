@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.recordings import MICROSECOND, Script, tcp_frame
 from wallsocket.trace.lines import Arrow, Lines
 from wallsocket.trace.recording import Recording
@@ -35,9 +37,18 @@ def two_hosts(path: Path, **meta: str) -> Script:
 
 def arrows(recording: Recording) -> list[Arrow]:
     with recording:
-        timeline = Timeline(recording, decode=segment)
-        (conversation,) = timeline.conversations
-        return [line.arrow for line in Lines(timeline).of(conversation) if line.arrow is not None]
+        found = []
+        for packed in (False, True):
+            timeline = Timeline(recording, decode=segment, packed=packed)
+            (conversation,) = timeline.conversations
+            found.append([line.arrow for line in Lines(timeline).of(conversation) if line.arrow is not None])
+        assert found[0] == found[1]
+        return found[0]
+
+
+@pytest.fixture(autouse=True)
+def packed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wallsocket.trace.timeline._UNPACKED_ROWS", 0)
 
 
 def test_a_frame_is_one_arrow_that_says_when_it_arrived(tmp_path: Path) -> None:

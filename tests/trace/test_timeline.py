@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from wallsocket.events import Packet
 from wallsocket.kernel.address import End, end_of
 from wallsocket.kernel.tcp_state import TcpState
 from wallsocket.trace.conversations import Conversation, Row
+from wallsocket.trace.recording import Recording
 from wallsocket.trace.timeline import Timeline
 from wallsocket.trace.wire import segment
 
@@ -359,6 +361,52 @@ def test_a_long_conversation_keeps_its_ends_and_what_matters(script: Script) -> 
         "> call 100",
     ]
     assert len(everything.lines) == 100
+
+
+def everything_of(timeline: Timeline) -> list[list[dict[str, object]]]:
+    fields = [field.name for field in dataclasses.fields(Row) if field.name != "packed"]
+    return [[{name: getattr(row, name) for name in fields} for row in one.lines] for one in timeline.conversations]
+
+
+def talkative(script: Script) -> Recording:
+    """Two sockets that talk, with a connect that takes long, looks at queues, a repetition, a reset, and calls without place."""
+    script.socket(1, 1, 0, local=A, remote=B)
+    script.socket(2, 2, 5, local=B, remote=A, origin="accept")
+    script.call("connect", 1, 900, fd=3, socket=1, address=B)
+    script.frame(2, tcp_frame(A, B, "S", seq=9))
+    script.frame(3, tcp_frame(B, A, "SA", seq=99, ack=10))
+    for number in range(40):
+        at = 10 + 20 * number
+        write = script.call("write", at, 2, 10, fd=3, socket=1, length=10, offset=10 * number)
+        script.state(1, at + 2, 2, write, int(TcpState.ESTABLISHED), send_queue=10)
+        script.frame(at + 3, tcp_frame(A, B, "A", seq=10 + 10 * number, ack=100, payload=bytes(10)))
+        if number % 10 == 3:
+            script.frame(at + 5, tcp_frame(A, B, "A", seq=10 + 10 * number, ack=100, payload=bytes(10)))
+        script.call("recvfrom", at + 1, 8, 10, fd=3, socket=2, process=2, length=64, offset=10 * number)
+        script.call("getsockname", at + 12, fd=3, socket=2, process=2)
+        script.frame(at + 10, tcp_frame(B, A, "A", seq=100, ack=20 + 10 * number, window=number % 3))
+    script.call("read", 905, 5, -104, fd=3, socket=1, length=10)
+    script.frame(901, tcp_frame(B, A, "RA", seq=100, ack=410))
+    return script.done(2000)
+
+
+@pytest.mark.parametrize("unpacked", [0, 5, 8192])
+@pytest.mark.parametrize("limit", [None, 3, 7, 1000])
+def test_packed_rows_are_the_same_rows(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None, unpacked: int
+) -> None:
+    monkeypatch.setattr("wallsocket.trace.timeline._UNPACKED_ROWS", unpacked)
+    for recording in (lost_letter(tmp_path / "a.wsrec"), talkative(script)):
+        with recording:
+            whole = Timeline(recording, decode=segment, limit=limit)
+            packed = Timeline(recording, decode=segment, limit=limit, packed=True)
+            expected = everything_of(whole)
+            assert everything_of(packed) == expected
+            for one, other in zip(whole.conversations, packed.conversations, strict=True):
+                assert (len(one.rows), one.rows.roles()) == (len(other.rows), other.rows.roles())
+                for table in ("call", "packet", "state"):
+                    for number in range(recording.count(table) + 2):
+                        assert one.rows.holds(table, number) == other.rows.holds(table, number), (table, number)
 
 
 def test_only_what_was_asked_for(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.recordings import Script, lost_letter, tcp_frame
+from tests.support.recordings import Script, lost_letter, tcp_frame, udp_frame
 from wallsocket.view import Snapshot, ask
 from wallsocket.view.levels import STEP, Levels
 from wallsocket.view.river import STAGES
@@ -157,6 +157,60 @@ def test_gauges_keep_the_extremes(bulk: Snapshot) -> None:
 class Span:
     def __init__(self, first_ns: int, last_ns: int, count: int = 1) -> None:
         self.first_ns, self.last_ns, self.count = first_ns, last_ns, count
+
+
+def talk(path: Path) -> Path:
+    """A thread that answers on another socket than the one on which it was asked, and datagrams from two senders."""
+    script = Script(path)
+    script.process(1, 7, "asks")
+    script.process(2, 8, "relays")
+    script.socket(1, 1, 0, local=CLIENT, remote=SERVER)
+    script.socket(2, 2, 1, local=SERVER, remote=CLIENT, origin="accept")
+    script.socket(3, 2, 1, local="127.0.0.1:900", remote="127.0.0.1:901")
+    for number, name in enumerate(("127.0.0.1:53", "127.0.0.1:5001", "127.0.0.1:5002"), 4):
+        script.socket(number, 1 + (number == 4), 2, local=name, type=2, protocol=17)
+    script.frame(1, tcp_frame(CLIENT, SERVER, "S", seq=99))
+    script.frame(2, tcp_frame(SERVER, CLIENT, "SA", seq=99, ack=100))
+    for number in range(30):
+        at = 10 + 20 * number
+        script.call("write", at, 1, 10, fd=3, socket=1, length=10, offset=10 * number)
+        script.frame(at + 2, tcp_frame(CLIENT, SERVER, "A", seq=100 + 10 * number, ack=100, payload=bytes(10)))
+        script.call("read", at + 3, 2, 10, fd=4, socket=2, process=2, length=64, offset=10 * number)
+        script.call("write", at + 7, 1, 5, fd=5, socket=3, process=2, length=5, offset=5 * number)
+        script.frame(at + 9, tcp_frame(SERVER, CLIENT, "A", seq=100, ack=110 + 10 * number))
+        for sender, port in ((5, 5001), (6, 5002)):
+            asked: dict[str, Any] = {"fd": 6, "length": 4, "payload": b"%4d" % number}
+            script.call("sendto", at + sender, 0.2, 4, socket=sender, address="127.0.0.1:53", **asked)
+            script.frame(at + sender + 0.1, udp_frame(f"127.0.0.1:{port}", "127.0.0.1:53", b"%4d" % number))
+            script.call(
+                "recvfrom", at + sender + 0.5, 0.2, 4, socket=4, process=2, address=f"127.0.0.1:{port}", **asked
+            )
+    script.done(2_000).close()
+    return path
+
+
+def test_a_long_recording_shows_the_same_though_it_is_held_as_numbers(
+    tmp_path: Path, bulk: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (Path(bulk.path), talk(tmp_path / "talk.wsrec")):
+        with Snapshot.open(path) as whole:
+            monkeypatch.setattr("wallsocket.view.snapshot._SMALL_EVENTS", 0)
+            monkeypatch.setattr("wallsocket.trace.timeline._KEPT_PER_ROW", 1)
+            with Snapshot.open(path) as packed:
+                monkeypatch.undo()
+                rivers = 0
+                for key in whole.by_key:
+                    for name, sided in (("ladder", False), ("river", True), ("sequence", True)):
+                        for side in ("left", "right") if sided else ("",):
+                            asked = {"conversation": key} | ({"side": side} if sided else {})
+                            expected = ask(whole, name, asked)
+                            assert ask(packed, name, asked) == expected
+                            rivers += name == "river" and bool(expected.stages)  # type: ignore[attr-defined]
+                assert rivers
+                for table in ("call", "packet", "state"):
+                    for row in range(1, whole.recording.count(table) + 1, 97):
+                        where = {"table": table, "row": str(row)}
+                        assert ask(packed, "locate", where) == ask(whole, "locate", where)
 
 
 @pytest.mark.parametrize("total", [0, 1, STEP, STEP + 1, 1000])

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Final, Literal, NamedTuple, Protocol
 
 from ..events import Call, Counter, Fact, Mark, Packet, Socket, State
@@ -89,6 +90,10 @@ class _CallKind(NamedTuple):
         flagged = name.startswith(("send", "recv")) and name != "sendfile"
         return cls(name, role(name), flagged, name.endswith("mmsg"))
 
+    def sends(self, call: Call) -> bool:
+        """Whether a call that moves bytes gives them away."""
+        return self.role is Role.SEND if self.name != "splice" else call.c == 1
+
 
 def kind_of(row: Socket) -> Kind:
     """What a socket speaks."""
@@ -149,6 +154,21 @@ class Joins:
     def finish(self) -> None:
         """No more events will come."""
         self._settle(None)
+
+    def again(self, events: Iterable[Call | Segment]) -> Joins:
+        """The same sockets, with the ways of the bytes of these events, all of them: when they were not remembered.
+
+        Of a socket it needs all calls and segments, and what the threads that received there gave away elsewhere.
+        """
+        found = copy(self)
+        found._river = River(self._peers, kept=None)
+        found._river.doubt = self._river.doubt
+        for event in events:
+            if isinstance(event, Segment):
+                found.travelled(event)
+            else:
+                found._move(event)
+        return found
 
     def learn(self, socket: int) -> None:
         """Take what the tables say of a socket of which no event tells."""
@@ -213,9 +233,7 @@ class Joins:
     # -- calls
 
     def _call(self, call: Call) -> None:
-        kind = self._kinds.get(call.number)
-        if kind is None:
-            kind = self._kinds[call.number] = _CallKind.of(self._names.get(call.number, ""))
+        kind = self._kind(call)
         what = kind.role
         socket = call.socket
         row = self._peers.learn(socket) if socket is not None else None
@@ -224,16 +242,29 @@ class Joins:
         if what is Role.CONNECT or what is Role.ACCEPT:
             if call.took_ns is not None:
                 heapq.heappush(self._pending, (call.entry_ns + call.took_ns, call.id, call))
-        elif row is None or socket is None or call.result is None or call.result < 0:
-            return
-        elif what is Role.SEND or what is Role.RECEIVE:
-            sends = what is Role.SEND if kind.name != "splice" else call.c == 1
-            if call.address is not None and row.row.type == _SOCK_DGRAM:
-                self._peers.spoke(socket, call.address, call.entry_ns, sends=sends)
+        elif row is not None and socket is not None and call.result is not None and call.result >= 0:
+            if call.address is not None and row.row.type == _SOCK_DGRAM and what in (Role.SEND, Role.RECEIVE):
+                self._peers.spoke(socket, call.address, call.entry_ns, sends=kind.sends(call))
+            self._account(call, kind, row.row)
+
+    def _account(self, call: Call, kind: _CallKind, row: Socket) -> None:
+        """What a call that succeeded did to the bytes on their way."""
+        if kind.role is Role.SEND or kind.role is Role.RECEIVE:
             flags = (call.a or 0) if kind.flagged else 0
-            self._river.moved(call, row.row, sends=sends, flags=flags, many=kind.many)
+            self._river.moved(call, row, sends=kind.sends(call), flags=flags, many=kind.many)
         elif kind.name == "setsockopt" and (call.a, call.b) == (TCP, _TCP_ULP):
-            self._river.lose_count(socket, "the kernel wraps what the program sends (TCP_ULP)")
+            self._river.lose_count(row.id, "the kernel wraps what the program sends (TCP_ULP)")
+
+    def _kind(self, call: Call) -> _CallKind:
+        kind = self._kinds.get(call.number)
+        if kind is None:
+            kind = self._kinds[call.number] = _CallKind.of(self._names.get(call.number, ""))
+        return kind
+
+    def _move(self, call: Call) -> None:
+        row = self._peers.row(call.socket) if call.socket is not None else None
+        if row is not None and call.result is not None and call.result >= 0:
+            self._account(call, self._kind(call), row)
 
     def _settle(self, now_ns: int | None) -> None:
         """Take connects and accepts that have returned, in the order of their returns."""

@@ -166,6 +166,11 @@ def role(name: str, *, sends: bool = False) -> Role:
     return call.role
 
 
+def may_send(name: str) -> bool:
+    """Whether a call of this name may give bytes away."""
+    return role(name, sends=True) is Role.SEND
+
+
 class Arguments:
     """The arguments of one call by name, as numbers; ``None`` where the call has no such argument or it is not known.
 

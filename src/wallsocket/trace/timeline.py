@@ -15,13 +15,13 @@ from ..errors import RecordingError
 from ..events import Call, Moment, Packet, Process, Socket, Source, State
 from ..kernel.address import End, end_of, place_of
 from ..kernel.tcp_state import TcpState
-from .conversations import Cited, Conversation, Kind, Row, Rows, mend_order
+from .conversations import Cited, Conversation, Kind, PackedRows, Restore, Row, Rows
 from .joins import SLACK_NS, Basis, Joins
 from .recording import Recording
 from .sightings import Sightings
 from .syscalls import Role, moved, names, role
 from .tracks import Track, Transition
-from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment
+from .wire import ACK, FIN, ICMP, RST, SYN, TCP, UDP, Decoder, Segment, segment
 
 __all__ = ["Timeline"]
 
@@ -49,6 +49,8 @@ _KEPT_PER_ROW: Final = 4096
 _NEAREST: Final = 8
 #: Failed calls without a socket that are told.
 _MAX_ALONE: Final = 1000
+#: Rows of all conversations that are held as they are before they are packed: what concerns them mostly comes soon.
+_UNPACKED_ROWS: Final = 8192
 #: Calls whose rows are remembered for what the kernel says after they returned.
 _RECENT_CALLS: Final = 4096
 #: Segments of one direction that may be on their way at once, or lost.
@@ -145,6 +147,8 @@ class Timeline:
         cited: rows of the recording that are kept, with a neighbour on either side, whatever ``limit`` says.
         everything: also keep segments that do nothing but acknowledge, and calls that only ask for names and flags.
         most: sockets whose conversations may be held in memory at once; ``None``: 100,000.
+        packed: rows are held as numbers, and read again when a conversation's lines are wanted; ``joins`` then know the
+            ways of a few bytes only. Without ``cited``.
 
     Raises:
         RecordingError: there are more of them, or the recording is damaged.
@@ -162,6 +166,7 @@ class Timeline:
         cited: Cited = frozenset(),
         everything: bool = False,
         most: int | None = None,
+        packed: bool = False,
     ) -> None:
         wanted = {socket} if isinstance(socket, int) else socket
         self.recording = recording
@@ -174,6 +179,8 @@ class Timeline:
         self._roles: dict[int, Role] = {}
         self._limit = limit
         self._cited = cited
+        self._restore = _restore(recording) if packed else None
+        self._unpacked: deque[tuple[Conversation, Row]] = deque()
         self._since_ns = since_ns if since_ns is not None else 0
         self._until_ns = until_ns if until_ns is not None else 1 << 62
         self._numbers = 0
@@ -191,7 +198,7 @@ class Timeline:
             self.tracks[item.id] = Track(item, tcp)
         #: Failed calls without a socket, such as socket() itself: the first ones.
         self.failed_alone: list[Call] = []
-        self.joins = Joins(self._tables, decode=None, kept=limit and limit * _KEPT_PER_ROW)
+        self.joins = Joins(self._tables, decode=None, kept=_KEPT_PER_ROW if packed else limit and limit * _KEPT_PER_ROW)
         self._join(*self._first_look())
         self._wanted = {
             conversation.number
@@ -200,8 +207,11 @@ class Timeline:
         }
         self._flows = self._flow_index()
         self._pass(decode)
+        for conversation, row in self._unpacked:
+            conversation.rows.add(row)
+        self._unpacked.clear()
         for conversation in self.conversations:
-            mend_order(conversation)
+            conversation.rows.finish()
         self.conversations.sort(key=lambda conversation: (conversation.started_ns, conversation.number))
 
     # -- what the views ask
@@ -274,7 +284,12 @@ class Timeline:
         contacts: dict[int, dict[End | bytes, _Contact]] = defaultdict(dict)
         #: Where sockets were last asked to connect to, which the kernel forgets when nobody answers.
         self._targets: dict[int, End] = {}
-        for call in self.recording.calls():
+        telling = [
+            number
+            for number, name in self._names.items()
+            if name == "listen" or role(name) in (Role.CONNECT, Role.ACCEPT)
+        ]
+        for call in self.recording.calls(telling=telling):
             what = self.role(call)
             if what is Role.CONNECT or what is Role.ACCEPT or call.made is not None:
                 who.see(call)
@@ -302,7 +317,8 @@ class Timeline:
             for socket in (conversation.left, conversation.right)
             if socket is not None
         )
-        conversation.rows = Rows(self._limit, self._cited)
+        restore = self._restore
+        conversation.rows = Rows(self._limit, self._cited) if restore is None else PackedRows(self._limit, restore)
         self.conversations.append(conversation)
         return conversation
 
@@ -455,7 +471,13 @@ class Timeline:
 
     def _keep(self, conversation: Conversation, row: Row) -> None:
         if conversation.number in self._wanted and self._since_ns <= row.at_ns <= self._until_ns:
-            conversation.rows.add(row)
+            if self._restore is None:
+                conversation.rows.add(row)
+                return
+            self._unpacked.append((conversation, row))
+            if len(self._unpacked) > _UNPACKED_ROWS:
+                conversation, row = self._unpacked.popleft()
+                conversation.rows.add(row)
 
     def _enter(self, call: Call) -> _Placed:
         placed: _Placed = []
@@ -595,6 +617,7 @@ class Timeline:
                     row.before = state
                 else:
                     row.after = state
+                _learned(row)
         if state.receive_queue is not None:
             track.receive_queue = state.receive_queue
         if state.send_queue is not None:
@@ -673,11 +696,13 @@ class Timeline:
             return
         way, row = found
         row.arrived_ns, row.lost = at_ns, False
+        _learned(row)
         way.remove(row)
         for earlier in way:
             if earlier.key > row.key:
                 break
             earlier.lost = True
+            _learned(earlier)
 
     def _count(self, conversation: Conversation, side: int, segment: Segment, *, again: bool) -> None:
         """Bytes of ends whose calls nobody saw are counted on the wire."""
@@ -785,7 +810,25 @@ def _attach(placed: _Placed, socket: int, transition: Transition) -> None:
     for conversation, _, row in placed:
         if socket in (conversation.left, conversation.right):
             row.transitions += ((conversation.side_of(socket), transition),)
+            _learned(row)
             return
+
+
+def _learned(row: Row) -> None:
+    """Something has become known of a row that may be packed already."""
+    if row.packed is not None:
+        row.packed.learn(row)
+
+
+def _restore(recording: Recording) -> Restore:
+    """How rows are read again."""
+    return Restore(
+        lambda ids: recording.some(Call, ids),
+        lambda ids: {
+            number: found for number, packet in recording.some(Packet, ids).items() if (found := segment(packet))
+        },
+        lambda ids: recording.some(State, ids),
+    )
 
 
 def _signed(difference: int) -> int:

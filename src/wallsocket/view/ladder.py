@@ -224,7 +224,7 @@ def ladder(snapshot: Snapshot, asked: LadderAsked) -> Ladder:
         rungs = [Rung(index, group=groups[index]) for index in range(first, min(first + count, total))]
     else:
         total = len(fitting)
-        roles = snapshot.remember(("roles", conversation.number), lambda: _roles(conversation))
+        roles = snapshot.remember(("roles", conversation.number), conversation.rows.roles)
         rungs = []
         for index in range(first, min(first + count, total)):
             line = lines[fitting[index]]
@@ -254,14 +254,9 @@ def ladder(snapshot: Snapshot, asked: LadderAsked) -> Ladder:
 
 def locate(snapshot: Snapshot, asked: LocateAsked) -> Locate:
     """Where a row of the recording stands in the ladders."""
-    places = snapshot.remember("places", lambda: _places(snapshot))
-    numbers = places.get((asked.table, asked.row), ())
-    wanted = snapshot.conversation(asked.conversation).number if asked.conversation else None
-    if wanted is not None:
-        numbers = sorted(numbers, key=lambda number: number != wanted)
-    by_number = {conversation.number: conversation for conversation in snapshot.timeline.conversations}
-    for number in numbers:
-        conversation = by_number[number]
+    wanted = snapshot.conversation(asked.conversation) if asked.conversation else None
+    holding = _holding(snapshot, asked.table, asked.row)
+    for conversation in sorted(holding, key=lambda conversation: conversation is not wanted):
         lines = snapshot.lines(conversation)
         for index, position in enumerate(_fitting(snapshot, conversation, asked.search, asked.only)):
             line = lines[position]
@@ -269,7 +264,16 @@ def locate(snapshot: Snapshot, asked: LocateAsked) -> Locate:
                 line.calls if asked.table == "call" else line.packets if asked.table == "packet" else line.states
             ):
                 return Locate(key_of(conversation), index)
-    return Locate(key_of(by_number[numbers[0]]) if numbers else None, None)
+    return Locate(key_of(holding[0]) if holding else None, None)
+
+
+def _holding(snapshot: Snapshot, table: Table, row: int) -> list[Conversation]:
+    """The conversations in whose ladder a row of the recording stands."""
+
+    def find() -> list[Conversation]:
+        return [one for one in snapshot.timeline.conversations if one.rows.holds(table, row)]
+
+    return snapshot.remember(("holding", table, row), find)
 
 
 # -- conversations
@@ -294,7 +298,7 @@ def _cards(snapshot: Snapshot) -> list[ConversationCard]:
                 _program(snapshot, conversation.left),
                 _program(snapshot, conversation.right) if conversation.right is not None else "",
                 found.verdicts,
-                len(conversation.lines),
+                len(conversation.rows),
                 conversation.segments,
                 sorted({number for socket in sockets for number in about.get(socket, ())}),
                 timeline.says_much(conversation),
@@ -352,11 +356,7 @@ def _fitting(snapshot: Snapshot, conversation: Conversation, search: str, only: 
     return snapshot.remember(("fitting", conversation.number, search, only), find)
 
 
-def _roles(conversation: Conversation) -> dict[int, Role | None]:
-    return {row.call.id: row.role for row in conversation.lines if row.call is not None}
-
-
-def _direction(roles: dict[int, Role | None], line: Line) -> Literal["", "in", "out"]:
+def _direction(roles: dict[int, Role], line: Line) -> Literal["", "in", "out"]:
     if not line.calls:
         return ""
     return "out" if roles.get(line.calls[0]) in (Role.RECEIVE, Role.ACCEPT, Role.WAIT) else "in"
@@ -426,19 +426,3 @@ def _group(first: int, lines: list[Line]) -> Group:
         else:
             group.to_left += moved
     return group
-
-
-def _places(snapshot: Snapshot) -> dict[tuple[str, int], list[int]]:
-    """(table, row) -> numbers of the conversations in whose ladder it stands."""
-    found: dict[tuple[str, int], list[int]] = {}
-    for conversation in snapshot.timeline.conversations:
-        for row in conversation.lines:
-            ids = []
-            if row.call is not None:
-                ids.append(("call", row.call.id))
-            if row.segment is not None:
-                ids.append(("packet", row.segment.packet))
-            ids += [("state", state.id) for state in (row.before, row.after) if state is not None]
-            for place in ids:
-                found.setdefault(place, []).append(conversation.number)
-    return found

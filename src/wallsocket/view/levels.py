@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 __all__ = ["STEP", "Levels", "Spanning"]
@@ -33,12 +33,19 @@ class Levels(Generic[_T]):
     Args:
         items: in order of time.
         join: makes one item of neighbours.
+        hold: makes what a level is held in.
     """
 
-    def __init__(self, items: Sequence[_T], join: Callable[[Sequence[_T]], _T]) -> None:
+    def __init__(
+        self,
+        items: Sequence[_T],
+        join: Callable[[Sequence[_T]], _T],
+        hold: Callable[[Iterable[_T]], Sequence[_T]] = list,
+    ) -> None:
         self._levels = [items]
         while len(items) > STEP:
-            items = [join(items[at : at + STEP]) for at in range(0, len(items), STEP)]
+            below = items
+            items = hold(join(below[at : at + STEP]) for at in range(0, len(below), STEP))
             self._levels.append(items)
 
     @property

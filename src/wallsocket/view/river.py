@@ -154,7 +154,7 @@ def river(snapshot: Snapshot, asked: RiverAsked) -> River:
 
 
 def _stretches(snapshot: Snapshot, conversation: Conversation, side: int) -> list[Stretch]:
-    joins = snapshot.timeline.joins
+    joins = snapshot.joins_of(conversation)
     source, destination = conversation.socket_of(side), conversation.socket_of(1 - side)
     if source is not None:
         ways = [

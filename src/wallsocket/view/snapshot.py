@@ -7,7 +7,7 @@ import os
 import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
 from functools import cached_property
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
@@ -15,8 +15,10 @@ from ..diagnose import Diagnosis, Finding, diagnose
 from ..errors import UsageError, WallsocketError
 from ..events import Call, Packet
 from ..trace.conversations import Conversation
+from ..trace.joins import Joins
 from ..trace.lines import Line, Lines
 from ..trace.recording import Event, Recording
+from ..trace.syscalls import Role, may_send, names
 from ..trace.timeline import Timeline
 from ..trace.wire import Segment, segment
 from .segments import Segments
@@ -24,17 +26,22 @@ from .segments import Segments
 __all__ = ["Moments", "NotReady", "Progress", "Snapshot"]
 
 _T = TypeVar("_T")
+_SOCK_STREAM: Final = 1
 #: Is told how many events have been looked at.
 Progress: TypeAlias = Callable[[int], None]
 
+#: Rows of a recording with more events than these are held as numbers, and read again when they are looked at. A row that
+#: is held whole takes about 1 kB.
+_SMALL_EVENTS: Final = 20_000
 #: A recording with more events than these is read with so many rows at each end of a conversation, beside the notable
-#: ones; what is left out between is counted. A row takes about 1 kB.
+#: ones; what is left out between is counted.
 _WHOLE_EVENTS: Final = 300_000
 _KEPT_ROWS: Final = 20_000
 #: How often progress is told, in events.
 _TOLD_EVERY: Final = 4096
-#: Answers that are remembered, such as the lines of a conversation.
+#: Answers that are remembered, such as the lines of a conversation, and how many things they may hold together.
 _REMEMBERED: Final = 64
+_REMEMBERED_THINGS: Final = 150_000
 
 
 class NotReady(WallsocketError):
@@ -72,6 +79,9 @@ class _Reader(Recording):
             yield event
 
     def calls(self, **which: Any) -> Iterator[Call]:
+        if self.most is not None:
+            # To look for few of them would be to look at all.
+            which.pop("telling", None)
         return self._told(itertools.islice(super().calls(**which), self.most))
 
     def _told(self, events: Iterator[_T]) -> Iterator[_T]:
@@ -119,6 +129,7 @@ class Snapshot:
         self.good: Snapshot | None = None
         self._timeline: Timeline | None = None
         self._remembered: dict[Hashable, Any] = {}
+        self._packed = False
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, growing: bool = False) -> Self:
@@ -172,7 +183,9 @@ class Snapshot:
         reader.progress, reader.moments = progress, self.moments
         limit = None if min(self.events, most or self.events) <= _WHOLE_EVENTS else _KEPT_ROWS
         reader.most = most
-        self._timeline = Timeline(reader, decode=self._decode, limit=limit)
+        packed = min(self.events, most or self.events) > _SMALL_EVENTS
+        self._timeline = Timeline(reader, decode=self._decode, limit=limit, packed=packed)
+        self._packed = packed
         self.segments.finish()
         reader.progress = reader.moments = reader.most = None
         self.only_first = most if most is not None and most < self.events else None
@@ -250,12 +263,44 @@ class Snapshot:
                 if socket is not None:
                     found.setdefault(socket, []).append(conversation)
         for conversations in found.values():
-            conversations.sort(key=lambda conversation: -len(conversation.lines))
+            conversations.sort(key=lambda conversation: -len(conversation.rows))
         return found
 
     def lines(self, conversation: Conversation) -> list[Line]:
         """All lines of a conversation's ladder."""
         return self.remember(("lines", conversation.number), lambda: list(Lines(self.timeline).of(conversation)))
+
+    def joins_of(self, conversation: Conversation) -> Joins:
+        """The joins that know the ways of all bytes of a conversation."""
+        joins = self.timeline.joins
+        return joins.again(self._events_of(conversation)) if self._packed else joins
+
+    def _events_of(self, conversation: Conversation) -> Iterator[Call | Segment]:
+        """What moved the bytes of a conversation, in the order of time."""
+        recording, timeline = self.recording, self.timeline
+        sockets = [socket for socket in (conversation.left, conversation.right) if socket is not None]
+        if timeline.tracks[conversation.left].socket.type != _SOCK_STREAM:
+            # Datagrams of others stand in the same queues.
+            calls: Iterable[Call] = recording.calls()
+            packets: Iterable[Packet] = recording.packets()
+        else:
+            own = {call.id: call for socket in sockets for call in recording.calls(socket=socket)}
+            threads = {(call.process, call.tid) for call in own.values() if timeline.role(call) is Role.RECEIVE}
+            numbers = [number for number, name in names(timeline.machine).items() if may_send(name)]
+            for process in {process for process, _ in threads}:
+                for call in recording.calls(process=process, numbers=numbers):
+                    if (call.process, call.tid) in threads:
+                        own[call.id] = call
+            calls = own.values()
+            local, remote = timeline.joins.ends(conversation.left)
+            travelled = self.segments.between(local, remote) if local is not None and remote is not None else []
+            packets = recording.some(Packet, travelled).values()
+        segments = (found for packet in packets if (found := segment(packet)) is not None)
+        # A call stands before a segment of the same moment, which it may have sent.
+        timed: list[tuple[int, int, int, Call | Segment]] = [(call.entry_ns, 0, call.id, call) for call in calls]
+        timed += [(found.at_ns, 1, found.packet, found) for found in segments]
+        timed.sort(key=lambda entry: entry[:3])
+        return (event for _, _, _, event in timed)
 
     def remember(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """What was made before for this key, or makes it; of many, those asked for last are remembered."""
@@ -263,10 +308,17 @@ class Snapshot:
             found = self._remembered.pop(key)
         else:
             found = make()
-            if len(self._remembered) >= _REMEMBERED:
+            most = _REMEMBERED_THINGS - _size(found)
+            while self._remembered and (
+                len(self._remembered) >= _REMEMBERED or sum(map(_size, self._remembered.values())) > most
+            ):
                 del self._remembered[next(iter(self._remembered))]
         self._remembered[key] = found
         return found  # type: ignore[no-any-return]
+
+
+def _size(answer: object) -> int:
+    return len(answer) if isinstance(answer, Sized) else 1
 
 
 def key_of(conversation: Conversation) -> str:

@@ -129,7 +129,7 @@ def _topology(snapshot: Snapshot) -> Topology:
         link.to_target += track.sent if begun else track.received
         link.to_source += track.received if begun else track.sent
         link.findings = sorted({*link.findings, *numbers})
-        heavy = (bool(numbers), len(conversation.lines))
+        heavy = (bool(numbers), len(conversation.rows))
         if heavy > weight.get(way, (False, -1)):
             weight[way], link.key = heavy, key_of(conversation)
     kept = sorted(links.values(), key=lambda link: (not link.findings, -link.conversations))[:_MOST_LINKS]

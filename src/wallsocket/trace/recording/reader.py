@@ -8,7 +8,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
@@ -56,6 +56,8 @@ _JSON_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 #: Rows fetched at once: large enough to hide the cost of a call, small enough for bounded memory.
 _BATCH: Final = 512
+#: Rows asked for by their ids in one statement.
+_ASKED_AT_ONCE: Final = 500
 
 
 #: Rows that :meth:`Recording.events` looks ahead in one table to mend small disorder between sources of time.
@@ -248,6 +250,7 @@ class Recording:
         numbers: Sequence[int] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
+        telling: Sequence[int] | None = None,
     ) -> Iterator[Call]:
         """Calls in the order of entry.
 
@@ -257,6 +260,8 @@ class Recording:
             numbers: only these system-call numbers.
             since_ns: only calls that had not returned before this time.
             until_ns: only calls entered at or before this time.
+            telling: only those that may tell who talks with whom: with an address, that made a socket, or with one of these
+                system-call numbers.
         """
         conditions: list[str] = []
         values: list[int] = []
@@ -269,6 +274,10 @@ class Recording:
         if numbers is not None:
             conditions.append(f"number IN ({', '.join('?' * len(numbers))})")
             values += numbers
+        if telling is not None:
+            numbered = f"number IN ({', '.join('?' * len(telling))})"
+            conditions.append(f"({numbered} OR address IS NOT NULL OR made IS NOT NULL)")
+            values += telling
         if since_ns is not None:
             conditions.append("(took_ns IS NULL OR entry_ns + took_ns >= ?)")
             values.append(since_ns)
@@ -327,6 +336,16 @@ class Recording:
     def state(self, id: int) -> State | None:
         """What a socket was: the row of this id."""
         return next(self._events(State, ["id = ?"], [id]), None)
+
+    def some(self, kind: type[_S], ids: Collection[int]) -> dict[int, _S]:
+        """The rows of these ids, of calls, packets or states; those that are there, by id."""
+        found: dict[int, _S] = {}
+        ordered = sorted(ids)
+        for start in range(0, len(ordered), _ASKED_AT_ONCE):
+            part = ordered[start : start + _ASKED_AT_ONCE]
+            for event in self._events(kind, [f"id IN ({', '.join('?' * len(part))})"], part):
+                found[event.id] = event  # type: ignore[attr-defined]
+        return found
 
     def findings(self) -> Iterator[StoredFinding]:
         """What ``explain`` wrote into the recording, most probable cause first."""
