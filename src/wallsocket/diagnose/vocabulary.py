@@ -26,6 +26,7 @@ __all__ = [
     "ESTABLISHED",
     "FIN_WAIT1",
     "FIN_WAIT2",
+    "INTERRUPTED",
     "IPPROTO_ICMP",
     "IPPROTO_ICMPV6",
     "IPPROTO_IP",
@@ -101,6 +102,9 @@ TCP_CORK: Final = 3
 MSG_PEEK: Final = 0x2
 MSG_TRUNC: Final = 0x20
 MSG_WAITALL: Final = 0x100
+#: What a call that a signal interrupted returns, and what a tracer sees in its place before the handler has run:
+#: EINTR, ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h).
+INTERRUPTED: Final = frozenset({4, 512, 513, 514, 516})
 POLLIN: Final = 0x1
 POLLOUT: Final = 0x4
 POLLERR: Final = 0x8

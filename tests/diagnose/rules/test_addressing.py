@@ -302,6 +302,26 @@ def test_an_address_out_of_an_answer(told: bytes, rule: str) -> None:
     assert [one.rule for one in story.diagnosis().findings] == [rule]
 
 
+@pytest.mark.parametrize(
+    ("status", "length", "rule"),
+    [
+        (b"302 Found", 200, "address-from-answer"),
+        (b"302 Found", 64, "nobody-listens"),
+        (b"200 OK", 200, "nobody-listens"),
+    ],
+    ids=["its address was not recorded", "recorded, another address", "no redirect"],
+)
+def test_a_redirect_whose_address_was_not_recorded(status: bytes, length: int, rule: str) -> None:
+    story = Story()
+    process = story.process("client")
+    web = story.socket(process, ("127.0.0.1", 40000), ("127.0.0.1", 8080))
+    head = (b"HTTP/1.1 " + status + b"\r\nServer: a\r\n").ljust(64, b"x")
+    story.call("recvfrom", web, length, length=4096, payload=head)
+    _, call = tried(story, "127.0.0.1", REFUSED, process=process)
+    story.fact(call, "sockets", [])
+    assert [one.rule for one in story.diagnosis().findings] == [rule]
+
+
 def asked(story: Story, process: int, server: str = "10.0.0.53") -> int:
     resolver = story.socket(process, ("10.0.0.1", 40000), (server, 53), type=socket.SOCK_DGRAM)
     question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02ab\0\0\x01\0\x01"

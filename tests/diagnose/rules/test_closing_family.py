@@ -88,6 +88,93 @@ def test_without_a_pause_or_a_sign_of_the_close_it_is_another_fault() -> None:
     assert "keep-alive-race strong error" not in kept_connection(S, closed=False).found()
 
 
+def kept_in_a_loop(second: bytes) -> list[str]:
+    """An event loop has read the end of an idle connection before the program writes on it."""
+    story = Story()
+    server, client = pair(story)
+    story.call("epoll_ctl", client, a=1, b=4 + client, c=1, fd=9)
+    story.call("sendto", client, 16, length=16, payload=b"GET / HTTP/1.1\r\n")
+    story.call("recvfrom", server, 16, length=100)
+    story.call("sendto", server, 5, length=5)
+    story.call("recvfrom", client, 5, length=100)
+    story.now += S
+    story.call("close", server, unread=0)
+    story.call("recvfrom", client, 0, length=100)
+    story.now += S
+    story.call("sendto", client, len(second), length=len(second), payload=second)
+    story.call("close", client, unread=0)
+    return [line for line in story.found() if line.startswith("keep-alive-race")]
+
+
+def test_a_loop_has_read_the_end_and_the_program_asks_again() -> None:
+    assert kept_in_a_loop(b"GET /2 HTTP/1.1\r\n") == ["keep-alive-race strong error"]
+    assert kept_in_a_loop(b"QUIT\r\n") == []
+
+
+def answered_too_late(*, others: bool, ends: bool) -> list[str]:
+    """A server writes to a client that has gone; it ends, or accepts others; others come, or nobody."""
+    story = Story()
+    service, user = story.process("server"), story.process("client")
+    listener = story.socket(service, ("127.0.0.1", 80), None)
+    story.call("bind", listener, address=inet("127.0.0.1", 80))
+    story.call("listen", listener, a=16, exit={"state": 10, "send": 16})
+    client = story.socket(user, ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    story.call("connect", client, address=inet("127.0.0.1", 80))
+    server = story.socket(service, ("127.0.0.1", 80), ("127.0.0.1", 50000), origin="accept", parent=listener)
+    story.call("accept4", listener, 3 + server, made=server)
+    story.call("sendto", client, 5, length=5)
+    story.call("recvfrom", server, 5, length=100)
+    story.call("close", client, unread=0)
+    story.call("sendto", server, 5, length=5)
+    story.call("sendto", server, -errno.EPIPE, length=5)
+    if ends:
+        story.end(service, code=None, signal=signal.SIGPIPE)
+    else:
+        story.call("close", server, unread=0)
+    if others:
+        late = story.socket(user, ("127.0.0.1", 50001), ("127.0.0.1", 80))
+        call = story.call("connect", late, -errno.ECONNREFUSED, address=inet("127.0.0.1", 80))
+        story.fact(call, "sockets", [])
+    story.now += 2 * S
+    kept = ("write-after-peer-closed", "dies-of-client-reset")
+    return [line for line in story.found() if line.startswith(kept)]
+
+
+def test_a_client_that_went_away_ends_the_service_or_only_its_own_answer() -> None:
+    assert answered_too_late(others=True, ends=True) == ["dies-of-client-reset strong error"]
+    assert answered_too_late(others=False, ends=True) == [
+        "write-after-peer-closed certain error",
+        "dies-of-client-reset hint note",
+    ]
+    assert answered_too_late(others=False, ends=False) == ["write-after-peer-closed certain note"]
+
+
+def handed_over(*, closed_at_once: bool) -> list[str]:
+    """A worker is handed ten connections and keeps them, or closes each before the next."""
+    story = Story()
+    worker = story.process("worker")
+    channel = story.socket(worker, None, None, family=1, origin="socketpair")
+    for _ in range(10):
+        one = story.socket(worker, ("127.0.0.1", 80), ("127.0.0.1", 50000), origin="received")
+        story.rows["descriptor"][-1] = (
+            *story.rows["descriptor"][-1][:4],
+            "received",
+            *story.rows["descriptor"][-1][5:],
+        )
+        story.call("recvmsg", channel, 4, length=64, sockets=struct.pack("<I", one))
+        if closed_at_once:
+            story.call("close", one, unread=0)
+            row = story.rows["descriptor"][-1]
+            story.rows["descriptor"][-1] = (*row[:6], story.now, *row[7:])
+    story.end(worker)
+    return [line for line in story.found() if line.startswith("passed-descriptors")]
+
+
+def test_connections_that_are_handed_over_are_kept_or_closed() -> None:
+    assert handed_over(closed_at_once=False) == ["passed-descriptors strong warning"]
+    assert handed_over(closed_at_once=True) == []
+
+
 def test_a_listener_with_an_empty_queue_may_be_closed() -> None:
     for queue, expected in ((0, []), (3, ["listener-closed-with-queue certain error"])):
         story = Story()

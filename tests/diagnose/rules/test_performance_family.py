@@ -354,6 +354,28 @@ def test_an_interrupted_call(again: bool, goes_on: bool, found: list[str]) -> No
     assert only(story, "interrupted-call") == found
 
 
+@pytest.mark.parametrize(
+    ("name", "took", "code", "found"),
+    [
+        ("SIGALRM", 300 * MS, 1, ["strong warning"]),
+        ("SIGALRM", S, 1, ["hint note"]),
+        ("SIGCHLD", 300 * MS, 0, ["hint note"]),
+        ("SIGTERM", 300 * MS, 1, ["hint note"]),
+        ("SIGVTALRM", 300 * MS, 1, []),
+    ],
+    ids=["a timer", "a time limit", "a child has ended", "it was to end", "the runtime woke the thread"],
+)
+def test_the_signal_that_interrupted_it(name: str, took: int, code: int, found: list[str]) -> None:
+    story = Story()
+    _, client = pair(story)
+    story.call("recvfrom", client, -errno.EINTR, length=100, took=took)
+    story.add("mark", story.now, story.made[client]["process"], story.made[client]["process"] + 1000, "signal", name)
+    story.call("close", client)
+    story.end(story.made[client]["process"], code=code)
+    story.now += 2 * S
+    assert only(story, "interrupted-call") == found
+
+
 # -- limits of time
 
 

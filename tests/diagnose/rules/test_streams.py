@@ -409,6 +409,46 @@ def test_an_answer_that_was_dropped_and_a_peer_that_pushes() -> None:
     assert late(answers=False) == []
 
 
+@pytest.mark.parametrize("again", [b"two\n", None], ids=["asks again", "goes"])
+def test_a_wait_that_a_signal_ended_is_a_time_limit(again: bytes | None) -> None:
+    story = Story()
+    server, client = pair(story)
+    send(story, client, b"one\n")
+    receive(story, server, b"one\n")
+    story.call("recvfrom", client, AGAIN, length=100)
+    story.call("poll", client, -errno.EINTR, a=1, b=-1, took=500 * MS)
+    send(story, server, b"answer 1")
+    if again:
+        send(story, client, again)
+        receive(story, server, again)
+        send(story, server, b"answer 2")
+        receive(story, client, b"answer 1", length=8)
+    for one in (client, server):
+        story.call("close", one, unread=0)
+    found = ["late-answer-taken strong"] if again else []
+    assert said(story, "late-answer-taken", "nothing-yet-is-no-end") == found
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_the_timer_of_a_loop_may_be_a_time_limit(late: bool) -> None:
+    story = Story()
+    server, client = pair(story)
+    for one in (server, client):
+        story.call("epoll_ctl", one, a=1, b=3 + one, c=1, fd=9)
+    send(story, client, b"one\n")
+    receive(story, server, b"one\n")
+    if late:
+        story.call("epoll_wait", client, 0, a=2, b=200, took=200 * MS, fd=9, socket=None)
+        send(story, client, b"two\n")
+        receive(story, server, b"two\n")
+    send(story, server, b"answer 1")
+    send(story, server, b"answer 2")
+    receive(story, client, b"answer 1answer 2")
+    for one in (client, server):
+        story.call("close", one, unread=0)
+    assert said(story, "late-answer-taken") == (["late-answer-taken hint"] if late else [])
+
+
 # -- 112
 
 
@@ -612,7 +652,7 @@ def test_a_read_ended_inside_a_character() -> None:
     assert cut() == ["character-cut strong"]
     assert cut(code=0, answers=True) == []
     assert cut(reads_on=True) == []
-    assert cut(more=False) == []
+    assert cut(more=False) == ["character-cut hint"]
 
 
 @pytest.mark.parametrize("piece", [1, 60])

@@ -59,3 +59,20 @@ def test_a_goodbye_is_no_alert() -> None:
     assert talk(*whole, ("s", SEALED), client_ends=True) == []
     assert talk(*whole, ("s", TICKETS), ("c", REQUEST), ("c", SEALED)) == []
     assert talk(("c", b"\x17\x03" + bytes(22)), ("s", SEALED)) == []
+
+
+def test_a_client_that_closes_when_the_certificate_has_come() -> None:
+    left = "strong the TLS client gives the handshake up when the server's certificate has come"
+    for answer, pause, found in ((FLIGHT, 0, [left]), (FLIGHT, 2 * S, []), (FLIGHT[:200], 0, [])):
+        story = Story()
+        server, client = pair(story)
+        story.call("connect", client)
+        story.call("write", client, len(HELLO), length=len(HELLO), payload=HELLO[:64])
+        story.call("read", server, len(HELLO), length=16384, payload=HELLO[:64])
+        story.call("write", server, len(answer), length=len(answer), payload=answer[:64])
+        story.call("read", client, len(answer), length=16384, payload=answer[:64], left=0)
+        story.now += pause
+        story.call("close", client, unread=0)
+        story.call("read", server, 0, length=16384)
+        story.call("close", server, unread=0)
+        assert [f"{one.certainty} {one.title}" for one in story.diagnosis("tls-alert").findings] == found

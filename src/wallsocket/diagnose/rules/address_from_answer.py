@@ -34,7 +34,10 @@ class AddressFromAnswer(Rule):
         "MOVED",
         "connection refused",
     )
-    proof = "connect failed, and its address and port stand in bytes that the program had read from another peer just before."
+    proof = (
+        "connect failed, and its address and port stand in bytes that the program had read from another peer just before; or "
+        "the thread had just read a redirect of HTTP whose address was not recorded as a whole, and nothing since."
+    )
     fix = "Let the server advertise an address that clients can reach (advertised.listeners, pasv_address, cluster-announce-ip)."
     disproof = "The advertised address is right, and what should listen there is down."
     references = ("connect(2)", "RFC 1123 4.1.2.6")
@@ -57,11 +60,21 @@ class AddressFromAnswer(Rule):
             read = facts[Advertised].by(attempt.socket)
             if read is None or read.socket is None:
                 continue
+            named = facts[Advertised].names(read, subject.where)
+            told = f"the answer names {subject.where}" if named else "a redirect"
             yield Evidence(
                 self,
                 attempt.seen.end_ns,
-                f"The answer of {read.socket.remote or 'a server'} names {subject.where}, which cannot be reached from here.",
-                [read.proof(f"{read.text()}: the answer names {subject.where}"), attempt.seen.proof(attempt.how_seen)],
+                (
+                    f"The answer of {read.socket.remote or 'a server'} names {subject.where}, which cannot be reached from here."
+                    if named
+                    else f"{read.socket.remote or 'A server'} answered with a redirect; {subject.where}, to which the same thread "
+                    "connected next, cannot be reached from here."
+                ),
+                [
+                    read.proof(f"{read.text()}: {told}"),
+                    attempt.seen.proof(attempt.how_seen),
+                ],
                 call=attempt.connect.call,
                 socket=attempt.socket,
                 process=attempt.connect.call.process,

@@ -67,7 +67,10 @@ class CharacterCut(Rule):
         unread = facts[Closing].unread(subject)
         behind = read.offset + read.moved
         more = peer is not None and facts[Writes].of(peer).bytes > behind
-        if not (more or unread is not None) or not (failed or facts[Closing].left_ns(subject) - read.end_ns < _SOON_NS):
+        if not (failed or facts[Closing].left_ns(subject) - read.end_ns < _SOON_NS):
+            return
+        rest = more or unread is not None
+        if not rest and (peer is None or facts[Closing].left_ns(subject) > facts[Closing].left_ns(peer)):
             return
         rows = [read.proof(f"{read.text()}: ends with {cut.bytes} bytes of a character")]
         if unread is not None:
@@ -83,11 +86,13 @@ class CharacterCut(Rule):
             self,
             read.end_ns,
             f"{read.text()} of {facts.who(subject.process)} on {subject.name()} ended with the first {cut.bytes} bytes of a "
-            f"character; the rest of the text was on its way. The program read on nothing and {then}.",
+            f"character{'; the rest of the text was on its way' if rest else ''}. The program read on nothing and {then}.",
             rows,
             call=read.call,
             socket=subject.id,
             process=subject.process,
-            certainty="strong",
+            # Where the peer never came to send the rest, the text may be one that is cut by a limit.
+            certainty="strong" if rest else "hint",
+            severity="error" if rest else "note",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )

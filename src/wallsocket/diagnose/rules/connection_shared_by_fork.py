@@ -41,6 +41,8 @@ class ConnectionSharedByFork(Rule):
     references = ("fork(2)",)
     needs = (Sharers,)
     given = Sharers
+    supersedes = ("descriptor-kept",)
+    effects = ("tls-alert", "connection-reset", "write-after-peer-closed", "close-with-unread-data")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         kept = facts[Sharers].of(subject)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
-from ..subjects import SocketFacts
+from ..subjects import Destination, SocketFacts
+from ..trackers.destinations import Destinations
 from ..trackers.errors import Errors
 from ..trackers.servers import Servers
 from ..trackers.set_up import SetUp
@@ -47,8 +48,9 @@ class DiesOfClientReset(Rule):
     fix = "Catch the errors of a connection where it is served: close it, and accept the next one."
     disproof = "The process was about to end for another reason."
     references = ("accept(2)", "send(2)", "signal(7)")
-    needs = (Errors, Servers, SetUp, Sockets)
+    needs = (Destinations, Errors, Servers, SetUp, Sockets)
     given = Errors
+    supersedes = ("write-after-peer-closed",)
     effects = ("nobody-listens",)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
@@ -67,6 +69,10 @@ class DiesOfClientReset(Rule):
             # It had stopped to listen: it was a conversation of two, not a service for all.
             return
         served = facts[SetUp].of(listener).accepts
+        # What it was for: it had served others, or others came when it was gone.
+        here = Destination("tcp", subject.local, subject.network) if subject.local is not None else None
+        refused = facts[Destinations].refused(here) if here is not None and subject.tcp else []
+        sure = served > 1 or any(one.seen.end_ns >= process.ended_ns for one in refused)
         how = "by SIGPIPE" if process.signal == signal.SIGPIPE else f"with status {process.exit_code}"
         yield Evidence(
             self,
@@ -75,9 +81,10 @@ class DiesOfClientReset(Rule):
             f"listens for all of them, ended {how}.",
             [failed.proof(), facts.process_proof(process, f"ended {how}", failed.end_ns)],
             call=failed.call,
-            socket=subject.id,
+            # Of one conversation it is said what went wrong there: the write after the end.
+            socket=subject.id if sure else listener.id,
             process=process.id,
-            certainty="strong" if served > 1 else "hint",
-            severity="error" if served > 1 else "note",
+            certainty="strong" if sure else "hint",
+            severity="error" if sure else "note",
             subjects=frozenset({listener.id}),
         )

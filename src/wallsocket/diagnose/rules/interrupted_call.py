@@ -15,6 +15,10 @@ __all__ = ["InterruptedCall"]
 
 _SOON_NS = 200_000_000
 _ENDS_NS = 500_000_000
+#: An alarm that ends a longer wait, for the first time, is a time limit: alarm(2) counts whole seconds.
+_LIMIT_NS = 900_000_000
+#: Signals that do not ask a program to end.
+_HARMLESS = ("SIGALRM", "SIGCHLD", "SIGIO", "SIGPROF", "SIGURG", "SIGWINCH")
 
 
 class InterruptedCall(Rule):
@@ -41,10 +45,11 @@ class InterruptedCall(Rule):
         "not closed, and then went on."
     )
     fix = "Repeat the call at EINTR, or set the handler with SA_RESTART."
-    disproof = "The signal asked the program to end: then it closes on purpose."
+    disproof = "The signal asked the program to end, or was a time limit of its own: then it closes on purpose."
     references = ("signal(7)", "errno(3)")
     needs = (Interrupted, Waits)
     given = Interrupted
+    effects = ("write-after-peer-closed", "close-with-unread-data", "nobody-listens")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         found = facts[Interrupted].of(subject)
@@ -58,18 +63,24 @@ class InterruptedCall(Rule):
         ended = process.ended_ns if process is not None else None
         went_on = ended is None or ended - closed.end_ns > _ENDS_NS
         failed = process is not None and (process.exit_code or 0) not in (0, 130, 143)
-        if not went_on and not failed:
+        harmless = found.signal in _HARMLESS
+        if not went_on and not failed and not harmless:
             return
+        if found.signal == "SIGVTALRM":
+            # A timer of used processor time cannot end a wait: the runtime woke the thread, as Ruby's does at a time limit.
+            return
+        limit = found.signal == "SIGALRM" and not found.earlier and (call.call.took_ns or 0) >= _LIMIT_NS
+        sure = (went_on or (failed and harmless)) and not limit
+        then = ", and the program ended with an error" if failed and not went_on else ""
         yield Evidence(
             self,
             call.end_ns,
-            f"{call.text()}: a signal came while it waited on {subject.name()}. {closed.text()} gave the connection up "
-            f"{(closed.entry_ns - call.end_ns) / 1e6:.1f} ms later without another "
-            f"try{'' if went_on else ', and the program ended with an error'}.",
+            f"{call.text()}: {found.signal or 'a signal'} came while it waited on {subject.name()}. {closed.text()} gave it up "
+            f"{(closed.entry_ns - call.end_ns) / 1e6:.1f} ms later without another try{then}.",
             [call.proof(), closed.proof()],
             call=call.call,
             socket=subject.id,
             process=call.call.process,
-            certainty="strong" if went_on else "hint",
-            severity="warning" if went_on else "note",
+            certainty="strong" if sure else "hint",
+            severity="warning" if sure else "note",
         )

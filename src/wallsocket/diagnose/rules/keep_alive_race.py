@@ -16,11 +16,16 @@ from ..trackers.destinations import Destinations
 from ..trackers.errors import Errors
 from ..trackers.flows import Flow
 from ..trackers.peers import Peers
+from ..trackers.polls import Polls
+from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.samples import Samples
 from ..trackers.writes import Writes
 
 __all__ = ["KeepAliveRace"]
+
+#: Requests of one protocol begin with the same word.
+_WORD = 3
 
 _BROKEN = (errno.ECONNRESET, errno.EPIPE)
 #: A pause that counts as idle.
@@ -55,7 +60,7 @@ class KeepAliveRace(Rule):
     fix = "Keep idle connections for less time than the server does; repeat what may be repeated on a new connection."
     disproof = "The peer closed because of what the request said."
     references = ("RFC 9112 9.3.1", "RFC 9112 9.5")
-    needs = (Closing, Destinations, Errors, Peers, Reads, Samples, Writes)
+    needs = (Closing, Destinations, Errors, Peers, Polls, Protocols, Reads, Samples, Writes)
     given = Writes
     supersedes = ("connection-reset", "write-after-peer-closed")
     explains = _BROKEN
@@ -66,12 +71,18 @@ class KeepAliveRace(Rule):
         if not subject.stream or subject.origin != "socket" or answered is None or asked is None:
             return
         end = reads.zero_first
-        if asked.entry_ns - answered.end_ns < _IDLE_NS or (end is not None and end.end_ns < asked.entry_ns):
+        if asked.entry_ns - answered.end_ns < _IDLE_NS:
             return
         failed = facts[Errors].first(subject, _BROKEN)
-        ended = failed if failed is not None else reads.zero_last
-        if ended is None or ended.end_ns < asked.entry_ns:
-            return
+        if end is not None and end.end_ns < asked.entry_ns:
+            # An event loop has read the end; that the program has not noticed is seen where it asks again as before.
+            if not facts[Polls].of(subject).event_loop or not _alike(facts, subject, asked):
+                return
+        else:
+            end = failed if failed is not None else reads.zero_last
+            if end is None or end.end_ns < asked.entry_ns:
+                return
+        ended = failed if failed is not None else end
         signs = self._closed_before(facts, subject, answered, asked)
         if not signs:
             return
@@ -158,3 +169,12 @@ class KeepAliveRace(Rule):
             subjects=flow.subjects,
             where=flow.name(1),
         )
+
+
+def _alike(facts: Facts, socket: SocketFacts, asked: CallFacts) -> bool:
+    """Whether a write begins as an earlier one did: another request, and no word of goodbye."""
+    if facts[Protocols].tls(socket):
+        return False
+    word = asked.payload[:_WORD]
+    earlier = (call for call in facts[Writes].of(socket).recent if call.end_ns < asked.entry_ns)
+    return len(word) == _WORD and any(call.payload[:_WORD] == word for call in earlier)

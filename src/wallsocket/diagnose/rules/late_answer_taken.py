@@ -9,6 +9,7 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.late_answers import LateAnswers
 from ..trackers.peers import Peers
+from ..trackers.polls import Polls
 from ..trackers.reads import Reads
 from ..trackers.writes import Writes
 
@@ -40,7 +41,7 @@ class LateAnswerTaken(Rule):
     disproof = "The peer sends without being asked, or the program compares identifiers and dropped this answer."
     references = ("recv(2)", "socket(7)")
     effects = ("close-with-unread-data", "write-after-peer-closed", "dies-of-client-reset")
-    needs = (LateAnswers, Peers, Reads, Writes)
+    needs = (LateAnswers, Peers, Polls, Reads, Writes)
     given = LateAnswers
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
@@ -86,19 +87,24 @@ class LateAnswerTaken(Rule):
         if not (answers >= 2 and requests - 1 <= answers <= requests):
             # Not every request has its answer here: the peer sends for other reasons.
             return
-        if heard is not None and heard.end_ns <= answer.entry_ns:
+        if heard is not None and heard.end_ns <= answer.entry_ns and not facts[Polls].of(peer).event_loop:
+            # An event loop reads what has come; what it answers is another matter.
             return
         if heard is None and facts[Reads].of(peer).bytes > again.offset:
             # Read long ago: when is not known any more.
             return
         if answer.end_ns <= late.wait.end_ns:
             return
+        unsure = late.loop or (heard is not None and heard.end_ns <= answer.entry_ns)
+        what = (
+            "begins with the first answer" if unsure else "had been sent before the peer had read that second request"
+        )
         yield Evidence(
             self,
             read.end_ns,
             f"{facts.who(subject.process)} waited {late.wait.end_ns / 1e9 - late.asked.end_ns / 1e9:.1f} s for the answer to "
-            f"its {late.asked.name} of {late.asked.moved} bytes, gave up, and asked again on {subject.name()}. What it read "
-            f"then, {read.moved} bytes, had been sent before the peer had read that second request.",
+            f"its {late.asked.name} of {late.asked.moved} bytes{'' if late.loop else ', gave up'}, and asked again on "
+            f"{subject.name()}. What it read then, {read.moved} bytes, {what}.",
             [
                 late.asked.proof(),
                 late.wait.proof(),
@@ -110,6 +116,8 @@ class LateAnswerTaken(Rule):
             call=again.call,
             socket=subject.id,
             process=subject.process,
-            certainty="strong",
+            # A loop may have asked again without having given up, and tell the answers apart by their order.
+            certainty="hint" if unsure else "strong",
+            severity="note" if unsure else "error",
             subjects=frozenset({peer.id}),
         )

@@ -15,6 +15,8 @@ from ..vocabulary import AF_INET6
 
 __all__ = ["MappedAddress"]
 
+#: Between the first words and the close: the server need not think about it.
+_AT_ONCE_NS = 200_000_000
 _TURNED_AWAY = (b" 403", b"denied", b"forbidden", b"not allowed", b"not permitted", b"unauthorized")
 
 
@@ -33,8 +35,8 @@ class MappedAddress(Rule):
     )
     symptoms = ("403 for IPv4 clients", "client not allowed", "::ffff:", "allow list does not work", "closed at once")
     proof = (
-        "accept gave a mapped address, and the server closed first, having sent words of refusal, or neither read nor "
-        "sent anything."
+        "accept gave a mapped address, and the server closed first, having sent words of refusal, or nothing in answer to "
+        "what it had read."
     )
     fix = "Compare addresses, not text: turn mapped ones into IPv4 first, or listen on IPv4 by a socket of its own."
     disproof = "The same client is refused over IPv6, or through a socket of IPv4, as well."
@@ -53,15 +55,16 @@ class MappedAddress(Rule):
             return
         said = writes.first.payload.lower() if writes.first is not None else b""
         refused = any(word in said for word in _TURNED_AWAY)
-        if not refused:
+        if not refused and (writes.calls or not reads.bytes or closed.entry_ns - reads.recent[-1].end_ns > _AT_ONCE_NS):
             return
+        done = "refused it" if refused else "read its first words, said nothing"
         rows = [closed.proof()]
         if writes.first is not None:
             rows.insert(0, writes.first.proof())
         yield Evidence(
             self,
             closed.end_ns,
-            f"The client's address is {host} here; the server refused it and closed.",
+            f"The client's address is {host} here; the server {done} and closed.",
             rows,
             call=closed.call,
             socket=subject.id,

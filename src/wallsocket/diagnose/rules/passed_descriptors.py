@@ -31,8 +31,8 @@ class PassedDescriptors(Rule):
     )
     symptoms = ("EMFILE", "descriptors vanish", "MSG_CTRUNC", "SCM_RIGHTS", "file descriptor leak")
     proof = (
-        "recvmsg returned MSG_CTRUNC; or ten or more sockets came, and the process closed none of them in ten before "
-        "it ended."
+        "recvmsg returned MSG_CTRUNC; or ten or more sockets came, and nine of ten were still open when the last of them "
+        "came, and until the process ended."
     )
     fix = "Make the control buffer large enough and check MSG_CTRUNC; close each descriptor that came when it is done."
     disproof = "The control message that was cut held no descriptors; the process serves all of them to its end."
@@ -68,10 +68,13 @@ class PassedDescriptors(Rule):
         received = [row for row in rows if row.process == subject.id and row.origin == "received"]
         process = facts.process(subject.id)
         ended_ns = process.ended_ns if process is not None else None
+        # One that was closed before the next one came was closed when it was done, however soon the process ended.
+        latest_ns = max((row.opened_ns for row in received), default=0)
         kept = [
             row
             for row in received
-            if row.closed_ns is None or (ended_ns is not None and ended_ns - row.closed_ns < 500_000_000)
+            if row.closed_ns is None
+            or (ended_ns is not None and row.closed_ns > latest_ns and ended_ns - row.closed_ns < 500_000_000)
         ]
         first = passed.first
         if first is None or len(kept) < _MANY or len(kept) * 10 < len(received) * 9:

@@ -28,7 +28,10 @@ class StandardDescriptor(Rule):
         "program then goes to the peer, and code that sets up the standard streams closes the socket."
     )
     symptoms = ("ENOTSOCK", "socket operation on non-socket", "log lines in the protocol", "nobody listens")
-    proof = "socket or accept returned 0, 1 or 2; then dup2 replaced it, or it was written to as a stream while it listened."
+    proof = (
+        "socket or accept returned 0, 1 or 2; then dup2 replaced it, or it was written to as a stream while it listened. A "
+        "hint: write was called on a connection with the number 1 or 2."
+    )
     fix = "Open /dev/null on 0, 1 and 2 instead of closing them; or make the sockets before."
     disproof = "The program wanted the socket at that number, and used it as a socket."
     references = ("open(2)", "dup(2)", "stdio(3)")
@@ -39,9 +42,24 @@ class StandardDescriptor(Rule):
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         seen = facts[StandardNumbers].of(subject)
-        if seen.made is None or seen.hit is None:
+        if seen.made is None:
             return
         stream = _STREAMS[seen.number]
+        if seen.hit is None and seen.written is not None:
+            yield Evidence(
+                self,
+                seen.written.end_ns,
+                f"{seen.made.name} returned {seen.number}, the number of {stream}, which was closed: what the program "
+                f"prints there goes to {subject.remote or 'the peer'}, between what it means to send.",
+                [seen.made.proof(), seen.written.proof()],
+                call=seen.made.call,
+                socket=subject.id,
+                process=seen.made.call.process,
+                severity="note",
+                certainty="hint",
+            )
+        if seen.hit is None:
+            return
         done = "replaced it" if seen.hit.name.startswith("dup") else "was meant for the stream"
         yield Evidence(
             self,

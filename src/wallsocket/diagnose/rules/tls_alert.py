@@ -20,8 +20,10 @@ from ..trackers.writes import Writes
 
 __all__ = ["TlsAlert"]
 
-#: A server judges a certificate at once.
+#: A server judges a certificate at once, and so does a client.
 _AT_ONCE_NS = 1_000_000_000
+#: A server's first flight has its certificate in it.
+_FLIGHT = 600
 
 #: Alerts in clear (RFC 8446, section 6; RFC 6066; RFC 7301): name, and what it says.
 _SAYS: Final = {
@@ -75,7 +77,8 @@ class TlsAlert(Rule):
     proof = (
         "A record of type alert, level fatal, in clear, on a connection that began with TLS. Of TLS 1.3, where alerts are "
         "sealed: a record as long as an alert as the last one, sent by the client instead of its Finished, or by the server "
-        "right after the client's last flight, with nothing else after it."
+        "right after the client's last flight, with nothing else after it. Or a client that closed at once when the server's "
+        "certificate had come, without a word more."
     )
     fix = "Change what the alert names: the version, the cipher, the certificate or its issuer, the server name."
     disproof = "The connection carried on after it."
@@ -104,6 +107,9 @@ class TlsAlert(Rule):
                     f"the TLS handshake ends with the alert {name}",
                     "certain",
                 )
+                return
+            if self._left_without_a_word(facts, end):
+                yield self._left(facts, end, other)
                 return
             if known.sealed is None or other is None or other.late:
                 continue
@@ -134,6 +140,45 @@ class TlsAlert(Rule):
                     "strong",
                 )
                 return
+
+    @staticmethod
+    def _left_without_a_word(facts: Facts, client: SocketFacts) -> bool:
+        """Whether a client closed as soon as the server's first flight had come: some libraries lose the alert with it."""
+        reads, closed = facts[Reads].of(client), facts[Closing].last_close(client)
+        last = reads.last
+        return (
+            facts[SetUp].of(client).connect is not None
+            and facts[TlsAlerts].of(client).writes == 1
+            and facts[Writes].of(client).calls == 1
+            and closed is not None
+            and last is not None
+            and reads.zero_last is None
+            and reads.bytes >= _FLIGHT
+            and reads.recent[0].payload[:2] == b"\x16\x03"
+            and 0 <= closed.entry_ns - last.end_ns < _AT_ONCE_NS
+        )
+
+    def _left(self, facts: Facts, client: SocketFacts, other: SocketFacts | None) -> Evidence:
+        last, closed, connect = facts[Reads].of(client).last, facts[Closing].last_close(client), facts[SetUp].of(client)
+        assert last is not None
+        assert closed is not None
+        assert connect.connect is not None
+        return Evidence(
+            self,
+            closed.entry_ns,
+            f"{facts.who(client.process)} closed {(closed.entry_ns - last.end_ns) / 1e6:.0f} ms after the first flight of "
+            f"{client.remote or 'its peer'} had come, before its own Finished and without an alert: it does not accept what "
+            "the server sent, as a rule its certificate. Its own message says why.",
+            [last.proof(), closed.proof()],
+            call=connect.connect.call,
+            socket=client.id,
+            process=client.process,
+            certainty="strong",
+            severity="warning",
+            title="the TLS client gives the handshake up when the server's certificate has come",
+            covers=(161,),
+            subjects=frozenset({other.id} if other is not None else ()),
+        )
 
     @staticmethod
     def _after_the_handshake(

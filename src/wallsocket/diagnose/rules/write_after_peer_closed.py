@@ -21,6 +21,7 @@ from ..trackers.polls import Polls
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.samples import Samples
+from ..trackers.servers import Servers
 from ..vocabulary import CLOSING, FIN_WAIT1, FIN_WAIT2, LAST_ACK, TIME_WAIT, WRITES
 
 __all__ = ["WriteAfterPeerClosed"]
@@ -32,6 +33,8 @@ _ALERT = b"\x15"
 #: An alert with the padding, counter and tag of any cipher.
 _ALERT_BYTES = 64
 _BROKEN = (errno.EPIPE, errno.ECONNRESET)
+#: A server that lives on for as long as this has got over it.
+_WENT_ON_NS = 500_000_000
 
 #: On the wire: so little is a word of goodbye.
 _GOODBYE = 64
@@ -58,7 +61,7 @@ class WriteAfterPeerClosed(Rule):
     fix = "Stop when recv returns 0 bytes or poll says HUP; ignore SIGPIPE (MSG_NOSIGNAL) and handle EPIPE."
     disproof = "The program had shut down its own sending side, or the connection broke for another reason."
     references = ("send(2)", "signal(7)", "RFC 9293 3.10.7")
-    needs = (AcceptedBy, Closing, Errors, Peers, Polls, Protocols, Reads, Samples)
+    needs = (AcceptedBy, Closing, Errors, Peers, Polls, Protocols, Reads, Samples, Servers)
     given = Errors
     explains = _BROKEN
     supersedes = ("connection-reset",)
@@ -92,6 +95,15 @@ class WriteAfterPeerClosed(Rule):
         why = f"{failed.name} failed with {code} because the peer had closed the connection before."
         died = process is not None and process.signal == signal.SIGPIPE
         queued = facts[AcceptedBy].queued_on(subject)
+        # A server whose client has gone away, and which stopped at the first error and went on with the others, has coped.
+        coped = (
+            subject.origin == "accept"
+            and not told
+            and facts[Servers].listened(failed.call.process)
+            and (process is None or process.ended_ns is None or process.ended_ns - failed.end_ns > _WENT_ON_NS)
+            and facts[Closing].left_ns(subject) - failed.end_ns < _WENT_ON_NS
+            and sum(call.errno in _BROKEN for call in facts[Errors].of(subject).calls) == 1
+        )
         if process is not None and died:
             why += " SIGPIPE ended the program."
             signs.append(facts.process_proof(process, "ended by SIGPIPE", 0))
@@ -103,7 +115,7 @@ class WriteAfterPeerClosed(Rule):
             call=failed.call,
             socket=subject.id,
             process=failed.call.process,
-            severity="error" if died or told or peer is not None else "warning",
+            severity="note" if coped else "error" if died or told or peer is not None else "warning",
             subjects=frozenset(one for one in (peer.id if peer else None, queued) if one is not None),
         )
 

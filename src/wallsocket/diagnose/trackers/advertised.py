@@ -18,6 +18,10 @@ _READS = 16
 _KEPT = 10_000
 #: How long what was read counts as just read.
 _RECENT_NS = 10_000_000_000
+#: A redirect is followed at once.
+_AT_ONCE_NS = 1_000_000_000
+#: An answer of HTTP that names another address (RFC 9110, 15.4).
+_REDIRECT = re.compile(rb"HTTP/1\.[01] 30[12378] ")
 
 
 class Advertised(Tracker):
@@ -27,6 +31,7 @@ class Advertised(Tracker):
         super().__init__(facts)
         self._read: dict[int, deque[CallFacts]] = {}
         self._by: dict[int, CallFacts] = {}
+        self._latest: dict[tuple[int, int], CallFacts] = {}
 
     @returned(*READS)
     def read(self, call: CallFacts) -> None:
@@ -39,6 +44,8 @@ class Advertised(Tracker):
                 return
             kept = self._read[call.call.process] = deque(maxlen=_READS)
         kept.append(call)
+        if call.thread in self._latest or len(self._latest) < _KEPT:
+            self._latest[call.thread] = call
 
     @returned("connect")
     def connected(self, call: CallFacts) -> None:
@@ -56,10 +63,25 @@ class Advertised(Tracker):
             if peer != where and _holds(read.payload, where):
                 self._by[socket.id] = read
                 return
+        last = self._latest.get(call.thread)
+        if last is None or last.socket is None or last.socket.remote == where or last.socket.origin == "accept":
+            return
+        cut = last.moved > len(last.payload)
+        if cut and _REDIRECT.match(last.payload) and call.entry_ns - last.end_ns < _AT_ONCE_NS:
+            # The address stands behind the bytes that were recorded; nothing else was read before it was tried.
+            self._by[socket.id] = last
 
     def by(self, socket: int) -> CallFacts | None:
-        """The read that held the address to which a socket was connected; ``None``: none did."""
+        """The read that held the address to which a socket was connected, or the redirect that was followed.
+
+        ``None``: none did.
+        """
         return self._by.get(socket)
+
+    @staticmethod
+    def names(read: CallFacts, where: Address) -> bool:
+        """Whether the address stands in what was recorded of a read."""
+        return _holds(read.payload, where)
 
 
 def _holds(payload: bytes, where: Address) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-
+from ...events import Mark
 from ..call import CallFacts
-from ..tracker import SocketTracker, returned
+from ..facts import Facts
+from ..tracker import SocketTracker, on_mark, returned
+from ..vocabulary import INTERRUPTED
 
 __all__ = ["Interrupted", "InterruptedFacts"]
 
-
-#: What the tracer sees in the place of EINTR before the signal's handler has run: ERESTARTSYS, ERESTARTNOINTR,
-#: ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h). A call that the kernel repeats by itself comes again.
-_INTERRUPTED = (errno.EINTR, 512, 513, 514, 516)
+#: Processes whose latest interruption is known.
+_PROCESSES = 10_000
 
 
 class InterruptedFacts:
@@ -21,6 +20,8 @@ class InterruptedFacts:
     def __init__(self) -> None:
         self.call: CallFacts | None = None  #: that ended in EINTR, and was not repeated
         self.closed: CallFacts | None = None  #: the close or shutdown that followed without another call on the socket
+        self.signal = ""  #: that interrupted it, such as SIGALRM; empty: not seen
+        self.earlier = False  #: the process had been sent this signal before
 
 
 class Interrupted(SocketTracker[InterruptedFacts]):
@@ -28,15 +29,34 @@ class Interrupted(SocketTracker[InterruptedFacts]):
 
     kept = InterruptedFacts
 
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._latest: dict[int, InterruptedFacts] = {}
+        self._sent: set[tuple[int, str]] = set()
+
+    @on_mark
+    def signalled(self, mark: Mark) -> None:
+        """A signal is seen after the call that it ends, and before the next one."""
+        if mark.kind != "signal" or mark.process is None:
+            return
+        found = self._latest.get(mark.process)
+        if found is not None and found.call is not None and found.closed is None and not found.signal:
+            found.signal = mark.text
+            found.earlier = (mark.process, mark.text) in self._sent
+        if len(self._sent) < _PROCESSES:
+            self._sent.add((mark.process, mark.text))
+
     @returned()
     def did(self, call: CallFacts) -> None:
         """Any call."""
         socket = call.socket
         if socket is None:
             return
-        if call.errno in _INTERRUPTED:
+        if call.errno in INTERRUPTED:
             facts = self.keep(socket)
-            facts.call, facts.closed = call, None
+            facts.call, facts.closed, facts.signal, facts.earlier = call, None, "", False
+            if call.call.process in self._latest or len(self._latest) < _PROCESSES:
+                self._latest[call.call.process] = facts
             return
         found = socket.kept.get(self.place)
         if found is None or found.call is None or found.closed is not None:

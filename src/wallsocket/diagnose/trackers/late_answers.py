@@ -6,25 +6,28 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, returned
-from ..vocabulary import MSG_PEEK, POLL_CALLS, POLLIN, READS, WRITES
+from ..vocabulary import EPOLL_WAITS, INTERRUPTED, MSG_PEEK, POLL_CALLS, POLLIN, READS, WRITES
 from .polls import Polls
 
 __all__ = ["LateAnswer", "LateAnswerFacts", "LateAnswers"]
 
 #: A wait that is shorter is a look.
 _WAIT_NS = 20_000_000
+#: Event loops whose timers are watched.
+_PROCESSES = 10_000
 
 
 class LateAnswer:
     """A request, the wait that ended without its answer, the next request, and what was read then."""
 
-    __slots__ = ("again", "asked", "read", "wait")
+    __slots__ = ("again", "asked", "loop", "read", "wait")
 
     def __init__(self, asked: CallFacts, wait: CallFacts, again: CallFacts) -> None:
         self.asked = asked
         self.wait = wait
         self.again = again
         self.read: CallFacts | None = None
+        self.loop = wait.name in EPOLL_WAITS  #: a timer of an event loop went off: for what, its calls do not say
 
 
 class LateAnswerFacts:
@@ -48,6 +51,7 @@ class LateAnswers(SocketTracker[LateAnswerFacts]):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._polls = facts[Polls]
+        self._timers: dict[int, CallFacts] = {}  # process -> the latest wait of its event loop that ended at a timer
 
     @returned(*WRITES)
     def wrote(self, call: CallFacts) -> None:
@@ -60,8 +64,13 @@ class LateAnswers(SocketTracker[LateAnswerFacts]):
             # It did not look for another answer: what it read was taken for the answer to the second request.
             facts.taken = facts.taken or facts.now
             facts.now = None
-        if facts.asked is not None and facts.wait is not None and facts.now is None:
-            facts.now = LateAnswer(facts.asked, facts.wait, call)
+        asked, wait = facts.asked, facts.wait
+        if asked is not None and facts.now is None:
+            timer = self._timers.get(socket.process) if self._polls.of(socket).event_loop else None
+            if wait is None and timer is not None and timer.entry_ns >= asked.end_ns:
+                wait = timer
+            if wait is not None:
+                facts.now = LateAnswer(asked, wait, call)
         facts.asked, facts.wait = call, None
 
     @returned(*READS)
@@ -86,12 +95,20 @@ class LateAnswers(SocketTracker[LateAnswerFacts]):
 
     @returned(*POLL_CALLS)
     def polled(self, call: CallFacts) -> None:
-        """A wait that ended."""
-        if call.result != 0:
+        """A wait that ended: at its own time limit, or at that of a timer which sent a signal."""
+        if call.result != 0 and call.errno not in INTERRUPTED:
             return
         for socket, entry in self._polls.watched(call):
             if entry.events & POLLIN and self.place in socket.kept:
                 self._waited(self.keep(socket), call)
+
+    @returned(*EPOLL_WAITS)
+    def timer(self, call: CallFacts) -> None:
+        """An event loop was woken by none of its descriptors."""
+        process = call.call.process
+        known = process in self._timers or len(self._timers) < _PROCESSES
+        if known and call.result == 0 and (call.call.took_ns or 0) >= _WAIT_NS:
+            self._timers[process] = call
 
     @staticmethod
     def _waited(facts: LateAnswerFacts, call: CallFacts) -> None:

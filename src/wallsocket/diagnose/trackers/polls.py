@@ -10,7 +10,7 @@ from ..call import CallFacts, Watched
 from ..facts import Facts, json_object
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, on_fact, returned
-from ..vocabulary import EPOLL_WAITS, POLL_CALLS, POLLERR, POLLHUP
+from ..vocabulary import EPOLL_WAITS, POLL_CALLS, POLLERR, POLLHUP, POLLIN
 from .descriptors import Descriptors
 from .sockets import Sockets
 
@@ -20,10 +20,11 @@ __all__ = ["PollFacts", "Polls"]
 class PollFacts:
     """How one socket is watched."""
 
-    __slots__ = ("epoll_events", "epolls", "event_loop", "hangup")
+    __slots__ = ("changed_ns", "epoll_events", "epolls", "event_loop", "hangup")
 
     def __init__(self) -> None:
         self.epoll_events = 0  #: asked for by the latest epoll_ctl, ``EPOLL*`` bits
+        self.changed_ns = 0  #: when that was
         self.epolls: set[tuple[int, int]] = set()  #: (process, descriptor) of the epoll instances, when attached to
         self.event_loop = False  #: it was watched by epoll at some time
         self.hangup: CallFacts | None = None  #: the first poll that reported the peer's hang-up or an error
@@ -63,6 +64,10 @@ class Polls(SocketTracker[PollFacts]):
         if call.socket is not None and len(entries) == 1:
             yield call.socket, entries[0]
             return
+        if call.socket is not None and not entries and call.errno is not None:
+            # What a failed call asked for is not recorded, but that it was this socket alone.
+            yield call.socket, Watched(-1, POLLIN, 0)
+            return
         numbers = call.call.entry_sockets
         alive = self._sockets.alive
         for index, entry in enumerate(entries):
@@ -100,6 +105,7 @@ class Polls(SocketTracker[PollFacts]):
         if call.succeeded and call.socket is not None:
             facts = self.keep(call.socket)
             facts.epoll_events = call.epoll_events
+            facts.changed_ns = call.end_ns
             facts.event_loop = True
 
     @on_fact

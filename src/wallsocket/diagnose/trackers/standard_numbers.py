@@ -15,12 +15,15 @@ __all__ = ["StandardNumberFacts", "StandardNumbers"]
 class StandardNumberFacts:
     """A socket with the number of a standard stream."""
 
-    __slots__ = ("hit", "made", "number")
+    __slots__ = ("hit", "made", "number", "written")
 
     def __init__(self) -> None:
         self.made: CallFacts | None = None  #: the call that returned the number
         self.number = -1
         self.hit: CallFacts | None = None  #: a call that was meant for the stream
+        self.written: CallFacts | None = (
+            None  #: a write at the number of an output: to the peer, or text for the stream
+        )
 
 
 class StandardNumbers(SocketTracker[StandardNumberFacts]):
@@ -64,6 +67,9 @@ class StandardNumbers(SocketTracker[StandardNumberFacts]):
             return
         if self.facts[SetUp].of(socket).listen is not None and call.errno is not None:
             self._hit(socket.id, call)
+        elif call.moved and call.call.fd in (1, 2) and self._at.get((call.call.process, call.call.fd)) == socket.id:
+            facts = self.keep(socket)
+            facts.written = facts.written or call
 
     @returned("close")
     def closed(self, call: CallFacts) -> None:

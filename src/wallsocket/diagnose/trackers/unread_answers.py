@@ -9,6 +9,7 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
 from ..tracker import Tracker, on_end, on_retire
+from ..vocabulary import POLLIN
 from .closing import Closing
 from .polls import Polls
 from .reads import Reads
@@ -20,6 +21,8 @@ __all__ = ["Member", "UnreadAnswers"]
 #: Keys and members that are kept.
 _KEYS = 1_000
 _MEMBERS = 64
+#: A connection that a loop left aside for as long as this is not watched.
+PAUSED_NS = 1_000_000_000
 
 
 class Member(NamedTuple):
@@ -31,7 +34,7 @@ class Member(NamedTuple):
     unread: int  #: bytes of the answer in the kernel's queue
     since_ns: int  #: the latest call on it that moved bytes
     until_ns: int
-    watched: bool  #: by an event loop
+    watched: bool  #: by an event loop, until shortly before that
 
 
 class UnreadAnswers(Tracker):
@@ -53,7 +56,10 @@ class UnreadAnswers(Tracker):
         sample = facts[Closing].unread(socket) if socket.ended_ns is not None else socket.last
         unread = (sample.receive_queue or 0) if sample is not None else 0
         since_ns = max(asked.end_ns, read.end_ns if read is not None else 0)
-        watched = facts[Polls].of(socket).event_loop
+        polls = facts[Polls].of(socket)
+        # A loop that pauses a connection takes it out of its set; at the end of each connection it does so, too.
+        paused = not polls.epoll_events & POLLIN and left_ns - polls.changed_ns >= PAUSED_NS
+        watched = polls.event_loop and not paused
         member = Member(socket.id, asked, read, unread, since_ns, left_ns, watched)
         return (socket.process, socket.remote), member
 

@@ -10,7 +10,7 @@ from ..facts import Facts, json_object
 from ..sample import Sample
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, returned
-from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLL_CALLS, POLLIN, READS, WRITES
+from ..vocabulary import EPOLL_WAITS, ESTABLISHED, INTERRUPTED, POLL_CALLS, POLLIN, READS, WRITES
 
 __all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "watches_one", "while_waiting"]
 
@@ -20,8 +20,6 @@ LONG_WAIT_NS = 1_000_000_000
 _THREADS = 1024
 #: Threads whose interrupted waits are kept.
 _INTERRUPTIONS = 10_000
-#: EINTR, and what the kernel returns where it begins the call again after the handler (include/linux/errno.h).
-_INTERRUPTED = frozenset({4, 512, 513, 514, 516})
 
 
 #: Calls of a thread that waits for other threads, processes or signals.
@@ -93,7 +91,7 @@ class Waits(SocketTracker[WaitFacts]):
                     del now[row.tid]
         if (row.took_ns or 0) < LONG_WAIT_NS:
             return
-        if call.errno in _INTERRUPTED:
+        if call.errno in INTERRUPTED:
             if len(self.interrupted) < _INTERRUPTIONS:
                 self.interrupted[row.process, row.tid] = call
         else:
