@@ -55,6 +55,9 @@ const ATTENTION: i32 = libc::SIGUSR1;
 pub struct Order {
     /// Descriptor to send rows to.
     rows_fd: i32,
+    /// Inherited descriptor of a file without a name, for rows that wait for the recorder.
+    #[serde(default)]
+    backlog_fd: Option<i32>,
     /// Descriptor that commands come from; its end means that the recorder is gone.
     control_fd: i32,
     /// CLOCK_MONOTONIC at the start of the recording.
@@ -137,9 +140,18 @@ pub fn main() -> ExitCode {
     let Ok(control) = descriptor::inherited(order.control_fd) else {
         return ExitCode::from(2);
     };
+    let Ok(backlog) = order.backlog_fd.map(descriptor::inherited).transpose() else {
+        return ExitCode::from(2);
+    };
     // Taken by the writer thread once it runs: its end must be the stream's end.
     let mut rows = Some(rows);
-    match run(&order, arguments, &mut rows, control) {
+    match run(
+        &order,
+        arguments,
+        &mut rows,
+        backlog.map(std::fs::File::from),
+        control,
+    ) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             // No writer thread runs yet: the row goes out directly.
@@ -159,6 +171,7 @@ fn run(
     order: &Order,
     arguments: Vec<CString>,
     rows: &mut Option<std::os::fd::OwnedFd>,
+    backlog: Option<std::fs::File>,
     control_fd: std::os::fd::OwnedFd,
 ) -> Result<(), Failed> {
     // As the owner of a file with capabilities (CAP_NET_RAW, for the wire) this process would belong to root in /proc, and
@@ -223,7 +236,10 @@ fn run(
     let rows = rows
         .take()
         .ok_or_else(|| std::io::Error::from_raw_os_error(libc::EBADF));
-    let (sink, writer) = rows.and_then(Sink::new).map_err(at("trace"))?;
+    let (sink, writer) = rows
+        .and_then(|rows| Sink::new(rows, backlog))
+        .map_err(at("trace"))?;
+    let farewell = control_fd.try_clone().map_err(at("trace"))?;
     let networks = Networks::new(sink.clone());
     let control = Arc::new(Control::default());
     control.switch_ns.store(switch_ns, Ordering::Relaxed);
@@ -342,6 +358,7 @@ fn run(
     }
     control.send_totals(&sink);
     sink.send(&Row::End(End::All));
+    say_goodbye(farewell, &sink, &control);
     sink.close();
     let _ = writer.join();
     Ok(())
@@ -532,6 +549,17 @@ fn release_streams() {
         let _ = nix::unistd::dup2_stdout(null.as_fd());
         let _ = nix::unistd::dup2_stderr(null.as_fd());
     }
+}
+
+/// Tells the recorder that nothing more will be recorded: the rows that were sent, the bytes of them that wait, and how the
+/// program that was started ended, as a shell has it, or -1. It may want to end the recording before it has read all.
+fn say_goodbye(control_fd: std::os::fd::OwnedFd, sink: &Sink, control: &Control) {
+    let mut message = Vec::with_capacity(20);
+    message.extend_from_slice(&sink.sent().to_ne_bytes());
+    message.extend_from_slice(&sink.waiting().to_ne_bytes());
+    let status = control.main_ended.load(Ordering::Relaxed) - 1;
+    message.extend_from_slice(&status.to_ne_bytes());
+    let _ = std::io::Write::write_all(&mut std::fs::File::from(control_fd), &message);
 }
 
 /// Starts the thread that reads the recorder's commands and asks the loop for attention now and then.

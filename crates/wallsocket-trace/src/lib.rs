@@ -2,6 +2,7 @@
 //!
 //! [`guardian`] is the program that does it; `wallsocket._core` only decodes the [`rows`].
 
+pub mod backlog;
 pub mod calls;
 pub mod capture;
 pub mod clock;

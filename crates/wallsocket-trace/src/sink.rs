@@ -1,17 +1,18 @@
-//! The way from the tracing loop to the recorder: a bounded queue and a thread that empties it.
+//! The way from the tracing loop to the recorder: a bounded queue, and a thread that empties it into the [`Backlog`].
 //!
-//! A recorder that is far behind slows the program down, in short waits ([`PATIENCE`]) between which as many rows pass as
+//! When that is full, too, or there is none, a recorder that is far behind slows the program down, in short waits ([`PATIENCE`]) between which as many rows pass as
 //! all threads of most programs make in one round ([`GRAIN`]). One that reads nothing for a while ([`STANDSTILL`]) is not
 //! waited for: when the queue is full rows are dropped and counted, and the recording says from when on which layer has a
 //! gap. A reader that is gone is no error: tracing goes on unrecorded, because the filter in the target cannot be removed.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::backlog::{Backlog, IN_FILE};
 use crate::rows::{self, Row};
 
 /// Bytes that may wait for the recorder before it counts as far behind: some 400,000 calls, a burst of a second or more,
@@ -150,7 +151,9 @@ struct Shared {
     queue: Mutex<Queue>,
     filled: Condvar,
     emptied: Condvar,
+    backlog: Backlog,
     gone: AtomicBool,
+    sent: AtomicU64,
     lost: AtomicU64,
     /// Layers whose gap was told.
     gaps: AtomicU8,
@@ -167,22 +170,38 @@ fn lock(mutex: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 impl Sink {
-    /// Starts the writer thread on `output`.
-    pub fn new(output: OwnedFd) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    /// Starts the threads that bring rows to `output`; what it does not take at once waits in `file`, where there is one.
+    ///
+    /// The thread ends when all is delivered, or the reader is gone.
+    pub fn new(
+        output: OwnedFd,
+        file: Option<File>,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new()),
             filled: Condvar::new(),
             emptied: Condvar::new(),
+            backlog: Backlog::new(file, IN_FILE),
             gone: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             gaps: AtomicU8::new(0),
         });
         let sink = Self {
             shared: Arc::clone(&shared),
         };
-        let thread = std::thread::Builder::new()
+        let emptying = Arc::clone(&shared);
+        std::thread::Builder::new()
             .name("rows".into())
-            .spawn(move || write_out(&shared, output))?;
+            .spawn(move || empty(&emptying))?;
+        let thread = std::thread::Builder::new()
+            .name("recorder".into())
+            .spawn(move || {
+                if shared.backlog.deliver(&mut File::from(output)).is_err() {
+                    shared.gone.store(true, Ordering::Relaxed);
+                    shared.emptied.notify_all();
+                }
+            })?;
         Ok((sink, thread))
     }
 
@@ -195,6 +214,16 @@ impl Sink {
     pub fn stop(&self) {
         self.shared.gone.store(true, Ordering::Relaxed);
         self.close();
+    }
+
+    /// Rows that were sent or are on their way.
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait for the recorder.
+    pub fn waiting(&self) -> u64 {
+        self.shared.backlog.bytes() + lock(&self.shared.queue).waiting as u64
     }
 
     /// Rows that were dropped because the recorder did not keep up.
@@ -292,7 +321,9 @@ impl Sink {
     }
 
     fn append(&self, queue: &mut Queue, row: &Row) {
-        if !queue.append(row) {
+        if queue.append(row) {
+            self.shared.sent.fetch_add(1, Ordering::Relaxed);
+        } else {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -304,8 +335,8 @@ impl Sink {
     }
 }
 
-fn write_out(shared: &Shared, output: OwnedFd) {
-    let mut output = std::fs::File::from(output);
+/// Hands on what was gathered in a short while, until the sink is closed.
+fn empty(shared: &Shared) {
     loop {
         let piece = {
             let mut queue = shared
@@ -324,14 +355,13 @@ fn write_out(shared: &Shared, output: OwnedFd) {
         };
         let Some(piece) = piece else {
             // Closing, and nothing is left.
+            shared.backlog.complete();
             return;
         };
-        let failed = output.write_all(&piece).is_err();
-        if failed {
-            shared.gone.store(true, Ordering::Relaxed);
-        }
+        let length = piece.len();
+        let failed = !shared.backlog.put(piece);
         let mut queue = lock(&shared.queue);
-        queue.waiting -= piece.len();
+        queue.waiting -= length;
         queue.taken = Instant::now();
         drop(queue);
         shared.emptied.notify_all();
@@ -365,7 +395,7 @@ mod tests {
     fn a_recorder_that_does_not_read_holds_the_program_back_shortly_and_not_for_long()
     -> std::io::Result<()> {
         let (reader, writer) = std::io::pipe()?;
-        let (sink, _thread) = Sink::new(writer.into())?;
+        let (sink, _thread) = Sink::new(writer.into(), None)?;
         let row = frame(GRAIN);
         // As if it had read just before.
         lock(&sink.shared.queue).taken = Instant::now();
@@ -393,7 +423,7 @@ mod tests {
     fn a_recorder_that_is_far_behind_is_waited_for_between_many_small_rows() -> std::io::Result<()>
     {
         let (mut reader, writer) = std::io::pipe()?;
-        let (sink, thread) = Sink::new(writer.into())?;
+        let (sink, thread) = Sink::new(writer.into(), None)?;
         let large = frame(AHEAD);
         sink.send(&large);
         let small = frame(16);
@@ -430,10 +460,45 @@ mod tests {
     }
 
     #[test]
+    fn a_file_keeps_what_memory_does_not() -> std::io::Result<()> {
+        let (mut reader, writer) = std::io::pipe()?;
+        let name = std::env::temp_dir().join(format!("wallsocket-sink-{}", std::process::id()));
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&name)?;
+        std::fs::remove_file(name)?;
+        let (sink, thread) = Sink::new(writer.into(), Some(file))?;
+        for number in 0..300_000 {
+            sink.send(&Row::Mark(rows::Mark {
+                at_ns: number,
+                process: None,
+                tid: None,
+                kind: "mark".into(),
+                text: "x".repeat(200),
+            }));
+        }
+        sink.close();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut bytes)?;
+        let _ = thread.join();
+        assert_eq!((sink.lost(), sink.sent()), (0, 300_000));
+        let mut rest = &bytes[..];
+        for number in 0..300_000 {
+            let (row, left) = postcard::take_from_bytes::<Row>(rest).expect("a row");
+            rest = left;
+            assert!(matches!(row, Row::Mark(mark) if mark.at_ns == number));
+        }
+        assert!(rest.is_empty());
+        Ok(())
+    }
+
+    #[test]
     fn what_waits_for_a_stopped_recorder_is_bounded_and_what_is_lost_is_said() -> std::io::Result<()>
     {
         let (mut reader, writer) = std::io::pipe()?;
-        let (sink, thread) = Sink::new(writer.into())?;
+        let (sink, thread) = Sink::new(writer.into(), None)?;
         let process = |id| {
             Row::Process(rows::Process {
                 id,

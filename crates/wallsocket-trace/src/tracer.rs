@@ -84,6 +84,8 @@ pub struct Control {
     pub attention: AtomicBool,
     /// Process id of the first process, 0 before it runs.
     pub main_pid: AtomicI32,
+    /// How the first process ended, as a shell has it, plus one; 0 while it runs.
+    pub main_ended: AtomicI32,
     /// Stops that the targets made at system calls.
     pub stops: AtomicU64,
     /// Calls recorded.

@@ -64,7 +64,7 @@ fn short_reads_and_errors() -> Result<(), Box<dyn std::error::Error>> {
         let mut bytes = Vec::new();
         rows.read_to_end(&mut bytes).map(|_| bytes)
     });
-    let (sink, writer) = Sink::new(ours.into())?;
+    let (sink, writer) = Sink::new(ours.into(), None)?;
     let settings = Settings {
         payload: 64,
         samples: false,

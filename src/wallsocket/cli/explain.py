@@ -24,6 +24,7 @@ from .trace import (
     refuse_with_pid,
     ring,
     say_attached,
+    say_behind,
     spread,
     tls_keys,
     via,
@@ -223,6 +224,7 @@ def command(
                 user_code=user_code,
                 library=library,
                 on_attached=told,
+                on_behind=None if quiet else say_behind,
                 ring=recorder,
             )
         else:
@@ -243,6 +245,7 @@ def command(
                 environment=with_tls_keys(tls_keys, user),
                 user_code=user_code,
                 library=library,
+                on_behind=None if quiet else say_behind,
                 ring=recorder,
             )
     with Recording.open(result.path) as opened:

@@ -115,6 +115,15 @@ def with_tls_keys(keys: Path | None, user: str | None) -> Mapping[str, str] | No
     return {**os.environ, "SSLKEYLOGFILE": str(keys.absolute())}
 
 
+def say_behind(waiting: int) -> None:
+    """Tell what is still done after the end of the program, and how to do without."""
+    from ..trace.run import say
+
+    say(
+        f"wallsocket: all has ended; {waiting / 1e6:,.0f} MB of what was seen are still to be written; Ctrl-C leaves them out"
+    )
+
+
 def flight_recorder(words: tuple[str, ...], triggers: tuple[str, ...], *, quiet: bool) -> Ring | None:
     """What ``--ring`` and ``--freeze-on`` ask for."""
     if not words:
@@ -390,13 +399,14 @@ def command(
         "user_code": user_code,
         "library": library,
         "on_main_end": main_ended,
+        "on_behind": None if quiet else say_behind,
         "ring": recorder,
     }
     if pid:
         result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
     elif isinstance(lab, Path):
         refuse_with_hosts(context)
-        del common["on_main_end"]
+        del common["on_main_end"], common["on_behind"]
         result = record_hosts(lab, arguments, **common)
     else:
         result = run(

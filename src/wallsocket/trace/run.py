@@ -21,6 +21,7 @@ import socket
 import stat
 import struct
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ from ..events import Call
 from . import places
 from .attach import refusal as attach_refusal
 from .attach import target
-from .recording import Writer
+from .recording import Recording, Writer
 from .ring import Ring
 from .verdict import amount
 
@@ -58,6 +59,12 @@ _ALL_PAYLOAD: Final = 16 << 20
 _LET_GO_S: Final = 3.0
 #: What a kill of this process may cost, at most.
 _COMMIT_INTERVAL_S: Final = 0.2
+#: Niceness of the thread that writes the recording of a program that does not stop at its calls.
+_BEHIND_THE_PROGRAM: Final = 10
+#: What the guardian says at its end (``say_goodbye`` in guardian.rs).
+_FAREWELL: Final = struct.Struct("=QQi")
+#: Fewer bytes than these are written before anybody has read that they wait.
+_MANY_BYTES: Final = 1 << 20
 #: Small enough that no memory is mapped for it.
 _READ_BYTES: Final = 1 << 16
 
@@ -211,6 +218,7 @@ def run(
     user_code: Sequence[Path] = (),
     library: Sequence[Path] = (),
     on_main_end: Callable[[int, int], None] | None = None,
+    on_behind: Callable[[int], None] | None = None,
     environment: Mapping[str, str] | None = None,
     files: Sequence[tuple[int, int]] = (),
     control: Control | None = None,
@@ -238,6 +246,8 @@ def run(
         user_code: files and directories of the user's own code. library: of library code. Both go before what is found
             out by where code is installed; see docs/lines.md.
         on_main_end: called when the command has ended but others that it started run on: status, and how many.
+        on_behind: called when everything has ended but more than a megabyte of what was seen is still to be written: its
+            bytes. An interrupt ends the recording there; until then it is written.
         environment: of the command, instead of that of this process.
         files: (descriptor of this process, what the command gets it as): its standard input, output, error.
         control: what steers it from another thread.
@@ -273,7 +283,7 @@ def run(
         order |= {"preload": str(library_path()), "tick_ms": _LIBRARY_TICK_MS}
     paths = output if output is not None else places.new_paths(command[0])
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
-        recorder = _Recorder(writer, origin_ns, live, on_main_end, kill=kill, steered_by=control, ring=ring)
+        recorder = _Recorder(writer, origin_ns, live, on_main_end, on_behind, kill=kill, steered_by=control, ring=ring)
         return recorder.run(guardian, order, command, for_s, os.environ if environment is None else environment, files)
 
 
@@ -291,6 +301,7 @@ def attach(
     library: Sequence[Path] = (),
     on_attached: Callable[[], None] | None = None,
     on_main_end: Callable[[int, int], None] | None = None,
+    on_behind: Callable[[int], None] | None = None,
     control: Control | None = None,
     ring: Ring | None = None,
 ) -> RunResult:
@@ -303,6 +314,7 @@ def attach(
         output, replace, payload, live, for_s, samples, lines, user_code, library: as of :func:`run`.
         on_attached: called when all of them are followed: what they do from now on is recorded.
         on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
+        on_behind: as of :func:`run`.
         control: what steers it from another thread.
         ring: keep the youngest part only.
 
@@ -526,6 +538,7 @@ class _Recorder:
         origin_ns: int,
         live: Callable[[Rows], None] | None,
         on_main_end: Callable[[int, int], None] | None,
+        on_behind: Callable[[int], None] | None = None,
         *,
         kill: bool,
         attached: bool = False,
@@ -543,6 +556,7 @@ class _Recorder:
         self._origin_ns = origin_ns
         self._live = live
         self._on_main_end = on_main_end
+        self._on_behind = on_behind
         self._kill = kill
         self._control: socket.socket | None = None
         self._failure: str | None = None
@@ -560,6 +574,9 @@ class _Recorder:
         self._end = "exit"
         self._stopping = False
         self._started = False
+        self._received = 0  #: rows
+        self._sent: int | None = None  #: rows, known when nothing more is recorded and many of them wait
+        self._cut_off = False
         self._early: list[int] = []  #: signals that came when there was nobody yet to get them
 
     def run(
@@ -584,6 +601,7 @@ class _Recorder:
             assert self._writer.path is not None
             steered_by.begun(self._writer.path)
         with _closing(rows), ours, _signals(self._signalled) if steered_by is None else _signals_left_alone():
+            backlog = self._backlog()
             try:
                 os.set_inheritable(rows_write, True)
                 os.set_inheritable(theirs.fileno(), True)
@@ -591,6 +609,7 @@ class _Recorder:
                     **order,
                     "origin_ns": self._origin_ns,
                     "rows_fd": rows_write,
+                    "backlog_fd": backlog,
                     "control_fd": theirs.fileno(),
                     "unblocked": sorted(_signals.for_guardian() - _signals.before),
                 }
@@ -599,22 +618,31 @@ class _Recorder:
             finally:
                 os.close(rows_write)
                 theirs.close()
+                if backlog is not None:
+                    os.close(backlog)
             for number in self._early:
                 self._command(b"s" + bytes([number]))
             if steered_by is not None:
                 steered_by._take(self)
+            if self._via == "preload":
+                # The program never waits for this thread, and may need every processor.
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND_THE_PROGRAM)
             decoder = Decoder()
             deadline = None if for_s is None else time.monotonic() + for_s
             next_commit = 0.0
             poller = select.poll()
             poller.register(rows, select.POLLIN)
-            while True:
+            poller.register(ours, select.POLLIN)
+            while not self._cut_off:
                 now = time.monotonic()
                 timeout = _COMMIT_INTERVAL_S
                 if deadline is not None:
                     timeout = min(timeout, max(deadline - now, 0))
-                ready = poller.poll(timeout * 1000)
-                if ready:
+                ready = {descriptor for descriptor, _ in poller.poll(timeout * 1000)}
+                if ours.fileno() in ready:
+                    poller.unregister(ours)
+                    self._take_farewell(ours)
+                if rows in ready:
                     data = os.read(rows, _READ_BYTES)
                     if not data:
                         break
@@ -630,15 +658,42 @@ class _Recorder:
                 if deadline is not None and now >= deadline:
                     deadline = None
                     self._stop("time limit")
-            if self._attached or self._is_alone:
+            if self._cut_off:
+                pass  # the guardian ends when nobody reads
+            elif self._attached or self._is_alone:
                 self._guardian_end = _wait_for(pid, _LET_GO_S)
             elif self._status is not None or self._not_started is not None:
                 # Where SIGCHLD is ignored, the end of a child leaves nothing to be fetched.
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
+        if self._cut_off:
+            _wait_for(pid, _LET_GO_S)
         return self._finish()
 
+    def _backlog(self) -> int | None:
+        """A file without a name beside the recording, for rows that wait to be written; without one they wait in memory."""
+        assert self._writer.path is not None
+        try:
+            with tempfile.TemporaryFile(dir=self._writer.path.parent, buffering=0) as file:
+                descriptor = os.dup(file.fileno())
+        except OSError:
+            return None
+        os.set_inheritable(descriptor, True)
+        return descriptor
+
+    def _take_farewell(self, control: socket.socket) -> None:
+        """The guardian records nothing more; or it is gone."""
+        with contextlib.suppress(OSError, struct.error):
+            sent, waiting, status = _FAREWELL.unpack(control.recv(_FAREWELL.size))
+            if waiting >= _MANY_BYTES:
+                self._sent = sent
+                if status >= 0:
+                    self._status = status
+                if self._on_behind is not None:
+                    self._on_behind(waiting)
+
     def _take(self, tables: dict[str, list[tuple[Any, ...]]]) -> None:
+        self._received += sum(map(len, tables.values()))
         ends = tables.pop("end", ())
         metas = tables.pop("meta", ())
         self._meta.update(dict(metas))
@@ -690,7 +745,7 @@ class _Recorder:
 
     def _signalled(self, number: int, from_program: bool) -> None:
         """A signal for this process: what a program sent is for the command; what the terminal sent, it has got itself."""
-        if self._status is not None or self._attached:
+        if self._sent is not None or self._status is not None or self._attached:
             # The command has ended, and what it started runs on; or it is none of ours. The recording is to end.
             self._stop("interrupted")
         elif not self._started:
@@ -699,6 +754,9 @@ class _Recorder:
             self._command(b"s" + bytes([number]))
 
     def _stop(self, why: str) -> None:
+        if self._sent is not None:
+            self._cut_off = True
+            return
         if self._stopping:
             return
         self._stopping = True
@@ -734,7 +792,10 @@ class _Recorder:
         end = self._end
         exit_status = 0 if self._status is None else self._status
         died: dict[str, str] = {}
-        if (self._attached and not self._complete) or self._is_alone:
+        if self._cut_off:
+            missing_rows = max(0, (self._sent or 0) - self._received)
+            self._guard(lambda: self._writer.cut_off(missing_rows, "ended before all that was seen was written"))
+        elif (self._attached and not self._complete) or self._is_alone:
             end, exit_status = "guardian died", 2 if self._attached else 128 + signal.SIGKILL
             reason = _how_it_died(self._guardian_end)
             self._failure = self._failure or reason + (
@@ -766,7 +827,7 @@ class _Recorder:
             stops=int(self._meta.get("stops", "0")),
             added_ns_per_call=int(self._meta.get("added_ns_per_call", "0")),
             duration_ns=duration_ns,
-            cut_off_ns=self._kept_ns if self._writer.missing else None,
+            cut_off_ns=self._cut_off_ns(),
             shortened=self._shortened,
             via=self._via,
             preloaded=int(self._meta.get("via_preload", "0")),
@@ -778,6 +839,15 @@ class _Recorder:
                 0, int(self._meta.get("switch_ns", "0")) - int(self._meta.get("switch_on_one_core_ns", "1000000000"))
             ),
         )
+
+    def _cut_off_ns(self) -> int | None:
+        if not self._writer.missing:
+            return None
+        if self._cut_off and self._writer.path is not None:
+            # What is kept was written long after it happened.
+            with contextlib.suppress(RecordingError), Recording.open(self._writer.path) as recording:
+                return recording.cut_off_ns
+        return self._kept_ns
 
 
 def _start_error(step: str, number: int) -> Exception:
@@ -941,7 +1011,7 @@ def describe(result: RunResult, findings: int | None = None) -> str:
     elif findings:
         lines.append(f"  findings: {findings} so far; wallsocket explain has all")
     lines.append(f"  recording: {result.path}")
-    if result.via == "preload":
+    if result.via == "preload" and (result.preloaded or result.only_stopped or result.cut_off_ns is None):
         stopped = f"; {result.only_stopped} by ptrace alone, marks of kind via say why" if result.only_stopped else ""
         lines.append(f"  via preload in {amount(result.preloaded, 'program')}{stopped}")
     lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())

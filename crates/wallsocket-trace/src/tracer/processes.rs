@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
 use wallsocket_sys::descriptor;
@@ -381,6 +382,7 @@ impl Tracer {
         self.drop_all(&thread.table, 1);
         if pid == self.main_pid {
             let status = code.unwrap_or_else(|| 128 + signal.unwrap_or(0));
+            self.control.main_ended.store(status + 1, Ordering::Relaxed);
             self.sink.send(&Row::End(End::Main {
                 status,
                 left: self.processes.len() as u32,

@@ -185,6 +185,17 @@ class Writer:
             self._checkpoint("PASSIVE")
             connection.execute("BEGIN")
 
+    def cut_off(self, rows: int, reason: str) -> None:
+        """Note that so many rows will not be written, and why: the recording ends with what it holds. Then :meth:`finish` it."""
+        connection = self._open()
+        with self._guarded():
+            connection.execute("COMMIT")
+            self._uncommitted = 0
+            self._checkpoint("TRUNCATE")
+            leave_log(connection)
+        self.missing += rows
+        self._failure = RecordingError(f"{self.path or '(memory)'}: {reason}")
+
     def drop_before(self, since_ns: int, *, size_bytes: int | None = None, now_ns: int = 0) -> int:
         """Drop what happened before ``since_ns``, and so much more that the rest takes at most ``size_bytes``.
 

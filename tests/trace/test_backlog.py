@@ -1,0 +1,86 @@
+"""A recorder that cannot keep up costs the program no wait, the recording no row, and an interrupt only what waits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from wallsocket.trace.recording import Recording
+from wallsocket.trace.run import Control, Rows, RunResult, describe, run
+
+ROUNDS = 12_000
+BYTES = 4096
+#: More of them than memory keeps: 32 MiB, and one.
+PROGRAM = f"""
+import os, socket
+a, b = socket.socketpair()
+for _ in range({ROUNDS}):
+    a.send(bytes({BYTES}))
+    b.recv({BYTES})
+os.write(1, b"done")
+"""
+
+
+class Slow:
+    """Reads nothing of what it was sent before the program is done."""
+
+    def __init__(self) -> None:
+        self.said, self.says = os.pipe()
+        self.waiting: list[int] = []
+        self.control = Control()
+
+    def run(self, path: Path, *, interrupt: bool = False) -> RunResult:
+        """Record the program; if asked, interrupt when it is said how much waits."""
+
+        def behind(waiting: int) -> None:
+            self.waiting.append(waiting)
+            if interrupt:
+                self.control.stop()
+
+        return run(
+            [sys.executable, "-c", PROGRAM],
+            output=path,
+            payload=BYTES,
+            samples=False,
+            lines=False,
+            via="preload",
+            live=self._read,
+            on_behind=behind,
+            control=self.control,
+            files=[(self.says, 1)],
+        )
+
+    def _read(self, _: Rows) -> None:
+        if self.said >= 0:
+            assert os.read(self.said, 4) == b"done"
+            os.close(self.said)
+            os.close(self.says)
+            self.said = -1
+
+
+def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(tmp_path: Path) -> None:
+    slow = Slow()
+    result = slow.run(tmp_path / "r.wsrec")
+    assert (result.exit_status, result.lost, result.failure) == (0, 0, None)
+    assert max(slow.waiting) > 33 << 20
+    with Recording.open(result.path) as recording:
+        lengths = [call.result for call in recording.calls() if call.payload and len(call.payload) == BYTES]
+    assert lengths == [BYTES] * (2 * ROUNDS)
+    assert list(tmp_path.iterdir()) == [result.path]
+
+
+def test_an_interrupt_leaves_out_what_still_waits_and_says_how_much(tmp_path: Path) -> None:
+    slow = Slow()
+    result = slow.run(tmp_path / "r.wsrec", interrupt=True)
+    assert result.exit_status == 0
+    assert result.lost > 1000
+    assert result.calls < 2 * ROUNDS
+    with Recording.open(result.path) as recording:
+        assert recording.meta["calls"] == "cut off: ended before all that was seen was written"
+        assert recording.meta["lost"] == str(result.lost)
+        kept = [call for call in recording.calls() if call.payload and len(call.payload) == BYTES]
+        assert result.cut_off_ns == recording.cut_off_ns
+    assert 0 < len(kept) < 2 * ROUNDS
+    assert f"cut off at {(result.cut_off_ns or 0) / 1e9:.3f} s: {result.lost} events are missing" in describe(result)
+    assert list(tmp_path.iterdir()) == [result.path]
