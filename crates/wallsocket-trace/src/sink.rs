@@ -426,6 +426,11 @@ mod tests {
         let (sink, thread) = Sink::new(writer.into(), None)?;
         let large = frame(AHEAD);
         sink.send(&large);
+        // The backlog takes one, and has no room then.
+        while lock(&sink.shared.queue).waiting > 0 {
+            std::thread::yield_now();
+        }
+        sink.send(&large);
         let small = frame(16);
         let mut sent = 0;
         while waits(&sink) == 0 {
@@ -455,7 +460,7 @@ mod tests {
         sink.close();
         let _ = thread.join();
         let bytes = reading.join().expect("the reader")?;
-        assert!(bytes > (AHEAD + (sent + 1000) * 16) as u64);
+        assert!(bytes > (2 * AHEAD + (sent + 1000) * 16) as u64);
         Ok(())
     }
 
