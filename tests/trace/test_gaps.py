@@ -85,6 +85,12 @@ def cannot_tell(path: Path) -> set[str]:
     return {question["missing"] for question in summary["cannot_tell"]}
 
 
+def memory_kib(pid: int) -> int:
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1])
+
+
 def assert_kernel_is_lost(path: Path, process: subprocess.Popen[str], reason: str) -> None:
     summary, meta, marks = the_end(process, path)
     assert [mark.text.partition(": ")[0] for mark in marks] == ["kernel"]
@@ -118,8 +124,20 @@ def test_a_recorder_that_was_stopped(tmp_path: Path) -> None:
     with traced(path) as process:
         process.send_signal(signal.SIGSTOP)
         tell(process, "much")
-        grown_kib = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{guardian(process)}/status").read_text())[1])  # type: ignore[index]
-        assert grown_kib < 100_000
+        assert memory_kib(guardian(process)) < 50_000
+        process.send_signal(signal.SIGCONT)
+        _summary, meta, marks = the_end(process, path)
+    assert marks == []
+    assert (meta["calls"], meta["lost"]) == ("yes", "0")
+
+
+def test_a_recorder_that_was_stopped_where_no_more_may_be_written_to_files(tmp_path: Path) -> None:
+    path = tmp_path / "r.wsrec"
+    with traced(path) as process:
+        process.send_signal(signal.SIGSTOP)
+        resource.prlimit(guardian(process), resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        tell(process, "much")
+        assert memory_kib(guardian(process)) < 100_000
         process.send_signal(signal.SIGCONT)
         _summary, meta, marks = the_end(process, path)
     assert "calls: the recorder did not keep up" in [mark.text for mark in marks]

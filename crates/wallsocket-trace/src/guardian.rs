@@ -191,12 +191,14 @@ fn run(
             .iter()
             .filter_map(|number| Signal::try_from(*number).ok()),
     );
-    // SIGTERM reaches the target through the recorder.
+    // SIGTERM reaches the target through the recorder. A limit on the size of files (setrlimit(2)) also holds for the backlog's:
+    // writing then fails, and no more.
     for signal in [
         Signal::SIGTTIN,
         Signal::SIGTTOU,
         Signal::SIGTERM,
         Signal::SIGPIPE,
+        Signal::SIGXFSZ,
     ] {
         ptrace::ignore(signal).map_err(at("trace"))?;
     }
