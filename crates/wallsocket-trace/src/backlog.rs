@@ -33,6 +33,13 @@ struct Waiting {
     abandoned: bool,
 }
 
+impl Waiting {
+    /// Memory may be used as long as nothing newer is in the file.
+    fn has_room_in_memory(&self) -> bool {
+        self.file.is_empty() && self.bytes_in_memory < IN_MEMORY
+    }
+}
+
 /// The queue between one thread that puts and one that delivers.
 pub struct Backlog {
     waiting: Mutex<Waiting>,
@@ -103,7 +110,7 @@ impl Backlog {
                 }
             }
             // A full disk is tried again when something has been read.
-            if waiting.abandoned || self.may_be_put(&waiting) {
+            if waiting.abandoned || waiting.has_room_in_memory() {
                 continue;
             }
             waiting = self
@@ -111,10 +118,6 @@ impl Backlog {
                 .wait(waiting)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    fn may_be_put(&self, waiting: &Waiting) -> bool {
-        waiting.file.is_empty() && waiting.bytes_in_memory < IN_MEMORY
     }
 
     /// Nothing more will come.
