@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.wire.against_tshark import ASKED, Difference, Row, by_tshark, compare, explained, profile
+from wallsocket.diagnose import diagnose
 from wallsocket.errors import WallsocketError
+from wallsocket.trace import importing
 from wallsocket.wire import read
 
 pytestmark = [
@@ -123,3 +125,23 @@ def test_every_value_is_that_of_tshark(tmp_path: Path, capsys: pytest.CaptureFix
             f"\n{files} captures, {frames} frames, {values} values; explained: {dict(reasons)}; other counts: {uneven}"
         )
     assert unexplained == [], f"{len(unexplained)} differences:\n" + "\n".join(map(str, unexplained[:60]))
+
+
+def test_every_capture_is_explained_or_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    paths = captures()
+    if not paths:
+        pytest.skip("no captures: scripts/captures, or WALLSOCKET_CAPTURES=FOLDER")
+    found: Counter[str] = Counter()
+    refused = 0
+    for path in paths:
+        try:
+            with importing.open_files((path,)) as recording:
+                diagnosis = diagnose(recording)
+        except WallsocketError as error:
+            assert "\n" not in str(error), path
+            refused += 1
+            continue
+        found.update(f"{finding.rule} ({finding.certainty})" for finding in diagnosis.findings)
+    with capsys.disabled():
+        print(f"\n{len(paths)} captures, {refused} refused; findings: {dict(found.most_common())}")
+    assert refused < len(paths)

@@ -64,7 +64,7 @@ class _Answer(NamedTuple):
 
 @click.command("explain", cls=options.RecordingOrCommand)
 @options.recording
-@options.pid("Attach to this running process; may be given several times: both ends tell more.", multiple=True)
+@options.pid("Attach to this running process; may be given several times: both ends tell more.")
 @options.lab
 @options.output("Keep the recording here (with a command, -p, or files from another machine).")
 @options.overwrite

@@ -40,6 +40,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
 
 @click.command("inspect")
 @click.argument("target", metavar="PID|:PORT|NAME", required=False)
+@click.option("--container", metavar="ID", help="Look at a running container, by name or id, from outside.")
 @click.option("--all", "everything", is_flag=True, help="Look at every socket; with a PID, of its network namespace.")
 @click.option("--user", metavar="NAME", help="With --all: only what belongs to this user.")
 @click.option(
@@ -59,6 +60,7 @@ _LIMIT_IN_OPTION: Final = frozenset(
 @options.quiet
 def command(
     target: str | None,
+    container: str | None,
     everything: bool,
     user: str | None,
     watch_s: float | None,
@@ -76,11 +78,16 @@ def command(
     wallsocket inspect 4711        a process
     wallsocket inspect :8080       whoever has that port
     wallsocket inspect store.py    every process of that name, program or script
+    wallsocket inspect --container web
     wallsocket inspect --all       every socket of the machine: only what is sick
 
     The processes at the other ends are looked at as well. Nothing is stopped: no ptrace, no signal. Exit
     status: 0 nothing at or above --fail-on, 1 findings, 2 could not look.
     """
+    if container is not None:
+        if target is not None or everything or user is not None:
+            raise click.UsageError("--container stands alone: without PID|:PORT|NAME, --all and --user")
+        target = f"container:{container}"
     if everything or target is None or user is not None:
         return _examine(target, everything, user, fail_on, as_json=as_json, quiet=quiet)
     from ..trace.inspect import inspect

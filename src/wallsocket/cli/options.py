@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -78,11 +79,30 @@ def output(help: str = "Write to this file.", *aliases: str) -> _Decorator[Any]:
     return click.option("-o", "--output", *aliases, type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
-def pid(help: str = "The running process.", *, multiple: bool = False) -> _Decorator[Any]:
-    """``-p PID``, given as ``pid: int | None`` (or a tuple)."""
-    return click.option(
-        "-p", "--pid", type=click.IntRange(min=1, max=2**22), metavar="PID", multiple=multiple, help=help
-    )
+def pid(help: str) -> _Decorator[Any]:
+    """``-p PID``, and ``--container ID`` for all processes of one, given together as ``pid: tuple[int, ...]``."""
+
+    def decorate(command: Callable[..., Any]) -> Any:
+        @functools.wraps(command)
+        def with_containers(*, pid: tuple[int, ...], container: tuple[str, ...], **rest: Any) -> Any:
+            if container:
+                from ..trace.containers import processes
+
+                pid = tuple(dict.fromkeys((*pid, *(one for name in container for one in processes(name)))))
+                click.get_current_context().params["pid"] = pid
+            return command(pid=pid, **rest)
+
+        asked = click.option(
+            "--container",
+            multiple=True,
+            metavar="ID",
+            help="The same for all processes of this running container, by name or id, from outside.",
+        )(with_containers)
+        return click.option(
+            "-p", "--pid", type=click.IntRange(min=1, max=2**22), metavar="PID", multiple=True, help=help
+        )(asked)
+
+    return decorate
 
 
 user: _Decorator[Any] = click.option(

@@ -292,7 +292,7 @@ class Watch:
 
 
 @click.command(cls=_Usage, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
-@options.pid("Attach to this running process, and let it run on afterwards; may be given several times.", multiple=True)
+@options.pid("Attach to this running process, and let it run on afterwards; may be given several times.")
 @options.output("Write the recording to this file.")
 @options.overwrite
 @options.lab

@@ -25,7 +25,7 @@ _END_S = 10
 
 @click.command("watch", cls=options.RecordingOrCommand)
 @options.recording
-@options.pid("Attach to this running process; may be given several times.", multiple=True)
+@options.pid("Attach to this running process; may be given several times.")
 @options.lab
 @options.output("Keep the recording here (with a command or -p).")
 @options.overwrite

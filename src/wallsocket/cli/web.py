@@ -24,7 +24,7 @@ __all__ = ["command", "learn"]
 
 @click.command("web", cls=options.RecordingOrCommand)
 @options.recording
-@options.pid("Attach to this running process; may be given several times.", multiple=True)
+@options.pid("Attach to this running process; may be given several times.")
 @options.lab
 @options.output("Keep the recording here (with a command or -p).")
 @options.overwrite

@@ -227,7 +227,7 @@ def inspect(
     """Look at running processes and at those at the other ends of their connections.
 
     Args:
-        target: process number, ``:PORT``, or name of a program or script.
+        target: process number, ``:PORT``, name of a program or script, or ``container:`` and its name or id.
         watch_s: keep looking for so long; by default two pictures are taken.
         interval_s: time between two pictures.
         user_code, library: files and directories of the user's own code and of library code; see docs/lines.md.

@@ -1,4 +1,4 @@
-"""Whom to look at: a process number, whoever has a port, or processes by name."""
+"""Whom to look at: a process number, whoever has a port, processes by name, or those of a container."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...errors import UsageError
 from ...kernel import here
 from ...kernel.refusal import as_root
 from ...kernel.sockets import command_of
+from .. import containers
 from . import sockets
 
 __all__ = ["Target", "has_ended", "resolve"]
@@ -22,6 +23,8 @@ _MAX_PROCESSES: Final = 32
 #: Other network namespaces that a port is looked for in.
 _MAX_NAMESPACES: Final = 64
 _OWNERS_S: Final = 0.3
+#: What stands before the name or id of a container.
+_CONTAINER: Final = "container:"
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -43,7 +46,7 @@ def resolve(target: str, *, children: bool = False) -> Target:
     """Find the processes.
 
     Args:
-        target: ``4711``, ``:8080`` or ``nginx`` (a program, a script, a module).
+        target: ``4711``, ``:8080``, ``nginx`` (a program, a script, a module) or ``container:NAME``.
         children: and all processes that they started, without those that are looking.
 
     Raises:
@@ -60,6 +63,9 @@ def resolve(target: str, *, children: bool = False) -> Target:
 def _resolve(target: str) -> Target:
     if target.startswith(":"):
         return _by_port(target)
+    if target.startswith(_CONTAINER):
+        pids = containers.processes(target.removeprefix(_CONTAINER))
+        return Target(pids[:_MAX_PROCESSES], notes=_too_many(list(pids), "run in it"))
     if target.isdecimal():
         return _by_number(int(target))
     if not target:
