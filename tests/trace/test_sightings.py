@@ -101,3 +101,21 @@ def test_the_wire_of_hosts_is_there_where_that_of_the_machine_is_refused(tmp_pat
     script.socket(3, 1, 20, network=1)
     with script.done() as recording:
         assert recording.missing == {"wire": refused}
+
+
+def test_what_was_lost_waits_nowhere(tmp_path: Path) -> None:
+    script = two_hosts(tmp_path / "t.wsrec")
+    script.frame(80, as_sent("S", number=1, seq=0), network=2)
+    script.frame(90, as_sent("S", number=1, seq=0), network=3)
+    script.frame(100, as_sent("A", number=2, seq=1, payload=b"GET / HTTP/1.1\r\n\r\n"), network=2)
+    script.frame(900, as_sent("A", number=3, seq=1, payload=b"GET / HTTP/1.1\r\n\r\n"), network=2)
+    script.frame(950, as_sent("A", number=3, seq=1, payload=b"GET / HTTP/1.1\r\n\r\n"), network=3)
+    with script.done() as recording:
+        timeline = Timeline(recording, decode=segment)
+        lines = [line for line in Lines(timeline).of(timeline.conversations[0]) if line.arrow is not None]
+        said = [(line.arrow.text, [part.text for part in line.right]) for line in lines if line.arrow is not None]
+    assert said == [
+        ("SYN", []),
+        ("18 bytes [lost] HTTP: GET / HTTP/1.1", []),
+        ("again 18 bytes", ["18 queued"]),
+    ]

@@ -248,7 +248,7 @@ class _Rare(NamedTuple):
 
 _NOTHING_RARE: Final = _Rare()
 _ROLES: Final = tuple(Role)
-_ROLE_NUMBERS: Final = {role: number for number, role in enumerate(_ROLES)}
+_ROLE_NUMBERS: Final = {role.value: number for number, role in enumerate(_ROLES)}
 # What the bits of a packed row say; the lowest is its side, those from _ROLE on are its role, counted from 1.
 _CALL: Final = 2
 _SEGMENT: Final = 4
@@ -321,7 +321,7 @@ class PackedRows:
         elif call is not None:
             bits, ident = bits | _CALL, call.id
         if row.role is not None:
-            bits |= _ROLE_NUMBERS[row.role] + 1 << _ROLE
+            bits |= _ROLE_NUMBERS[row.role._value_] + 1 << _ROLE
         begin, end = row.begin, row.end
         if begin is None or end is None:
             begin = end = _NOWHERE
@@ -329,7 +329,13 @@ class PackedRows:
             bits |= _PLACED
         limit = self._limit
         columns = self._first if limit is None or len(self._first) < limit else self._last
-        columns.add(row.key[0], row.key[1], ident, begin, end, bits)
+        at, number = row.key
+        columns.at.append(at)
+        columns.number.append(number)
+        columns.id.append(ident)
+        columns.begin.append(begin)
+        columns.end.append(end)
+        columns.bits.append(bits)
         row.packed = self
         if row.before is not None or row.after is not None or row.transitions or row.arrived_ns is not None or row.lost:
             self.learn(row)

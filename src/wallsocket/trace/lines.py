@@ -419,10 +419,11 @@ class Lines:
         if stalled:
             names.append("window 0")
         label = ("again " if row.again else "") + (" + ".join(names) or "ACK")
-        if first.label and not row.again:
-            label = f"{label} {escape(first.label)}"
+        # What a narrow place cuts off is what matters least.
         if row.lost:
             label += " [lost]"
+        if first.label and not row.again:
+            label = f"{label} {escape(first.label)}"
         return Arrow(
             label,
             moved,
@@ -453,7 +454,7 @@ class _Queues:
         self._taken = [0, 0]
 
     def travel(self, row: Row) -> None:
-        if row.end is not None:
+        if row.end is not None and not row.lost:
             receiver = 1 - row.side
             self._arrived[receiver] = max(self._arrived[receiver], row.end)
 

@@ -61,7 +61,8 @@ _SO_ERROR: Final = 4
 _QUESTIONS: Final = frozenset({"getsockname", "getpeername", "epoll_ctl"})
 _FCNTL_QUESTIONS: Final = frozenset({1, 3})  # F_GETFD, F_GETFL
 _SEQUENCE_MASK: Final = 0xFFFFFFFF
-_WAITING: Final = frozenset({Role.RECEIVE, Role.ACCEPT, Role.WAIT})
+#: (To look through three is quicker than to ask an Enum for its hash.)
+_WAITING: Final = (Role.RECEIVE, Role.ACCEPT, Role.WAIT)
 
 
 _STATES: Final = frozenset(TcpState)
@@ -204,6 +205,16 @@ class Timeline:
             conversation.number
             for conversation in self.conversations
             if wanted is None or conversation.left in wanted or conversation.right in wanted
+        }
+        #: Conversations with an end of which no call was seen: what it did is told by segments.
+        self._half_seen = {
+            conversation.number
+            for conversation in self.conversations
+            if any(
+                self.tracks[socket].socket.inferred
+                for socket in (conversation.left, conversation.right)
+                if socket is not None
+            )
         }
         self._flows = self._flow_index()
         self._pass(decode)
@@ -470,7 +481,7 @@ class Timeline:
         return Row((at_ns, self._numbers), side)
 
     def _keep(self, conversation: Conversation, row: Row) -> None:
-        if conversation.number in self._wanted and self._since_ns <= row.at_ns <= self._until_ns:
+        if conversation.number in self._wanted and self._since_ns <= row.key[0] <= self._until_ns:
             if self._restore is None:
                 conversation.rows.add(row)
                 return
@@ -481,7 +492,11 @@ class Timeline:
 
     def _enter(self, call: Call) -> _Placed:
         placed: _Placed = []
-        for socket in dict.fromkeys((call.socket, call.made)):
+        what = self.role(call)
+        # What acts stands where it began; what waits stands where it got what it waited for.
+        keep = what not in _WAITING and (self._everything or not self._only_asks(call))
+        sockets = (call.socket,) if call.made is None or call.made == call.socket else (call.socket, call.made)
+        for socket in sockets:
             if socket is None or socket not in self.tracks:
                 continue
             conversation = self._place(socket, call)
@@ -489,16 +504,16 @@ class Timeline:
                 continue
             row = self._row(call.entry_ns, conversation.side_of(socket))
             row.call = call
-            row.role = self.role(call)
+            row.role = what
             if call.offset is not None and call.result is not None and call.result >= 0:
                 row.begin, row.end = call.offset, call.offset + call.result
             placed.append((conversation, socket, row))
-            # What acts stands where it began; what waits stands where it got what it waited for.
-            if self.role(call) not in _WAITING and (self._everything or not self._only_asks(call)):
+            if keep:
                 self._keep(conversation, row)
-        self._recent[call.id] = placed
-        if len(self._recent) > _RECENT_CALLS:
-            del self._recent[next(iter(self._recent))]
+        recent = self._recent
+        recent[call.id] = placed
+        if len(recent) > _RECENT_CALLS:
+            del recent[next(iter(recent))]
         return placed
 
     def _only_asks(self, call: Call) -> bool:
@@ -659,7 +674,11 @@ class Timeline:
             # Ends that were used over and over: who began next to this time is meant.
             middle = bisect_right(found, segment.at_ns, key=lambda entry: entry[0].started_ns)
             found = found[max(0, middle - _NEAREST) : middle + _NEAREST]
-        conversation, side = min(found, key=lambda candidate: self._distance(candidate[0], segment.at_ns))
+        conversation, side = (
+            found[0]
+            if len(found) == 1
+            else min(found, key=lambda candidate: self._distance(candidate[0], segment.at_ns))
+        )
         if segment.protocol == ICMP:
             # It quotes a packet of one side, and so comes from where that packet was going.
             side = 1 - side
@@ -673,7 +692,7 @@ class Timeline:
                 row.begin, row.end, row.again = carried.begin, carried.end, carried.again
             self._drive(conversation, side, segment, row)
             self._count(conversation, side, segment, again=row.again)
-            bare = not segment.size and not segment.flags & RST
+            bare = not segment.length and not segment.flags & (SYN | FIN | RST)
             if bare and segment.window and not row.transitions and not self._everything:
                 return
         else:
@@ -706,7 +725,7 @@ class Timeline:
 
     def _count(self, conversation: Conversation, side: int, segment: Segment, *, again: bool) -> None:
         """Bytes of ends whose calls nobody saw are counted on the wire."""
-        if not segment.length or again:
+        if conversation.number not in self._half_seen or not segment.length or again:
             return
         for socket, sends in ((conversation.socket_of(side), True), (conversation.socket_of(1 - side), False)):
             track = self.tracks.get(socket) if socket is not None else None
@@ -739,9 +758,15 @@ class Timeline:
 
     def _drive(self, conversation: Conversation, side: int, segment: Segment, row: Row) -> None:
         """What a segment makes of its sender and of its receiver (RFC 9293, figure 5)."""
+        flags = segment.flags
+        if (
+            not flags & (RST | SYN | FIN)
+            and conversation.number not in self._half_seen
+            and (conversation.number, 1 - side) not in self._ends
+        ):
+            return
         sender = self._track(conversation, side)
         receiver = self._track(conversation, 1 - side)
-        flags = segment.flags
         if flags & RST:
             for track in (sender, receiver):
                 if track is not None:

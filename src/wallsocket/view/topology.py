@@ -19,8 +19,8 @@ __all__ = ["Link", "Place", "Topology", "TopologyAsked", "topology"]
 _MOST_PLACES: Final = 120
 _MOST_LINKS: Final = 300
 #: The drawing's measures, in the units of its viewBox.
-_COLUMN: Final = 330
-_WIDTH: Final = 210
+_COLUMN: Final = 370
+_WIDTH: Final = 232
 _HEIGHT: Final = 62
 _ROW: Final = 122
 _MARGIN: Final = 20

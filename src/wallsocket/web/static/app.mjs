@@ -88,6 +88,9 @@ class Page {
         href: format({ screen: screen.name, argument: screen.keeps && this.screen?.keeps ? this.route.argument : "", options: row ? { row } : {} }),
         "aria-current": screen === this.screen ? "page" : undefined,
       }, screen.title)));
+    // On a phone not all of them have room.
+    const here = this.nav.querySelector("[aria-current]");
+    if (here) this.nav.scrollLeft = here.offsetLeft - this.nav.offsetLeft - (this.nav.clientWidth - here.offsetWidth) / 2;
   }
 
   complain(text) {

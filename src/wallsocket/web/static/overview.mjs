@@ -67,7 +67,8 @@ class Overview {
               h("td", { class: "number" }, process.sockets === null ? "…" : number(process.sockets)),
               h("td", {}, process.failed ? badge(process.end, "error") : process.end || "no end recorded")))))),
     );
-    this.count.textContent = route.options.search ? `${number(found.matching)} of ${number(found.sockets)}` : "";
+    this.count.textContent = route.options.search ? `${number(found.matching)} of ${number(found.sockets)}` : found.sockets ? "" : "none was opened, as far as was recorded";
+    this.search.hidden = !found.sockets;
     fill(this.cards, found.cards.map((card) => this.card(card, route)));
     const left = found.matching - found.cards.length;
     fill(

@@ -10,6 +10,10 @@ export const screen = {
   open: (root, page) => new Topology(root, page),
 };
 
+/** Characters for which a box has room. */
+const NAME = 24;
+const LINE = 29;
+
 class Topology {
   constructor(root, page) {
     this.page = page;
@@ -23,9 +27,9 @@ class Topology {
       this.root,
       h("h1", {}, "Who talks with whom"),
       found.places.length ? null : h("p", { class: "notice" }, "No program of this recording has a socket."),
-      h("div", { class: "map-frame", tabindex: "0", role: "region", "aria-label": "Map" }, map(found)),
+      !found.places.length ? null : h("div", { class: "map-frame", tabindex: "0", role: "region", "aria-label": "Map" }, map(found)),
       found.more ? h("p", { class: "notice" }, `${number(found.more)} more programs, hosts and ways are not on the map.`) : null,
-      h("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": "Ways" },
+      !found.links.length ? null : h("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": "Ways" },
         h("table", {},
           h("thead", {}, h("tr", {}, ["From", "To", "Conversations", "Bytes there", "Bytes back", "Look at"].map((text) => h("th", { scope: "col" }, text)))),
           h("tbody", {}, found.links.map((link) => way(link, found.places, options))))),
@@ -54,10 +58,13 @@ function way(link, places, options) {
 function map(found) {
   const places = new Map(found.places.map((place) => [place.id, place]));
   const said = found.links.map((link) => `${titleOf(found.places, link.source)} to ${titleOf(found.places, link.target)}`).join("; ");
+  const ways = found.links.map((link) => line(link, places.get(link.source), places.get(link.target)));
   return svg("svg", { class: "map", viewBox: `0 0 ${found.width} ${found.height}`, width: found.width, height: found.height, role: "img", "aria-label": `Map: ${said || "no ways"}` },
     svg("defs", {}, marker("there"), marker("wrong-there")),
-    found.links.map((link) => line(link, places.get(link.source), places.get(link.target))),
-    found.places.map((place) => box(place)));
+    // Words above all lines, of which none may strike them out.
+    ways.map(([way]) => way),
+    found.places.map((place) => box(place)),
+    ways.map(([, words]) => words));
 }
 
 function marker(name) {
@@ -72,9 +79,11 @@ function box(place) {
   return svg("g", { class: `place${place.findings.length ? " wrong" : ""}${place.traced ? "" : " outside"}` },
     svg("title", {}, [place.title, under, listens].filter(Boolean).join("; ")),
     svg("rect", { x, y, width, height, rx: 9 }),
-    svg("text", { x: x + 12, y: y + 22, class: "name" }, cut(place.title, 26)),
-    svg("text", { x: x + 12, y: y + 39 }, cut(listens || under, 29)),
-    svg("text", { x: x + 12, y: y + 54, class: "red" }, place.findings.length ? amount(place.findings.length, "finding") : listens ? cut(under, 29) : ""));
+    svg("text", { x: x + 12, y: y + 22, class: "name" }, cut(place.title, NAME)),
+    svg("text", { x: x + 12, y: y + 39 }, cut(listens || under, LINE)),
+    place.findings.length
+      ? svg("text", { x: x + 12, y: y + 54, class: "red" }, amount(place.findings.length, "finding"))
+      : svg("text", { x: x + 12, y: y + 54 }, listens ? cut(under, LINE) : ""));
 }
 
 function line(link, source, target) {
@@ -99,11 +108,16 @@ function line(link, source, target) {
     const [x1, x2] = forward ? [source.x + source.width, target.x] : [source.x, target.x + target.width];
     const bend = (x2 - x1) / 2;
     d = `M${x1} ${middle(source)}C${x1 + bend} ${middle(source)} ${x2 - bend} ${middle(target)} ${x2} ${middle(target)}`;
-    label = [(x1 + x2) / 2, (middle(source) + middle(target)) / 2 - 6];
+    // Beyond the middle, where ways cross.
+    const [far, t] = [middle(target) - middle(source), 0.64];
+    label = [x1 + (x2 - x1) * t, middle(source) + far * (3 * t * t - 2 * t ** 3) - (far ? 0 : 6)];
   }
-  return svg("g", {}, title, svg("path", { ...ends, d }), svg("text", { x: label[0], y: label[1], class: `way-label${wrong ? " wrong" : ""}` }, words));
+  return [svg("g", {}, title, svg("path", { ...ends, d })), svg("text", { x: label[0], y: label[1], class: `way-label${wrong ? " wrong" : ""}` }, words)];
 }
 
+/** A text of at most so many characters; a number in brackets at its end, which tells alike programs apart, stays. */
 function cut(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  if (text.length <= most) return text;
+  const end = /\s\([^()]{1,16}\)$/.exec(text)?.[0] ?? "";
+  return `${text.slice(0, most - 1 - end.length)}…${end}`;
 }
