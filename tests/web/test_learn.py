@@ -47,7 +47,7 @@ def judge(tab: Tab, *schemes: Any) -> None:
 def test_from_the_list_to_a_verdict_and_through_the_quiz(tab: Tab) -> None:
     expect(tab.get_by_role("heading", name="Lessons")).to_be_visible()
     # Without a recording there is nothing else to look at.
-    expect(tab.get_by_role("navigation").get_by_role("link")).to_have_text(["Lessons", "Quiz", "Try it"])
+    expect(tab.get_by_role("navigation").get_by_role("link")).to_have_text(["Lessons", "Quiz", "Exercises", "Try it"])
     judge(tab, "light")
     tab.get_by_text("One double period").click()
     expect(tab.get_by_role("link", name="quiz: T34, T31, T35, T32")).to_be_visible()
@@ -92,6 +92,52 @@ def test_from_the_list_to_a_verdict_and_through_the_quiz(tab: Tab) -> None:
     expect(tab.get_by_role("region", name="What was seen")).to_contain_text("ports of five sockets")
     tab.get_by_role("button", name="How did it go?").click()
     expect(tab.locator(".score")).to_have_text("1 of 2 right.")
+
+
+PART = """\
+import socket, sys
+listener = socket.create_server(("", int(sys.argv[1])))
+while True:
+    connection, _ = listener.accept()
+    text = connection.recv(1024)
+    connection.sendall(text.upper())
+    connection.close()
+"""
+
+
+def test_a_program_is_written_checked_and_mended(tab: Tab) -> None:
+    tab.get_by_role("link", name="Exercises").click()
+    judge(tab, "light")
+    tab.get_by_role("link", name="capital letters by a stream").click()
+    expect(tab.get_by_text("It runs on this machine")).to_contain_text("no sandbox")
+    program = tab.get_by_label("Your program")
+    # By keys alone: a new line is indented as the one before, and Tab leads on.
+    program.focus()
+    tab.keyboard.type("while True:\nif")
+    expect(program).to_have_value("while True:\n    if")
+    judge(tab, "dark")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".verdict-line")).to_have_text("could not run")
+    expect(tab.locator(".problem-line")).to_contain_text("uppercase-tcp.py:2: SyntaxError")
+
+    program.fill(PART)
+    tab.get_by_role("button", name="Run and check").click()
+    expect(tab.locator(".verdict-line")).to_contain_text(re.compile("wrong.*of 8 scenarios passed"))
+    expect(tab.get_by_role("heading", name=re.compile("^Likely cause: one recv"))).to_be_visible()
+    tab.get_by_role("button", name="line 5").click()
+    assert tab.evaluate("(e => e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)") == (
+        "    text = connection.recv(1024)"
+    )
+    # The conversation that went wrong.
+    ladder = tab.get_by_role("listbox").get_by_role("option")
+    expect(ladder.filter(has_text="recv(1024)").first).to_be_visible()
+    judge(tab, "dark", "light")
+    tab.get_by_role("link", name="All exercises").click()
+    expect(tab.locator(".card").filter(has_text="uppercase-tcp")).to_contain_text("wrong")
+    # What was written is still there.
+    tab.get_by_role("link", name="capital letters by a stream").click()
+    expect(program).to_have_value(PART)
 
 
 def test_what_knobs_do_is_seen_in_the_ladder(tab: Tab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from tests.web.conftest import PATIENCE_MS
 from tests.web.test_guard import ask, enter
-from wallsocket.errors import UsageError
+from wallsocket.errors import UsageError, WallsocketError
 from wallsocket.view import Feed, Status
 from wallsocket.web import Page, Workshop
 from wallsocket.web import workshop as module
@@ -81,10 +82,13 @@ def test_orders_come_from_the_page_s_own_browser_and_are_understood(feed: Feed, 
             ("stop", b"{", "an order is JSON"),
             ("stop", b"[" * 60_000, "an order is JSON"),
             ("stop", b'{"all": 1}', "unknown field"),
-            ("nothing", b"{}", "there are play, start, set, stop"),
+            ("nothing", b"{}", "there are play, check, start, set, stop"),
             ("play", b'{"claim": "U999"}', "no lesson or claim 'U999'"),
             ("play", b'{"claim": "udp-life"}', "name one of them"),
             ("play", b'{"claim": "U01", "answer": "Z"}', "no answer"),
+            ("check", b'{"exercise": "sing"}', "no exercise 'sing'"),
+            ("check", b'{"exercise": "lines"}', "no program yet"),
+            ("check", b'{"exercise": "lines", "suffix": "/../x.py", "text": "x"}', "no language"),
             ("start", b'{"service": "mail"}', "no service 'mail'"),
             ("start", b'{"service": "requests", "client": "a/b"}', "host"),
             ("start", b'{"service": "requests", "settings": {"loss": 101}}', "Loss is between 0 and 60 %"),
@@ -144,6 +148,56 @@ def test_a_service_runs_until_nobody_looks_any_more(
     until(feed, lambda: not feed.status.growing)
     assert not any(map(is_there, pids))
     assert state().ended == "The page was closed."
+
+
+def test_programs_are_run_for_the_user_of_the_page_alone(
+    feed: Feed, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cookie that somebody else's browser got is not enough: the kernel says whose the connection is."""
+    ran = tmp_path / "ran"
+    body = json.dumps({"exercise": "lines", "text": f"open({str(ran)!r}, 'w'); import"}).encode()
+    with Page(feed, workshop=workshop) as page:
+        cookie = enter(page)
+        for headers, status in (({}, 403), ({"cookie": cookie, "origin": "https://evil.example"}, 403)):
+            assert order(page, "check", body, **headers)[0] == status
+        status, answer = order(page, "check", body, cookie=cookie)
+        assert (status, answer["verdict"]) == (200, "could not run")
+        monkeypatch.setattr("wallsocket.web.guard.os.geteuid", lambda: 4_000_000)
+        status, answer = order(page, "check", body, cookie=cookie)
+        assert (status, "of the user who started this page" in answer["problem"]) == (403, True)
+        # Looking needs no more than the cookie.
+        assert ask(page, "/learn/exercises", cookie=cookie)[0] == 200
+        monkeypatch.undo()
+        monkeypatch.setenv("SUDO_UID", str(os.geteuid()))
+        monkeypatch.setattr("wallsocket.web.guard.os.geteuid", lambda: 0)
+        assert order(page, "check", body, cookie=cookie)[0] == 200
+    assert not ran.exists()
+
+
+def test_a_file_of_ones_own_is_checked_and_ends_with_the_page(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    program = tmp_path / "mine.py"
+    # Who reads there hears when it has begun, and that it has ended.
+    program.write_text(f"file = open({str(alive)!r}, 'w')\nprint('begun', file=file, flush=True)\nwhile True: pass\n")
+    said: list[object] = []
+    with Feed(learns=True) as feed:
+        with Workshop(feed) as workshop:
+
+            def check() -> None:
+                try:
+                    said.append(workshop.do("check", {"exercise": "lines", "file": str(program)}))
+                except WallsocketError as error:
+                    said.append(str(error))
+
+            checking = threading.Thread(target=check)
+            checking.start()
+            hears = alive.open()
+            assert hears.readline() == "begun\n"
+        checking.join()
+        with hears:
+            assert hears.read() == ""
+    assert said == ["it was ended before the program was"]
 
 
 def test_the_end_of_the_page_ends_what_it_started() -> None:

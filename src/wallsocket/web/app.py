@@ -19,7 +19,8 @@ from ..errors import RecordingError, UsageError, WallsocketError
 from ..trace.text import escape
 from ..view import Feed, NotReady, Status
 from .files import static_files
-from .workshop import Busy, Workshop
+from .guard import may_run_programs
+from .workshop import RUNS_PROGRAMS, Busy, Workshop
 
 __all__ = ["application"]
 
@@ -73,6 +74,8 @@ def application(feed: Feed, ending: Callable[[], bool] = lambda: False, workshop
             return await anyio.to_thread.run_sync(_tried, name, lambda: workshop.ask(name, arguments))
         if request.headers.get("content-type") != "application/json":
             return _problem("an order is JSON", 415)
+        if name in RUNS_PROGRAMS and not may_run_programs(request.scope):
+            return _problem("programs are run for browsers of the user who started this page only", 403)
         body = b""
         async for part in request.stream():
             body += part

@@ -9,11 +9,15 @@ the machine reaches, and which a page from elsewhere may reach through the brows
 - carry the cookie that the browser got in exchange for the token of the printed address. The token is good for one
   browser: the address may be seen by others in a list of processes, or in a shared terminal.
 
+Who orders that a program of his be run must moreover own the browser's end of the connection (:func:`may_run_programs`): the
+kernel knows whose it is, and whoever was quicker with the address in a list of processes gains nothing.
+
 What is answered may load nothing from elsewhere and run no script but our own files (Content Security Policy Level 3).
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable, MutableMapping
 from html import escape
@@ -25,7 +29,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["HEADERS", "Guard"]
+from ..kernel import here
+
+__all__ = ["HEADERS", "Guard", "may_run_programs"]
 
 #: Sent with everything.
 HEADERS: Final = {
@@ -107,6 +113,26 @@ class Guard:
         if headers.get("sec-fetch-site", "same-origin") not in _OWN_SITES:
             return PlainTextResponse("Requests from other sites are refused.\n", 403)
         return None
+
+
+def may_run_programs(scope: Scope) -> bool:
+    """Whether a request comes from a program of the user as whom this one runs, or who called ``sudo`` for it.
+
+    Where the kernel tells nothing of sockets the cookie alone decides.
+    """
+    if not scope.get("client"):
+        return False
+    try:
+        found = here.sockets("tcp", local_port=scope["client"][1], peer_port=scope["server"][1])
+    except OSError:
+        return True
+    owners = {socket.uid for socket in found}
+    allowed = {os.geteuid(), int(os.environ["SUDO_UID"])} if _by_sudo() else {os.geteuid()}
+    return bool(owners) and owners <= allowed
+
+
+def _by_sudo() -> bool:
+    return os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal()
 
 
 def _as_scope(message: Message) -> MutableMapping[str, Any]:

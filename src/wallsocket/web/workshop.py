@@ -1,12 +1,17 @@
-"""What the page does besides showing a recording: it plays lessons, asks quizzes, and runs services to try things with.
+"""What the page does besides showing a recording: lessons, quizzes, exercises, and services to try things with.
 
 One thing at a time: its recording is what the other screens show. Everything ends with the page: when the server ends, and a
 service also when no browser has looked for a while.
+
+A program for an exercise comes from the page, and runs as the user who started it: it is what an order with the page's cookie
+and from its own origin (:mod:`.guard`) may do at most. It lies in a folder of its own that only this user may enter.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import pwd
 import random
 import tempfile
 import threading
@@ -19,13 +24,19 @@ import msgspec
 from ..errors import UsageError
 from ..lessons import quiz
 from ..lessons.catalogue import named
+from ..lessons.exercises import exercise_named
+from ..lessons.exercises.check import checked
+from ..lessons.exercises.source import SUFFIXES
 from ..lessons.lesson import DOORS, Claim, Lesson
 from ..lessons.play import play
-from ..view import Feed
+from ..view import Feed, exercises
 from ..view import lessons as views
 from .stage import SERVICES, Service, Stage, StageState, service_named
 
-__all__ = ["Busy", "Workshop"]
+__all__ = ["RUNS_PROGRAMS", "Busy", "Workshop"]
+
+#: Orders that run what their sender wrote.
+RUNS_PROGRAMS: Final = frozenset({"check"})
 
 #: A service ends when no browser has looked at it for so long: a page that is loaded anew is back earlier.
 GRACE_S: Final = 20.0
@@ -74,6 +85,15 @@ class _Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer: str | None = None
 
 
+class _Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Check a program for an exercise: a ``text`` in the language that ``suffix`` tells, or a ``file`` of the user's."""
+
+    exercise: str
+    suffix: str = ".py"
+    text: str = ""
+    file: str = ""
+
+
 class _Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Start a service in two hosts of these names."""
 
@@ -113,16 +133,21 @@ class Workshop:
         self._unwatched_s = 0.0
         self._recordings = 0
         self.verdicts: dict[str, str] = {}
+        self._marks: dict[str, str] = {}  #: of exercises
+        self._drafts: dict[str, exercises.Draft] = {}
         self._guard = threading.Thread(target=self._look_after, name="workshop", daemon=True)
         self._answers: dict[str, tuple[type[msgspec.Struct], Callable[[Any], msgspec.Struct]]] = {
             "lessons": (_Nothing, lambda _: views.overview(self.verdicts)),
             "lesson": (_Named, self._lesson),
             "claim": (_Named, lambda asked: views.claim_page(_claim(asked.name))),
             "quiz": (_QuizAsked, self._quiz),
+            "exercises": (_Nothing, lambda _: exercises.exercise_list(self._marks)),
+            "exercise": (_Named, self._exercise),
             "stage": (_Nothing, lambda _: self._bench()),
         }
         self._deeds: dict[str, tuple[type[msgspec.Struct], Callable[[Any], msgspec.Struct]]] = {
             "play": (_Play, self._play),
+            "check": (_Check, self._check),
             "start": (_Start, self._start),
             "set": (_Set, self._set),
             "stop": (_Nothing, lambda _: self._stop()),
@@ -226,6 +251,44 @@ class Workshop:
             self._feed.wait(_READ_S)
         return views.outcome(run, said)
 
+    # -- exercises
+
+    def _exercise(self, asked: _Named) -> exercises.ExercisePage:
+        draft = self._drafts.get(asked.name, exercises.Draft())
+        return exercises.exercise_page(exercise_named(asked.name), draft, _user())
+
+    def _check(self, asked: _Check) -> exercises.Judgement:
+        exercise = exercise_named(asked.exercise)
+        if asked.suffix not in SUFFIXES:
+            raise UsageError(f"no language for {asked.suffix!r}; there are {', '.join(SUFFIXES)}")
+        if asked.file:
+            path = Path(asked.file).expanduser()
+        else:
+            if not asked.text.strip():
+                raise UsageError("there is no program yet; write one")
+            path = self._write(exercise.name, asked.suffix, asked.text)
+        self._drafts[exercise.name] = exercises.Draft(asked.suffix, asked.text, asked.file)
+        self._end_stage()
+        recording = self._new_recording()
+        with checked(path, exercise.name, recording=recording, ended=self._ended) as found:
+            verdict, case = found.verdict, found.case
+            speaker = (case.speaker or case.other_end) if case is not None else None
+            socket = speaker.id if speaker is not None else None
+        self._marks[exercise.name] = verdict.verdict
+        recorded = recording.exists()
+        if recorded:
+            self._feed.begin(recording)
+            self._feed.wait(_READ_S)
+        return exercises.judgement(verdict, socket, recorded=recorded)
+
+    def _write(self, name: str, suffix: str, text: str) -> Path:
+        """The program as a file that only its user may read."""
+        folder = Path(self._place.name, "programs")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{name}{suffix}"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        return path
+
     # -- services
 
     def _bench(self) -> Bench:
@@ -284,3 +347,11 @@ def _claim(name: str) -> Claim:
     if isinstance(found, Lesson):
         raise UsageError(f"{found.id} is a lesson of several claims; name one of them")
     return found
+
+
+def _user() -> str:
+    """The name of the user as whom programs run."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ...errors import NotAvailable, RecordingError, UsageError
+from ...errors import NotAvailable, RecordingError, UsageError, WallsocketError
 from .exercise import Exercise
 from .peer import RESULTS, Played
 from .source import command_of
@@ -21,6 +23,7 @@ from .stage import ADDRESS, NETWORK
 from .verdict import Verdict
 
 if TYPE_CHECKING:
+    from ...lab import Host
     from .case import Case
 
 __all__ = ["Checked", "check", "checked"]
@@ -29,6 +32,10 @@ __all__ = ["Checked", "check", "checked"]
 _LIMIT_S: Final = 100
 #: The bytes of each call that are kept: enough for headers and the beginnings of messages.
 _PAYLOAD: Final = 256
+#: How often it is looked whether anybody still waits.
+_LOOK_S: Final = 0.1
+#: What the recorder may need to end.
+_END_S: Final = 10.0
 
 
 class Checked:
@@ -69,9 +76,17 @@ def check(
 
 @contextlib.contextmanager
 def checked(
-    path: str | os.PathLike[str], exercise: str, *, first: bool = False, recording: Path | None = None
+    path: str | os.PathLike[str],
+    exercise: str,
+    *,
+    first: bool = False,
+    recording: Path | None = None,
+    ended: threading.Event | None = None,
 ) -> Iterator[Checked]:
-    """As :func:`check`; within the block the recording can be read and drawn."""
+    """As :func:`check`; within the block the recording can be read and drawn.
+
+    Once ``ended`` is set nobody waits any more: the program is ended, and a :class:`WallsocketError` says so.
+    """
     from ...diagnose import diagnose
     from ...trace.recording import Recording
     from . import exercise_named
@@ -85,7 +100,7 @@ def checked(
             yield Checked(_refused(task, file, str(error)))
             return
         kept = recording if recording is not None else Path(folder) / "run.wsrec"
-        played = _play(task, command, Path(folder), kept, first=first)
+        played = _play(task, command, Path(folder), kept, first=first, ended=ended)
         with Recording.open(kept) as opened:
             verdict, case = judge(task, file, played, opened, diagnose(opened))
             if recording is not None:
@@ -98,7 +113,15 @@ def _refused(exercise: Exercise, path: Path, reason: str) -> Verdict:
     return Verdict("could not run", exercise.name, str(path), 0, len(exercise.scenarios), reason=reason)
 
 
-def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path, *, first: bool) -> list[Played]:
+def _play(
+    exercise: Exercise,
+    command: list[str],
+    folder: Path,
+    recording: Path,
+    *,
+    first: bool,
+    ended: threading.Event | None,
+) -> list[Played]:
     """Play the scenarios against the program in a host of a lab; both ends are in the one recording."""
     from ... import lab
 
@@ -114,12 +137,7 @@ def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path,
         words += ["--for", f"{_LIMIT_S}s", "--payload", str(_PAYLOAD), "-o", str(recording), "--"]
         words += [sys.executable, "-P", str(Path(__file__).with_name("peer.py")), exercise.name, str(folder)]
         words += ["first" if first else "all", *command]
-        said = ""
-        try:
-            done = host.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=_LIMIT_S + 10)
-            said = done.stderr
-        except subprocess.TimeoutExpired:
-            said = f"not done within {_LIMIT_S} s"
+        said = _told(host, words, ended)
     results = folder / RESULTS
     lines = results.read_bytes().splitlines() if results.exists() else []
     if not lines or not recording.exists():
@@ -129,3 +147,29 @@ def _play(exercise: Exercise, command: list[str], folder: Path, recording: Path,
         return [msgspec.json.decode(line, type=Played) for line in lines]
     except msgspec.DecodeError as error:
         raise RecordingError(f"{results.name}: {error}") from error
+
+
+def _told(host: Host, words: list[str], ended: threading.Event | None) -> str:
+    """Run the recorder in a host to its end; what it said on stderr."""
+    deadline = time.monotonic() + _LIMIT_S + 10
+    with host.popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while True:
+            try:
+                said: str = process.communicate(timeout=_LOOK_S)[1]
+                return said
+            except subprocess.TimeoutExpired:
+                if ended is not None and ended.is_set():
+                    _end(process)
+                    raise WallsocketError("it was ended before the program was") from None
+                if time.monotonic() >= deadline:
+                    process.kill()
+                    return f"not done within {_LIMIT_S} s"
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the recorder, and what it records: it is asked first, so that nothing is left."""
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()

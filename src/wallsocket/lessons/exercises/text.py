@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from ...trace.timeline import Timeline
     from .case import Case
 
-__all__ = ["ladder_lines", "list_lines", "task_lines", "verdict_lines"]
+__all__ = ["LEVELS", "ladder_lines", "list_lines", "task_lines", "verdict_lines"]
 
 _LABEL: Final = 12
 #: What a screen has room for beside the words.
 _LADDER_LINES: Final = 14
 #: What our end did: the last of it tells.
 _PEER_LINES: Final = 8
-_LEVELS: Final = {1: "first program", 2: "framing", 3: "several peers, lost packets", 4: "one thread for all"}
+#: What the levels of exercises are about.
+LEVELS: Final = {1: "first program", 2: "framing", 3: "several peers, lost packets", 4: "one thread for all"}
 
 
 def list_lines(exercises: Sequence[Exercise], *, width: int) -> Iterator[str]:
@@ -35,7 +36,7 @@ def list_lines(exercises: Sequence[Exercise], *, width: int) -> Iterator[str]:
     for exercise in exercises:
         if exercise.level != level:
             level = exercise.level
-            yield f"level {level}: {_LEVELS[level]}"
+            yield f"level {level}: {LEVELS[level]}"
         yield f"  {exercise.name:<{longest}}  {exercise.title} ({exercise.protocol.upper()} {exercise.role})"
 
 

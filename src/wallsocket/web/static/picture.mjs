@@ -8,11 +8,12 @@ import { States } from "./states.mjs";
 const VIEWS = [["ladder", "Ladder"], ["states", "States"]];
 
 export class Picture {
-  /** @param {{view?: string, follows?: boolean}} how `follows`: show the newest conversation until one is picked */
-  constructor(root, page, { view = "ladder", follows = false } = {}) {
+  /** @param {{view?: string, follows?: boolean, socket?: number | null}} how `follows`: show the newest conversation until one is picked; `socket`: begin with the conversation of this one */
+  constructor(root, page, { view = "ladder", follows = false, socket = null } = {}) {
     this.page = page;
     this.view = view === "states" ? "states" : "ladder";
     this.follows = follows;
+    this.socket = socket === null ? null : String(socket);
     this.key = "";
     this.pick = h("select", { "aria-label": "Conversation", onchange: () => this.chosen(this.pick.value) });
     this.follow = h("input", { type: "checkbox", checked: true, onchange: () => this.again() });
@@ -56,11 +57,13 @@ export class Picture {
     // One of which there is nothing to see yet is not followed.
     const talks = fit.filter((card) => card.kind !== "listener");
     const newest = talks.findLast((card) => card.segments) ?? talks.at(-1) ?? fit.at(-1);
-    const telling = fit.find((card) => card.findings.length) ?? fit.find((card) => card.says_much && card.kind !== "listener") ?? fit[0];
+    const meant = fit.find((card) => card.key.split("-").includes(this.socket));
+    const telling = meant ?? fit.find((card) => card.findings.length) ?? fit.find((card) => card.says_much && card.kind !== "listener") ?? fit[0];
     const follows = this.follows && this.follow.checked;
     const card = follows ? newest : (fit.find(({ key }) => key === this.wanted) ?? (this.follows ? newest : telling));
     this.wanted = card.key;
     const options = fit.slice(-60);
+    if (!options.includes(card)) options.unshift(card);
     const names = JSON.stringify(options.map(({ key, title }) => [key, title]));
     if (names !== this.names) {
       this.names = names;

@@ -1,6 +1,7 @@
 /** The screens, in the order of the head: one module each. */
 
 import { screen as compare } from "./compare.mjs";
+import { screen as exercises } from "./exercises.mjs";
 import { screen as finding } from "./finding.mjs";
 import { screen as gauges } from "./gauges.mjs";
 import { screen as ladder } from "./ladder.mjs";
@@ -13,4 +14,4 @@ import { screen as states } from "./states.mjs";
 import { screen as topology } from "./topology.mjs";
 import { screen as trying } from "./try.mjs";
 
-export const SCREENS = [lessons, quiz, trying, overview, topology, finding, ladder, states, sequence, river, gauges, compare];
+export const SCREENS = [lessons, quiz, exercises, trying, overview, topology, finding, ladder, states, sequence, river, gauges, compare];

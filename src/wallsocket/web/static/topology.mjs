@@ -109,7 +109,8 @@ function line(link, source, target) {
     const bend = (x2 - x1) / 2;
     d = `M${x1} ${middle(source)}C${x1 + bend} ${middle(source)} ${x2 - bend} ${middle(target)} ${x2} ${middle(target)}`;
     // Beyond the middle, where ways cross.
-    const [far, t] = [middle(target) - middle(source), 0.64];
+    const far = middle(target) - middle(source);
+    const t = far ? 0.64 : 0.5;
     label = [x1 + (x2 - x1) * t, middle(source) + far * (3 * t * t - 2 * t ** 3) - (far ? 0 : 6)];
   }
   return [svg("g", {}, title, svg("path", { ...ends, d })), svg("text", { x: label[0], y: label[1], class: `way-label${wrong ? " wrong" : ""}` }, words)];
