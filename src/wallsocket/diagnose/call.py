@@ -45,11 +45,13 @@ class CallFacts:
         "name",
         "result",
         "socket",
+        "thread",
     )
 
     def __init__(self, call: Call, name: str) -> None:
         self.call = call
         self.name = name
+        self.thread = call.process, call.tid  #: (process of the recording, tid)
         self.end_ns = call.entry_ns  #: when it returned; of an unfinished call when it was entered
         self.flags = (call.a or 0) if name in _FLAGGED else 0  #: given to send and recv; read and write have none
         self.begun = False  #: its entry is handled before its return, because it waits
@@ -91,13 +93,6 @@ class CallFacts:
     def unfinished(self) -> bool:
         """Whether it had not returned when the recording ended."""
         return self.call.took_ns is None
-
-    # -- who
-
-    @property
-    def thread(self) -> tuple[int, int]:
-        """(process id of the recording, tid)."""
-        return self.call.process, self.call.tid
 
     # -- arguments by name
 

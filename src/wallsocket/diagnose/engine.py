@@ -14,7 +14,7 @@ import gc
 import heapq
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -22,6 +22,7 @@ from ..events import Call, Counter, Fact, Mark, Moment, Packet, Socket, State
 from ..trace.sightings import Sightings, for_many
 from ..trace.syscalls import names
 from ..trace.verdict import duration
+from .audience import Audiences, Handler
 from .call import CallFacts
 from .facts import Facts, Tables
 from .finding import CannotTell, Diagnosis, Finding
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Source", "diagnose"]
 
 Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
-Handler: TypeAlias = Callable[..., None]
 
 #: A sample is taken while its thread stands still at the call's return: within this time of it.
 _SAMPLE_LAG_NS = 20_000_000
@@ -69,6 +69,8 @@ _COLLECT_SHARE = 4
 _QUEUE = 200_000
 #: Samples that are kept until their call comes.
 _EARLY = 10_000
+#: Threads that are remembered as met.
+_THREADS = 100_000
 #: Cases that are kept; later ones of the same rule are only counted.
 _MAX_CASES = 10_000
 
@@ -120,17 +122,6 @@ def _few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
         if not frozen:
             gc.unfreeze()
-
-
-class _Plan:
-    """What one system call means: its name, and who wants it."""
-
-    __slots__ = ("entered", "name", "returned")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.entered: tuple[Handler, ...] = ()
-        self.returned: tuple[Handler, ...] = ()
 
 
 class Engine:
@@ -191,19 +182,11 @@ class Engine:
 
     def _hear(self, trackers: list[Tracker]) -> None:
         """Make the tables of handlers."""
-        known = names(self.facts.tables.meta.get("machine", ""))
-        self._entered: dict[str, list[Handler]] = {}
-        self._returned: dict[str, list[Handler]] = {}
-        self._every: dict[str, list[tuple[tuple[str, ...], Handler]]] = {"entered": [], "returned": []}
+        self._audiences = Audiences(trackers, names(self.facts.tables.meta.get("machine", "")))
         hooks: dict[str, list[Handler]] = {}
         for tracker in trackers:
-            for kind, wanted, method in tracker.wishes:
-                handler = getattr(tracker, method)
-                if kind in self._every:
-                    self._every[kind].append((wanted, handler))
-                else:
-                    hooks.setdefault(kind, []).append(handler)
-        self._plans = {number: self._plan(name) for number, name in known.items()}
+            for wish in tracker.wishes:
+                hooks.setdefault(wish.kind, []).append(getattr(tracker, wish.method))
         self._failed = tuple(hooks.get("failed", ()))
         self._samples = tuple(hooks.get("sample", ()))
         self._packets = tuple(hooks.get("packet", ()))
@@ -211,16 +194,11 @@ class Engine:
         self._counters = tuple(hooks.get("counter", ()))
         self._facts = tuple(hooks.get("fact", ()))
         self._marks = tuple(hooks.get("mark", ()))
+        self._threads = tuple(hooks.get("thread", ()))
+        self._met: set[tuple[int, int]] = set()  # threads
         self._retiring = tuple(hooks.get("retire", ()))
         self.facts[Sockets].meeting = (*hooks.get("met", ()), self._note_end)
         self._ending = tuple(hooks.get("end", ()))
-
-    def _plan(self, name: str) -> _Plan:
-        plan = _Plan(name)
-        for kind in ("entered", "returned"):
-            wanted = [handler for names_, handler in self._every[kind] if not names_ or name in names_]
-            setattr(plan, kind, tuple(wanted))
-        return plan
 
     # -- events
 
@@ -280,10 +258,7 @@ class Engine:
         known = self._open.get(call.id)
         took = call.took_ns
         if known is None:
-            plan = self._plans.get(call.number)
-            if plan is None:
-                plan = self._plans[call.number] = self._plan(f"syscall {call.number}")
-            known = self._open[call.id] = CallFacts(call, plan.name)
+            known = self._open[call.id] = CallFacts(call, self._audiences.name(call.number))
             if self._early:
                 for sample in self._early.pop(call.id, ()):
                     self._attach(call.id, sample)
@@ -343,14 +318,24 @@ class Engine:
     def _begin(self, call: CallFacts) -> None:
         row = call.call
         number = row.socket
+        audience = self._audiences.nobody
         if number is not None:
             socket = self.sockets.alive.get(number) or self.sockets.met(number, row.process)
             if socket is not None:
                 call.socket = socket
                 last = socket.last
                 call.before = last if last is None or last.at_ns <= row.entry_ns else socket.earlier
-        for handler in self._plans[row.number].entered:
+                audience = socket.audience or self._audiences.of(socket)
+        if call.thread not in self._met:
+            self._meet(call.thread)
+        for handler in audience[row.number << 3 | call.begun]:
             handler(call)
+
+    def _meet(self, thread: tuple[int, int]) -> None:
+        if len(self._met) < _THREADS:
+            self._met.add(thread)
+        for handler in self._threads:
+            handler(*thread)
 
     def _end(self, call: CallFacts) -> None:
         row = call.call
@@ -359,9 +344,13 @@ class Engine:
         if row.made is not None and call.succeeded:
             self.sockets.met(row.made, row.process)
         socket = call.socket
-        if socket is not None and socket.retired:
-            call.socket = None
-        for handler in self._plans[row.number].returned:
+        audience = self._audiences.nobody
+        if socket is not None:
+            if socket.retired:
+                call.socket = None
+            else:
+                audience = socket.audience or self._audiences.of(socket)
+        for handler in audience[row.number << 3 | (6 if call.moved else 2) | call.begun]:
             handler(call)
         if call.errno is not None:
             for handler in self._failed:

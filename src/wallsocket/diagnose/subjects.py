@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from .address import Address
-from .vocabulary import AF_INET, AF_INET6, AF_UNIX, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM
+from .vocabulary import AF_INET, AF_INET6, AF_PACKET, AF_UNIX, IPPROTO_UDP, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM
 
 if TYPE_CHECKING:
     from ..events import Socket
+    from .audience import Audience
     from .sample import Sample
 
 __all__ = ["KINDS", "Connection", "Destination", "Host", "Kind", "Line", "ProcessFacts", "SocketFacts", "Thread"]
@@ -38,6 +39,7 @@ class SocketFacts:
     """A socket: who and what it is. What trackers know of it: ``facts[Reads].of(socket)``."""
 
     __slots__ = (
+        "audience",
         "earlier",
         "ended_ns",
         "family",
@@ -46,8 +48,10 @@ class SocketFacts:
         "last",
         "late",
         "local",
+        "messages",
         "process",
         "protocol",
+        "raw",
         "remote",
         "retired",
         "row",
@@ -67,6 +71,8 @@ class SocketFacts:
         self.type = -1
         self.protocol = -1
         self.stream = False  #: it carries a byte stream
+        self.messages = True  #: it carries datagrams, packets or records, or is not known to be a stream
+        self.raw = False  #: it reads and writes headers: raw(7), packet(7)
         self.tcp = False  #: it is TCP, or what the kernel makes of a stream of the Internet families
         self.udp = False
         self.unix = False
@@ -77,6 +83,7 @@ class SocketFacts:
         self.earlier: Sample | None = None  #: the one before it
         self.retired = False  #: judged and forgotten
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
+        self.audience: Audience | None = None  #: who is told of its calls; ``None``: to be worked out again
 
     def take(self, row: Socket) -> None:
         """Take what the table says of it."""
@@ -86,9 +93,12 @@ class SocketFacts:
         internet = row.family in (AF_INET, AF_INET6)
         self.unix = row.family == AF_UNIX
         self.stream = row.type == SOCK_STREAM and (internet or self.unix)
+        self.messages = not self.stream
+        self.raw = row.family == AF_PACKET or (internet and row.type == SOCK_RAW)
         self.tcp = self.stream and internet
         self.udp = row.type == SOCK_DGRAM and internet and row.protocol in _UDP_PROTOCOLS
         self.late = self.late or row.met_late
+        self.audience = None
 
     @property
     def created_ns(self) -> int:

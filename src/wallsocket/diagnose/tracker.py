@@ -22,7 +22,7 @@ itself, in bounded tables. Memory must not grow with the length of a recording.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from .facts import Facts
@@ -32,6 +32,7 @@ __all__ = [
     "Latest",
     "SocketTracker",
     "Tracker",
+    "Wish",
     "entered",
     "failed",
     "on_counter",
@@ -42,37 +43,54 @@ __all__ = [
     "on_packet",
     "on_retire",
     "on_sample",
+    "on_thread",
     "returned",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., None])
 _K = TypeVar("_K")
 
-#: (what happened, names of calls: empty for every one, name of the method)
-Wish = tuple[str, tuple[str, ...], str]
+
+class Wish(NamedTuple):
+    """What a method of a tracker wants to be told."""
+
+    kind: str  #: what happened
+    method: str
+    names: tuple[str, ...] = ()  #: of calls; empty: every one
+    of: str | None = None  #: only calls on sockets of which this attribute of ``SocketFacts`` is true
+    given: bool = False  #: only calls on sockets of which the tracker keeps something already
+    moved: bool = False  #: only calls that moved bytes, or made a descriptor
+    waited: bool = False  #: only calls that took so long that other events happened meanwhile: 20 ms
 
 
-def _wants(kind: str, names: tuple[str, ...] = ()) -> Callable[[_F], _F]:
+def _wants(kind: str, **more: Any) -> Callable[[_F], _F]:
     def mark(function: _F) -> _F:
-        function.__dict__.setdefault("wishes", []).append((kind, names, function.__name__))
+        function.__dict__.setdefault("wishes", []).append(Wish(kind, function.__name__, **more))
         return function
 
     return mark
 
 
-def entered(*names: str) -> Callable[[_F], _F]:
-    """``method(call)`` when a call of these names is entered; without names every call."""
-    return _wants("entered", names)
+def entered(*names: str, of: str | None = None, given: bool = False, waited: bool = False) -> Callable[[_F], _F]:
+    """``method(call)`` when a call of these names is entered; without names every call. Conditions: :class:`Wish`."""
+    return _wants("entered", names=names, of=of, given=given, waited=waited)
 
 
-def returned(*names: str) -> Callable[[_F], _F]:
-    """``method(call)`` when a call of these names has returned; without names every call."""
-    return _wants("returned", names)
+def returned(
+    *names: str, of: str | None = None, given: bool = False, moved: bool = False, waited: bool = False
+) -> Callable[[_F], _F]:
+    """``method(call)`` when a call of these names has returned; without names every call. Conditions: :class:`Wish`."""
+    return _wants("returned", names=names, of=of, given=given, moved=moved, waited=waited)
 
 
 def failed(function: _F) -> _F:
     """``method(call)`` when any call has returned with an error, after :func:`returned`."""
     return _wants("failed")(function)
+
+
+def on_thread(function: _F) -> _F:
+    """``method(process, tid)`` when a thread is met for the first time."""
+    return _wants("thread")(function)
 
 
 def on_sample(function: _F) -> _F:
@@ -124,8 +142,8 @@ class Tracker:
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
         own = [wish for value in vars(cls).values() for wish in getattr(value, "wishes", ()) if callable(value)]
-        overridden = {method for _, _, method in own}
-        cls.wishes = (*(wish for wish in cls.wishes if wish[2] not in overridden), *own)
+        overridden = {wish.method for wish in own}
+        cls.wishes = (*(wish for wish in cls.wishes if wish.method not in overridden), *own)
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts  #: to reach the trackers that it needs, the tables and the time
@@ -155,6 +173,7 @@ class SocketTracker(Tracker, Generic[_K]):
         super().__init__(facts)
         self.place = facts.new_place()
         self._nothing = self.kept()
+        self._given = any(wish.given for wish in self.wishes)
 
     def of(self, socket: SocketFacts) -> _K:
         """What is known of a socket, to be read; empty when nothing has been seen."""
@@ -166,4 +185,6 @@ class SocketTracker(Tracker, Generic[_K]):
         found = socket.kept.get(self.place)
         if found is None:
             found = socket.kept[self.place] = self.kept()
+            if self._given:
+                socket.audience = None
         return found

@@ -33,10 +33,10 @@ class Advertised(Tracker):
         self._by: dict[int, CallFacts] = {}
         self._latest: dict[tuple[int, int], CallFacts] = {}
 
-    @returned(*READS)
+    @returned(*READS, moved=True)
     def read(self, call: CallFacts) -> None:
         """Bytes came."""
-        if not call.moved or call.socket is None or not (call.socket.tcp or call.socket.unix) or not call.payload:
+        if call.socket is None or not (call.socket.tcp or call.socket.unix) or not call.payload:
             return
         kept = self._read.get(call.call.process)
         if kept is None:

@@ -20,11 +20,11 @@ class Answered(Tracker):
         super().__init__(facts)
         self._listeners: set[int] = set()
 
-    @returned(*WRITES)
+    @returned(*WRITES, moved=True)
     def wrote(self, call: CallFacts) -> None:
         """Bytes were sent."""
         socket = call.socket
-        if socket is None or socket.origin != "accept" or socket.parent is None or not call.moved:
+        if socket is None or socket.origin != "accept" or socket.parent is None:
             return
         if len(self._listeners) < _KEPT:
             self._listeners.add(socket.parent)

@@ -61,11 +61,11 @@ class Arrivals(SocketTracker[ArrivalFacts]):
         self._sent: dict[tuple[int, bytes], _Sent] = {}
         self._number = 0
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A datagram went out, perhaps passed on."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded or len(call.payload) < _LEAST:
+        if socket is None or not call.succeeded or len(call.payload) < _LEAST:
             return
         self._number += 1
         key = (call.moved, call.payload[:_BYTES])
@@ -76,11 +76,11 @@ class Arrivals(SocketTracker[ArrivalFacts]):
         elif not known.passed_on_by(call):
             known.count += 1
 
-    @returned(*READS)
+    @returned(*READS, of="udp")
     def read(self, call: CallFacts) -> None:
         """A datagram was read."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded or call.flags & MSG_PEEK:
+        if socket is None or not call.succeeded or call.flags & MSG_PEEK:
             return
         key = (call.moved, call.payload[:_BYTES])
         sent = self._sent.get(key)

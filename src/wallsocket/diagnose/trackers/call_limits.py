@@ -84,7 +84,7 @@ class CallLimits(SocketTracker[LimitFacts]):
         elif facts.answer is None and socket.stream:
             facts.answer = Answer(facts.limit_ns, call)
 
-    @returned(*READS)
+    @returned(*READS, given=True)
     def read(self, call: CallFacts) -> None:
         """A read returned."""
         socket = call.socket
@@ -108,7 +108,7 @@ class CallLimits(SocketTracker[LimitFacts]):
         if facts.slowest is None or answer.took_ns > facts.slowest.took_ns:
             facts.slowest = answer
 
-    @returned(*WRITES)
+    @returned(*WRITES, given=True)
     def wrote(self, call: CallFacts) -> None:
         """The next question."""
         facts = call.socket.kept.get(self.place) if call.socket is not None else None

@@ -35,11 +35,11 @@ class ChunkedRequests(SocketTracker[ChunkedFacts]):
         super().__init__(facts)
         self._messages = facts[Messages]
 
-    @returned(*WRITES, *READS)
+    @returned(*WRITES, *READS, moved=True)
     def moved(self, call: CallFacts) -> None:
         """Bytes moved; the messages know them already."""
         socket = call.socket
-        if socket is None or not call.moved or self._messages.place not in socket.kept:
+        if socket is None or self._messages.place not in socket.kept:
             return
         both = self._messages.of(socket)
         found = socket.kept.get(self.place)

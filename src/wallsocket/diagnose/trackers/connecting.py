@@ -50,11 +50,11 @@ class Connecting(SocketTracker[ConnectingFacts]):
             if self.place in socket.kept:
                 self.keep(socket).asked = True
 
-    @returned()
+    @returned(given=True)
     def used(self, call: CallFacts) -> None:
         """Any other call on the socket."""
         socket = call.socket
-        if socket is None or self.place not in socket.kept or call.name == "connect":
+        if socket is None or call.name == "connect":
             return
         if call.name == "close":
             facts = self.keep(socket)

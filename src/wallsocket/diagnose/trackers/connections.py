@@ -122,24 +122,27 @@ class Connections(SocketTracker[UseFacts]):
                 group.overlaps += 1
         self._busy[key] = socket
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
+    def sent(self, call: CallFacts) -> None:
+        """A datagram to an address begins the use of a socket."""
+        socket, where = call.socket, call.address
+        if socket is not None and call.succeeded and where is not None and where.port:
+            self._begin(socket, call, where)
+            self.wrote(call)
+
+    @returned(*WRITES, given=True)
     def wrote(self, call: CallFacts) -> None:
         """Something was asked."""
-        socket = call.socket
-        if socket is None or not call.succeeded:
-            return
-        if socket.udp and call.address is not None and call.address.port:
-            self._begin(socket, call, call.address)
-        facts = socket.kept.get(self.place)
-        if facts is not None:
+        if call.socket is not None and call.succeeded:
+            facts = self.keep(call.socket)
             facts.writing = True
             facts.last = call
 
-    @returned(*READS)
+    @returned(*READS, given=True, moved=True)
     def read(self, call: CallFacts) -> None:
         """Something was answered."""
         socket = call.socket
-        if socket is None or not call.moved:
+        if socket is None:
             return
         facts = socket.kept.get(self.place)
         if facts is None or facts.began is None:

@@ -34,11 +34,11 @@ class Continues(SocketTracker[ContinueFacts]):
         super().__init__(facts)
         self._messages = facts[Messages]
 
-    @returned(*WRITES)
+    @returned(*WRITES, moved=True)
     def wrote(self, call: CallFacts) -> None:
         """A head, or what comes after it."""
         socket = call.socket
-        if socket is None or not call.moved:
+        if socket is None:
             return
         found = socket.kept.get(self.place)
         if found is not None and found.head is not None:
@@ -50,10 +50,10 @@ class Continues(SocketTracker[ContinueFacts]):
         if latest is not None and latest.call is call and latest.expects_continue and whole:
             self.keep(socket).head = call
 
-    @returned(*READS)
+    @returned(*READS, given=True, moved=True)
     def read(self, call: CallFacts) -> None:
         """An answer."""
-        if call.socket is not None and call.moved:
+        if call.socket is not None:
             found = call.socket.kept.get(self.place)
             if found is not None:
                 found.head = None

@@ -64,16 +64,16 @@ class Cycles(SocketTracker[_Use]):
         super().__init__(facts)
         self.all: dict[tuple[int, Address], list[Cycle]] = {}
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """A request."""
-        if call.socket is not None and call.moved and call.socket.stream:
+        if call.socket is not None:
             self.keep(call.socket).asked = call
 
-    @returned(*READS)
+    @returned(*READS, given=True, moved=True)
     def read(self, call: CallFacts) -> None:
         """An answer, or a part of one."""
-        if call.socket is not None and call.moved:
+        if call.socket is not None:
             found = call.socket.kept.get(self.place)
             if found is not None:
                 found.read = call

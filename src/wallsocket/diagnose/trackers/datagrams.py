@@ -24,11 +24,11 @@ class Datagrams(Tracker):
         super().__init__(facts)
         self._to: dict[int, deque[CallFacts]] = {}
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="messages")
     def sent(self, call: CallFacts) -> None:
         """A datagram was sent."""
         socket = call.socket
-        if socket is None or socket.stream or not call.succeeded:
+        if socket is None or not call.succeeded:
             return
         where = call.address or socket.remote
         if where is None:

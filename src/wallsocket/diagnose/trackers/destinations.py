@@ -108,11 +108,11 @@ class Destinations(SocketTracker[_Attempt]):
         if call.succeeded:
             self._reached(socket, call)
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A datagram went somewhere."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded:
+        if socket is None or not call.succeeded:
             return
         where = call.address or socket.remote
         if where is not None and where.port:
@@ -135,11 +135,11 @@ class Destinations(SocketTracker[_Attempt]):
         elif error == 0:
             self._reached(call.socket, call)
 
-    @returned(*READS, *WRITES)
+    @returned(*READS, *WRITES, moved=True)
     def used(self, call: CallFacts) -> None:
         """The first byte shows that the connection came about."""
         socket = call.socket
-        if socket is None or not call.moved:
+        if socket is None:
             return
         attempt = socket.kept.get(self.place)
         if attempt is None or attempt.reached is None:

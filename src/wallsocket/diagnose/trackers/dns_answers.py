@@ -46,11 +46,11 @@ class DnsAnswers(SocketTracker[_Open]):
         self._again: dict[tuple[int, int], int] = {}  # (process, port) -> when a TCP connection to it was last begun
         self._whole: dict[tuple[int, bytes], int] = {}  # (process, question) -> when a whole answer last came
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def asked(self, call: CallFacts) -> None:
         """A question."""
         socket, head = call.socket, call.payload
-        if socket is None or not socket.udp or not call.succeeded or len(head) <= _HEADER + 4:
+        if socket is None or not call.succeeded or len(head) <= _HEADER + 4:
             return
         where = call.address or socket.remote
         # A query: QR and opcode 0, one question (RFC 1035, 4.1.1).
@@ -60,7 +60,7 @@ class DnsAnswers(SocketTracker[_Open]):
         if len(questions) < _OPEN:
             questions[head[:2]] = (call, where, _question(head))
 
-    @returned(*READS)
+    @returned(*READS, given=True)
     def answered(self, call: CallFacts) -> None:
         """An answer."""
         socket, head = call.socket, call.payload

@@ -77,7 +77,7 @@ class Echoes(SocketTracker[EchoFacts]):
             return None
         return self.keep(socket)
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="messages")
     def asked(self, call: CallFacts) -> None:
         """A request went out."""
         facts = self._of(call.socket) if call.succeeded else None
@@ -91,7 +91,7 @@ class Echoes(SocketTracker[EchoFacts]):
             if len(facts.identifiers) < 4096:
                 facts.identifiers.add(request.identifier)
 
-    @returned(*READS)
+    @returned(*READS, of="messages")
     def read(self, call: CallFacts) -> None:
         """Something came, or nothing did."""
         facts = self._of(call.socket)
@@ -121,7 +121,7 @@ class Echoes(SocketTracker[EchoFacts]):
         else:
             facts._foreign = (facts.sent[-1], reply)
 
-    @returned(*POLL_CALLS)
+    @returned(*POLL_CALLS, of="messages")
     def polled(self, call: CallFacts) -> None:
         """A wait for this socket ended."""
         facts = self._of(call.socket)
@@ -131,14 +131,14 @@ class Echoes(SocketTracker[EchoFacts]):
         if call.result == 0:
             self._in_vain(facts, call)
 
-    @entered(*READS, *POLL_CALLS)
+    @entered(*READS, *POLL_CALLS, of="messages", waited=True)
     def waits(self, call: CallFacts) -> None:
         """A wait that may never end."""
-        facts = self._of(call.socket) if call.begun else None
+        facts = self._of(call.socket)
         if facts is not None and call.unfinished:
             self._in_vain(facts, call)
 
-    @returned("close")
+    @returned("close", of="messages")
     def closed(self, call: CallFacts) -> None:
         """Nothing more is read."""
         facts = self._of(call.socket)

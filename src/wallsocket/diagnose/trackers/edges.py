@@ -92,7 +92,7 @@ class Edges(SocketTracker[EdgeFacts]):
                 pending.pop(socket.id, None)
             facts.event = call
 
-    @returned(*READS, *ACCEPTS)
+    @returned(*READS, *ACCEPTS, given=True)
     def took(self, call: CallFacts) -> None:
         """Something was taken, or there was nothing more."""
         socket = call.socket

@@ -49,11 +49,11 @@ class Exchanges(SocketTracker[ExchangeFacts]):
 
     kept = ExchangeFacts
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="tcp", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """A write returned."""
         socket = call.socket
-        if socket is None or not call.moved or not socket.tcp:
+        if socket is None:
             return
         facts = self.keep(socket)
         facts.part = None
@@ -69,13 +69,11 @@ class Exchanges(SocketTracker[ExchangeFacts]):
         if call.exit is not None and _unsent(call.exit):
             run.held = call.exit
 
-    @returned(*READS)
+    @returned(*READS, of="tcp", moved=True)
     def read(self, call: CallFacts) -> None:
         """A read ends the run."""
         socket = call.socket
-        if socket is None or call.result is None or call.result < 0 or call.flags & MSG_PEEK:
-            return
-        if not socket.tcp or not call.result:
+        if socket is None or call.flags & MSG_PEEK:
             return
         facts = self.keep(socket)
         if facts.part is not None and call.end_ns - facts.part.end_ns >= LATE_NS:

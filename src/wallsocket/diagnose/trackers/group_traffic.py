@@ -84,12 +84,12 @@ class GroupTraffic(Tracker):
         self._frames: dict[int, list[ToMany]] = {}
         self._seen: set[tuple[Address, int | None, str | None, Address | None]] = set()
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A datagram went to many."""
         socket = call.socket
         where = (call.address or socket.remote) if socket is not None else None
-        if socket is None or where is None or not socket.udp or not call.succeeded or not where.many:
+        if socket is None or where is None or not call.succeeded or not where.many:
             return
         kept = self._kept(self._sends, where.port)
         if kept is None:

@@ -55,7 +55,7 @@ class Hangups(SocketTracker[HangupFacts]):
                 if socket is not None:
                     self.keep(socket).told = call
 
-    @returned(*READS)
+    @returned(*READS, given=True)
     def read(self, call: CallFacts) -> None:
         """The program read after the report."""
         if call.socket is not None and call.result is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...events import Mark
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import SocketTracker, on_mark, returned
+from ..tracker import SocketTracker, failed, on_mark, returned
 from ..vocabulary import INTERRUPTED
 
 __all__ = ["Interrupted", "InterruptedFacts"]
@@ -46,20 +46,22 @@ class Interrupted(SocketTracker[InterruptedFacts]):
         if len(self._sent) < _PROCESSES:
             self._sent.add((mark.process, mark.text))
 
-    @returned()
-    def did(self, call: CallFacts) -> None:
-        """Any call."""
-        socket = call.socket
-        if socket is None:
-            return
-        if call.errno in INTERRUPTED:
-            facts = self.keep(socket)
+    @failed
+    def fails(self, call: CallFacts) -> None:
+        """A call failed, perhaps by a signal."""
+        if call.errno in INTERRUPTED and call.socket is not None:
+            facts = self.keep(call.socket)
             facts.call, facts.closed, facts.signal, facts.earlier = call, None, "", False
             if call.call.process in self._latest or len(self._latest) < _PROCESSES:
                 self._latest[call.call.process] = facts
+
+    @returned(given=True)
+    def did(self, call: CallFacts) -> None:
+        """Any call after that."""
+        if call.socket is None or call.errno in INTERRUPTED:
             return
-        found = socket.kept.get(self.place)
-        if found is None or found.call is None or found.closed is not None:
+        found = self.keep(call.socket)
+        if found.call is None or found.closed is not None:
             return
         if call.name in ("close", "shutdown"):
             found.closed = call

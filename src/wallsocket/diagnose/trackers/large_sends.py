@@ -22,10 +22,10 @@ class LargeSends(Tracker):
         self.first: list[CallFacts] = []
         self.count = 0
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp", moved=True)
     def sent(self, call: CallFacts) -> None:
         """A datagram went out."""
-        if call.socket is not None and call.socket.udp and call.moved >= _LEAST:
+        if call.moved >= _LEAST:
             self.count += 1
             if len(self.first) < _KEPT:
                 self.first.append(call)

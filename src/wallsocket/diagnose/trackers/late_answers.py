@@ -53,11 +53,11 @@ class LateAnswers(SocketTracker[LateAnswerFacts]):
         self._polls = facts[Polls]
         self._timers: dict[int, CallFacts] = {}  # process -> the latest wait of its event loop that ended at a timer
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """A request, or a part of one."""
         socket = call.socket
-        if socket is None or not call.moved or not socket.stream:
+        if socket is None:
             return
         facts = self.keep(socket)
         if facts.now is not None and facts.now.read is not None:
@@ -73,13 +73,11 @@ class LateAnswers(SocketTracker[LateAnswerFacts]):
                 facts.now = LateAnswer(asked, wait, call)
         facts.asked, facts.wait = call, None
 
-    @returned(*READS)
+    @returned(*READS, of="stream", given=True)
     def read(self, call: CallFacts) -> None:
         """An answer, or a wait that ended."""
         socket = call.socket
-        if socket is None or not socket.stream or call.flags & MSG_PEEK or call.result is None:
-            return
-        if self.place not in socket.kept:
+        if socket is None or call.flags & MSG_PEEK or call.result is None:
             return
         facts = self.keep(socket)
         if not call.moved:

@@ -69,11 +69,11 @@ class LateReplies(Tracker):
         self._open: dict[tuple[int, int], deque[tuple[Try, Tries]]] = {}  # (asker's port, server's port)
         self._pending: dict[int, tuple[Try, Tries]] = {}  # asking socket -> its latest question, while it is open
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A question, or an answer."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded:
+        if socket is None or not call.succeeded:
             return
         where = call.address or socket.remote
         if where is None or where.many:
@@ -106,11 +106,11 @@ class LateReplies(Tracker):
             one.reply = call
             tries.late.append(one)
 
-    @returned(*READS)
+    @returned(*READS, of="udp")
     def read(self, call: CallFacts) -> None:
         """Something came, or the wait ended."""
         socket = call.socket
-        if socket is None or not socket.udp:
+        if socket is None:
             return
         if not call.succeeded:
             self._in_vain(socket, call)

@@ -124,7 +124,7 @@ class Loops(SocketTracker[QueueFacts]):
     @returned()
     def went(self, call: CallFacts) -> None:
         """Any call: how long it took, and how long the thread had been in none."""
-        loops = self._loops.get((call.call.process, call.call.tid))
+        loops = self._loops.get(call.thread)
         if loops is not None:
             for loop in loops.values():
                 self._went(loop, call)
@@ -172,7 +172,7 @@ class Loops(SocketTracker[QueueFacts]):
             facts.since = None
         facts.taker = call.thread
 
-    @returned(*READS)
+    @returned(*READS, given=True)
     def read(self, call: CallFacts) -> None:
         """Bytes were taken."""
         if call.socket is not None:
@@ -181,13 +181,12 @@ class Loops(SocketTracker[QueueFacts]):
                 facts.since = None
                 facts.taker = call.thread
 
-    @entered(*_WAITS, *ACCEPTS)
+    @entered(*_WAITS, *ACCEPTS, waited=True)
     def waits(self, call: CallFacts) -> None:
         """A wait that takes long is the end of a gap in which nothing waited."""
-        if call.begun:
-            loop = self._loops.get(call.thread, {}).get(_key(call))
-            if loop is not None and (loop.polls or call.name in ACCEPTS) and not self._aside(call):
-                loop.gap = None
+        loop = self._loops.get(call.thread, {}).get(_key(call))
+        if loop is not None and (loop.polls or call.name in ACCEPTS) and not self._aside(call):
+            loop.gap = None
 
     @on_end
     def finish(self) -> None:

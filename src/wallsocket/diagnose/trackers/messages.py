@@ -144,7 +144,7 @@ class Messages(SocketTracker[MessageFacts]):
         if fact.kind == "http" and fact.call is not None and len(self._pending) < _PENDING:
             self._pending[fact.call] = json_list(fact.value)
 
-    @returned(*WRITES)
+    @returned(*WRITES, moved=True)
     def wrote(self, call: CallFacts) -> None:
         """Bytes were sent."""
         heads = self._pending.pop(call.call.id, None)
@@ -152,7 +152,7 @@ class Messages(SocketTracker[MessageFacts]):
         if facts is not None:
             facts.sent.moved(call, heads or [], facts.received)
 
-    @returned(*READS)
+    @returned(*READS, moved=True)
     def read(self, call: CallFacts) -> None:
         """Bytes were received."""
         heads = self._pending.pop(call.call.id, None)
@@ -163,7 +163,7 @@ class Messages(SocketTracker[MessageFacts]):
     def _facts(self, call: CallFacts, heads: list[Any] | None) -> MessageFacts | None:
         """What is kept of a call's socket; it begins with the first head, which must be the first of its direction."""
         socket = call.socket
-        if socket is None or not socket.stream or not call.moved or call.flags & MSG_PEEK:
+        if socket is None or not socket.stream or call.flags & MSG_PEEK:
             return None
         if heads is None and self.place not in socket.kept:
             return None

@@ -49,11 +49,11 @@ class NameQueries(Tracker):
         self._silent: dict[int, deque[Question]] = {}
         self._answered: dict[tuple[int, bytes], int] = {}
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A datagram was sent."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded or len(call.payload) < 17:
+        if socket is None or not call.succeeded or len(call.payload) < 17:
             return
         server = call.address or socket.remote
         if server is None or server.port != _PORT or call.payload[2] & 0x80:
@@ -71,7 +71,7 @@ class NameQueries(Tracker):
             self._open[key] = Question(call, socket.id, server, name)
             self._of_socket.setdefault(socket.id, set()).add(key)
 
-    @returned(*READS)
+    @returned(*READS, of="udp")
     def read(self, call: CallFacts) -> None:
         """A datagram came, or the kernel told an error: in both cases nobody waits in silence."""
         socket = call.socket

@@ -33,7 +33,7 @@ class Overlaps(SocketTracker[OverlapFacts]):
 
     PAIRS = 64  #: of one socket that are kept
 
-    @returned(*READS)
+    @returned(*READS, of="stream")
     def did_read(self, call: CallFacts) -> None:
         """A read returned."""
         self._read(call, call.moved)
@@ -44,7 +44,7 @@ class Overlaps(SocketTracker[OverlapFacts]):
         if call.socket is not None and call.call.a == 1 and any(entry.events & POLLIN for entry in call.watched):
             self._read(call, 0)
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream")
     def did_write(self, call: CallFacts) -> None:
         """A write returned."""
         socket = call.socket

@@ -41,7 +41,7 @@ class Prefixes(SocketTracker[PrefixFacts]):
 
     kept = PrefixFacts
 
-    @entered(*READS)
+    @entered(*READS, given=True)
     def asks(self, call: CallFacts) -> None:
         """A read begins: it may be the one after a length."""
         socket = call.socket
@@ -51,11 +51,11 @@ class Prefixes(SocketTracker[PrefixFacts]):
         if found is not None and found.latest is not None and found.latest.after is None:
             found.latest.after = call
 
-    @returned(*READS)
+    @returned(*READS, of="stream", moved=True)
     def read(self, call: CallFacts) -> None:
         """A read returned."""
         socket = call.socket
-        if socket is None or not socket.stream or call.moved not in SIZES or call.flags & MSG_PEEK:
+        if socket is None or call.moved not in SIZES or call.flags & MSG_PEEK:
             return
         if call.call.length != call.moved or len(call.payload) != call.moved:
             return

@@ -57,16 +57,16 @@ class Protocols(SocketTracker[ProtocolFacts]):
 
     kept = ProtocolFacts
 
-    @returned(*READS)
+    @returned(*READS, of="stream", moved=True)
     def read(self, call: CallFacts) -> None:
         """Bytes were received."""
-        if call.moved and call.socket is not None and call.socket.stream:
+        if call.socket is not None:
             self.keep(call.socket).read(call)
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """Bytes were sent."""
-        if call.moved and call.socket is not None and call.socket.stream:
+        if call.socket is not None:
             self.keep(call.socket).wrote(call)
 
     def tls(self, socket: SocketFacts) -> bool:

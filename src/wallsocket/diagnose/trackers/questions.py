@@ -57,11 +57,11 @@ class Questions(SocketTracker[QuestionFacts]):
 
     kept = QuestionFacts
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A datagram went out."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded:
+        if socket is None or not call.succeeded:
             return
         where = call.address or socket.remote
         if where is None or not where.port:
@@ -78,11 +78,11 @@ class Questions(SocketTracker[QuestionFacts]):
         question.sends += 1
         facts.latest = question
 
-    @returned(*READS)
+    @returned(*READS, of="udp")
     def read(self, call: CallFacts) -> None:
         """A datagram came, or none."""
         socket = call.socket
-        if socket is None or not socket.udp or call.flags & MSG_ERRQUEUE:
+        if socket is None or call.flags & MSG_ERRQUEUE:
             return
         if not call.succeeded:
             if call.errno == errno.EAGAIN and (call.call.took_ns or 0) > 1_000_000:

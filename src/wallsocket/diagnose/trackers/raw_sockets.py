@@ -86,21 +86,21 @@ class RawSockets(SocketTracker[RawFacts]):
             return None
         return self.keep(socket)
 
-    @returned("bind")
+    @returned("bind", of="raw")
     def bound(self, call: CallFacts) -> None:
         """A packet socket was bound to an interface or protocol."""
         facts = self._of(call.socket) if call.succeeded else None
         if facts is not None:
             facts.bind = call
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="raw")
     def sent(self, call: CallFacts) -> None:
         """A packet went out."""
         facts = self._of(call.socket) if call.succeeded else None
         if facts is not None:
             facts.sends.append(call)
 
-    @returned(*READS)
+    @returned(*READS, of="raw")
     def read(self, call: CallFacts) -> None:
         """A packet came."""
         facts = self._of(call.socket) if call.succeeded else None

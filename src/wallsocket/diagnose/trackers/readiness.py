@@ -101,7 +101,7 @@ class Readiness(SocketTracker[ReadinessFacts]):
             if closed is not None and call.name in EPOLL_WAITS and closed.end_ns < call.entry_ns:
                 self._after_close(facts, socket, call)
 
-    @returned()
+    @returned(given=True)
     def touched(self, call: CallFacts) -> None:
         """Any other call on the socket: the program did something about it."""
         socket = call.socket

@@ -66,7 +66,7 @@ class Reads(SocketTracker[ReadFacts]):
         """What is known of a socket, to be written."""
         found = socket.kept.get(self.place)
         if found is None:
-            found = socket.kept[self.place] = ReadFacts()
+            found = super().keep(socket)
             found.turn.whole = not socket.late
         return found
 
@@ -128,7 +128,7 @@ class Reads(SocketTracker[ReadFacts]):
         if cut and (call.moved >= length or call.returned_flags & MSG_TRUNC):
             facts.full.append(call)
 
-    @returned(*WRITES)
+    @returned(*WRITES, given=True)
     def wrote(self, call: CallFacts) -> None:
         """A write ends a turn."""
         if call.socket is None or call.result is None or call.result < 0:

@@ -58,11 +58,11 @@ class Relays(SocketTracker[RelayFacts]):
         super().__init__(facts)
         self._sources: dict[tuple[int, int], dict[int, SocketFacts]] = {}
 
-    @returned(*READS)
+    @returned(*READS, of="stream", moved=True)
     def read(self, call: CallFacts) -> None:
         """Bytes came."""
         socket = call.socket
-        if socket is None or not call.moved or not socket.stream or len(call.payload) < _LEAST_PREFIX:
+        if socket is None or len(call.payload) < _LEAST_PREFIX:
             return
         facts = self.keep(socket)
         held = facts.now
@@ -82,11 +82,11 @@ class Relays(SocketTracker[RelayFacts]):
         held.bytes += call.moved
         held.last = call
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """Bytes went."""
         socket = call.socket
-        if socket is None or not call.moved or not socket.stream:
+        if socket is None:
             return
         own = socket.kept.get(self.place)
         if own is not None:

@@ -67,7 +67,7 @@ class SharedPorts(SocketTracker[_Sides]):
                 self.keep(older).older.append(share)
                 self.keep(socket).newer.append(share)
 
-    @returned(*READS)
+    @returned(*READS, given=True)
     def read(self, call: CallFacts) -> None:
         """Who gets a datagram."""
         socket = call.socket

@@ -30,11 +30,11 @@ class Sharers(SocketTracker[SharerFacts]):
 
     kept = SharerFacts
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """A process wrote."""
         socket = call.socket
-        if socket is None or not call.moved or not socket.stream:
+        if socket is None:
             return
         facts = self.keep(socket)
         if len(facts.writers) < _PROCESSES:
@@ -44,11 +44,11 @@ class Sharers(SocketTracker[SharerFacts]):
             facts.crossed = (asked, call)
         facts.asked = call
 
-    @returned(*READS)
+    @returned(*READS, of="stream", moved=True)
     def read(self, call: CallFacts) -> None:
         """A process read."""
         socket = call.socket
-        if socket is None or not call.moved or not socket.stream:
+        if socket is None:
             return
         facts = self.keep(socket)
         if len(facts.readers) < _PROCESSES:

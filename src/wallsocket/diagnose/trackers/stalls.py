@@ -77,23 +77,23 @@ class Stalls(SocketTracker[LongReads]):
         self._asked: tuple[SocketFacts, SocketFacts, int] | None = None
         self._latest: Stall | None = None  # the answer to what was asked last
 
-    @returned(*EPOLL_WAITS)
+    @returned(*EPOLL_WAITS, waited=True)
     def looped(self, call: CallFacts) -> None:
         """An event loop woke up."""
         if (call.call.took_ns or 0) >= STALL_NS and len(self._loops) < _PROCESSES:
             self._loops.setdefault(call.call.process, deque(maxlen=_KEPT)).append(call)
 
-    @returned(*READS, *POLL_CALLS)
+    @returned(*READS, *POLL_CALLS, of="stream", waited=True)
     def waited(self, call: CallFacts) -> None:
         """A read or a poll returned."""
-        if (call.call.took_ns or 0) >= STALL_NS and call.socket is not None and call.socket.stream:
+        if (call.call.took_ns or 0) >= STALL_NS and call.socket is not None:
             self.keep(call.socket).latest.append(call)
 
-    @returned(*WRITES)
+    @returned(*WRITES, moved=True)
     def wrote(self, call: CallFacts) -> None:
         """A process wrote."""
         socket = call.socket
-        if socket is None or not call.moved or socket.origin == "socketpair" or len(self._writes) >= _PROCESSES:
+        if socket is None or socket.origin == "socketpair" or len(self._writes) >= _PROCESSES:
             return
         latest = self._writes.setdefault(call.call.process, deque(maxlen=_KEPT))
         if latest and latest[-1][1] == socket.id:

@@ -59,7 +59,7 @@ class StandardNumbers(SocketTracker[StandardNumberFacts]):
         if socket is not None and not same:
             self._hit(socket.id, call)
 
-    @returned("write", "writev")
+    @returned("write", "writev", given=True)
     def wrote(self, call: CallFacts) -> None:
         """Text for a stream goes to a listening socket, or fails on one that is not connected."""
         socket = call.socket

@@ -44,11 +44,11 @@ class TlsAlerts(SocketTracker[TlsAlertFacts]):
 
     kept = TlsAlertFacts
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="stream", moved=True)
     def wrote(self, call: CallFacts) -> None:
         """Bytes were sent."""
         socket = call.socket
-        if socket is None or not socket.stream or not call.moved:
+        if socket is None:
             return
         known = socket.kept.get(self.place)
         if known is not None and not known.greeted:

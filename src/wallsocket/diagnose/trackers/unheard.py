@@ -72,11 +72,11 @@ class Unheard(Tracker):
     def _destination(self, socket: SocketFacts, where: Address | None) -> Destination | None:
         return Destination("udp", where, socket.network) if where is not None and where.port else None
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
         """A datagram went out."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded:
+        if socket is None or not call.succeeded:
             return
         where = call.address or socket.remote
         destination = self._destination(socket, where)
@@ -95,11 +95,11 @@ class Unheard(Tracker):
             found.sockets[socket.id] = None
             found.processes[call.call.process] = None
 
-    @returned(*READS)
+    @returned(*READS, of="udp")
     def read(self, call: CallFacts) -> None:
         """An answer came."""
         socket = call.socket
-        if socket is None or not socket.udp or not call.succeeded:
+        if socket is None or not call.succeeded:
             return
         where = call.address or socket.remote
         if where is None:

@@ -7,7 +7,7 @@ import errno
 from ..call import CallFacts
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, entered, returned
-from ..vocabulary import AF_UNIX, EPOLLOUT, POLL_CALLS, POLLOUT, SOCK_DGRAM, WRITES
+from ..vocabulary import EPOLLOUT, POLL_CALLS, POLLOUT, SOCK_DGRAM, WRITES
 from .polls import Polls
 
 __all__ = ["UnixRefusalFacts", "UnixRefusals"]
@@ -61,11 +61,11 @@ class UnixRefusals(SocketTracker[UnixRefusalFacts]):
     def _known(self, socket: SocketFacts | None) -> UnixRefusalFacts | None:
         return socket.kept.get(self.place) if socket is not None else None
 
-    @returned(*WRITES)
+    @returned(*WRITES, of="unix")
     def wrote(self, call: CallFacts) -> None:
         """A send returned."""
         socket = call.socket
-        if socket is None or socket.family != AF_UNIX or socket.type != SOCK_DGRAM:
+        if socket is None or socket.type != SOCK_DGRAM:
             return
         if call.errno in (errno.EAGAIN, errno.ENOBUFS):
             self.keep(socket).refused(call)
@@ -83,14 +83,14 @@ class UnixRefusals(SocketTracker[UnixRefusalFacts]):
             if found is not None and entry.events & POLLOUT:
                 found.waited()
 
-    @returned("epoll_ctl")
+    @returned("epoll_ctl", given=True)
     def watched(self, call: CallFacts) -> None:
         """The same by an event loop."""
         found = self._known(call.socket)
         if found is not None and call.epoll_events & EPOLLOUT:
             found.waited()
 
-    @returned("close")
+    @returned("close", given=True)
     def closed(self, call: CallFacts) -> None:
         """The end of the socket, or of one of its descriptors."""
         found = self._known(call.socket)

@@ -9,7 +9,7 @@ from ..call import CallFacts
 from ..facts import Facts, json_object
 from ..sample import Sample
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, returned
+from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, on_thread, returned
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, INTERRUPTED, POLL_CALLS, POLLIN, READS, WRITES
 
 __all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "watches_one", "while_waiting"]
@@ -64,31 +64,30 @@ class Waits(SocketTracker[WaitFacts]):
         #: (process, thread) -> its latest long wait that a signal ended, such as Ctrl-C
         self.interrupted: dict[tuple[int, int], CallFacts] = {}
 
-    @entered()
-    def begin(self, call: CallFacts) -> None:
-        """Any call was entered."""
-        row = call.call
-        threads = self.threads.get(row.process)
-        if threads is None:
-            threads = self.threads[row.process] = set()
-        if row.tid not in threads and len(threads) < _THREADS:
-            threads.add(row.tid)
-        if call.begun:
-            self.waiting[row.process, row.tid] = call
-            if call.socket is not None:
-                self.keep(call.socket).now[row.tid] = call
+    @on_thread
+    def meet(self, process: int, tid: int) -> None:
+        """A thread made its first call."""
+        threads = self.threads.setdefault(process, set())
+        if len(threads) < _THREADS:
+            threads.add(tid)
 
-    @returned()
+    @entered(waited=True)
+    def begin(self, call: CallFacts) -> None:
+        """A call that takes long was entered."""
+        self.waiting[call.thread] = call
+        if call.socket is not None:
+            self.keep(call.socket).now[call.call.tid] = call
+
+    @returned(waited=True)
     def end(self, call: CallFacts) -> None:
-        """Any call returned."""
+        """It returned."""
         row = call.call
-        if call.begun:
-            if self.waiting.get((row.process, row.tid)) is call:
-                del self.waiting[row.process, row.tid]
-            if call.socket is not None:
-                now = self.keep(call.socket).now
-                if now.get(row.tid) is call:
-                    del now[row.tid]
+        if self.waiting.get(call.thread) is call:
+            del self.waiting[call.thread]
+        if call.socket is not None:
+            now = self.keep(call.socket).now
+            if now.get(row.tid) is call:
+                del now[row.tid]
         if (row.took_ns or 0) < LONG_WAIT_NS:
             return
         if call.errno in INTERRUPTED:
