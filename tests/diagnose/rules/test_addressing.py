@@ -488,3 +488,43 @@ def test_a_client_that_gave_up_in_a_full_queue_follows_from_it(queued: bool) -> 
     found = {one.rule: one.follows_from for one in story.diagnosis().findings}
     assert "unix-backlog-full" in found
     assert found["write-after-peer-closed"] == ("unix-backlog-full" if queued else None)
+
+
+@pytest.mark.parametrize(
+    ("codes", "found"),
+    [([2], ["warning SERVFAIL"]), ([3], ["note NXDOMAIN"]), ([5], ["warning REFUSED"]), ([2, 0], []), ([0], [])],
+    ids=["failed", "no such name", "refused", "the second server knows", "found"],
+)
+def test_a_name_server_that_has_no_answer(codes: list[int], found: list[str]) -> None:
+    story = Story()
+    process = story.process("client")
+    question = b"\0\1\0\0\0\0\0\0\x02db\x08internal\0\0\1\0\1"
+    for number, code in enumerate(codes):
+        resolver = story.socket(process, ("10.0.0.1", 40000), (f"10.0.0.{number}", 53), type=socket.SOCK_DGRAM)
+        asked = b"\x12\x34\1\0" + question
+        story.call("sendto", resolver, len(asked), length=len(asked), payload=asked)
+        answer = bytes((0x12, 0x34, 0x81, 0x80 | code, 0, 1, 0, int(not code))) + question[4:]
+        story.call("recvfrom", resolver, len(answer), length=512, payload=answer)
+    said = story.diagnosis("name-lookup-fails").findings
+    assert [f"{one.severity} {one.title.split()[-1]}" for one in said] == found
+
+
+@pytest.mark.parametrize(
+    ("host", "answer", "found"),
+    [
+        ("::ffff:127.0.0.1", b"", True),
+        ("::ffff:127.0.0.1", b"403 forbidden\n", True),
+        ("::ffff:127.0.0.1", b"welcome\n", False),
+        ("::1", b"", False),
+    ],
+    ids=["nothing said", "refused", "served", "over IPv6"],
+)
+def test_a_mapped_address_that_is_turned_away(host: str, answer: bytes, found: bool) -> None:
+    story = Story()
+    here = story.socket(story.process(), ("::1", 80), (host, 50000), family=socket.AF_INET6, origin="accept")
+    story.call("recvfrom", here, 6, length=100, payload=b"hello\n")
+    if answer:
+        story.call("sendto", here, len(answer), length=len(answer), payload=answer)
+    story.call("close", here, unread=0)
+    said = [one.rule for one in story.diagnosis("mapped-address").findings]
+    assert said == (["mapped-address"] if found else [])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 
-from tests.diagnose.story import Story, inet
+import pytest
+
+from tests.diagnose.story import S, Story, inet
 
 ACCES, NOT_AVAILABLE, IN_USE = -errno.EACCES, -errno.EADDRNOTAVAIL, -errno.EADDRINUSE
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "1024", "net.ipv4.ip_local_port_range": "32768 60999"}
@@ -149,3 +151,46 @@ def test_the_number_of_a_closed_socket_is_not_that_of_a_failed_call() -> None:
             story.call("getsockname", here, 0, source=use)
         story.call("recvfrom", here, -errno.EBADF, length=10, fd=-1, socket=None, source=probe if one_line else use)
         assert story.found() == expected
+
+
+@pytest.mark.parametrize(
+    ("accepts_after", "found"),
+    [(None, ["listener-not-served certain"]), (3 * S, ["listener-not-served strong"]), (S // 2, [])],
+    ids=["never", "late", "soon"],
+)
+def test_a_worker_that_shares_the_port_and_does_not_accept(accepts_after: int | None, found: list[str]) -> None:
+    story = Story()
+    listeners = []
+    for number in range(2):
+        listener = story.socket(story.process(f"worker{number}"), ("127.0.0.1", 80), None)
+        story.call("setsockopt", listener, a=1, b=15, value=b"\1\0\0\0")
+        story.call("bind", listener, address=inet("127.0.0.1", 80))
+        story.call("listen", listener, a=16, exit={"state": 10, "send": 16})
+        listeners.append(listener)
+    good, late = listeners
+    for queue in (1, 2):
+        story.state(late, state=10, receive=queue, send=16)
+        served = story.socket(
+            story.made[good]["process"], ("127.0.0.1", 80), ("127.0.0.1", 50000 + queue), origin="accept"
+        )
+        story.call("accept4", good, 3 + served, made=served)
+        story.now += S // 4
+    story.now += (accepts_after or 2 * S) - S // 2
+    if accepts_after is not None:
+        served = story.socket(story.made[late]["process"], ("127.0.0.1", 80), ("127.0.0.1", 50003), origin="accept")
+        story.call("accept4", late, 3 + served, made=served)
+        story.state(late, state=10, receive=0, send=16)
+    story.now += S // 10
+    kept = [one for one in story.diagnosis().findings if one.rule == "listener-not-served"]
+    assert [f"{one.rule} {one.certainty}" for one in kept] == found
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_a_connection_at_the_number_of_an_output(number: int) -> None:
+    story = Story()
+    agent = story.socket(story.process("agent"), ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    story.call("socket", agent, number, a=1, b=0, fd=None, socket=None, made=agent)
+    story.call("connect", agent, fd=number)
+    story.call("write", agent, 20, length=20, payload=b"agent started\n", fd=number)
+    found = [f"{one.rule} {one.certainty}" for one in story.diagnosis("standard-descriptor").findings]
+    assert found == (["standard-descriptor hint"] if number == 1 else [])

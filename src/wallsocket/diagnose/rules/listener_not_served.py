@@ -15,6 +15,8 @@ from ..trackers.set_up import SetUp
 __all__ = ["ListenerNotServed"]
 
 _LONG_NS = 900_000_000
+#: Who accepts so long after the first connection came was busy with something else, and did not start slowly.
+_LATE_NS = 2_000_000_000
 
 
 class ListenerNotServed(Rule):
@@ -34,7 +36,7 @@ class ListenerNotServed(Rule):
     symptoms = ("half of the connections hang", "every second client waits", "SO_REUSEPORT", "connected but no answer")
     proof = (
         "Two sockets listen on one address and port; connections stood in the queue of one for a second or more and "
-        "nobody ever accepted from it, while the other one accepted."
+        "nobody ever accepted from it, or not for two seconds, while the other one accepted."
     )
     fix = "Close the listener that nobody serves (also in the parent after fork), or accept from each."
     disproof = "A process that is not traced accepts from it."
@@ -42,37 +44,46 @@ class ListenerNotServed(Rule):
     subject = "listener"
     needs = (Bound, Samples, SetUp)
     supersedes = ("listeners-share-port",)
-    effects = ("accept-queue-full", "listener-closed-with-queue")
+    effects = ("accept-queue-full", "left-before-accept", "listener-closed-with-queue")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         done, local, last = facts[SetUp].of(subject), subject.local, subject.last
-        if not subject.tcp or done.listen is None or local is None or not local.port or done.accepts or last is None:
+        if not subject.tcp or done.listen is None or local is None or not local.port or last is None or subject.late:
             return
-        end_ns = subject.ended_ns or facts.now_ns
-        stood_ns = end_ns - facts[Samples].of(subject).quiet_since_ns
-        if not last.receive_queue or stood_ns < _LONG_NS or subject.late:
+        first, queued = done.first_accept, facts[Samples].of(subject).queued
+        if queued is None:
+            return
+        until_ns = first.entry_ns if first is not None else subject.ended_ns or facts.now_ns
+        stood_ns, stood = until_ns - queued.at_ns, queued if first is not None else last
+        if not stood.receive_queue or stood_ns < (_LONG_NS if first is None else _LATE_NS):
             return
         for other in facts[Bound].on(local.port, network=subject.network):
             served = facts[SetUp].of(other.socket)
             if other.id == subject.id or not other.tcp or other.local != local or other.listen is None:
                 continue
-            if not served.accepts or not other.listened_at(last.at_ns):
+            if not served.accepts or not other.listened_at(queued.at_ns):
                 continue
+            if first is not None and (served.first_accept is None or served.first_accept.end_ns > first.entry_ns):
+                continue
+            nobody = "nobody accepts from it" if first is None else "nobody accepted from it in that time"
             yield Evidence(
                 self,
-                last.at_ns,
-                f"{last.receive_queue} connection{'s' if last.receive_queue > 1 else ''} stood in the queue of this "
-                f"listener on {local} for {duration(stood_ns)}; nobody accepts from it, while "
+                stood.at_ns,
+                f"{stood.receive_queue} connection{'s' if (stood.receive_queue or 0) > 1 else ''} stood in the queue of this "
+                f"listener on {local} for {duration(stood_ns)}; {nobody}, while "
                 f"{facts.who(other.process)} accepted {served.accepts} from "
                 "the other one.",
                 [
                     done.listen.proof(f"{done.listen.text()} on {local}"),
-                    last.proof(f"LISTEN, accept queue {last.receive_queue} of {last.send_queue}"),
+                    stood.proof(f"LISTEN, accept queue {stood.receive_queue} of {stood.send_queue}"),
+                    *([first.proof(f"{first.text()}: the first one that it accepted")] if first is not None else []),
                     other.listen.proof(f"{other.listen.text()} on {other.local}: the one that is served"),
                 ],
                 call=done.listen.call,
                 socket=subject.id,
                 process=subject.process,
+                certainty="certain" if first is None else "strong",
+                severity="error" if first is None else "warning",
                 subjects=frozenset({other.id}),
             )
             return

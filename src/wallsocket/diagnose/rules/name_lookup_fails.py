@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from ..address import Address
 from ..facts import Facts
 from ..finding import Severity
 from ..rule import Evidence, Judgement, Rule
-from ..trackers.flows import Flow, Flows
+from ..subjects import ProcessFacts
+from ..trackers.dns_answers import DnsAnswers, Failed
 from ..trackers.name_lookups import Lookup, NameLookups
 
 __all__ = ["NameLookupFails"]
@@ -31,7 +33,7 @@ class NameLookupFails(Rule):
     covers = (162,)
     severity = "warning"
     certainty = "strong"
-    layers = ("wire",)
+    layers = ("calls",)
     sentence = (
         "SERVFAIL says that the server could not find the answer (its own servers are silent, or a signature does not fit), "
         "REFUSED that it will not answer this asker, NXDOMAIN that the name does not exist: misspelt, or of another network's DNS."
@@ -45,36 +47,57 @@ class NameLookupFails(Rule):
         "EAI_NONAME",
         "getaddrinfo ENOTFOUND",
     )
-    proof = "The answer with its code, and no answer with records for that name in the capture."
+    proof = (
+        "A read returned the answer to a question of the program with such a code, or a frame held it; nobody gave the program, "
+        "or the capture, an answer with records for that name."
+    )
     fix = "Ask the same with dig @server NAME; mend the name, the zone, or the list of servers."
     disproof = "Another server, or the next suffix of the search list, had the answer."
     references = ("RFC 1035 4.1.1", "RFC 8020 2", "resolv.conf(5)")
-    subject = "flow"
-    needs = (Flows, NameLookups)
+    subject = "process"
+    needs = (DnsAnswers, NameLookups)
 
-    def judge(self, facts: Facts, flow: Flow) -> Iterator[Judgement]:
-        yield from ()
+    def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
+        answers = facts[DnsAnswers]
+        resolved = {name for process, name in answers.resolved if process == subject.id}
+        failed: dict[tuple[Address, int], list[Failed]] = {}
+        for one in answers.failed.get(subject.id, ()):
+            if one.code not in _SAYS or _tried(one.name, resolved) or _nameless(one.name):
+                continue
+            failed.setdefault((one.server, one.code), []).append(one)
+        for (server, code), cases in failed.items():
+            one = cases[0]
+            name, why, severity = _words(str(server), code, [case.name for case in cases])
+            yield Evidence(
+                self,
+                one.answer.end_ns,
+                why,
+                [one.question.proof(), one.answer.proof(f"{one.answer.text()}: {name}")],
+                call=one.question.call,
+                socket=one.answer.call.socket,
+                process=subject.id,
+                severity=severity,
+                title=f"the name server answers {name}",
+                calls=[case.answer.call.id for case in cases],
+            )
 
     def judge_wire(self, facts: Facts) -> Iterator[Judgement]:
+        if facts.layer("calls") is None:
+            return
         lookups = facts[NameLookups]
         failed: dict[tuple[str, int], list[Lookup]] = {}
         for one in lookups.all:
-            if one.answer is None or one.code not in _SAYS or one.name in lookups.resolved or _tried(one.name, lookups):
-                continue
-            if one.name == "." or one.name.endswith(_REVERSE):
+            if one.answer is None or one.code not in _SAYS or _tried(one.name, lookups.resolved) or _nameless(one.name):
                 continue
             failed.setdefault((one.who, one.code), []).append(one)
         for (server, code), cases in failed.items():
             one = cases[0]
             assert one.answer is not None
-            name, says = _SAYS[code]
-            names = {case.name for case in cases}
-            more = f" The same for {len(names) - 1} more names." if len(names) > 1 else ""
-            severity: Severity = "note" if code == _NO_NAME else "warning"
+            name, why, severity = _words(server, code, [case.name for case in cases])
             yield Evidence(
                 self,
                 one.answer.at_ns,
-                f"{server} answered the question for {one.name} with {name}: {says}.{more}",
+                why,
                 [one.asked.proof(f"the question for {one.name}"), one.answer.proof(name)],
                 severity=severity,
                 title=f"the name server answers {name}",
@@ -82,7 +105,20 @@ class NameLookupFails(Rule):
             )
 
 
-def _tried(name: str, lookups: NameLookups) -> bool:
-    """Whether a name is one of a search list of which another suffix, or none, was right."""
+def _words(server: str, code: int, names: list[str]) -> tuple[str, str, Severity]:
+    """What a code is called, what it means here, and how grave it is."""
+    name, says = _SAYS[code]
+    others = len(set(names)) - 1
+    more = f" The same for {others} more name{'s' if others > 1 else ''}." if others else ""
+    why = f"{server} answered the question for {names[0]} with {name}: {says}.{more}"
+    return name, why, "note" if code == _NO_NAME else "warning"
+
+
+def _nameless(name: str) -> bool:
+    return name == "." or name.endswith(_REVERSE)
+
+
+def _tried(name: str, resolved: Collection[str]) -> bool:
+    """Whether a name, or the one of a search list of which another suffix or none was right, was found."""
     parts = name.split(".")
-    return any(".".join(parts[:length]) in lookups.resolved for length in range(1, len(parts)))
+    return any(".".join(parts[:length]) in resolved for length in range(1, len(parts) + 1))

@@ -1,4 +1,4 @@
-"""DNS over UDP: answers that say that they are cut (RFC 1035, 4.1.1), and whether they were asked for again."""
+"""DNS over UDP: answers that say that they are cut, or that there is none (RFC 1035, 4.1.1), and what came of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ..facts import Facts
 from ..tracker import SocketTracker, returned
 from ..vocabulary import READS, WRITES
 
-__all__ = ["DnsAnswers", "Truncated"]
+__all__ = ["DnsAnswers", "Failed", "Truncated"]
 
 #: Open questions of one socket, and cut answers in all.
 _OPEN = 64
 _KEPT = 256
+_NAMES = 10_000
 _HEADER = 12
 
 
@@ -25,6 +26,16 @@ class Truncated(NamedTuple):
     answer: CallFacts
     server: Address
     asked: bytes  #: the question section, as far as it was recorded
+
+
+class Failed(NamedTuple):
+    """An answer with a code that is no success."""
+
+    question: CallFacts
+    answer: CallFacts
+    server: Address
+    name: str
+    code: int  #: SERVFAIL 2, NXDOMAIN 3, REFUSED 5
 
 
 class _Open:
@@ -42,6 +53,8 @@ class DnsAnswers(SocketTracker[_Open]):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.truncated: dict[int, list[Truncated]] = {}  #: by process
+        self.failed: dict[int, list[Failed]] = {}  #: by process
+        self.resolved: set[tuple[int, str]] = set()  #: (process, name) for which an answer had records
         self._count = 0
         self._again: dict[tuple[int, int], int] = {}  # (process, port) -> when a TCP connection to it was last begun
         self._whole: dict[tuple[int, bytes], int] = {}  # (process, question) -> when a whole answer last came
@@ -74,6 +87,12 @@ class DnsAnswers(SocketTracker[_Open]):
         if _question(head)[: len(name)] != name[: len(head) - _HEADER]:
             return
         process = call.call.process
+        code = head[3] & 0x0F
+        if code and self._count < _KEPT:
+            self._count += 1
+            self.failed.setdefault(process, []).append(Failed(question, call, server, _name(name), code))
+        elif not code and head[6:8] != b"\0\0" and len(self.resolved) < _NAMES:
+            self.resolved.add((process, _name(name)))
         if not head[2] & 0x02:
             if len(self._whole) < 10_000:
                 self._whole[process, name] = call.end_ns
@@ -101,3 +120,14 @@ def _question(message: bytes) -> bytes:
     message = message[: _HEADER + 260]  # a name takes 255 bytes at most
     end = message.find(b"\0", _HEADER)
     return message[_HEADER : end + 5] if end >= 0 else message[_HEADER:]
+
+
+def _name(question: bytes) -> str:
+    """The name in a question section, in small letters; of one that was cut what is there."""
+    labels = []
+    at = 0
+    while at < len(question) and 0 < question[at] <= 63:
+        label = question[at + 1 : at + 1 + question[at]]
+        labels.append("".join(chr(byte) if 33 <= byte < 127 else f"\\{byte:03}" for byte in label).lower())
+        at += 1 + question[at]
+    return ".".join(labels) or "."

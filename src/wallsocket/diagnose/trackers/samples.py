@@ -16,7 +16,7 @@ _TRANSITIONS = 32
 class SampleFacts:
     """What the samples of one socket tell."""
 
-    __slots__ = ("close_wait_since", "destroyed", "listening", "measured", "quiet_since_ns", "transitions")
+    __slots__ = ("close_wait_since", "destroyed", "listening", "measured", "queued", "quiet_since_ns", "transitions")
 
     def __init__(self) -> None:
         self.transitions: Latest[Sample] = Latest(_TRANSITIONS)  #: the first sample in each state
@@ -24,6 +24,7 @@ class SampleFacts:
         self.close_wait_since: Sample | None = None
         self.listening: Sample | None = None  #: the first sample that shows it listening
         self.measured: Sample | None = None  #: the latest one with TCP_INFO, the one at its end included
+        self.queued: Sample | None = None  #: of a listener: the first sample with a connection in its queue
         self.quiet_since_ns = 0  #: when its state or queues last changed
 
 
@@ -41,6 +42,8 @@ class Samples(SocketTracker[SampleFacts]):
         if sample.destroyed:
             facts.destroyed = sample
             return
+        if sample.state == LISTEN and sample.receive_queue:
+            facts.queued = facts.queued or sample
         last = socket.last
         if last is None or last.state != sample.state:
             facts.transitions.append(sample)

@@ -15,7 +15,16 @@ __all__ = ["SetUp", "SetUpFacts"]
 class SetUpFacts:
     """What was done with one socket before its first byte."""
 
-    __slots__ = ("accepts", "bind", "bind_failed", "connect", "connected_first", "listen", "listen_failed")
+    __slots__ = (
+        "accepts",
+        "bind",
+        "bind_failed",
+        "connect",
+        "connected_first",
+        "first_accept",
+        "listen",
+        "listen_failed",
+    )
 
     def __init__(self) -> None:
         self.bind: CallFacts | None = None  #: the latest that succeeded
@@ -25,6 +34,7 @@ class SetUpFacts:
         self.connect: CallFacts | None = None  #: the latest, whatever became of it
         self.connected_first: CallFacts | None = None  #: the very first, where it succeeded
         self.accepts = 0  #: connections that accept took from it
+        self.first_accept: CallFacts | None = None  #: the first accept that took one
 
 
 class SetUp(SocketTracker[SetUpFacts]):
@@ -72,7 +82,9 @@ class SetUp(SocketTracker[SetUpFacts]):
     def accepted(self, call: CallFacts) -> None:
         """An accept returned."""
         if call.socket is not None and call.succeeded:
-            self.keep(call.socket).accepts += 1
+            facts = self.keep(call.socket)
+            facts.accepts += 1
+            facts.first_accept = facts.first_accept or call
         made = self.facts[Sockets].get(call.call.made)
         if made is not None and made.remote is None:
             self.facts[Sockets].learn_ends(made, None, call.call.address)
