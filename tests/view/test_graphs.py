@@ -227,6 +227,22 @@ def test_levels_lose_nothing(total: int, most: int) -> None:
     assert not total or any(span.first_ns <= total // 2 <= span.last_ns for span in middle)
 
 
+def test_what_was_asked_before_the_findings_were_made_is_answered_anew(tmp_path: Path) -> None:
+    lost_letter(tmp_path / "run.wsrec").close()
+
+    def with_findings(snapshot: Snapshot) -> list[bool]:
+        overview: Any = ask(snapshot, "overview", {})
+        conversations: Any = ask(snapshot, "conversations", {})
+        topology: Any = ask(snapshot, "topology", {})
+        return [any(one.findings for one in found) for found in (overview.cards, conversations.cards, topology.places)]
+
+    with Snapshot(tmp_path / "run.wsrec") as snapshot:
+        snapshot.read()
+        assert with_findings(snapshot) == [False, False, False]
+        snapshot.judge()
+        assert with_findings(snapshot) == [True, True, True]
+
+
 def test_a_finding_has_its_proof_and_the_code_around(tmp_path: Path) -> None:
     lost_letter(tmp_path / "run.wsrec").close()
     with Snapshot.open(tmp_path / "run.wsrec") as snapshot:

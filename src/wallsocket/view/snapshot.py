@@ -204,13 +204,17 @@ class Snapshot:
         """
         if self.growing:
             self.recording.progress = progress
-            self.diagnosis = diagnose(self.recording)
+            diagnosis = diagnose(self.recording)
             self.recording.progress = None
-            return
-        # Of its own, so that views can be asked for meanwhile.
-        with _Reader.open(self.path) as reader:
-            reader.progress = progress
-            self.diagnosis = diagnose(reader)
+        else:
+            # Of its own, so that views can be asked for meanwhile.
+            with _Reader.open(self.path) as reader:
+                reader.progress = progress
+                diagnosis = diagnose(reader)
+        with self.lock:
+            # What was answered until now knew of no finding.
+            self.diagnosis = diagnosis
+            self._remembered.clear()
 
     # -- what views ask
 
