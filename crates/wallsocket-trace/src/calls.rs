@@ -1,5 +1,7 @@
 //! What a system call was given and what it gave back, read from its arguments and the program's memory.
 
+use std::collections::HashMap;
+
 use serde_bytes::ByteBuf;
 
 use crate::confidential;
@@ -48,6 +50,14 @@ pub fn poll_entry(fd: i32, events: u16, revents: u16) -> [u8; 8] {
     bytes[4..6].copy_from_slice(&events.to_le_bytes());
     bytes[6..].copy_from_slice(&revents.to_le_bytes());
     bytes
+}
+
+/// The poll set of a call, in the form of the `value` column; nothing in it is ready unless `ready` says so.
+pub fn poll_set(watch: &[(i32, u16)], ready: &HashMap<i32, u16>) -> Option<ByteBuf> {
+    let entries = watch
+        .iter()
+        .flat_map(|(fd, events)| poll_entry(*fd, *events, ready.get(fd).copied().unwrap_or(0)));
+    optional(entries.collect())
 }
 
 /// The descriptors that a `poll` or `select` watches, read at its entry: descriptor and poll events.
@@ -142,8 +152,15 @@ fn register(value: u64) -> Option<i64> {
 }
 
 /// Fills in what is known when the call begins and may be gone when it ends.
-pub fn begin(from: &impl Memory, entry: &Entry, call: &mut rows::Call) {
-    let [_, second, third, fourth, fifth, _] = entry.arguments;
+pub fn begin(from: &impl Memory, entry: &Entry, watch: &[(i32, u16)], call: &mut rows::Call) {
+    let [first, second, third, fourth, fifth, _] = entry.arguments;
+    match entry.number {
+        libc::SYS_select | libc::SYS_pselect6 => call.a = register(first),
+        libc::SYS_poll | libc::SYS_ppoll => call.a = register(second),
+        _ => {}
+    }
+    // What it waits for is known also when it never comes back, or is interrupted.
+    call.value = poll_set(watch, &HashMap::new());
     match entry.number {
         // The kernel lowers the remaining time behind the pointer, so it is read before.
         libc::SYS_select => call.b = timeout_ms(from, fifth, 1000),
@@ -315,23 +332,8 @@ pub fn finish(
                 _ => call.b = register(third),
             }
         }
-        libc::SYS_poll | libc::SYS_ppoll | libc::SYS_select | libc::SYS_pselect6 => {
-            let selecting = matches!(entry.number, libc::SYS_select | libc::SYS_pselect6);
-            call.a = register(if selecting { first } else { second });
-            let ready = if result > 0 {
-                self::ready(from, entry)
-            } else {
-                std::collections::HashMap::new()
-            };
-            let mut value = Vec::with_capacity(watch.len() * 8);
-            for (fd, events) in watch {
-                value.extend_from_slice(&poll_entry(
-                    *fd,
-                    *events,
-                    ready.get(fd).copied().unwrap_or(0),
-                ));
-            }
-            call.value = optional(value);
+        libc::SYS_poll | libc::SYS_ppoll | libc::SYS_select | libc::SYS_pselect6 if result > 0 => {
+            call.value = poll_set(watch, &ready(from, entry));
         }
         libc::SYS_epoll_ctl => {
             call.a = register(second);
@@ -369,7 +371,7 @@ fn received(result: i64, flags: u64) -> Moved {
 }
 
 /// The descriptors that came back ready from a poll or select.
-fn ready(from: &impl Memory, entry: &Entry) -> std::collections::HashMap<i32, u16> {
+fn ready(from: &impl Memory, entry: &Entry) -> HashMap<i32, u16> {
     if matches!(entry.number, libc::SYS_poll | libc::SYS_ppoll) {
         let count = entry.arguments[1].min(MAXIMUM_ENTRIES) as usize;
         return from
@@ -509,6 +511,20 @@ pub fn passed_descriptors(control: &[u8]) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_poll_that_never_comes_back_has_its_set() {
+        let entry = Entry {
+            number: libc::SYS_poll,
+            arguments: [0x1000, 2, u64::MAX, 0, 0, 0],
+        };
+        let watch = [(4, libc::POLLIN as u16), (9, libc::POLLOUT as u16)];
+        let mut call = rows::Call::default();
+        begin(&nix::unistd::getpid(), &entry, &watch, &mut call);
+        let expected = [poll_entry(4, 1, 0), poll_entry(9, 4, 0)].concat();
+        assert_eq!(call.value.as_deref(), Some(&expected));
+        assert_eq!((call.a, call.b), (Some(2), Some(-1)));
+    }
 
     #[test]
     fn reads_passed_descriptors_from_control_data() {

@@ -144,6 +144,18 @@ def test_sockets_that_pile_up() -> None:
     assert only(story, "socket-pileup") == ["strong warning"]
 
 
+def test_sockets_that_pile_up_and_are_never_answered() -> None:
+    story = Story()
+    process = story.process()
+    for _ in range(12):
+        client = story.socket(process, None, ("10.0.0.2", 80), source=None)
+        story.call("connect", client, 0, address=inet("10.0.0.2", 80))
+        story.call("sendto", client, 5, length=5)
+    story.now += 3 * S
+    story.end(process)
+    assert only(story, "socket-pileup") == ["strong warning"]
+
+
 @pytest.mark.parametrize(
     "how",
     [{"close": True}, {"close": False, "together": True}, {"close": False, "answers": 3}],

@@ -596,6 +596,85 @@ def test_a_record_with_gaps_and_a_reader_without(record: bytes, taken: int, foun
     assert ("records-of-two-sizes hint" in said(story)) is found
 
 
+@pytest.mark.parametrize(("size", "found"), [(7, True), (12, False), (6, False)])
+def test_records_of_which_each_begins_further_away(size: int, found: bool) -> None:
+    story = Story()
+    server, client = pair(story)
+    records = [struct.pack("<BxxxIHxx", 1, 1000 + number, 77) for number in range(4)]
+    for record in records:
+        send(story, client, record)
+    stream = b"".join(records)
+    for begin in range(0, len(stream), size):
+        receive(story, server, stream[begin : begin + size], length=size)
+    story.call("recvfrom", server, 0, length=size)
+    assert ("records-of-two-sizes hint" in said(story)) is found
+
+
+@pytest.mark.parametrize(
+    ("took", "asked", "expected"),
+    [
+        (b"STORE abc\n", 10, ["close-with-unread-data certain"]),  # one line, read as such
+        (b"STORE x\nabc", 11, ["one-recv-per-message hint", "close-with-unread-data certain"]),
+        (b"STORE x abc", 11, ["one-recv-per-message certain", "close-with-unread-data certain"]),
+    ],
+)
+def test_who_knows_a_request_by_its_first_line_may_leave_the_rest_unread(
+    took: bytes, asked: int, expected: list[str]
+) -> None:
+    story = Story()
+    server, client = pair(story)
+    send(story, client, took + bytes(3000))
+    receive(story, server, took, length=asked, left=3000)
+    send(story, server, b"no")
+    story.counter("TCPAbortOnClose", 0)
+    story.call("close", server, unread=3000)
+    story.counter("TCPAbortOnClose", 1)
+    receive(story, client, b"no", length=100)
+    story.call("recvfrom", client, -errno.ECONNRESET, length=100)
+    assert said(story) == expected
+
+
+def test_a_poll_that_only_the_end_of_the_stream_ended_was_a_wait_in_vain() -> None:
+    story = Story()
+    server, client = pair(story)
+    start = story.now
+    entry = struct.pack("<iHH", 3 + server, 1, 0)
+    story.call(
+        "poll", client, -errno.EINTR, a=1, b=-1, value=struct.pack("<iHH", 3 + client, 1, 0), took=2 * S, unread=0
+    )
+    story.end(story.made[client]["process"], code=None, signal=15)
+    story.now = start
+    story.call("poll", server, 1, a=1, b=-1, value=entry[:6] + b"\1\0", took=2 * S + MS, unread=0)
+    story.call("recvfrom", server, 0, length=100)
+    assert said(story)[:1] == ["both-wait certain"]
+
+
+@pytest.mark.parametrize("signal", [15, None])
+def test_an_event_loop_that_was_ended_before_the_answer_came(signal: int | None) -> None:
+    story = Story()
+    server, client = pair(story)
+    story.call("epoll_ctl", client, a=1, b=3 + client, c=1, value=bytes(8))
+    send(story, client, b"question")
+    receive(story, server, b"question")
+    story.call("epoll_wait", client, None, fd=40, socket=None, b=-1)
+    story.now += 3 * S
+    story.end(story.made[client]["process"], code=None if signal else 0, signal=signal)
+    assert said(story, "silent-peer") == (["silent-peer hint"] if signal else [])
+
+
+@pytest.mark.parametrize(("signal", "expected"), [(11, ["peer-process-died certain"]), (9, []), (15, [])])
+def test_the_end_of_a_stream_that_a_crash_ended(signal: int, expected: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    send(story, client, b"list")
+    receive(story, server, b"list")
+    send(story, server, b"one\n")
+    receive(story, client, b"one\n")
+    story.end(story.made[server]["process"], code=None, signal=signal)
+    story.call("recvfrom", client, 0, length=100)
+    assert said(story, "peer-process-died") == expected
+
+
 @pytest.mark.parametrize(
     ("last", "found"), [(b"5\r\nhello\r\n", True), (b"5\r\nhello\r\n0\r\n\r\n", False), (b"0\r\n\r\n", False)]
 )

@@ -135,7 +135,7 @@ impl Tracer {
                 .map(|(fd, _)| table.sockets.get(fd).map_or(0, |found| found.socket));
             call.sockets = packed(sockets);
         }
-        calls::begin(memory, entry, &mut call);
+        calls::begin(memory, entry, &watch, &mut call);
         if stopped {
             self.find_line(tid, id, socket, &mut call);
         }

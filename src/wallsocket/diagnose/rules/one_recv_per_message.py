@@ -100,6 +100,11 @@ class OneRecvPerMessage(Rule):
                 "payload", "a message begins with its length: the program may have read that and refused the rest"
             )
             return
+        if unread and not declared and _whole_line(last):
+            yield self.cannot_tell(
+                "payload", "the program took just one line: it may have refused the rest, which it left unread"
+            )
+            return
         left_over = last.exit.receive_queue if last.exit is not None else None
         if cut is None and not (declared and unread) and not (one_read and left_over and unread):
             if one_read and unread is None and facts.layer("kernel") is not None and peer is None:
@@ -258,6 +263,7 @@ class OneRecvPerMessage(Rule):
             why = f"The length in front announced {call.length} bytes, {last.name} returned {last.moved}. " + why
         shut = facts[Closing].of(peer).shut if peer is not None else {}
         half_closed = 1 in shut or 2 in shut
+        certainty = self._certainty(facts, socket, cut, declared)
         return Evidence(
             self,
             last.end_ns,
@@ -266,7 +272,8 @@ class OneRecvPerMessage(Rule):
             call=call,
             socket=socket.id,
             process=call.process,
-            certainty=self._certainty(facts, socket, cut, declared),
+            certainty=certainty,
+            severity="warning" if certainty == "hint" else "error",
             fix=_READ_TO_THE_END if half_closed else self.fix,
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
@@ -287,6 +294,9 @@ class OneRecvPerMessage(Rule):
         records = cut is not None and asked > 0 and last.moved == asked and cut[2] % asked == 0
         # An event loop reads piece by piece for a parser, which may refuse what it has seen so far.
         reply = turn.answered is not None and turn.reads == 1 and turn.whole
+        if reply and not declared and facts[Closing].unread(socket) and b"\n" in last.payload[:-1]:
+            # It began with a whole line: a program that knows the request by that may refuse what follows.
+            return "hint"
         if cut is not None and reply and not (records or facts[Polls].of(socket).event_loop):
             return "certain"
         return "strong"
@@ -301,6 +311,12 @@ def _declared(turn: Turn) -> bool:
     if len(raw) != header.moved or header.call.length != header.moved or last.moved >= last.length:
         return False
     return last.call.length in (int.from_bytes(raw, "big"), int.from_bytes(raw, "little"))
+
+
+def _whole_line(call: CallFacts) -> bool:
+    """Whether a read asked for just the bytes of one line, and got them: it knew where the line ends."""
+    payload = call.payload
+    return call.moved == call.length == len(payload) and payload.endswith(b"\n")
 
 
 def _is_header(recent: list[CallFacts]) -> bool:

@@ -20,6 +20,16 @@ __all__ = ["PeerProcessDied"]
 _BROKEN = (errno.ECONNRESET, errno.EPIPE)
 #: Signals by which people and service managers end programs in order.
 _ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: Signals of crashes: nobody ends a program in rest by them.
+_CRASHED = (
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGABRT,
+    signal.SIGILL,
+    signal.SIGFPE,
+    signal.SIGSYS,
+    signal.SIGTRAP,
+)
 
 
 class PeerProcessDied(Rule):
@@ -38,7 +48,8 @@ class PeerProcessDied(Rule):
     symptoms = ("connection reset by peer", "ECONNRESET", "unexpected end of file", "broken pipe", "connection closed")
     proof = (
         "A signal ended the process while its socket was open, and the other end was waiting for an answer, or its next call "
-        "failed with ECONNRESET or EPIPE. Strong when the process ended with a status that says failure, and the call failed."
+        "failed with ECONNRESET or EPIPE, or the signal was that of a crash and the other end read the end of the stream. "
+        "Strong when the process ended with a status that says failure, and the call failed."
     )
     fix = "Find out what ended the process: its signal is named. On this end expect it: reconnect, and repeat what may be repeated."
     disproof = "The process had closed the socket before it died."
@@ -69,7 +80,8 @@ class PeerProcessDied(Rule):
         end = reads.zero_last
         asked = writes.last is not None and (reads.last is None or reads.last.end_ns < writes.last.entry_ns)
         waiting = asked and end is not None and end.end_ns + ENDED_LATE_NS >= dead.ended_ns
-        if told is None and not (waiting and process.signal):
+        cut = end is not None and end.end_ns + ENDED_LATE_NS >= dead.ended_ns and process.signal in _CRASHED
+        if told is None and not (waiting and process.signal) and not cut:
             return
         seen = told if told is not None else end
         assert seen is not None

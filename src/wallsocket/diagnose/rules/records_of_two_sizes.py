@@ -34,7 +34,8 @@ class RecordsOfTwoSizes(Rule):
     symptoms = ("numbers arrive wrong", "struct.unpack gives wrong values", "fields are shifted")
     proof = (
         "The writer sent a record of few bytes in one write; the reader read exactly fewer, by as many bytes as the record "
-        "has zeros in front of a field, and left the rest."
+        "has zeros in front of a field, and left the rest. Or it read on in records of its own size, so that each began "
+        "further away from where the writer's began."
     )
     fix = 'Give the format explicitly at both ends: struct format "!…", fields written one by one with htonl; no raw structures.'
     disproof = "The rest of the record is optional, and the reader does not want it."
@@ -58,9 +59,44 @@ class RecordsOfTwoSizes(Rule):
                 yield found
                 return
 
+    def _shifted(self, facts: Facts, reader: SocketFacts, writer: SocketFacts) -> Evidence | None:
+        """The reader takes one record after the other, of a size that is not the writer's."""
+        wrote, read = facts[Writes].of(writer), facts[Reads].of(reader)
+        record, second = wrote.first, next((call for call in read.recent if call.offset == call.length), None)
+        lengths = {call.length for call in read.recent}
+        if record is None or second is None or len(lengths) != 1 or wrote.calls < 3:
+            return None
+        size, expected = record.moved, second.length
+        filled = sum(call.moved == expected for call in read.recent)
+        if (
+            not 4 <= expected < size <= _LARGEST
+            or 2 * expected <= size
+            or filled < 3
+            or filled < len(read.recent) - 1
+            or read.bytes <= size
+            or len(record.payload) != size
+            or _printable(record.payload)
+            or _gaps(record.payload) < size - expected
+        ):
+            return None
+        return Evidence(
+            self,
+            record.end_ns,
+            f"{facts.who(writer.process)} writes records of {size} bytes, with at least {size - expected} zeros where a "
+            f"structure has gaps; {facts.who(reader.process)} reads records of {expected}: its second one began with the last "
+            f"{size - expected} bytes of the first.",
+            [record.proof(f"{record.text()}: {record.payload.hex(' ')}"), second.proof()],
+            call=record.call,
+            socket=writer.id,
+            process=writer.process,
+            subjects=frozenset({reader.id}),
+        )
+
     def _sizes(self, facts: Facts, reader: SocketFacts, writer: SocketFacts) -> Evidence | None:
         wrote, read = facts[Writes].of(writer), facts[Reads].of(reader)
         sizes = {call.moved for call in wrote.recent}
+        if len(sizes) == 1 and (shifted := self._shifted(facts, reader, writer)) is not None:
+            return shifted
         exact = [call for call in read.recent if call.moved == call.length]
         record = wrote.first
         if len(sizes) != 1 or len(exact) != read.calls or record is None or not facts[Closing].done(reader):

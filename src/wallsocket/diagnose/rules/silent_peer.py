@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...events import Process
 from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
@@ -12,8 +13,11 @@ from ..subjects import SocketFacts
 from ..trackers.options import Options
 from ..trackers.peers import Peers
 from ..trackers.polls import Polls
+from ..trackers.reads import Reads
+from ..trackers.stalls import Stalls
 from ..trackers.unix_names import name_of
 from ..trackers.waits import LONG_WAIT_NS, Waits
+from ..trackers.writes import Writes
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, POLL_CALLS, POLLIN, READS, SO_KEEPALIVE, SO_RCVTIMEO, SOL_SOCKET
 
 __all__ = ["SilentPeer"]
@@ -21,6 +25,8 @@ __all__ = ["SilentPeer"]
 _LEAST_MS = 10_000
 #: Who has asked waits for an answer: that is noted sooner.
 _ANSWER_MS = 1_000
+#: What a shell's users see of SIGHUP, SIGINT and SIGTERM (bash(1), EXIT STATUS).
+_STOPPED = frozenset({129, 130, 143})
 
 
 class SilentPeer(Rule):
@@ -47,7 +53,7 @@ class SilentPeer(Rule):
     references = ("recv(2)", "tcp(7)", "RFC 9293 3.8.4")
     pictures = "also"
     effects = ("peer-process-died",)
-    needs = (Options, Peers, Polls, Waits)
+    needs = (Options, Peers, Polls, Reads, Stalls, Waits, Writes)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         """Only an idle wait: whether the peer is gone, or will answer, cannot be seen from here."""
@@ -104,26 +110,47 @@ class SilentPeer(Rule):
         )
 
     def _recorded(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
-        """A client whose read had not returned when somebody ended it."""
+        """A client that waited for an answer when somebody ended it."""
         waits = facts[Waits]
         if not facts.final or not subject.tcp or subject.origin == "accept" or subject.remote is None:
             return
-        if facts[Options].limited(subject, SO_RCVTIMEO) or facts[Options].on(subject, SOL_SOCKET, SO_KEEPALIVE):
-            return
-        wait = next((call for call in waits.unlimited(subject, READS) if call.unfinished and call.name in READS), None)
-        if wait is None or waits.until_ns(wait) - wait.entry_ns < LONG_WAIT_NS:
-            return
-        process = facts.process(wait.call.process)
-        if process is None or process.signal is None:
+        process = facts.process(subject.process)
+        if process is None or process.ended_ns is None or not _stopped(process):
             # Only who is stopped from outside waited for too long, as far as a run can tell.
             return
-        waited_s = (waits.until_ns(wait) - wait.entry_ns) / 1e9
+        asked = facts[Writes].of(subject).last
+        heard = facts[Reads].of(subject)
+        if asked is not None and heard.last is not None and heard.last.end_ns > asked.entry_ns:
+            asked = None
+        wait = next(
+            (call for call in waits.unlimited(subject, READS) if call.name not in EPOLL_WAITS and waits.in_vain(call)),
+            None,
+        )
+        if wait is None and asked is not None and facts[Polls].of(subject).event_loop:
+            wait = facts[Stalls].loop_wait(subject)
+        elif facts[Options].limited(subject, SO_RCVTIMEO):
+            return
+        if wait is None or heard.zero_last is not None:
+            return
+        if asked is None and facts[Options].on(subject, SOL_SOCKET, SO_KEEPALIVE):
+            return
+        since_ns = wait.entry_ns if asked is None else asked.end_ns
+        waited_ns = process.ended_ns - since_ns
+        if waited_ns < LONG_WAIT_NS or process.ended_ns - waits.until_ns(wait) > LONG_WAIT_NS:
+            return
+        how = f"ended by signal {process.signal}" if process.signal else f"ended with status {process.exit_code}"
+        rows = [wait.proof(), facts.process_proof(process, how, since_ns)]
+        if asked is not None:
+            what = f"no answer came to {asked.text()}"
+            rows.insert(0, asked.proof(f"{asked.text()}: asked"))
+        else:
+            what = "nothing came, the wait has no time limit, and no keepalive asks whether the peer is there"
         yield Evidence(
             self,
-            wait.entry_ns,
-            f"{facts.who(wait.call.process)} waited for {waited_s:.1f} s in {wait.name} on {subject.name()}, until a "
-            "signal ended it: nothing came, the wait has no time limit, and no keepalive asks whether the peer is there.",
-            [wait.proof(), facts.process_proof(process, f"ended by signal {process.signal}", wait.entry_ns)],
+            since_ns,
+            f"{facts.who(wait.call.process)} waited for {waited_ns / 1e9:.1f} s in {wait.name} on {subject.name()}, until a "
+            f"signal ended it: {what}.",
+            rows,
             call=wait.call,
             socket=subject.id,
             process=wait.call.process,
@@ -173,6 +200,11 @@ class SilentPeer(Rule):
             severity="note",
             title=title,
         )
+
+
+def _stopped(process: Process) -> bool:
+    """Whether a signal ended a process, or it ended itself for one with a shell's status for it, as the JVM does."""
+    return process.signal is not None or process.exit_code in _STOPPED
 
 
 def _asked(sample: Sample) -> bool:

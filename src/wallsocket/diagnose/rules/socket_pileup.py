@@ -42,7 +42,7 @@ class SocketPileup(Rule):
     )
     proof = (
         "Ten or more sockets of one line to one destination, made one after the other when the one before had had its "
-        "answer, each "
+        "answer, or where nothing is answered at all, each "
         "used once, none used again, or closed before the program ended."
     )
     fix = "Close each when it is done (`with`, finally, defer), or keep one and use it again."
@@ -58,7 +58,8 @@ class SocketPileup(Rule):
                 continue
             if (
                 group.most_open * 10 < group.total * 8
-                or group.overlaps > group.total // 10
+                # Where nothing is ever answered, nobody waits for an answer.
+                or (group.turns and group.overlaps > group.total // 10)
                 or len(group.abandoned) * 10 < group.total * 8
             ):
                 continue

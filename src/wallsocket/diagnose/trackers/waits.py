@@ -11,6 +11,7 @@ from ..sample import Sample
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, on_thread, returned
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, INTERRUPTED, POLL_CALLS, POLLIN, READS, WRITES
+from .reads import Reads
 
 __all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "watches_one", "while_waiting"]
 
@@ -44,16 +45,18 @@ _COMMON = {"recvfrom": "recv", "sendto": "send", "accept4": "accept", "epoll_pwa
 class WaitFacts:
     """Who waits, and waited, on one socket."""
 
-    __slots__ = ("long", "now")
+    __slots__ = ("long", "now", "woken")
 
     def __init__(self) -> None:
         self.now: dict[int, CallFacts] = {}  #: by thread: calls that have not returned
         self.long: deque[CallFacts] = deque(maxlen=8)  #: calls that waited for a second or more in vain
+        self.woken: CallFacts | None = None  #: the latest long poll for this socket alone that came back
 
 
 class Waits(SocketTracker[WaitFacts]):
     """Follows calls that take long, and knows the threads of each process."""
 
+    needs = (Reads,)
     kept = WaitFacts
 
     def __init__(self, facts: Facts) -> None:
@@ -99,6 +102,8 @@ class Waits(SocketTracker[WaitFacts]):
             enough = call.length if call.name in WRITES else 1
             if (call.result or 0) < enough:
                 self.keep(call.socket).long.append(call)
+            elif call.name in POLL_CALLS and watches_one(call):
+                self.keep(call.socket).woken = call
 
     @on_sample
     def see(self, socket: SocketFacts, sample: Sample) -> None:
@@ -134,12 +139,28 @@ class Waits(SocketTracker[WaitFacts]):
         """
         found = []
         facts = self.of(socket)
-        for call in (*facts.long, *facts.now.values()):
+        ended = (facts.woken,) if kind is READS and facts.woken is not None and self._for_the_end(facts.woken) else ()
+        for call in (*facts.long, *ended, *facts.now.values()):
             polls = kind is READS and call.name in POLL_CALLS and (call.timeout_ms or 0) < 0
             awaits = kind is READS and call.name in EPOLL_WAITS and call.call.known == Known.AWAITING
             if call.name in kind or awaits or (polls and watches_one(call)):
                 found.append(call)
         return found
+
+    def _for_the_end(self, poll: CallFacts) -> bool:
+        """Whether a poll was woken by the end of the stream alone: it had waited in vain."""
+        assert poll.socket is not None
+        reads = self.facts[Reads].of(poll.socket)
+        end = reads.zero_first
+        return (
+            end is not None
+            and end.entry_ns >= poll.end_ns
+            and (reads.last is None or reads.last.end_ns <= poll.entry_ns)
+        )
+
+    def in_vain(self, wait: CallFacts) -> bool:
+        """Whether a wait had not come to its end when the recording, the program or a signal ended it."""
+        return wait.unfinished or wait.errno in INTERRUPTED
 
     def until_ns(self, wait: CallFacts) -> int:
         """When a wait ended: the call returned, or its process ended, or not yet."""
