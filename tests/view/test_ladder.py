@@ -82,6 +82,8 @@ def test_levels_lose_nothing(long: Snapshot) -> None:
         assert groups.total == -(-201 // STEP**level)
         assert sum(rung.group.lines for rung in groups.rungs) == 201
         assert sum(rung.group.calls for rung in groups.rungs) == 200
+        # The one program writes, the other reads.
+        assert sum(rung.group.calls_right for rung in groups.rungs) == 100
         assert sum(rung.group.idle_ns for rung in groups.rungs) > 900_000_000
     assert groups.total <= STEP
     # A level that is not there is the last one.

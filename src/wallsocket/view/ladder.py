@@ -116,7 +116,7 @@ class Group(msgspec.Struct):
     Attributes:
         first: position of the first line, counted among those that fit search and filter. lines: how many.
         at_ns, until_ns: from when until when.
-        calls, failed, segments: how many. again: segments whose bytes had travelled before. failures: resets, ICMP errors.
+        calls, failed, segments: how many. calls_right, failed_right: of them those of the right program. again: segments whose bytes had travelled before. failures: resets, ICMP errors.
         to_right, to_left: bytes that travelled, or where the wire was not recorded were given away.
         idle_ns: how much of the time nothing happened.
         states: the last state that each side reached in it; empty for none.
@@ -128,6 +128,8 @@ class Group(msgspec.Struct):
     until_ns: int
     calls: int = 0
     failed: int = 0
+    calls_right: int = 0
+    failed_right: int = 0
     segments: int = 0
     again: int = 0
     failures: int = 0
@@ -407,11 +409,15 @@ def _group(first: int, lines: list[Line]) -> Group:
     group = Group(first, len(lines), lines[0].at_ns, max(line.until_ns for line in lines))
     for line in lines:
         group.calls += len(line.calls)
+        if line.side == "right":
+            group.calls_right += len(line.calls)
         if line.kind == "pause":
             group.idle_ns += line.until_ns - line.at_ns
         for side, parts in enumerate((line.left, line.right)):
             for part in parts:
-                group.failed += part.kind in ("failed", "waiting")
+                failed = part.kind in ("failed", "waiting")
+                group.failed += failed
+                group.failed_right += failed and side == 1
                 if part.kind == "state":
                     group.states[side] = f"[{part.text}]" if part.inferred else part.text
         arrow = line.arrow

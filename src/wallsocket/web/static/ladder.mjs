@@ -292,23 +292,23 @@ function spoken(rung, found) {
 }
 
 function drawGroup(row, group) {
-  const calls = `${amount(group.calls, "call")}${group.failed ? `, ${group.failed} failed or waiting` : ""}`;
+  const counted = (calls, failed) => `${amount(calls, "call")}${failed ? `, ${failed} failed or waiting` : ""}`;
+  const made = (calls, failed) => (calls || failed ? h("span", { class: "said" }, h("span", { class: failed ? "failed" : "call" }, counted(calls, failed))) : null);
   const idle = group.idle_ns ? `, idle ${duration(group.idle_ns)}` : "";
   const span = duration(group.until_ns - group.at_ns);
   row.setAttribute(
     "aria-label",
-    `from ${moment(group.at_ns)} ms for ${span}: ${amount(group.lines, "line")}, ${calls}, ${amount(group.segments, "segment")}${idle}; Enter shows them`,
+    `from ${moment(group.at_ns)} ms for ${span}: ${amount(group.lines, "line")}, ${counted(group.calls, group.failed)}, ${amount(group.segments, "segment")}${idle}; Enter shows them`,
   );
-  const meaning = group.failures || group.failed ? "failed" : "call";
   fill(
     row,
     h("span", { class: "time" }, moment(group.at_ns)),
-    h("span", { class: "end left" }, h("span", { class: "said" }, h("span", { class: meaning }, calls)), h("span", { class: "under" }, `${amount(group.lines, "line")} in ${span}${idle}`)),
+    h("span", { class: "end left" }, made(group.calls - group.calls_right, group.failed - group.failed_right), h("span", { class: "under" }, `${amount(group.lines, "line")} in ${span}${idle}`)),
     h("span", { class: "kernel left" }, group.states[0] ? h("span", { class: "inside state" }, group.states[0]) : null),
     h("span", { class: "wire" },
       h("span", { class: "sums" }, `${amount(group.segments, "segment")}${group.again ? `, ${group.again} again` : ""}`),
       h("span", { class: "sums" }, `${size(group.to_right)} →  ← ${size(group.to_left)}`)),
     h("span", { class: "kernel right" }, group.states[1] ? h("span", { class: "inside state" }, group.states[1]) : null),
-    h("span", { class: "end right" }, group.failures ? badge(amount(group.failures, "failure"), "error") : null),
+    h("span", { class: "end right" }, made(group.calls_right, group.failed_right), group.failures ? badge(amount(group.failures, "failure"), "error") : null),
   );
 }
