@@ -116,7 +116,8 @@ class Group(msgspec.Struct):
     Attributes:
         first: position of the first line, counted among those that fit search and filter. lines: how many.
         at_ns, until_ns: from when until when.
-        calls, failed, segments: how many. calls_right, failed_right: of them those of the right program. again: segments whose bytes had travelled before. failures: resets, ICMP errors.
+        calls, failed, segments: how many. calls_right, failed_right: of them those of the right program.
+        again: segments whose bytes had travelled before. failures: resets, ICMP errors.
         to_right, to_left: bytes that travelled, or where the wire was not recorded were given away.
         idle_ns: how much of the time nothing happened.
         states: the last state that each side reached in it; empty for none.

@@ -243,8 +243,10 @@ const OUTSIDE = new Set(["source", "call", "failed", "time", "waiting", "end"]);
 
 function end(line, side) {
   const parts = line[side].filter((part) => OUTSIDE.has(part.kind));
-  const said = parts.filter((part) => part.kind !== "source" && part.kind !== "time");
-  const under = parts.filter((part) => part.kind === "source" || part.kind === "time");
+  // How long a call takes, or waits, must not be cut off behind its arguments.
+  const below = (part) => part.kind === "source" || part.kind === "time" || part.kind === "waiting";
+  const said = parts.filter((part) => !below(part));
+  const under = parts.filter(below);
   const times = line.times > 1 && parts.length ? ` ×${line.times}` : "";
   return h(
     "span",
