@@ -21,7 +21,13 @@ with Recording.open(sys.argv[1]) as recording:
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 #: On x86-64.
-_SOCKET, _CLOSE = 41, 3
+_SOCKET, _CLOSE, _SENDTO, _RECVFROM = 41, 3, 44, 45
+
+
+def peak_of(path: Path) -> float:
+    """MiB that explain needs for a recording."""
+    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
 
 
 def peak_mib(path: Path, sockets: int) -> float:
@@ -42,14 +48,56 @@ def peak_mib(path: Path, sockets: int) -> float:
             ]
             writer.write("call", calls)
         writer.finish({"ended_ns": str((sockets + 10) * 100_000)})
-    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
-    return int(done.stdout) / 1024
+    return peak_of(path)
+
+
+def address(port: int) -> bytes:
+    """A ``struct sockaddr_in`` of loopback (ip(7))."""
+    return bytes([2, 0, 0, port, 127, 0, 0, 1])
+
+
+def peak_of_a_talk(path: Path, calls: int) -> float:
+    """Of a recording in which a process sends datagrams to itself."""
+    with Writer(path, meta=META) as writer:
+        writer.write("process", [row(Process, id=1, pid=7, command='["x"]', started_ns=0)])
+        for n in (1, 2):
+            made = {"origin": "socket", "local": address(n), "created_ns": 0}
+            writer.write("socket", [row(Socket, id=n, process=1, family=2, type=2, protocol=17, **made)])
+        for start in range(0, calls, 1000):
+            rows = []
+            for n in range(start, start + 1000, 2):
+                common = {"process": 1, "tid": 7, "took_ns": 1000, "result": 5, "length": 5}
+                entry = 1_000_000 + n * 10_000
+                rows.append(
+                    row(Call, id=n + 1, number=_SENDTO, entry_ns=entry, socket=1, fd=3, address=address(2), **common)
+                )
+                rows.append(
+                    row(
+                        Call,
+                        id=n + 2,
+                        number=_RECVFROM,
+                        entry_ns=entry + 5000,
+                        socket=2,
+                        fd=4,
+                        address=address(1),
+                        **common,
+                    )
+                )
+            writer.write("call", rows)
+        writer.finish({"ended_ns": str((calls + 1000) * 10_000)})
+    return peak_of(path)
 
 
 def test_many_times_as_many_sockets_take_no_more_memory(tmp_path: Path) -> None:
     short, long = peak_mib(tmp_path / "short.wsrec", 4_000), peak_mib(tmp_path / "long.wsrec", 30_000)
     assert long - short < 24
     assert long < 80
+
+
+def test_a_longer_talk_takes_no_more_memory(tmp_path: Path) -> None:
+    short, long = peak_of_a_talk(tmp_path / "short.wsrec", 68_000), peak_of_a_talk(tmp_path / "long.wsrec", 100_000)
+    assert long - short < 4
+    assert long < 75
 
 
 def test_a_million_events_at_one_moment_do_not_wait_in_memory(tmp_path: Path) -> None:
@@ -59,5 +107,4 @@ def test_a_million_events_at_one_moment_do_not_wait_in_memory(tmp_path: Path) ->
             rows = [row(Counter, at_ns=start + n, name="TcpExtListenDrops", value=start + n) for n in range(10_000)]
             writer.write("counter", rows)
         writer.finish({"ended_ns": "1000000000"})
-    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
-    assert int(done.stdout) / 1024 < 200
+    assert peak_of(path) < 200

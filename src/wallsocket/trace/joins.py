@@ -37,7 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Moves and segments that are remembered unless another number is asked for: about 25 MB.
-KEPT: Final = 100_000
+KEPT: Final = 1 << 16
 #: Marks of processes whose calls are not all seen (docs/recording.md).
 _BLIND: Final = frozenset({"io_uring", "32-bit", "blind"})
 _TCP_ULP: Final = 31

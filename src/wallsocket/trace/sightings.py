@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from ..events import Packet
@@ -11,6 +10,8 @@ __all__ = ["Sightings", "for_many"]
 
 #: Frames that are remembered until they are seen again; the oldest are forgotten first.
 _REMEMBERED: Final = 1 << 13
+#: Equal ones among them.
+_ALIKE: Final = 64
 _ETHERNET: Final = 1  #: link type (tcpdump.org/linktypes.html)
 _ETHERNET_HEADER: Final = 14
 
@@ -23,7 +24,7 @@ class Sightings:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, deque[tuple[int, int]]] = {}
+        self._seen: dict[bytes, list[tuple[int, int]]] = {}  #: a list has room for one, a deque for 64
 
     def first(self, packet: Packet) -> int | None:
         """packet.id of the earlier sighting that this one belongs to; ``None``: it is seen for the first time."""
@@ -41,8 +42,9 @@ class Sightings:
         else:
             if len(self._seen) >= _REMEMBERED:
                 del self._seen[next(iter(self._seen))]
-            earlier = self._seen[key] = deque(maxlen=64)
+            earlier = self._seen[key] = []
         earlier.append((packet.id, packet.network))
+        del earlier[:-_ALIKE]
         return None
 
 
