@@ -284,7 +284,7 @@ def _notes(within: list[Frame]) -> frozenset[str]:
             found.add("offloaded")
         if ip is not None and (ip.fragment_offset or ip.more_fragments):
             found.add("fragment")
-        if udp is not None and udp.source_port in (4789, 8472, 4790, 6081):
+        if udp is not None and udp.source_port in (4754, 4789, 8472, 4790, 6081):
             found.add("from a tunnel's port")
         if udp is not None and {udp.source_port, udp.destination_port} & {2123, 3386}:
             found.add("control port of GTP")
@@ -441,12 +441,10 @@ EXPLAINED: list[tuple[str, str, Callable[[Difference], bool]]] = [
     (
         "control plane of GTP",
         "only the user plane is decoded here",
-        lambda difference: "control port of GTP" in difference.notes and difference.field.startswith("gtp."),
-    ),
-    (
-        "ARP in GRE",
-        "not entered here",
-        lambda difference: difference.field.startswith("arp.") and "gre:arp" in difference.protocols,
+        lambda difference: (
+            difference.field.startswith("gtp.")
+            and ("control port of GTP" in difference.notes or "tcp:gtp" in difference.protocols)
+        ),
     ),
     (
         "addresses in ARP",
@@ -460,13 +458,21 @@ EXPLAINED: list[tuple[str, str, Callable[[Difference], bool]]] = [
     ),
     (
         "offloaded",
-        "a length of 0 means the whole frame here, also in IPv6 and in tunnels",
-        lambda difference: "offloaded" in difference.notes and _beginning(difference),
+        "a length of 0 means the whole frame here, also in IPv6 and in tunnels; tshark shows the length that it works out",
+        lambda difference: (
+            "offloaded" in difference.notes
+            and (_beginning(difference) or (difference.field == "ip.len" and 0 in difference.ours))
+        ),
     ),
     (
         "control byte of PPP",
         "tshark takes any byte behind ff for it; only 03 is one (RFC 1662, 3.1)",
         lambda difference: difference.field == "ppp.protocol" and "other control byte of PPP" in difference.notes,
+    ),
+    (
+        "impossible lengths",
+        "tshark's lengths end at 2^31 - 1",
+        lambda difference: difference.field == "frame.len" and difference.theirs == [2**31 - 1],
     ),
     (
         "ISL",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import itertools
 import os
 import signal
@@ -257,6 +258,20 @@ def test_rewriting_follows_neighbour_discovery():
     assert (changed.ip.source, changed.icmp.target) == ("fe80::99", "fe80::99")
     assert changed.ethernet.source == changed.icmp.target_link_layer == "02:00:00:00:00:aa"
     assert changed.checksums[1] == "good"
+
+
+def test_rewriting_follows_what_a_redirect_is_about():
+    about = bytes(IPv6("fe80::1", "2001:db8::9") / UDP(1, 2) / b"odd")
+    about += bytes(-len(about) % 8)
+    ends = ipaddress.ip_address("fe80::7").packed + ipaddress.ip_address("2001:db8::9").packed
+    options = b"\x02\x01" + bytes.fromhex("020000000007") + bytes([4, 1 + len(about) // 8]) + bytes(6) + about
+    frame = wire.decode(Ethernet() / IPv6("fe80::8", "fe80::1") / ICMPv6(137) / (ends + options))
+    assert (frame.checksums[1], frame.quoted.ip.source) == ("good", "fe80::1")
+    assert frame.quoted.udp.destination_port == 2
+    changed = wire.decode(rewrite(frame, {"2001:db8::9": "2001:db8::77", "fe80::1": "fe80::99", "fe80::7": "fe80::70"}))
+    assert (changed.icmp.target, changed.quoted.ip.destination) == ("fe80::70", "2001:db8::77")
+    assert changed.quoted.ip.source == changed.ip.destination == "fe80::99"
+    assert changed.checksums[1] == changed.quoted.checksums[1] == "good"
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -216,6 +217,53 @@ def test_a_length_of_0_is_that_of_a_segment_which_the_card_was_to_cut(upper):
     frame = wire.decode(ENDS / IPv6("fd00::1", "fd00::2", payload_length=0) / upper / bytes(70_000))
     assert (frame.problem, len(frame.payload)) == (None, 70_000)
     assert frame.summary().startswith("IP6 fd00::1.1 > fd00::2.2: ")
+
+
+def test_a_number_of_mikrotiks_tunnel_has_its_low_byte_first():
+    inside = bytes(Ethernet() / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2))
+    head = struct.pack("!HHHBB", 0x2001, 0x6400, len(inside), 0x34, 0x12)
+    frame = wire.decode(IPv4("192.0.2.1", "192.0.2.2", protocol=47) / (head + inside))
+    assert (frame.tunnel.kind, frame.tunnel.identifier, frame.inner.udp.destination_port) == ("gre", 0x1234, 2)
+
+
+def test_address_resolution_without_a_link_layer_is_decoded_and_fits_no_file(tmp_path):
+    message = bytes(ARP(2, "02:00:00:00:00:01", "10.0.0.1", "02:00:00:00:00:02", "10.0.0.2"))
+    frame = wire.decode(IPv4("192.0.2.1", "192.0.2.2", protocol=47) / (struct.pack("!HH", 0, 0x0806) + message))
+    assert frame.inner.arp.target == "10.0.0.2"
+    assert frame.inner.summary().startswith("ARP, Reply 10.0.0.1 is-at 02:00:00:00:00:01")
+    for ending in ("pcap", "pcapng"):
+        with pytest.raises(UsageError, match="link types above 65535"):
+            wire.write(tmp_path / f"a.{ending}", [frame.inner])
+
+
+def test_hardware_addresses_in_arp_are_those_of_ethernet():
+    message = bytearray(bytes(ARP(1, "02:00:00:00:00:01", "10.0.0.1", target="10.0.0.2")))
+    message[1] = 32  # InfiniBand
+    frame = wire.decode(Ethernet(type=0x0806) / bytes(message))
+    assert (frame.arp.sender_hardware, frame.arp.sender, frame.arp.target) == (None, "10.0.0.1", "10.0.0.2")
+
+
+def test_a_udp_length_of_zero_counts_where_the_packet_has_no_length_either():
+    short = wire.decode(IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2, length=0) / b"data")
+    assert short.problem == "UDP length 0 is below 8 (at byte 20)"
+    for packet in (IPv4("10.0.0.1", "10.0.0.2", length=0), IPv6("::1", "::2", payload_length=0)):
+        unsaid = wire.decode(packet / UDP(1, 2, length=0) / b"data")
+        assert (unsaid.problem, unsaid.payload) == (None, b"data")
+
+
+def test_every_header_says_its_values():
+    frame = wire.decode(Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02") / IPv4("10.0.0.1", "10.0.0.2") / TCP(1, 2))
+    assert repr(frame.ethernet) == "Ethernet(destination='02:00:00:00:00:02', source='02:00:00:00:00:01')"
+    assert repr(frame.ip).startswith("Ip(offset=14, version=4, header_length=20, source='10.0.0.1', ")
+    assert "flow_label" not in repr(frame.ip)
+    carried = wire.decode(IPv4("10.0.0.1", "10.0.0.2") / GRE(key=7) / IPv6("::1", "::2") / ICMPv6())
+    assert repr(carried.tunnel).startswith("Tunnel(kind='gre', offset=20, identifier=7, protocol=34525, ")
+    for part in (frame.tcp, carried.inner.icmp, wire.decode(IPv4("10.0.0.1", "10.0.0.2") / UDP(5, 6)).udp):
+        said = repr(part)
+        for name in dir(part):
+            if not name.startswith("_"):
+                value = getattr(part, name)
+                assert (f"{name}={value!r}" in said) == (value is not None)
 
 
 def test_a_change_within_a_tunnel_is_followed_outside():

@@ -20,7 +20,7 @@ import pytest
 from tests.wire.against_tshark import CUSTOMER, as_value, of, packets
 from tests.wire.against_tshark import FIELDS as EVERY
 from tests.wire.test_tshark import CAPTURES, tshark
-from wallsocket.wire import TCP, UDP, Ethernet, IPv4, IPv6, read
+from wallsocket.wire import TCP, UDP, Ethernet, ICMPv6, IPv4, IPv6, read
 from wallsocket.wire.pcap import write
 
 #: What is compared; the getters are those of the long comparison.
@@ -121,6 +121,9 @@ def carried(seed: int) -> dict[str, tuple[int, list[bytes]]]:
         head: Any = dice.choice([IPv4("192.0.2.1", "192.0.2.2"), IPv6("2001:db8::1", "2001:db8::2")])
         return bytes(Ethernet() / head / UDP(dice.randrange(50000, 60000), port) / data)
 
+    def packet_type(version: int) -> bytes:
+        return b"\x08\0" if version == 4 else b"\x86\xdd"
+
     def whole() -> bytes:
         version = dice.choice([4, 6])
         return ethernet(0x0800 if version == 4 else 0x86DD, inside(version))
@@ -156,6 +159,17 @@ def carried(seed: int) -> dict[str, tuple[int, list[bytes]]]:
         extended = struct.pack("!HBB", number & 0xFFFF, 0, 0x85) + b"\x01\x10\x05\0"
         frames.append(over_udp(2152, struct.pack("!BBHI", 0x36, 255, len(packet) + 8, key) + extended + packet))
         frames.append(over_udp(2152, struct.pack("!BBHIHBB", 0x32, 1, 4, 0, number & 0xFFFF, 0, 0)))
+        arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, dice.choice([1, 2])) + dice.randbytes(20)
+        frames.append(outer(47, struct.pack("!HH", 0, 0x0806) + arp))
+        frames.append(over_udp(6081, b"\0\0\x08\x06" + network + arp))
+        frames.append(over_udp(4754, struct.pack("!HHI", 0x2000, ether_type, key) + packet))
+        air = bytes([8, 2, 0, 0]) + dice.randbytes(18) + b"\x10\0\xaa\xaa\x03\0\0\0"
+        frames.append(
+            outer(47, struct.pack("!HH", 0, 0x8200 + 16 * dice.randrange(24)) + air + packet_type(version) + packet)
+        )
+        about = bytes(8) + inside(6).ljust(88, b"\0")
+        redirect = dice.randbytes(32) + bytes([2, 1]) + dice.randbytes(6) + bytes([4, len(about) // 8]) + about[2:]
+        frames.append(bytes(Ethernet() / IPv6("fe80::1", "fe80::2", hop_limit=255) / ICMPv6(137) / redirect))
         frames.append(outer(137, mpls(dice.randrange(20, 1 << 20)) + packet))
         frames.append(outer(97, b"\x30\0" + whole()))
         frames.append(over_udp(4789, b"\x08\0\0\0" + network + outer(47, struct.pack("!HH", 0, ether_type) + packet)))

@@ -9,6 +9,24 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use wallsocket_wire::columns::{COLUMNS, DEFAULT};
 
+/// A class of read-only values, whose repr gives them in the order in which they stand here.
+macro_rules! header {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        $(#[$meta])*
+        #[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
+        pub(super) struct $name {
+            $($field: $type),*
+        }
+
+        #[pymethods]
+        impl $name {
+            fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+                super::values_of(slf.as_any(), &[$(stringify!($field)),*])
+            }
+        }
+    };
+}
+
 mod capture;
 mod columns;
 mod craft;
@@ -18,6 +36,23 @@ mod inject;
 mod layers;
 mod lines;
 mod pcap;
+
+/// `Name(field=value, …)` of the fields that have a value.
+fn values_of(object: &Bound<'_, PyAny>, fields: &[&str]) -> PyResult<String> {
+    let mut said = Vec::new();
+    for field in fields {
+        let name = field.trim_start_matches("r#");
+        let value = object.getattr(name)?;
+        if !value.is_none() {
+            said.push(format!("{name}={}", value.repr()?));
+        }
+    }
+    Ok(format!(
+        "{}({})",
+        object.get_type().name()?,
+        said.join(", ")
+    ))
+}
 
 /// What a lock guards, also after a panic elsewhere.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -68,6 +68,9 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     /// Linux cooked capture, version 2.
     pub const LINUX_COOKED_2: Self = Self(276);
+    /// An address resolution message without a link-layer header, as tunnels carry it. No file has it: there, numbers have 16
+    /// bits.
+    pub const ARP: Self = Self(0x0001_0806);
 
     /// Of frames from a Linux interface with this hardware type (`ARPHRD_*` of `include/uapi/linux/if_arp.h`).
     ///
@@ -222,11 +225,21 @@ pub struct Arp {
     pub protocol_length: u8,
     /// 1 request, 2 reply, 3 and 4 the reverse.
     pub operation: u16,
-    /// Addresses, when they are Ethernet and IPv4 ones.
+    /// Addresses, when they have the lengths of Ethernet and IPv4 ones.
     pub addresses: Option<ArpAddresses>,
 }
 
-/// Addresses of an Ethernet and IPv4 [`Arp`] message.
+impl Arp {
+    /// The hardware addresses of sender and target, where they are Ethernet's: also under the numbers of experimental Ethernet
+    /// and of IEEE 802 (<https://www.iana.org/assignments/arp-parameters>).
+    pub fn ethernet(&self) -> Option<([u8; 6], [u8; 6])> {
+        self.addresses
+            .filter(|_| matches!(self.hardware_type, 1 | 2 | 6))
+            .map(|ends| (ends.sender_hardware, ends.target_hardware))
+    }
+}
+
+/// Addresses of an [`Arp`] message, as long as those of Ethernet and IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArpAddresses {
     /// Hardware address of the sender.
@@ -867,16 +880,17 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The packet that an ICMP error is about, decoded as far as it was quoted.
+    /// The packet that an ICMP error or a redirect is about, decoded as far as it was quoted.
     pub fn quoted(&self) -> Option<Frame<'a>> {
+        self.quoted_by_error()
+            .or_else(|| self.redirected().and_then(as_quoted))
+    }
+
+    /// That of an error, which begins behind the first eight bytes of the message.
+    fn quoted_by_error(&self) -> Option<Frame<'a>> {
         let icmp = self.icmp().filter(|icmp| icmp.is_error())?;
         let start = icmp.offset as usize + 8;
-        let quoted = self
-            .bytes
-            .get(start..self.payload_end as usize)
-            .filter(|bytes| !bytes.is_empty())?;
-        // Errors quote the beginning of a packet only, so what is missing was cut, not malformed.
-        Some(decode(LinkType::RAW, quoted, u32::MAX, Hints::default()))
+        as_quoted(self.bytes.get(start..self.payload_end as usize)?)
     }
 
     /// Checksum verdicts; computed on each call.
@@ -907,6 +921,11 @@ impl<'a> Frame<'a> {
         };
         self.stop(layer, reason, offset);
     }
+}
+
+/// Only the beginning of a packet is quoted, so what is missing was cut, not malformed.
+fn as_quoted(quoted: &[u8]) -> Option<Frame<'_>> {
+    (!quoted.is_empty()).then(|| decode(LinkType::RAW, quoted, u32::MAX, Hints::default()))
 }
 
 #[inline]

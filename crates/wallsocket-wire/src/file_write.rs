@@ -195,6 +195,12 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// InvalidInput for a second link type in a pcap file; those of the output.
     pub fn interface(&mut self, interface: &Interface) -> io::Result<u32> {
+        if u16::try_from(interface.link_type.0).is_err() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "link types above 65535 do not fit capture files",
+            ));
+        }
         if self.format == Format::Pcap {
             self.begin(interface.link_type)?;
             let first = self.interfaces.first().map_or(0, |one| one.link_type.0);
@@ -207,12 +213,6 @@ impl<W: Write> Writer<W> {
                     "a pcap file holds one link type, this one {first}; {} is another (pcapng holds several)",
                     interface.link_type.0
                 ),
-            ));
-        }
-        if u16::try_from(interface.link_type.0).is_err() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "link types above 65535 do not fit pcapng",
             ));
         }
         let number = self.interfaces.len() as u32;

@@ -152,9 +152,9 @@ class Arp(Struct):
     """An ARP question or answer."""
 
     operation: int
-    sender: str
-    sender_hardware: str
-    target: str
+    sender: str | None
+    sender_hardware: str | None
+    target: str | None
 
 
 class Frame(Struct):

@@ -96,7 +96,8 @@ class Scan:
             if message is None or message.operation != 2 or message.sender not in self._asked:
                 continue
             address, mac = message.sender, message.sender_hardware
-            assert mac is not None
+            if mac is None:
+                continue
             known = self._found.setdefault(address, set())
             if mac in known:
                 continue

@@ -96,7 +96,8 @@ def fields(frame: Frame) -> list[tuple[int, int, str, str]]:
                 (18, 6, "target_hardware"),
                 (24, 4, "target"),
             ):
-                add(arp.offset + at, length, f"arp.{name}", getattr(arp, name))
+                if (value := getattr(arp, name)) is not None:
+                    add(arp.offset + at, length, f"arp.{name}", value)
     if (ip := frame.ip) and ip.version == 4:
         for at, length, name, value in (
             (0, 1, "version_and_header_length", f"4, {ip.header_length}"),

@@ -63,6 +63,9 @@ class Injector:
         with packet_socket(host) as sock:
             self._sender = core.Sender(sock.fileno(), found.index, bypass_queue=bypass_queue)
 
+    def __repr__(self) -> str:
+        return f"<Injector on {self.interface}>"
+
     def send(self, *frames: Any) -> int:
         """Send frames at once; their number: crafted packets, captured frames, or bytes from the link-layer header on.
 
@@ -399,8 +402,9 @@ class _Rewriting:
         assert icmp is not None
         start = frame.payload_offset
         before = bytes(self.data[start:])
-        if (quoted := frame.quoted) is not None:
-            inner = _Rewriting(quoted, self._ip, {}).run()
+        quoted = frame.quoted
+        inner = b"" if quoted is None else _Rewriting(quoted, self._ip, {}).run()
+        if icmp.is_error:
             self.data[start : start + len(inner)] = inner
         elif icmp.version == 6 and icmp.type in (135, 136, 137):
             self._replace(start, 16, self._ip)
@@ -411,6 +415,10 @@ class _Rewriting:
             while at + 8 <= len(self.data) and self.data[at + 1]:
                 if self.data[at] in (1, 2):
                     self._replace(at + 2, 6, self._mac)
+                elif self.data[at] == 4 and icmp.type == 137:
+                    # The packet that a redirect is about, behind eight bytes (RFC 4861, 4.6.3); the first one counts.
+                    self.data[at + 8 : at + 8 + len(inner)] = inner
+                    inner = b""
                 at += 8 * self.data[at + 1]
         elif icmp.version == 6 and icmp.type in (133, 134):
             at = start + (0 if icmp.type == 133 else 8)

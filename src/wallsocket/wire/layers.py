@@ -133,7 +133,7 @@ def _between(frame: Frame) -> list[Layer]:
 
 
 def _network(frame: Frame) -> list[Layer]:
-    if (arp := frame.arp) is not None and arp.sender is not None:
+    if (arp := frame.arp) is not None and arp.sender_hardware is not None:
         ends = (arp.sender_hardware, arp.sender, arp.target_hardware, arp.target)
         return [ARP(arp.operation, *(str(end) for end in ends))]
     ip = frame.ip

@@ -260,6 +260,9 @@ class Writer:
         self._interfaces: dict[tuple[int, str | None], int] = {}
         self._count: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<{self.format} file {self.path!r}, {self.count} frames written>"
+
     @property
     def count(self) -> int:
         """Frames written; also once the file is closed."""

@@ -37,99 +37,104 @@ impl Frame {
     }
 }
 
-/// Ethernet header.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Ethernet {
-    destination: String,
-    source: String,
+header! {
+    /// Ethernet header.
+    Ethernet {
+        destination: String,
+        source: String,
+    }
 }
 
-/// ARP message.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Arp {
-    offset: u32,
-    operation: u16,
-    sender_hardware: Option<String>,
-    sender: Option<String>,
-    target_hardware: Option<String>,
-    target: Option<String>,
+header! {
+    /// ARP message.
+    Arp {
+        offset: u32,
+        operation: u16,
+        sender_hardware: Option<String>,
+        sender: Option<String>,
+        target_hardware: Option<String>,
+        target: Option<String>,
+    }
 }
 
-/// IPv4 or IPv6 header.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Ip {
-    offset: u32,
-    version: u8,
-    header_length: u32,
-    source: String,
-    destination: String,
-    protocol: u8,
-    next_header: u8,
-    time_to_live: u8,
-    traffic_class: u8,
-    length: u32,
-    identification: Option<u32>,
-    dont_fragment: Option<bool>,
-    more_fragments: bool,
-    fragment_offset: u32,
-    flow_label: Option<u32>,
-    checksum: Option<u16>,
-    options: Vec<(u8, Option<Vec<u8>>)>,
+header! {
+    /// IPv4 or IPv6 header.
+    Ip {
+        offset: u32,
+        version: u8,
+        header_length: u32,
+        source: String,
+        destination: String,
+        protocol: u8,
+        next_header: u8,
+        time_to_live: u8,
+        traffic_class: u8,
+        length: u32,
+        identification: Option<u32>,
+        dont_fragment: Option<bool>,
+        more_fragments: bool,
+        fragment_offset: u32,
+        flow_label: Option<u32>,
+        checksum: Option<u16>,
+        options: Vec<(u8, Option<Vec<u8>>)>,
+    }
 }
 
-/// TCP header.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Tcp {
-    offset: u32,
-    present: u8,
-    header_length: u8,
-    source_port: u16,
-    destination_port: u16,
-    sequence_number: u32,
-    acknowledgement_number: u32,
-    flags: u16,
-    flags_text: String,
-    window: u16,
-    checksum: u16,
-    urgent_pointer: u16,
-    maximum_segment_size: Option<u16>,
-    window_scale: Option<u8>,
-    sack_permitted: bool,
-    sack: Vec<(u32, u32)>,
-    timestamps: Option<(u32, u32)>,
+header! {
+    /// TCP header.
+    Tcp {
+        offset: u32,
+        present: u8,
+        header_length: u8,
+        source_port: u16,
+        destination_port: u16,
+        sequence_number: u32,
+        acknowledgement_number: u32,
+        flags: u16,
+        flags_text: String,
+        window: u16,
+        checksum: u16,
+        urgent_pointer: u16,
+        maximum_segment_size: Option<u16>,
+        window_scale: Option<u8>,
+        sack_permitted: bool,
+        sack: Vec<(u32, u32)>,
+        timestamps: Option<(u32, u32)>,
+    }
 }
 
-/// UDP header.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Udp {
-    offset: u32,
-    present: u8,
-    source_port: u16,
-    destination_port: u16,
-    length: u16,
-    checksum: u16,
+header! {
+    /// UDP header.
+    Udp {
+        offset: u32,
+        present: u8,
+        source_port: u16,
+        destination_port: u16,
+        length: u16,
+        checksum: u16,
+    }
 }
 
-/// ICMP or ICMPv6 header.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Icmp {
-    offset: u32,
-    version: u8,
-    #[pyo3(name = "type")]
-    kind: u8,
-    code: u8,
-    checksum: u16,
-    rest: u32,
-    identifier: Option<u16>,
-    sequence_number: Option<u16>,
-    next_hop_mtu: Option<u32>,
-    is_error: bool,
-    target: Option<String>,
-    source_link_layer: Option<String>,
-    target_link_layer: Option<String>,
-    prefixes: Vec<(String, bool, bool, u32, u32)>,
-    link_mtu: Option<u32>,
-    name_servers: Vec<(String, u32)>,
+header! {
+    /// ICMP or ICMPv6 header.
+    Icmp {
+        offset: u32,
+        version: u8,
+        r#type: u8,
+        code: u8,
+        checksum: u16,
+        rest: u32,
+        identifier: Option<u16>,
+        sequence_number: Option<u16>,
+        next_hop_mtu: Option<u32>,
+        is_error: bool,
+        target: Option<String>,
+        source_link_layer: Option<String>,
+        target_link_layer: Option<String>,
+        prefixes: Vec<(String, bool, bool, u32, u32)>,
+        link_mtu: Option<u32>,
+        name_servers: Vec<(String, u32)>,
+    }
 }
 
 /// Fills in what a neighbour discovery message says.
@@ -175,14 +180,14 @@ pub(super) fn add_neighbor_options(found: &mut Icmp, frame: &decode::Frame<'_>) 
     }
 }
 
-/// IGMP message.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Igmp {
-    offset: u32,
-    #[pyo3(name = "type")]
-    kind: u8,
-    checksum: u16,
-    group: String,
+header! {
+    /// IGMP message.
+    Igmp {
+        offset: u32,
+        r#type: u8,
+        checksum: u16,
+        group: String,
+    }
 }
 
 /// Bytes without copying: the buffer protocol is not asked, because a frame must not change.
@@ -334,12 +339,12 @@ impl Frame {
                 offset: message.offset,
                 operation: message.operation,
                 sender_hardware: message
-                    .addresses
-                    .map(|ends| decode::summary::ethernet_address(ends.sender_hardware)),
+                    .ethernet()
+                    .map(|(sender, _)| decode::summary::ethernet_address(sender)),
                 sender: message.addresses.map(|ends| ends.sender.to_string()),
                 target_hardware: message
-                    .addresses
-                    .map(|ends| decode::summary::ethernet_address(ends.target_hardware)),
+                    .ethernet()
+                    .map(|(_, target)| decode::summary::ethernet_address(target)),
                 target: message.addresses.map(|ends| ends.target.to_string()),
             }),
             _ => None,
@@ -461,7 +466,7 @@ impl Frame {
             let mut found = Icmp {
                 offset: icmp.offset,
                 version: icmp.version,
-                kind: icmp.kind,
+                r#type: icmp.kind,
                 code: icmp.code,
                 checksum: icmp.checksum,
                 rest: icmp.rest,
@@ -486,7 +491,7 @@ impl Frame {
         self.with(py, |frame| match &frame.transport {
             Transport::Igmp(igmp) => Some(Igmp {
                 offset: igmp.offset,
-                kind: igmp.kind,
+                r#type: igmp.kind,
                 checksum: igmp.checksum,
                 group: Ipv4Addr::from(igmp.group).to_string(),
             }),

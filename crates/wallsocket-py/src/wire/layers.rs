@@ -4,108 +4,115 @@ use pyo3::prelude::*;
 use wallsocket_wire::decode::summary::ethernet_address;
 use wallsocket_wire::decode::{self};
 
-/// Header of a tunnel.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Tunnel {
-    kind: &'static str,
-    offset: u32,
-    identifier: Option<u32>,
-    protocol: Option<u16>,
-    flags: u16,
-    sequence_number: Option<u32>,
-    acknowledgement_number: Option<u32>,
-    inner_offset: u32,
-    inner_link_type: Option<u32>,
+header! {
+    /// Header of a tunnel.
+    Tunnel {
+        kind: &'static str,
+        offset: u32,
+        identifier: Option<u32>,
+        protocol: Option<u16>,
+        flags: u16,
+        sequence_number: Option<u32>,
+        acknowledgement_number: Option<u32>,
+        inner_offset: u32,
+        inner_link_type: Option<u32>,
+    }
 }
 
-/// Label of multiprotocol label switching.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Label {
-    offset: u32,
-    label: u32,
-    traffic_class: u8,
-    bottom: bool,
-    time_to_live: u8,
+header! {
+    /// Label of multiprotocol label switching.
+    Label {
+        offset: u32,
+        label: u32,
+        traffic_class: u8,
+        bottom: bool,
+        time_to_live: u8,
+    }
 }
 
-/// Header of PPP over Ethernet.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Pppoe {
-    offset: u32,
-    code: u8,
-    name: &'static str,
-    session: u16,
-    length: u16,
+header! {
+    /// Header of PPP over Ethernet.
+    Pppoe {
+        offset: u32,
+        code: u8,
+        name: &'static str,
+        session: u16,
+        length: u16,
+    }
 }
 
-/// Tag of a bridge port extender.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct PortTag {
-    offset: u32,
-    priority: u8,
-    drop_eligible: bool,
-    ingress: u32,
-    group: u8,
-    channel: u32,
+header! {
+    /// Tag of a bridge port extender.
+    PortTag {
+        offset: u32,
+        priority: u8,
+        drop_eligible: bool,
+        ingress: u32,
+        group: u8,
+        channel: u32,
+    }
 }
 
-/// SCTP header.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Sctp {
-    offset: u32,
-    present: u8,
-    source_port: u16,
-    destination_port: u16,
-    verification_tag: u32,
-    checksum: u32,
-    chunks: Vec<(u8, u8, Vec<u8>)>,
+header! {
+    /// SCTP header.
+    Sctp {
+        offset: u32,
+        present: u8,
+        source_port: u16,
+        destination_port: u16,
+        verification_tag: u32,
+        checksum: u32,
+        chunks: Vec<(u8, u8, Vec<u8>)>,
+    }
 }
 
-/// Header of ESP or AH.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Ipsec {
-    kind: &'static str,
-    offset: u32,
-    spi: u32,
-    sequence_number: u32,
+header! {
+    /// Header of ESP or AH.
+    Ipsec {
+        kind: &'static str,
+        offset: u32,
+        spi: u32,
+        sequence_number: u32,
+    }
 }
 
-/// Header of IEEE 802.11, with what the receiver says of its radio.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Wireless {
-    offset: u32,
-    header_length: u8,
-    #[pyo3(name = "type")]
-    kind: u8,
-    subtype: u8,
-    name: &'static str,
-    flags: u8,
-    protected: bool,
-    duration: u16,
-    receiver: String,
-    transmitter: Option<String>,
-    source: Option<String>,
-    destination: Option<String>,
-    cell: Option<String>,
-    sequence_number: Option<u16>,
-    fragment_number: Option<u8>,
-    radio_length: Option<u32>,
-    rate_kbps: Option<u32>,
-    channel_mhz: Option<u16>,
-    signal_dbm: Option<i8>,
-    noise_dbm: Option<i8>,
+header! {
+    /// Header of IEEE 802.11, with what the receiver says of its radio.
+    Wireless {
+        offset: u32,
+        header_length: u8,
+        r#type: u8,
+        subtype: u8,
+        name: &'static str,
+        flags: u8,
+        protected: bool,
+        duration: u16,
+        receiver: String,
+        transmitter: Option<String>,
+        source: Option<String>,
+        destination: Option<String>,
+        cell: Option<String>,
+        sequence_number: Option<u16>,
+        fragment_number: Option<u8>,
+        radio_length: Option<u32>,
+        rate_kbps: Option<u32>,
+        channel_mhz: Option<u16>,
+        signal_dbm: Option<i8>,
+        noise_dbm: Option<i8>,
+    }
 }
 
-/// Message of a controller area network.
-#[pyclass(frozen, get_all, module = "wallsocket._core.wire")]
-pub(super) struct Can {
-    offset: u32,
-    identifier: u32,
-    extended: bool,
-    remote: bool,
-    error: bool,
-    flags: u8,
-    length: u16,
+header! {
+    /// Message of a controller area network.
+    Can {
+        offset: u32,
+        identifier: u32,
+        extended: bool,
+        remote: bool,
+        error: bool,
+        flags: u8,
+        length: u16,
+    }
 }
 
 pub(super) fn tunnel(frame: &decode::Frame<'_>) -> Option<Tunnel> {
@@ -186,7 +193,7 @@ pub(super) fn wireless(frame: &decode::Frame<'_>) -> Option<Wireless> {
     Some(Wireless {
         offset: found.offset,
         header_length: found.header_length,
-        kind: found.kind,
+        r#type: found.kind,
         subtype: found.subtype,
         name: found.name(),
         flags: found.flags,

@@ -252,12 +252,12 @@ columns! {
             Network::Arp(message) => Some(message.operation),
             _ => None,
         });
-        "arp_sender_hardware", "hardware address of the ARP sender, 6 bytes", fixed::<6>(|row| match &row.frame.network {
-            Network::Arp(message) => message.addresses.map(|ends| ends.sender_hardware),
+        "arp_sender_hardware", "Ethernet address of the ARP sender, 6 bytes", fixed::<6>(|row| match &row.frame.network {
+            Network::Arp(message) => message.ethernet().map(|(sender, _)| sender),
             _ => None,
         });
-        "arp_target_hardware", "hardware address of the ARP target, 6 bytes", fixed::<6>(|row| match &row.frame.network {
-            Network::Arp(message) => message.addresses.map(|ends| ends.target_hardware),
+        "arp_target_hardware", "Ethernet address of the ARP target, 6 bytes", fixed::<6>(|row| match &row.frame.network {
+            Network::Arp(message) => message.ethernet().map(|(_, target)| target),
             _ => None,
         });
         "mpls_label", "label of the outermost MPLS header", numbers::<UInt32Type>(|row| row.frame.labels().next().map(|label| label.label));

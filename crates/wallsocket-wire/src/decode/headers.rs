@@ -58,7 +58,9 @@ impl Frame<'_> {
         if !known || matches!(checksums.transport, Verdict::Bad { .. }) {
             return transport as usize;
         }
-        here + self.quoted().map_or(0, |quoted| quoted.headers_end())
+        here + self
+            .quoted_by_error()
+            .map_or(0, |quoted| quoted.headers_end())
     }
 
     /// The headers, and at most `payload` bytes behind them. The content of options that a program chooses is zero.
@@ -120,7 +122,7 @@ impl Frame<'_> {
             }
             wipe(kept, at, end);
         }
-        if let (Some(quoted), Some(icmp)) = (self.quoted(), self.icmp()) {
+        if let (Some(quoted), Some(icmp)) = (self.quoted_by_error(), self.icmp()) {
             quoted.blank(kept, start + icmp.offset as usize + 8);
         }
     }

@@ -113,6 +113,10 @@ pub(super) fn other_link(frame: &mut Frame<'_>) {
             between(frame, Next::EtherType(0x8847), 0, end);
         }
         227 => can(frame, 0),
+        _ if frame.link_type == LinkType::ARP => {
+            frame.link = Link::Raw;
+            arp(frame, 0, end);
+        }
         0 | 108 => {
             let Some(word) = header::<4>(bytes, 0, end) else {
                 return frame.missing(Layer::Link, 0, 4, end);

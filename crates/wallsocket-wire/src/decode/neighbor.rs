@@ -137,6 +137,16 @@ impl<'a> Frame<'a> {
             bytes: bytes.unwrap_or(&[]),
         }
     }
+
+    /// The packet that a redirect is about, as far as it is there.
+    pub(super) fn redirected(&self) -> Option<&'a [u8]> {
+        self.icmp()
+            .filter(|icmp| (icmp.version, icmp.kind) == (6, 137))?;
+        self.neighbor_options().find_map(|option| match option {
+            NeighborOption::Redirected(packet) => Some(packet),
+            _ => None,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -128,8 +128,8 @@ fn udp(frame: &mut Frame<'_>, offset: usize, end: usize) {
     if offset + claimed == end {
         return;
     }
-    // 0: longer than the field can say (segmentation offload, jumbogram), so the packet's own end counts.
-    if claimed == 0 {
+    if claimed == 0 && is_beyond_lengths(frame, end - offset) {
+        // The packet's own end counts.
     } else if claimed < 8 {
         frame.stop(
             Layer::Udp,
@@ -145,6 +145,17 @@ fn udp(frame: &mut Frame<'_>, offset: usize, end: usize) {
         // The first fragment holds less than the whole datagram, which is as it should be.
         length_beyond(frame, Layer::Udp, offset, claimed, end);
     }
+}
+
+/// Whether a packet is longer than a length field can say: one that is still to be segmented, or a jumbogram (RFC 2675, 4).
+#[cold]
+const fn is_beyond_lengths(frame: &Frame<'_>, length: usize) -> bool {
+    let unsaid = match &frame.network {
+        Network::Ipv4(ip) => ip.total_length == 0,
+        Network::Ipv6(ip) => ip.payload_length == 0,
+        Network::Arp(_) | Network::None => false,
+    };
+    unsaid || length > u16::MAX as usize
 }
 
 #[inline]

@@ -13,7 +13,7 @@ pub const MAXIMUM_DEPTH: usize = 16;
 /// How a packet is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Generic routing encapsulation (RFC 2784, 2890; version 1: RFC 2637).
+    /// Generic routing encapsulation (RFC 2784, 2890; version 1: RFC 2637), also in UDP (RFC 8086).
     Gre,
     /// A mirrored frame in GRE (draft-foschiano-erspan).
     Erspan,
@@ -130,6 +130,7 @@ const fn link_type(ether_type: u16) -> Option<LinkType> {
     Some(match ether_type {
         0x0800 => LinkType::IPV4,
         0x86dd => LinkType::IPV6,
+        0x0806 | 0x8035 => LinkType::ARP,
         0x6558 => LinkType::ETHERNET,
         0x880b => LinkType::PPP,
         0x8847 | 0x8848 => LinkType::MPLS,
@@ -169,6 +170,10 @@ const GRE_VERSION: u16 = 0x0007;
 /// Types II and III of ERSPAN; type I has no sequence number and no header.
 const ERSPAN_2: u16 = 0x88be;
 const ERSPAN_3: u16 = 0x22eb;
+/// Ethernet between MikroTik's routers, in version 1; the number of the tunnel stands in place of the call, low byte first.
+const ETHERNET_OVER_IP: u16 = 0x6400;
+/// 802.11 between Aruba's access points and controllers: one number for each access class and kind of payload.
+const ARUBA: std::ops::RangeInclusive<u16> = 0x8200..=0x8370;
 /// Redirected by WCCP: a header of four bytes may stand in front (draft-wilson-wrec-wccp-v2).
 const WCCP: u16 = 0x883e;
 
@@ -197,7 +202,11 @@ fn gre_fields(
         let key = cursor.word()?;
         // Version 1 has the length of the payload in the upper half, and a call in the lower.
         let is_call = flags & GRE_VERSION == 1;
-        found.identifier = Some(if is_call { key & 0xffff } else { key });
+        found.identifier = Some(match (is_call, protocol) {
+            (true, ETHERNET_OVER_IP) => u32::from((key as u16).swap_bytes()),
+            (true, _) => key & 0xffff,
+            (false, _) => key,
+        });
     }
     if flags & GRE_SEQUENCE != 0 {
         found.sequence_number = Some(cursor.word()?);
@@ -246,6 +255,8 @@ fn gre_fields(
             }
             cursor.ip()
         }
+        ETHERNET_OVER_IP => Some(LinkType::ETHERNET),
+        number if ARUBA.contains(&number) && number & 0xf == 0 => Some(LinkType::WIRELESS),
         number => link_type(number),
     }
 }
@@ -437,6 +448,7 @@ impl<'a> Frame<'a> {
                     // 8472: Linux' default (drivers/net/vxlan).
                     (4789 | 8472, _) => vxlan(cursor, false),
                     (4790, _) => vxlan(cursor, true),
+                    (4754, _) => gre(cursor),
                     (6081, _) => geneve(cursor),
                     (6635, _) => Some(tunnel(Kind::Mpls, cursor, Some(LinkType::MPLS))),
                     (2152, _) | (_, 2152) => gtp(cursor),
