@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wallsocket import wire
@@ -274,6 +274,7 @@ def test_rewriting_follows_what_a_redirect_is_about():
     assert changed.checksums[1] == changed.quoted.checksums[1] == "good"
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=40),
     st.ip_addresses(v=4).map(str),

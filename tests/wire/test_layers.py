@@ -226,6 +226,15 @@ def test_a_number_of_mikrotiks_tunnel_has_its_low_byte_first():
     assert (frame.tunnel.kind, frame.tunnel.identifier, frame.inner.udp.destination_port) == ("gre", 0x1234, 2)
 
 
+def test_gre_in_udp_is_taken_apart_and_built_again():
+    packet = IPv4("192.0.2.1", "192.0.2.2") / UDP(50000, 4754) / GRE(key=7) / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2)
+    frame = wire.decode(packet)
+    assert (frame.tunnel.kind, frame.tunnel.identifier) == ("gre", 7)
+    taken = wire.layers(frame)
+    assert (taken[GRE].key, bytes(taken)) == (7, frame.bytes)
+    assert wire.decode(taken.replace(GRE, key=8)).tunnel.identifier == 8
+
+
 def test_address_resolution_without_a_link_layer_is_decoded_and_fits_no_file(tmp_path):
     message = bytes(ARP(2, "02:00:00:00:00:01", "10.0.0.1", "02:00:00:00:00:02", "10.0.0.2"))
     frame = wire.decode(IPv4("192.0.2.1", "192.0.2.2", protocol=47) / (struct.pack("!HH", 0, 0x0806) + message))
@@ -249,6 +258,15 @@ def test_a_udp_length_of_zero_counts_where_the_packet_has_no_length_either():
     for packet in (IPv4("10.0.0.1", "10.0.0.2", length=0), IPv6("::1", "::2", payload_length=0)):
         unsaid = wire.decode(packet / UDP(1, 2, length=0) / b"data")
         assert (unsaid.problem, unsaid.payload) == (None, b"data")
+
+
+def test_a_packet_that_is_still_to_be_segmented_is_taken_apart():
+    for above in (TCP(1, 2), UDP(1, 2, length=0)):
+        for below in (IPv4("10.0.0.1", "10.0.0.2", length=0), IPv6("::1", "::2", payload_length=0)):
+            for length in (0, 1, 70_000):
+                frame = wire.decode(below / above / bytes(length))
+                assert frame.problem is None
+                assert bytes(wire.layers(frame)) == frame.bytes
 
 
 def test_every_header_says_its_values():

@@ -400,7 +400,8 @@ class IPv4(Layer):
 
     def pseudo_header(self, protocol: int, length: int) -> bytes:
         """What the transport checksum covers beside the segment."""
-        return self._ends() + struct.pack("!BBH", 0, protocol, length)
+        # A word of zeroes for all lengths that an IPv4 packet can have; longer ones are still to be segmented.
+        return self._ends() + struct.pack("!HI", protocol, length)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -34,7 +34,7 @@ def layers(frame: Frame) -> Packet:
     """
     outer = [*_link(frame), *_between(frame), *_network(frame)] or [Raw(frame.bytes)]
     end = len(frame.bytes)
-    if (ip := frame.ip) is not None and ip.length and frame.problem is None:
+    if (ip := frame.ip) is not None and ip.length > (0 if ip.version == 4 else 40) and frame.problem is None:
         end = min(end, ip.offset + ip.length)
     elif frame.arp is not None and frame.arp.sender is not None:
         end = min(end, frame.arp.offset + 28)
@@ -151,6 +151,7 @@ def _network(frame: Frame) -> list[Layer]:
             fragment_offset=ip.fragment_offset,
             traffic_class=ip.traffic_class,
             options=frame.bytes[ip.offset + 20 : ip.offset + ip.header_length],
+            length=_unsaid(frame, ip.length),
         )
     else:
         head = IPv6(
@@ -160,12 +161,18 @@ def _network(frame: Frame) -> list[Layer]:
             traffic_class=ip.traffic_class,
             flow_label=ip.flow_label or 0,
             extension_headers=tuple((number, data or b"") for number, data in ip.options),
+            payload_length=_unsaid(frame, ip.length - 40),
         )
     if ip.fragment_offset or ip.more_fragments:
         return [head]
-    if (tunnel := frame.tunnel) is not None and tunnel.kind in ("gre", "erspan"):
+    if frame.udp is None and (tunnel := frame.tunnel) is not None and tunnel.kind in ("gre", "erspan"):
         return [head, *_parsed(GRE, frame.bytes[tunnel.offset :])]
     return [head, *_transport(frame)]
+
+
+def _unsaid(frame: Frame, length: int) -> int | None:
+    """A length of 0 because no field could say it; else it is left open."""
+    return 0 if length == 0 and len(frame.bytes) > 0xFFFF else None
 
 
 _Parsed = DNS | DHCP | GRE | GTPU | IGMPv3 | NDP | VXLAN | BackboneBridge | ControlWord | Geneve
@@ -195,7 +202,8 @@ def _transport(frame: Frame) -> list[Layer]:
             )
         ]
     if (udp := frame.udp) is not None and udp.present == 8:
-        return [UDP(udp.source_port, udp.destination_port), *_message(udp.source_port, udp.destination_port, frame)]
+        head = UDP(udp.source_port, udp.destination_port, length=_unsaid(frame, udp.length))
+        return [head, *_message(udp.source_port, udp.destination_port, frame)]
     if (icmp := frame.icmp) is not None:
         message = frame.bytes[icmp.offset : frame.payload_offset + len(frame.payload)]
         if icmp.version == 6 and (found := _parsed(NDP, message)):
@@ -214,7 +222,7 @@ def _transport(frame: Frame) -> list[Layer]:
 
 
 #: What is spoken on UDP ports, DNS also by multicast and on the link.
-_CARRIED_BY_UDP: dict[str, type[_Parsed]] = {"vxlan": VXLAN, "geneve": Geneve, "gtp": GTPU}
+_CARRIED_BY_UDP: dict[str, type[_Parsed]] = {"gre": GRE, "erspan": GRE, "vxlan": VXLAN, "geneve": Geneve, "gtp": GTPU}
 _MESSAGES = {53: DNS, 5353: DNS, 5355: DNS, 67: DHCP, 68: DHCP}
 
 

@@ -256,7 +256,7 @@ fn gre_fields(
             cursor.ip()
         }
         ETHERNET_OVER_IP => Some(LinkType::ETHERNET),
-        number if ARUBA.contains(&number) && number & 0xf == 0 => Some(LinkType::WIRELESS),
+        number if ARUBA.contains(&number) && number.is_multiple_of(16) => Some(LinkType::WIRELESS),
         number => link_type(number),
     }
 }
