@@ -40,13 +40,16 @@ _WAYS = {
         "--mount-proc",
     ],
 }
-#: Rules that ask the host what was there when a call failed.
+#: Rules that ask the host what was there when a call failed, or what it counted.
 _RULES = (
     "nobody-listens",
     "address-in-use-listener",
     "address-in-use-time-wait",
     "address-not-local",
     "network-unreachable",
+    "receive-buffer-overflow",
+    "close-with-unread-data",
+    "datagrams-to-nobody",
 )
 #: It stands for the others, which are played by long runs.
 _SAMPLE = ("nobody-listens", "unshare -rn")

@@ -63,7 +63,7 @@ _TELL_NS = 600_000_000
 _NEVER = 1 << 63
 #: Sockets that are retired between two collections of what was kept of them, and their share in those that live: a
 #: collection costs as much as what lives.
-_COLLECT_AFTER = 250
+_COLLECT_AFTER = 2_000
 _COLLECT_SHARE = 4
 #: Events that may come before some are handled, whatever times they have.
 _QUEUE = 200_000

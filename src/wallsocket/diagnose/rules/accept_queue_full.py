@@ -53,7 +53,8 @@ class AcceptQueueFull(Rule):
         drops = facts[Drops].of(subject)
         last, full, dropped = drops.last, drops.fullest, drops.count
         overflows, counter = facts[Counters].risen(subject, "TcpExtListenOverflows")
-        private = overflows if facts.private else 0
+        if not facts[Counters].private(subject.network):
+            overflows, counter = 0, None
         now = subject.last
         stays = (
             full is not None
@@ -62,8 +63,8 @@ class AcceptQueueFull(Rule):
             and facts.now_ns - full.at_ns >= _STAYS_NS
             and subject.ended_ns is None
         )
-        alone = private > 0 and dropped > 0 and facts[Bound].tcp_listeners == 1
-        certain = (full is not None and (dropped > 0 or private > 0)) or alone
+        alone = overflows > 0 and dropped > 0 and facts[Bound].tcp_listeners == 1
+        certain = (full is not None and (dropped > 0 or overflows > 0)) or alone
         if not certain and not stays:
             return
         set_up = facts[SetUp].of(subject)
@@ -74,11 +75,11 @@ class AcceptQueueFull(Rule):
             rows.append(full.proof(f"accept queue {full.receive_queue}, backlog in force {full.send_queue}"))
         if dropped > 0 and last is not None:
             rows.append(last.proof(f"{last.drops} connection attempts dropped by socket {subject.id}"))
-        if counter is not None and facts.private:
+        if counter is not None:
             rows.append(counter)
         if set_up.listen is not None:
             rows.append(set_up.listen.proof())
-        lost = max(dropped, private)
+        lost = max(dropped, overflows)
         why = f"On {subject.local} {queue or 'the queue was full'}"
         why += f"; {lost} packets of new connections were dropped." if lost else "; further connections are dropped."
         busy = next(iter(facts[Waits].waiting_in(subject.process)), None) if facts.pictures else None

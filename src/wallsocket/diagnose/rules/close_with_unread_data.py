@@ -130,7 +130,7 @@ class CloseWithUnreadData(Rule):
         _, counter = facts[Counters].risen_between(
             socket, "TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS
         )
-        if counter is not None and facts.private:
+        if counter is not None and facts[Counters].private(socket.network):
             rows.append(counter)
         since_ns = closed.entry_ns if closed is not None else ended_ns - 1_000_000
         reset = facts[Resets].first(socket.local, socket.remote, since_ns)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
+from ..trackers.counters import Counters
 from ..trackers.unheard import Unheard
 
 __all__ = ["DatagramsToNobody"]
@@ -34,7 +35,7 @@ class DatagramsToNobody(Rule):
     disproof = "A socket was bound to that address and port when the datagrams came."
     references = ("udp(7)", "RFC 1122 4.1.3.1")
     subject = "destination"
-    needs = (Unheard,)
+    needs = (Counters, Unheard)
     effects = ("no-time-limit-for-answer",)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -69,4 +70,6 @@ class DatagramsToNobody(Rule):
     @staticmethod
     def _nobody(facts: Facts, subject: Destination) -> bool:
         """Whether the question is open at all: this host's own address, and no frame or counter to answer it."""
-        return subject.where.loopback and facts.layer("wire") is not None and not facts.private
+        return (
+            subject.where.loopback and facts.layer("wire") is not None and not facts[Counters].private(subject.network)
+        )

@@ -45,8 +45,6 @@ class FragmentsLost(Rule):
 
     def judge(self, facts: Facts, subject: Host) -> Iterator[Judgement]:
         counters, large = facts[Counters], facts[LargeSends]
-        if not facts.private:
-            return
         for prefix in ("Ip", "Ip6"):
             for network in counters.networks(f"{prefix}ReasmReqds"):
                 came, row = counters.risen_in(network, f"{prefix}ReasmReqds")

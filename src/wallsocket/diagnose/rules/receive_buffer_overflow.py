@@ -75,7 +75,9 @@ class ReceiveBufferOverflow(Rule):
             call=call.call if call is not None else None,
             socket=subject.id,
             process=subject.process,
-            certainty="certain" if (facts.private and risen) or 2 * used > size > 0 else "strong",
+            certainty="certain"
+            if (facts[Counters].private(subject.network) and risen) or 2 * used > size > 0
+            else "strong",
         )
 
     def _seen(self, facts: Facts, subject: SocketFacts, drops: DropFacts) -> Iterator[Judgement]:

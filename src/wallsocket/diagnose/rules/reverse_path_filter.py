@@ -37,8 +37,6 @@ class ReversePathFilter(Rule):
     needs = (Counters, Settings)
 
     def judge(self, facts: Facts, subject: Host) -> Iterator[Judgement]:
-        if not facts.private:
-            return
         for network in facts[Counters].networks("TcpExtIPReversePathFilter"):
             count, proof = facts[Counters].risen_in(network, "TcpExtIPReversePathFilter")
             if proof is None:

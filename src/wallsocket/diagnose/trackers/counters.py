@@ -63,6 +63,19 @@ class Counters(Tracker):
         row = self.facts.tables.sockets.get(socket.id)
         return (row.network if row is not None else None) or _OWN
 
+    def private(self, network: int | None) -> bool:
+        """Whether the counters of a network namespace count what the recorded programs did, and nothing else.
+
+        That is so in a lab, and where nothing had arrived when the namespace was met: a program, or a container, had just
+        made it. ``None``: that of the tracer.
+        """
+        if self.facts.private:
+            return True
+        if network in (None, _OWN) or "attached" in self.facts.tables.meta:
+            return False
+        arrived = [self._all.get((network, name)) for name in ("IpInReceives", "Ip6InReceives")]
+        return arrived[0] is not None and all(counter is None or counter.first == 0 for counter in arrived)
+
     def risen(self, socket: SocketFacts, *names: str) -> tuple[int, Proof | None]:
         """By how much counters of a socket's namespace rose together, and the proof row of the last change."""
         return self.risen_in(self._network(socket), *names)
@@ -81,8 +94,9 @@ class Counters(Tracker):
         return total, last
 
     def networks(self, name: str) -> list[int]:
-        """The network namespaces in which a counter rose."""
-        return [network for (network, one), counter in self._all.items() if one == name and counter.risen > 0]
+        """The network namespaces in which a counter rose by what the recorded programs did."""
+        rose = [network for (network, one), counter in self._all.items() if one == name and counter.risen > 0]
+        return [network for network in rose if self.private(network)]
 
     def risen_between(self, socket: SocketFacts, name: str, since_ns: int, until_ns: int) -> tuple[int, Proof | None]:
         """By how much a counter of a socket's namespace rose in a span of time, and its proof row."""

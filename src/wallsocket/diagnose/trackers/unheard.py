@@ -178,7 +178,7 @@ class Unheard(Tracker):
             if packet.at_ns >= found.first.entry_ns:
                 text = f"wire: ICMP port unreachable for {destination.where}"
                 return [Proof("wire", "packet", packet.id, packet.at_ns, text)]
-        if not self.facts.private:
+        if not self.facts[Counters].private(destination.network):
             return []
         prefix = "Udp" if destination.where.family == AF_INET else "Udp6"
         _, counter = self.facts[Counters].risen_in(destination.network, f"{prefix}NoPorts")
