@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wallsocket.diagnose.play import EXAMPLES
 from wallsocket.errors import UsageError
 
-from ..support.imports import CAPTURES, LOGS, findings, played
+from ..support.imports import CAPTURES, LOGS, findings, played, told_by
+from ..support.repository import ROOT
 from .test_examples import lab_works
 
 #: Examples that are played here: every kind of call, and every kind of proof on the wire.
@@ -39,7 +42,7 @@ HEALTHY = [
     "threads-share-stream/healthy.py",
 ]
 
-pytestmark = [
+plays = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (apt install strace)"),
     pytest.mark.skipif(not lab_works(), reason="no namespaces here"),
 ]
@@ -52,7 +55,11 @@ def played_or_skipped(name: str, folder: Path) -> tuple[Path, Path]:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+def with_marks(names: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=plays) for name in names]
+
+
+@pytest.mark.parametrize("name", with_marks(SAMPLE))
 def test_a_log_and_a_capture_tell_the_cause(name: str, tmp_path: Path) -> None:
     log, capture = played_or_skipped(name, tmp_path)
     rule = name.partition("/")[0]
@@ -63,9 +70,19 @@ def test_a_log_and_a_capture_tell_the_cause(name: str, tmp_path: Path) -> None:
             assert [finding.rule for finding in found][:1] == [rule], (path, found)
 
 
-@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("name", with_marks(HEALTHY))
 def test_nothing_is_said_of_a_healthy_one(name: str, tmp_path: Path) -> None:
     log, capture = played_or_skipped(name, tmp_path)
     assert findings(log) == ()
     assert findings(capture) == ()
     assert findings(capture, log) == ()
+
+
+def test_the_page_lists_what_suffices_for_which_rule() -> None:
+    page = (ROOT / "docs/import.md").read_text()
+    listed = {
+        words[1].strip(): re.findall(r"`([a-z0-9-]+)`", words[2])
+        for line in page.partition("## Which cause by which")[2].splitlines()
+        if len(words := line.split("|")) == 4 and "`" in line
+    }
+    assert listed == told_by()

@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from wallsocket.diagnose import Finding, diagnose
+from wallsocket.diagnose import Finding, all_rules, diagnose
 from wallsocket.diagnose.play import captured, command_of
 from wallsocket.trace import importing
 
 from .ways import Alone
 
-__all__ = ["CAPTURES", "LOGS", "findings", "played"]
+__all__ = ["CAPTURES", "LOGS", "findings", "played", "told_by"]
 
 #: As docs/import.md has it.
 STRACE: Final = ["strace", "-f", "-ttt", "-T", "-yy", "-s", "256", "-e", "trace=network,desc,process", "-o"]
@@ -81,6 +81,17 @@ CAPTURES: Final = _named(
     connection-forgotten:broken.py tls-alert:broken.py name-lookup-fails:broken.py
     """
 )
+
+
+def told_by() -> dict[str, list[str]]:
+    """Rules by what of another machine tells their cause, as docs/import.md lists them."""
+    logs, captures = ({name.partition("/")[0] for name in names} for names in (LOGS, CAPTURES))
+    told: dict[str, list[str]] = {"either": [], "a log": [], "a capture": [], "neither": []}
+    for rule in sorted(rule.id for rule in all_rules()):
+        pair = rule in logs, rule in captures
+        what = {(True, True): "either", (True, False): "a log", (False, True): "a capture"}.get(pair, "neither")
+        told[what].append(rule)
+    return told
 
 
 def played(path: Path, folder: Path) -> tuple[Path, Path]:

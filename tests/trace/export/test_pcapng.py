@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,20 @@ def test_headers_alone_with_the_length_that_there_was(with_wire: Path, exported:
     rows = tshark(exported(with_wire, "a.pcapng"), "frame.len", "frame.cap_len", "tcp.len", where="tcp.len > 0")
     assert rows
     assert all(int(length) - int(kept) == int(payload) for length, kept, payload in rows)
+
+
+def test_numbers_that_no_tracer_writes_are_written_as_far_as_the_format_goes(with_wire: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.wsrec"
+    shutil.copyfile(with_wire, path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE packet SET length = 1 << 40, at_ns = 9223372036854775807")
+        connection.execute("UPDATE meta SET value = '9223372036854775807' WHERE key = 'started_realtime_ns'")
+    with Recording.open(path) as recording:
+        export(recording, tmp_path / "a.pcapng")
+    with wire.read(tmp_path / "a.pcapng") as reader:
+        frames = list(reader)
+    assert frames
+    assert {(frame.original_length, frame.timestamp_ns) for frame in frames} == {(2**32 - 1, 2**63 - 1)}
 
 
 @needs_tshark

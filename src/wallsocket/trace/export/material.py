@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 from ...events import Call, Known, Source
 from ..lines import ConversationLine, Line, Lines
@@ -15,6 +15,9 @@ from ..wire import segment
 from .discretion import Discretion
 
 __all__ = ["Finding", "Material"]
+
+#: What the formats can hold: a damaged recording may say anything.
+_LAST_NS: Final = (1 << 63) - 1
 
 
 class _Proof(Protocol):
@@ -104,7 +107,7 @@ class Material:
 
     def at(self, at_ns: int) -> int:
         """A time of the recording in ns since 1970."""
-        return max(0, self.started_ns + at_ns)
+        return max(0, min(self.started_ns + at_ns, _LAST_NS))
 
     @cached_property
     def senders(self) -> dict[int, tuple[int | None, int | None, int]]:

@@ -7,7 +7,7 @@ packets that its calls imply; they say so, and so does the file.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from ... import wire
 from ...events import Call
@@ -16,6 +16,8 @@ from .material import Finding, Material
 
 __all__ = ["write"]
 
+#: The longest that a packet block can say a packet was.
+_MOST_BYTES: Final = (1 << 32) - 1
 #: Who sent a packet that no call sent.
 _KERNEL = "sent by the kernel"
 
@@ -63,7 +65,7 @@ def _captured(material: Material, writer: wire.Writer) -> None:
             comment="; ".join(filter(None, [*sentences, *found])) or None,
             process_id=_pid(material, call, socket),
             interface=interfaces[key],
-            original_length=max(packet.length, len(frame)),
+            original_length=min(max(packet.length, len(frame)), _MOST_BYTES),
         )
 
 

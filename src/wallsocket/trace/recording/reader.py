@@ -182,11 +182,12 @@ class Recording:
                 )
 
     def meta_int(self, key: str) -> int | None:
-        """A number of ``meta``; ``None`` when it is absent or no number."""
+        """A number of ``meta``, of 64 bits as every number of a recording; ``None`` when it is absent or none."""
         try:
-            return int(self.meta[key])
+            number = int(self.meta[key])
         except (KeyError, ValueError):
             return None
+        return number if -(1 << 63) <= number < 1 << 63 else None
 
     @cached_property
     def networks(self) -> dict[int, Network]:
