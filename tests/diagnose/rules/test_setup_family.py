@@ -194,3 +194,28 @@ def test_a_connection_at_the_number_of_an_output(number: int) -> None:
     story.call("write", agent, 20, length=20, payload=b"agent started\n", fd=number)
     found = [f"{one.rule} {one.certainty}" for one in story.diagnosis("standard-descriptor").findings]
     assert found == (["standard-descriptor hint"] if number == 1 else [])
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_a_child_that_asks_the_program_which_waits_for_it(ends_first: bool) -> None:
+    story = Story()
+    service, child = story.process("server"), story.process("curl")
+    story.processes[child][2] = service
+    listener = story.socket(service, ("127.0.0.1", 80), None)
+    story.call("bind", listener, address=inet("127.0.0.1", 80))
+    story.call("listen", listener, a=16, exit={"state": 10, "send": 16})
+    client = story.socket(child, ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    story.call("connect", client, address=inet("127.0.0.1", 80))
+    story.call("sendto", client, 5, length=5)
+    story.now += 2 * S
+    if ends_first:
+        story.call("close", client, unread=0)
+        story.end(child, code=28)
+    served = story.socket(service, ("127.0.0.1", 80), ("127.0.0.1", 50000), origin="accept", parent=listener)
+    story.call("accept4", listener, 3 + served, made=served)
+    if not ends_first:
+        story.call("close", client, unread=0)
+        story.end(child, code=28)
+    story.now += S
+    found = [f"{one.rule} {one.certainty}" for one in story.diagnosis("request-to-itself").findings]
+    assert found == (["request-to-itself strong"] if ends_first else [])

@@ -186,6 +186,21 @@ def test_the_same_order_at_both_ends_and_too_few_bytes() -> None:
     assert said(prefixed(struct.pack(">I", 11), b"hello wor", 11)) == ["fewer-than-announced certain"]
 
 
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [(15, ["fewer-than-announced strong"]), (20, ["fewer-than-announced strong"]), (11, []), (11 << 9, [])],
+    ids=["counts itself", "too large", "right", "another number"],
+)
+def test_a_number_before_a_message_that_is_read_into_a_larger_buffer(number: int, found: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    message = struct.pack(">I", number) + b"hello world"
+    send(story, client, message)
+    receive(story, server, message)
+    both_wait(story, server, client)
+    assert said(story, "fewer-than-announced") == found
+
+
 def test_the_same_order_at_both_ends() -> None:
     story = Story()
     server, client = pair(story)
@@ -538,6 +553,48 @@ def test_a_body_that_is_shorter_or_longer_than_announced() -> None:
     assert said(posted(50, 49)) == ["fewer-than-announced certain"]
     assert "more-than-announced certain" in said(posted(50, 51))
     assert said(posted(50, 50), "fewer-than-announced", "more-than-announced") == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "pause", "client_first", "found"),
+    [
+        (30, 0, False, ["fewer-than-announced strong"]),
+        (50, 0, False, []),
+        (30, 2 * S, True, ["fewer-than-announced hint"]),
+        (30, 0, True, []),
+    ],
+    ids=["the server closes", "all was sent", "the client gave up", "the client left"],
+)
+def test_an_answer_that_is_shorter_than_announced(sent: int, pause: int, client_first: bool, found: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    http(story, head=30, method="GET", body=0)
+    story.call("sendto", client, 30, length=30, payload=b"GET / HTTP/1.1\r\n" + b"x" * 14)
+    http(story, head=30, method="GET", body=0)
+    story.call("recvfrom", server, 30, length=4096, payload=b"GET / HTTP/1.1\r\n" + b"x" * 14)
+    http(story, head=40, status=200, body=50)
+    story.call("sendto", server, 40 + sent, length=40 + sent, payload=b"HTTP/1.1 200 OK\r\n" + b"x" * 47)
+    http(story, head=40, status=200, body=50)
+    story.call("recvfrom", client, 40 + sent, length=4096, payload=b"HTTP/1.1 200 OK\r\n" + b"x" * 47)
+    story.now += pause
+    for one in (client, server) if client_first else (server, client):
+        story.call("close", one, unread=0)
+    assert said(story, "fewer-than-announced") == found
+
+
+@pytest.mark.parametrize(("status", "found"), [(400, True), (411, True), (403, False)])
+def test_a_chunked_request_that_is_refused_before_its_chunks_are_sent(status: int, found: bool) -> None:
+    story = Story()
+    server, client = pair(story)
+    http(story, head=100, method="POST", chunked=True)
+    story.call("sendto", client, 100, length=100, payload=POST)
+    story.call("recvfrom", server, 100, length=4096, payload=POST)
+    send(story, server, b"HTTP/1.1 %d No\r\nConnection: close\r\n\r\n" % status)
+    story.call("close", server, unread=0)
+    story.call("sendto", client, 10, length=10, payload=b"5\r\nhello\r\n")
+    story.call("sendto", client, PIPE, length=10)
+    story.call("close", client, unread=0)
+    assert said(story, "chunked-not-understood") == (["chunked-not-understood strong"] if found else [])
 
 
 def test_without_what_the_heads_announce_nothing_is_said() -> None:

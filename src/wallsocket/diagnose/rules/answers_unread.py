@@ -43,7 +43,7 @@ class AnswersUnread(Rule):
     references = ("RFC 9112 9.3", "recv(2)")
     subject = "process"
     needs = (UnreadAnswers,)
-    effects = ("slow-reader", "close-with-unread-data", "write-after-peer-closed", "unread-data")
+    effects = ("loop-blocked", "slow-reader", "close-with-unread-data", "write-after-peer-closed", "unread-data")
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         for where, members in facts[UnreadAnswers].pools(subject.id).items():

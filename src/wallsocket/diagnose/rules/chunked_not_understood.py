@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..facts import Facts
@@ -18,6 +19,8 @@ __all__ = ["ChunkedNotUnderstood"]
 
 #: Length required, not implemented (RFC 9110).
 _SAY_SO = (411, 501)
+#: An answer that calls the request wrong, or not supported (RFC 9110, 15.5.1, 15.5.12, 15.6.2).
+_WRONG = re.compile(rb"HTTP/1\.[01] (400|411|501) ")
 
 
 class ChunkedNotUnderstood(Rule):
@@ -73,6 +76,10 @@ class ChunkedNotUnderstood(Rule):
             what = f"{facts.who(peer.process)} read the head, answered, and closed with the chunks unread"
             closed = facts[Closing].last_close(peer)
             rows += [closed.proof()] if closed is not None else []
+        elif peer is not None and not peer.late and self._refused(facts, subject, peer, request.head_end):
+            what = f"{facts.who(peer.process)} read the head alone, said that it is wrong, and closed"
+            closed, said = facts[Closing].last_close(peer), facts[Writes].of(peer).first
+            rows += [one.proof() for one in (said, closed) if one is not None]
         else:
             return
         if refusal is not None:
@@ -88,6 +95,19 @@ class ChunkedNotUnderstood(Rule):
             certainty=certainty,
             severity="note" if certainty == "hint" else "error",
             subjects=frozenset({peer.id} if peer is not None else ()),
+        )
+
+    @staticmethod
+    def _refused(facts: Facts, client: SocketFacts, server: SocketFacts, head_end: int | None) -> bool:
+        """Whether the server answered the head with an error of syntax and closed, before the client had sent all chunks."""
+        first, closed = facts[Writes].of(server).first, facts[Closing].last_close(server)
+        return (
+            head_end is not None
+            and facts[Reads].of(server).bytes == head_end
+            and facts[Writes].of(client).bytes > head_end
+            and first is not None
+            and _WRONG.match(first.payload) is not None
+            and closed is not None
         )
 
     @staticmethod

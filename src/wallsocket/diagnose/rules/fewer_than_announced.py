@@ -11,6 +11,7 @@ from ..trackers.closing import Closing
 from ..trackers.errors import Errors
 from ..trackers.messages import Messages
 from ..trackers.prefixes import Prefixes
+from ..trackers.reads import Reads
 from ..trackers.short_writes import ShortWrites
 from ..trackers.stalls import STALL_NS, Stall, Stalls
 from ..trackers.waits import Waits
@@ -18,6 +19,9 @@ from ..trackers.writes import Writes
 from ..vocabulary import POLL_CALLS, READS
 
 __all__ = ["FewerThanAnnounced"]
+
+#: Bytes of the length that most protocols put in front of a message.
+_LENGTH = 4
 
 
 class FewerThanAnnounced(Rule):
@@ -40,29 +44,35 @@ class FewerThanAnnounced(Rule):
     )
     proof = (
         "The head of an HTTP message, or the length in front of a message, announces more bytes than the sender wrote; the "
-        "sender then waits for the answer, and the reader for the rest."
+        "sender then waits for the answer, and the reader for the rest; or the sender closed."
     )
     fix = "Announce the number of bytes that are sent: the length of the encoded body, not of the text or of another version of it."
     disproof = "The sender is about to send the rest."
     references = ("RFC 9112 6.2", "RFC 9112 8")
     subject = "connection"
-    needs = (Closing, Errors, Messages, Prefixes, ShortWrites, Stalls, Waits, Writes)
+    needs = (Closing, Errors, Messages, Prefixes, Reads, ShortWrites, Stalls, Waits, Writes)
     given = Writes
     supersedes = ("both-wait", "end-awaited", "silent-peer", "two-readers", "delimiter-missing")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)
         if stall is not None:
-            found = self._http(facts, stall.asker, stall) or self._chunks(facts, stall) or self._prefix(facts, stall)
+            found = (
+                self._http(facts, stall.asker, stall)
+                or self._chunks(facts, stall)
+                or self._prefix(facts, stall)
+                or self._buffered(facts, stall)
+            )
             if found is not None:
                 yield found
             return
         for end in subject.ends:
-            if end.origin != "accept" and not end.late:
-                found = self._http(facts, end, None)
-                if found is not None:
-                    yield found
-                    return
+            if end.late:
+                continue
+            found = self._closed(facts, end, subject) if end.origin == "accept" else self._http(facts, end, None)
+            if found is not None:
+                yield found
+                return
 
     def _http(self, facts: Facts, sender: SocketFacts, stall: Stall | None) -> Evidence | None:
         sent = facts[Messages].of(sender).sent
@@ -109,6 +119,43 @@ class FewerThanAnnounced(Rule):
             process=sender.process,
             certainty="certain" if stall is not None else "strong",
             subjects=frozenset({stall.answerer.id} if stall is not None else ()),
+        )
+
+    def _closed(self, facts: Facts, server: SocketFacts, pair: Connection) -> Evidence | None:
+        """A server that had sent a part of its answer and closed, or sent no more until the client left."""
+        sent, shut = facts[Messages].of(server).sent, facts[Closing].of(server).shut
+        message, last = sent.latest, facts[Writes].of(server).last
+        closed = shut.get(1) or shut.get(2) or facts[Closing].last_close(server)
+        client = pair.other if pair.one is server else pair.one
+        if sent.lost or message is None or message.head_end is None or message.body is None or message.end is None:
+            return None
+        given = facts[Writes].of(server).bytes - message.head_end
+        if closed is None or last is None or client is None or not 0 < given < message.body:
+            return None
+        if facts[Errors].of(server).calls or facts[ShortWrites].of(server).short is not None:
+            return None
+        left_ns = facts[Closing].left_ns(client)
+        first = closed.entry_ns <= left_ns
+        if not first and left_ns - last.end_ns < STALL_NS:
+            return None
+        return Evidence(
+            self,
+            closed.entry_ns if first else left_ns,
+            f"{facts.who(server.process)} announced a body of {message.body} bytes to {server.remote or 'its peer'} and sent "
+            f"{given}; then it "
+            + (
+                "closed."
+                if first
+                else f"sent nothing for {(left_ns - last.end_ns) / 1e9:.1f} s, and the client gave up."
+            ),
+            [message.call.proof(f"{message.call.text()}: Content-Length {message.body}"), last.proof(), closed.proof()],
+            call=message.call.call,
+            socket=server.id,
+            process=server.process,
+            # It may have been about to send the rest.
+            certainty="strong" if first else "hint",
+            severity="error" if first else "note",
+            subjects=frozenset({client.id}),
         )
 
     def _chunks(self, facts: Facts, stall: Stall) -> Evidence | None:
@@ -167,5 +214,40 @@ class FewerThanAnnounced(Rule):
             call=(first or read).call,
             socket=stall.asker.id,
             process=stall.asker.process,
+            subjects=frozenset({stall.answerer.id}),
+        )
+
+    def _buffered(self, facts: Facts, stall: Stall) -> Evidence | None:
+        """A length of four bytes in front of a message that was read into a larger buffer."""
+        first, read = stall.message[0] if stall.message else None, facts[Reads].of(stall.answerer).last
+        if first is None or read is None or read.length <= read.moved or len(first.payload) < _LENGTH:
+            return None
+        given = stall.size - _LENGTH
+        head = first.payload[:_LENGTH]
+        # What begins with a letter is no such number: it would be many times what came.
+        wanted = next(
+            (one for order in ("big", "little") if given < (one := int.from_bytes(head, order)) <= given << 8), None
+        )
+        if wanted is None or not given or facts[ShortWrites].of(stall.asker).short is not None:
+            return None
+        sure = stall.reads.name in READS
+        return Evidence(
+            self,
+            read.end_ns,
+            f"The message of {facts.who(stall.asker.process)} begins with the number {wanted}, and {given} bytes follow"
+            + (": the number counts its own four bytes." if wanted == stall.size else ".")
+            + f" {facts.who(stall.answerer.process)} read all of it and waits for more.",
+            [
+                first.proof(f"{first.text()}: the number {wanted}"),
+                read.proof(),
+                stall.reads.proof(),
+                stall.asks.proof(),
+            ],
+            call=first.call,
+            socket=stall.asker.id,
+            process=stall.asker.process,
+            # Of what a loop waits for, its calls do not say.
+            certainty="strong" if sure else "hint",
+            severity="error" if sure else "note",
             subjects=frozenset({stall.answerer.id}),
         )

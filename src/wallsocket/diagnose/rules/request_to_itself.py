@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
@@ -60,6 +61,7 @@ class RequestToItself(Rule):
             or (facts[Reads].of(subject).calls and not facts[Waits].of(subject).now)
         ):
             return
+        yield from self._by_child(facts, subject, connect, remote)
         wait = self._wait(facts, subject)
         if wait is None:
             return
@@ -101,6 +103,36 @@ class RequestToItself(Rule):
                 socket=subject.id,
                 process=connect.call.process,
                 certainty="certain" if alone else "strong",
+                subjects=frozenset({entry.id}),
+            )
+            return
+
+    def _by_child(self, facts: Facts, subject: SocketFacts, connect: CallFacts, remote: Address) -> Iterator[Evidence]:
+        """A child of the server asked in vain, and the server accepted when that child had ended: it waited for it."""
+        child, peer = facts.process(connect.call.process), facts[Peers].of(subject)
+        accepted = facts[AcceptedBy].of(peer).call if peer is not None else None
+        if child is None or child.ended_ns is None or accepted is None or child.parent != accepted.call.process:
+            return
+        waited_ns = child.ended_ns - connect.end_ns
+        if not connect.end_ns <= child.ended_ns <= accepted.end_ns or waited_ns < _LEAST_NS:
+            return
+        for entry in facts[Bound].on(remote.port, network=subject.network):
+            if entry.process != accepted.call.process or not entry.takes(remote):
+                continue
+            yield Evidence(
+                self,
+                connect.end_ns,
+                f"{facts.who(child.id)}, a child of {facts.who(entry.process)}, connected to {remote}, where its parent listens, "
+                f"and waited {waited_ns / 1e9:.1f} s for an answer; the parent accepted the connection only when this child "
+                "had ended.",
+                [connect.proof(), accepted.proof(), facts.process_proof(child, "the child ended", child.ended_ns)],
+                call=connect.call,
+                source=child.source,  # the line of the server that started it
+                socket=subject.id,
+                process=child.id,
+                certainty="strong",
+                title="the program waits for a child that asks the program itself",
+                fix="Start the child without waiting for it (asynchronously), or let another worker serve.",
                 subjects=frozenset({entry.id}),
             )
             return
