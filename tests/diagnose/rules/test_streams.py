@@ -391,6 +391,24 @@ def test_two_processes_take_turns_or_one_hands_over() -> None:
     assert forked("A1", "B1", "B0", "B1", "B0") == []
 
 
+def test_a_process_that_has_ended_has_handed_its_connection_over() -> None:
+    """As sshd's do: the one that made the key exchange writes last, and ends; the one that it leaves it to writes on."""
+    story = Story()
+    server, client = pair(story)
+    store = story.made[server]
+    monitor, child = store["process"], story.process("server")
+    for process in (monitor, child):
+        store["process"] = process
+        send(story, client, b"question")
+        receive(story, server, b"question")
+    send(story, server, b"accepted")
+    store["process"] = monitor
+    story.end(child)
+    store["ended"] = None
+    send(story, server, b"welcome")
+    assert said(story, "connection-shared-by-fork") == []
+
+
 # -- 110
 
 

@@ -21,8 +21,8 @@ _KEPT = 50_000
 #: Refusals of one destination that are kept as they were, by the line that connected.
 _REFUSALS = 16
 #: Who was refused at so many ports of one host, or by so many hosts at one port, at each of them once or twice, is looking
-#: which are open: nobody is configured for that many servers that are all down. nmap's quickest scan has 100 ports.
-_SEARCH = 32
+#: which are open: nobody is configured for that many servers that are all down. A scan of a few ports has as many.
+_SEARCH = 16
 _ONCE_OR_TWICE = 2
 
 

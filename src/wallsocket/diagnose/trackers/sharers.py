@@ -41,7 +41,10 @@ class Sharers(SocketTracker[SharerFacts]):
             facts.writers.setdefault(call.call.process, call)
         asked = facts.asked
         if asked is not None and asked.call.process != call.call.process and facts.crossed is None:
-            facts.crossed = (asked, call)
+            asker = self.facts.process(asked.call.process)
+            # Who has ended will not read: it has handed the connection over, as sshd's processes do.
+            if asker is None or asker.ended_ns is None or asker.ended_ns > call.entry_ns:
+                facts.crossed = (asked, call)
         facts.asked = call
 
     @returned(*READS, of="stream", moved=True)
