@@ -274,6 +274,17 @@ def test_hostile_values_make_no_trouble() -> None:
     story.diagnosis()
 
 
+def test_sockets_that_were_accepted_from_each_other_make_no_trouble() -> None:
+    story = Story()
+    server, client = story.process("server"), story.process("client")
+    here, there = ("127.0.0.1", 4567), ("127.0.0.1", 51000)
+    one = story.socket(server, here, there, origin="accept", parent=2)
+    other = story.socket(client, there, here, origin="accept", parent=1)
+    for socket in (one, other):
+        story.call("recvfrom", socket, None, length=10)
+    story.diagnosis()
+
+
 def test_a_layer_that_was_lost_half_way_leaves_questions_open_and_findings_standing() -> None:
     story = Story()
     letter(story)

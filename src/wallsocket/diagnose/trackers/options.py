@@ -90,7 +90,8 @@ class Options(SocketTracker[OptionFacts]):
         if socket.origin == "accept":
             # It has the options that its listener had (net/core/sock.c, sk_clone_lock).
             listener = self.facts[Sockets].get(socket.parent)
-            return self.limited(listener, name) if listener is not None and listener is not socket else None
+            # A listener was not accepted itself: in a file that says so, parents may form a circle.
+            return self.limited(listener, name) if listener is not None and listener.origin != "accept" else None
         return False if socket.origin in ("socket", "socketpair") else None
 
     def aborts(self, socket: SocketFacts) -> bool:
