@@ -159,7 +159,7 @@ class Latest(list[_K]):
 
     def append(self, one: _K) -> None:
         """Take the next one; the oldest goes when there are too many."""
-        super().append(one)
+        list.append(self, one)
         if len(self) > self._limit:
             del self[0]
 

@@ -89,9 +89,14 @@ class Relays(SocketTracker[RelayFacts]):
         if socket is None:
             return
         own = socket.kept.get(self.place)
-        if own is not None:
+        sources = self._sources.get(call.thread)
+        if own is not None and own.now is not None:
             own.now = None  # an answer to what came
-        for source in self._sources.get(call.thread, {}).values():
+            if sources is not None:
+                sources.pop(socket.id, None)
+        if not sources:
+            return
+        for source in sources.values():
             facts = self.of(source)
             held = facts.now
             if held is None or source is socket or not call.payload.startswith(held.first.payload[:_PREFIX]):
@@ -103,4 +108,5 @@ class Relays(SocketTracker[RelayFacts]):
                 if facts.worst is None or held.kept_ns > facts.worst.kept_ns:
                     facts.worst = held
             facts.now = None
+            del sources[source.id]
             return
