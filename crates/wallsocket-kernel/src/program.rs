@@ -92,6 +92,14 @@ pub fn program(words: &[&str]) -> Program {
     }
 }
 
+/// Whether the program file at `path` runs programs in a language of their own.
+pub fn is_interpreter(path: &str) -> bool {
+    let own = base(path);
+    FAMILIES
+        .iter()
+        .any(|family| family.names.iter().any(|name| is_version_of(own, name)))
+}
+
 /// The last part of a path, or the name before the text that a program writes over its arguments (setproctitle).
 fn own_name(word: &str) -> String {
     // A login shell's name begins with a dash (login(1)).

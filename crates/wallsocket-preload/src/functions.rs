@@ -3,6 +3,7 @@
 //! Each makes one system call. Those that the C library makes itself (in `getaddrinfo`, `fread`…) do not come by here; the
 //! tracer sees them.
 
+use core::arch::naked_asm;
 use core::ffi::{CStr, c_int, c_void};
 
 use crate::recording::{Shape, make};
@@ -51,6 +52,40 @@ impl Function {
     }
 }
 
+/// The body of a function: calls what it does with the return address as one more argument, on the stack (psABI). The frame is
+/// described, because threads that are cancelled are unwound through it.
+macro_rules! way_in {
+    // The seventh argument stands behind the return address already.
+    ($made:path; $a:ident, $b:ident, $c:ident, $d:ident, $e:ident, $f:ident, $g:ident) => {
+        naked_asm!(
+            ".cfi_startproc",
+            "sub rsp, 8",
+            "push qword ptr [rsp + 16]",
+            "push qword ptr [rsp + 16]",
+            ".cfi_def_cfa_offset 32",
+            "call {made}",
+            "add rsp, 24",
+            ".cfi_def_cfa_offset 8",
+            "ret",
+            ".cfi_endproc",
+            made = sym $made,
+        )
+    };
+    ($made:path; $($argument:ident),*) => {
+        naked_asm!(
+            ".cfi_startproc",
+            "push qword ptr [rsp]",
+            ".cfi_def_cfa_offset 16",
+            "call {made}",
+            "add rsp, 8",
+            ".cfi_def_cfa_offset 8",
+            "ret",
+            ".cfi_endproc",
+            made = sym $made,
+        )
+    };
+}
+
 /// Defines functions: name, arguments with their types, type of the value, then the system call, its shape and its arguments.
 macro_rules! functions {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $value:ty = $number:ident, $shape:expr, [$($given:expr),*];)*) => {
@@ -73,18 +108,42 @@ macro_rules! functions {
             /// # Safety
             /// As of the C library's function.
             #[unsafe(no_mangle)]
+            #[unsafe(naked)]
             pub unsafe extern "C" fn $name($($argument: $kind),*) -> $value {
-                let given = padded([$($argument as usize),*]);
-                let call = padded([$($given as usize),*]);
-                let function = Function {
-                    index: Index::$name as usize,
-                    number: $number,
-                    shape: $shape,
-                    int: size_of::<$value>() == size_of::<c_int>(),
-                };
-                make(function, given, call) as $value
+                way_in!(made::$name; $($argument),*)
             }
         )*
+
+        /// What they do, given also where they return to.
+        mod made {
+            use super::*;
+
+            $(
+                #[allow(clippy::many_single_char_names)]
+                pub(super) extern "C" fn $name(
+                    first: usize,
+                    second: usize,
+                    third: usize,
+                    fourth: usize,
+                    fifth: usize,
+                    sixth: usize,
+                    caller: usize,
+                    seventh: usize,
+                ) -> $value {
+                    let [$($argument,)* ..] = [first, second, third, fourth, fifth, sixth, seventh];
+                    $(let $argument = $argument as $kind;)*
+                    let given = padded([$($argument as usize),*]);
+                    let call = padded([$($given as usize),*]);
+                    let function = Function {
+                        index: Index::$name as usize,
+                        number: $number,
+                        shape: $shape,
+                        int: size_of::<$value>() == size_of::<c_int>(),
+                    };
+                    make(function, given, call, caller) as $value
+                }
+            )*
+        }
     };
 }
 

@@ -75,9 +75,14 @@ const TAIL: usize = 3;
 /// How far apart two addresses on one stack can be.
 const STACK: usize = 8 << 20;
 
-/// Makes a call. `given` are the arguments of the function, `arguments` those of the system call.
+/// Makes a call. `given` are the arguments of the function, `arguments` those of the system call; it returns to `caller`.
 #[inline(never)]
-pub(crate) fn make(function: Function, given: Arguments, arguments: Arguments) -> isize {
+pub(crate) fn make(
+    function: Function,
+    given: Arguments,
+    arguments: Arguments,
+    caller: usize,
+) -> isize {
     if is_too_small(function, given) {
         return match start::next(function.index) {
             0 => system::abort(),
@@ -155,6 +160,7 @@ pub(crate) fn make(function: Function, given: Arguments, arguments: Arguments) -
         function,
         arguments,
         kind.unwrap_or_default(),
+        caller,
     ) {
         Some(result) => system::returned(result),
         // The ring is full: the tracer takes what is in it when this call stops for it.
@@ -446,6 +452,7 @@ fn record(
     function: Function,
     arguments: Arguments,
     kind: u8,
+    caller: usize,
 ) -> Option<isize> {
     let base = thread.shared.ring as usize;
     // SAFETY: both words are in the ring, which the tracer has set for this thread and which is unmapped by nobody.
@@ -492,6 +499,7 @@ fn record(
         result: 0,
         arguments: arguments.map(|argument| argument as u64),
         stack_pointer: thread.stack_pointer as u64,
+        caller: caller as u64,
     };
     // SAFETY: a record's room at a multiple of 8 in the ring; the tracer does not look before `progress` says so.
     unsafe { place.write(record) };

@@ -1,18 +1,22 @@
 //! `wallsocket._core.trace`: the guardian's rows as tuples for `sqlite3`.
 
+use std::path::PathBuf;
+
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use wallsocket_kernel::syscalls::{NONE, SYSCALLS};
-use wallsocket_trace::rows::{End, Row};
+use wallsocket_trace::native::{Stacks, Verdicts};
+use wallsocket_trace::python::Chosen;
+use wallsocket_trace::rows::{End, Row, Source};
 
 /// Turns the guardian's stream of bytes into rows.
 ///
 /// Ids of tables that the guardian does not number are given here, in the order of arrival.
 #[pyclass(module = "wallsocket._core.trace")]
-#[derive(Default)]
 struct Rows {
+    verdicts: Verdicts,
     rest: Vec<u8>,
     states: u64,
     packets: u64,
@@ -37,9 +41,17 @@ macro_rules! tuple {
 
 #[pymethods]
 impl Rows {
+    /// `guardian` is its program, which also looks up native lines; `user` and `libraries` are paths whose code is the user's own, or is not.
     #[new]
-    fn new() -> Self {
-        Self::default()
+    fn new(guardian: PathBuf, user: Vec<String>, libraries: Vec<String>) -> Self {
+        Self {
+            verdicts: Verdicts::new(guardian, Chosen { user, libraries }),
+            rest: Vec::new(),
+            states: 0,
+            packets: 0,
+            facts: 0,
+            marks: 0,
+        }
     }
 
     /// Takes the next bytes of the stream; returns the complete rows in them: a list per table, a tuple per row.
@@ -51,8 +63,17 @@ impl Rows {
         let mut used = 0;
         while used < self.rest.len() {
             match postcard::take_from_bytes::<Row>(&self.rest[used..]) {
-                Ok((row, remaining)) => {
+                Ok((mut row, remaining)) => {
                     used = self.rest.len() - remaining.len();
+                    let verdicts = &mut self.verdicts;
+                    let line = if matches!(row, Row::Stack(_)) {
+                        py.detach(|| verdicts.apply(&mut row))
+                    } else {
+                        verdicts.apply(&mut row)
+                    };
+                    if let Some(line) = line {
+                        self.add(py, &tables, Row::Source(line))?;
+                    }
                     self.add(py, &tables, row)?;
                 }
                 Err(postcard::Error::DeserializeUnexpectedEnd)
@@ -248,6 +269,56 @@ impl Rows {
     }
 }
 
+/// The lines of native threads that stand still, without a recording.
+#[pyclass(module = "wallsocket._core.trace", unsendable)]
+struct NativeLines {
+    stacks: Stacks,
+    verdicts: Verdicts,
+    last: u32,
+    lines: Vec<Source>,
+}
+
+/// File, line, function, and how they are known.
+type Place = (Option<String>, Option<u32>, Option<String>, u8);
+
+#[pymethods]
+impl NativeLines {
+    /// As of [`Rows`].
+    #[new]
+    fn new(guardian: PathBuf, user: Vec<String>, libraries: Vec<String>) -> Self {
+        Self {
+            stacks: Stacks::default(),
+            verdicts: Verdicts::new(guardian, Chosen { user, libraries }),
+            last: 0,
+            lines: Vec::new(),
+        }
+    }
+
+    /// Where a thread of process `pid` stands: file, line, function, and `known` as of table `call`. `None`: not known.
+    fn at(&mut self, py: Python<'_>, pid: i32, instruction: u64, stack: u64) -> Option<Place> {
+        py.detach(|| {
+            let Self {
+                stacks,
+                verdicts,
+                last,
+                lines,
+            } = self;
+            let mut rows = Vec::new();
+            let place = [instruction, stack, 0];
+            let found = stacks.at(&mut |row| rows.push(row.clone()), pid, place, || {
+                *last += 1;
+                *last
+            })?;
+            for mut row in rows {
+                lines.extend(verdicts.apply(&mut row));
+            }
+            let (source, known) = verdicts.of(found.source)?;
+            let line = lines.iter().find(|line| Some(line.id) == source)?;
+            Some((line.file.clone(), line.line, line.function.clone(), known))
+        })
+    }
+}
+
 /// The table of system calls: name, number on x86-64 and on aarch64, subject, role, names of a, b and c, kind of `value`.
 #[pyfunction]
 fn syscalls(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyTuple>>> {
@@ -272,5 +343,6 @@ fn syscalls(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyTuple>>> {
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(syscalls, module)?)?;
+    module.add_class::<NativeLines>()?;
     module.add_class::<Rows>()
 }

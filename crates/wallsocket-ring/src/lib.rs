@@ -18,7 +18,7 @@ pub const GATE_RETURN: u64 = GATE + 2;
 /// Where in the gate's page the signature is.
 pub const SIGNATURE_AT: u64 = 64;
 /// What says that the page is ours, and of which layout.
-pub const SIGNATURE: [u8; 16] = *b"wallsocket gate1";
+pub const SIGNATURE: [u8; 16] = *b"wallsocket gate2";
 /// Address of the page of words that the tracer writes and the library reads. A child made by fork gets it zeroed
 /// (MADV_WIPEONFORK), so that it does not take its parent's memory for its own.
 pub const CONTROL: u64 = GATE + 0x1000;
@@ -326,6 +326,8 @@ pub struct Head {
     pub arguments: [u64; 6],
     /// Stack pointer.
     pub stack_pointer: u64,
+    /// The address in the program that the call returns to.
+    pub caller: u64,
 }
 
 impl Head {
@@ -381,6 +383,7 @@ impl<'a> Record<'a> {
             result: word(bytes, 32)? as i64,
             arguments,
             stack_pointer: word(bytes, 88)?,
+            caller: word(bytes, 96)?,
         };
         let entry = bytes.get(Head::SIZE..head.entry_size as usize)?;
         let exit = if in_call {
@@ -478,7 +481,7 @@ mod tests {
         all.extend((entry_size as u32).to_ne_bytes());
         all.extend(44u32.to_ne_bytes());
         all.extend(Head::LOOK.to_ne_bytes());
-        for word in [10, 20, 5, 1, 2, 3, 4, 5, 6, 7u64] {
+        for word in [10, 20, 5, 1, 2, 3, 4, 5, 6, 7, 8u64] {
             all.extend(word.to_ne_bytes());
         }
         all.extend(entry);
@@ -497,7 +500,7 @@ mod tests {
             (44, Head::LOOK, 5)
         );
         assert_eq!(record.head.arguments, [1, 2, 3, 4, 5, 6]);
-        assert_eq!(record.head.stack_pointer, 7);
+        assert_eq!((record.head.stack_pointer, record.head.caller), (7, 8));
         let mut into = [0; 11];
         assert_eq!(record.at_exit().read(0x1000, &mut into), 11);
         assert_eq!(&into, b"hello world");

@@ -27,6 +27,7 @@ use crate::capture::{Capturing, Ports};
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::namespace;
+use crate::native::symbols;
 use crate::networks::{self, Networks};
 use crate::places::Places;
 use crate::python::Chosen;
@@ -122,6 +123,12 @@ pub fn main() -> ExitCode {
         .is_some_and(|first| first == networks::ARGUMENT)
     {
         return networks::serve();
+    }
+    if arguments
+        .peek()
+        .is_some_and(|first| first == symbols::ARGUMENT)
+    {
+        return symbols::serve();
     }
     let order = arguments.next().map(OsString::into_vec).unwrap_or_default();
     let Ok(order) = serde_json::from_slice::<Order>(&order) else {

@@ -16,6 +16,7 @@ pub mod interrupted;
 pub mod lines;
 pub mod memory;
 pub mod namespace;
+pub mod native;
 pub mod networks;
 pub mod places;
 pub mod python;

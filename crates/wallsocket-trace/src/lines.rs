@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wallsocket_sys::shared::Shared;
 
+use crate::native::{Stack, Stacks};
 use crate::python::{Chosen, Interpreter, TopFrame};
 use crate::rows::{self, Row};
 use crate::sink::Sink;
@@ -29,6 +30,8 @@ pub enum Site {
     Library(Line),
     /// By an event loop.
     Loop,
+    /// On a native stack: the recorder finds whose code that is, and its line.
+    Native(Stack),
     /// Not known.
     Unknown,
 }
@@ -55,6 +58,9 @@ pub struct Lines {
     /// Of each process; `None`: looked at, and no interpreter that can be read.
     interpreters: HashMap<i32, Option<Interpreter>>,
     numbers: HashMap<Line, u32>,
+    /// The last number of a line.
+    last: u32,
+    stacks: Stacks,
 }
 
 impl Lines {
@@ -86,15 +92,33 @@ impl Lines {
             .as_mut()
     }
 
-    /// Where the stopped thread `tid` of process `pid` stands.
-    pub fn at(&mut self, pid: i32, tid: i32, tell: impl FnOnce(String)) -> Site {
+    /// Where the stopped thread `tid` of process `pid` stands: in Python, else on its native stack, of which a new one is sent first.
+    pub fn at(&mut self, sink: &Sink, pid: i32, tid: i32, tell: impl FnOnce(String)) -> Site {
         if !self.wanted {
             return Site::Unknown;
         }
-        let Some(interpreter) = self.interpreter(pid, tell) else {
+        let python = self
+            .interpreter(pid, tell)
+            .and_then(|interpreter| interpreter.top_user_frame(tid).ok())
+            .map_or(Site::Unknown, site);
+        if python != Site::Unknown {
+            return python;
+        }
+        let last = &mut self.last;
+        self.stacks
+            .of_thread(&mut |row| sink.send(row), pid, tid, || next(last))
+            .map_or(Site::Unknown, Site::Native)
+    }
+
+    /// Where a call of process `pid` was made that returns to `address`, as the preloaded library has noted it.
+    pub fn called_from(&mut self, sink: &Sink, pid: i32, address: u64) -> Site {
+        if !self.wanted {
             return Site::Unknown;
-        };
-        interpreter.top_user_frame(tid).map_or(Site::Unknown, site)
+        }
+        let last = &mut self.last;
+        self.stacks
+            .of_caller(&mut |row| sink.send(row), pid, address, || next(last))
+            .map_or(Site::Unknown, Site::Native)
     }
 
     /// Where a call of process `pid` was made, of which the preloaded library has noted the stack.
@@ -131,6 +155,7 @@ impl Lines {
     /// The process has ended or runs another program.
     pub fn forget(&mut self, pid: i32) {
         self.interpreters.remove(&pid);
+        self.stacks.forget(pid);
     }
 
     /// The number of a line; a new one is sent first.
@@ -138,7 +163,7 @@ impl Lines {
         if let Some(number) = self.numbers.get(&line) {
             return *number;
         }
-        let number = self.numbers.len() as u32 + 1;
+        let number = next(&mut self.last);
         sink.send(&Row::Source(rows::Source {
             id: number,
             file: Some(line.file.to_string()),
@@ -148,4 +173,9 @@ impl Lines {
         self.numbers.insert(line, number);
         number
     }
+}
+
+fn next(last: &mut u32) -> u32 {
+    *last += 1;
+    *last
 }

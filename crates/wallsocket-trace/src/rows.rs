@@ -176,6 +176,34 @@ pub struct Binary {
     pub id: u32,
     pub path: Option<String>,
     pub build_id: Option<ByteBuf>,
+    /// What it was to the process that it was met in. For the recorder.
+    pub role: Role,
+    /// Where the recorder finds it, its path in the process first.
+    pub places: Vec<String>,
+    /// Which file that must be.
+    pub stamp: Stamp,
+}
+
+/// What a file of native code is to a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Its program.
+    Program,
+    /// Its program, which runs programs in a language of their own.
+    Interpreter,
+    /// A library.
+    #[default]
+    Library,
+}
+
+/// Which file a file is, and in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "as of stat(2)")]
+pub struct Stamp {
+    pub device: u64,
+    pub inode: u64,
+    pub modified_ns: i64,
+    pub size: u64,
 }
 
 /// Table `stack`.
@@ -184,6 +212,8 @@ pub struct Binary {
 pub struct Stack {
     pub id: u32,
     pub frames: ByteBuf,
+    /// The `source.id` by which rows name its line: the recorder finds that, and another number where the line has one already.
+    pub source: u32,
 }
 
 /// Table `counter`.

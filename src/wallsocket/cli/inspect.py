@@ -374,7 +374,8 @@ def _doing(thread: Thread, by_id: dict[int, Socket]) -> str:
 
 def _place(item: Thread | Task) -> str:
     if item.file is None:
-        return ""
+        # Of a program without debug information.
+        return _safe(item.function or "")
     from ..diagnose.text import source_text
 
     if getattr(item, "place", None) == "loop":

@@ -95,7 +95,7 @@ def command_of(path: Path, build: Path) -> list[str]:
     if path.suffix == ".js":
         return [tool, str(path)]
     program = build / f"{path.parent.name}-{path.stem}"
-    words = [tool, "build", "-o"] if tool == "go" else [tool, "-w", "-O1", "-pthread", "-o"]
+    words = [tool, "build", "-o"] if tool == "go" else [tool, "-w", "-g", "-O1", "-pthread", "-o"]
     done = subprocess.run([*words, str(program), str(path)], capture_output=True, text=True, errors="replace")
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]

@@ -36,10 +36,16 @@ def process_title(process: Process | None, networks: Mapping[int, Network]) -> s
 def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> str:
     """The line of code of a call and how it is known; ``here`` is the file that needs no name."""
     source = timeline.source_of(call)
-    if source is None or source.file is None or source.line is None or call.known == Known.UNKNOWN:
+    if source is None or call.known == Known.UNKNOWN:
         return ""
-    name = os.path.basename(source.file)
-    place = f"line {source.line}" if name == here else f"{escape(name)}:{source.line}"
+    if source.file is not None and source.line is not None:
+        name = os.path.basename(source.file)
+        place = f"line {source.line}" if name == here else f"{escape(name)}:{source.line}"
+    elif source.file is None and source.function is not None:
+        # Of a program without debug information.
+        place = escape(source.function)
+    else:
+        return ""
     match call.known:
         case Known.CREATOR:
             return f"made at {place}"

@@ -25,8 +25,9 @@ class Printer:
 
     def print_rows(self, tables: Mapping[str, list[tuple[Any, ...]]]) -> None:
         """Takes a batch of rows, tables as in ``schema.sql``."""
-        for number, file, line, _function in tables.get("source", ()):
-            place = f"{os.path.basename(file)}:{line}" if line is not None else os.path.basename(file)
+        for number, file, line, function in tables.get("source", ()):
+            name = os.path.basename(file) if file is not None else function or ""
+            place = f"{name}:{line}" if line is not None else name
             self._lines[number] = escape(place)
         for row in tables.get("call", ()):
             call = Call(*row)

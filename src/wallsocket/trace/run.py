@@ -627,7 +627,9 @@ class _Recorder:
             if self._via == "preload":
                 # The program never waits for this thread, and may need every processor.
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND_THE_PROGRAM)
-            decoder = Decoder()
+            # The library that we add is not the user's, wherever it lies.
+            libraries = [*order["code"]["libraries"], *filter(None, [order.get("preload")])]
+            decoder = Decoder(guardian, order["code"]["user"], libraries)
             deadline = None if for_s is None else time.monotonic() + for_s
             next_commit = 0.0
             poller = select.poll()

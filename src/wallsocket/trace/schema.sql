@@ -75,7 +75,7 @@ CREATE TABLE descriptor (
     cloexec    INTEGER             -- 1 close-on-exec, 0 not, NULL unknown
 );
 
--- A line of source code that made calls.
+-- A line of source code that made calls; of a native function without debug information only `function`: 'server`handle+0x1d'.
 CREATE TABLE source (
     id       INTEGER PRIMARY KEY,
     file     TEXT,
@@ -90,7 +90,7 @@ CREATE TABLE binary (
     build_id BLOB                  -- of its ELF note, NULL when it has none
 );
 
--- The native stack that a call was made on.
+-- The native stack that a call was made on, where it was made outside Python.
 CREATE TABLE stack (
     id     INTEGER PRIMARY KEY,
     frames BLOB NOT NULL           -- innermost first: (binary u32, offset u64) each, little endian; offset in the file's

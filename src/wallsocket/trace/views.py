@@ -143,9 +143,9 @@ def _call_line(recording: Recording, text: CallText, call: Call, clock: Clock, *
     took = f"  <{duration(call.took_ns)}>" if call.took_ns is not None else ""
     where = ""
     source = recording.sources.get(call.source) if call.source is not None else None
-    if source is not None and source.file is not None:
-        place = f"{source.file}:{source.line}" if source.line is not None else source.file
-        function = f" {source.function}" if source.function else ""
+    if source is not None and (source.file is not None or source.function is not None):
+        place = f"{source.file}:{source.line}" if source.line is not None else source.file or ""
+        function = f" {source.function}" if source.function and place else source.function or ""
         known = "" if call.known == Known.DIRECT else f" ({_KNOWN.get(call.known, 'unknown')})"
         where = f"  {escape(place)}{escape(function)}{known}"
     who = _who(recording, call.process, call.tid, who_width)

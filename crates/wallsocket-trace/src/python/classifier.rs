@@ -32,7 +32,8 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    fn place(&self, file: &str) -> Option<Place> {
+    /// Whose code the file was said to be.
+    pub(crate) fn place(&self, file: &str) -> Option<Place> {
         let longest = |paths: &[String]| {
             paths
                 .iter()

@@ -470,7 +470,9 @@ impl Tracer {
         };
         let new = !self.lines.has_looked_at(pid);
         let mut reason = None;
-        let site = self.lines.at(pid, tid, |text| reason = Some(text));
+        let site = self
+            .lines
+            .at(&self.sink, pid, tid, |text| reason = Some(text));
         if let Some(reason) = reason {
             self.mark(
                 Some(process),
@@ -492,6 +494,11 @@ impl Tracer {
 
     /// Notes where a call was made.
     pub(super) fn attribute(&mut self, site: Site, socket: Option<u32>, call: &mut rows::Call) {
+        if let Site::Native(stack) = site {
+            // Of what other kind it may be the recorder finds.
+            (call.source, call.known, call.stack) = (Some(stack.source), 1, Some(stack.id));
+            return;
+        }
         let creator = socket
             .and_then(|socket| self.registry.sockets.get(&socket))
             .and_then(|known| known.row.source);
@@ -499,7 +506,7 @@ impl Tracer {
             (Site::Direct(line), _) => (Some(self.lines.source(&self.sink, line)), 1),
             (Site::Library(_) | Site::Loop, Some(creator)) => (Some(creator), 2),
             (Site::Library(line), None) => (Some(self.lines.source(&self.sink, line)), 4),
-            (Site::Loop | Site::Unknown, _) => (None, 0),
+            (Site::Loop | Site::Native(_) | Site::Unknown, _) => (None, 0),
         };
     }
 }

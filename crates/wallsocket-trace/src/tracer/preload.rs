@@ -22,6 +22,7 @@ use wallsocket_sys::shared::Shared;
 use super::{Next, Tracer, guards, samples};
 use crate::calls::Entry;
 use crate::interrupted;
+use crate::lines::Site;
 use crate::memory::{self, Memory, Recorded};
 use crate::rows::{self, Row};
 use crate::sample;
@@ -211,10 +212,16 @@ impl Tracer {
                 };
                 if let Some(pending) = &mut pending {
                     pending.call.via = rows::VIA_LIBRARY;
-                    if let Some(stack) = record.at_entry().find(python::STACK)
-                        && let Some(process) = self.processes.get(&pending.call.process)
-                    {
-                        let site = self.lines.noted(process.row.pid, stack);
+                    if let Some(process) = self.processes.get(&pending.call.process) {
+                        let pid = process.row.pid;
+                        let site = record
+                            .at_entry()
+                            .find(python::STACK)
+                            .map(|stack| self.lines.noted(pid, stack))
+                            .filter(|site| *site != Site::Unknown)
+                            .unwrap_or_else(|| {
+                                self.lines.called_from(&self.sink, pid, head.caller)
+                            });
                         self.attribute(site, pending.call.socket, &mut pending.call);
                     }
                     if let Some(piece) = record.at_entry().find(look::BEFORE)

@@ -147,10 +147,11 @@ impl Tracer {
         let Some(pid) = self.processes.get(&parent).map(|parent| parent.row.pid) else {
             return;
         };
-        let (Site::Direct(line) | Site::Library(line)) = self.lines.at(pid, tid, |_| ()) else {
-            return;
+        let source = match self.lines.at(&self.sink, pid, tid, |_| ()) {
+            Site::Direct(line) | Site::Library(line) => self.lines.source(&self.sink, line),
+            Site::Native(stack) => stack.source,
+            Site::Loop | Site::Unknown => return,
         };
-        let source = self.lines.source(&self.sink, line);
         if let Some(process) = self.processes.get_mut(&process) {
             process.row.source = Some(source);
             self.sink.send(&Row::Process(process.row.clone()));

@@ -16,17 +16,20 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from ..._core import python
+from ..._core.trace import NativeLines
 from ...errors import NotAvailable, NotPermitted, UsageError
+from ...events import Known
 from ...kernel import here, program, refusal
 from ...kernel.sockets import command_of
 from ...kernel.tcp_state import TcpState
 from ..processes import is_32_bit, user_name
 from ..recording import Recording
+from ..run import guardian_path
 from ..syscalls import ACCEPTS, EPOLL_WAITS, POLLS, READS, WRITES
 from . import facts as facts_
 from . import sockets as _sockets
@@ -68,7 +71,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
         socket: id of the socket behind `fd`, or of the only one that a poll or an epoll instance watches.
         since_s: for how long it has slept in it, at least; ``None`` is unknown.
         timeout_s: the time limit of the wait in seconds; ``None``: none (`timeout_known`) or unknown.
-        file, line, function: where, in Python code.
+        file, line, function: where; of a function without debug information its file, name and the distance from its begin.
         peer: whether it is a process at the other end, not one that was asked for.
         sockets: ids of all sockets that a poll, select or epoll call watches.
         slept: how `since_s` is known: ``scheduler`` (when it last ran) or ``pictures`` (it did not run in between).
@@ -367,6 +370,7 @@ class _Look:
         self.pictures: list[Picture] = []
         self.pipes: dict[str, list[End]] = {}  #: who holds the pipes that threads wait for
         self.all_pipes = True
+        self.native = NativeLines(guardian_path(), *chosen)
 
     def run(
         self,
@@ -593,6 +597,8 @@ class _Look:
         if stack is not None and stack.top is not None:
             row.source_file, row.line, row.function = stack.top.file, stack.top.line, stack.top.function
             row.place = stack.place
+        elif (place := self._native(process, tid, wait)) is not None:
+            row.source_file, row.line, row.function, row.place = place
         timeout_s, timeout_known = self._limit(process, row)
         only = watched[0] if key is None and len(watched) == 1 else key
         name = process.names.get(wait.fd) if wait.fd is not None else None
@@ -618,6 +624,18 @@ class _Look:
             stack=_frames(stack) if self.stacks and stack is not None else (),
         )
         return thread, row if wait.number >= 0 else None
+
+    def _native(
+        self, process: _Process, tid: int, wait: Wait
+    ) -> tuple[str | None, int | None, str | None, Literal["user", "library"]] | None:
+        """Where a thread without Python frames waits, if it has not run since it was looked at."""
+        if process.narrow or not wait.stack:
+            return None
+        found = self.native.at(process.pid, wait.instruction, wait.stack)
+        if found is None or process.waits[tid][0] != _threads.switches(process.pid, tid):
+            return None
+        file, line, function, known = found
+        return file, line, function, "library" if known == Known.LIBRARY else "user"
 
     @staticmethod
     def _limit(process: _Process, row: ThreadRow) -> tuple[float | None, bool]:

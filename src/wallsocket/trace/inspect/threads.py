@@ -72,6 +72,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
         call: its name, or ``system call N``.
         fd: the descriptor it waits for, or of the epoll instance.
         arguments: the six registers, to tell one call from the next.
+        stack, instruction: stack pointer, and where the call returns to.
         watched: (descriptor, POLL* events) of poll and select.
         timeout_s: the time limit in the arguments, in seconds; ``None``: none, or not known.
         timeout_known: whether the arguments tell. A plain recv may have SO_RCVTIMEO: see `limits_s`.
@@ -85,6 +86,8 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     call: str
     fd: int | None = None
     arguments: tuple[int, ...] = ()
+    stack: int = 0
+    instruction: int = 0
     watched: tuple[tuple[int, int], ...] = ()
     timeout_s: float | None = None
     timeout_known: bool = False
@@ -146,7 +149,9 @@ def wait_of(pid: int, tid: int, machine: str) -> Wait | None:
         return Wait(tid=tid, number=-1, call="no call")
     arguments = tuple(int(word, 16) for word in words[1:7])
     call = names(machine).get(number, f"system call {number}")
-    return _decoded(pid, Wait(tid=tid, number=number, call=call, arguments=arguments))
+    stack, instruction = (int(word, 16) for word in words[7:9])
+    wait = Wait(tid=tid, number=number, call=call, arguments=arguments, stack=stack, instruction=instruction)
+    return _decoded(pid, wait)
 
 
 def _syscall(pid: int, tid: int) -> list[str]:

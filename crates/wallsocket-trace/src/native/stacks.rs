@@ -1,0 +1,702 @@
+//! Walking the stack of a stopped thread.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
+use framehop::{FrameAddress, Unwinder};
+use serde_bytes::ByteBuf;
+use wallsocket_kernel::program;
+use wallsocket_sys::memory::ProcessMemory;
+use wallsocket_sys::ptrace;
+
+use super::tables::{Bytes, Tables, Way};
+use crate::rows::{self, Role, Row, Stamp};
+
+/// Frames of a stack that are kept.
+const FRAMES_MAX: usize = 64;
+/// Bytes above the stack pointer that are read.
+const DEPTH_MAX: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+/// A stack that reaches further is walked anew each time.
+const REMEMBERED_BYTES: u64 = 32 << 10;
+/// Stacks that are remembered for one place of a process, and places.
+const ALIKE_MAX: usize = 8;
+const PLACES_MAX: usize = 4096;
+/// Different stacks of a recording.
+const STACKS_MAX: usize = 200_000;
+/// Files, and bytes of their tables.
+const FILES_MAX: usize = 1024;
+const TABLES_MAX: usize = 192 << 20;
+/// Files that are kept open for the recorder, which may come when they have no name any more.
+const OPEN_MAX: usize = 64;
+/// Of `/proc/PID/maps`: 65,530 mappings (vm.max_map_count) of 100 bytes.
+const MAPS_MAX: u64 = 16 << 20;
+
+/// A stack, as the recording numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// `stack.id`.
+    pub id: u32,
+    /// The `source.id` that its line will have.
+    pub source: u32,
+}
+
+/// A mapping that can be executed.
+#[derive(Clone, Debug)]
+struct Region {
+    start: u64,
+    end: u64,
+    offset: u64,
+    /// Device and inode, path; `None`: no file stands behind it.
+    file: Option<(String, String)>,
+    /// What is known of that file.
+    loaded: Asked,
+}
+
+/// Whether somebody has asked for a file, and what was found.
+#[derive(Clone, Copy, Debug, Default)]
+enum Asked {
+    #[default]
+    NotYet,
+    Known(Option<Loaded>),
+}
+
+/// A file at its place in a process.
+#[derive(Clone, Copy, Debug)]
+struct Loaded {
+    /// Index of the file.
+    file: usize,
+    /// What is added to the file's own addresses.
+    bias: u64,
+}
+
+/// A file that frames are in.
+struct Binary {
+    /// `binary.id`.
+    id: u32,
+    tables: Option<Tables>,
+    /// Held for the recorder.
+    _open: Option<File>,
+}
+
+/// What was read of a stack, and what it was found to be.
+#[derive(Debug)]
+struct Memory {
+    /// Distance from the stack pointer, and what stood there.
+    words: Vec<(u32, u64)>,
+    length: u64,
+    stack: Option<Stack>,
+}
+
+/// Where rows about files and stacks go.
+pub type Tell<'a> = &'a mut dyn FnMut(&Row);
+
+/// What is known of a process.
+#[derive(Default)]
+struct Process {
+    regions: Vec<Region>,
+    unwinder: UnwinderX86_64<Bytes>,
+    /// Regions that the unwinder knows.
+    added: HashSet<u64>,
+    /// By instruction, stack and frame pointer.
+    remembered: HashMap<[u64; 3], Vec<Memory>>,
+    /// Stacks of one frame, by the address that it is returned to.
+    callers: HashMap<u64, Option<Stack>>,
+    /// Addresses in no region that are not worth another look at the maps, and how many that was the last time.
+    patience: u32,
+    waits: u32,
+}
+
+/// The stacks of all processes.
+#[derive(Default)]
+pub struct Stacks {
+    processes: HashMap<i32, Process>,
+    files: HashMap<Stamp, usize>,
+    binaries: Vec<Binary>,
+    tables: usize,
+    open: usize,
+    cache: CacheX86_64,
+    /// Changes that the cache tells apart by numbers of 16 bits.
+    changes: u16,
+    numbers: HashMap<Vec<u8>, Stack>,
+}
+
+impl std::fmt::Debug for Stacks {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Stacks").finish_non_exhaustive()
+    }
+}
+
+/// The memory above a stack pointer, read page by page as it is asked for.
+struct Above {
+    memory: ProcessMemory,
+    base: u64,
+    bytes: Vec<u8>,
+    /// Distance of each word that was asked for.
+    words: Vec<(u32, u64)>,
+    /// It cannot be told from these words alone whether the next stack is the same.
+    beyond: bool,
+}
+
+impl Above {
+    fn word(&mut self, address: u64) -> Result<u64, ()> {
+        let distance = address.wrapping_sub(self.base);
+        if distance > DEPTH_MAX {
+            self.beyond = true;
+            return Err(());
+        }
+        let at = distance as usize;
+        while self.bytes.len() < at + 8 {
+            let from = self.base + self.bytes.len() as u64;
+            let length = PAGE - from % PAGE;
+            let known = self.bytes.len();
+            self.bytes.resize(known + length as usize, 0);
+            let read = self.memory.read(from, &mut self.bytes[known..]);
+            if !matches!(read, Ok(count) if count as u64 == length) {
+                self.bytes.truncate(known);
+                self.beyond = true;
+                return Err(());
+            }
+        }
+        let bytes = self.bytes.get(at..at + 8).ok_or(())?;
+        let word = u64::from_le_bytes(bytes.try_into().map_err(|_| ())?);
+        self.words.push((distance as u32, word));
+        Ok(word)
+    }
+}
+
+impl Stacks {
+    /// The stack of the stopped thread `tid` of process `pid`; a new one is sent first. `source` draws a number for its line.
+    pub fn of_thread(
+        &mut self,
+        send: Tell<'_>,
+        pid: i32,
+        tid: i32,
+        source: impl FnOnce() -> u32,
+    ) -> Option<Stack> {
+        let registers = ptrace::registers(tid).ok()?;
+        let place = [registers.rip, registers.rsp, registers.rbp];
+        self.at(send, pid, place, source)
+    }
+
+    /// The stack of a thread of process `pid` that stands still with these registers: instruction, stack, and frame pointer, 0 where that
+    /// is not known.
+    pub fn at(
+        &mut self,
+        send: Tell<'_>,
+        pid: i32,
+        place: [u64; 3],
+        source: impl FnOnce() -> u32,
+    ) -> Option<Stack> {
+        if let Some(memory) = self.remembered(pid, place) {
+            return memory.stack;
+        }
+        let mut above = Above {
+            memory: ProcessMemory::new(pid),
+            base: place[1],
+            bytes: Vec::new(),
+            words: Vec::new(),
+            beyond: false,
+        };
+        let frames = self.walk(send, pid, place, &mut above);
+        let stack = self.number(send, frames, source);
+        let length = above
+            .words
+            .iter()
+            .map(|(at, _)| u64::from(*at) + 8)
+            .max()
+            .unwrap_or(0);
+        if let Some(process) = self.processes.get_mut(&pid)
+            && !above.beyond
+            && length <= REMEMBERED_BYTES
+        {
+            if process.remembered.len() >= PLACES_MAX {
+                process.remembered.clear();
+            }
+            let alike = process.remembered.entry(place).or_default();
+            if alike.len() >= ALIKE_MAX {
+                alike.remove(0);
+            }
+            above.words.sort_unstable();
+            above.words.dedup();
+            alike.push(Memory {
+                words: above.words,
+                length,
+                stack,
+            });
+        }
+        stack
+    }
+
+    /// The stack that consists of one frame, from which a call returns to `address`.
+    pub fn of_caller(
+        &mut self,
+        send: Tell<'_>,
+        pid: i32,
+        address: u64,
+        source: impl FnOnce() -> u32,
+    ) -> Option<Stack> {
+        let process = self.processes.get(&pid);
+        if let Some(known) = process.and_then(|process| process.callers.get(&address)) {
+            return *known;
+        }
+        let mut frames = Vec::new();
+        self.frame(send, pid, address.checked_sub(1)?, &mut frames)?;
+        let stack = self.number(send, frames, source);
+        let process = self.processes.entry(pid).or_default();
+        if process.callers.len() >= PLACES_MAX {
+            process.callers.clear();
+        }
+        process.callers.insert(address, stack);
+        stack
+    }
+
+    /// The process has ended or runs another program.
+    pub fn forget(&mut self, pid: i32) {
+        self.processes.remove(&pid);
+    }
+
+    /// What was found when the stack held the same words. The walk depends on nothing else.
+    fn remembered(&self, pid: i32, place: [u64; 3]) -> Option<&Memory> {
+        let alike = self.processes.get(&pid)?.remembered.get(&place)?;
+        let length = alike.iter().map(|memory| memory.length).max()?;
+        let mut bytes = vec![0; length as usize];
+        let read = ProcessMemory::new(pid).read(place[1], &mut bytes).ok()?;
+        bytes.truncate(read);
+        let is_same = |(at, word): &(u32, u64)| {
+            bytes
+                .get(*at as usize..*at as usize + 8)
+                .is_some_and(|bytes| *bytes == word.to_le_bytes())
+        };
+        alike
+            .iter()
+            .rev()
+            .find(|memory| memory.words.iter().all(is_same))
+    }
+
+    /// The frames, innermost first, in the form of `stack.frames`.
+    fn walk(&mut self, send: Tell<'_>, pid: i32, place: [u64; 3], above: &mut Above) -> Vec<u8> {
+        let mut frames = Vec::new();
+        let [ip, sp, bp] = place;
+        let mut registers = UnwindRegsX86_64::new(ip, sp, bp);
+        let mut address = FrameAddress::from_instruction_pointer(ip);
+        for _ in 0..FRAMES_MAX {
+            // A call returns behind itself; at the entry of a system call its instruction is behind, too.
+            let Some(before) = address.address().checked_sub(1) else {
+                break;
+            };
+            let Some((region, loaded)) = self.frame(send, pid, before, &mut frames) else {
+                break;
+            };
+            let looked_up = address.address_for_lookup().wrapping_sub(loaded.bias);
+            let tables = self
+                .binaries
+                .get_mut(loaded.file)
+                .and_then(|binary| binary.tables.as_mut());
+            let Some(tables) = tables else {
+                break;
+            };
+            if tables.way(looked_up) == Way::Unknown {
+                break;
+            }
+            let Some(process) = self.processes.get_mut(&pid) else {
+                break;
+            };
+            if process.added.insert(region.start) {
+                changed(&mut self.cache, &mut self.changes);
+                let range = region.start..region.end;
+                process
+                    .unwinder
+                    .add_module(tables.module(range, loaded.bias));
+            }
+            let lower = registers.sp();
+            let next = process.unwinder.unwind_frame(
+                address,
+                &mut registers,
+                &mut self.cache,
+                &mut |address| above.word(address),
+            );
+            match next {
+                Ok(Some(back)) if registers.sp() > lower => {
+                    let Some(back) = FrameAddress::from_return_address(back) else {
+                        break;
+                    };
+                    address = back;
+                }
+                _ => break,
+            }
+        }
+        frames
+    }
+
+    /// Notes the frame whose instruction is at `address`; `None`: the stack cannot be followed from there.
+    fn frame(
+        &mut self,
+        send: Tell<'_>,
+        pid: i32,
+        address: u64,
+        frames: &mut Vec<u8>,
+    ) -> Option<(std::ops::Range<u64>, Loaded)> {
+        let index = self.region(pid, address)?;
+        let region = self.processes.get(&pid)?.regions.get(index)?.clone();
+        let loaded = match region.loaded {
+            Asked::Known(known) => known,
+            Asked::NotYet => {
+                let found = self.load(send, pid, &region);
+                let process = self.processes.get_mut(&pid)?;
+                process.regions.get_mut(index)?.loaded = Asked::Known(found);
+                found
+            }
+        };
+        let id = loaded
+            .and_then(|loaded| self.binaries.get(loaded.file))
+            .map_or(0, |binary| binary.id);
+        let bias = loaded.map_or(0, |loaded| loaded.bias);
+        frames.extend(id.to_le_bytes());
+        frames.extend(address.wrapping_sub(bias).to_le_bytes());
+        Some((region.start..region.end, loaded?))
+    }
+
+    /// The region of an address.
+    fn region(&mut self, pid: i32, address: u64) -> Option<usize> {
+        let process = self.processes.entry(pid).or_default();
+        let find = |regions: &[Region]| {
+            let after = regions.partition_point(|region| region.start <= address);
+            let index = after.checked_sub(1)?;
+            (address < regions.get(index)?.end).then_some(index)
+        };
+        if let Some(index) = find(&process.regions) {
+            return Some(index);
+        }
+        if process.patience > 0 {
+            process.patience -= 1;
+            return None;
+        }
+        let fresh = regions(pid);
+        // What the unwinder knows may lie elsewhere now.
+        process.unwinder = UnwinderX86_64::new();
+        changed(&mut self.cache, &mut self.changes);
+        process.added.clear();
+        process.callers.clear();
+        process.remembered.clear();
+        process.regions = fresh;
+        let found = find(&process.regions);
+        process.waits = match found {
+            Some(_) => 0,
+            None => (2 * process.waits + 1).min(1 << 16),
+        };
+        process.patience = process.waits;
+        found
+    }
+
+    /// Meets the file of a region.
+    fn load(&mut self, send: Tell<'_>, pid: i32, region: &Region) -> Option<Loaded> {
+        let (identity, path) = region.file.as_ref()?;
+        let exe = format!("/proc/{pid}/exe");
+        let is_program = fs::read_link(&exe).is_ok_and(|link| link == Path::new(path));
+        let inside = format!("/proc/{pid}/root{path}");
+        let opened = if is_program { &exe } else { &inside };
+        let file = nonblocking(opened)?;
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() || !is_mapped(pid, identity, &file) {
+            return None;
+        }
+        let stamp = Stamp::of(&metadata);
+        let index = match self.files.get(&stamp) {
+            Some(index) => *index,
+            None => self.meet(send, file, stamp, [path, &inside], is_program)?,
+        };
+        let tables = self.binaries.get(index)?.tables.as_ref()?;
+        let bias = tables.bias(region.start, region.offset)?;
+        Some(Loaded { file: index, bias })
+    }
+
+    /// Takes a file that is new to the recording: its path in the process, and where we find it. Its index.
+    fn meet(
+        &mut self,
+        send: Tell<'_>,
+        file: File,
+        stamp: Stamp,
+        [path, inside]: [&str; 2],
+        is_program: bool,
+    ) -> Option<usize> {
+        let index = self.binaries.len();
+        if index >= FILES_MAX {
+            return None;
+        }
+        let tables = (self.tables < TABLES_MAX)
+            .then(|| catch_unwind(AssertUnwindSafe(|| Tables::read(&file))).ok())
+            .flatten()
+            .flatten();
+        self.tables += tables.as_ref().map_or(0, Tables::size);
+        let id = index as u32 + 1;
+        let keep = self.open < OPEN_MAX;
+        self.open += usize::from(keep);
+        let mut places = vec![path.to_owned(), inside.to_owned()];
+        if keep {
+            let (own, number) = (std::process::id(), file.as_raw_fd());
+            places.push(format!("/proc/{own}/fd/{number}"));
+        }
+        let build_id = tables.as_ref().and_then(|tables| tables.build_id.clone());
+        send(&Row::Binary(rows::Binary {
+            id,
+            path: Some(path.trim_end_matches(" (deleted)").to_owned()),
+            build_id: build_id.map(ByteBuf::from),
+            role: role(path, is_program),
+            places,
+            stamp,
+        }));
+        self.binaries.push(Binary {
+            id,
+            tables,
+            _open: keep.then_some(file),
+        });
+        self.files.insert(stamp, index);
+        Some(index)
+    }
+
+    fn number(
+        &mut self,
+        send: Tell<'_>,
+        frames: Vec<u8>,
+        source: impl FnOnce() -> u32,
+    ) -> Option<Stack> {
+        if frames.is_empty() {
+            return None;
+        }
+        if let Some(known) = self.numbers.get(&frames) {
+            return Some(*known);
+        }
+        if self.numbers.len() >= STACKS_MAX {
+            return None;
+        }
+        let stack = Stack {
+            id: self.numbers.len() as u32 + 1,
+            source: source(),
+        };
+        send(&Row::Stack(rows::Stack {
+            id: stack.id,
+            frames: ByteBuf::from(frames.clone()),
+            source: stack.source,
+        }));
+        self.numbers.insert(frames, stack);
+        Some(stack)
+    }
+}
+
+/// Counts a change of an unwinder's modules; before the numbers begin anew, what was remembered by them is forgotten.
+fn changed(cache: &mut CacheX86_64, changes: &mut u16) {
+    *changes += 1;
+    if *changes == u16::MAX / 2 {
+        (*cache, *changes) = (CacheX86_64::new(), 0);
+    }
+}
+
+/// Whether the file is what was mapped, and not another one of that name: its begin stands in the program's memory.
+fn is_mapped(pid: i32, identity: &str, file: &File) -> bool {
+    use std::os::unix::fs::FileExt;
+
+    let mut expected = [0; PAGE as usize];
+    let Ok(length) = file.read_at(&mut expected, 0) else {
+        return false;
+    };
+    let Some(start) = beginning(pid, identity) else {
+        return false;
+    };
+    let mut bytes = vec![0; length];
+    let read = ProcessMemory::new(pid).read(start, &mut bytes);
+    matches!(read, Ok(count) if count == length) && bytes == expected[..length]
+}
+
+fn role(path: &str, is_program: bool) -> Role {
+    if !is_program {
+        Role::Library
+    } else if program::is_interpreter(path) {
+        Role::Interpreter
+    } else {
+        Role::Program
+    }
+}
+
+/// Opens a file that may turn out to be a pipe or a device.
+fn nonblocking(path: &str) -> Option<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .ok()
+}
+
+fn maps(pid: i32) -> String {
+    use std::io::Read;
+
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/maps")) {
+        let _ = file.take(MAPS_MAX).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A line of `/proc/PID/maps`: begin, end, permissions, offset, device and inode, path.
+fn mapping(line: &str) -> Option<(u64, u64, &str, u64, String, &str)> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?;
+    let offset = u64::from_str_radix(fields.next()?, 16).ok()?;
+    let device = fields.next()?;
+    let inode = fields.next()?;
+    let path = fields.next().unwrap_or_default().trim_start();
+    Some((
+        u64::from_str_radix(start, 16).ok()?,
+        u64::from_str_radix(end, 16).ok()?,
+        permissions,
+        offset,
+        format!("{device} {inode}"),
+        path,
+    ))
+}
+
+/// Where the first byte of a file is mapped.
+fn beginning(pid: i32, identity: &str) -> Option<u64> {
+    maps(pid).lines().find_map(|line| {
+        let (start, _, _, offset, of, _) = mapping(line)?;
+        (offset == 0 && of == identity).then_some(start)
+    })
+}
+
+/// What can be executed in a process, by address.
+fn regions(pid: i32) -> Vec<Region> {
+    maps(pid)
+        .lines()
+        .filter_map(|line| {
+            let (start, end, permissions, offset, identity, path) = mapping(line)?;
+            permissions.contains('x').then(|| Region {
+                start,
+                end,
+                offset,
+                file: path.starts_with('/').then(|| (identity, path.to_owned())),
+                loaded: Asked::NotYet,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An address in a function of a library or program that has tables.
+    fn in_code() -> u64 {
+        regions as *const () as u64 + 4
+    }
+
+    fn walked(stacks: &mut Stacks, stack: &[u64], ip: u64, bp: u64) -> Vec<u8> {
+        let pid = std::process::id() as i32;
+        let sp = stack.as_ptr() as u64;
+        let mut above = Above {
+            memory: ProcessMemory::new(pid),
+            base: sp,
+            bytes: Vec::new(),
+            words: Vec::new(),
+            beyond: false,
+        };
+        stacks.walk(&mut |_| (), pid, [ip, sp, bp], &mut above)
+    }
+
+    #[test]
+    fn a_mapping_is_read() {
+        let line = "7f00-8f00 r-xp 00001000 fe:01 12 /usr/lib/a b.so (deleted)";
+        assert_eq!(
+            mapping(line),
+            Some((
+                0x7f00,
+                0x8f00,
+                "r-xp",
+                0x1000,
+                "fe:01 12".to_owned(),
+                "/usr/lib/a b.so (deleted)"
+            ))
+        );
+        assert_eq!(mapping("7f00 r-xp"), None);
+        assert_eq!(mapping(""), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_stack_is_walked_to_an_end(
+            mut stack in proptest::collection::vec(any::<u64>(), 64..512),
+            places in proptest::collection::vec((any::<prop::sample::Index>(), 0..4096u64), 0..64),
+            ip in any::<u64>(),
+            bp in 0..600u64,
+        ) {
+            let start = stack.as_ptr() as u64;
+            for (index, offset) in &places {
+                // What looks like a return address, or like a saved frame pointer.
+                let at = index.index(stack.len());
+                stack[at] = if offset % 3 == 0 { start + offset } else { in_code() + offset };
+            }
+            let mut stacks = Stacks::default();
+            for ip in [ip, in_code()] {
+                let frames = walked(&mut stacks, &stack, ip, start + 8 * bp);
+                prop_assert!(frames.len() <= FRAMES_MAX * super::super::FRAME);
+            }
+        }
+
+        #[test]
+        fn any_file_has_tables_or_none(
+            cut in any::<prop::sample::Index>(),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..256),
+            address in any::<u64>(),
+        ) {
+            let Some(library) = maps(std::process::id() as i32)
+                .lines()
+                .filter_map(mapping)
+                .map(|(.., path)| path.to_owned())
+                .find(|path| path.contains("/libgcc_s") || path.contains("/libc."))
+            else {
+                return Ok(());
+            };
+            let mut bytes = std::fs::read(&library).expect("a library");
+            let length = bytes.len();
+            // Mostly where it matters: in the headers, at either end.
+            for (place, value) in &changes {
+                let at = place.index(length.min(8192));
+                let at = if *value % 2 == 0 { at } else { length - 1 - at };
+                bytes[at] = *value;
+            }
+            bytes.truncate(cut.index(2 * length).max(64).min(length));
+            let mut file = tempfile();
+            file.write_all(&bytes).expect("room");
+            if let Some(mut tables) = Tables::read(&file) {
+                for at in [address, address % (length as u64), 0, u64::MAX] {
+                    let _ = tables.way(at);
+                    let _ = tables.bias(at, at);
+                }
+            }
+        }
+    }
+
+    /// A file without a name.
+    fn tempfile() -> File {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_TMPFILE)
+            .open(std::env::temp_dir())
+            .expect("a file")
+    }
+}
