@@ -470,6 +470,20 @@ EXPLAINED: list[tuple[str, str, Callable[[Difference], bool]]] = [
         lambda difference: difference.field == "ppp.protocol" and "other control byte of PPP" in difference.notes,
     ),
     (
+        "several packets in one frame",
+        "an 802.11 frame with several is not entered here",
+        lambda difference: (
+            "wlan" in _layers(difference) and _layers(difference).count("llc") > 1 and _beginning(difference)
+        ),
+    ),
+    (
+        "header of ATM",
+        "tshark takes it off the frame",
+        lambda difference: (
+            difference.field in ("frame.len", "frame.cap_len") and "link type 123 " in (difference.problem or "")
+        ),
+    ),
+    (
         "impossible lengths",
         "tshark's lengths end at 2^31 - 1",
         lambda difference: difference.field == "frame.len" and difference.theirs == [2**31 - 1],
