@@ -68,6 +68,13 @@ def test_githubs_annotations_are_one_line_each_with_what_the_runner_decodes_esca
     ]
 
 
+def test_an_annotation_does_nothing_to_a_terminal() -> None:
+    hostile = msgspec.structs.replace(FINDING, file="\u202e\x1b[2J.py", why="\x07")
+    (line,) = github([hostile], root=Path("/project"))
+    assert line.isprintable()
+    assert r"file=\u202e\x1b[2J.py" in line
+
+
 @pytest.mark.parametrize(
     ("comment", "kept"),
     [

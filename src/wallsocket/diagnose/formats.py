@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from ..trace.text import escape
 from .finding import Finding, Severity
 from .rule import Rule
 
@@ -112,7 +113,9 @@ def github(findings: Sequence[Finding], *, root: Path) -> list[str]:
                 properties["line"] = str(finding.line)
         properties["title"] = f"{finding.title} [{finding.rule}]"
         given = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-        lines.append(f"::{_COMMANDS[finding.severity]} {given}::{_data(f'{finding.why} Usual fix: {finding.fix}')}")
+        line = f"::{_COMMANDS[finding.severity]} {given}::{_data(f'{finding.why} Usual fix: {finding.fix}')}"
+        # A name that a reader would be shown in another order fits no file, and harms no log.
+        lines.append(escape(line))
     return lines
 
 

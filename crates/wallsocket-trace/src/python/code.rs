@@ -356,12 +356,24 @@ pub(crate) struct StringForm {
     width: usize,
 }
 
+/// The state of a `str` begins with how it is interned, in so many bits: it depends on the build and the patch release. Which it is
+/// shows: the number is at most 3, and the kind that follows it is never 0.
+const INTERNED_BITS: [u32; 3] = [2, 8, 16];
+/// `SSTATE_INTERNED_IMMORTAL_STATIC` of cpython/unicodeobject.h.
+const INTERNED_MAX: u32 = 3;
+
 impl StringForm {
     /// Reads the header of a `str`; `None` when it cannot be one, or is an instance of a subclass.
     pub(crate) fn parse(header: &[u8], layout: &Layout) -> Option<Self> {
         let length = word_in(header, layout.string_length)?;
         let state = half_in(header, layout.string_state)?;
-        let form = state >> layout.string_form;
+        let interned = INTERNED_BITS
+            .into_iter()
+            .find(|bits| state >> bits & 7 != 0)?;
+        if state & ((1 << interned) - 1) > INTERNED_MAX {
+            return None;
+        }
+        let form = state >> interned;
         let (kind, compact, ascii) = (form & 7, form >> 3 & 1, form >> 4 & 1);
         let width = match kind {
             1 | 2 | 4 => kind as usize,
@@ -484,6 +496,34 @@ mod tests {
             end,
             line: Some(line),
         }
+    }
+
+    #[test]
+    fn the_form_of_a_string_shows_in_every_layout_of_its_state() {
+        let layout = crate::python::layout::LAYOUT_3_11;
+        let parsed = |state: u32| {
+            let mut header = vec![0; layout.string_ascii];
+            header[layout.string_length..][..8].copy_from_slice(&5_u64.to_le_bytes());
+            header[layout.string_state..][..4].copy_from_slice(&state.to_le_bytes());
+            StringForm::parse(&header, &layout).map(|form| (form.start, form.size))
+        };
+        for bits in INTERNED_BITS {
+            for interned in 0..=INTERNED_MAX {
+                // kind, compact, ascii: "hello", "größe", "größe" with a letter beyond U+FFFF.
+                for (form, told) in [
+                    (0b1_1001, Some((layout.string_ascii, 5))),
+                    (0b0_1001, Some((layout.string_other, 5))),
+                    (0b0_1100, Some((layout.string_other, 20))),
+                    (0b1_1010, None),
+                    (0b1_0001, None),
+                    (0b1_1011, None),
+                ] {
+                    assert_eq!(parsed(form << bits | interned), told, "{form:b} {bits}");
+                }
+            }
+        }
+        assert_eq!(parsed(0), None);
+        assert_eq!(parsed(0b1_1001 << 8 | 4), None);
     }
 
     #[test]

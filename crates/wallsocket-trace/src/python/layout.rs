@@ -36,8 +36,6 @@ pub(crate) struct Layout {
     pub(crate) code: CodeLayout,
     pub(crate) string_length: usize,
     pub(crate) string_state: usize,
-    /// Bits of `state` below `kind`, which `compact` and `ascii` follow: those that say whether it is interned.
-    pub(crate) string_form: u32,
     /// Where the text of a compact ASCII string starts.
     pub(crate) string_ascii: usize,
     /// Where the text of another compact string starts.
@@ -94,7 +92,7 @@ const CODE_3_11: CodeLayout = CodeLayout {
     mutable: Some((52, 56)), // co_warmup, _co_linearray_entry_size
 };
 
-const LAYOUT_3_11: Layout = Layout {
+pub(super) const LAYOUT_3_11: Layout = Layout {
     runtime_interpreters: 40,
     interpreter_next: 0,
     interpreter_threads: 16,
@@ -123,7 +121,6 @@ const LAYOUT_3_11: Layout = Layout {
     code: CODE_3_11,
     string_length: 16,
     string_state: 32,
-    string_form: 2,
     string_ascii: 48,
     string_other: 72,
     bytes_data: 32,
@@ -318,11 +315,6 @@ impl Layout {
             },
             string_state: small(string + 1),
             string_length: small(string + 2),
-            string_form: match (minor, slot(2)) {
-                (14.., _) => 16,
-                (_, 0) => 2,
-                (_, _) => 8, // free-threaded 3.13
-            },
             string_ascii: small(string + 3),
             string_other: small(string + 3) + 16,
             bytes_data: small(slots.bytes + 2),
