@@ -51,7 +51,7 @@ def test_attached_to(name: str, hostile: Path, tmp_path: Path) -> None:
     assert battery.attached(hostile, name, tmp_path) == battery.untraced(hostile, name)
 
 
-@pytest.mark.parametrize("name", ["signals_in_order", "filter_kills"])
+@pytest.mark.parametrize("name", ["signals_in_order", "filter_kills", "strict"])
 def test_let_go(name: str, hostile: Path, tmp_path: Path) -> None:
     expected = battery.untraced(hostile, name)
     assert battery.let_go(hostile, name, tmp_path) == expected

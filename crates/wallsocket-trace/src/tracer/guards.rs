@@ -91,8 +91,9 @@ impl Tracer {
                 .processes
                 .get(&process)
                 .is_none_or(|process| process.own_filters);
-        // With a filter of its own, it is refused without us as well.
-        if strict && !filtered && skip(tid, 0) {
+        // With a filter of its own, it is refused without us as well. Without one of ours (we attached to it) the kernel has
+        // its way, and still has when we are gone.
+        if strict && !filtered && !self.attached && skip(tid, 0) {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.strict = true;
             }
