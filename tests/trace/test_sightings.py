@@ -119,3 +119,30 @@ def test_what_was_lost_waits_nowhere(tmp_path: Path) -> None:
         ("18 bytes [lost] HTTP: GET / HTTP/1.1", []),
         ("again 18 bytes", ["18 queued"]),
     ]
+
+
+def test_what_was_lost_changes_nobody_s_state(tmp_path: Path) -> None:
+    script = Script(tmp_path / "t.wsrec")
+    script.network(1, "machine", "own")
+    script.network(2, "client", "entered")
+    script.network(3, "server", "entered")
+    script.process(1, 70, "client", network=2)
+    script.socket(1, 1, 0, local=CLIENT, remote=SERVER, network=2)
+
+    def answer(number: int, flags: str, seq: int) -> bytes:
+        frame = bytearray(tcp_frame(SERVER, CLIENT, flags, seq=seq, ack=1))
+        frame[18:20] = number.to_bytes(2, "big")
+        return bytes(frame)
+
+    script.frame(100, as_sent("S", number=1, seq=0), network=2)
+    script.frame(150, as_sent("S", number=1, seq=0), network=3)
+    script.frame(160, answer(1, "SA", 0), network=3)
+    script.frame(300, answer(2, "SA", 0), network=3)
+    script.frame(350, answer(2, "SA", 0), network=2)
+    script.frame(360, answer(3, "FA", 1), network=3)
+    script.frame(500, answer(4, "FA", 1), network=3)
+    script.frame(550, answer(4, "FA", 1), network=2)
+    with script.done() as recording:
+        timeline = Timeline(recording, decode=segment)
+    path = [(step.state.name, step.at_ns // MICROSECOND) for step in timeline.tracks[1].path]
+    assert path == [("SYN_SENT", 100), ("ESTABLISHED", 350), ("CLOSE_WAIT", 550)]

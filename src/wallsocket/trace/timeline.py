@@ -135,6 +135,18 @@ class _Contact(NamedTuple):
     at_ns: int
 
 
+class _Travelling:
+    """A segment that was not seen to arrive yet."""
+
+    __slots__ = ("conversation", "drives", "row", "way")
+
+    def __init__(self, way: deque[Row], row: Row, conversation: Conversation) -> None:
+        self.way = way
+        self.row = row
+        self.conversation = conversation
+        self.drives = False  #: it changes its receiver's state when it arrives
+
+
 class Timeline:
     """A recording with its joins made.
 
@@ -190,8 +202,9 @@ class Timeline:
         #: Segments that were not seen to arrive yet: by conversation, side and network in the order in which they left, and
         #: by packet.id.
         self._ways: dict[tuple[int, int, int | None], deque[Row]] = {}
-        self._travelling: dict[int, tuple[deque[Row], Row]] = {}
+        self._travelling: dict[int, _Travelling] = {}
         self._sightings: Sightings | None = None
+        self._captured: set[int | None] = set()  #: networks in which frames were seen
         self._ends: dict[tuple[int, int], int] = {}
         self._tables = _tables(recording, wanted, _MAX_SOCKETS if most is None else most)
         for item in self._tables.sockets.values():
@@ -685,36 +698,40 @@ class Timeline:
         conversation.segments += 1
         row = self._row(segment.at_ns, side)
         row.segment = segment
-        if self._sightings is not None:
-            self._set_out(conversation, row)
+        travelling = self._set_out(conversation, row) if self._sightings is not None else None
         if segment.protocol == TCP:
             if carried is not None:
                 row.begin, row.end, row.again = carried.begin, carried.end, carried.again
-            self._drive(conversation, side, segment, row)
+            self._drive(conversation, side, segment, row, travelling)
             self._count(conversation, side, segment, again=row.again)
             bare = not segment.length and not segment.flags & (SYN | FIN | RST)
-            if bare and segment.window and not row.transitions and not self._everything:
+            awaited = travelling is not None and travelling.drives
+            if bare and segment.window and not row.transitions and not awaited and not self._everything:
                 return
         else:
             self._count(conversation, side, segment, again=False)
         self._keep(conversation, row)
 
-    def _set_out(self, conversation: Conversation, row: Row) -> None:
+    def _set_out(self, conversation: Conversation, row: Row) -> _Travelling:
         """Remember a segment until it is seen at another host."""
         assert row.segment is not None
+        self._captured.add(row.segment.network)
         way = self._ways.setdefault((conversation.number, row.side, row.segment.network), deque())
         way.append(row)
-        self._travelling[row.segment.packet] = way, row
+        travelling = self._travelling[row.segment.packet] = _Travelling(way, row, conversation)
         if len(way) > _MAX_TRAVELLING:
             self._travelling.pop(way.popleft().segment.packet, None)  # type: ignore[union-attr]  # rows of segments
+        return travelling
 
     def _arrive(self, packet: int, at_ns: int) -> None:
         """A segment is seen at another host; those that left before it and are seen nowhere were lost, or overtaken."""
         found = self._travelling.pop(packet, None)
         if found is None:
             return
-        way, row = found
+        way, row = found.way, found.row
         row.arrived_ns, row.lost = at_ns, False
+        if found.drives and row.segment is not None:
+            self._drive_receiver(found.conversation, row.side, row.segment, row, at_ns)
         _learned(row)
         way.remove(row)
         for earlier in way:
@@ -756,53 +773,84 @@ class Timeline:
         outside = begin - at_ns if at_ns < begin else max(0, at_ns - end)
         return outside, -begin
 
-    def _drive(self, conversation: Conversation, side: int, segment: Segment, row: Row) -> None:
-        """What a segment makes of its sender and of its receiver (RFC 9293, figure 5)."""
-        flags = segment.flags
+    def _drive(
+        self, conversation: Conversation, side: int, segment: Segment, row: Row, travelling: _Travelling | None
+    ) -> None:
+        """What a segment makes of its sender and, when it is there, of its receiver (RFC 9293, figure 5)."""
         if (
-            not flags & (RST | SYN | FIN)
+            not segment.flags & (RST | SYN | FIN)
             and conversation.number not in self._half_seen
             and (conversation.number, 1 - side) not in self._ends
         ):
             return
-        sender = self._track(conversation, side)
+        self._drive_sender(conversation, side, segment, row)
         receiver = self._track(conversation, 1 - side)
+        if receiver is None:
+            return
+        there = receiver.socket.network
+        if travelling is not None and there != segment.network and there in self._captured:
+            # Frames are captured at its host, too: it may be lost on the way.
+            travelling.drives = bool(segment.flags & (RST | SYN | FIN)) or self._may_drive(
+                conversation, 1 - side, segment, receiver
+            )
+        else:
+            self._drive_receiver(conversation, side, segment, row, segment.at_ns)
+
+    def _drive_sender(self, conversation: Conversation, side: int, segment: Segment, row: Row) -> None:
+        flags, at_ns = segment.flags, segment.at_ns
+        sender = self._track(conversation, side)
+        if flags & FIN and not flags & (RST | SYN):
+            self._ends[conversation.number, side] = (segment.sequence + segment.length + 1) & _SEQUENCE_MASK
+        if sender is None:
+            return
         if flags & RST:
-            for track in (sender, receiver):
-                if track is not None:
-                    track.reset_sent |= track is sender
-                    track.reset_received |= track is receiver
-                    if track.path:
-                        self._wire(row, track, side if track is sender else 1 - side, TcpState.CLOSE, segment)
+            sender.reset_sent = True
+            if sender.path:
+                self._wire(row, sender, side, TcpState.CLOSE, segment, at_ns)
+        elif flags & SYN:
+            if not flags & ACK and sender.may_try:
+                self._wire(row, sender, side, TcpState.SYN_SENT, segment, at_ns)
+            elif flags & ACK and sender.socket.inferred and sender.state is None:
+                self._wire(row, sender, side, TcpState.SYN_RECV, segment, at_ns)
+        elif flags & FIN:
+            after = {TcpState.ESTABLISHED: TcpState.FIN_WAIT1, TcpState.CLOSE_WAIT: TcpState.LAST_ACK}.get(
+                sender.state or TcpState.CLOSE
+            )
+            if after is not None:
+                self._wire(row, sender, side, after, segment, at_ns)
+
+    def _may_drive(self, conversation: Conversation, side: int, segment: Segment, receiver: Track) -> bool:
+        """Whether an acknowledgement may change the state of who gets it."""
+        return bool(segment.flags & ACK) and (
+            (receiver.socket.inferred and receiver.state is TcpState.SYN_RECV)
+            or self._acknowledges_end(conversation, side, segment)
+        )
+
+    def _drive_receiver(self, conversation: Conversation, side: int, segment: Segment, row: Row, at_ns: int) -> None:
+        flags = segment.flags
+        receiver = self._track(conversation, 1 - side)
+        if receiver is None:
+            return
+        if flags & RST:
+            receiver.reset_received = True
+            if receiver.path:
+                self._wire(row, receiver, 1 - side, TcpState.CLOSE, segment, at_ns)
             return
         if flags & SYN:
-            if sender is not None and not flags & ACK and sender.may_try:
-                self._wire(row, sender, side, TcpState.SYN_SENT, segment)
-            if receiver is not None and flags & ACK and receiver.state is TcpState.SYN_SENT:
-                self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)
-            if sender is not None and sender.socket.inferred and flags & ACK and sender.state is None:
-                self._wire(row, sender, side, TcpState.SYN_RECV, segment)
+            if flags & ACK and receiver.state is TcpState.SYN_SENT:
+                self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment, at_ns)
             return
-        if receiver is not None and flags & ACK and receiver.socket.inferred and receiver.state is TcpState.SYN_RECV:
-            self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment)
-        if receiver is not None and flags & ACK and self._acknowledges_end(conversation, 1 - side, segment):
+        if flags & ACK and receiver.socket.inferred and receiver.state is TcpState.SYN_RECV:
+            self._wire(row, receiver, 1 - side, TcpState.ESTABLISHED, segment, at_ns)
+        if flags & ACK and self._acknowledges_end(conversation, 1 - side, segment):
             after = {
                 TcpState.FIN_WAIT1: TcpState.FIN_WAIT2,
                 TcpState.CLOSING: TcpState.TIME_WAIT,
                 TcpState.LAST_ACK: TcpState.CLOSE,
             }.get(receiver.state or TcpState.CLOSE)
             if after is not None:
-                self._wire(row, receiver, 1 - side, after, segment)
-        if not flags & FIN:
-            return
-        self._ends[conversation.number, side] = (segment.sequence + segment.length + 1) & _SEQUENCE_MASK
-        if sender is not None:
-            after = {TcpState.ESTABLISHED: TcpState.FIN_WAIT1, TcpState.CLOSE_WAIT: TcpState.LAST_ACK}.get(
-                sender.state or TcpState.CLOSE
-            )
-            if after is not None:
-                self._wire(row, sender, side, after, segment)
-        if receiver is not None:
+                self._wire(row, receiver, 1 - side, after, segment, at_ns)
+        if flags & FIN:
             receiver.peer_ended = True
             after = {
                 TcpState.ESTABLISHED: TcpState.CLOSE_WAIT,
@@ -810,7 +858,7 @@ class Timeline:
                 TcpState.FIN_WAIT2: TcpState.TIME_WAIT,
             }.get(receiver.state or TcpState.CLOSE)
             if after is not None:
-                self._wire(row, receiver, 1 - side, after, segment)
+                self._wire(row, receiver, 1 - side, after, segment, at_ns)
 
     def _acknowledges_end(self, conversation: Conversation, side: int, segment: Segment) -> bool:
         end = self._ends.get((conversation.number, side))
@@ -822,8 +870,8 @@ class Timeline:
         return track if track is not None and track.tcp else None
 
     @staticmethod
-    def _wire(row: Row, track: Track, side: int, state: TcpState, segment: Segment) -> None:
-        transition = track.enter(state, segment.at_ns, "wire", packet=segment.packet)
+    def _wire(row: Row, track: Track, side: int, state: TcpState, segment: Segment, at_ns: int) -> None:
+        transition = track.enter(state, at_ns, "wire", packet=segment.packet)
         if transition is not None:
             row.transitions += ((side, transition),)
 
