@@ -53,7 +53,7 @@ pub fn poll_entry(fd: i32, events: u16, revents: u16) -> [u8; 8] {
 }
 
 /// The poll set of a call, in the form of the `value` column; nothing in it is ready unless `ready` says so.
-pub fn poll_set(watch: &[(i32, u16)], ready: &HashMap<i32, u16>) -> Option<ByteBuf> {
+fn poll_set(watch: &[(i32, u16)], ready: &HashMap<i32, u16>) -> Option<ByteBuf> {
     let entries = watch
         .iter()
         .flat_map(|(fd, events)| poll_entry(*fd, *events, ready.get(fd).copied().unwrap_or(0)));
