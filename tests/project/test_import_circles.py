@@ -11,6 +11,7 @@ from ..support.repository import ROOT
 #: (who names the other's types or makes it when called, what that is built on) -> why the two name each other.
 EXPLAINED = {
     ("cli.explain", "cli.rule"): "explain --rule names rules as rule does; rule play runs explain",
+    ("diagnose.audience", "diagnose.subjects"): "types alone: a socket knows which trackers want its calls",
     ("diagnose.facts", "diagnose.tracker"): "types alone: trackers are found in the facts that they read",
     ("endpoints.aio.messages", "endpoints.aio.stream"): "a stream makes its message stream",
     ("endpoints.base", "endpoints.reasons"): "an error looks its reason up when it is asked for",
