@@ -22,7 +22,7 @@ _OLDEST_KERNEL: Final = (5, 10)
 _GATE: Final = 0x70575000
 #: CPython versions whose frames can be read from outside.
 _OLDEST_PYTHON: Final = (3, 11)
-_NEWEST_PYTHON: Final = (3, 13)
+_NEWEST_PYTHON: Final = (3, 14)
 
 
 def rows() -> Iterator[Row]:

@@ -18,6 +18,7 @@ from ..trackers.reads import Reads
 from ..trackers.set_up import SetUp
 from ..trackers.sockets import Sockets
 from ..trackers.waits import Waits
+from ..trackers.writes import Writes
 from ..vocabulary import POLL_CALLS, READS
 
 __all__ = ["RequestToItself"]
@@ -46,7 +47,7 @@ class RequestToItself(Rule):
     fix = "Let another thread or worker serve, make the request without blocking, or call the function itself."
     disproof = "Another process accepts on the same listener."
     references = ("accept(2)", "listen(2)")
-    needs = (AcceptedBy, Bound, Descriptors, Loops, Peers, Reads, SetUp, Sockets, Waits)
+    needs = (AcceptedBy, Bound, Descriptors, Loops, Peers, Reads, SetUp, Sockets, Waits, Writes)
     given = SetUp
     supersedes = ("loop-blocked", "silent-peer", "both-wait", "accept-queue-full")
     effects = ("left-before-accept", "listener-closed-with-queue")
@@ -113,6 +114,8 @@ class RequestToItself(Rule):
         accepted = facts[AcceptedBy].of(peer).call if peer is not None else None
         if child is None or child.ended_ns is None or accepted is None or child.parent != accepted.call.process:
             return
+        if not facts[Writes].of(subject).bytes:
+            return  # it asked nothing
         waited_ns = child.ended_ns - connect.end_ns
         if not connect.end_ns <= child.ended_ns <= accepted.end_ns or waited_ns < _LEAST_NS:
             return

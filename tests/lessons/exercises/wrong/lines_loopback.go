@@ -8,7 +8,7 @@ import (
 )
 
 func main() {
-	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1]) // HERE
 	if err != nil {
 		panic(err)
 	}

@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
     int service = socket(AF_INET, SOCK_DGRAM, 0);
     address.sin_family = AF_INET;
     address.sin_port = atoi(argv[1]);
-    bind(service, (struct sockaddr *)&address, sizeof address);
+    bind(service, (struct sockaddr *)&address, sizeof address);  // HERE
     for (;;) {
         socklen_t length = sizeof client;
         ssize_t count = recvfrom(service, data, sizeof data, 0, (struct sockaddr *)&client, &length);

@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
         text[length] = 0;
         for (char *letter = text; *letter; letter++)
             *letter = toupper(*letter);
-        send(client, text, strlen(text), 0);
+        send(client, text, strlen(text), 0);  // HERE
         close(client);
     }
 }
