@@ -141,7 +141,7 @@ def _measure(path: Path) -> dict[str, str]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1280, "height": 800})
-        tab.set_default_timeout(600_000)
+        tab.set_default_timeout(3_600_000)
         began = time.monotonic()
         with Feed(path) as feed, Page(feed) as page:
             tab.goto(page.url)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.repository import ROOT
 from wallsocket.errors import NotAvailable, UsageError
 from wallsocket.trace.containers import container_in, processes
 
@@ -106,32 +107,30 @@ while len(message) < 10:
 """
 
 
+#: crun, which podman prefers, refuses machines with both versions of control groups.
+RUNTIME = ["--runtime", "runc"] if shutil.which("runc") is not None else []
+LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
+
+
+def machine_in(root: Path) -> Path:
+    """A root folder for a container that takes /usr from this machine."""
+    for folder in ("usr", "etc", "proc", "sys", "dev", "tmp", "run", "app"):
+        (root / folder).mkdir(parents=True)
+    for link in ("bin", "lib", "lib64", "sbin"):
+        (root / link).symlink_to(f"usr/{link}")
+    return root
+
+
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[str]:
     """A container made of the machine's own /usr, in which two programs wait for each other."""
     if shutil.which("podman") is None or not Path("/usr/bin/python3").exists():
         pytest.skip("needs podman and /usr/bin/python3 (apt install podman)")
-    root, name = tmp_path / "root", f"wallsocket-{os.getpid()}"
-    for folder in ("usr", "etc", "proc", "sys", "dev", "tmp", "run", "app"):
-        (root / folder).mkdir(parents=True)
-    for link in ("bin", "lib", "lib64", "sbin"):
-        (root / link).symlink_to(f"usr/{link}")
+    root, name = machine_in(tmp_path / "root"), f"wallsocket-{os.getpid()}"
     (root / "app/server.py").write_text(SERVER)
-    runtime = ["--runtime", "runc"] if shutil.which("runc") is not None else []
-    words = [
-        "run",
-        "-d",
-        "--name",
-        name,
-        "--network",
-        "none",
-        "--ulimit",
-        "nofile=1024:1024",
-        "--ulimit",
-        "nproc=1000:1000",
-    ]
-    words += ["--rootfs", "-v", "/usr:/usr:ro", str(root), "/usr/bin/python3", "/app/server.py"]
-    done = subprocess.run(["podman", *runtime, *words], capture_output=True, text=True, timeout=100)
+    words = ["run", "-d", "--name", name, "--network", "none", *LIMITS, "--rootfs", "-v", "/usr:/usr:ro"]
+    words += [str(root), "/usr/bin/python3", "/app/server.py"]
+    done = subprocess.run(["podman", *RUNTIME, *words], capture_output=True, text=True, timeout=100)
     try:
         if done.returncode:
             pytest.skip(f"podman starts no container here: {done.stderr.strip()[-200:]}")
@@ -168,3 +167,34 @@ def test_a_container_is_inspected_and_explained_from_outside(container: str, tmp
         assert found[0]["process"]["pid"] in processes(container)
     done = subprocess.run([*WALLSOCKET, "show", "--calls", str(recording)], capture_output=True, text=True, check=True)
     assert re.search(r"recvfrom\(.*server\.py:13", done.stdout), done.stdout
+
+
+@pytest.mark.root
+def test_a_container_beside_it_that_shares_its_namespaces_sees_the_same(container: str, tmp_path: Path) -> None:
+    told = subprocess.run(["/usr/bin/python3", "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
+    if told.split(".")[:2] != [str(number) for number in sys.version_info[:2]]:
+        pytest.skip("/usr/bin/python3 is of another version than this one")
+    path = [str(ROOT / "src"), *(entry for entry in sys.path if entry.endswith("site-packages"))]
+    words = ["run", "--rm", "--pid", f"container:{container}", "--network", f"container:{container}"]
+    words += [
+        "--cap-add",
+        "SYS_PTRACE",
+        *LIMITS,
+        "-e",
+        f"PYTHONPATH={':'.join(path)}",
+        "--rootfs",
+        "-v",
+        "/usr:/usr:ro",
+    ]
+    words += [word for place in path for word in ("-v", f"{place}:{place}:ro")]
+    root = machine_in(tmp_path / "beside")
+    for place in path:
+        (root / place.removeprefix("/")).mkdir(parents=True, exist_ok=True)
+    words += [str(root), "/usr/bin/python3", "-m", "wallsocket", "inspect", "1", "--json"]
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 60
+    while not found and time.monotonic() < deadline:
+        done = subprocess.run(["podman", *RUNTIME, *words], capture_output=True, text=True, timeout=100)
+        found = [line for line in map(json.loads, done.stdout.splitlines()) if "rule" in line]
+    assert [finding["rule"] for finding in found] == ["both-wait"], done.stderr
+    assert (found[0]["file"], found[0]["process"]["pid"]) == ("/app/server.py", 1)
