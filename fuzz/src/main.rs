@@ -337,7 +337,7 @@ fn traced_calls(data: &[u8]) {
     let mut call = rows::Call::default();
     let this = Pid::this();
     let watched = calls::watched(&this, &entry);
-    calls::begin(&this, &entry, &mut call);
+    calls::begin(&this, &entry, &watched, &mut call);
     let result = i64::from(*result as i8) * if limit & 1 == 0 { 1 } else { 1000 };
     calls::finish(&this, &entry, result, (*limit).into(), &watched, &mut call);
     let _ = calls::passed_descriptors(memory);
