@@ -211,6 +211,10 @@ impl Verdicts {
                 if go_root.is_none() {
                     go_root = go_root_of(spot.function.as_deref(), file);
                 }
+                // A method that the compiler made, or what hands a call on to the kernel: neither is a place that anybody wrote.
+                if file.starts_with('<') || spot.function.as_deref().is_some_and(hands_on_in_go) {
+                    continue;
+                }
                 let line = Line {
                     file: Some(file.clone()),
                     number: spot.line,
@@ -336,6 +340,15 @@ fn is_wrapper(name: &str) -> bool {
     bare.starts_with("syscall")
         || matches!(bare, "send" | "recv" | "select" | "accept" | "poll")
         || syscalls::SYSCALLS.iter().any(|call| call.name == bare)
+}
+
+/// Whether a function is of a package of Go's own through which all system calls go.
+fn hands_on_in_go(function: &str) -> bool {
+    GO_CALLERS.iter().chain(&["internal/poll"]).any(|package| {
+        function
+            .strip_prefix(package)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 /// `GOROOT/src/`, when the function is of a package that makes Go's system calls.

@@ -52,7 +52,7 @@ class ConnectionPerRequest(Rule):
                 continue
             answered = group.turns * 10 >= group.total * 8
             each_its_own = group.once * 10 >= group.total * 8
-            serial = group.overlaps <= group.total // 10 and group.most_open <= 3
+            serial = group.overlaps <= group.total // 10 and group.most_open <= max(3, group.total // 5)
             if not (answered and each_its_own and serial):
                 continue
             yield Evidence(

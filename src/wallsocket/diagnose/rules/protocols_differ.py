@@ -80,7 +80,7 @@ class ProtocolsDiffer(Rule):
         "fewer-than-announced",
         "length-prefix-order",
     )
-    effects = ("close-with-unread-data", "write-after-peer-closed")
+    effects = ("close-with-unread-data", "write-after-peer-closed", "dies-of-client-reset")
     explains = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
