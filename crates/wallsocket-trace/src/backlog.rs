@@ -196,12 +196,13 @@ enum Next {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    fn unnamed() -> std::io::Result<File> {
+    /// A file without a name, as the recorder opens it.
+    pub(crate) fn unnamed() -> std::io::Result<File> {
         let name = std::env::temp_dir().join(format!(
             "wallsocket-backlog-{}-{:?}",
             std::process::id(),
@@ -232,6 +233,16 @@ mod tests {
             .collect()
     }
 
+    /// A thread that gives all pieces, and says whether all were taken.
+    fn put_all(backlog: &Arc<Backlog>, given: &[Vec<u8>]) -> std::thread::JoinHandle<bool> {
+        let (backlog, given) = (Arc::clone(backlog), given.to_vec());
+        std::thread::spawn(move || {
+            let all = given.into_iter().all(|piece| backlog.put(piece));
+            backlog.complete();
+            all
+        })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
@@ -249,14 +260,7 @@ mod tests {
                 let backlog = Arc::clone(&backlog);
                 std::thread::spawn(move || backlog.deliver(&mut writer))
             };
-            let putting = {
-                let (backlog, given) = (Arc::clone(&backlog), given.clone());
-                std::thread::spawn(move || {
-                    let all = given.into_iter().all(|piece| backlog.put(piece));
-                    backlog.complete();
-                    all
-                })
-            };
+            let putting = put_all(&backlog, &given);
             let mut got = Vec::new();
             for pause in pauses {
                 if pause {
@@ -279,14 +283,7 @@ mod tests {
         let full = File::options().read(true).write(true).open("/dev/full")?;
         let backlog = Arc::new(Backlog::new(Some(full), IN_FILE));
         let given = pieces(&[IN_MEMORY, 5, IN_MEMORY, 7]);
-        let putting = {
-            let (backlog, given) = (Arc::clone(&backlog), given.clone());
-            std::thread::spawn(move || {
-                let all = given.into_iter().all(|piece| backlog.put(piece));
-                backlog.complete();
-                all
-            })
-        };
+        let putting = put_all(&backlog, &given);
         let mut got = Vec::new();
         backlog.deliver(&mut got)?;
         assert!(putting.join().is_ok_and(|all| all));

@@ -467,14 +467,7 @@ mod tests {
     #[test]
     fn a_file_keeps_what_memory_does_not() -> std::io::Result<()> {
         let (mut reader, writer) = std::io::pipe()?;
-        let name = std::env::temp_dir().join(format!("wallsocket-sink-{}", std::process::id()));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&name)?;
-        std::fs::remove_file(name)?;
-        let (sink, thread) = Sink::new(writer.into(), Some(file))?;
+        let (sink, thread) = Sink::new(writer.into(), Some(crate::backlog::tests::unnamed()?))?;
         for number in 0..300_000 {
             sink.send(&Row::Mark(rows::Mark {
                 at_ns: number,

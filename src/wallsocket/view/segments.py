@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -37,8 +38,9 @@ class _Columns(Sequence[Bundle]):
 
     columns: tuple[array[int], ...]
 
+    @abstractmethod
     def _bundle(self, *values: int) -> Bundle:
-        raise NotImplementedError
+        """What one value of each column means."""
 
     def clear(self) -> None:
         for column in self.columns:
