@@ -18,6 +18,9 @@ use wallsocket_trace::rows::{End, Row, Source};
 struct Rows {
     verdicts: Verdicts,
     rest: Vec<u8>,
+    /// Rows that came, without those that are added here.
+    #[pyo3(get)]
+    received: u64,
     states: u64,
     packets: u64,
     facts: u64,
@@ -47,6 +50,7 @@ impl Rows {
         Self {
             verdicts: Verdicts::new(guardian, Chosen { user, libraries }),
             rest: Vec::new(),
+            received: 0,
             states: 0,
             packets: 0,
             facts: 0,
@@ -65,6 +69,7 @@ impl Rows {
             match postcard::take_from_bytes::<Row>(&self.rest[used..]) {
                 Ok((mut row, remaining)) => {
                     used = self.rest.len() - remaining.len();
+                    self.received += 1;
                     let verdicts = &mut self.verdicts;
                     let line = if matches!(row, Row::Stack(_)) {
                         py.detach(|| verdicts.apply(&mut row))

@@ -5,6 +5,10 @@ def syscalls() -> list[tuple[str, int | None, int | None, str, str, tuple[str, s
 
 @final
 class Rows:
+    @property
+    def received(self) -> int:
+        """Rows that came, without those that are added here."""
+
     def __new__(cls, guardian: str | os.PathLike[str], user: list[str], libraries: list[str]) -> Rows: ...
     def feed(self, data: bytes) -> dict[str, list[tuple[Any, ...]]]: ...
 

@@ -652,6 +652,7 @@ class _Recorder:
                         tables = decoder.feed(data)
                     except ValueError as error:
                         raise NotAvailable(_unfit(guardian)) from error
+                    self._received = decoder.received
                     self._take(tables)
                 now = time.monotonic()
                 if now >= next_commit:
@@ -695,7 +696,6 @@ class _Recorder:
                     self._on_behind(waiting)
 
     def _take(self, tables: dict[str, list[tuple[Any, ...]]]) -> None:
-        self._received += sum(map(len, tables.values()))
         ends = tables.pop("end", ())
         metas = tables.pop("meta", ())
         self._meta.update(dict(metas))
