@@ -451,7 +451,7 @@ def test_a_live_listener_against_time_wait() -> None:
     ("why", "said"),
     [
         ("time", "a process that was not found in time"),
-        ("permission", "a process that this user may not see"),
+        ("permission", "a process whose open files may not be read here"),
         (None, "a socket that no process here holds"),
         ("", "a process that is not known"),
     ],

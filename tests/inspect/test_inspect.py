@@ -20,7 +20,7 @@ import pytest
 
 from tests.stacks.programs import find as find_python
 from wallsocket.cli.inspect import _limited
-from wallsocket.errors import NotPermitted, UsageError
+from wallsocket.errors import NotAvailable, NotPermitted, UsageError
 from wallsocket.kernel import TcpInfo, refusal
 from wallsocket.trace import inspect as inspecting
 from wallsocket.trace.inspect.tables import packed_tcp_info
@@ -532,6 +532,18 @@ def test_why_there_are_no_lines_is_said(start: Start, look: Look) -> None:
         pytest.skip("no CPython before 3.11 is installed here")
     program = start(found, "-c", "import time; print(1, flush=True); time.sleep(1000)")
     assert "Python lines unknown: CPython 3." in look(program.pid).errors
+
+
+def test_without_the_tracing_program_only_native_lines_lack(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = start(source="print(1, flush=True)\nimport time\ntime.sleep(1000)\n").threads_wait_in(SLEEP)
+
+    def missing() -> Path:
+        raise NotAvailable("the tracing program is missing")
+
+    monkeypatch.setattr(inspecting, "guardian_path", missing)
+    found = inspecting.inspect(str(program.pid))
+    assert [thread.line for thread in found.threads] == [3]
+    assert "lines of native code are not known: the tracing program is missing" in found.notes
 
 
 def test_a_program_of_that_name_that_is_no_interpreter(start: Start, look: Look, tmp_path: Path) -> None:

@@ -343,9 +343,7 @@ def test_a_size_limit_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_an_existing_recording_is_kept(path: Path) -> None:
     filled(path)
-    with pytest.raises(
-        RecordingError, match="exists already; choose another name, or replace the recording with --overwrite"
-    ):
+    with pytest.raises(RecordingError, match="exists already; choose another name, or replace it with --overwrite"):
         Writer(path, meta=META)
     with Recording.open(path) as recording:
         assert len(list(recording.calls())) == 3

@@ -13,6 +13,7 @@ import pytest
 from tests.support.expected import expect
 from tests.support.recordings import Script, lost_letter, row, tcp_frame
 from wallsocket import events
+from wallsocket.kernel.tcp_state import TcpState
 from wallsocket.trace.choice import Choice
 from wallsocket.trace.labels import conversation_title
 from wallsocket.trace.lines import Arrow, ConversationLine, Line, Lines, Part, WayLine
@@ -70,6 +71,20 @@ def test_marks_stand_between_the_calls(tmp_path: Path) -> None:
 
 def test_states(letter: Recording) -> None:
     expect(EXPECTED, "states", printed(state_lines(Timeline(letter, decode=segment), colour=False)))
+
+
+def test_what_has_lasted_no_time_says_none(tmp_path: Path) -> None:
+    script = Script(tmp_path / "f.wsrec")
+    script.process(1, 70, "one")
+    script.socket(1, 1, 0, local=A, remote=B)
+    script.state(1, 5, 2, None, int(TcpState.ESTABLISHED))
+    script.state(1, 9, 2, None, int(TcpState.CLOSE_WAIT))
+    script.call("recvfrom", 9, None, fd=3, socket=1)
+    with script.done(9) as recording:
+        timeline = Timeline(recording, decode=segment)
+        text = printed(state_lines(timeline, colour=False)) + printed(call_lines(recording, colour=False))
+    assert "0 ns" not in text
+    assert "waited in recvfrom when the recording ended" in text
 
 
 def test_packets(letter: Recording) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
+from ..files import grow, refuse
 from . import ending, options
 
 if TYPE_CHECKING:
@@ -156,6 +160,12 @@ class _Rotation:
             return True
         return self._bytes is not None and path.stat().st_size >= self._bytes
 
+    def in_the_way(self, output: Path) -> list[Path]:
+        """Files of an earlier capture, whose names this one would want."""
+        name, dot, endings = output.name.partition(".")
+        pattern = re.compile(re.escape(name) + r"-\d{5,}" + re.escape(dot + endings))
+        return sorted(path for path in output.parent.glob("*") if pattern.fullmatch(path.name))
+
     def left_s(self) -> float:
         """Until the next file begins by time."""
         return 3600.0 if self._seconds is None else max(0.001, self._began + self._seconds - time.monotonic())
@@ -164,6 +174,29 @@ class _Rotation:
     def files(self) -> int:
         """How many there were."""
         return len(self._made)
+
+
+class _Files:
+    """Opens what is written to."""
+
+    def __init__(self, overwrite: bool) -> None:
+        self._overwrite = overwrite
+
+    def refuse(self, output: Path, rotation: _Rotation | None = None) -> None:
+        """Refuse what stands in the way, before anything is captured."""
+        if str(output) == "-":
+            return
+        for path in rotation.in_the_way(output) if rotation is not None and rotation.is_wanted else [output]:
+            refuse(path, replace=self._overwrite)
+
+    @contextlib.contextmanager
+    def open(self, output: Path) -> Iterator[IO[bytes]]:
+        """The file, or standard output."""
+        if str(output) == "-":
+            yield sys.stdout.buffer
+        else:
+            with grow(output, replace=self._overwrite) as file:
+                yield file
 
 
 def _ahead_of_utc_s(seconds: int) -> int:
@@ -214,6 +247,7 @@ class _Printer:
     "Write a capture file instead of printing: .pcapng or .pcap, also .gz or .zst; - is standard output.", "-w"
 )
 @click.option("-c", "--count", type=click.IntRange(min=1), metavar="N", help="Stop after N frames.")
+@options.overwrite
 @options.duration
 @click.option("--promiscuous", is_flag=True, help="Also frames to other hosts.")
 @click.option("-Q", "--direction", type=click.Choice(["both", "in", "out"]), default="both", help="Only one direction.")
@@ -256,6 +290,7 @@ def command(
     interface: str | None,
     source: str | None,
     output: Path | None,
+    overwrite: bool,
     count: int | None,
     for_s: float | None,
     promiscuous: bool,
@@ -282,6 +317,7 @@ def command(
     text = " ".join(filter_words) or None
     printer = _Printer(as_json=as_json, dump=dump or verbose > 2, absolute=absolute, verbose=verbose)
     rotation = _Rotation(rotate_size, rotate_time, keep)
+    files = _Files(overwrite)
     if (rotation.is_wanted or keep) and (output is None or source is not None or not rotation.is_wanted):
         raise UsageError("-C, -G and -W rotate the files that a live capture writes: -i NAME -w FILE -C MB")
     if source is not None:
@@ -291,9 +327,11 @@ def command(
             if output is not None or (listed and follow is not None):
                 raise UsageError("--list, --follow and -w cannot be combined")
             return _streams(source, text, follow, as_json)
-        return _from_file(source, output, count, text, growing, printer, quiet)
+        return _from_file(source, output, files, count, text, growing, printer, quiet)
     if listed or follow is not None:
         raise UsageError("--list and --follow look at a file: -r FILE")
+    if output is not None:
+        files.refuse(output, rotation)
     from ..wire.capture import capture
 
     with capture(
@@ -302,7 +340,7 @@ def command(
         where = running.interface or "every interface"
         if not quiet:
             click.echo(f"capturing on {where}; Ctrl-C ends it", err=True)
-        return _live(running, output, count, for_s, printer, quiet, rotation)
+        return _live(running, output, files, count, for_s, printer, quiet, rotation)
 
 
 def _streams(source: str, text: str | None, number: int | None, as_json: bool) -> int:
@@ -375,7 +413,14 @@ def _connection_object(number: int, connection: Connection) -> dict[str, Any]:
 
 
 def _from_file(
-    source: str, output: Path | None, count: int | None, text: str | None, growing: bool, printer: _Printer, quiet: bool
+    source: str,
+    output: Path | None,
+    files: _Files,
+    count: int | None,
+    text: str | None,
+    growing: bool,
+    printer: _Printer,
+    quiet: bool,
 ) -> int:
     from ..wire import pcap
 
@@ -384,6 +429,7 @@ def _from_file(
     with ending.in_order(), pcap.read(source, filter=text, follow=growing) as reader:
         if output is not None:
             reader.refuse(output)
+            files.refuse(output)
         try:
             if output is None and printer.is_plain:
                 for lines, more in reader.lines(printer.lines, count):
@@ -396,11 +442,12 @@ def _from_file(
                         break
             elif pcap.format_of(output)[:6] == reader.format[:6]:
                 try:
-                    reader.copy(output, limit=count)
+                    with files.open(output) as file:
+                        reader.copy(output, file=file, limit=count)
                 finally:
                     number = reader.copied
             else:
-                number = _convert(reader, output, count)
+                number = _convert(reader, output, files, count)
         except KeyboardInterrupt:
             # Ctrl-C is how a growing file ends.
             if output is None and not growing:
@@ -420,12 +467,12 @@ def _from_file(
     return status
 
 
-def _convert(reader: Reader, output: Path, count: int | None) -> int:
+def _convert(reader: Reader, output: Path, files: _Files, count: int | None) -> int:
     """Write the frames of a file to one of another format; their number."""
     from ..wire.pcap import Writer
 
     places: dict[int, int] = {}
-    with Writer(output) as writer:
+    with files.open(output) as file, Writer(output, file=file) as writer:
         try:
             for frame in reader:
                 place = places.get(frame.interface)
@@ -468,6 +515,7 @@ def _failed(error: OSError, output: Path | None) -> int | None:
 def _live(
     running: Capture,
     output: Path | None,
+    files: _Files,
     count: int | None,
     for_s: float | None,
     printer: _Printer,
@@ -503,19 +551,20 @@ def _live(
                 before = 0
                 while (count is None or before < count) and left(1.0) > 0:
                     place = rotation.next(output)
-                    writer = Writer(place, link_type=kind)
-                    try:
-                        with writer:
-                            while (count is None or before + writer.count < count) and (wait := left(0.5)) > 0:
-                                limit = None if count is None else count - before - writer.count
-                                wait = min(wait, rotation.left_s())
-                                running.save(writer, duration_s=wait, limit=limit)
-                                writer.flush()
-                                if rotation.is_wanted and rotation.is_due(place):
-                                    break
-                    finally:
-                        before += writer.count
-                        number = before
+                    with files.open(place) as file:
+                        writer = Writer(place, file=file, link_type=kind)
+                        try:
+                            with writer:
+                                while (count is None or before + writer.count < count) and (wait := left(0.5)) > 0:
+                                    limit = None if count is None else count - before - writer.count
+                                    wait = min(wait, rotation.left_s())
+                                    running.save(writer, duration_s=wait, limit=limit)
+                                    writer.flush()
+                                    if rotation.is_wanted and rotation.is_due(place):
+                                        break
+                        finally:
+                            before += writer.count
+                            number = before
         except KeyboardInterrupt:
             click.echo(err=True)
         except InterfaceGone as error:
@@ -527,8 +576,8 @@ def _live(
             status = 2
         statistics = running.statistics()
         if not quiet:
-            files = f" in {rotation.files} files" if rotation.is_wanted else ""
-            where = f" written to {output}{files}" if output is not None else ""
+            rotated = f" in {rotation.files} files" if rotation.is_wanted else ""
+            where = f" written to {output}{rotated}" if output is not None else ""
             click.echo(
                 f"{number or 0} frames{where}; {statistics.seen} matched, {statistics.dropped} dropped", err=True
             )

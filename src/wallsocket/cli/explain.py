@@ -60,6 +60,7 @@ class _Answer(NamedTuple):
     verbose: bool
     sarif: Path | None
     github: bool
+    overwrite: bool
 
 
 @click.command("explain", cls=options.RecordingOrCommand)
@@ -159,7 +160,11 @@ def command(
     the end; 126 or 127 when the command cannot be started.
     """
     target: tuple[str, ...] | None = context.meta["target"]
-    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, verbose, sarif_file, github)
+    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, verbose, sarif_file, github, overwrite)
+    if sarif_file is not None and str(sarif_file) != "-":
+        from ..files import refuse
+
+        refuse(sarif_file, replace=overwrite)
     if pid:
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
@@ -328,15 +333,14 @@ def _write_sarif(diagnosis: Diagnosis, answer: _Answer) -> None:
 
     from .. import __version__
     from ..diagnose.formats import sarif
+    from ..files import whole
 
     assert answer.sarif is not None
     log = sarif(diagnosis.findings, answer.rules, version=str(__version__), root=Path.cwd())
     text = json.dumps(log, ensure_ascii=True, indent=1) + "\n"
-    if str(answer.sarif) == "-":
-        click.echo(text, nl=False)
-        return
     try:
-        answer.sarif.write_text(text, encoding="utf-8")
+        with whole(answer.sarif, replace=answer.overwrite) as file:
+            file.write(text.encode())
     except OSError as error:
         raise UsageError(f"--sarif {answer.sarif}: {error.strerror}") from error
 

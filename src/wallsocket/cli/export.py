@@ -35,6 +35,7 @@ _NAMES = ("pcapng", "perfetto", "qlog", "mermaid", "ndjson", "sarif", "otlp", "h
     metavar="KEYLOG",
     help="Put the keys from this SSLKEYLOGFILE into the pcapng file: whoever has the file can then decrypt it.",
 )
+@options.overwrite
 @options.quiet
 @click.pass_context
 def command(
@@ -43,6 +44,7 @@ def command(
     to: str | None,
     with_payload: bool,
     tls_keys: Path | None,
+    overwrite: bool,
     quiet: bool,
 ) -> None:
     """Write a recording (the newest if none is named) in the format of another tool.
@@ -63,26 +65,35 @@ def command(
         raise click.UsageError("write: wallsocket export [RECORDING] FILE", context)
     target = files[-1]
     from ..diagnose import diagnose
+    from ..files import refuse
     from ..trace.export import FORMATS, format_of
 
     item = FORMATS[to] if to is not None else format_of(target)
     with options.open_recording(files[0] if len(files) == 2 else None, quiet=quiet) as opened:
         if opened.path is not None and _same(opened.path, target):
             raise UsageError(f"{target} is the recording itself; write to another file")
+        if str(target) != "-":
+            refuse(target, replace=overwrite)
         judged = diagnose(opened)
         if item.module is not None:
             from ..trace.export import export
 
             keys = tls_keys.read_bytes() if tls_keys is not None else None
             material = export(
-                opened, target, to=item.name, findings=judged.findings, with_payload=with_payload, tls_keys=keys
+                opened,
+                target,
+                to=item.name,
+                findings=judged.findings,
+                with_payload=with_payload,
+                tls_keys=keys,
+                replace=overwrite,
             )
             implied = material.implied
         else:
             if tls_keys is not None:
                 raise UsageError(f"--tls-keys: keys go into pcapng, not into {item.name}")
             implied = False
-            _write_findings(opened, judged, target, item.name, with_payload=with_payload)
+            _write_findings(opened, judged, target, item.name, with_payload=with_payload, replace=overwrite)
     if not quiet and str(target) != "-":
         click.echo(_what(target, item.name, with_payload, implied, keys=tls_keys is not None), err=True)
 
@@ -107,16 +118,18 @@ def _what(target: Path, name: str, with_payload: bool, implied: bool, *, keys: b
     return f"wallsocket: wrote {escape(str(target))} ({name}); {'; '.join(notes)}".removesuffix("; ")
 
 
-def _write_findings(recording: Recording, judged: Diagnosis, target: Path, name: str, *, with_payload: bool) -> None:
+def _write_findings(
+    recording: Recording, judged: Diagnosis, target: Path, name: str, *, with_payload: bool, replace: bool
+) -> None:
     from .. import __version__
-    from ..trace.export import new_file
+    from ..files import whole
     from ..trace.export.discretion import Discretion
 
     told = Discretion(recording, with_payload=with_payload)
     if name == "html":
         from ..web.export import html
 
-        html(recording, target, with_payload=with_payload)
+        html(recording, target, with_payload=with_payload, replace=replace)
         return
     value: dict[str, Any]
     if name == "sarif":
@@ -130,5 +143,5 @@ def _write_findings(recording: Recording, judged: Diagnosis, target: Path, name:
         from ..diagnose.otlp import otlp
 
         value = otlp(recording, judged.findings, version=str(__version__), told=told.text)
-    with new_file(target) as file:
+    with whole(target, replace=replace) as file:
         file.write((json.dumps(value, ensure_ascii=True, indent=1) + "\n").encode())

@@ -23,9 +23,12 @@ __all__ = ["command"]
 )
 @click.option("--first", is_flag=True, help="Stop at the first scenario that fails: a quicker answer.")
 @options.output("Keep the recording of all scenarios here.")
+@options.overwrite
 @options.json
 @options.quiet
-def command(file: Path, exercise: str, first: bool, output: Path | None, as_json: bool, quiet: bool) -> int:
+def command(
+    file: Path, exercise: str, first: bool, output: Path | None, overwrite: bool, as_json: bool, quiet: bool
+) -> int:
     """Check a program for an exercise: run it against good and awkward peers, and judge what it does.
 
     \b
@@ -39,7 +42,7 @@ def command(file: Path, exercise: str, first: bool, output: Path | None, as_json
     from ..lessons.exercises.text import ladder_lines, verdict_lines
     from ..trace.text import escape
 
-    with checked(file, exercise, first=first, recording=output) as found:
+    with checked(file, exercise, first=first, recording=output, replace=overwrite) as found:
         verdict = found.verdict
         if as_json:
             sys.stdout.buffer.write(verdict.json_line() + b"\n")

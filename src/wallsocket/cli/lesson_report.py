@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import click
 
-from ..errors import UsageError
 from . import options
 from .lesson import chosen, played
 
@@ -26,6 +24,7 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
     Exit status: 0 every experiment gave a verdict, 1 some did not, 2 could not run.
     """
     from .. import __version__
+    from ..files import refuse, whole
     from ..lessons.catalogue import named
     from ..lessons.lesson import Lesson
     from ..lessons.play import Run
@@ -34,8 +33,8 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
 
     if output is None:
         raise click.UsageError("where to? write: wallsocket lesson report -o lessons.html")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists already; --overwrite replaces it")
+    if str(output) != "-":
+        refuse(output, replace=overwrite)
     lessons: list[tuple[Lesson, list[Run]]] = []
     pictures: dict[str, str] = {}
     failed = 0
@@ -54,8 +53,6 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
             assert isinstance(around, Lesson)
             lessons.append((around, runs))
     text = page(lessons, pictures, version=__version__)
-    if str(output) == "-":
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
+    with whole(output, replace=overwrite) as file:
+        file.write(text.encode())
     return 1 if failed else 0

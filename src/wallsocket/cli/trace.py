@@ -96,13 +96,13 @@ def with_tls_keys(keys: Path | None, user: str | None) -> Mapping[str, str] | No
     import pwd
 
     from ..errors import UsageError
+    from ..files import extend
 
     if keys is None:
         return None
     try:
-        descriptor = os.open(keys, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = extend(keys)
         try:
-            os.fchmod(descriptor, 0o600)
             if user is not None and os.geteuid() == 0:
                 entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
                 os.fchown(descriptor, entry.pw_uid, -1)

@@ -21,7 +21,7 @@ from .syscalls import Role
 from .text import escape
 from .timeline import Timeline
 from .tracks import Transition
-from .verdict import amount, duration, verdict
+from .verdict import amount, duration, lasting, verdict
 from .wire import ACK, FIN, ICMP, RST, SYN, TCP
 
 __all__ = ["Arrow", "ConversationLine", "Line", "LineKind", "Lines", "Part", "PartKind", "Side", "WayLine"]
@@ -347,10 +347,10 @@ class Lines:
 
     def _timing(self, call: Call) -> list[Part]:
         if call.took_ns is None:
-            waited = duration(self._timeline.waited_until(call) - call.entry_ns)
+            waited_ns = self._timeline.waited_until(call) - call.entry_ns
             if self._timeline.cut_short(call) is not None:
-                return [Part("waiting", f"cut short by the end of the process after {waited}")]
-            return [Part("waiting", f"has not returned for {waited}")]
+                return [Part("waiting", f"cut short by the end of the process{lasting(waited_ns, 'after')}")]
+            return [Part("waiting", f"has not returned{lasting(waited_ns)}")]
         if call.took_ns >= _SLOW_NS:
             waits = self._calls.role(call) in (Role.RECEIVE, Role.ACCEPT, Role.WAIT)
             return [Part("time", f"{'after' if waits else 'took'} {duration(call.took_ns)}")]

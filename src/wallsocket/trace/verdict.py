@@ -9,7 +9,7 @@ from .syscalls import Role
 from .timeline import Timeline
 from .tracks import Track
 
-__all__ = ["amount", "duration", "verdict"]
+__all__ = ["amount", "duration", "lasting", "verdict"]
 
 
 def duration(span_ns: int) -> str:
@@ -24,6 +24,11 @@ def duration(span_ns: int) -> str:
     if seconds < 7200:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def lasting(span_ns: int, word: str = "for") -> str:
+    """`` for 1.5 s``; nothing where no time passed, or none that is known."""
+    return f" {word} {duration(span_ns)}" if span_ns > 0 else ""
 
 
 def amount(count: int, noun: str) -> str:
@@ -143,9 +148,9 @@ def _other_end(timeline: Timeline, track: Track) -> str:
 def _waiting(timeline: Timeline, track: Track) -> str:
     call = track.waiting
     assert call is not None
-    waited = duration(timeline.waited_until(call) - call.entry_ns)
+    waited = lasting(timeline.waited_until(call) - call.entry_ns)
     ended = "its process" if timeline.cut_short(call) is not None else "the recording"
-    return f"waited in {timeline.name(call)} for {waited} when {ended} ended"
+    return f"waited in {timeline.name(call)}{waited} when {ended} ended"
 
 
 def _left_open(track: Track) -> str:

@@ -213,7 +213,8 @@ def state_lines(
                 state = f"[{name}]" if inferred else name
                 how = state_cause(timeline, transition.how, transition.call, inferred=inferred)
                 at = clock.text(transition.at_ns, width=_TIME_COLUMNS)
-                line = f"{at}  {state:<13}  {duration(following - transition.at_ns):>8}  {how}"
+                stay = following - transition.at_ns
+                line = f"{at}  {state:<13}  {duration(stay) if stay else '':>8}  {how}"
                 yield line.rstrip()
             yield f"             {verdict(timeline, track)}"
 

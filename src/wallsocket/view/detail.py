@@ -16,7 +16,7 @@ from ..kernel.tcp_info import TcpInfo
 from ..trace.calls import CallText, address, named
 from ..trace.labels import process_title, socket_label
 from ..trace.text import escape
-from ..trace.verdict import amount, duration
+from ..trace.verdict import amount, duration, lasting
 from ..trace.wire import segment, summary
 from ..wire.frame import decode, fields
 from .snapshot import Snapshot
@@ -131,7 +131,7 @@ def _call(snapshot: Snapshot, call: Call) -> Detail:
         if socket is not None and socket in timeline.tracks:
             facts.append(Fact(name, socket_label(timeline, socket)))
     if call.took_ns is None:
-        facts.append(Fact("took", f"has not returned for {duration(timeline.waited_until(call) - call.entry_ns)}"))
+        facts.append(Fact("took", f"has not returned{lasting(timeline.waited_until(call) - call.entry_ns)}"))
     else:
         facts.append(Fact("took", duration(call.took_ns)))
     if call.errno is not None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ..errors import RecordingError, UsageError
-from ..trace.export import new_file
+from ..files import whole
 from ..trace.export.discretion import Discretion
 from ..trace.recording import Recording
 from ..trace.wire import summary
@@ -33,13 +33,16 @@ _START: Final = "app.mjs"
 _CALLS: Final = frozenset({"call", "failed"})
 
 
-def html(recording: Recording | str | Path, path: str | Path, *, with_payload: bool = False) -> None:
+def html(
+    recording: Recording | str | Path, path: str | Path, *, with_payload: bool = False, replace: bool = False
+) -> None:
     """Write the page of a recording into one file.
 
     Args:
         recording: a finished recording, or its file.
         path: the new file, made with mode 0600.
         with_payload: also what was sent, argument values and Unix paths.
+        replace: an older file may stand there.
 
     Raises:
         RecordingError: it cannot be read, or has no file.
@@ -51,7 +54,7 @@ def html(recording: Recording | str | Path, path: str | Path, *, with_payload: b
     with Snapshot.open(source) as snapshot:
         data = _Views(snapshot, with_payload=with_payload).all()
     try:
-        with new_file(path) as file:
+        with whole(path, replace=replace) as file:
             file.write(_document(data))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import struct
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from .._core import wire as core
 from .._core.wire import Frame
@@ -105,10 +106,11 @@ class Reader:
             else:
                 return
 
-    def copy(self, target: str | os.PathLike[str], *, limit: int | None = None) -> int:
+    def copy(self, target: str | os.PathLike[str], *, limit: int | None = None, file: IO[bytes] | None = None) -> int:
         """Copy the frames that match, ``limit`` at most, byte for byte with every other block of the file; their number.
 
-        The copy has the format of the source; the ending of its name says how it is compressed. :attr:`copied` is the
+        The copy has the format of the source; the ending of its name says how it is compressed. With ``file`` it is written
+        there, and the target is only a name. :attr:`copied` is the
         number that was copied, also when an error or Ctrl-C ended it.
 
         Raises:
@@ -118,14 +120,8 @@ class Reader:
         """
         self.refuse(target)
         compression = _compression(os.fspath(target))[1]
-        if os.fspath(target) == "-":
-            return self._core.copy(
-                sys.stdout.fileno(), self._filter, limit=limit, compression=compression, follow=self._follow
-            )
-        with open(target, "wb", buffering=0) as output:
-            return self._core.copy(
-                output.fileno(), self._filter, limit=limit, compression=compression, follow=self._follow
-            )
+        with _opened(os.fspath(target), file) as descriptor:
+            return self._core.copy(descriptor, self._filter, limit=limit, compression=compression, follow=self._follow)
 
     @property
     def copied(self) -> int:
@@ -225,12 +221,14 @@ class Writer:
 
     The format and compression follow the ending of the path unless they are given: ``.pcapng`` (default), ``.pcap``,
     and ``.gz`` or ``.zst`` after it. A pcap file holds frames of one link type: ``link_type``, or that of the first one.
+    With ``file``, which is open for writing, the path is only a name.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
+        file: IO[bytes] | None = None,
         format: Format | None = None,
         link_type: int | None = None,
         snap_length: int = 0,
@@ -239,12 +237,8 @@ class Writer:
         self.path = os.fspath(path)
         compression = _compression(self.path)[1]
         self.format: Format = format_of(path) if format is None else format
-        if self.path == "-":
-            descriptor, owned = sys.stdout.fileno(), None
-        else:
-            owned = open(self.path, "wb", buffering=0)  # noqa: SIM115  closed below, the core keeps its own copy
-            descriptor = owned.fileno()
-        try:
+        # The core keeps a copy of the descriptor.
+        with _opened(self.path, file) as descriptor:
             self._core = core.Writer(
                 descriptor,
                 self.format,
@@ -253,9 +247,6 @@ class Writer:
                 compression=compression,
                 comment=comment,
             )
-        finally:
-            if owned is not None:
-                owned.close()
         self._link_type = link_type
         self._interfaces: dict[tuple[int, str | None], int] = {}
         self._count: int | None = None
@@ -404,3 +395,15 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, filt
     """
     with read(source, filter=filter) as reader:
         return reader.copy(target)
+
+
+@contextlib.contextmanager
+def _opened(path: str, file: IO[bytes] | None) -> Iterator[int]:
+    """The descriptor of what is written to: the open file, standard output for ``-``, or the path."""
+    if file is not None:
+        yield file.fileno()
+    elif path == "-":
+        yield sys.stdout.fileno()
+    else:
+        with open(path, "wb", buffering=0) as owned:
+            yield owned.fileno()

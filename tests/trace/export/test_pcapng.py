@@ -156,7 +156,7 @@ def test_the_file_is_new_whole_and_private(tmp_path: Path) -> None:
     (tmp_path / "a.pcapng").write_text("older")
     (tmp_path / "a.pcapng").chmod(0o644)
     with lost_letter(tmp_path / "a.wsrec") as recording:
-        export(recording, tmp_path / "a.pcapng")
+        export(recording, tmp_path / "a.pcapng", replace=True)
     assert (tmp_path / "a.pcapng").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pcapng", "a.wsrec"]
     (tmp_path / "folder.pcapng").mkdir()

@@ -24,7 +24,7 @@ _LISTED = 1_000
 #: What is said of the holder of a socket when none was found, by why.
 _UNSEEN_OWNERS: Final[dict[str | None, str]] = {
     "time": "a process that was not found in time",
-    "permission": "a process that this user may not see",
+    "permission": "a process whose open files may not be read here",
     None: "a socket that no process here holds",
 }
 

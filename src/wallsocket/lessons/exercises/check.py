@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ...errors import NotAvailable, RecordingError, UsageError, WallsocketError
+from ...files import refuse
 from .exercise import Exercise
 from .peer import RESULTS, Played
 from .source import command_of
@@ -53,7 +54,12 @@ class Checked:
 
 
 def check(
-    path: str | os.PathLike[str], exercise: str, *, first: bool = False, recording: Path | None = None
+    path: str | os.PathLike[str],
+    exercise: str,
+    *,
+    first: bool = False,
+    recording: Path | None = None,
+    replace: bool = False,
 ) -> Verdict:
     """Run a program for an exercise, in a private network, traced, and judge it by what it did.
 
@@ -64,13 +70,14 @@ def check(
         exercise: name of the exercise.
         first: stop at the first scenario that fails.
         recording: a file for the recording of all scenarios; without it none is kept.
+        replace: an older file may stand there.
 
     Raises:
-        UsageError: there is no such exercise.
+        UsageError: there is no such exercise; something stands where the recording is to be.
         NotPermitted: private networks or tracing are refused here.
 
     """
-    with checked(path, exercise, first=first, recording=recording) as found:
+    with checked(path, exercise, first=first, recording=recording, replace=replace) as found:
         return found.verdict
 
 
@@ -81,6 +88,7 @@ def checked(
     *,
     first: bool = False,
     recording: Path | None = None,
+    replace: bool = False,
     ended: threading.Event | None = None,
 ) -> Iterator[Checked]:
     """As :func:`check`; within the block the recording can be read and drawn.
@@ -93,6 +101,8 @@ def checked(
     from .judge import judge
 
     task, file = exercise_named(exercise), Path(path)
+    if recording is not None:
+        refuse(recording, replace=replace)
     with tempfile.TemporaryDirectory(prefix="wallsocket-exercise-") as folder:
         try:
             command = command_of(file, Path(folder))
@@ -100,7 +110,7 @@ def checked(
             yield Checked(_refused(task, file, str(error)))
             return
         kept = recording if recording is not None else Path(folder) / "run.wsrec"
-        played = _play(task, command, Path(folder), kept, first=first, ended=ended)
+        played = _play(task, command, Path(folder), kept, first=first, replace=replace, ended=ended)
         with Recording.open(kept) as opened:
             verdict, case = judge(task, file, played, opened, diagnose(opened))
             if recording is not None:
@@ -120,6 +130,7 @@ def _play(
     recording: Path,
     *,
     first: bool,
+    replace: bool,
     ended: threading.Event | None,
 ) -> list[Played]:
     """Play the scenarios against the program in a host of a lab; both ends are in the one recording."""
@@ -133,7 +144,7 @@ def _play(
             # Datagram sockets for ICMP (icmp(7)), and no other answers to an echo request than ours.
             host.sysctl("net.ipv4.ping_group_range", f"{os.getegid()} {os.getegid()}")
             host.sysctl("net.ipv4.icmp_echo_ignore_all", 1)
-        words = [sys.executable, "-m", "wallsocket", "trace", "-q", "--kill", "--overwrite"]
+        words = [sys.executable, "-m", "wallsocket", "trace", "-q", "--kill", *["--overwrite"] * replace]
         words += ["--for", f"{_LIMIT_S}s", "--payload", str(_PAYLOAD), "-o", str(recording), "--"]
         words += [sys.executable, "-P", str(Path(__file__).with_name("peer.py")), exercise.name, str(folder)]
         words += ["first" if first else "all", *command]

@@ -5,19 +5,17 @@ What a program sent and what it was given as arguments stays here unless it is a
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import secrets
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from ...errors import UsageError
+from ...files import whole
 from ..recording import Recording
 from .material import Finding, Material
 
-__all__ = ["FORMATS", "Finding", "Format", "export", "format_of", "new_file"]
+__all__ = ["FORMATS", "Finding", "Format", "export", "format_of"]
 
 
 class Format(NamedTuple):
@@ -66,19 +64,21 @@ def export(
     findings: Sequence[Finding] = (),
     with_payload: bool = False,
     tls_keys: bytes | None = None,
+    replace: bool = False,
 ) -> Material:
-    """Write a recording in another tool's format; the file is new, or replaced when it is whole. What went into it.
+    """Write a recording in another tool's format; the file gets its name when it is whole. What went into it.
 
     Args:
         recording: what to write.
-        path: the file; it is made with mode 0600.
+        path: the new file; it is made with mode 0600. ``-`` is standard output.
         to: the format; by default that of the path's ending. Not those that only have findings.
         findings: of ``explain``, told with the packets and calls that they rest on.
         with_payload: also what the programs sent, argument values and Unix paths.
         tls_keys: key log (SSLKEYLOGFILE) to put into a pcapng file.
+        replace: an older file may stand at ``path``.
 
     Raises:
-        UsageError: no such format; keys for a format that has no place for them.
+        UsageError: no such format; something stands at ``path``; keys for a format that has no place for them.
         NotAvailable: the format needs an extra that is not installed.
         OSError: the file cannot be written.
     """
@@ -91,34 +91,6 @@ def export(
         raise UsageError(f"TLS keys go into pcapng, not into {item.name}")
     module = importlib.import_module(f"{__name__}.{item.module}")
     material = Material(recording, findings, with_payload=with_payload, tls_keys=tls_keys)
-    with new_file(path) as file:
+    with whole(path, replace=replace) as file:
         module.write(material, file)
     return material
-
-
-@contextlib.contextmanager
-def new_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file that gets its name when it is whole; nobody else may read it. ``-`` is standard output."""
-    if os.fspath(path) == "-":
-        import sys
-
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    target = Path(path)
-    if target.is_dir():
-        raise UsageError(f"{target}: is a directory")
-    if os.path.lexists(target) and not target.is_file():
-        # A pipe or a device: what is written there cannot be replaced.
-        with open(target, "wb") as file:
-            yield file
-        return
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

@@ -6,7 +6,6 @@ packets that its calls imply; they say so, and so does the file.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import IO, Final
 
 from ... import wire
@@ -36,7 +35,7 @@ def write(material: Material, file: IO[bytes]) -> None:
         comment += " Payload was left out."
     if material.tls_keys is not None:
         comment += " THIS FILE CONTAINS KEYS: who has it can read what was encrypted."
-    with wire.Writer(Path(f"/proc/self/fd/{file.fileno()}"), format="pcapng", comment=comment) as writer:
+    with wire.Writer("recording.pcapng", file=file, comment=comment) as writer:
         if material.tls_keys is not None:
             writer.tls_keys(material.tls_keys)
         if any_captured:

@@ -370,7 +370,11 @@ class _Look:
         self.pictures: list[Picture] = []
         self.pipes: dict[str, list[End]] = {}  #: who holds the pipes that threads wait for
         self.all_pipes = True
-        self.native = NativeLines(guardian_path(), *chosen)
+        self.native: NativeLines | None = None
+        try:
+            self.native = NativeLines(guardian_path(), *chosen)
+        except NotAvailable as error:
+            self.notes.append(f"lines of native code are not known: {error}")
 
     def run(
         self,
@@ -629,7 +633,7 @@ class _Look:
         self, process: _Process, tid: int, wait: Wait
     ) -> tuple[str | None, int | None, str | None, Literal["user", "library"]] | None:
         """Where a thread without Python frames waits, if it has not run since it was looked at."""
-        if process.narrow or not wait.stack:
+        if self.native is None or process.narrow or not wait.stack:
             return None
         found = self.native.at(process.pid, wait.instruction, wait.stack)
         if found is None or process.waits[tid][0] != _threads.switches(process.pid, tid):

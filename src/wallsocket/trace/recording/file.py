@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import RecordingError
+from ...files import in_the_way
 from .schema import MAX_VALUE_BYTES, definition
 
 __all__ = [
@@ -105,22 +106,6 @@ def _new_file(path: Path) -> tuple[int, bool]:
 
 def _not_created(path: Path, error: OSError) -> str:
     return in_the_way(path) if isinstance(error, FileExistsError) else f"cannot be created: {reason_of(error)}"
-
-
-def in_the_way(path: Path) -> str:
-    """Why no recording is made at ``path``, where something stands."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return "was made by another program at this moment"
-    if stat.S_ISLNK(found.st_mode):
-        return "is a symbolic link; a recording is written to a plain file"
-    if not stat.S_ISREG(found.st_mode):
-        what = "directory" if stat.S_ISDIR(found.st_mode) else "special file"
-        return f"is a {what}; a recording is written to a plain file"
-    if found.st_uid != os.geteuid():
-        return "exists already and belongs to another user; choose another name"
-    return "exists already; choose another name, or replace the recording with --overwrite"
 
 
 def _write_image(descriptor: int, meta: Mapping[str, str]) -> None:

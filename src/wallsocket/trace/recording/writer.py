@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from ...errors import RecordingError
+from ...files import in_the_way
 from .file import (
     companions,
     create,
     encodable,
     enter_log,
-    in_the_way,
     is_being_written,
     journal,
     leave_log,

@@ -50,13 +50,13 @@ export class States {
       h("td", { class: "number" }, String(number)),
       h("td", { class: "number" }, moment(step.at_ns)),
       h("th", { scope: "row", class: "code" }, step.inferred ? `[${step.state}]` : step.state),
-      h("td", { class: "number" }, duration(step.for_ns)),
+      h("td", { class: "number" }, step.for_ns ? duration(step.for_ns) : ""),
       h("td", {}, row ? h("button", { type: "button", class: "link", onclick: () => this.page.select(row) }, step.how) : step.how));
   }
 }
 
 function graph(socket) {
-  const said = socket.steps.map((step) => `${step.state} for ${duration(step.for_ns)}`).join(", then ");
+  const said = socket.steps.map((step) => step.for_ns ? `${step.state} for ${duration(step.for_ns)}` : step.state).join(", then ");
   const nodes = new Map(socket.nodes.map((node) => [node.state, node]));
   const longest = Math.max(1, ...socket.nodes.map((node) => node.for_ns));
   const taken = socket.edges.filter((edge) => edge.taken.length);
@@ -83,7 +83,7 @@ function box(node, longest) {
     // How long, as a part of the longest stay.
     node.visits ? svg("rect", { class: "stay", x: x + 10, y: y + height - 8, width: Math.max(2, (width - 20) * (node.for_ns / longest)), height: 3 }) : null,
     svg("text", { x: x + width / 2, y: y + (node.visits ? 18 : height / 2 + 5), class: "name" }, node.state),
-    node.visits ? svg("text", { x: x + width / 2, y: y + 33, class: "for" }, `${duration(node.for_ns)}${node.visits > 1 ? `, ${node.visits} times` : ""}`) : null);
+    node.visits ? svg("text", { x: x + width / 2, y: y + 33, class: "for" }, [node.for_ns ? duration(node.for_ns) : "", node.visits > 1 ? `${node.visits} times` : ""].filter(Boolean).join(", ")) : null);
 }
 
 function label(edge, nodes) {
