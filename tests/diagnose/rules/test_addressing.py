@@ -155,6 +155,31 @@ def test_giving_up_early_or_a_connection_that_came_about_says_nothing(
     assert "syn-unanswered" not in rules
 
 
+def test_shutdown_of_a_handshake_gives_it_up() -> None:
+    story = Story()
+    client, _ = tried(story, "10.0.0.7", IN_PROGRESS)
+    info = bytearray(104)
+    info[0], info[2] = SYN_SENT, 2  # tcpi_state, tcpi_retransmits
+    story.now += 3 * S
+    story.call(
+        "shutdown",
+        client,
+        a=1,
+        entry={"state": SYN_SENT, "tcp_info": bytes(info)},
+        exit={"state": 7, "tcp_info": bytes(info)},
+    )
+    story.call("close", client)
+    assert story.found() == ["syn-unanswered strong error"]
+
+
+@pytest.mark.parametrize(("took", "found"), [(2 * S, []), (1 * MS, ["connect-in-progress strong error"])])
+def test_a_blocking_connect_whose_time_limit_ran_out_was_not_taken_for_a_failure(took: int, found: list[str]) -> None:
+    story = Story()
+    client, _ = tried(story, "10.0.0.7", IN_PROGRESS, took=took)
+    story.call("close", client)
+    assert story.found() == found
+
+
 def test_the_first_address_is_dead() -> None:
     story = Story()
     process = story.process("client")
@@ -178,17 +203,27 @@ def test_addresses_that_are_tried_at_once_cost_no_time() -> None:
 # -- ports and names
 
 
-def exhausted(count: int) -> Story:
+def exhausted(count: int, highest: int = 50063) -> Story:
     story = Story()
     _, call = tried(story, "10.0.0.7", NO_ADDRESS)
     row = {"protocol": "tcp", "state": 6, "remote": "10.0.0.7:80", "pids": []}
     story.fact(call, "sockets", [{**row, "local": f"10.0.0.1:{50000 + number}"} for number in range(count)])
-    story.fact(call, "sysctls", {"net.ipv4.ip_local_port_range": "50000 50063"})
+    story.fact(call, "sysctls", {"net.ipv4.ip_local_port_range": f"50000 {highest}"})
     return story
 
 
 def test_every_local_port_is_in_use() -> None:
     assert exhausted(64).found() == ["local-ports-exhausted certain error"]
+
+
+def test_connect_leaves_the_last_of_an_odd_number_of_ports() -> None:
+    assert exhausted(62, highest=50062).found() == ["local-ports-exhausted certain error"]
+
+
+def test_that_a_port_came_back_takes_nothing_from_who_found_none() -> None:
+    story = exhausted(64)
+    tried(story, "10.0.0.7", 0)
+    assert story.found() == ["local-ports-exhausted certain error"]
 
 
 def test_a_few_connections_leave_ports() -> None:
@@ -436,6 +471,49 @@ def test_a_bind_for_which_no_port_is_left(port: int, found: list[str]) -> None:
     call = story.call("bind", answer, IN_USE, address=inet("127.0.0.1", port))
     story.fact(call, "sysctls", {"net.ipv4.ip_local_port_range": "50000 50007"})
     assert [one for one in story.found() if one.startswith("bind-ports")] == found
+
+
+@pytest.mark.parametrize(("port", "found"), [(0, ["bind-ports-exhausted certain error"]), (40000, [])])
+def test_a_datagram_socket_for_which_no_port_is_left(port: int, found: list[str]) -> None:
+    story = Story()
+    client = story.socket(story.process("client"), None, None, type=socket.SOCK_DGRAM)
+    story.call("sendto", client, AGAIN, address=inet("10.0.0.7", 53), exit={"local": inet("0.0.0.0", port)})
+    assert story.found() == found
+
+
+def packet_socket(story: Story, protocol: int, *, sends: bytes) -> None:
+    sniffer = story.socket(story.process("sniffer"), None, None, family=socket.AF_PACKET, type=socket.SOCK_RAW)
+    story.call("socket", sniffer, 9, a=socket.AF_PACKET, b=socket.SOCK_RAW, c=protocol, made=sniffer)
+    sender = story.socket(story.process("sender"), None, None, family=socket.AF_PACKET, type=socket.SOCK_RAW)
+    story.call("sendto", sender, 60, payload=bytes(12) + sends + b"hello", length=60)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "sends", "found"),
+    [
+        (0x88B5, b"\x88\xb5", ["packet-protocol-swapped"]),
+        (0xB588, b"\x88\xb5", []),
+        (0x88B5, b"\x00\x10", []),
+        (0x0300, b"\x88\xb5", []),
+    ],
+)
+def test_a_type_of_ones_own_is_known_by_the_frames_that_are_sent(protocol: int, sends: bytes, found: list[str]) -> None:
+    story = Story()
+    packet_socket(story, protocol, sends=sends)
+    assert [one.rule for one in story.diagnosis().findings] == found
+
+
+def test_a_wrong_checksum_is_told_though_the_socket_that_sent_it_is_long_gone() -> None:
+    story = Story()
+    sender = story.socket(story.process("sender"), None, None, type=socket.SOCK_RAW)
+    story.counter("TcpInCsumErrors", 0)
+    story.call("sendto", sender, 40, address=inet("10.0.0.7", 0), length=40)
+    story.call("close", sender)
+    other = story.socket(story.process("other"), None, None, type=socket.SOCK_DGRAM)
+    story.now += 5 * S
+    story.call("close", other)
+    story.counter("TcpInCsumErrors", 1)
+    assert story.found() == ["checksum-rejected certain error"]
 
 
 def test_a_forwarder_that_finds_nobody_closes_its_client() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
-from ..subjects import SocketFacts
+from ..subjects import ProcessFacts
 from ..trackers.counters import Counters
 from ..trackers.raw_sockets import RawSockets
 
@@ -49,29 +49,27 @@ class ChecksumRejected(Rule):
     fix = "Compute the checksum over pseudo-header, header and data with the checksum field at 0 (RFC 9293, 3.1; RFC 768)."
     disproof = "The counter rose for packets of somebody else."
     references = ("raw(7)", "RFC 1071", "RFC 9293 3.1")
+    subject = "process"
     needs = (Counters, RawSockets)
-    given = RawSockets
 
-    def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
-        sends = facts[RawSockets].of(subject).sends
-        if not sends:
+    def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
+        call, sent = facts[RawSockets].first_sent.get(subject.id, (None, 0))
+        if call is None:
             return
         counters = facts[Counters]
         for name, what in _COUNTERS.items():
             for network in counters.networks(name):
                 count, proof = counters.risen_in(network, name)
-                if proof is None or proof.at_ns < sends[0].entry_ns:
+                if proof is None or proof.at_ns < call.entry_ns:
                     continue
-                before = [call for call in sends if call.entry_ns <= proof.at_ns]
-                call = before[0]
                 yield Evidence(
                     self,
                     proof.at_ns,
                     f"{count} packet{'s' if count > 1 else ''} arrived with a wrong {what} checksum; the program sent "
-                    f"{len(before)} of its own making.",
+                    f"{sent} of its own making.",
                     [call.proof(), proof],
                     call=call.call,
-                    socket=subject.id,
-                    process=call.call.process,
+                    socket=call.call.socket,
+                    process=subject.id,
                 )
                 return

@@ -46,6 +46,9 @@ class ConnectInProgress(Rule):
             return
         if closed.call.process != begun.call.process or closed.entry_ns - begun.end_ns > _AT_ONCE_NS:
             return
+        if begun.end_ns - begun.entry_ns > _AT_ONCE_NS:
+            # It did block: SO_SNDTIMEO ran out, which connect reports by the same errno.
+            return
         yield Evidence(
             self,
             closed.end_ns,

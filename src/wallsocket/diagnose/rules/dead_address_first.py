@@ -17,7 +17,7 @@ __all__ = ["DeadAddressFirst"]
 
 _LONG_NS = 900_000_000
 #: The next address follows within this time on the end of the attempt before.
-_FOLLOWS_NS = 500_000_000
+_FOLLOWS_NS = 2_500_000_000
 
 
 class DeadAddressFirst(Rule):

@@ -52,7 +52,8 @@ class LocalPortsExhausted(Rule):
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
         answers = facts[HostAnswers]
-        for failure in facts[Unreached].of(subject, errno.EADDRNOTAVAIL):
+        # Ports come back: that a later connection found one takes nothing from those that did not.
+        for failure in facts[Unreached].all(subject, errno.EADDRNOTAVAIL):
             if failure.connect.name != "connect":
                 continue
             call = failure.seen.call
@@ -71,8 +72,8 @@ class LocalPortsExhausted(Rule):
                 if one.protocol.startswith("tcp") and one.state != LISTEN and one.remote == subject.where
             )
             count = sum(taken.values())
-            # One half of the range is kept for bind: connect takes the other one first, then this one too.
-            if count < min(highest - lowest + 1, _LISTED - 20):
+            # connect looks at an even number of ports, one parity after the other (inet_hashtables.c, __inet_hash_connect).
+            if count < min((highest - lowest + 1) & ~1, _LISTED - 20):
                 continue
             states = ", ".join(f"{number} in {state}" for state, number in taken.most_common(3))
             more = "at least " if len(listed) >= _LISTED else ""

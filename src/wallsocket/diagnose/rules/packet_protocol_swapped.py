@@ -45,15 +45,14 @@ class PacketProtocolSwapped(Rule):
     )
     symptoms = ("AF_PACKET receives nothing", "packet socket silent", "sniffer sees no packets", "ETH_P_ALL")
     proof = (
-        "The protocol given to socket(AF_PACKET) or in the address of bind is a known one with its two bytes exchanged, "
-        "and nothing was read."
+        "The protocol given to socket(AF_PACKET) or in the address of bind is a known one, or that of frames that "
+        "were sent, with its two bytes exchanged, and nothing was read."
     )
     fix = "Pass htons(ETH_P_ALL) (Python: socket.htons(3)) to socket() and in sll_protocol."
     disproof = "A packet was read from the socket."
     references = ("packet(7)", "byteorder(3)")
     needs = (RawSockets,)
     given = RawSockets
-    live = True
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         raw = facts[RawSockets].of(subject)
@@ -61,8 +60,11 @@ class PacketProtocolSwapped(Rule):
         if subject.family != AF_PACKET or raw.made is None or not protocol or raw.reads:
             return
         # The number as it stands in memory: what was meant stands there with its bytes exchanged (little endian).
-        name = _PROTOCOLS.get(protocol)
-        if name is None or swapped(protocol) in _PROTOCOLS:
+        name, seen = _PROTOCOLS.get(protocol), facts[RawSockets].frame_types
+        sent = seen.get(protocol)
+        if name is None and sent is not None:
+            name = "the type of frames that were sent"
+        if name is None or swapped(protocol) in _PROTOCOLS or swapped(protocol) in seen:
             return
         call = raw.bind if raw.bind is not None and raw.protocol != (raw.made.call.c or 0) & 0xFFFF else raw.made
         what = "bind" if call is raw.bind else "socket"
@@ -70,8 +72,15 @@ class PacketProtocolSwapped(Rule):
             self,
             call.end_ns,
             f"{what} was given protocol {protocol:#06x}, {name} in the order of this machine: the kernel reads it as "
-            f"{swapped(protocol):#06x}, and frames of that protocol do not exist. Nothing was read.",
-            [call.proof(f"call {call.call.id} {what}: protocol {protocol:#06x}")],
+            f"{swapped(protocol):#06x}, which no frame has. Nothing was read.",
+            [
+                call.proof(f"call {call.call.id} {what}: protocol {protocol:#06x}"),
+                *(
+                    [sent.proof(f"call {sent.call.id} sent a frame of type {protocol:#06x}")]
+                    if sent is not None
+                    else []
+                ),
+            ],
             call=call.call,
             socket=subject.id,
             process=call.call.process,

@@ -17,6 +17,7 @@ from ..trackers.fullest import Fullest
 from ..trackers.host_answers import HostAnswers
 from ..trackers.neighbours import Neighbours
 from ..trackers.unreached import Failure, Unreached
+from ..vocabulary import SYN_SENT
 
 __all__ = ["SynUnanswered"]
 
@@ -49,7 +50,8 @@ class SynUnanswered(Rule):
     )
     proof = (
         "The connection was in SYN_SENT when connect failed with ETIMEDOUT or the program gave up after a second or "
-        "more, and the SYN was sent more than once (on the wire, or as the kernel counts it) without an answer."
+        "more, and the SYN was sent more than once (on the wire, or as the kernel counts it) without an answer, or "
+        "with one that is on the wire and that the kernel never saw."
     )
     fix = "Look for a firewall that drops (not rejects) this port, and for a wrong address or route; give connect a time limit."
     disproof = "A capture at the destination shows that it answers."
@@ -78,12 +80,15 @@ class SynUnanswered(Rule):
             ]
             # A queue that nobody got into is not full.
             may_be_full = facts.layer("wire") is not None or facts[FirstPackets].answered(subject.where)
-            if may_be_full and any(
-                _full(one.socket.last) or _full(facts[Fullest].of(one.socket).received) for one in here
+            dropped_here = self._dropped_here(facts, failure)
+            if (
+                may_be_full
+                and not dropped_here
+                and any(_full(one.socket.last) or _full(facts[Fullest].of(one.socket).received) for one in here)
             ):
                 # That has a rule of its own.
                 continue
-            repeated, rows, certainty = self._repeated(facts, failure)
+            repeated, rows, certainty = dropped_here or self._repeated(facts, failure)
             if not repeated:
                 continue
             here_too = facts[HostAnswers].is_local(failure.seen.call, subject.where.host) is True
@@ -104,16 +109,33 @@ class SynUnanswered(Rule):
             )
 
     @staticmethod
+    def _dropped_here(facts: Facts, failure: Failure):  # type: ignore[no-untyped-def]
+        """What shows that the answer was sent, and that the kernel never saw it: a filter took it."""
+        last = failure.socket.last
+        counted = _repetitions(last)
+        opening = facts[FirstPackets].of(failure.socket.local, failure.where)
+        came = opening.answered if opening is not None else None
+        if came is None or last is None or last.state != SYN_SENT or not counted:
+            return None
+        rows = [
+            packet_proof(came, f"SYN-ACK of {failure.where}"),
+            last.proof(f"SYN_SENT, SYN repeated {counted} times"),
+        ]
+        why = f"the answer was on its way, yet the kernel repeated the SYN {counted} times: a filter, here or on the way, drops it"
+        return why, rows, "strong"
+
+    @staticmethod
     def _repeated(facts: Facts, failure: Failure):  # type: ignore[no-untyped-def]
         """What shows that nothing answered, with its proof rows."""
         rows = []
         last = failure.socket.last
-        info = last.info if last is not None else None
-        counted = (info.total_retransmitted_segments or 0) if info is not None else 0
+        counted = _repetitions(last)
         if last is not None and counted:
             rows.append(last.proof(f"{last.state_name}, SYN repeated {counted} times"))
         if facts.layer("wire") is None:
             opening = facts[FirstPackets].of(failure.socket.local, failure.where)
+            if failure.error == errno.ETIMEDOUT and (opening is None or not opening.syns):
+                return "the kernel repeated the SYN until it gave up, and nothing came back", rows, "strong"
             if opening is None or not opening.syns:
                 # No SYN left: the next hop is not known, or a filter of this host took it.
                 why = f"the kernel sent {counted + 1} SYNs and none left this host" if counted else ""
@@ -171,6 +193,12 @@ class SynUnanswered(Rule):
 def _full(listener: Sample | None) -> bool:
     """Whether a listener's accept queue takes no more, or nobody looked."""
     return listener is None or (listener.receive_queue or 0) > (listener.send_queue or 0)
+
+
+def _repetitions(last: Sample | None) -> int:
+    """How often the kernel says that it sent the SYN again."""
+    info = last.info if last is not None else None
+    return (info.total_retransmitted_segments or info.retransmits or 0) if info is not None else 0
 
 
 def _repeated_ns(flow: Flow) -> int:

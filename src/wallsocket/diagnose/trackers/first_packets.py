@@ -26,7 +26,7 @@ class Opening:
         self.syns = 0
         self.first: Packet | None = None  #: the first SYN
         self.last: Packet | None = None  #: the latest
-        self.answered = False  #: a segment came back that is no reset
+        self.answered: Packet | None = None  #: the first SYN-ACK
         self.reset: Packet | None = None
         self.icmp: Packet | None = None  #: an ICMP error about it
         self.icmp_label = ""  #: what that says
@@ -58,7 +58,7 @@ class FirstPackets(Tracker):
                 if back is not None and segment.flags & RST:
                     back.reset = back.reset or packet
                 elif back is not None:
-                    back.answered = True
+                    back.answered = back.answered or packet
                     place = Address.of(segment.source.address, segment.source.port)
                     if place is not None and len(self._answered) < _PAIRS:
                         self._answered.add(place)

@@ -18,6 +18,8 @@ __all__ = ["RawFacts", "RawSockets", "is_echo", "is_raw"]
 _SENDS = 64
 _REFUSED = 256
 _PROCESSES = 4096
+_TYPES = 64
+_LENGTHS = 0x5FF  # up to here the field of an Ethernet frame is its length (IEEE 802.3)
 
 
 def is_raw(family: int, type: int) -> bool:
@@ -60,6 +62,9 @@ class RawSockets(SocketTracker[RawFacts]):
         super().__init__(facts)
         self.refused: dict[int, list[CallFacts]] = {}  #: process -> socket calls that failed
         self._refusals = 0
+        #: process -> its first packet through a raw or packet socket, and how many there were: the sockets may be gone by now
+        self.first_sent: dict[int, tuple[CallFacts, int]] = {}
+        self.frame_types: dict[int, CallFacts] = {}  #: EtherType -> the first send of a frame of that type
         self.got_ns: dict[int, int] = {}  #: process -> when it last got a raw, packet or echo socket
 
     @returned("socket")
@@ -99,6 +104,13 @@ class RawSockets(SocketTracker[RawFacts]):
         facts = self._of(call.socket) if call.succeeded else None
         if facts is not None:
             facts.sends.append(call)
+            process = call.call.process
+            first, count = self.first_sent.get(process, (call, 0))
+            if count or len(self.first_sent) < _PROCESSES:
+                self.first_sent[process] = first, count + 1
+            kind = _frame_type(call)
+            if kind is not None and len(self.frame_types) < _TYPES:
+                self.frame_types.setdefault(kind, call)
 
     @returned(*READS, of="raw")
     def read(self, call: CallFacts) -> None:
@@ -106,3 +118,12 @@ class RawSockets(SocketTracker[RawFacts]):
         facts = self._of(call.socket) if call.succeeded else None
         if facts is not None:
             facts.reads += 1
+
+
+def _frame_type(call: CallFacts) -> int | None:
+    """The EtherType of a frame that was sent through a packet socket; ``None``: it has none, or it was not recorded."""
+    socket = call.socket
+    if socket is None or socket.family != AF_PACKET or socket.type != SOCK_RAW or len(call.payload) < 14:
+        return None
+    kind = int.from_bytes(call.payload[12:14], "big")
+    return kind if kind > _LENGTHS else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 
+from ..address import address_of
 from ..call import CallFacts
-from ..tracker import SocketTracker, returned
-from ..vocabulary import ACCEPTS
+from ..tracker import SocketTracker, failed, returned
+from ..vocabulary import ACCEPTS, WRITES
 from .sockets import Sockets
 
 __all__ = ["SetUp", "SetUpFacts"]
@@ -24,6 +25,7 @@ class SetUpFacts:
         "first_accept",
         "listen",
         "listen_failed",
+        "no_port",
     )
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class SetUpFacts:
         self.listen_failed: CallFacts | None = None
         self.connect: CallFacts | None = None  #: the latest, whatever became of it
         self.connected_first: CallFacts | None = None  #: the very first, where it succeeded
+        self.no_port: CallFacts | None = None  #: the first use of a datagram socket for which the kernel found no port
         self.accepts = 0  #: connections that accept took from it
         self.first_accept: CallFacts | None = None  #: the first accept that took one
 
@@ -77,6 +80,17 @@ class SetUp(SocketTracker[SetUpFacts]):
             facts.connect = call
             if call.errno in (None, errno.EINPROGRESS):
                 self.facts[Sockets].learn_ends(call.socket, None, call.call.address)
+
+    @failed
+    def portless(self, call: CallFacts) -> None:
+        """The first use gives a datagram socket its port, and fails with EAGAIN when none is free (inet_autobind in af_inet.c)."""
+        socket, after = call.socket, call.exit
+        if call.errno != errno.EAGAIN or socket is None or not socket.udp or after is None:
+            return
+        own = address_of(after.row.local)
+        if own is not None and not own.port and (call.name == "connect" or call.name in WRITES):
+            facts = self.keep(socket)
+            facts.no_port = facts.no_port or call
 
     @returned(*ACCEPTS)
     def accepted(self, call: CallFacts) -> None:

@@ -144,6 +144,17 @@ class Unreached(Tracker):
             elif call.errno not in _ON_ITS_WAY and call.errno not in _OTHERS:
                 self._fail(socket, call, call, call.errno, call.end_ns)
 
+    @entered("shutdown")
+    def shut(self, call: CallFacts) -> None:
+        """The end of a handshake that nobody has answered: shutdown makes it CLOSE, as Java does before it closes."""
+        socket = call.socket
+        before = call.entry or call.before
+        if socket is None or before is None or before.state != SYN_SENT:
+            return
+        if socket.id in self._pending:
+            began = self._pending.pop(socket.id)
+            self._fail(socket, began, began, None, call.entry_ns)
+
     @on_retire
     def ended(self, socket: SocketFacts) -> None:
         """A socket whose connect nobody heard of again was given up."""
