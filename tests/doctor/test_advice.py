@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 import wallsocket
+from wallsocket.diagnose import rule_of
 
 pytestmark = pytest.mark.root
 
@@ -98,11 +101,11 @@ def wire(run: Run, *options: str) -> tuple[str, str]:
     return recording["wire"], done.stdout
 
 
-def follow(advice: str) -> None:
+def follow(advice: str, *prefix: str) -> None:
     """Run a line as its reader would: sudo is what this test has already."""
     sudo, *words = shlex.split(advice)
     assert sudo == "sudo"
-    subprocess.run(words, env={"PATH": SECURE_PATH}, check=True, timeout=60)
+    subprocess.run([*prefix, *words], env={"PATH": SECURE_PATH}, check=True, timeout=60)
 
 
 def test_the_wire_of_the_machine_for_an_ordinary_user(as_nobody: tuple[Run, Path]) -> None:
@@ -156,3 +159,77 @@ def test_root_by_the_full_path(as_nobody: tuple[Run, Path]) -> None:
                 assert done.returncode == 0, done.stderr
         finally:
             sleeper.kill()
+
+
+@pytest.fixture
+def another_network() -> Iterator[tuple[str, ...]]:
+    """The words before a command that runs it in a network of its own, with nothing but loopback."""
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600"],
+                          stdout=subprocess.PIPE) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"up\n"
+        try:
+            yield ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
+        finally:
+            holder.kill()
+
+
+def test_the_setting_that_lets_an_ordinary_user_ping(
+    as_nobody: tuple[Run, Path], another_network: tuple[str, ...]
+) -> None:
+    run, _ = as_nobody
+    ping = ("ping", "127.0.0.1", "-c", "1")
+    refused = run(*ping, prefix=(*another_network, *NOBODY))
+    assert refused.returncode == 2
+    advice = re.search(r"\((sudo [^)]+)\)", refused.stderr)
+    assert advice is not None, refused.stderr
+    follow(advice[1], *another_network)
+    done = run(*ping, prefix=(*another_network, *NOBODY))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "call"),
+    [
+        ("raw-socket-forbidden", "socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)"),
+        ("privileged-port", "bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&here, sizeof here)"),
+    ],
+)
+def test_the_capability_of_a_compiled_program(
+    rule: str, call: str, tmp_path: Path, another_network: tuple[str, ...]
+) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is missing")
+    source = tmp_path / "program.c"
+    source.write_text(
+        "#include <netinet/in.h>\n#include <stdio.h>\n#include <sys/socket.h>\nint main(void) {\n"
+        "struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(80)};\n"
+        f'if ({call} < 0) {{ perror("refused"); return 1; }}\nreturn 0; }}\n'
+    )
+    # A folder that everybody may enter, and whose file system keeps capabilities.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        program = Path(name) / "program"
+        subprocess.run(["gcc", "-o", program, source], check=True, timeout=60)
+        words = [*another_network, *PLAIN, str(program)]
+        assert subprocess.run(words, capture_output=True, cwd="/", timeout=60).returncode == 1
+        advice = re.search(r"setcap \S+ FILE", rule_of(rule).fix)
+        assert advice is not None
+        follow(f"sudo {advice[0]}".replace("FILE", str(program)))
+        done = subprocess.run(words, capture_output=True, cwd="/", timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_setting_that_lets_an_ordinary_user_bind(another_network: tuple[str, ...]) -> None:
+    setting = re.search(r"net\.ipv4\.\w+", rule_of("privileged-port").fix)
+    assert setting is not None
+    bind = [
+        *another_network,
+        *PLAIN,
+        "/usr/bin/python3",
+        "-c",
+        "import socket; socket.socket().bind(('127.0.0.1', 80))",
+    ]
+    assert subprocess.run(bind, capture_output=True, cwd="/", timeout=60).returncode == 1
+    follow(f"sudo sysctl {setting[0]}=80", *another_network)
+    assert subprocess.run(bind, capture_output=True, cwd="/", timeout=60).returncode == 0

@@ -119,6 +119,13 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.who} listens on {where}" if self.who else f"something listens on {where}"
 
 
+def _nearby(listening: Sequence[Listening]) -> str:
+    """Who listens, in words; of those whose program is not known only where."""
+    known = [str(one) for one in listening if one.who]
+    unknown = [_where(one.host, one.port) for one in listening if not one.who]
+    return ", ".join([*known, *([f"something listens on {' and on '.join(unknown)}"] if unknown else [])])
+
+
 #: Why a connection is refused -> the rule that finds the same in a recording (``wallsocket rule ID``).
 RULES: Final[Mapping[str, str]] = {
     "loopback_only": "loopback-only",
@@ -237,7 +244,7 @@ def refused(
     nearby = sorted(reachable, key=lambda one: abs(one.port - port))[:_NEARBY]
     sentence = f"nobody listens on {target}"
     if protocol == "tcp" and nearby:
-        sentence += "; " + ", ".join(str(one) for one in nearby)
+        sentence += "; " + _nearby(nearby)
     elif protocol == "tcp":
         sentence += ", nor on any other port of that address"
     return (

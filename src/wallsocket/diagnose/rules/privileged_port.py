@@ -34,8 +34,9 @@ class PrivilegedPort(Rule):
     symptoms = ("permission denied", "EACCES", "[Errno 13]", "bind: permission denied", "listen EACCES")
     proof = "bind failed with EACCES, and the port is below the value of the sysctl that was read then."
     fix = (
-        "Use a higher port; or give the program the capability (setcap cap_net_bind_service=+ep FILE, or "
-        "AmbientCapabilities= of systemd), or lower the sysctl."
+        "Use a higher port; or give it CAP_NET_BIND_SERVICE: a service by AmbientCapabilities= of systemd, a compiled program "
+        "by setcap cap_net_bind_service=ep FILE (an interpreter would pass it on to every script); or lower "
+        "net.ipv4.ip_unprivileged_port_start."
     )
     disproof = "The port is not below the sysctl: then a security module or a seccomp filter refused."
     references = ("ip(7)", "capabilities(7)")

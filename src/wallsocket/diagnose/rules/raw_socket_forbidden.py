@@ -38,8 +38,9 @@ class RawSocketForbidden(Rule):
         "ICMP datagram socket failed with EACCES."
     )
     fix = (
-        "Give the program CAP_NET_RAW (setcap cap_net_raw+ep, AmbientCapabilities=), run it in a network namespace of its "
-        "own (unshare -rn), or ping with socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), which needs no privilege."
+        "Run it in a network namespace of its own (unshare -rn), or give it CAP_NET_RAW: a service by AmbientCapabilities= of "
+        "systemd, a compiled program by setcap cap_net_raw=ep FILE (an interpreter would pass it on to every script). To "
+        "ping, socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP) will do where net.ipv4.ping_group_range has the user's group."
     )
     disproof = "The process has CAP_NET_RAW: then a seccomp filter or a security module refuses."
     references = ("raw(7)", "packet(7)", "capabilities(7)")
