@@ -21,7 +21,7 @@ __all__ = ["command"]
     "-W", "--timeout", type=options.DURATION, default="1s", metavar="TIME", help="How long an answer may take."
 )
 @click.option("-n", "--attempts", type=click.IntRange(1, 20), default=2, help="How often to ask.")
-@click.option("--rate", type=click.FloatRange(min=0.1), default=1000.0, metavar="N", help="Questions per second.")
+@click.option("--rate", type=options.Number(0.1), default=1000.0, metavar="N", help="Questions per second.")
 @options.json
 def command(targets: tuple[str, ...], interface: str, timeout: float, attempts: int, rate: float, as_json: bool) -> int:
     """Ask a link who has some IPv4 addresses, such as 192.0.2.7 or 192.0.2.0/24. Needs CAP_NET_RAW.

@@ -18,8 +18,8 @@ __all__ = ["command"]
 @click.command()
 @click.argument("packets", nargs=-1, required=True, metavar="PACKET...")
 @click.option("-i", "--interface", metavar="NAME", required=True, help="Send through this interface.")
-@click.option("-c", "--count", type=click.IntRange(min=1), default=1, metavar="N", help="Send it N times.")
-@click.option("--rate", type=click.FloatRange(min=0.001), metavar="N", help="N frames per second.")
+@click.option("-c", "--count", type=options.count(), default=1, metavar="N", help="Send it N times.")
+@click.option("--rate", type=options.Number(), metavar="N", help="N frames per second.")
 @click.option("--dry-run", is_flag=True, help="Show the frames, send nothing.")
 @options.json
 def command(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import NotAvailable, UsageError
+from . import options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -476,7 +477,7 @@ def _table(answer: dict[str, Any]) -> None:
 )
 @click.option("--restore", is_flag=True, help="End a cut.")
 @click.option("--reset-after", metavar="BYTES", help="Reset connections that have carried so much.")
-@click.option("--refuse", type=click.IntRange(1), metavar="N", help="Refuse the first so many connections.")
+@click.option("--refuse", type=options.count(), metavar="N", help="Refuse the first so many connections.")
 @click.option("--blackhole", metavar="TIME", help="Swallow flows this long after their first frame.")
 @click.argument("ends", metavar="A-B")
 def link(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,35 @@ class Duration(_ParamType):
 
 
 DURATION: Final = Duration()
+
+
+#: What every counter here can hold: a signed number of 64 bits.
+_MOST: Final = 2**63 - 1
+
+
+def count(at_least: int = 1) -> click.IntRange:
+    """The type of a whole number without a limit of its own."""
+    return click.IntRange(at_least, _MOST)
+
+
+class Number(click.FloatRange):
+    """A number above 0 that one can reckon with: neither ``nan`` nor, unless ``infinite``, infinity.
+
+    Args:
+        at_least: the smallest.
+        infinite: ``inf`` stands for no limit.
+    """
+
+    def __init__(self, at_least: float = 0.001, *, infinite: bool = False) -> None:
+        super().__init__(min=at_least, max=None if infinite else 1e12)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The number; fails on what is none."""
+        number: float = super().convert(value, parameter, context)
+        # What is out of range by being too long for a float is no infinity that was asked for.
+        if math.isnan(number) or (math.isinf(number) and str(value).strip("+").lower() not in ("inf", "infinity")):
+            self.fail(f"{str(value)[:20]!r} is no number", parameter, context)
+        return number
 
 
 def output(help: str = "Write to this file.", *aliases: str) -> _Decorator[Any]:

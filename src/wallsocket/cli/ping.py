@@ -20,7 +20,7 @@ def milliseconds(value_s: float | None) -> str:
 
 @click.command()
 @click.argument("destination")
-@click.option("-c", "--count", type=click.IntRange(min=1), metavar="N", help="Stop after N requests.")
+@click.option("-c", "--count", type=options.count(), metavar="N", help="Stop after N requests.")
 @click.option("-n", "--interval", type=options.DURATION, default="1s", metavar="TIME", help="From one to the next.")
 @click.option("-W", "--timeout", type=options.DURATION, default="1s", metavar="TIME", help="How long a reply may take.")
 @click.option("-s", "--size", type=click.IntRange(0, 65507), default=56, metavar="BYTES", help="Payload.")

@@ -28,8 +28,14 @@ def _pairs(values: tuple[str, ...], option: str) -> dict[str, str]:
 @click.argument("capture", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("filter_words", metavar="[FILTER]", nargs=-1)
 @click.option("-i", "--interface", metavar="NAME", help="Send through this interface.")
-@click.option("--speed", type=float, default=1.0, metavar="FACTOR", help="2 is twice as fast; inf as fast as possible.")
-@click.option("--rate", type=float, metavar="N", help="N frames per second instead of the recorded times.")
+@click.option(
+    "--speed",
+    type=options.Number(infinite=True),
+    default=1.0,
+    metavar="FACTOR",
+    help="2 is twice as fast; inf as fast as possible.",
+)
+@click.option("--rate", type=options.Number(), metavar="N", help="N frames per second instead of the recorded times.")
 @click.option("--map-ip", multiple=True, metavar="A=B", help="Replace an IP address.")
 @click.option("--map-mac", multiple=True, metavar="A=B", help="Replace an Ethernet address.")
 @click.option("--dry-run", is_flag=True, help="Do everything but send.")

@@ -75,7 +75,7 @@ def send(
 @join
 @interface
 @click.option("--from", "only", metavar="ADDRESS", help="Source-specific multicast: only this sender.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many datagrams.")
+@click.option("--count", type=options.count(), help="End after so many datagrams.")
 @click.option("--echo", is_flag=True, help="Answer each datagram with itself.")
 @options.duration
 @talking("hex", "json", "quiet")
