@@ -38,7 +38,7 @@ COMMANDS: Final[dict[str, _Entry]] = {
     "explain": _Entry("explain", "See", "say what is wrong, with the line and the proof"),
     "show": _Entry("show", "See", "a recording as a ladder, as calls, as states"),
     "freeze": _Entry("freeze", "See", "a copy of a recording as it is now, while it goes on"),
-    "recordings": _Entry("recordings", "See", "the recordings that were made, and which go"),
+    "recordings": _Entry("recordings", "See", "the recordings that were made; removes old ones"),
     "watch": _Entry("watch", "See", "a recording as it grows, full screen"),
     "web": _Entry("web", "See", "a recording as a page in the browser"),
     "diff": _Entry("diff", "See", "where a bad run parts from a good one"),

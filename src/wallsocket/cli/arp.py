@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.option(
     "-W", "--timeout", type=options.DURATION, default="1s", metavar="TIME", help="How long an answer may take."
 )
-@click.option("-n", "--attempts", type=click.IntRange(1, 20), default=2, help="How often to ask.")
+@click.option("-n", "--attempts", type=click.IntRange(1, 20), metavar="N", default=2, help="How often to ask.")
 @click.option("--rate", type=options.Number(0.1), default=1000.0, metavar="N", help="Questions per second.")
 @options.json
 def command(targets: tuple[str, ...], interface: str, timeout: float, attempts: int, rate: float, as_json: bool) -> int:

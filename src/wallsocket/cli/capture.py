@@ -246,7 +246,7 @@ class _Printer:
 @options.output(
     "Write a capture file instead of printing: .pcapng or .pcap, also .gz or .zst; - is standard output.", "-w"
 )
-@click.option("-c", "--count", type=options.count(), metavar="N", help="Stop after N frames.")
+@click.option("-c", "--count", type=options.Count(), metavar="N", help="Stop after N frames.")
 @options.overwrite
 @options.duration
 @click.option("--promiscuous", is_flag=True, help="Also frames to other hosts.")
@@ -263,7 +263,7 @@ class _Printer:
 @click.option(
     "--list", "listed", is_flag=True, help="With -r: the TCP connections, with their numbers, instead of frames."
 )
-@click.option("--follow", type=options.count(), metavar="N", help="With -r: what both sides of connection N sent.")
+@click.option("--follow", type=options.Count(), metavar="N", help="With -r: what both sides of connection N sent.")
 @click.option("-n", "numeric", is_flag=True, help="Addresses and ports as numbers: they always are.")
 @click.option(
     "-v", "verbose", count=True, help="-v: link layer, hops and checksums; -vv: every field; -vvv: and all bytes."
@@ -273,12 +273,12 @@ class _Printer:
     "--rotate-size",
     type=options.Number(1e-6),
     metavar="MB",
-    help="With -w: another file, with a number after its name, after so many million bytes.",
+    help="With -w: begin another file, with a number after its name, every MB million bytes.",
 )
 @click.option(
-    "-G", "--rotate-time", type=options.DURATION, metavar="TIME", help="With -w: another file after that time."
+    "-G", "--rotate-time", type=options.DURATION, metavar="TIME", help="With -w: begin another file every TIME."
 )
-@click.option("-W", "--keep", type=options.count(), metavar="N", help="With -C or -G: keep the newest N files.")
+@click.option("-W", "--keep", type=options.Count(), metavar="N", help="With -C or -G: keep the newest N files.")
 @click.option("-S", "--absolute", is_flag=True, help="TCP numbers as they are, not counted from the first.")
 @click.option("-f", "--growing", is_flag=True, help="With -r: wait for more at the end of a growing file.")
 @options.json

@@ -23,7 +23,7 @@ def command(recording: Path | None, output: Path | None, quiet: bool) -> None:
     wallsocket trace --ring 60s -- ./server &     the last minute, for as long as it runs
     wallsocket freeze server                      that minute, now, by name
 
-    What was open before the beginning of the copy is in it as of a program that was attached to.
+    What was open when the copy begins is shown as in a program that was attached to.
     """
     from ..trace import places
     from ..trace.recording import freeze_window

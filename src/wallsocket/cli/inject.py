@@ -18,7 +18,7 @@ __all__ = ["command"]
 @click.command()
 @click.argument("packets", nargs=-1, required=True, metavar="PACKET...")
 @click.option("-i", "--interface", metavar="NAME", required=True, help="Send through this interface.")
-@click.option("-c", "--count", type=options.count(), default=1, metavar="N", help="Send it N times.")
+@click.option("-c", "--count", type=options.Count(), default=1, metavar="N", help="Send it N times.")
 @click.option("--rate", type=options.Number(), metavar="N", help="N frames per second.")
 @click.option("--dry-run", is_flag=True, help="Show the frames, send nothing.")
 @options.json

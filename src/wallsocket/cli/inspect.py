@@ -79,7 +79,7 @@ def command(
     wallsocket inspect :8080       whoever has that port
     wallsocket inspect store.py    every process of that name, program or script
     wallsocket inspect --container web
-    wallsocket inspect --all       every socket of the machine: only what is sick
+    wallsocket inspect --all       all sockets of the machine: only what looks wrong
 
     The processes at the other ends are looked at as well. Nothing is stopped: no ptrace, no signal. Exit
     status: 0 nothing at or above --fail-on, 1 findings, 2 could not look.

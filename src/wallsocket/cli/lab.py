@@ -54,7 +54,7 @@ _IMPAIRMENTS = (
 def _impairments(function: _Function) -> _Function:
     for name, example, text in reversed(_IMPAIRMENTS):
         function = click.option(name, metavar=example, help=text)(function)
-    flag = click.option("--mend-checksum", is_flag=True, default=None, help="Give corrupted frames a right checksum.")
+    flag = click.option("--mend-checksum", is_flag=True, default=None, help="Give corrupted frames a correct checksum.")
     return flag(function)
 
 
@@ -476,8 +476,8 @@ def _table(answer: dict[str, Any]) -> None:
     "--cut", is_flag=False, flag_value="", metavar="[TIME]", help="Lose every frame, for a time or until --restore."
 )
 @click.option("--restore", is_flag=True, help="End a cut.")
-@click.option("--reset-after", metavar="BYTES", help="Reset connections that have carried so much.")
-@click.option("--refuse", type=options.count(), metavar="N", help="Refuse the first so many connections.")
+@click.option("--reset-after", metavar="BYTES", help="Reset connections that have carried this much.")
+@click.option("--refuse", type=options.Count(), metavar="N", help="Refuse the first N connections.")
 @click.option("--blackhole", metavar="TIME", help="Swallow flows this long after their first frame.")
 @click.argument("ends", metavar="A-B")
 def link(

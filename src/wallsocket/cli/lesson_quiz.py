@@ -22,8 +22,8 @@ __all__ = ["command"]
 @click.command("quiz")
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @click.option("--door", type=click.Choice(list(DOORS)), help="Only what stands behind this door.")
-@click.option("--count", type=options.count(), metavar="N", help="How many questions; 12 if you do not say.")
-@click.option("--seed", type=options.count(0), metavar="N", help="The same seed, the same questions.")
+@click.option("--count", type=options.Count(), metavar="N", help="How many questions; 12 if you do not say.")
+@click.option("--seed", type=options.Count(0), metavar="N", help="The same seed, the same questions.")
 @click.option(
     "--answers",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -75,13 +74,24 @@ class Duration(_ParamType):
 DURATION: Final = Duration()
 
 
+#: What can be reckoned with as a float, whatever it is multiplied by.
+_LARGEST: Final = 1e15
 #: What every counter here can hold: a signed number of 64 bits.
 _MOST: Final = 2**63 - 1
 
 
-def count(at_least: int = 1) -> click.IntRange:
+class Count(click.IntRange):
     """The type of a whole number without a limit of its own."""
-    return click.IntRange(at_least, _MOST)
+
+    def __init__(self, at_least: int = 1) -> None:
+        super().__init__(min=at_least)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """The number; fails on one that nothing here can count to."""
+        number: int = super().convert(value, parameter, context)
+        if number > _MOST:
+            self.fail("nothing here can count that far", parameter, context)
+        return number
 
 
 class Number(click.FloatRange):
@@ -93,14 +103,16 @@ class Number(click.FloatRange):
     """
 
     def __init__(self, at_least: float = 0.001, *, infinite: bool = False) -> None:
-        super().__init__(min=at_least, max=None if infinite else 1e12)
+        super().__init__(min=at_least)
+        self._infinite = infinite
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """The number; fails on what is none."""
         number: float = super().convert(value, parameter, context)
-        # What is out of range by being too long for a float is no infinity that was asked for.
-        if math.isnan(number) or (math.isinf(number) and str(value).strip("+").lower() not in ("inf", "infinity")):
-            self.fail(f"{str(value)[:20]!r} is no number", parameter, context)
+        # A number that is too long for a float becomes infinite, too: nobody asked for that.
+        endless = self._infinite and str(value).strip().lower() in ("inf", "infinity")
+        if not (endless or abs(number) <= _LARGEST):
+            self.fail(f"{str(value)[:20]!r} is no number to reckon with", parameter, context)
         return number
 
 

@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 @click.command()
 @click.option("--prune", is_flag=True, help="Keep the newest 20, at most 2 GB in all; remove the others and say which.")
-@click.option("--keep", type=options.count(0), metavar="N", help="With --prune: keep the newest N instead.")
+@click.option("--keep", type=options.Count(0), metavar="N", help="With --prune: keep the newest N instead.")
 @options.json
 def command(prune: bool, keep: int | None, as_json: bool) -> None:
     """List the recordings in the state folder, newest first, or remove old ones.

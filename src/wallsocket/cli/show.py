@@ -33,7 +33,7 @@ _SUMMARIES: Final = 40
     "--summary", "view", flag_value="summary", help="How often each call was made, how long it took, how it failed."
 )
 @options.json
-@click.option("--socket", type=options.count(), metavar="N", help="Only this socket and its peer.")
+@click.option("--socket", type=options.Count(), metavar="N", help="Only this socket and its peer.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Only sockets with this port at either end.")
 @click.option("--process", metavar="PID|NAME", help="Only this process, or those of this name; * and ? match.")
 @click.option(

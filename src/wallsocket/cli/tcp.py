@@ -39,7 +39,12 @@ def connect(talk: Talk, address: str, source: str | None, timeout_s: float | Non
 @click.argument("address")
 @click.option("--keep", is_flag=True, help="Go on after the first connection; each is answered with what it sent.")
 @click.option(
-    "--backlog", type=click.IntRange(0, 2**31 - 1), default=128, show_default=True, help="Connections that may wait."
+    "--backlog",
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    default=128,
+    show_default=True,
+    help="Connections that may wait.",
 )
 @talking("idle", "framing", "hex", "json", "quiet")
 def listen(talk: Talk, address: str, keep: bool, backlog: int) -> None:

@@ -17,11 +17,13 @@ __all__ = ["command"]
 @click.command()
 @click.argument("destination")
 @click.option("-M", "--method", type=click.Choice(["udp", "tcp", "icmp"]), default="udp", help="What the probes are.")
-@click.option("-P", "--port", type=click.IntRange(1, 65535), help="Destination port (33434 for UDP, 80 for TCP).")
-@click.option("-f", "--first", type=click.IntRange(1, 255), default=1, help="First distance.")
-@click.option("-m", "--last", type=click.IntRange(1, 255), default=30, help="Last distance.")
-@click.option("-n", "--probes", type=click.IntRange(1, 10), default=3, help="Probes for each distance.")
-@click.option("-N", "--in-flight", type=click.IntRange(1, 255), default=16, help="Unanswered at once.")
+@click.option(
+    "-P", "--port", type=click.IntRange(1, 65535), metavar="N", help="Destination port (33434 for UDP, 80 for TCP)."
+)
+@click.option("-f", "--first", type=click.IntRange(1, 255), metavar="N", default=1, help="First distance.")
+@click.option("-m", "--last", type=click.IntRange(1, 255), metavar="N", default=30, help="Last distance.")
+@click.option("-n", "--probes", type=click.IntRange(1, 10), metavar="N", default=3, help="Probes for each distance.")
+@click.option("-N", "--in-flight", type=click.IntRange(1, 255), metavar="N", default=16, help="Unanswered at once.")
 @click.option(
     "-W", "--timeout", type=options.DURATION, default="1s", metavar="TIME", help="How long an answer may take."
 )

@@ -28,7 +28,7 @@ def command() -> None:
 @click.option("--lines", is_flag=True, help="Send each line of standard input as a datagram.")
 @click.option("--wait", "wait_s", type=options.DURATION, help="Show what comes back within this time.")
 @click.option("--source", metavar="ADDRESS", help="Local address to send from.")
-@click.option("--ttl", type=click.IntRange(1, 255), help="Hops that the datagram may take.")
+@click.option("--ttl", type=click.IntRange(1, 255), metavar="N", help="Hops that the datagram may take.")
 @click.option("--broadcast", is_flag=True, help="Allow broadcast addresses.")
 @interface
 @talking("hex", "json", "quiet")
@@ -75,7 +75,7 @@ def send(
 @join
 @interface
 @click.option("--from", "only", metavar="ADDRESS", help="Source-specific multicast: only this sender.")
-@click.option("--count", type=options.count(), help="End after so many datagrams.")
+@click.option("--count", type=options.Count(), metavar="N", help="End after N datagrams.")
 @click.option("--echo", is_flag=True, help="Answer each datagram with itself.")
 @options.duration
 @talking("hex", "json", "quiet")

@@ -26,8 +26,8 @@ class AddressNotLocal(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A socket can be bound to addresses of its own host (of its network namespace) only. A name that resolves to a "
-        "load balancer, an address of another container or one that was taken away are not among them."
+        "A socket can be bound to addresses of its own host (of its network namespace) only. The address of a load "
+        "balancer, of another container, or one that was taken away is none of them."
     )
     symptoms = (
         "cannot assign requested address",

@@ -21,7 +21,7 @@ class AnswerFromAnotherAddress(Rule):
     """A server with several addresses answers from the wrong one."""
 
     id = "answer-from-another-address"
-    title = "the answer came from another address than was asked"
+    title = "the answer came from another address than the one that was asked"
     covers = (33,)
     severity = "error"
     certainty = "certain"

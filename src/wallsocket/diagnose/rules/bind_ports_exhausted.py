@@ -22,7 +22,7 @@ class BindPortsExhausted(Rule):
     """bind of port 0 fails with EADDRINUSE, or the first use of a datagram socket with EAGAIN."""
 
     id = "bind-ports-exhausted"
-    title = "no port is left: bind of port 0 found none that is free"
+    title = "no port is left: bind to port 0 found no free one"
     covers = (17,)
     severity = "error"
     certainty = "certain"
@@ -45,7 +45,10 @@ class BindPortsExhausted(Rule):
         "bind failed with EADDRINUSE, and the port that was asked for is 0: any free one would have done. Or connect or "
         "sendto failed with EAGAIN on a datagram socket that had port 0 before and after it."
     )
-    fix = "Do not bind before connect, or set IP_BIND_ADDRESS_NO_PORT first; close sockets that are not needed; a wider range."
+    fix = (
+        "Do not bind before connect, or set IP_BIND_ADDRESS_NO_PORT first; close sockets that are not needed; widen "
+        "the range."
+    )
     disproof = "The call named a port."
     references = ("ip(7)", "bind(2)")
     needs = (HostAnswers, SetUp)

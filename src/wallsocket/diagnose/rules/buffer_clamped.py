@@ -31,8 +31,8 @@ class BufferClamped(Rule):
     )
     symptoms = ("SO_RCVBUF has no effect", "receive buffer too small", "setsockopt SO_RCVBUF ignored", "rmem_max")
     proof = (
-        "setsockopt asked for more than the sysctl allows, and the kernel's value afterwards is less than what was asked "
-        "for. An error when datagrams were dropped at the socket; else worth knowing."
+        "setsockopt asked for more than the sysctl allows, and the kernel's value afterwards is less than what was "
+        "asked for. An error when datagrams were dropped at the socket; otherwise a note."
     )
     fix = "Raise net.core.rmem_max (wmem_max), or use SO_RCVBUFFORCE (SO_SNDBUFFORCE) with CAP_NET_ADMIN; check with getsockopt."
     disproof = "getsockopt shows twice what was asked for."

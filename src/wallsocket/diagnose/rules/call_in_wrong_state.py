@@ -22,14 +22,14 @@ class CallInWrongState(Rule):
     """A call that the socket's state does not allow."""
 
     id = "call-in-wrong-state"
-    title = "a call came in a state that does not allow it"
+    title = "a call does not fit the state that its socket was in"
     covers = (6,)
     severity = "error"
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "Sockets are used in an order: bind and listen before accept, connect before send and recv, one bind, one connect. "
-        "What comes too early or twice fails."
+        "Sockets are used in an order: bind and listen before accept, connect before send and recv, one bind, one "
+        "connect. A call that comes too early, or twice, fails."
     )
     symptoms = (
         "transport endpoint is not connected",

@@ -33,8 +33,9 @@ class ChecksumRejected(Rule):
     certainty = "certain"
     layers = ("calls", "kernel")
     sentence = (
-        "Who sends through a raw or packet socket computes the checksums himself. TCP and UDP include a pseudo-header of both "
-        "addresses, the protocol and the length. A receiver throws away what does not fit, without an answer."
+        "A program that sends through a raw or packet socket computes the checksums itself. TCP and UDP include a "
+        "pseudo-header of both addresses, the protocol and the length. A receiver throws away what does not fit, "
+        "without an answer."
     )
     symptoms = (
         "raw socket packet ignored",

@@ -22,12 +22,16 @@ class ClosedDescriptorUsed(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A descriptor is a number, and the kernel gives it to the next file that is opened. Who uses a number after its close, or "
-        "closes it twice, gets EBADF when lucky, and hits somebody else's connection when not."
+        "A descriptor is a number, and the kernel gives it to the next file that is opened. A program that uses a "
+        "number after its close, or closes it twice, gets EBADF if it is lucky; if not, it hits somebody else's "
+        "connection."
     )
     symptoms = ("bad file descriptor", "EBADF", "[Errno 9]", "data of another connection")
     proof = "A call failed with EBADF on a number that named a socket until the same process closed it."
-    fix = "One owner for each descriptor: who closes it forgets the number at once, and other threads are told before."
+    fix = (
+        "Give each descriptor one owner, which forgets the number as soon as it has closed it and tells other "
+        "threads before."
+    )
     disproof = "The number was closed by the kernel at exec, not by the program."
     references = ("close(2)", "errno(3)")
     subject = "process"

@@ -19,21 +19,21 @@ class ConnectInProgress(Rule):
     """A connect that does not block was given up at once."""
 
     id = "connect-in-progress"
-    title = "EINPROGRESS was taken for a failure: the connection was on its way"
+    title = "EINPROGRESS was taken for a failure: the connection was still being made"
     covers = (7,)
     severity = "error"
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "On a socket that does not block connect returns EINPROGRESS and the handshake goes on. The socket becomes writable "
-        "when it is over; SO_ERROR then says how it ended."
+        "On a non-blocking socket connect returns EINPROGRESS and the handshake goes on. The socket becomes "
+        "writable when it is over; SO_ERROR then says how it ended."
     )
     symptoms = ("operation now in progress", "EINPROGRESS", "[Errno 115]", "connect fails at once")
     proof = (
         "connect returned EINPROGRESS, and the same process closed the socket at once without having waited or asked."
     )
     fix = "Wait until the socket is writable (poll, select, epoll), then read SO_ERROR: 0 is connected."
-    disproof = "The program gave the connection up on purpose, because another one had come about."
+    disproof = "The program gave the connection up on purpose, because another one had been made first."
     references = ("connect(2)", "socket(7)")
     needs = (Connecting,)
     given = Connecting

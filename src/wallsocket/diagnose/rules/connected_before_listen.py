@@ -23,7 +23,7 @@ class ConnectedBeforeListen(Rule):
     """The client was earlier than the server."""
 
     id = "connected-before-listen"
-    title = "the client was too early: the server began to listen later"
+    title = "the client was too early: the server did not listen yet"
     covers = (9,)
     severity = "error"
     certainty = "certain"
@@ -31,11 +31,11 @@ class ConnectedBeforeListen(Rule):
     sentence = "A connection is refused as long as the server has not called listen; nothing queues it until then."
     symptoms = ("connection refused only at start", "works the second time", "ECONNREFUSED in CI")
     proof = (
-        "connect was refused, and within half a minute another traced thread began to listen on that address and port; its "
-        "process ran already then, or the client's still ran."
+        "connect was refused, and within half a minute another traced thread began to listen on that address and "
+        "port; its process was already running then, or the client's was still running."
     )
     fix = "Wait for the server: let it say that it is ready, or try again for a while."
-    disproof = "The server listened already when the connection was tried."
+    disproof = "The server was already listening when the connection was tried."
     references = ("listen(2)", "connect(2)")
     supersedes = ("nobody-listens",)
     subject = "destination"

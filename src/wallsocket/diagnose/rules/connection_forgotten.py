@@ -26,8 +26,9 @@ class ConnectionForgotten(Rule):
     layers = ("wire",)
     sentence = (
         "A host that was restarted, or a firewall, NAT or balancer that has forgotten a connection for being idle, "
-        "knows nothing of it, while the other end still believes in it. The next segment is answered with a reset that carries "
-        "no ACK and takes its number from that segment: so answers who has no such connection (RFC 9293, 3.10.7.1)."
+        "knows nothing of it, while the other end still believes in it. The next segment is answered with a reset "
+        "that carries no ACK and takes its number from that segment: such is the answer of a host that has no such "
+        "connection (RFC 9293, 3.10.7.1)."
     )
     symptoms = (
         "connection reset by peer after a long pause",
@@ -36,7 +37,10 @@ class ConnectionForgotten(Rule):
         "connection lost after the server was restarted",
     )
     proof = "RST without ACK, its sequence number the acknowledgement of the segment before, of an end that had sent no FIN."
-    fix = "Keepalive below the idle limit of what stands between (SO_KEEPALIVE, TCP_KEEPIDLE); connect anew at the first error."
+    fix = (
+        "Set keepalive below the idle limit of what stands between (SO_KEEPALIVE, TCP_KEEPIDLE); connect again at "
+        "the first error."
+    )
     disproof = "That end had sent its FIN, and the capture missed it."
     references = ("RFC 9293 3.5.1", "RFC 9293 3.10.7.1", "tcp(7)")
     subject = "flow"

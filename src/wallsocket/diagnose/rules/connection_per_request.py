@@ -36,11 +36,11 @@ class ConnectionPerRequest(Rule):
         "Connection: close",
     )
     proof = (
-        "Thirty or more TCP connections of one line to one destination, one after the other, each closed after one "
-        "answer."
+        "Thirty or more TCP connections made at one line to one destination, one after the other, each closed after "
+        "one answer."
     )
     fix = "Keep the connection: a session or pool of the HTTP library, keep-alive, one socket for several requests."
-    disproof = "The protocol ends a connection with each answer, or a check is meant to connect anew."
+    disproof = "The protocol ends a connection with each answer, or a check is meant to connect each time."
     references = ("RFC 9112 9.3", "tcp(7)")
     subject = "process"
     needs = (Connections,)

@@ -23,9 +23,9 @@ class ConnectionReset(Rule):
     certainty = "strong"
     layers = ("wire",)
     sentence = (
-        "A reset throws away what is on its way in both directions. A kernel that knows the connection sends it when its "
-        "program closes with unread data, with SO_LINGER and a time of 0, or ends so; a capture shows who sent it, "
-        "the calls of that end would show why."
+        "A reset throws away what is on its way in both directions. A kernel that knows the connection sends it "
+        "when its program closes with unread data, with SO_LINGER and a time of 0, or when that program dies; a "
+        "capture shows who sent it, the calls of that end would show why."
     )
     symptoms = ("connection reset by peer", "ECONNRESET", "TCP RST", "RST, ACK", "[Errno 104]")
     proof = "A segment with RST and ACK of one end of an established connection that had not sent its FIN."

@@ -27,7 +27,7 @@ class ConnectionTimedOut(Rule):
     """An established connection ended with ETIMEDOUT."""
 
     id = "connection-timed-out"
-    title = "the connection was given up: the peer acknowledged nothing any more"
+    title = "the connection was given up: the peer no longer acknowledged anything"
     covers = (65,)
     severity = "error"
     certainty = "certain"
@@ -38,7 +38,10 @@ class ConnectionTimedOut(Rule):
     )
     symptoms = ("connection timed out", "ETIMEDOUT", "[Errno 110]", "hangs for 15 minutes, then fails")
     proof = "recv or send on a connection that had carried data failed with ETIMEDOUT."
-    fix = "Find out why the host is silent (gone, a firewall that forgot the flow); TCP_USER_TIMEOUT for an earlier answer."
+    fix = (
+        "Find out why the host is silent (gone, a firewall that forgot the flow); set TCP_USER_TIMEOUT to be told "
+        "earlier."
+    )
     disproof = "The peer was reachable all the time."
     references = ("tcp(7)", "RFC 9293 3.8.3", "RFC 5482")
     needs = (Errors, Options, Reads, Writes)

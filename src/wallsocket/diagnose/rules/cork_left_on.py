@@ -34,8 +34,8 @@ class CorkLeftOn(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "TCP_CORK (and MSG_MORE for one call) says that more comes: the kernel keeps a segment that is not full until "
-        "it is, the cork is taken out, or 200 ms have passed. Left on, each message ends with this wait."
+        "TCP_CORK (and MSG_MORE for one call) says that more is coming: the kernel keeps a segment that is not full "
+        "until it is, the cork is taken out, or 200 ms have passed. Left on, each message ends with this wait."
     )
     symptoms = ("200 ms latency", "TCP_CORK", "MSG_MORE", "tcp_nopush", "slow responses on localhost")
     proof = (

@@ -24,13 +24,13 @@ class DatagramOrder(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "UDP keeps no order and may deliver a datagram twice. On one host that never happens, on the way through a network it "
-        "does: a program that appends what it reads has then wrong data."
+        "UDP keeps no order and may deliver a datagram twice. On one host that never happens; on the way through a "
+        "network it does, and a program that appends what it reads then has wrong data."
     )
     symptoms = ("UDP packets out of order", "duplicate UDP packets", "UDP data corrupted")
     proof = (
-        "Datagrams that one traced socket sent once each, known again by their bytes, were read by another in another order, "
-        "or one of them twice."
+        "Datagrams that one traced socket sent once each, recognised by their bytes, were read by another in "
+        "another order, or one of them twice."
     )
     fix = "Number the datagrams; put them in order by their numbers and drop those that came before."
     disproof = "The receiver does not depend on the order, or has numbers in its messages."

@@ -22,7 +22,7 @@ class DatagramRefused(Rule):
     """ECONNREFUSED on a datagram socket."""
 
     id = "datagram-refused"
-    title = "an earlier datagram met a closed port: nobody has bound it"
+    title = "an earlier datagram met a closed port: no socket is bound to it"
     covers = (29,)
     severity = "error"
     certainty = "certain"

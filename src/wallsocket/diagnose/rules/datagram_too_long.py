@@ -38,10 +38,7 @@ class DatagramTooLong(Rule):
     )
     symptoms = ("message too long", "EMSGSIZE", "[Errno 90]", "sendto: Message too long")
     proof = "A send on a datagram socket failed with EMSGSIZE, and the length is above the limit that the kernel names."
-    fix = (
-        "Cut messages into datagrams of at most 1,200 bytes or so (that any path takes) with numbers of their own, or use a "
-        "stream."
-    )
+    fix = "Split messages into numbered datagrams of at most about 1,200 bytes, which any path takes, or use a stream."
     disproof = "The length is below the limit of the protocol and of the path."
     references = ("udp(7)", "ip(7)", "RFC 8085 3.2")
     needs = (Errors, HostAnswers, Options, PathSizes)

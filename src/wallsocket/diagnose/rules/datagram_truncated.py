@@ -27,7 +27,7 @@ class DatagramTruncated(Rule):
     layers = ("calls",)
     sentence = (
         "One read takes one datagram. What does not fit into the buffer is thrown away by the kernel, without an "
-        "error: only MSG_TRUNC among the flags that recvmsg returns tells it."
+        "error: only MSG_TRUNC among the flags that recvmsg returns shows it."
     )
     symptoms = ("UDP message truncated", "last part of datagram missing", "MSG_TRUNC", "incomplete packet")
     proof = (

@@ -36,7 +36,7 @@ class DeadAddressFirst(Rule):
     )
     symptoms = ("slow to connect", "a pause before it works", "IPv6 timeout then IPv4", "connecting takes seconds")
     proof = (
-        "A connect to one address was answered by nobody (ETIMEDOUT, EHOSTUNREACH, or given up) for a second or more; "
+        "Nobody answered a connect to one address (ETIMEDOUT, EHOSTUNREACH, or given up) for a second or more; "
         "right afterwards the same process connected to another address on the same port, and got there."
     )
     fix = "Take the dead address out of the name, or try the addresses in parallel (RFC 8305), with a short limit for each."

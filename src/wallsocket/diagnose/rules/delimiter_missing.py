@@ -29,8 +29,8 @@ class DelimiterMissing(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "A reader of lines gives a line out when its end has come. Without it the reader waits for more, and the writer "
-        "for the answer."
+        "A reader of lines returns a line when its end has come. Without that end the reader waits for more, and "
+        "the writer for the answer."
     )
     symptoms = ("readline hangs", "no reply from server", "server does not answer until the client closes")
     proof = (

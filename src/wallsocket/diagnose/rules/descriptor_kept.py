@@ -33,8 +33,8 @@ class DescriptorKept(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A connection ends when the last descriptor of it is closed. A child made by fork, or a program started by exec, keeps "
-        "what it inherited; as long as it does not close it the peer is not told."
+        "A connection ends when its last descriptor is closed. A child made by fork, or a program started by exec, "
+        "keeps what it inherited; as long as it does not close it the peer is not told."
     )
     symptoms = ("the client hangs after the answer", "the connection is not closed", "close has no effect", "no FIN")
     proof = (

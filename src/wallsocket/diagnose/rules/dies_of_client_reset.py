@@ -32,8 +32,8 @@ class DiesOfClientReset(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "Clients reset connections: health checks, port scans, users who go away. An error of one connection that nobody catches "
-        "ends the process, and the service for all others with it."
+        "Clients reset connections: health checks, port scans, users who go away. An uncaught error of one "
+        "connection ends the process, and with it the service for everybody else."
     )
     symptoms = (
         "the service is gone after a health check",

@@ -33,15 +33,17 @@ class DiesOfDatagram(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "An error in handling one datagram that nobody catches ends the program, and the service for all others with it. Who "
-        "sent it gets no answer, and nothing tells him why."
+        "An uncaught error in handling one datagram ends the program, and with it the service for everybody else. "
+        "The sender gets no answer and is not told why."
     )
     symptoms = ("UDP server stops after the first request", "no answer from UDP server", "server dies on a packet")
     proof = (
         "A datagram was read from somebody who had not been asked, nothing was sent on that socket afterwards, and within a "
         "second the process ended with an error status or by a crash."
     )
-    fix = "Look at the line that reads, and at what is done with the data: what it raises belongs caught there, for each datagram."
+    fix = (
+        "Look at the line that reads and at what is done with the data, and catch the errors of that for each datagram."
+    )
     disproof = "The program was to read one datagram and to end with that status."
     references = ("recv(2)", "exit(2)", "signal(7)")
     needs = (Questions, Reads, Writes)

@@ -27,15 +27,15 @@ class EmptyDatagramAsEnd(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A read of 0 bytes from a datagram socket is a message without content: datagram sockets have no end of stream. Who "
-        "stops there misses everything that follows, and any sender can make the program stop."
+        "A read of 0 bytes from a datagram socket is a message without content: datagram sockets have no end of "
+        "stream. A program that stops there misses everything that follows, and any sender can make it stop."
     )
     symptoms = ("UDP server exits on empty packet", "recv returns 0 on UDP", "server stops after zero-length datagram")
     proof = (
         "The last read returned 0 bytes of a datagram, the socket was closed without another read, and datagrams of the same "
         "sender were queued or sent afterwards."
     )
-    fix = "Go on after an empty datagram; agree an end by content, if one is needed."
+    fix = "Go on after an empty datagram; agree on an end in the content, if one is needed."
     disproof = "The empty datagram was agreed as the end, and its sender sent nothing after it."
     references = ("recv(2)", "udp(7)")
     needs = (Closing, Datagrams, Reads)

@@ -25,8 +25,9 @@ class EndAwaited(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "Who reads until recv returns 0 bytes needs the other side's FIN. A client that waits for the answer with its own side "
-        "open waits for something that cannot come: only shutdown(SHUT_WR) says that nothing follows."
+        "A program that reads until recv returns 0 bytes needs the other side's FIN. A client that waits for the "
+        "answer with its own side open waits for something that cannot come: only shutdown(SHUT_WR) says that "
+        "nothing follows."
     )
     symptoms = ("the client hangs", "no answer until the client gives up", "the server waits for more data")
     proof = (

@@ -29,7 +29,7 @@ class EndOfStreamIgnored(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "recv returns 0 bytes when the peer sends no more; it will do so for ever and at once. A loop that does not "
+        "recv returns 0 bytes when the peer sends no more, and does so at once every time. A loop that does not "
         "stop there uses a whole processor."
     )
     symptoms = ("100% CPU after client disconnects", "recv returns empty string", "busy loop", "infinite loop on recv")

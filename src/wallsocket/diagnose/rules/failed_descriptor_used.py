@@ -22,8 +22,8 @@ class FailedDescriptorUsed(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A call that makes a descriptor returns -1 when it fails. Used as a descriptor, -1 gives EBADF, which says nothing "
-        "of the cause: the call before it does."
+        "A call that makes a descriptor returns -1 when it fails. Used as a descriptor, -1 gives EBADF, which says "
+        "nothing about the cause; the error of the call that failed does."
     )
     symptoms = ("bad file descriptor", "EBADF", "[Errno 9]")
     proof = (

@@ -34,8 +34,8 @@ class FewerThanAnnounced(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "Who reads a message of an announced length waits until all of it has come. When fewer bytes are sent, it waits for "
-        "the rest, and the sender for the answer."
+        "The reader of a message of an announced length waits until all of it has come. When fewer bytes are sent, "
+        "it waits for the rest, and the sender for the answer."
     )
     symptoms = (
         "request hangs",

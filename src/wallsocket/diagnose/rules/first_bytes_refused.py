@@ -26,14 +26,14 @@ class FirstBytesRefused(Rule):
     """The server looked at the first bytes of a connection and closed it without a word."""
 
     id = "first-bytes-refused"
-    title = "the server closed at the first bytes: it expects another beginning"
+    title = "the server closed at the first bytes: it expects a different beginning"
     covers = (47, 118)
     severity = "error"
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "A server that is told to expect TLS, or the PROXY protocol's header in front of each connection, looks at the first "
-        "bytes, and many close without an answer when they are others."
+        "A server that is set up to expect TLS, or the PROXY protocol's header in front of each connection, looks "
+        "at the first bytes, and many close without an answer when those are different."
     )
     symptoms = (
         "connection reset by peer at once",

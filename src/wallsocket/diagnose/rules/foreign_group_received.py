@@ -23,7 +23,7 @@ class ForeignGroupReceived(Rule):
     """Datagrams of a group that the socket has not joined."""
 
     id = "foreign-group-received"
-    title = "datagrams of a group that the socket has not joined: IP_MULTICAST_ALL is on"
+    title = "the socket gets datagrams of a group that it has not joined: IP_MULTICAST_ALL is on"
     covers = (84,)
     severity = "warning"
     certainty = "strong"

@@ -29,7 +29,7 @@ class GluedMessages(Rule):
     severity = "error"
     certainty = "strong"
     layers = ("calls",)
-    sentence = "A stream keeps no borders between writes: what was sent by several may come in one read."
+    sentence = "A stream keeps no boundaries between writes: what was sent by several may come in one read."
     symptoms = (
         "messages arrive glued together",
         "messages are concatenated",

@@ -42,12 +42,12 @@ class HostUnreachable(Rule):
         "destination host unreachable",
     )
     proof = (
-        "connect or send failed with EHOSTUNREACH, and the kernel's neighbour table has the next hop as failed, its "
-        "route says unreachable, or an ICMP error about this connection was seen. EACCES with a route of kind "
+        "connect or send failed with EHOSTUNREACH, and the kernel's neighbour table lists the next hop as failed, "
+        "its route says unreachable, or an ICMP error about this connection was seen. EACCES with a route of kind "
         "prohibit."
     )
     fix = "Look whether the host is up and has this address, and whether the route and its gateway are right."
-    disproof = "The neighbour table has the next hop as reachable: then a router or firewall further on answered."
+    disproof = "The neighbour table lists the next hop as reachable: then a router or firewall further on answered."
     references = ("arp(7)", "connect(2)", "RFC 1122 3.2.2.1")
     subject = "destination"
     needs = (FirstPackets, Flows, HostAnswers, Neighbours, Unreached)

@@ -30,8 +30,8 @@ class Inet6Off(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "With net.ipv6.conf.all.disable_ipv6 = 1 (usual in containers) no interface has an IPv6 address, the loopback "
-        "neither. Sockets of that family can be made, but every address, ::1 too, cannot be assigned."
+        "With net.ipv6.conf.all.disable_ipv6 = 1 (usual in containers) no interface has an IPv6 address, not even "
+        "the loopback. Sockets of that family can be made, but no address can be assigned to them, not even ::1."
     )
     symptoms = (
         "cannot assign requested address",
@@ -45,7 +45,7 @@ class Inet6Off(Rule):
         "bind or connect of an IPv6 address failed with EADDRNOTAVAIL, no other version of IP was tried with success "
         "afterwards, and the sysctl that was read then is 1, or no interface has an IPv6 address."
     )
-    fix = "Use IPv4 (127.0.0.1 in the place of localhost or ::1), or switch IPv6 on for this host or container."
+    fix = "Use IPv4 (127.0.0.1 instead of localhost or ::1), or switch IPv6 on for this host or container."
     disproof = "An interface has an IPv6 address."
     references = ("ipv6(7)", "bind(2)")
     needs = (Bound, Connects, Destinations, Errors, HostAnswers)

@@ -20,7 +20,7 @@ class LateAnswerTaken(Rule):
     """Each answer belongs to the question before."""
 
     id = "late-answer-taken"
-    title = "after a timeout the connection was used on: the late answer is taken for the next one's"
+    title = "the connection was used again after a timeout: the late answer is taken for that of the next request"
     covers = (110,)
     severity = "error"
     certainty = "strong"

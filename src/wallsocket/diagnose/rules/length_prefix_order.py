@@ -22,7 +22,7 @@ class LengthPrefixOrder(Rule):
     """Two byte orders for one length."""
 
     id = "length-prefix-order"
-    title = "the length in front of the message has its bytes in another order than the reader expects"
+    title = "the length in front of the message is in another byte order than the reader expects"
     covers = (45,)
     severity = "error"
     certainty = "certain"

@@ -25,7 +25,7 @@ class LimitBelowWait(Rule):
     layers = ("calls",)
     sentence = (
         "A blocking command or long poll asks the server to answer only when there is something, or after a time. A "
-        "client whose own limit for reading is shorter ends each such wait itself and connects anew, for ever."
+        "client whose own limit for reading is shorter ends each such wait itself and connects again, for ever."
     )
     symptoms = (
         "read timed out",

@@ -24,9 +24,9 @@ class LinkLocalWithoutInterface(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "Addresses of fe80::/10 exist on every link anew, so the kernel must be told the interface: sin6_scope_id, "
-        "written as %eth0 behind the address (ipv6(7), RFC 4007). Without it bind and connect fail with EINVAL, and a "
-        "datagram finds no route."
+        "The same address of fe80::/10 can exist on every link, so the kernel must be told the interface: "
+        "sin6_scope_id, written as %eth0 behind the address (ipv6(7), RFC 4007). Without it bind and connect fail "
+        "with EINVAL, and a datagram finds no route."
     )
     symptoms = (
         "invalid argument",

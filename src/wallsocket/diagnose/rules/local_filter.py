@@ -25,8 +25,8 @@ class LocalFilter(Rule):
     layers = ("calls",)
     sentence = (
         "A packet filter (nftables, iptables) that drops a packet on its way out lets send fail with EPERM; a BPF "
-        "program of the control group (IPAddressDeny of systemd, network policies) does the same. No right of the "
-        "user is missing."
+        "program of the control group (IPAddressDeny of systemd, network policies) does the same. It is not a "
+        "privilege that is missing."
     )
     symptoms = (
         "operation not permitted",

@@ -23,8 +23,8 @@ class LockOfParent(Rule):
     certainty = "strong"
     layers = ("calls", "kernel")
     sentence = (
-        "fork copies the memory, locks included, but only the thread that called it. A lock that another thread held at "
-        "that moment stays locked in the child for ever."
+        "fork copies the memory, locks included, but only the thread that called it. A lock that another thread "
+        "held at that moment stays locked in the child for ever."
     )
     symptoms = ("worker process hangs after fork", "multiprocessing deadlock", "child stuck in futex")
     proof = (

@@ -32,7 +32,7 @@ class LoopStands(Rule):
     layers = ("calls", "kernel")
     sentence = (
         "An event loop serves all its sockets with one thread. A call that waits (sleep, a blocking socket, a name "
-        "look-up, a lock) or a long computation in it stops them all."
+        "lookup, a lock) or a long computation in it stops them all."
     )
     symptoms = ("event loop blocked", "asyncio slow", "all requests wait", "heartbeat missed")
     proof = (

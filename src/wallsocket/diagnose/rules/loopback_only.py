@@ -22,8 +22,8 @@ class LoopbackOnly(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A socket bound to one address gets only what is sent to that address. Bound to 127.0.0.1 it cannot be reached "
-        "through any other address of the host, and not from outside."
+        "A socket bound to one address gets only what is sent to that address. Bound to 127.0.0.1 it cannot be "
+        "reached through any other address of the host, nor from outside."
     )
     symptoms = (
         "works on localhost, refused from the network",

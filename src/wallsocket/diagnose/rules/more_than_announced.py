@@ -33,7 +33,10 @@ class MoreThanAnnounced(Rule):
         "unexpected token at the end of JSON",
     )
     proof = "Behind the end that the head of an HTTP/1 message announced the sender sent bytes that begin no message."
-    fix = "Announce the number of bytes: the length of the encoded body (len(text.encode()), Buffer.byteLength), or of none."
+    fix = (
+        "Announce the number of bytes: the length of the encoded body (len(text.encode()), Buffer.byteLength), or "
+        "send the body in chunks."
+    )
     disproof = "The peers agreed to leave HTTP on this connection."
     references = ("RFC 9112 6.2", "RFC 9112 6.3")
     needs = (Messages, Peers)

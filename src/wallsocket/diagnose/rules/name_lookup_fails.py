@@ -35,8 +35,9 @@ class NameLookupFails(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "SERVFAIL says that the server could not find the answer (its own servers are silent, or a signature does not fit), "
-        "REFUSED that it will not answer this asker, NXDOMAIN that the name does not exist: misspelt, or of another network's DNS."
+        "SERVFAIL says that the server could not find the answer (its own servers are silent, or a signature does "
+        "not fit), REFUSED that it will not answer this asker, NXDOMAIN that the name does not exist: misspelt, or "
+        "known to another network's DNS only."
     )
     symptoms = (
         "name or service not known",

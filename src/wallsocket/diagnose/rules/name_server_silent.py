@@ -24,14 +24,14 @@ class NameServerSilent(Rule):
     """Looking up a name takes 5 s, 10 s or more."""
 
     id = "name-server-silent"
-    title = "a name server does not answer: each look-up waits for it"
+    title = "a name server does not answer: each lookup waits for it"
     covers = (24,)
     severity = "error"
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "The resolver asks the first server of its list, waits (5 s with glibc), and asks again or asks the next one "
-        "(resolv.conf(5)). A server that is down or behind a firewall costs that time at every look-up, before "
+        "The resolver asks the first server of its list, waits (5 s with glibc), and asks again or asks the next "
+        "one (resolv.conf(5)). A server that is down or behind a firewall costs that time at every lookup, before "
         "anything is connected."
     )
     symptoms = (

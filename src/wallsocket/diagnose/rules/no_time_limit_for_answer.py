@@ -29,10 +29,10 @@ class NoTimeLimitForAnswer(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "A datagram or its answer may be lost on the way, or never be sent, and nothing tells the waiting program. Without a "
-        "time limit it waits for ever."
+        "A datagram or its answer may be lost on the way, or never be sent, and nothing tells the waiting program. "
+        "Without a time limit it waits for ever."
     )
-    symptoms = ("recvfrom blocks forever", "UDP client hangs", "no reply UDP", "stuck in recvfrom")
+    symptoms = ("recvfrom blocks for ever", "UDP client hangs", "no reply UDP", "stuck in recvfrom")
     proof = (
         "The program sent a datagram, has read nothing from there since, and was in a read or poll of that socket without "
         "time limit for a second or more until its process or the recording ended."

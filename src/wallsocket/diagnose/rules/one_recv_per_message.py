@@ -46,8 +46,8 @@ class OneRecvPerMessage(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A stream keeps no borders between messages. A read returns what has arrived, up to the size of the buffer, so "
-        "a message may come in several reads."
+        "A stream keeps no boundaries between messages. A read returns what has arrived, up to the size of the "
+        "buffer, so a message may come in several reads."
     )
     symptoms = ("message truncated", "incomplete data received", "recv returns only part", "only the first 1024 bytes")
     proof = (

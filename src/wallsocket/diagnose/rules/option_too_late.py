@@ -20,13 +20,13 @@ class OptionTooLate(Rule):
     """Address reuse that was asked for after bind."""
 
     id = "option-too-late"
-    title = "the option was set after bind(), which had decided already"
+    title = "the option was set too late: bind() had decided already"
     covers = (4,)
     severity = "error"
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "bind checks whether the address may be had, by the options that are set at that moment. SO_REUSEADDR and "
+        "bind decides whether the address can be had by the options that are set at that moment. SO_REUSEADDR and "
         "SO_REUSEPORT that come afterwards change nothing for this bind."
     )
     symptoms = ("address already in use although SO_REUSEADDR is set", "EADDRINUSE", "the option has no effect")

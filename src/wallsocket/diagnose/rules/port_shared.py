@@ -34,8 +34,8 @@ class PortShared(Rule):
     )
     symptoms = ("UDP server receives nothing", "half of the datagrams missing", "second process steals UDP packets")
     proof = (
-        "Two traced sockets had the same address and port for a second or more, datagrams arrived meanwhile, and one of the "
-        "two read none of them. Groups and broadcasts, which all get, are left out."
+        "Two traced sockets had the same address and port for a second or more, datagrams arrived meanwhile, and "
+        "one of the two read none of them. Multicast and broadcast, which every one of them gets, do not count."
     )
     fix = "Stop the process that is left over; leave SO_REUSEADDR out for UDP, so that the second bind fails."
     disproof = "Both belong to one service that shares its load on purpose."

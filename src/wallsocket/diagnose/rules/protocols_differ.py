@@ -64,7 +64,7 @@ class ProtocolsDiffer(Rule):
         "took the first bytes of HTTP or TLS for a length. Strong when the answer to HTTP is no HTTP, or the head was all "
         "that was read."
     )
-    fix = "Use the port, scheme or setting that fits: https against http, an SSL context at both ends or at none."
+    fix = "Use the port, scheme or setting that fits: https instead of http, an SSL context at both ends or at none."
     disproof = "The connection went on after those bytes."
     references = ("RFC 8446 5.1", "RFC 9112 3", "RFC 9113 3.4")
     subject = "connection"

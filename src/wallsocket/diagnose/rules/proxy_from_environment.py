@@ -25,9 +25,9 @@ class ProxyFromEnvironment(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "HTTP libraries and tools connect to the proxy that http_proxy, https_proxy or all_proxy names, for addresses "
-        "of the own host and network, too, unless no_proxy lists them. The error is about the proxy, not about the "
-        "server."
+        "HTTP libraries and tools connect to the proxy that http_proxy, https_proxy or all_proxy names, even for "
+        "addresses of this host and network, unless no_proxy lists them. The error is about the proxy, not about "
+        "the server."
     )
     symptoms = (
         "connection refused",

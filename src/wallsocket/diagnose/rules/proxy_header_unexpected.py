@@ -27,8 +27,8 @@ class ProxyHeaderUnexpected(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "A load balancer that is told to speak the PROXY protocol puts a header with the client's address in front of each "
-        "connection. A server that is not told takes it for the beginning of the request."
+        "A load balancer that is set up to speak the PROXY protocol puts a header with the client's address in "
+        "front of each connection. A server that is not takes it for the beginning of the request."
     )
     symptoms = (
         "400 Bad Request behind a load balancer",
@@ -41,7 +41,8 @@ class ProxyHeaderUnexpected(Rule):
         "been asked, or the end of the connection."
     )
     fix = (
-        "The same setting at both ends: send-proxy in the load balancer and its counterpart in the server, or neither."
+        "Use the same setting at both ends: send-proxy in the load balancer and its counterpart in the server, or "
+        "neither."
     )
     disproof = "The server understands the header and refused what came after it."
     references = ("RFC 9112 2.2",)

@@ -27,9 +27,9 @@ class ReadyIgnored(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "poll and epoll report POLLHUP and POLLERR always, asked for or not, for as long as they last; so it is with "
-        "POLLIN while "
-        "something is unread. Who does not act on it is woken at once again: a processor is busy and nothing moves."
+        "poll and epoll report POLLHUP and POLLERR always, asked for or not, for as long as they last; so it is "
+        "with POLLIN while something is unread. A program that does not act on it is woken again at once: a "
+        "processor is busy and nothing moves."
     )
     symptoms = (
         "100% CPU",

@@ -28,14 +28,14 @@ class RecordsOfTwoSizes(Rule):
     certainty = "hint"
     layers = ("calls",)
     sentence = (
-        "A compiler fills gaps between the fields of a structure, and each machine has its byte order. Sent as it lies in "
-        "memory, it has another size and other bytes than the format that the reader takes apart."
+        "A compiler fills gaps between the fields of a structure, and each machine has its byte order. Sent as it "
+        "lies in memory, a structure has another size and other bytes than the reader expects."
     )
     symptoms = ("numbers arrive wrong", "struct.unpack gives wrong values", "fields are shifted")
     proof = (
-        "The writer sent a record of few bytes in one write; the reader read exactly fewer, by as many bytes as the record "
-        "has zeros in front of a field, and left the rest. Or it read on in records of its own size, so that each began "
-        "further away from where the writer's began."
+        "The writer sent a record of few bytes in one write; the reader read fewer, by exactly as many bytes as the "
+        "record has zeros in front of a field, and left the rest. Or it read on in records of its own size, so that "
+        "each began further away from where the writer's began."
     )
     fix = 'Give the format explicitly at both ends: struct format "!…", fields written one by one with htonl; no raw structures.'
     disproof = "The rest of the record is optional, and the reader does not want it."

@@ -44,7 +44,8 @@ class RequestThroughProxy(Rule):
     )
     proof = (
         "The first bytes of a connection are a request in the form for proxies, for another address than the "
-        "connected one, and the answer is an error (4xx or 5xx). Strong when the URL names the own host, else a hint."
+        "connected one, and the answer is an error (4xx or 5xx). Strong when the URL names this host, otherwise a "
+        "hint."
     )
     fix = "List the host in no_proxy (NO_PROXY=localhost,127.0.0.1,.internal), or leave the proxy out for it."
     disproof = "The error comes from the host of the URL, through the proxy."

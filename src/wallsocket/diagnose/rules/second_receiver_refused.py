@@ -29,8 +29,8 @@ class SecondReceiverRefused(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "Any number of sockets can receive one multicast group on one port of a host, if each of them sets SO_REUSEADDR "
-        "before bind. One without it keeps the port to itself, and gets none that is taken."
+        "Any number of sockets can receive one multicast group on one port of a host, if each of them sets "
+        "SO_REUSEADDR before bind. One without it keeps the port to itself, and cannot have one that is taken."
     )
     symptoms = (
         "address already in use multicast",

@@ -39,8 +39,8 @@ class SelectLimit(Rule):
         "crash with many connections",
     )
     proof = (
-        "The process waited with select, got a descriptor of number 1024 or more, called select no more and ended "
-        "with an error."
+        "The process waited with select, got a descriptor of number 1024 or more, never called select again, and "
+        "ended with an error."
     )
     fix = "Use poll or epoll (selectors.DefaultSelector in Python)."
     disproof = "The program ended for another reason."

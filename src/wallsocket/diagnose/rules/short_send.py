@@ -46,10 +46,10 @@ class ShortSendIgnored(Rule):
     symptoms = ("data missing at the receiver", "large messages arrive incomplete", "send returned less than len")
     proof = (
         "A write returned less than it was given; until the program shut the connection down or ended, it offered "
-        "fewer bytes than were left over; the peer had not gone. A program that asked when it may send on is exempt, unless "
-        "it ended by itself before."
+        "fewer bytes than were left over; the peer had not gone. A program that waited until it could send more is "
+        "exempt, unless it ended by itself before."
     )
-    fix = "Send the rest in a loop when the socket is writable again; in Python use sendall on a socket that blocks."
+    fix = "Send the rest in a loop when the socket is writable again; in Python use sendall on a blocking socket."
     disproof = "The program gave the connection up on purpose."
     references = ("send(2)", "write(2)")
     needs = (Closing, Errors, Options, Peers, Polls, Reads, ShortWrites, Writes)

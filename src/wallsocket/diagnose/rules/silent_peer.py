@@ -42,14 +42,14 @@ class SilentPeer(Rule):
         "A blocking recv without a time limit ends only when the peer sends or closes. A peer that vanished without a "
         "word (power, cable, firewall) does neither, and without keepalive the kernel never asks."
     )
-    symptoms = ("recv blocks forever", "connection hangs", "no timeout", "half-open connection")
+    symptoms = ("recv blocks for ever", "connection hangs", "no timeout", "half-open connection")
     proof = (
         "A thread is inside recv, nothing is queued, neither SO_RCVTIMEO nor SO_KEEPALIVE is set, and nothing has come "
         "for at least ten seconds. Or the program connected, was the last to send, and has waited for an answer for at "
         "least a second, in recv without a time limit or in an event loop."
     )
     fix = "Set a time limit for the wait, or SO_KEEPALIVE with short intervals."
-    disproof = "The peer is alive and has nothing to say: then the wait is as it should be."
+    disproof = "The peer is alive and has nothing to say: then the wait is what it should be."
     references = ("recv(2)", "tcp(7)", "RFC 9293 3.8.4")
     pictures = "also"
     effects = ("peer-process-died",)

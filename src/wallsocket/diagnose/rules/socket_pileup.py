@@ -41,9 +41,9 @@ class SocketPileup(Rule):
         "ResourceWarning unclosed socket",
     )
     proof = (
-        "Ten or more sockets of one line to one destination, made one after the other when the one before had had its "
-        "answer, or where nothing is answered at all, each "
-        "used once, none used again, or closed before the program ended."
+        "Ten or more sockets made at one line for one destination, made one after the other when the one before had "
+        "had its answer, or where nothing is answered at all, each used once, none used again, or closed before the "
+        "program ended."
     )
     fix = "Close each when it is done (`with`, finally, defer), or keep one and use it again."
     disproof = "Each of them is wanted as long as the program runs: a subscription of its own, say."

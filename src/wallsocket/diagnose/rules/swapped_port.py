@@ -20,7 +20,7 @@ class SwappedPort(Rule):
     """The port number has its bytes in the wrong order."""
 
     id = "swapped-port"
-    title = "the port has its two bytes exchanged"
+    title = "the two bytes of the port are swapped"
     covers = (15,)
     severity = "error"
     certainty = "certain"

@@ -24,10 +24,9 @@ class SynQueueFull(Rule):
     certainty = "certain"
     layers = ("kernel",)
     sentence = (
-        "Between SYN and the last ACK a connection stands in the listener's queue of half-open ones, as long as the "
-        "backlog at most. "
-        "Beyond it the kernel answers with SYN cookies (without window scale, SACK …), or drops the SYN where they "
-        "are off."
+        "Between SYN and the last ACK a connection stands in the listener's queue of half-open ones, which is at "
+        "most as long as the backlog. Beyond it the kernel answers with SYN cookies (without window scale, SACK …), "
+        "or drops the SYN where they are off."
     )
     symptoms = (
         "possible SYN flooding on port",

@@ -27,8 +27,9 @@ class TimeLimitTooShort(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "A program that gives a question up after its time limit and asks anew never gets an answer from a peer that needs "
-        "longer: each answer comes when nobody waits for it, and asking again only adds to the peer's work."
+        "A program that gives a question up after its time limit and asks again never gets an answer from a peer "
+        "that needs longer: each answer comes when nobody waits for it, and asking again only adds to the peer's "
+        "work."
     )
     symptoms = (
         "no answer after 3 tries but the server answers",

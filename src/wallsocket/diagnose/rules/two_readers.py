@@ -28,8 +28,8 @@ class TwoReaders(Rule):
     certainty = "strong"
     layers = ("calls",)
     sentence = (
-        "makefile, FILE * and BufferedReader read as much as their buffer holds and give out a line of it. What they have "
-        "taken is not in the socket any more: recv beside them waits."
+        "makefile, FILE * and BufferedReader read as much as their buffer holds and hand out one line of it. What "
+        "they have taken is not in the socket any more: recv beside them waits."
     )
     symptoms = (
         "recv hangs after readline",

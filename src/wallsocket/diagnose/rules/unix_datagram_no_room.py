@@ -23,9 +23,9 @@ class UnixDatagramNoRoom(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "Unix datagrams are never lost on the way: when the receiver's queue (net.unix.max_dgram_qlen datagrams) or the own "
-        "send buffer is full, send waits, or fails with EAGAIN on a socket that does not block. Who then goes on without "
-        "the datagram has lost it."
+        "Unix datagrams are never lost on the way: when the receiver's queue (net.unix.max_dgram_qlen datagrams) or "
+        "its own send buffer is full, send waits, or fails with EAGAIN on a socket that does not block. A program "
+        "that then goes on without the datagram has lost it."
     )
     symptoms = (
         "resource temporarily unavailable on unix socket",

@@ -24,8 +24,9 @@ class UnixNameDiffers(Rule):
     certainty = "certain"
     layers = ("calls",)
     sentence = (
-        "A path has 108 bytes, its end included; a longer one is cut, at different places by different programs. In an "
-        "abstract name every byte counts that the address length covers: zero bytes at the end make another name."
+        "A path has at most 108 bytes, the zero at its end included; a longer one is cut, at different places by "
+        "different programs. In an abstract name every byte counts that the address length covers: zero bytes at "
+        "the end make another name."
     )
     symptoms = (
         "ENOENT",
@@ -37,7 +38,7 @@ class UnixNameDiffers(Rule):
         "connect failed with ENOENT or ECONNREFUSED, and a traced socket is bound to a name that differs only in zero bytes at its "
         "end, or in what comes after the place where a path is cut."
     )
-    fix = "A path of at most 107 bytes; for abstract names the address length of exactly the name."
+    fix = "Keep paths to 107 bytes; for abstract names give the address length of exactly the name."
     disproof = "Both sides use the same bytes and the same length."
     references = ("unix(7)",)
     needs = (SetUp, UnixNames)

@@ -17,7 +17,7 @@ class UnixPermission(Rule):
     """connect or bind of a Unix path gives EACCES."""
 
     id = "unix-permission"
-    title = "the path of the Unix socket is not permitted"
+    title = "the user may not use the path of the Unix socket"
     covers = (125,)
     severity = "error"
     certainty = "certain"

@@ -55,8 +55,8 @@ class WriteAfterPeerClosed(Rule):
     )
     symptoms = ("broken pipe", "BrokenPipeError", "EPIPE", "SIGPIPE", "connection reset by peer on send")
     proof = (
-        "A write failed with EPIPE or ECONNRESET, the program had not shut its own side, and before it the peer had "
-        "closed: recv returned 0, the socket was in CLOSE_WAIT, or the traced peer closed."
+        "A write failed with EPIPE or ECONNRESET, the program had not shut down its own side, and before it the "
+        "peer had closed: recv returned 0, the socket was in CLOSE_WAIT, or the traced peer closed."
     )
     fix = "Stop when recv returns 0 bytes or poll says HUP; ignore SIGPIPE (MSG_NOSIGNAL) and handle EPIPE."
     disproof = "The program had shut down its own sending side, or the connection broke for another reason."
