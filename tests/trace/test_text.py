@@ -59,6 +59,8 @@ def test_wrap() -> None:
     assert wrap(["aa", "bb", "cc"], 5) == ["aa bb", "cc"]
     assert wrap(["aa", "bb", "cccccccc", "dd"], 5, "  ") == ["aa bb", "  ccc", "  ccc", "  cc", "  dd"]
     assert wrap([], 5) == []
+    assert wrap(["connect(127.0.0.1:45307)"], 21, "  ") == ["connect(", "  127.0.0.1:45307)"]
+    assert wrap(["connect(127.0.0.1:45307)"], 12, "  ") == ["connect(127.", "  0.0.1:4530", "  7)"]
 
 
 @given(st.lists(st.text(max_size=20).map(escape), max_size=8), st.integers(6, 30))

@@ -73,8 +73,10 @@ def command() -> int:
         for text in mine
         if importlib.util.find_spec(f"wallsocket.cli.{COMMANDS[text.split()[0]].module}") is not None
     ]
-    click.echo("Now yours:  " + "    ".join(there))
-    click.echo(f"Kept: {_tilde(broken.result.path)} (lengths and the first 64 bytes of each call)")
+    click.echo("Now yours:")
+    for line in there:
+        click.echo(f"  {line}")
+    click.echo(f"Kept, with the first 64 bytes of each call: {_tilde(broken.result.path)}")
     return 0 if diagnosis.findings and not fixed.findings else 1
 
 

@@ -121,11 +121,13 @@ def finding_lines(
         if socket is not None:
             ends = " → ".join(end for end in (socket.local, socket.peer) if end)
         who = program.label(process.command or "", process.pid) + (f", socket {ends}" if ends else "")
-        lines += _labelled("in", [escape(who)], width)
+        lines += _labelled("in", escape(who).split(" "), width)
     elif finding.socket is not None:
         # Of a capture: nobody knows whose it is.
         lines += _labelled(
-            "on", [escape(" → ".join(end for end in (finding.socket.local, finding.socket.peer) if end))], width
+            "on",
+            escape(" → ".join(end for end in (finding.socket.local, finding.socket.peer) if end)).split(" "),
+            width,
         )
     lines += _labelled("why", escape(finding.why).split(" "), width)
     lines += _labelled("proof", _joined(escape(proof.text) for proof in finding.proof), width)

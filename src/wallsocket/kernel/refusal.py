@@ -207,7 +207,9 @@ def _in_chroot() -> bool:
 def frames(code: int = errno.EPERM) -> Refusal:
     """Making a packet or raw socket, in this process."""
     if code == errno.EPERM and not _has_capability(_CAP_NET_RAW):
-        return Refusal("the kernel: frames need CAP_NET_RAW, which an ordinary user has not", as_root("capture …"))
+        return Refusal(
+            "the kernel: frames need CAP_NET_RAW, which an ordinary user does not have", as_root("capture …")
+        )
     return seccomp_filter(code, calls="socket(AF_PACKET)")
 
 

@@ -172,6 +172,11 @@ def _broken(line: str, width: int, indent: str) -> Iterator[str]:
         if end >= len(line):
             yield lead + line[start:]
             return
+        # An address is whole behind a bracket rather than in two pieces.
+        behind = line.rfind("(", start, end) + 1
+        rest = len(line) - behind
+        if behind > start + 1 and rest <= 2 * width and column_width(line[behind:]) <= width - len(indent):
+            end = behind
         yield lead + line[start:end]
         start, lead = end, indent
 

@@ -176,7 +176,7 @@ class OneRecvPerMessage(Rule):
         yield Evidence(
             self,
             last.end_ns,
-            f"{kind} keeps no message borders: {why}; no read asked for the rest, which the peer sent.",
+            f"{kind} keeps no message boundaries: {why}; no read asked for the rest, which the peer sent.",
             rows,
             call=last.call,
             socket=socket.id,
@@ -256,9 +256,7 @@ class OneRecvPerMessage(Rule):
         if closed is not None and unread is not None and unread.call == closed.call.id:
             rows.append(unread.proof(f"{unread.receive_queue} bytes unread at call {closed.call.id} close"))
         kind = "a stream socket" if socket.family == AF_UNIX else "TCP"
-        why = (
-            f"{kind} keeps no message borders: {last.name}({call.length}) returned {rest}; no read asked for the rest."
-        )
+        why = f"{kind} keeps no message boundaries: {last.name}({call.length}) returned {rest}; no read asked for the rest."
         if declared:
             why = f"The length in front announced {call.length} bytes, {last.name} returned {last.moved}. " + why
         shut = facts[Closing].of(peer).shut if peer is not None else {}
