@@ -93,6 +93,32 @@ def test_a_closed_stream_stays_closed_for_others(folder: Path) -> None:
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
+#: Writes into a file which of its streams are open, and what becomes of a write.
+WHICH = """
+import os, sys
+found = []
+for number in range(3):
+    try:
+        os.fstat(number)
+        found.append(f"{number} open")
+        os.write(number, b"x")
+    except OSError as error:
+        found.append(f"{number} {error.strerror}")
+with open(sys.argv[1], "w") as file:
+    file.write("\\n".join(found))
+"""
+
+
+@pytest.mark.parametrize("via", ["ptrace", "preload"])
+@pytest.mark.parametrize("streams", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_traced_program_finds_closed_what_its_caller_closed(streams: str, via: str, tmp_path: Path) -> None:
+    (tmp_path / "which.py").write_text(WHICH)
+    trace = f"{WALLSOCKET} trace -q --via {via} -o r.wsrec -- {sys.executable}"
+    assert shell(f"{sys.executable} which.py alone {streams}", tmp_path)[0] == 0
+    assert shell(f"{trace} which.py traced {streams}", tmp_path)[0] == 0
+    assert (tmp_path / "traced").read_text() == (tmp_path / "alone").read_text()
+
+
 def ctrl_c(arguments: list[str], after_s: float, environment: dict[str, str]) -> tuple[int, str]:
     """Run a command on a terminal of its own, press Ctrl-C after a time; its status and what it printed."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until it is the command's

@@ -240,3 +240,19 @@ def test_programs_that_are_hard_to_trace(name: str, tmp_path: Path) -> None:
     program = battery.build(tmp_path)
     traced = battery.run(program, name, tmp_path, "--via", "preload", "--no-kernel")
     assert traced == battery.untraced(program, name)
+
+
+def test_an_ordinary_user_who_is_nice_already_stays_so(tmp_path: Path) -> None:
+    words = [
+        "nice",
+        "-n",
+        "19",
+        *battery.WALLSOCKET,
+        "trace",
+        "-q",
+        "--via",
+        "preload",
+        "-o",
+        str(tmp_path / "r.wsrec"),
+    ]
+    assert battery.outcome_of([*words, "--", "echo", "done"]) == battery.Outcome(0, "done\n")

@@ -41,8 +41,8 @@ pub struct Program {
     pub ignored_internal: Vec<i32>,
     /// Signal mask to give it.
     pub mask: SigSet,
-    /// Descriptors to put at 0, 1 and 2.
-    pub streams: [i32; 3],
+    /// Descriptors to put at 0, 1 and 2; `None`: nothing is open there.
+    pub streams: [Option<i32>; 3],
 }
 
 /// A child that waits, before exec, for [`Waiting::go`].
@@ -163,14 +163,14 @@ fn run(program: &Program, go: OwnedFd) -> Result<std::convert::Infallible, (u8, 
     }
     for (target, source) in program.streams.iter().enumerate() {
         let target = target as i32;
-        // SAFETY: dup2 and fcntl on plain numbers; a bad number gives an error and no harm.
+        // SAFETY: calls on plain numbers; a bad number gives an error and no harm.
         unsafe {
-            if *source == target {
-                libc::fcntl(target, libc::F_SETFD, 0);
-            } else {
-                libc::dup2(*source, target);
+            match *source {
+                Some(source) if source == target => libc::fcntl(target, libc::F_SETFD, 0),
+                Some(source) => libc::dup2(source, target),
+                None => libc::close(target),
             }
-        }
+        };
     }
     if !program.filter.is_empty() {
         // While we are root still, if we are; uid 0 alone, as in many containers, is not enough.

@@ -84,6 +84,9 @@ pub struct Order {
     unblocked: Vec<i32>,
     /// Signals that the recorder was given as ignored, and that this process was not: Python and glibc set them.
     ignored_unseen: Vec<i32>,
+    /// Of 0, 1 and 2 those that the program finds closed. This process does not: Rust opens `/dev/null` there before `main`.
+    #[serde(default)]
+    closed_streams: Vec<i32>,
     /// Root asks: set-uid programs keep their rights.
     privileged: bool,
     /// Run in a private network namespace.
@@ -418,7 +421,8 @@ impl Target {
             ignored,
             ignored_internal: order.ignored_unseen.clone(),
             mask,
-            streams: [0, 1, 2],
+            streams: [0, 1, 2]
+                .map(|number| (!order.closed_streams.contains(&number)).then_some(number)),
         };
         let waiting = spawn::prepare(&program).map_err(at("trace"))?;
         ptrace::seize(

@@ -274,6 +274,8 @@ def run(
     }
     if spread:
         order["spread"] = True
+    if closed := _closed_streams(files):
+        order["closed_streams"] = closed
     if via == "preload":
         if payload is None or payload > _LIBRARY_PAYLOAD:
             raise UsageError(
@@ -457,6 +459,18 @@ def _ignored_unseen() -> list[int]:
     return ignored
 
 
+def _closed_streams(files: Sequence[tuple[int, int]]) -> list[int]:
+    """Which of 0, 1 and 2 a command that this process starts finds closed, but for those that it is given."""
+    closed = []
+    for number in {0, 1, 2}.difference(given for _, given in files):
+        inherited = False
+        with contextlib.suppress(OSError):
+            inherited = os.get_inheritable(number)
+        if not inherited:
+            closed.append(number)
+    return sorted(closed)
+
+
 def _signals_ignored(pid: str) -> tuple[str, int]:
     """Name of a process, and its ignored signals: bit n - 1 for signal n."""
     name, ignored = "", 0
@@ -625,8 +639,9 @@ class _Recorder:
             if steered_by is not None:
                 steered_by._take(self)
             if self._via == "preload":
-                # The program never waits for this thread, and may need every processor.
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND_THE_PROGRAM)
+                # The program never waits for this thread, and may need every processor. Nobody but root may become less nice.
+                thread = os.PRIO_PROCESS, threading.get_native_id()
+                os.setpriority(*thread, max(os.getpriority(*thread), _BEHIND_THE_PROGRAM))
             # The library that we add is not the user's, wherever it lies.
             libraries = [*order["code"]["libraries"], *filter(None, [order.get("preload")])]
             decoder = Decoder(guardian, order["code"]["user"], libraries)

@@ -232,7 +232,7 @@ impl Files {
                         .filter(|line| *line > 0),
                     function: frame
                         .function
-                        .and_then(|name| name.demangle().map(|name| short(&name)).ok()),
+                        .and_then(|name| name.raw_name().map(|name| readable(&name)).ok()),
                 });
                 if spots.lines.len() >= INLINED_MAX {
                     break;
@@ -242,8 +242,8 @@ impl Files {
         let symbols = [Some(&self.own), self.separate.as_ref()];
         spots.symbol = symbols.into_iter().flatten().find_map(|file| {
             let symbol = file.find_symbol_info(address)?;
-            let name = addr2line::demangle_auto(symbol.name().into(), None);
-            Some((short(&name), address.checked_sub(symbol.address())?))
+            let offset = address.checked_sub(symbol.address())?;
+            Some((readable(symbol.name()), offset))
         });
         spots
     }
@@ -262,6 +262,16 @@ fn separate(root: &str, build_id: &[u8]) -> Option<String> {
     File::open(&path)
         .is_ok_and(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))
         .then_some(path)
+}
+
+/// A function's name as its source has it. Only what begins as mangled names do is one (Itanium C++ ABI 5.1.2, Rust RFC 2603):
+/// the C function `rd` would be `double restrict` otherwise, which is how C++ writes that type.
+fn readable(name: &str) -> String {
+    if name.starts_with("_Z") || name.starts_with("_R") {
+        short(&addr2line::demangle_auto(name.into(), None))
+    } else {
+        short(name)
+    }
 }
 
 fn short(text: &str) -> String {
@@ -316,7 +326,7 @@ impl Question {
 
 #[cfg(test)]
 mod tests {
-    use super::tidy;
+    use super::{readable, tidy};
 
     #[test]
     fn paths_lose_their_detours() {
@@ -330,6 +340,25 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(tidy(given), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    fn only_mangled_names_are_demangled() {
+        for (given, wanted) in [
+            ("_ZN6Server5serveEi", "Server::serve(int)"),
+            (
+                "_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE",
+                "core::fmt::Write::write_fmt",
+            ),
+            ("_RNvC6server5serve", "server::serve"),
+            ("rd", "rd"),
+            ("i", "i"),
+            ("Pc", "Pc"),
+            ("_Znonsense", "_Znonsense"),
+            ("main", "main"),
+        ] {
+            assert_eq!(readable(given), wanted, "{given}");
         }
     }
 }
