@@ -19,7 +19,7 @@ from wallsocket.trace.labels import conversation_title
 from wallsocket.trace.lines import Arrow, ConversationLine, Line, Lines, Part, WayLine
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.timeline import Timeline
-from wallsocket.trace.verdict import amount, duration, verdict
+from wallsocket.trace.verdict import amount, duration, ordinal, verdict
 from wallsocket.trace.views import call_lines, json_lines, packet_lines, state_lines
 from wallsocket.trace.wire import decoded, segment, summary
 
@@ -295,3 +295,9 @@ def test_a_socket_without_address_is_called_so(tmp_path: Path) -> None:
     with script.done(10) as recording:
         timeline = Timeline(recording)
         assert conversation_title(timeline, timeline.conversations[0]) == "tcp without address"
+
+
+def test_ordinals() -> None:
+    assert [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 200)] == (
+        "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th 200th".split()
+    )

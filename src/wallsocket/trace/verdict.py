@@ -9,7 +9,7 @@ from .syscalls import Role
 from .timeline import Timeline
 from .tracks import Track
 
-__all__ = ["amount", "duration", "lasting", "verdict"]
+__all__ = ["amount", "duration", "lasting", "ordinal", "verdict"]
 
 
 def duration(span_ns: int) -> str:
@@ -34,6 +34,12 @@ def lasting(span_ns: int, word: str = "for") -> str:
 def amount(count: int, noun: str) -> str:
     """``1 byte``, ``3 bytes``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``3rd``, ``11th``."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def verdict(timeline: Timeline, track: Track) -> str:

@@ -86,7 +86,7 @@ class CharacterCut(Rule):
             self,
             read.end_ns,
             f"{read.text()} of {facts.who(subject.process)} on {subject.name()} ended with the first {cut.bytes} bytes of a "
-            f"character{'; the rest of the text was on its way' if rest else ''}. The program read on nothing and {then}.",
+            f"character{'; the rest of the text was on its way' if rest else ''}. The program read nothing more and {then}.",
             rows,
             call=read.call,
             socket=subject.id,

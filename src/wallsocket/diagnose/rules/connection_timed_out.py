@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from ...trace.verdict import duration
+from ...trace.verdict import duration, ordinal
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
@@ -86,7 +86,7 @@ class ConnectionTimedOut(Rule):
                 stuck.last.at_ns,
                 f"{flow.name(side)} sent {stuck.length} bytes {stuck.times} times again in {duration(lasted_ns)}, and nothing came "
                 f"from {flow.name(1 - side)} any more.",
-                [stuck.first.proof("data sent again"), stuck.last.proof(f"for the {stuck.times}th time")],
+                [stuck.first.proof("data sent again"), stuck.last.proof(f"for the {ordinal(stuck.times)} time")],
                 socket=flow.socket(side),
                 certainty="strong",
                 title="the peer acknowledges nothing any more",

@@ -106,7 +106,7 @@ class DatagramRefused(Rule):
                         icmp.seen.proof(f"ICMP port unreachable from {icmp.source}"),
                     ],
                     socket=flow.socket(0),
-                    title="a datagram met a closed port: nobody has bound it",
+                    title="a datagram met a closed port: no socket is bound to it",
                     certainty="strong",
                     severity="warning",
                     subjects=flow.subjects,

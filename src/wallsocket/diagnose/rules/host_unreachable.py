@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from typing import Any
 
-from ...trace.verdict import duration
+from ...trace.verdict import duration, ordinal
 from ..facts import Facts, json_list, json_object
 from ..finding import Certainty, Proof
 from ..rule import Evidence, Healthy, Judgement, Rule
@@ -145,7 +145,7 @@ class HostUnreachable(Rule):
                 one.last.at_ns,
                 f"{asker} asked {one.times} times in {duration(one.last.at_ns - one.first.at_ns)} who has {one.who}, "
                 f"and nobody answered.{more}",
-                [one.first.proof(f"who has {one.who}?"), one.last.proof(f"asked for the {one.times}th time")],
+                [one.first.proof(f"who has {one.who}?"), one.last.proof(f"asked for the {ordinal(one.times)} time")],
                 certainty="strong",
                 # Whether a program waits for it is not to be seen.
                 severity="warning",

@@ -17,9 +17,9 @@ __all__ = ["NameLookupFails"]
 #: Response codes (RFC 1035, 4.1.1).
 _FAILED, _NO_NAME, _REFUSED = 2, 3, 5
 _SAYS = {
-    _FAILED: ("SERVFAIL", "it could not find the answer out"),
+    _FAILED: ("SERVFAIL", "it could not find the answer"),
     _NO_NAME: ("NXDOMAIN", "there is no such name"),
-    _REFUSED: ("REFUSED", "it does not answer such questions of this asker"),
+    _REFUSED: ("REFUSED", "it does not answer such questions from this asker"),
 }
 #: Addresses that have no name are no fault.
 _REVERSE = (".in-addr.arpa", ".ip6.arpa")

@@ -117,7 +117,7 @@ class NameServerSilent(Rule):
             )
         if one_way:
             yield self.cannot_tell(
-                "wire", "the capture shows nothing that was sent to who asks: perhaps one direction alone"
+                "wire", "the capture shows nothing that was sent to the asker: perhaps it has one direction only"
             )
 
 

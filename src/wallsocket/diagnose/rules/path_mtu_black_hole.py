@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...trace.verdict import duration
+from ...trace.verdict import duration, ordinal
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
@@ -117,7 +117,7 @@ class PathMtuBlackHole(Rule):
                 continue
             rows = [
                 stuck.first.proof(f"{stuck.length} bytes, sent again"),
-                stuck.last.proof(f"for the {stuck.times}th time"),
+                stuck.last.proof(f"for the {ordinal(stuck.times)} time"),
             ]
             rows += [
                 icmp.seen.proof(f"ICMP from {icmp.source}: fragmentation needed, MTU {icmp.mtu}") for icmp in told[:1]

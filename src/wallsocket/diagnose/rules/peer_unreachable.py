@@ -61,7 +61,7 @@ class PeerUnreachable(Rule):
             self,
             wait.entry_ns if wait is not None else last.at_ns,
             f"{who}: {subject.remote} has acknowledged nothing for {silent_s:.1f} s; {last.send_queue} bytes were sent "
-            f"again {attempts} times in a row. No longer is anybody there, or no packet gets through.",
+            f"again {attempts} times in a row. Nobody is there any more, or no packet gets through.",
             rows,
             call=wait.call if wait is not None else None,
             socket=subject.id,

@@ -99,7 +99,7 @@ class PipeStands(Rule):
             self,
             call.entry_ns,
             f"{facts.who(wait.process)} waits in {call.name} for the end of a pipe{_at(facts, wait)} and has for "
-            f"{(facts.now_ns - call.entry_ns) / 1e9:.1f} s: {holder} still has the writing end open, and it is no child of it"
+            f"{(facts.now_ns - call.entry_ns) / 1e9:.1f} s: {holder} still has the writing end open, and is not its child"
             f"{'' if len(wait.holders) == 1 else f' (nor are {len(wait.holders) - 1} others)'}: a background process that "
             "a child has left behind.",
             [call.proof(), wait.proof(f"{wait.pipe}: its writing end is held by {holder}")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...trace.verdict import ordinal
 from ..facts import Facts
 from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
@@ -81,5 +82,5 @@ def proof_of(spin: Spin) -> list[Proof]:
     """Its first and its last wait."""
     return [
         spin.first.proof(f"{spin.first.text()}: {event_names(spin.events)}"),
-        spin.last.proof(f"{spin.last.text()}: the same for the {spin.count}th time"),
+        spin.last.proof(f"{spin.last.text()}: the same for the {ordinal(spin.count)} time"),
     ]

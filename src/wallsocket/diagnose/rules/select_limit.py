@@ -65,8 +65,8 @@ class SelectLimit(Rule):
         yield Evidence(
             self,
             beyond.end_ns,
-            f"{facts.who(subject.id)} waits with select; {beyond.text()} gave it a descriptor beyond 1023, it called "
-            "select no more "
+            f"{facts.who(subject.id)} waits with select; {beyond.text()} gave it a descriptor beyond 1023, it never "
+            "called select again "
             f"and ended with {how} {(row.ended_ns - beyond.end_ns) / 1e6:.0f} ms later.",
             [
                 last.proof(f"{last.text()}: its last select"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from ...trace.verdict import duration
+from ...trace.verdict import duration, ordinal
 from ..facts import Facts
 from ..rule import Evidence, Healthy, Judgement, Rule
 from ..sample import Sample
@@ -146,7 +146,7 @@ class SynUnanswered(Rule):
             assert opening.last is not None
             rows += [
                 packet_proof(opening.first, f"SYN to {failure.where}"),
-                packet_proof(opening.last, f"the {opening.syns}th SYN, none was answered"),
+                packet_proof(opening.last, f"the {ordinal(opening.syns)} SYN, none was answered"),
             ]
             return f"{opening.syns} SYNs left this host and nothing came back", rows, "strong"
         if failure.error == errno.ETIMEDOUT or counted:
@@ -177,7 +177,10 @@ class SynUnanswered(Rule):
                 half.syn_last.at_ns,
                 f"{flow.name(0)} sent {half.syns} SYNs to {where} in {duration(_repeated_ns(flow))} and nothing came back, "
                 f"while other packets reached it.{more}",
-                [half.syn.proof(f"SYN to {where}"), half.syn_last.proof(f"the {half.syns}th SYN, none was answered")],
+                [
+                    half.syn.proof(f"SYN to {where}"),
+                    half.syn_last.proof(f"the {ordinal(half.syns)} SYN, none was answered"),
+                ],
                 socket=flow.socket(0),
                 certainty="strong",
                 subjects=frozenset().union(*(one.subjects for one in silent)),
@@ -186,7 +189,7 @@ class SynUnanswered(Rule):
             )
         if one_way and not by_host:
             yield self.cannot_tell(
-                "wire", "the capture shows nothing that was sent to who asks: perhaps one direction alone"
+                "wire", "the capture shows nothing that was sent to the asker: perhaps it has one direction only"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...trace.verdict import ordinal
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
@@ -56,7 +57,7 @@ class WritableSpin(Rule):
             f"{spin.count} waits in a row returned at once in {spin.took_ns / 1e9:.1f} s because {subject.name()} is "
             "writable; "
             "nothing was written meanwhile.",
-            [spin.first.proof(), spin.last.proof(f"{spin.last.text()}: the same for the {spin.count}th time")],
+            [spin.first.proof(), spin.last.proof(f"{spin.last.text()}: the same for the {ordinal(spin.count)} time")],
             call=spin.last.call,
             socket=subject.id,
             process=spin.last.call.process,

@@ -80,7 +80,7 @@ class WriteAfterPeerClosed(Rule):
             return
         signs = self._signs(facts, subject, peer, failed)
         if subject.late and not subject.tcp:
-            yield self.cannot_tell("calls", "the program may have shut its own side before the trace began")
+            yield self.cannot_tell("calls", "the program may have shut down its own side before the trace began")
             return
         if not signs:
             if peer is None and subject.tcp:
