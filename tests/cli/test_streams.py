@@ -119,8 +119,10 @@ def test_a_traced_program_finds_closed_what_its_caller_closed(streams: str, via:
     assert (tmp_path / "traced").read_text() == (tmp_path / "alone").read_text()
 
 
-def ctrl_c(arguments: list[str], after_s: float, environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command on a terminal of its own, press Ctrl-C after a time; its status and what it printed."""
+def ctrl_c(arguments: list[str], after_s: float, environment: dict[str, str], said: bytes = b"") -> tuple[int, str]:
+    """Run a command on a terminal of its own, press Ctrl-C after a time and once it has said something; its status and what
+    it printed.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until it is the command's
     pid, terminal = pty.fork()
     if pid == 0:
@@ -134,10 +136,10 @@ def ctrl_c(arguments: list[str], after_s: float, environment: dict[str, str]) ->
     pressed = lost = False
     try:
         while time.monotonic() - begun < 60:
-            if not pressed and time.monotonic() - begun >= after_s:
+            if not pressed and time.monotonic() - begun >= after_s and said in printed:
                 os.write(terminal, b"\x03")
                 pressed = True
-            left = 0.5 if pressed else after_s - (time.monotonic() - begun)
+            left = 0.5 if pressed or said else after_s - (time.monotonic() - begun)
             if select.select([terminal], [], [], max(left, 0))[0]:
                 try:
                     piece = os.read(terminal, 65536)
@@ -174,6 +176,13 @@ def test_ctrl_c_at_any_moment(arguments: list[str], tmp_path: Path) -> None:
             printed,
         )
         assert "interrupted" in printed or "130" in printed, (step, printed)
+
+
+@pytest.mark.parametrize("said", ["2  $ wallsocket explain", "wallsocket inspect :"])
+def test_ctrl_c_ends_the_demo_and_its_programs_without_a_traceback(said: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    status, printed = ctrl_c(["demo"], 0, environment, said.encode())
+    assert (status, "Traceback" in printed) == (130, False), printed
 
 
 def test_ctrl_c_in_a_callback_of_an_import_is_not_lost(tmp_path: Path) -> None:

@@ -202,7 +202,8 @@ def _inspect(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _running(program: Path, port: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, str(program), port], stdout=subprocess.PIPE)
+    # A group of its own: Ctrl-C would have it print a traceback.
+    process = subprocess.Popen([sys.executable, str(program), port], stdout=subprocess.PIPE, process_group=0)
     try:
         yield process
     finally:

@@ -1,5 +1,6 @@
 """Starts a service and a client of it, prints what the client got, and ends the service."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -12,9 +13,14 @@ with socket.socket() as probe:
     except OSError:
         probe.bind(("127.0.0.1", 0))
     port = str(probe.getsockname()[1])
-service = subprocess.Popen([sys.executable, service_path, port])
+status = 130
+# Ctrl-C reaches this program alone, which ends the two others: each would print a traceback.
+service = subprocess.Popen([sys.executable, service_path, port], process_group=0)
 try:
-    sys.exit(subprocess.run([sys.executable, client_path, port, size], timeout=20).returncode)
+    with contextlib.suppress(KeyboardInterrupt):
+        client = [sys.executable, client_path, port, size]
+        status = subprocess.run(client, timeout=20, process_group=0).returncode
 finally:
     service.terminate()
     service.wait()
+sys.exit(status)
