@@ -208,6 +208,16 @@ def test_the_struct_has_every_field_of_the_table() -> None:
     assert [name for name, _ in kernel.tcp_info_table()] == list(TcpInfo.__struct_fields__)
 
 
+def test_one_field_is_that_of_the_whole_struct() -> None:
+    raw = bytes(range(1, 256)) + bytes(25)
+    for length in (1, 8, 104, len(raw)):
+        whole = TcpInfo.parse(raw[:length])
+        for name in TcpInfo.__struct_fields__:
+            assert TcpInfo.field(raw[:length], name) == getattr(whole, name)
+    with pytest.raises(ValueError, match="no field rtt"):
+        TcpInfo.field(raw, "rtt")
+
+
 def test_owners_by_number_and_name_only(listener: socket.socket) -> None:
     inode = os.fstat(listener.fileno()).st_ino
     found = owners([inode])

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.recordings import MICROSECOND, Script, tcp_frame
+from wallsocket.events import Packet
 from wallsocket.trace.lines import Arrow, Lines
 from wallsocket.trace.recording import Recording
+from wallsocket.trace.sightings import Sightings
 from wallsocket.trace.timeline import Timeline
 from wallsocket.trace.wire import segment
 
@@ -146,3 +148,14 @@ def test_what_was_lost_changes_nobody_s_state(tmp_path: Path) -> None:
         timeline = Timeline(recording, decode=segment)
     path = [(step.state.name, step.at_ns // MICROSECOND) for step in timeline.tracks[1].path]
     assert path == [("SYN_SENT", 100), ("ESTABLISHED", 350), ("CLOSE_WAIT", 550)]
+
+
+def test_frames_that_came_before_a_second_network_was_met_are_known_again() -> None:
+    def frame(number: int, network: int, port: int) -> Packet:
+        return Packet(number, number, None, 1, 60, tcp_frame(f"10.0.0.1:{port}", "10.0.0.2:80", "A"), network)
+
+    sightings = Sightings()
+    assert [sightings.first(frame(number, 1, 4000 + number)) for number in range(5)] == [None] * 5
+    assert sightings.first(frame(5, 2, 4003)) == 3
+    assert sightings.first(frame(6, 2, 4003)) is None
+    assert sightings.first(frame(7, 2, 4001)) == 1

@@ -24,6 +24,25 @@ pub struct Field {
     pub meaning: &'static str,
 }
 
+impl Field {
+    /// Its value in the bytes of a `struct tcp_info`, if they reach that far.
+    pub fn value(&self, bytes: &[u8]) -> Option<u64> {
+        let bytes = bytes.get(self.offset..self.offset + self.width)?;
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        // The table's widths are read in the order of the machine, whose kernel wrote them.
+        let value = if cfg!(target_endian = "little") {
+            u64::from_ne_bytes(word)
+        } else {
+            u64::from_be_bytes(word) >> (64 - 8 * self.width)
+        };
+        Some(match self.bits {
+            Some((shift, mask)) => (value >> shift) & mask,
+            None => value,
+        })
+    }
+}
+
 /// The bytes of one `struct tcp_info`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TcpInfo {
@@ -51,19 +70,7 @@ impl TcpInfo {
 
     /// The value of `field`, if the bytes reach that far.
     pub fn get(&self, field: &Field) -> Option<u64> {
-        let bytes = self.bytes().get(field.offset..field.offset + field.width)?;
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        // The table's widths are read in the order of the machine, whose kernel wrote them.
-        let value = if cfg!(target_endian = "little") {
-            u64::from_ne_bytes(word)
-        } else {
-            u64::from_be_bytes(word) >> (64 - 8 * field.width)
-        };
-        Some(match field.bits {
-            Some((shift, mask)) => (value >> shift) & mask,
-            None => value,
-        })
+        field.value(self.bytes())
     }
 
     /// Every field that is there, by name.

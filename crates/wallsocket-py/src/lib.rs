@@ -9,6 +9,7 @@ mod framing;
 mod kernel;
 mod lab;
 mod python;
+mod recording;
 mod segments;
 mod sys;
 mod trace;
@@ -40,6 +41,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     submodule(module, "kernel", kernel::register)?;
     submodule(module, "lab", lab::register)?;
     submodule(module, "python", python::register)?;
+    submodule(module, "recording", recording::register)?;
     submodule(module, "segments", segments::register)?;
     submodule(module, "sys", sys::register)?;
     submodule(module, "trace", trace::register)?;

@@ -66,10 +66,12 @@ class CallFacts:
 
     def returned(self, call: Call) -> None:
         """It has returned: take result and errno."""
-        self.call = call
-        self.end_ns = call.entry_ns if call.took_ns is None else call.entry_ns + call.took_ns
-        if self.name in _FLAGGED:
-            self.flags = call.a or 0
+        if call.took_ns is not None:
+            self.end_ns = call.entry_ns + call.took_ns
+        if call is not self.call:
+            self.call = call
+            if self.name in _FLAGGED:
+                self.flags = call.a or 0
         result = self.result = call.result
         if result is None:
             return

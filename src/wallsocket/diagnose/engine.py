@@ -61,10 +61,12 @@ _RETIRE_EARLY_NS = 100_000_000
 #: How long after its end a socket is looked at for what is told while a trace runs.
 _TELL_NS = 600_000_000
 _NEVER = 1 << 63
-#: Sockets that are retired between two collections of what was kept of them, and their share in those that live: a
-#: collection costs as much as what lives.
-_COLLECT_AFTER = 2_000
+#: Calls of retired sockets between two collections of what was kept of them, and their share in those that live: a
+#: collection costs as much as what lives. A socket weighs as much as so many calls, and its calls at most as so many.
+_COLLECT_AFTER = 20_000
 _COLLECT_SHARE = 4
+_WEIGHT = 8
+_MOST_CALLS = 256
 #: Events that may come before some are handled, whatever times they have.
 _QUEUE = 200_000
 #: Samples that are kept until their call comes.
@@ -166,7 +168,8 @@ class Engine:
         self._ends: list[tuple[int, int]] = []
         self._ended: deque[tuple[int, int]] = deque()
         self._judged_ns = -1
-        self._retired = 0  # since the last collection
+        self._held = 0  # calls of sockets that live, as far as they may be kept
+        self._gone = 0  # the same of those that were retired since the last collection
         # while a trace runs: sockets that ended and were not looked at, and cases of retired ones that were not told
         self._live = False
         self._fed_ns = 0
@@ -204,12 +207,22 @@ class Engine:
 
     def feed(self, events: Iterable[Event]) -> None:
         """Take the next events, in order of time (calls by entry or by return; a call may come again when it ends)."""
-        queue = self._queue
+        queue, open_, early = self._queue, self._open, self._early
+        named = self._audiences.name
         at_ns = self._fed_ns
         for event in events:
             if type(event) is Call:
-                self._call(event)
                 at_ns = event.entry_ns
+                took = event.took_ns
+                if took is None or took > _SAMPLE_LAG_NS or early or event.id in open_:
+                    self._call(event)
+                else:
+                    # Of a short call the end says all.
+                    known = open_[event.id] = CallFacts(event, named(event.number))
+                    self._number += 1
+                    queue.append((at_ns + took, 2, self._number, known))
+                    if at_ns + took < self._first_ns:
+                        self._first_ns = at_ns + took
             else:
                 at_ns = event.at_ns  # type: ignore[union-attr]
                 item: Any = event
@@ -304,9 +317,10 @@ class Engine:
                 if ended and ended[0][0] <= at_ns - (_RETIRE_NS if len(ended) <= _ENDED else _RETIRE_EARLY_NS):
                     self._retire(at_ns)
             if rank == 2:
-                if not item.begun:
-                    self._begin(item)
-                self._end(item)
+                if item.begun:
+                    self._end(item)
+                else:
+                    self._go_through(item)
             elif rank == 0:
                 self._begin(item)
             else:
@@ -314,6 +328,39 @@ class Engine:
         self._settle_by = self._number + _QUEUE
         if now_ns is None:
             self._early.clear()
+
+    def _go_through(self, call: CallFacts) -> None:
+        """A short call: it is entered and returns at once."""
+        row = call.call
+        number = row.socket
+        socket = None
+        audience = self._audiences.nobody
+        if number is not None:
+            socket = self.sockets.alive.get(number) or self.sockets.met(number, row.process)
+            if socket is not None:
+                call.socket = socket
+                last = socket.last
+                call.before = last if last is None or last.at_ns <= row.entry_ns else socket.earlier
+                audience = socket.audience or self._audiences.of(socket)
+                if socket.calls < _MOST_CALLS:
+                    socket.calls += 1
+                    self._held += 1
+        if call.thread not in self._met:
+            self._meet(call.thread)
+        place = row.number << 3
+        for handler in audience[place]:
+            handler(call)
+        self._open.pop(row.id, None)
+        call.returned(row)
+        if row.made is not None and call.succeeded:
+            self.sockets.met(row.made, row.process)
+        if socket is not None:
+            audience = socket.audience or self._audiences.of(socket)
+        for handler in audience[place | (6 if call.moved else 2)]:
+            handler(call)
+        if call.errno is not None:
+            for handler in self._failed:
+                handler(call)
 
     def _begin(self, call: CallFacts) -> None:
         row = call.call
@@ -326,6 +373,9 @@ class Engine:
                 last = socket.last
                 call.before = last if last is None or last.at_ns <= row.entry_ns else socket.earlier
                 audience = socket.audience or self._audiences.of(socket)
+                if socket.calls < _MOST_CALLS:
+                    socket.calls += 1
+                    self._held += 1
         if call.thread not in self._met:
             self._meet(call.thread)
         for handler in audience[row.number << 3 | call.begun]:
@@ -426,10 +476,11 @@ class Engine:
                 for handler in self._retiring:
                     handler(one)
                 self.sockets.retire(one)
-            self._retired += len(ends)
-        if self._retired >= max(_COLLECT_AFTER, len(self.sockets.alive) // _COLLECT_SHARE):
+                self._held -= one.calls
+                self._gone += one.calls + _WEIGHT
+        if self._gone >= max(_COLLECT_AFTER, (self._held + _WEIGHT * len(self.sockets.alive)) // _COLLECT_SHARE):
             # A socket, its calls and what is kept of it name each other: only a collection lets them go.
-            self._retired = 0
+            self._gone = 0
             gc.collect()
 
     # -- judgement

@@ -70,6 +70,11 @@ class Sample:
             found = self._info = TcpInfo.parse(raw) if raw else None
         return found  # type: ignore[return-value]
 
+    def measure(self, field: str) -> int | None:
+        """One field of TCP_INFO, without decoding all; ``None``: not TCP, not asked, or not known to its kernel."""
+        raw = self.row.tcp_info
+        return TcpInfo.field(raw, field) if raw else None
+
     @property
     def memory(self) -> SocketMemory | None:
         """SO_MEMINFO; ``None``: not asked."""

@@ -40,6 +40,7 @@ class SocketFacts:
 
     __slots__ = (
         "audience",
+        "calls",
         "earlier",
         "ended_ns",
         "family",
@@ -83,6 +84,7 @@ class SocketFacts:
         self.earlier: Sample | None = None  #: the one before it
         self.retired = False  #: judged and forgotten
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
+        self.calls = 0  #: on it, counted up to a limit of the engine's
         self.audience: Audience | None = None  #: who is told of its calls; ``None``: to be worked out again
 
     def take(self, row: Socket) -> None:

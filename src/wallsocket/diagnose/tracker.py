@@ -188,3 +188,8 @@ class SocketTracker(Tracker, Generic[_K]):
             if self._given:
                 socket.audience = None
         return found
+
+    def drop(self, socket: SocketFacts) -> None:
+        """Keep nothing more of a socket: there is no question left."""
+        if socket.kept.pop(self.place, None) is not None and self._given:
+            socket.audience = None

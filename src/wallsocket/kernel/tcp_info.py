@@ -186,6 +186,16 @@ class TcpInfo(msgspec.Struct, frozen=True, kw_only=True):
         """
         return cls(**_core.tcp_info(data))
 
+    @staticmethod
+    def field(data: bytes, name: str) -> int | None:
+        """One field of the bytes that the kernel returned, without the others; ``None``: they do not reach so far.
+
+        Raises:
+            ValueError: there is no such field.
+
+        """
+        return _core.tcp_info_field(data, name)
+
     @property
     def state_name(self) -> str:
         """The state by name; a socket in TIME_WAIT is no longer the program's and reads ``CLOSE``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from ..events import Packet
@@ -24,12 +25,26 @@ class Sightings:
     """
 
     def __init__(self) -> None:
+        #: As long as all frames are of one network nothing was seen twice: then they only wait here.
+        self._waiting: deque[Packet] | None = deque(maxlen=_REMEMBERED)
         self._seen: dict[bytes, list[tuple[int, int]]] = {}  #: a list has room for one, a deque for 64
 
     def first(self, packet: Packet) -> int | None:
         """packet.id of the earlier sighting that this one belongs to; ``None``: it is seen for the first time."""
         if packet.network is None:
             return None
+        waiting = self._waiting
+        if waiting is not None:
+            if not waiting or waiting[0].network == packet.network:
+                waiting.append(packet)
+                return None
+            self._waiting = None
+            for earlier in waiting:
+                self._look(earlier)
+        return self._look(packet)
+
+    def _look(self, packet: Packet) -> int | None:
+        assert packet.network is not None
         key = _unchanged(packet)
         earlier = self._seen.get(key)
         if earlier is not None:

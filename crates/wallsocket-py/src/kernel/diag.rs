@@ -30,6 +30,17 @@ fn tcp_info_dict<'py>(py: Python<'py>, info: &TcpInfo) -> PyResult<Bound<'py, Py
     Ok(dict)
 }
 
+/// One field of TCP_INFO, where the bytes reach so far: who asks for one of many samples needs no other.
+#[pyfunction]
+#[pyo3(signature = (data, name, /))]
+fn tcp_info_field(data: &[u8], name: &str) -> PyResult<Option<u64>> {
+    let field = tcp_info::FIELDS
+        .iter()
+        .find(|field| field.name == name)
+        .ok_or_else(|| PyValueError::new_err(format!("TCP_INFO has no field {name}")))?;
+    Ok(field.value(data))
+}
+
 /// Names and meanings of the fields of TCP_INFO.
 #[pyfunction]
 fn tcp_info_table() -> Vec<(&'static str, &'static str)> {
@@ -196,6 +207,7 @@ impl Diag {
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Diag>()?;
     module.add_function(wrap_pyfunction!(tcp_info_fields, module)?)?;
+    module.add_function(wrap_pyfunction!(tcp_info_field, module)?)?;
     module.add_function(wrap_pyfunction!(tcp_info_table, module)?)?;
     module.add_function(wrap_pyfunction!(socket_memory, module)?)?;
     module.add_function(wrap_pyfunction!(parse_counters, module)?)

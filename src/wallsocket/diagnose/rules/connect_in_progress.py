@@ -42,7 +42,7 @@ class ConnectInProgress(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         seen = facts[Connecting].of(subject)
         begun, closed = seen.begun, seen.closed
-        if begun is None or closed is None or seen.asked:
+        if begun is None or closed is None:
             return
         if closed.call.process != begun.call.process or closed.entry_ns - begun.end_ns > _AT_ONCE_NS:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -78,17 +79,16 @@ class GluedMessages(Rule):
     @staticmethod
     def _glued(facts: Facts, reader: SocketFacts, writer: SocketFacts) -> tuple[CallFacts, list[CallFacts]] | None:
         """The first read that took several whole writes without a border between them."""
-        wrote = list(facts[Writes].of(writer).recent)
+        wrote = [call for call in facts[Writes].of(writer).recent if call.offset is not None and call.moved > 1]
+        # Of a stream the offsets rise; where calls of several threads returned in another order it is put right here.
+        wrote.sort(key=_offset)
         for read in facts[Reads].of(reader).recent:
             # A read that got just what it asked for knew how much there was to come.
             if read.offset is None or read.flags & MSG_WAITALL or read.moved == read.length:
                 continue
             end = read.offset + read.moved
-            inside = [
-                call
-                for call in wrote
-                if call.offset is not None and read.offset <= call.offset < end and call.moved > 1
-            ]
+            first = bisect_left(wrote, read.offset, key=_offset)
+            inside = wrote[first : bisect_left(wrote, end, first, key=_offset)]
             if (
                 len(inside) > 1
                 and inside[0].offset == read.offset
@@ -233,6 +233,10 @@ class GluedMessages(Rule):
             certainty="strong" if writer is not reader else "hint",  # an error may have another reason
             subjects=frozenset({writer.id}),
         )
+
+
+def _offset(call: CallFacts) -> int:
+    return call.call.offset or 0
 
 
 _ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")

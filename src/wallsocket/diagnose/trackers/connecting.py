@@ -16,13 +16,12 @@ _NO_QUESTIONS = frozenset({"setsockopt", "fcntl", "ioctl", "getsockname", "bind"
 
 
 class ConnectingFacts:
-    """One connect that was told EINPROGRESS."""
+    """One connect that was told EINPROGRESS, of which nobody has asked what became of it."""
 
-    __slots__ = ("asked", "begun", "closed")
+    __slots__ = ("begun", "closed")
 
     def __init__(self) -> None:
         self.begun: CallFacts | None = None  #: the connect that is on its way
-        self.asked = False  #: something was done afterwards that tells what became of it
         self.closed: CallFacts | None = None  #: the close that came without having asked
 
 
@@ -39,16 +38,15 @@ class Connecting(SocketTracker[ConnectingFacts]):
             return
         if call.errno == errno.EINPROGRESS:
             facts = self.keep(call.socket)
-            facts.begun, facts.asked, facts.closed = call, False, None
+            facts.begun, facts.closed = call, None
         else:
-            self._asked(call)
+            self.drop(call.socket)
 
     @returned(*POLL_CALLS)
     def polled(self, call: CallFacts) -> None:
         """A poll returned: whoever polls waits."""
         for socket, _ in self.facts[Polls].watched(call):
-            if self.place in socket.kept:
-                self.keep(socket).asked = True
+            self.drop(socket)
 
     @returned(given=True)
     def used(self, call: CallFacts) -> None:
@@ -57,12 +55,6 @@ class Connecting(SocketTracker[ConnectingFacts]):
         if socket is None or call.name == "connect":
             return
         if call.name == "close":
-            facts = self.keep(socket)
-            if not facts.asked and facts.begun is not None:
-                facts.closed = call
+            self.keep(socket).closed = call
         elif call.name not in _NO_QUESTIONS:
-            self._asked(call)
-
-    def _asked(self, call: CallFacts) -> None:
-        if call.socket is not None and self.place in call.socket.kept:
-            self.keep(call.socket).asked = True
+            self.drop(socket)

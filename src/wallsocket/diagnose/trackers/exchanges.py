@@ -98,5 +98,4 @@ class Exchanges(SocketTracker[ExchangeFacts]):
 
 
 def _unsent(sample: Sample) -> bool:
-    info = sample.info
-    return info is not None and bool(info.not_sent_bytes)
+    return bool(sample.measure("not_sent_bytes"))

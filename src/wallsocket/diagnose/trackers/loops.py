@@ -65,12 +65,13 @@ class Waited:
 class Gap:
     """What one thread did between two waits of its loop."""
 
-    __slots__ = ("after", "before", "begin", "end", "longest", "silent_ns", "waited")
+    __slots__ = ("after", "before", "begin", "end", "longest", "longest_ns", "silent_ns", "waited")
 
     def __init__(self, begin: CallFacts) -> None:
         self.begin = begin  #: the wait, or accept, that it came from
         self.end: CallFacts | None = None  #: the next one; ``None``: it never came back
-        self.longest: CallFacts | None = None  #: the call that took longest
+        self.longest: CallFacts | None = None  #: the call that took longest …
+        self.longest_ns = -1  #: … and how long
         self.silent_ns = 0  #: the longest time in no recorded call …
         self.before: CallFacts = begin  #: … after this one …
         self.after: CallFacts | None = None  #: … and before this one
@@ -125,22 +126,20 @@ class Loops(SocketTracker[QueueFacts]):
     def went(self, call: CallFacts) -> None:
         """Any call: how long it took, and how long the thread had been in none."""
         loops = self._loops.get(call.thread)
-        if loops is not None:
-            for loop in loops.values():
-                self._went(loop, call)
-
-    @staticmethod
-    def _went(loop: _Loop, call: CallFacts) -> None:
-        gap, previous = loop.gap, loop.previous
-        loop.previous = call
-        if gap is None or previous is None:
+        if loops is None:
             return
-        silent_ns = call.call.entry_ns - previous.end_ns
-        if silent_ns > gap.silent_ns:
-            gap.silent_ns, gap.before, gap.after = silent_ns, previous, call
-        longest = gap.longest
-        if longest is None or (call.call.took_ns or 0) > (longest.call.took_ns or 0):
-            gap.longest = call
+        row = call.call
+        for loop in loops.values():
+            gap, previous = loop.gap, loop.previous
+            loop.previous = call
+            if gap is None or previous is None:
+                continue
+            silent_ns = row.entry_ns - previous.end_ns
+            if silent_ns > gap.silent_ns:
+                gap.silent_ns, gap.before, gap.after = silent_ns, previous, call
+            took_ns = row.took_ns or 0
+            if took_ns > gap.longest_ns:
+                gap.longest, gap.longest_ns = call, took_ns
 
     @returned(*_WAITS)
     def waited(self, call: CallFacts) -> None:

@@ -66,6 +66,7 @@ class Readiness(SocketTracker[ReadinessFacts]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
+        self._closing = facts[Closing]
         self._polls = facts[Polls]
         self._sockets = facts[Sockets]
 
@@ -87,6 +88,7 @@ class Readiness(SocketTracker[ReadinessFacts]):
         if not call.result or call.result < 0:
             return
         at_once = (call.call.took_ns or 0) <= _AT_ONCE_NS
+        closing, epoll = self._closing, call.name in EPOLL_WAITS
         for socket, events in self.reported(call):
             facts = self.keep(socket)
             spin = facts.spin
@@ -97,8 +99,8 @@ class Readiness(SocketTracker[ReadinessFacts]):
                 spin.last = call
                 if facts.worst is None or spin.count > facts.worst.count:
                     facts.worst = spin
-            closed = self.facts[Closing].of(socket).closed
-            if closed is not None and call.name in EPOLL_WAITS and closed.end_ns < call.entry_ns:
+            closed = closing.of(socket).closed if epoll else None
+            if closed is not None and closed.end_ns < call.entry_ns:
                 self._after_close(facts, socket, call)
 
     @returned(given=True)

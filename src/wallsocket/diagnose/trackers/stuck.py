@@ -41,12 +41,12 @@ class Stuck(SocketTracker[StuckFacts]):
             return
         if sample.row.timer not in (None, _RETRANSMITS) or sample.row.tcp_info is None:
             return
-        info = sample.info
-        if info is None or (info.retransmits or 0) < 2:
+        again = sample.measure("retransmits") or 0
+        if again < 2:
             return
         facts = facts or self.keep(socket)
         before = facts.again
-        if before is not None and before.info is not None and (info.segments_in or 0) > (before.info.segments_in or 0):
+        if before is not None and (sample.measure("segments_in") or 0) > (before.measure("segments_in") or 0):
             facts.heard = sample
-        if before is None or (info.retransmits or 0) > ((before.info.retransmits or 0) if before.info else 0):
+        if before is None or again > (before.measure("retransmits") or 0):
             facts.again = sample

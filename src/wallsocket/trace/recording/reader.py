@@ -8,14 +8,18 @@ import os
 import re
 import sqlite3
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
+from itertools import count, islice, repeat
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, Self, TypeAlias, TypeVar
 
 import msgspec
 
 from ... import markup
+from ..._core.recording import events as typed
 from ...errors import RecordingError, UsageError
 from ...events import (
     Binary,
@@ -73,6 +77,8 @@ _SHOWN: Final = 50
 
 
 Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
+#: Time, rank of its table, place in its table.
+_Timed: TypeAlias = tuple[int, int, int, Event]
 
 
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -305,7 +311,7 @@ class Recording:
 
     def marks(self) -> Iterator[Mark]:
         """What happened that is no call, in the order of time, as in :meth:`events`."""
-        return (mark for _, _, _, mark in self._timed(Mark, 0))  # type: ignore[misc]
+        return (mark for block in self._timed(Mark, 0) for _, _, _, mark in block)  # type: ignore[misc]
 
     def events(self, *, calls_at: Literal["entry", "exit"] = "entry") -> Iterator[Event]:
         """Everything that has a time, in one pass in the order of time.
@@ -313,7 +319,7 @@ class Recording:
         A call stands where it was entered or where it returned; calls that never returned come last in the second
         form. Memory does not grow with the recording: out-of-order rows are mended within 1024 rows of a table.
         """
-        calls = self._timed(Call, 1) if calls_at == "entry" else _by_exit(self.calls())
+        calls = self._timed(Call, 1) if calls_at == "entry" else _in_blocks(_by_exit(self.calls()))
         streams = [
             self._timed(Mark, 0),
             calls,
@@ -322,9 +328,9 @@ class Recording:
             self._timed(Fact, 4),
             self._timed(Counter, 5),
         ]
-        # Rank and number make each item unique, so that events themselves are never compared.
-        for _, _, _, event in heapq.merge(*streams):
-            yield event
+        for block in _merged(streams):
+            for _, _, _, event in block:
+                yield event
 
     def call(self, id: int) -> Call | None:
         """The call of this id."""
@@ -596,34 +602,36 @@ class Recording:
         if columns is None:
             return
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._rows(
-            f'SELECT rowid, {columns} FROM "{table}"{where} ORDER BY rowid',  # noqa: S608 (constants)
-            values,
+        numbered = kind.__struct_fields__[0] != "id"  # the id of a row is its rowid
+        cursor = self._guard(
+            lambda: self._connection.execute(
+                f'SELECT {"rowid, " * numbered}{columns} FROM "{table}"{where} ORDER BY rowid',  # noqa: S608 (constants)
+                values,
+            )
         )
-        known = _signatures(kind)
-        nested = {Process: 3, Fact: 4}.get(kind)
-        alike = _places_alike(kind)
+        allowed, alike = _allowed(kind), _places_alike(kind)
+        nested = {Process: "command", Fact: "value"}.get(kind)
         seen: dict[bytes, bytes] = {}
-        for row in _rising(rows, self.name):
-            fields = row[1:]
-            if (signature := tuple(map(type, fields))) not in known:
-                _check_signature(kind, fields, self.name)
-                if len(known) < 10_000:
-                    known.add(signature)
+        last: int | None = None
+        while rows := self._guard(lambda: cursor.fetchmany(_BATCH)):
+            found = typed(kind, rows, last, numbered=numbered, allowed=allowed, alike=alike, seen=seen)
             if nested is not None:
-                self._check_nesting(fields[nested])
-            if alike:
-                # One object for equal values: the addresses and options of a socket come with each sample of it.
-                values_ = list(fields)
-                for place in alike:
-                    value = values_[place]
-                    if value is not None:
-                        values_[place] = seen.setdefault(value, value)
-                if len(seen) > _MAX_ALIKE:
-                    seen.clear()
-                yield kind(*values_)
-            else:
-                yield kind(*fields)
+                for event in found:
+                    self._check_nesting(getattr(event, nested))
+            yield from found
+            if len(found) < len(rows):
+                self._refuse(kind, rows[len(found)][numbered:])
+            last = rows[-1][0]
+            if len(seen) > _MAX_ALIKE:
+                seen.clear()
+
+    def _refuse(self, kind: type[msgspec.Struct], fields: tuple[Any, ...]) -> NoReturn:
+        """Say what is wrong with a row."""
+        for column, value, types in zip(kind.__struct_fields__, fields, field_types(kind), strict=True):
+            if type(value) not in types:
+                table = kind.__name__.lower()
+                raise RecordingError(f"{self.name}: damaged: {table}.{column} holds {type(value).__name__} in one row")
+        raise RecordingError(f"{self.name}: damaged: its rows are out of order")
 
     def _held(self, kind: type[_S]) -> dict[int, _S]:
         name = kind.__name__.lower()
@@ -644,17 +652,22 @@ class Recording:
             lambda row: row.id,  # type: ignore[attr-defined]
         )
 
-    def _timed(self, kind: type[Any], rank: int) -> Iterator[tuple[int, int, int, Event]]:
-        window: list[tuple[int, int, int, Event]] = []
-        for number, event in enumerate(self._events(kind)):
-            window.append((event.entry_ns if kind is Call else event.at_ns, rank, number, event))
+    def _timed(self, kind: type[Any], rank: int) -> Iterator[list[_Timed]]:
+        """The rows of a table in the order of time, in blocks."""
+        time_ns = attrgetter("entry_ns" if kind is Call else "at_ns")
+        rows = self._events(kind)
+        window: list[_Timed] = []
+        number = 0
+        while some := list(islice(rows, 2 * _REORDER_ROWS - len(window))):
+            window += zip(map(time_ns, some), repeat(rank), count(number), some, strict=False)
+            number += len(some)
+            # Nearly sorted already: this costs far less than a heap.
+            window.sort()
             if len(window) == 2 * _REORDER_ROWS:
-                # Nearly sorted already: this costs far less than a heap.
-                window.sort()
-                yield from window[:_REORDER_ROWS]
+                yield window[:_REORDER_ROWS]
                 del window[:_REORDER_ROWS]
-        window.sort()
-        yield from window
+        if window:
+            yield window
 
 
 def event_time_ns(event: Event) -> int:
@@ -662,9 +675,39 @@ def event_time_ns(event: Event) -> int:
     return event.entry_ns if isinstance(event, Call) else event.at_ns
 
 
-def _by_exit(calls: Iterable[Call]) -> Iterator[tuple[int, int, int, Event]]:
+def _in_blocks(items: Iterator[_Timed]) -> Iterator[list[_Timed]]:
+    while block := list(islice(items, _REORDER_ROWS)):
+        yield block
+
+
+def _merged(streams: Iterable[Iterator[list[_Timed]]]) -> Iterator[list[_Timed]]:
+    """Sorted blocks of several streams as sorted blocks of them all.
+
+    Rank and number make each item unique, so that events themselves are never compared.
+    """
+    heads: list[tuple[list[_Timed], Iterator[list[_Timed]]]] = [
+        (block, stream) for stream in streams if (block := next(stream, []))
+    ]
+    while heads:
+        # Up to here all of them are known.
+        until = min(block[-1] for block, _ in heads)
+        merged: list[_Timed] = []
+        rest: list[tuple[list[_Timed], Iterator[list[_Timed]]]] = []
+        for block, stream in heads:
+            place = bisect_right(block, until)
+            merged += block[:place]
+            left: list[_Timed] = block[place:] or next(stream, [])
+            if left:
+                rest.append((left, stream))
+        heads = rest
+        # Each stream's part is a run: sorting them costs as much as merging.
+        merged.sort()
+        yield merged
+
+
+def _by_exit(calls: Iterable[Call]) -> Iterator[_Timed]:
     """Calls in the order in which they returned; what waits here is at most one call per thread."""
-    waiting: list[tuple[int, int, int, Event]] = []
+    waiting: list[_Timed] = []
     never: list[Call] = []
     for call in calls:
         while waiting and waiting[0][0] <= call.entry_ns:
@@ -702,20 +745,14 @@ def _rising(rows: Iterator[tuple[Any, ...]], name: str) -> Iterator[tuple[Any, .
 
 
 @cache
-def _signatures(kind: type[msgspec.Struct]) -> set[tuple[type, ...]]:
-    """Combinations of column types that were found right; rows of a table have few."""
-    return set()
+def _allowed(kind: type[msgspec.Struct]) -> bytes:
+    """What each column may hold, as ``_core.recording.events`` wants it."""
+    bits = {type(None): 1, int: 2, bytes: 4, str: 8}
+    return bytes(sum(bits[one] for one in types) for types in field_types(kind))
 
 
 @cache
-def _places_alike(kind: type[msgspec.Struct]) -> tuple[int, ...]:
-    """Columns whose values repeat from row to row."""
+def _places_alike(kind: type[msgspec.Struct]) -> list[int]:
+    """Columns whose values repeat from row to row, as the addresses and options of a socket come with each sample of it."""
     wanted = {State: ("local", "remote", "memory", "options"), Call: ("address",)}.get(kind, ())
-    return tuple(kind.__struct_fields__.index(name) for name in wanted)
-
-
-def _check_signature(kind: type[msgspec.Struct], fields: tuple[Any, ...], name: str) -> None:
-    for column, value, allowed in zip(kind.__struct_fields__, fields, field_types(kind), strict=True):
-        if type(value) not in allowed:
-            table = kind.__name__.lower()
-            raise RecordingError(f"{name}: damaged: {table}.{column} holds {type(value).__name__} in one row")
+    return [kind.__struct_fields__.index(name) for name in wanted]
