@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 #: Versions that must be readable: one that this machine lacks shows up as a skipped test that says so.
 WANTED = ("3.11", "3.12", "3.13")
 #: Read if it is there.
-WELCOME = ("3.14",)
+WELCOME = ("3.14", "3.15")
 
 
 def _candidates(version: str) -> Iterator[str]:

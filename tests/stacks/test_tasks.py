@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import textwrap
 
-import pytest
-
 from tests.stacks.programs import Start, eventually, places
 from wallsocket import _core
 
@@ -131,9 +129,6 @@ asyncio.run(main())
 
 def test_tasks_are_what_the_program_says(interpreter: str, start: Start) -> None:
     program = start(interpreter, SOURCE)
-    version = python.describe(program.pid).version
-    if version.startswith("3.14"):
-        pytest.skip("asyncio tasks of 3.14 are not read yet")
     eventually(lambda: python.frames(program.pid, program.main).waiting, "the loop waits")
     told = program.answer()["tasks"]
     tasks = {task.name: task for task in python.tasks(program.pid)}
@@ -184,8 +179,6 @@ asyncio.run(main())
 
 def test_a_running_task_and_one_that_is_due(interpreter: str, start: Start) -> None:
     program = start(interpreter, textwrap.dedent(RUNNING))
-    if python.describe(program.pid).version.startswith("3.14"):
-        pytest.skip("asyncio tasks of 3.14 are not read yet")
     stack = eventually(
         lambda: (
             (stack := python.frames(program.pid, program.main)).waiting and stack.frames[0].function == "step" and stack
@@ -205,6 +198,4 @@ def test_a_program_without_asyncio_has_no_tasks(interpreter: str, start: Start) 
     program = start.command(  # type: ignore[attr-defined]
         [interpreter, "-c", "import os; print('{\"pid\": %d}' % os.getpid(), flush=True); input()"]
     )
-    if python.describe(program.pid).version.startswith("3.14"):
-        pytest.skip("asyncio tasks of 3.14 are not read yet")
     assert python.tasks(program.pid) == []

@@ -173,7 +173,7 @@ def _packet(packet: Packet) -> Detail:
 
 
 def _fields(packet: Packet) -> list[Field]:
-    frame = decode(packet.frame, packet.link_type & 0xFFFFFFFF, original_length=packet.length)
+    frame = decode(packet.frame, packet.link_type & 0xFFFFFFFF, original_length=packet.length & 0xFFFFFFFF)
     found = [Field(offset, length, escape(name), escape(value)) for offset, length, name, value in fields(frame)]
     return sorted(found, key=lambda field: (field.offset, -field.length))
 

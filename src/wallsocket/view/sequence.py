@@ -231,5 +231,5 @@ def _offered(snapshot: Snapshot, packet: int) -> int | None:
     found = snapshot.recording.packet(packet)
     if found is None:
         return None
-    tcp = decode(found.frame, found.link_type & 0xFFFFFFFF, original_length=found.length).tcp
+    tcp = decode(found.frame, found.link_type & 0xFFFFFFFF, original_length=found.length & 0xFFFFFFFF).tcp
     return tcp.window_scale if tcp is not None else None

@@ -16,6 +16,7 @@ import pytest
 from tests.support.canary import CANARY
 from tests.support.recordings import Script, lost_letter
 from wallsocket import wire
+from wallsocket.cli import main
 from wallsocket.errors import UsageError
 from wallsocket.trace.export import export
 from wallsocket.trace.recording import Recording
@@ -71,6 +72,7 @@ def test_numbers_that_no_tracer_writes_are_written_as_far_as_the_format_goes(wit
         connection.execute("UPDATE meta SET value = '9223372036854775807' WHERE key = 'started_realtime_ns'")
     with Recording.open(path) as recording:
         export(recording, tmp_path / "a.pcapng")
+    assert main(["export", str(path), str(tmp_path / "a.html")]) == 0
     with wire.read(tmp_path / "a.pcapng") as reader:
         frames = list(reader)
     assert frames

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from tests.support.recordings import lost_letter
 from wallsocket.errors import NotAvailable
 from wallsocket.trace.export import export
+from wallsocket.trace.recording import Recording
 
 protos = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
 
@@ -122,3 +125,15 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, monkeypatc
     ):
         export(recording, tmp_path / "a.pftrace")
     assert not (tmp_path / "a.pftrace").exists()
+
+
+@pytest.mark.parametrize("line", [-(2**63), 0, 2**32, 2**63 - 1])
+def test_a_line_that_no_program_has_is_left_out(line: int, tmp_path: Path) -> None:
+    lost_letter(tmp_path / "damaged.wsrec").close()
+    with closing(sqlite3.connect(tmp_path / "damaged.wsrec")) as connection, connection:
+        connection.execute("UPDATE source SET line = ?", (line,))
+    with Recording.open(tmp_path / "damaged.wsrec") as recording:
+        export(recording, tmp_path / "a.pftrace")
+    places = [packet.track_event.source_location for packet in parse(tmp_path / "a.pftrace").packet]
+    assert any(place.file_name for place in places)
+    assert not any(place.line_number for place in places)

@@ -255,6 +255,33 @@ pub(crate) fn symbols_in_file<const N: usize>(
     Some(found)
 }
 
+/// The bytes of the section `name` of a file, if it has as many as that.
+pub(crate) fn section_in_file(file: &File, name: &str, size: usize) -> Option<Vec<u8>> {
+    let mut head = [0; 64];
+    file.read_exact_at(&mut head, 0).ok()?;
+    let header = Header::parse(&head)?;
+    let section = |index: u64| -> Option<[u8; 64]> {
+        let mut bytes = [0; 64];
+        file.read_exact_at(&mut bytes, header.section_headers.checked_add(index * 64)?)
+            .ok()?;
+        Some(bytes)
+    };
+    let strings = u64::from(u16::from_le_bytes([head[62], head[63]]));
+    let names = contents(file, &section(strings)?)?;
+    let found = (0..header.section_header_count)
+        .filter_map(section)
+        .find(|bytes| {
+            let at = half_in(bytes, 0).and_then(|at| names.get(at as usize..));
+            at.is_some_and(|at| {
+                at.strip_prefix(name.as_bytes())
+                    .is_some_and(|rest| rest.first() == Some(&0))
+            })
+        })?;
+    (word_in(&found, 32) == Some(size as u64))
+        .then(|| contents(file, &found))
+        .flatten()
+}
+
 /// The lowest address that the file wants to be loaded at (0 for what may be loaded anywhere).
 pub(crate) fn load_address(file: &File) -> Option<u64> {
     let mut head = [0; 64];

@@ -12,6 +12,7 @@ use super::locate::{Anchors, locate};
 use super::memory::{ProcessMemory, ReadMemory, Window, word_in};
 use super::objects::{self, Objects};
 use super::published::Published;
+use super::tasks::AsyncioTable;
 
 /// Interpreters, threads and frames followed at most, so that a torn list ends.
 const INTERPRETERS_MAX: usize = 256;
@@ -146,6 +147,8 @@ pub struct Interpreter<M = ProcessMemory> {
     pub(crate) walked: Walked,
     /// What the preloaded library of the process was told.
     pub(crate) published: Published,
+    /// Where asyncio keeps its tasks, once its library has said so.
+    pub(crate) asyncio: Option<AsyncioTable>,
 }
 
 /// A thread and the code objects on its stack.
@@ -202,6 +205,7 @@ impl<M: ReadMemory> Interpreter<M> {
             questions,
             walked: Walked::default(),
             published: Published::default(),
+            asyncio: None,
         })
     }
 
@@ -467,6 +471,11 @@ impl<M: ReadMemory> Interpreter<M> {
         }
     }
 
+    /// The process, where this is no recording of one.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.pid
+    }
+
     pub(crate) fn minor(&self) -> u32 {
         self.anchors.version >> 16 & 0xff
     }
@@ -595,7 +604,7 @@ impl<M: ReadMemory> Interpreter<M> {
             let bytes = window.bytes(memory, frame, frame_header)?;
             let word = |offset| word_in(bytes, offset).ok_or(Unknown::Unreadable(frame));
             let owner = bytes.get(layout.frame_owner).copied().unwrap_or(u8::MAX);
-            let code = word(layout.frame_code)? & !layout.frame_code_tag;
+            let code = word(layout.frame_code)? & !layout.frame_tag;
             let instruction = word(layout.frame_instruction)?;
             let previous = word(layout.frame_previous)?;
             if previous == frame || owner > 8 {

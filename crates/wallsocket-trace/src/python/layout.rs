@@ -26,13 +26,18 @@ pub(crate) struct Layout {
     pub(crate) frame_instruction: usize,
     pub(crate) frame_owner: usize,
     pub(crate) frame_locals: usize,
+    pub(crate) generator: GeneratorLayout,
     /// Frames of at least this owner stand for C code and have no code object of their own.
     pub(crate) owner_c_from: u8,
-    /// Low bits of a pointer to the code object that are not part of it.
-    pub(crate) frame_code_tag: u64,
+    /// Low bits of what a frame refers to that are not part of the pointer.
+    pub(crate) frame_tag: u64,
+    /// Of a heap type: the keys that its instances share.
+    pub(crate) cached_keys: u64,
     pub(crate) object_type: usize,
     /// `ob_size` of objects of variable size.
     pub(crate) object_size: usize,
+    /// Where the items of a tuple start.
+    pub(crate) tuple_items: u64,
     pub(crate) code: CodeLayout,
     pub(crate) string_length: usize,
     pub(crate) string_state: usize,
@@ -60,6 +65,32 @@ pub(crate) struct CodeLayout {
     /// Bytes that change while the code object lives.
     pub(crate) mutable: Option<(usize, usize)>,
 }
+
+/// Offsets inside a generator or coroutine, and in the frame that is part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GeneratorLayout {
+    pub(crate) state: u64,
+    pub(crate) frame: u64,
+    /// How many values are on the frame's stack, locals included, or where the stack ends.
+    pub(crate) stack: StackTop,
+    /// `gi_frame_state` of one that runs; of those that are done it is greater, of others smaller.
+    pub(crate) running: i8,
+    /// How far below the top of the stack stands what it awaits, counted from 1.
+    pub(crate) awaited: u64,
+}
+
+/// Where the top of a suspended frame's stack is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StackTop {
+    /// A number of 32 bits: how many values.
+    Count(usize),
+    /// The address behind the last value.
+    Address(usize),
+}
+
+/// `FRAME_EXECUTING` of `pycore_frame.h` up to 3.14, and of 3.15.
+const RUNNING: i8 = 0;
+const RUNNING_3_15: i8 = 4;
 
 /// How to reach a thread's innermost frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,10 +145,19 @@ pub(super) const LAYOUT_3_11: Layout = Layout {
     frame_instruction: 56,
     frame_owner: 69,
     frame_locals: 72,
+    generator: GeneratorLayout {
+        state: 75,
+        frame: 80,
+        stack: StackTop::Count(64),
+        running: RUNNING,
+        awaited: 1,
+    },
     owner_c_from: 3,
-    frame_code_tag: 0,
+    frame_tag: 0,
+    cached_keys: 872,
     object_type: 8,
     object_size: 16,
+    tuple_items: 24,
     code: CODE_3_11,
     string_length: 16,
     string_state: 32,
@@ -153,6 +193,12 @@ const LAYOUT_3_12: Layout = Layout {
     frame_previous: 8,
     frame_instruction: 56,
     frame_owner: 70,
+    generator: GeneratorLayout {
+        state: 67,
+        frame: 72,
+        ..LAYOUT_3_11.generator
+    },
+    cached_keys: 880,
     code: CODE_3_12,
     string_ascii: 40,
     string_other: 56,
@@ -176,11 +222,17 @@ struct Slots {
     gil_locked: usize,
     gil_holder: usize,
     thread: usize,
+    thread_native_id: usize,
     frame: usize,
     code: usize,
     object_type: usize,
+    /// `ht_cached_keys`, where the table has it.
+    cached_keys: Option<usize>,
+    tuple_items: usize,
     bytes: usize,
     string: usize,
+    /// Where the table has generators.
+    generator: Option<usize>,
 }
 
 const SLOTS_3_13: Slots = Slots {
@@ -196,16 +248,20 @@ const SLOTS_3_13: Slots = Slots {
     gil_locked: 17,
     gil_holder: 18,
     thread: 19,
+    thread_native_id: 25,
     frame: 28,
     code: 34,
     object_type: 45,
+    cached_keys: None,
+    tuple_items: 51,
     bytes: 64,
     string: 67,
+    generator: None,
 };
 
 /// 3.14 adds `threads_main` and two generations to the interpreter, two fields to the frame, one to the code, and sets.
 const SLOTS_3_14: Slots = Slots {
-    count: 81,
+    count: 87,
     runtime_interpreters: 5,
     interpreter_size: 6,
     interpreter_next: 8,
@@ -217,18 +273,39 @@ const SLOTS_3_14: Slots = Slots {
     gil_locked: 18,
     gil_holder: 19,
     thread: 22,
+    thread_native_id: 28,
     frame: 31,
     code: 39,
     object_type: 51,
+    cached_keys: None,
+    tuple_items: 57,
     bytes: 74,
     string: 77,
+    generator: Some(83),
+};
+
+/// 3.15 adds seven fields to the thread, an item of the exception stack, two fields to types, heap types, one to strings and
+/// three to the collector.
+const SLOTS_3_15: Slots = Slots {
+    count: 103,
+    thread_native_id: 31,
+    frame: 39,
+    code: 47,
+    object_type: 59,
+    cached_keys: Some(67),
+    tuple_items: 69,
+    bytes: 86,
+    string: 89,
+    generator: Some(99),
+    ..SLOTS_3_14
 };
 
 impl Layout {
     /// The layout for `version` (`PY_VERSION_HEX`), where `runtime` is the address of `_PyRuntime`.
     ///
     /// # Errors
-    /// [`Unknown::Version`] for a version without a table, [`Unknown::Inconsistent`] when its own table makes no sense.
+    /// [`Unknown::Version`] for a version without a table, [`Unknown::FreeThreaded`] for a build without the interpreter lock,
+    /// [`Unknown::Inconsistent`] when its own table makes no sense.
     pub(crate) fn of(
         memory: &impl ReadMemory,
         runtime: u64,
@@ -239,6 +316,7 @@ impl Layout {
             (3, 12) => Ok(LAYOUT_3_12),
             (3, 13) => Self::own(memory, runtime, version, &SLOTS_3_13),
             (3, 14) => Self::own(memory, runtime, version, &SLOTS_3_14),
+            (3, 15) => Self::own(memory, runtime, version, &SLOTS_3_15),
             _ => Err(Unknown::Version(version_text(version))),
         }
     }
@@ -262,6 +340,10 @@ impl Layout {
             return Err(Unknown::Inconsistent(
                 "the runtime's table of offsets is for another version",
             ));
+        }
+        // Objects begin with another header there, threads run copies of the instructions, and nobody has compared what is read.
+        if slot(2) != 0 {
+            return Err(Unknown::FreeThreaded(version_text(version)));
         }
         // No structure is larger, so every offset fits and sums cannot overflow.
         let structure_max = 1 << 24;
@@ -288,7 +370,7 @@ impl Layout {
             },
             thread_next: small(thread + 2),
             thread_interpreter: small(thread + 3),
-            thread_native_id: small(thread + 6),
+            thread_native_id: small(slots.thread_native_id),
             current_frame: CurrentFrame::Direct(small(thread + 4)),
             frame_previous: small(frame + 1),
             frame_code: small(frame + 2),
@@ -296,10 +378,22 @@ impl Layout {
             frame_locals: small(frame + 4),
             frame_owner: small(frame + 5),
             owner_c_from: 3,
-            // 3.14 keeps a tagged reference.
-            frame_code_tag: if minor >= 14 { 7 } else { 0 },
+            generator: slots
+                .generator
+                .map_or(LAYOUT_3_12.generator, |generator| GeneratorLayout {
+                    frame: slot(generator + 2),
+                    state: slot(generator + 3),
+                    stack: StackTop::Address(small(frame + 6)),
+                    running: if minor >= 15 { RUNNING_3_15 } else { RUNNING },
+                    // From 3.15 each iterator on the stack is followed by an index or nothing.
+                    awaited: if minor >= 15 { 2 } else { 1 },
+                }),
+            // From 3.14 they are tagged references.
+            frame_tag: if minor >= 14 { 7 } else { 0 },
+            cached_keys: slots.cached_keys.map_or(LAYOUT_3_12.cached_keys, slot),
             object_type: small(slots.object_type),
             object_size: small(slots.bytes + 1),
+            tuple_items: slot(slots.tuple_items),
             code: CodeLayout {
                 file: small(code + 1),
                 name: small(code + 2),
@@ -331,6 +425,7 @@ impl Layout {
             layout.object_size,
             layout.bytes_data,
             layout.string_ascii,
+            layout.frame_owner,
         ];
         if headers.iter().any(|offset| *offset > header_max) {
             return Err(Unknown::Inconsistent(
@@ -417,6 +512,25 @@ mod tests {
         "status",
     ];
 
+    const THREAD_3_15: [&str; 16] = [
+        "size",
+        "prev",
+        "thread next",
+        "thread interpreter",
+        "frame",
+        "base frame",
+        "profiled frame",
+        "profiled number",
+        "id",
+        "native id",
+        "chunk",
+        "status",
+        "holds gil",
+        "gil requested",
+        "exception",
+        "exception state",
+    ];
+
     fn check(version: u32, fields: &[&str]) {
         let layout = Layout::of(&Runtime::new(version, fields), 0, version).expect("a table");
         let at = |name: &str| {
@@ -454,9 +568,21 @@ mod tests {
         assert_eq!(layout.object_type, small("type"));
         assert_eq!(layout.object_size, small("bytes length"));
         assert_eq!(layout.bytes_data, small("bytes data"));
+        assert_eq!(layout.tuple_items, at("tuple items"));
         assert_eq!(layout.string_state, small("string state"));
         assert_eq!(layout.string_length, small("string length"));
         assert_eq!(layout.string_ascii, small("string ascii"));
+        if version >= 0x030e_0000 {
+            assert_eq!(layout.generator.frame, at("generator frame"));
+            assert_eq!(layout.generator.state, at("generator state"));
+            assert_eq!(
+                layout.generator.stack,
+                StackTop::Address(small("stack pointer"))
+            );
+        }
+        if version >= 0x030f_0000 {
+            assert_eq!(layout.cached_keys, at("cached keys"));
+        }
     }
 
     #[rustfmt::skip]
@@ -498,8 +624,48 @@ mod tests {
             "dict size", "dict keys", "dict values", "float size", "float value",
             "long size", "long tag", "long digits", "bytes size", "bytes length", "bytes data",
             "string size", "string state", "string length", "string ascii",
+            "collector size", "collecting",
+            "generator size", "generator name", "generator frame", "generator state",
         ];
         check(0x030e_00f0, &[&HEAD[..], &interpreter, &THREAD, &rest].concat());
+    }
+
+    #[rustfmt::skip]
+    #[test]
+    fn the_table_of_3_15_is_read_by_the_order_of_its_declaration() {
+        let interpreter = [
+            "interpreter size", "id", "next", "threads", "main thread", "gc", "modules", "sys", "builtins",
+            "ceval gil", "gil", "gil enabled", "gil locked", "gil holder", "code generation", "bytecode generation",
+        ];
+        let rest = [
+            "exception value",
+            "frame size", "previous", "executable", "instruction", "locals", "owner", "stack pointer", "bytecode index",
+            "code size", "file", "name", "qualified name", "line table", "first line", "argument count",
+            "variable names", "variable kinds", "instructions", "thread-local instructions",
+            "object size", "type",
+            "type size", "type name", "type repr", "type flags", "type basic size", "type dict",
+            "heap type size", "cached keys",
+            "tuple size", "tuple items", "tuple length", "list size", "list items", "list length",
+            "set size", "set used", "set table", "set mask",
+            "dict size", "dict keys", "dict values", "float size", "float value",
+            "long size", "long tag", "long digits", "bytes size", "bytes length", "bytes data",
+            "string size", "string state", "string length", "string ascii", "string other",
+            "collector size", "collecting", "collector frame", "statistics size", "statistics",
+            "generator size", "generator name", "generator frame", "generator state",
+        ];
+        check(0x030f_00f0, &[&HEAD[..], &interpreter, &THREAD_3_15, &rest].concat());
+    }
+
+    #[test]
+    fn a_build_without_the_interpreter_lock_is_refused() {
+        let mut bytes = vec![0; 1000];
+        bytes[..8].copy_from_slice(&COOKIE);
+        bytes[8..16].copy_from_slice(&0x030e_00f0_u64.to_le_bytes());
+        bytes[16] = 1;
+        assert_eq!(
+            Layout::of(&Runtime(bytes), 0, 0x030e_00f0),
+            Err(Unknown::FreeThreaded("3.14.0".to_owned()))
+        );
     }
 
     #[test]
@@ -516,8 +682,8 @@ mod tests {
         let values = "the runtime's table of offsets has impossible values";
         assert_eq!(table(other), Err(Unknown::Inconsistent(values)));
         assert_eq!(
-            Layout::of(&Runtime(Vec::new()), 0, 0x030f_00a1),
-            Err(Unknown::Version("3.15.0a1".to_owned()))
+            Layout::of(&Runtime(Vec::new()), 0, 0x0310_00a1),
+            Err(Unknown::Version("3.16.0a1".to_owned()))
         );
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::Unknown;
-use super::elf::{Loaded, load_address, symbols_in_file};
+use super::elf::{Loaded, load_address, section_in_file, symbols_in_file};
 use super::memory::ReadMemory;
 
 /// Addresses from which everything else is reached.
@@ -72,6 +72,28 @@ pub(crate) fn locate(pid: i32, memory: &impl ReadMemory) -> Result<Option<Anchor
         }
     }
     refused.map_or(Ok(None), Err)
+}
+
+/// The section `name` of the module of C that process `pid` has loaded as `module`, or of its interpreter, which may have it built in.
+pub(crate) fn section_of(
+    pid: i32,
+    anchors: &Anchors,
+    module: &str,
+    name: &str,
+    size: usize,
+) -> Option<Vec<u8>> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let files: Vec<Mapped> = maps.lines().filter_map(mapped).collect();
+    let is_module = |mapped: &&Mapped| {
+        let rest = file_name(&mapped.path).strip_prefix(module);
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    };
+    let interpreter = files.iter().filter(|mapped| mapped.path == anchors.object);
+    files
+        .iter()
+        .filter(is_module)
+        .chain(interpreter)
+        .find_map(|mapped| section_in_file(&open(pid, mapped)?, name, size))
 }
 
 /// Whether the process has ended and only waits for its parent to notice. (Kernel threads map nothing either.)

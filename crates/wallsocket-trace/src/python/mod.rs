@@ -1,6 +1,6 @@
 //! What a CPython process is doing, read from its memory: no stop, no code in the target, no change of its environment.
 //!
-//! CPython 3.11, 3.12 and 3.13; 3.14 as far as its own table of offsets goes. Everything read is checked, because a
+//! CPython 3.11 and 3.12; 3.13, 3.14 and 3.15 by their own tables of offsets. Everything read is checked, because a
 //! running target changes it meanwhile and a new version may lay it out anew: the answer is right or [`Unknown`].
 //!
 //! ```no_run
@@ -51,8 +51,11 @@ pub enum Unknown {
     #[error("{0}")]
     Inconsistent(&'static str),
     /// A CPython without a table of offsets.
-    #[error("CPython {0} is not supported (3.11 to 3.14 are)")]
+    #[error("CPython {0} is not supported (3.11 to 3.15 are)")]
     Version(String),
+    /// A CPython that was built without the interpreter lock.
+    #[error("CPython {0} without the interpreter lock (a free-threaded build) is not supported")]
+    FreeThreaded(String),
     /// Another implementation of Python.
     #[error("{0} is not supported (only CPython is)")]
     Implementation(String),

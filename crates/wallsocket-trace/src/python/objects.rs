@@ -8,8 +8,9 @@ use super::code::StringForm;
 use super::layout::Layout;
 use super::memory::{Range, ReadMemory, half_in, word_in};
 
-/// Offsets that 3.11, 3.12 and 3.13 share (`Include/cpython/*.h`, `pycore_dict.h`, `pycore_genobject.h`).
+/// Offsets that 3.11 to 3.15 share (`Include/cpython/*.h`, `pycore_dict.h`, `pycore_genobject.h`).
 const TYPE_NAME: u64 = 24;
+const TYPE_BASIC_SIZE: u64 = 32;
 const TYPE_FLAGS: u64 = 168;
 const TYPE_BASE: u64 = 256;
 const TYPE_DICT_OFFSET: u64 = 288;
@@ -57,6 +58,13 @@ impl<M: ReadMemory> Objects<'_, M> {
     pub(crate) fn field(&self, object: u64, offset: u64) -> Option<u64> {
         self.word(object.checked_add(offset)?)
             .filter(|pointer| *pointer != 0)
+    }
+
+    /// What a local variable or a value on the stack of a frame refers to.
+    pub(crate) fn referred(&self, address: u64) -> Option<u64> {
+        let reference = self.word(address)?;
+        let is_number = self.layout.frame_tag != 0 && reference & 3 == 3;
+        Some(reference & !self.layout.frame_tag).filter(|object| *object != 0 && !is_number)
     }
 
     fn type_of(&self, object: u64) -> Option<u64> {
@@ -226,16 +234,23 @@ impl<M: ReadMemory> Objects<'_, M> {
                 .filter(|values| *values != 0),
             12 => (before & 1 == 1).then(|| before.wrapping_add(1)),
             _ => {
-                let header: [u8; 4] = self.memory.array(object.checked_add(16)?).ok()?;
-                (flags & FLAG_INLINE_VALUES != 0 && header[3] == 1)
-                    .then(|| object + 16 + self.values_header())
+                // Behind the fields that the type has a fixed place for: before 3.14 only types without any have such values.
+                let fixed = if self.minor >= 14 {
+                    self.word(kind.checked_add(TYPE_BASIC_SIZE)?)?
+                } else {
+                    16
+                };
+                let inline = object.checked_add(Some(fixed).filter(|size| *size < 4096)?)?;
+                let has_any = flags & FLAG_INLINE_VALUES != 0;
+                let header: [u8; 4] = self.memory.array(inline).unwrap_or_default();
+                (has_any && header[3] == 1).then(|| inline + self.values_header())
             }
         };
         if let Some(values) = values {
             if flags & FLAG_HEAP_TYPE == 0 {
                 return None;
             }
-            let keys = self.field(kind, if self.minor >= 12 { 880 } else { 872 })?; // ht_cached_keys
+            let keys = self.field(kind, self.layout.cached_keys)?;
             return self.named(&self.entries(keys, Some(values))?, name);
         }
         self.get(Some(before).filter(|dict| *dict != 0)?, name)

@@ -65,7 +65,7 @@ impl<M: ReadMemory> Interpreter<M> {
             frame_instruction: layout.frame_instruction as u64,
             frame_owner: layout.frame_owner as u64,
             owner_c_from: layout.owner_c_from.into(),
-            code_tag: layout.frame_code_tag,
+            code_tag: layout.frame_tag,
             identity_from: from as u64,
             identity_to: to as u64,
             masked_at: if end > 0 {

@@ -6,7 +6,9 @@ use super::Unknown;
 use super::classifier::Place;
 use super::code::Target;
 use super::frames::{Frame, Interpreter};
-use super::memory::{ReadMemory, Window, word_in};
+use super::layout::StackTop;
+use super::locate::section_of;
+use super::memory::{ReadMemory, Window, half_in, word_in};
 use super::objects::Objects;
 
 /// Coroutines that await one another, followed at most.
@@ -53,20 +55,55 @@ impl Task {
     }
 }
 
-/// Offsets in `TaskObj` (Modules/_asynciomodule.c), generators (`pycore_genobject.h`) and suspended frames.
+/// Offsets in `TaskObj` (Modules/_asynciomodule.c).
+#[derive(Debug, Clone, Copy)]
 struct TaskLayout {
     state: u64,
     waiter: u64,
     coroutine: u64,
     name: u64,
-    generator_state: u64,
-    generator_frame: u64,
-    /// In the frame: number of values on the stack, locals included.
-    stack_top: usize,
 }
 
-/// `gi_frame_state` of a generator that runs.
-const EXECUTING: i8 = 0;
+/// `Py_AsyncioModuleDebugOffsets`, from 3.14, in the section of that name of asyncio's library: where its tasks are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsyncioTable {
+    task: TaskLayout,
+    /// Of a list's node in a task.
+    node: u64,
+    /// The list of an interpreter, of tasks whose threads have ended.
+    of_interpreter: u64,
+    /// The list of a thread, and the task that it runs.
+    of_thread: u64,
+    running: u64,
+}
+
+/// Numbers of 64 bits in the table: seven of a task, two of an interpreter, four of a thread.
+const TABLE_NUMBERS: usize = 13;
+/// Tasks in one list.
+const TASKS_MAX: usize = 100_000;
+/// How often a list that changes is read again.
+const LIST_TRIES: usize = 8;
+
+impl AsyncioTable {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let slot = |index: usize| word_in(bytes, index * 8).filter(|offset| *offset < 1 << 24);
+        let (name, awaited_by, coroutine) = (slot(1)?, slot(2)?, slot(5)?);
+        Some(Self {
+            task: TaskLayout {
+                // Not in the table: their distance from what is there, as declared.
+                state: awaited_by + 8,
+                waiter: coroutine.checked_sub(8)?,
+                coroutine,
+                name,
+            },
+            node: slot(6)?,
+            of_interpreter: slot(8)?,
+            running: slot(11)?,
+            of_thread: slot(12)?,
+        })
+    }
+}
+
 /// The object that each of these stands for is its first field.
 const WRAPPERS: [&str; 6] = [
     "_asyncio.FutureIter",
@@ -93,31 +130,21 @@ const SOCKET_ATTRIBUTES: [&str; 8] = [
 ];
 
 impl TaskLayout {
-    fn of(minor: u32) -> Option<Self> {
-        let layout = Self {
-            state: 88,
-            waiter: 128,
-            coroutine: 136,
-            name: 144,
-            generator_state: 67,
-            generator_frame: 72,
-            stack_top: 64,
-        };
+    /// Up to 3.13.
+    fn of(minor: u32) -> Self {
         match minor {
-            11 => Some(Self {
-                generator_state: 75,
-                generator_frame: 80,
-                ..layout
-            }),
-            12 => Some(layout),
-            13 => Some(Self {
+            ..13 => Self {
+                state: 88,
+                waiter: 128,
+                coroutine: 136,
+                name: 144,
+            },
+            13.. => Self {
                 state: 96,
                 waiter: 112,
                 coroutine: 120,
                 name: 128,
-                ..layout
-            }),
-            _ => None,
+            },
         }
     }
 }
@@ -128,15 +155,13 @@ impl<M: ReadMemory> Interpreter<M> {
     /// The process need not stand still: a task that changes while it is read is left out or shown with less.
     ///
     /// # Errors
-    /// [`Unknown::Version`] where tasks cannot be read (3.14), and what reading the memory gives.
+    /// [`Unknown`], with the reason.
     pub fn tasks(&mut self) -> Result<Vec<Task>, Unknown> {
         self.learn_libraries();
-        let layout =
-            TaskLayout::of(self.minor()).ok_or_else(|| Unknown::Version(self.version()))?;
-        let modules = self.memory.word(
-            self.main_interpreter()?
-                .wrapping_add(self.layout.interpreter_modules),
-        )?;
+        let interpreter = self.main_interpreter()?;
+        let modules = self
+            .memory
+            .word(interpreter.wrapping_add(self.layout.interpreter_modules))?;
         let objects = self.objects();
         let Some(module) = objects.get(modules, "asyncio.tasks") else {
             return Ok(Vec::new());
@@ -162,11 +187,26 @@ impl<M: ReadMemory> Interpreter<M> {
         let running = objects
             .attribute(module, "_current_tasks")
             .and_then(|dict| objects.items(dict));
-        let running: Vec<u64> = running
+        let mut running: Vec<u64> = running
             .unwrap_or_default()
             .into_iter()
             .map(|(_, task)| task)
             .collect();
+        let mut layout = TaskLayout::of(self.minor());
+        if self.minor() >= 14 {
+            let table = self.asyncio_table()?;
+            layout = table.task;
+            let threads = self.threads()?;
+            let threads = threads.iter().filter(|thread| thread.interpreter == 0);
+            let mut heads = vec![interpreter.wrapping_add(table.of_interpreter)];
+            for thread in threads {
+                heads.push(thread.state.wrapping_add(table.of_thread));
+                running.extend(self.objects().field(thread.state, table.running));
+            }
+            for head in heads {
+                addresses.extend(self.linked(head)?.iter().map(|node| node - table.node));
+            }
+        }
         addresses.sort_unstable();
         addresses.dedup();
         let mut tasks: Vec<Task> = Vec::new();
@@ -183,6 +223,53 @@ impl<M: ReadMemory> Interpreter<M> {
         Ok(tasks)
     }
 
+    fn asyncio_table(&mut self) -> Result<AsyncioTable, Unknown> {
+        let find = |pid| {
+            let bytes = section_of(
+                pid,
+                &self.anchors,
+                "_asyncio",
+                ".AsyncioDebug",
+                8 * TABLE_NUMBERS,
+            )?;
+            AsyncioTable::parse(&bytes)
+        };
+        let table = self.asyncio.or_else(|| self.pid().and_then(find));
+        self.asyncio = table;
+        table.ok_or(Unknown::Inconsistent(
+            "asyncio's library does not say where its tasks are",
+        ))
+    }
+
+    /// The nodes of a list that goes around (`struct llist_node`: next, previous).
+    fn linked(&self, head: u64) -> Result<Vec<u64>, Unknown> {
+        let mut nodes = Vec::new();
+        'again: for _ in 0..LIST_TRIES {
+            nodes.clear();
+            let mut from = head;
+            let mut node = self.memory.word(head)?;
+            // A list that was never used is empty, and so is one of a thread that is about to be made.
+            while node != head && node != 0 {
+                let Ok([next, previous]) = self
+                    .memory
+                    .array::<16>(node)
+                    .map(|bytes| [0, 8].map(|at| word_in(&bytes, at).unwrap_or_default()))
+                else {
+                    continue 'again;
+                };
+                if previous != from || nodes.len() >= TASKS_MAX {
+                    continue 'again;
+                }
+                nodes.push(node);
+                (from, node) = (node, next);
+            }
+            return Ok(nodes);
+        }
+        Err(Unknown::Inconsistent(
+            "the list of tasks changed while it was read",
+        ))
+    }
+
     fn task(&mut self, layout: &TaskLayout, address: u64, running: bool) -> Option<Task> {
         let objects = self.objects();
         let done = objects.signed(address, layout.state)? != 0;
@@ -197,7 +284,7 @@ impl<M: ReadMemory> Interpreter<M> {
             (.., Some(_)) => TaskState::Waiting,
             (.., None) => TaskState::Ready,
         };
-        let (chain, end) = self.chain(layout, coroutine);
+        let (chain, end) = self.chain(coroutine);
         let objects = self.objects();
         let awaited = end.or(waiter).filter(|_| state == TaskState::Waiting);
         let awaits = awaited.and_then(|object| describe(objects, layout, object));
@@ -217,7 +304,7 @@ impl<M: ReadMemory> Interpreter<M> {
     }
 
     /// The coroutines that await one another from `outermost` on, innermost first, and what the innermost awaits.
-    fn chain(&mut self, layout: &TaskLayout, outermost: u64) -> (Vec<Link>, Option<u64>) {
+    fn chain(&mut self, outermost: u64) -> (Vec<Link>, Option<u64>) {
         let mut chain = Vec::new();
         let mut object = Some(outermost);
         for _ in 0..CHAIN_MAX {
@@ -229,7 +316,7 @@ impl<M: ReadMemory> Interpreter<M> {
             if WRAPPERS.contains(&kind.as_str()) {
                 object = objects.field(here, FIRST_FIELD);
             } else if matches!(kind.as_str(), "coroutine" | "generator" | "async_generator") {
-                let Some((link, next)) = self.suspended(layout, here) else {
+                let Some((link, next)) = self.suspended(here) else {
                     object = None;
                     break;
                 };
@@ -244,20 +331,20 @@ impl<M: ReadMemory> Interpreter<M> {
     }
 
     /// The frame of a generator or coroutine, and what it awaits.
-    fn suspended(&mut self, layout: &TaskLayout, generator: u64) -> Option<(Link, Option<u64>)> {
+    fn suspended(&mut self, generator: u64) -> Option<(Link, Option<u64>)> {
+        let layout = self.layout.generator;
         let [state] = self
             .memory
-            .array(generator.checked_add(layout.generator_state)?)
+            .array(generator.checked_add(layout.state)?)
             .ok()?;
         let state = i8::from_ne_bytes([state]);
-        // Finished ones are positive, and have no frame any more.
-        if state > EXECUTING {
+        if state > layout.running {
             return None;
         }
-        let address = generator + layout.generator_frame;
+        let address = generator.checked_add(layout.frame)?;
         let mut header = vec![0; self.layout.frame_locals];
         self.memory.read(address, &mut header).ok()?;
-        let code = word_in(&header, self.layout.frame_code)?;
+        let code = word_in(&header, self.layout.frame_code)? & !self.layout.frame_tag;
         let instruction = word_in(&header, self.layout.frame_instruction)?;
         let target = Target {
             memory: &self.memory,
@@ -270,18 +357,22 @@ impl<M: ReadMemory> Interpreter<M> {
             .look_up(&target, &mut Window::default(), code, instruction)
             .ok()?;
         let locals = address + self.layout.frame_locals as u64;
-        let top = i32::from_le_bytes(
-            header
-                .get(layout.stack_top..layout.stack_top + 4)?
-                .try_into()
-                .ok()?,
-        );
+        let top = match layout.stack {
+            StackTop::Count(at) => {
+                let count = half_in(&header, at)?.cast_signed();
+                u64::try_from(count)
+                    .ok()
+                    .and_then(|count| locals.checked_add(count.checked_mul(8)?))
+            }
+            StackTop::Address(at) => word_in(&header, at),
+        };
         let objects = self.objects();
         let names = objects.field(code, self.layout.code.variable_names as u64)?;
-        let suspended = state < EXECUTING && top > 0;
-        let awaited = suspended
-            .then(|| objects.field(locals, (u64::from(top.unsigned_abs()) - 1) * 8))
-            .flatten();
+        let awaited = top
+            .filter(|top| state < layout.running && *top > locals)
+            .and_then(|top| top.checked_sub(8 * layout.awaited))
+            .filter(|place| *place >= locals)
+            .and_then(|place| objects.referred(place));
         Some((
             Link {
                 frame: Frame {
@@ -313,7 +404,7 @@ impl Link {
             .word(self.names.wrapping_add(objects.layout.object_size as u64))
             .ok()?
             .min(64);
-        let items = self.names + objects.layout.object_size as u64 + 8;
+        let items = self.names.checked_add(objects.layout.tuple_items)?;
         let names: Vec<Option<String>> = (0..count)
             .map(|index| objects.text(objects.field(items, index * 8)?))
             .collect();
@@ -321,7 +412,7 @@ impl Link {
             let index = names
                 .iter()
                 .position(|name| name.as_deref() == Some(wanted))?;
-            let mut variable = objects.field(self.locals, index as u64 * 8)?;
+            let mut variable = objects.referred(self.locals.checked_add(index as u64 * 8)?)?;
             // A variable that an inner function uses lives in a cell.
             if objects.type_name(variable)? == "cell" {
                 variable = objects.field(variable, FIRST_FIELD)?;

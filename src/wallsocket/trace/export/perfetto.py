@@ -23,6 +23,8 @@ _PROCESSES, _THREADS, _SOCKETS, _COUNTERS, _FINDINGS = (kind << 40 for kind in r
 _SEQUENCE: Final = 1
 #: builtin_clock.proto: CLOCK_MONOTONIC.
 _MONOTONIC: Final = 3
+#: source_location.proto has 32 bits for it; a damaged recording may say anything.
+_LINE_MAX: Final = 2**32 - 1
 _GAUGES: Final = ("receive queue", "send queue", "congestion window", "round trip time")
 _UNITS: Final = {
     "receive queue": "bytes",
@@ -154,7 +156,8 @@ class _Writer:
             event.categories.append("call")
             if source is not None:
                 event.source_location.file_name = source.file or ""
-                event.source_location.line_number = source.line or 0
+                if source.line is not None and 0 < source.line <= _LINE_MAX:
+                    event.source_location.line_number = source.line
                 if source.function:
                     event.source_location.function_name = source.function
                 self._note(event, "line", f"{source.file}:{source.line}")

@@ -310,7 +310,7 @@ class _Process:
             self.python_unknown = str(error)
         executable = os.path.basename(self.executable or "")
         if self.interpreter is None and self.python_unknown is None and executable.startswith(("python", "pypy")):
-            self.python_unknown = f"no interpreter is recognised in {executable} (CPython 3.11 to 3.14 are read)"
+            self.python_unknown = f"no interpreter is recognised in {executable} (CPython 3.11 to 3.15 are read)"
 
     def row(self) -> ProcessRow:
         version = self.interpreter.version.rpartition(".")[0] if self.interpreter is not None else None
