@@ -5,25 +5,36 @@ from __future__ import annotations
 import json
 import re
 import socket
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from wallsocket.diagnose import diagnose, rule_of
+import msgspec
+
+from wallsocket.diagnose import all_rules, diagnose, rule_of
 from wallsocket.diagnose.engine import Engine
 from wallsocket.diagnose.facts import Facts
 from wallsocket.diagnose.finding import Diagnosis, SocketName
+from wallsocket.diagnose.formats import sarif
+from wallsocket.diagnose.otlp import otlp
 from wallsocket.diagnose.rule import Judgement, Rule
 from wallsocket.diagnose.subjects import SocketFacts
 from wallsocket.diagnose.text import report
 from wallsocket.diagnose.trackers.peers import Peers
 from wallsocket.kernel import names as naming
+from wallsocket.trace.choice import Choice
+from wallsocket.trace.export import export
 from wallsocket.trace.joins import Basis
-from wallsocket.trace.labels import conversation_title
+from wallsocket.trace.labels import conversation_title, process_label
 from wallsocket.trace.ladder import Ladder, header
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.timeline import Timeline
+from wallsocket.trace.totals import Totals
 from wallsocket.trace.views import json_lines, state_lines
+from wallsocket.view.overview import OverviewAsked, overview
+from wallsocket.view.snapshot import Snapshot
 
 __all__ = ["assert_views_agree"]
 
@@ -31,7 +42,8 @@ __all__ = ["assert_views_agree"]
 _PROCESS = re.compile(r"(?<![^\s\"])([^\s\"]+) \(pid (\d+)\)")
 #: States of TCP as anybody might spell them.
 _STATE = re.compile(
-    r"\b(?:(?:TCP_)?(?:FIN|TIME|CLOSE|LAST|SYN)[-_ ]?(?:WAIT(?:[-_ ]?[12])?|ACK|SENT|RECV|RECEIVED)|ESTABLISHED|ESTAB)\b"
+    r"\b(?:(?:TCP_)?(?:(?:FIN|TIME|CLOSE)[-_ ]?WAIT(?:[-_ ]?[12])?|LAST[-_ ]?ACK|SYN[-_ ]?(?:SENT|RECV|RECEIVED))"
+    r"|ESTABLISHED|ESTAB)\b"
 )
 _STATES = {naming.tcp_state(number) for number in range(1, 13)}
 
@@ -54,11 +66,12 @@ class _Asked(Rule):
         return iter(())
 
 
-def assert_views_agree(path: Path) -> None:
+def assert_views_agree(path: Path, *, everywhere: bool = True) -> None:
     """Compare what the views of a recording say.
 
     - The peers that rules are told of are those of the ladder's conversations.
-    - A process has one name in the ladder, the list of states, ``show --json``, ``explain`` and ``explain --json``.
+    - A process has one name in the ladder, the list of states, ``show --json``, ``explain`` and ``explain --json``; with
+      ``everywhere`` also in the sums of calls, the page's overview and each export.
     - A socket has the same addresses in them.
     - A TCP state is written as the kernel's tools write it.
     - A cause is named as its rule is.
@@ -80,9 +93,11 @@ def assert_views_agree(path: Path) -> None:
         data = b"\n".join(json_lines(recording, timeline=timeline)).decode()
         explained = "\n".join(report(judged, width=100_000))
         explained_data = b"\n".join(judged.json_lines()).decode()
-        _assert_one_name(recording, {"show": shown, "show --json": data, "explain": explained}, explained_data)
+        elsewhere = _elsewhere(path, recording, timeline, judged) if everywhere else {}
+        texts = {"show": shown, "show --json": data, "explain": explained, **elsewhere}
+        _assert_one_name(recording, texts, explained_data)
         _assert_one_address(timeline, judged)
-        for said in (shown, explained, explained_data):
+        for said in (shown, explained, explained_data, *elsewhere.values()):
             assert set(_STATE.findall(said)) <= _STATES, set(_STATE.findall(said)) - _STATES
         for finding in judged.findings:
             rule = rule_of(finding.rule)
@@ -92,17 +107,56 @@ def assert_views_agree(path: Path) -> None:
             assert finding.title in explained
 
 
+def _elsewhere(path: Path, recording: Recording, timeline: Timeline, judged: Diagnosis) -> dict[str, str]:
+    """What the other views say, as text. Bytes of programs stay out: they may spell whatever they like."""
+    found = {"totals": "\n".join(Totals(timeline, Choice(recording)).lines(colour=False))}
+    with Snapshot(path) as snapshot:
+        found["overview"] = msgspec.json.encode(overview(snapshot, OverviewAsked())).decode()
+    found["sarif"] = json.dumps(sarif(judged.findings, all_rules(), version="0", root=Path("/")))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("mermaid", "ndjson", "qlog", "pcapng"):
+            target = Path(folder) / name
+            told = export(recording, target, to=name, findings=judged.findings).discretion
+            found[name] = target.read_bytes().decode(errors="replace")
+    found["otlp"] = json.dumps(otlp(recording, judged.findings, version="0", told=told.text))
+    found["mermaid"] = re.sub(r"#(\d+);", lambda code: chr(int(code[1])), found["mermaid"])
+    # Comments stand among binary fields, with their lengths before them.
+    found["pcapng"] = "\n".join(
+        re.findall(r"(?:implied, not captured|[\w.+-]+ \(pid \d+\))[\x20-\x7e]*", found["pcapng"])
+    )
+    first = recording.processes.get(1)
+    if first is not None:
+        title = json.loads(found["qlog"].partition("\n")[0].lstrip("\x1e"))["trace"]["title"]
+        assert title == told.text(process_label(first))
+    for line in map(json.loads, found["ndjson"].splitlines()):
+        _assert_told_alike(recording, judged, line)
+    return found
+
+
+def _assert_told_alike(recording: Recording, judged: Diagnosis, line: dict[str, Any]) -> None:
+    """Sockets and causes of a line of NDJSON are called as they are by the recording and by its rules."""
+    row = line.get("socket") if len(line) == 1 else None
+    if row is not None and recording.sockets[row["id"]].family != socket.AF_UNIX:
+        for side in ("local", "remote"):
+            raw = getattr(recording.sockets[row["id"]], side)
+            assert row[side] == (naming.address(raw) if raw is not None else None), (row, side)
+    if "rule" in line:
+        assert line["rule"] in {finding.rule for finding in judged.findings}
+
+
 def _assert_one_join(recording: Recording, timeline: Timeline) -> None:
     asked = _Asked()
     engine = Engine(recording, [asked])
     engine.feed(recording.events())
     engine.conclude()
     drawn: dict[int, set[tuple[int, Basis | None]]] = {}
+    talks: Counter[int] = Counter()
     for conversation in timeline.conversations:
         left, right = conversation.left, conversation.right
         if right is not None:
             drawn.setdefault(left, set()).add((right, conversation.basis))
             drawn.setdefault(right, set()).add((left, conversation.basis))
+            talks.update((left, right))
     datagrams = {row.id for row in recording.sockets.values() if row.type == socket.SOCK_DGRAM}
     places = Counter(recording.sockets[number].local for number in datagrams)
     sharing = {number for number in datagrams if places[recording.sockets[number].local] > 1}
@@ -120,7 +174,8 @@ def _assert_one_join(recording: Recording, timeline: Timeline) -> None:
         # It may talk with many, each of which has a conversation; and who only listens is known by who sends to it.
         assert peer is None or peer[0] in {other for other, _ in others}, (number, peer, others)
         for other, _ in others:
-            only = len(others) == 1 == len(drawn[other])
+            # By several addresses, as of groups, it is several conversations, and of no address the only peer.
+            only = len(others) == 1 == len(drawn[other]) and talks[number] == 1 == talks[other]
             assert not only or frozenset((number, other)) in told, (number, other)
 
 

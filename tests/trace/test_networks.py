@@ -125,7 +125,10 @@ subprocess.run([sys.executable, "-c", {UNSHARED + REFUSED!r}, sys.argv[1]], chec
     assert [asked[call.id] for call in refused] == places
     # What each is like is said once, when it is met.
     met = [(fact.network, fact.kind) for fact in recording.facts() if fact.occasion == "start"]
-    assert met == [(place, kind) for place in (1, 2) for kind in ("addresses", "links", "routes", "sysctls")]
+    kinds = ("addresses", "links", "routes", "sysctls")
+    # Frames of the first are `meta.wire`; rootless too they are captured in the second, which the program made.
+    assert met == [*((1, kind) for kind in kinds), *((2, kind) for kind in (*kinds, "wire"))]
+    assert [fact.value for fact in recording.facts() if fact.kind == "wire"] == ['"yes"']
 
 
 def test_counters_belong_to_a_namespace(python: str, traced: Traced, outside: int) -> None:
@@ -138,6 +141,17 @@ def test_counters_belong_to_a_namespace(python: str, traced: Traced, outside: in
     # One connection was tried there, ever.
     assert values[network]["TcpActiveOpens"][-1] == 1
     assert values[network]["TcpAttemptFails"][-1] == 1
+
+
+def test_counters_begin_before_interfaces_are_up(python: str, traced: Traced, outside: int) -> None:
+    """What brings them up is said over netlink; then the kernel sends and receives by itself."""
+    netlink = "import socket\nnetlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)\n"
+    _, recording = traced(python, "-c", UNSHARED + netlink + REFUSED, outside)
+    network, _ = facts_of_refusal(recording)
+    first = min(counter.at_ns for counter in recording.counters() if counter.network == network)
+    made = [one for one in recording.sockets.values() if one.network == network]
+    assert (made[0].family, made[1].family) == (socket.AF_NETLINK, socket.AF_INET)
+    assert made[0].created_ns < first < made[1].created_ns
 
 
 def test_a_namespace_that_is_not_known_is_not_guessed(python: str, traced: Traced, outside: int) -> None:

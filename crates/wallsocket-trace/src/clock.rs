@@ -1,5 +1,7 @@
 //! The one clock: CLOCK_MONOTONIC, counted from the start of the recording.
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds since the start of the recording.
@@ -21,6 +23,11 @@ impl Clock {
     /// CLOCK_MONOTONIC now.
     pub fn monotonic_ns() -> i64 {
         nanoseconds(ClockId::CLOCK_MONOTONIC)
+    }
+
+    /// Processor time of this thread.
+    pub fn worked() -> Duration {
+        Duration::from_nanos(nanoseconds(ClockId::CLOCK_THREAD_CPUTIME_ID).cast_unsigned())
     }
 
     /// Time since the start.

@@ -89,14 +89,18 @@ impl Facts {
             .retain(|id, host| *id == OWN || now.duration_since(host.used) < INTERVAL);
     }
 
-    /// Sends what is worth knowing of a namespace in which a followed program makes its first socket.
+    /// Reads the counters of a namespace in which a followed program makes its first socket of whatever kind: one of netlink
+    /// comes before interfaces are up, which then send and receive by themselves.
+    pub fn begin(&self, network: u32, tid: i32) {
+        if network != OWN {
+            self.tally.begin(network, tid);
+        }
+    }
+
+    /// Sends what is worth knowing of a namespace in which a followed program makes its first socket of the Internet families.
     pub fn meet(&mut self, now_ns: i64, network: u32, tid: i32) {
         if !self.met.insert(network) {
             return;
-        }
-        if network != OWN {
-            // Before anything happens there, so that everything the program causes is a difference.
-            self.tally.count(network, tid);
         }
         let Ok(host) = self.host(network, tid) else {
             return;

@@ -20,14 +20,27 @@ use door::Door;
 pub const OWN: u32 = 1;
 /// Namespaces that are told apart; a program that makes more gets no number for the rest.
 const MAXIMUM: usize = 4096;
+/// Threads of each that are remembered.
+const THREADS: usize = 8;
 
 #[derive(Debug, Default)]
 struct State {
     rows: Vec<rows::Network>,
     by_inode: HashMap<u64, u32>,
     by_cookie: HashMap<u64, u32>,
-    /// A thread that was last seen in each.
-    threads: HashMap<u32, i32>,
+    /// Threads that were last seen in each, the latest first: any of them may end, or leave.
+    threads: HashMap<u32, Vec<i32>>,
+}
+
+impl State {
+    fn saw(&mut self, network: u32, tid: i32) {
+        let threads = self.threads.entry(network).or_default();
+        if threads.first() != Some(&tid) {
+            threads.retain(|other| *other != tid);
+            threads.insert(0, tid);
+            threads.truncate(THREADS);
+        }
+    }
 }
 
 /// All of them; clones share one list.
@@ -92,15 +105,15 @@ impl Networks {
             };
             self.add(&mut state, row)
         })?;
-        state.threads.insert(id, tid);
+        state.saw(id, tid);
         Some(id)
     }
 
-    /// The namespaces other than ours, and a thread that was last seen in each.
-    pub fn others(&self) -> Vec<(u32, i32)> {
+    /// The namespaces other than ours, and the threads that were last seen in each.
+    pub fn others(&self) -> Vec<(u32, Vec<i32>)> {
         let state = self.lock();
         let others = state.threads.iter().filter(|(id, _)| **id != OWN);
-        others.map(|(id, tid)| (*id, *tid)).collect()
+        others.map(|(id, threads)| (*id, threads.clone())).collect()
     }
 
     /// Where a socket is that has this cookie. `maker`: a thread that has just made it, so that it is where the thread is.
@@ -108,8 +121,14 @@ impl Networks {
         let Some(cookie) = cookie else {
             return maker.and_then(|tid| self.of_thread(tid));
         };
-        if let Some(known) = self.lock().by_cookie.get(&cookie) {
-            return Some(*known);
+        {
+            let mut state = self.lock();
+            if let Some(known) = state.by_cookie.get(&cookie).copied() {
+                if let Some(tid) = maker {
+                    state.saw(known, tid);
+                }
+                return Some(known);
+            }
         }
         let place = maker.and_then(|tid| self.of_thread(tid));
         let mut state = self.lock();
@@ -138,16 +157,16 @@ impl Networks {
     ///
     /// An error says in words why it cannot be entered.
     pub fn enter(&self, id: u32, tid: i32) -> Result<Entered, String> {
-        let (row, other) = {
+        let (row, others) = {
             let state = self.lock();
             (
                 state.rows.get(id as usize - 1).cloned(),
-                state.threads.get(&id).copied(),
+                state.threads.get(&id).cloned().unwrap_or_default(),
             )
         };
         let row = row.ok_or_else(|| "it is not known".to_owned())?;
         let mut reason = String::new();
-        for tid in std::iter::once(tid).chain(other.filter(|other| *other != tid)) {
+        for tid in std::iter::once(tid).chain(others.into_iter().filter(|other| *other != tid)) {
             match self.go_through(tid) {
                 Ok(entered) => {
                     let same = match (row.cookie, entered.cookie) {

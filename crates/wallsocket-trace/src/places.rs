@@ -15,6 +15,8 @@ use crate::sink::Sink;
 
 /// Looks that find no followed socket before a namespace is let go.
 const EMPTY_LOOKS: u32 = 4;
+/// Why frames of a namespace are not captured that was entered all the same.
+const UNCAPTURED: &str = "its network namespace allows no packet socket (CAP_NET_RAW)";
 
 /// A namespace that was entered.
 pub struct Place {
@@ -33,6 +35,8 @@ struct State {
     known: HashSet<u32>,
     /// Those that could not be entered.
     refused: HashSet<u32>,
+    /// Those of which it was said whether frames are captured there.
+    told: HashSet<u32>,
 }
 
 /// All of them.
@@ -75,9 +79,17 @@ impl Places {
         match self.networks.enter(network, tid).and_then(|entered| {
             let diag = DiagSocket::from_socket(entered.diag).map_err(|error| error.to_string())?;
             let deaths = DestroyMonitor::from_socket(entered.deaths).ok();
-            let capture = self.capturing.as_ref().zip(entered.packet);
-            let capture =
-                capture.and_then(|(capturing, socket)| capturing.on(network, socket).ok());
+            let capture = self.capturing.as_ref().map(|capturing| {
+                let socket = entered.packet.ok_or_else(|| UNCAPTURED.to_owned())?;
+                let on = capturing.on(network, socket);
+                on.map_err(|error| error.to_string())
+            });
+            if let Some(capture) = &capture
+                && state.told.insert(network)
+            {
+                self.tell(network, capture.as_ref().err());
+            }
+            let capture = capture.and_then(Result::ok);
             Ok(Place {
                 diag,
                 deaths,
@@ -91,6 +103,14 @@ impl Places {
             }
             Err(reason) => {
                 state.refused.insert(network);
+                if self.capturing.is_some() {
+                    self.tell(
+                        network,
+                        Some(&format!(
+                            "its network namespace cannot be entered: {reason}"
+                        )),
+                    );
+                }
                 self.sink.send(&Row::Mark(rows::Mark {
                     at_ns: self.clock.now(),
                     process: None,
@@ -103,6 +123,18 @@ impl Places {
                 }));
             }
         }
+    }
+
+    /// Says whether frames of a namespace are captured, or why not.
+    fn tell(&self, network: u32, refusal: Option<&String>) {
+        self.sink.send(&Row::Fact(rows::Fact {
+            at_ns: self.clock.now(),
+            kind: "wire".into(),
+            value: serde_json::json!(refusal.map_or("yes", String::as_str)).to_string(),
+            occasion: Some("start".into()),
+            network: Some(network),
+            ..rows::Fact::default()
+        }));
     }
 
     /// Looks at each. `look` says whether a followed socket is there.

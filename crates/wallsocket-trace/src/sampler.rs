@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_bytes::ByteBuf;
 use wallsocket_kernel::diag::{ALL_STATES, DestroyMonitor, DiagSocket, InetQuery, InetSocket};
@@ -19,7 +19,8 @@ use crate::tally::Tally;
 
 /// How often sockets are looked at, at most.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Looking may take this share of the time: listing the sockets of a busy host is slow.
+/// Looking may take this share of a processor: listing the sockets of a busy host is slow. Waiting for one does not count, or a
+/// loaded machine would be blind.
 const SHARE: u32 = 20;
 /// How often counters are compared.
 const COUNTERS_EVERY: u32 = 4;
@@ -104,7 +105,7 @@ impl Sampler {
                 for round in 0u32.. {
                     let last =
                         !matches!(stopped.recv_timeout(rest), Err(RecvTimeoutError::Timeout));
-                    let began = Instant::now();
+                    let began = Clock::worked();
                     state.look();
                     if last || round % COUNTERS_EVERY == 0 {
                         state.tally.count_all();
@@ -112,7 +113,7 @@ impl Sampler {
                     if last {
                         return;
                     }
-                    rest = INTERVAL.max(began.elapsed() * SHARE);
+                    rest = INTERVAL.max(Clock::worked().saturating_sub(began) * SHARE);
                 }
             })?;
         Ok(Self { stop, thread })

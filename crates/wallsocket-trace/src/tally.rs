@@ -1,7 +1,7 @@
 //! Counters of network namespaces: all of one when it is met, then those that changed.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wallsocket_kernel::counters::{self, Counters};
 
@@ -36,18 +36,31 @@ impl Tally {
     }
 
     /// Reads another namespace through a thread that is in it; nothing when it is there no more.
-    pub fn count(&self, network: u32, tid: i32) {
-        if network == OWN || self.networks.of_thread(tid) == Some(network) {
+    pub fn count(&self, network: u32, tid: i32) -> bool {
+        let there = network == OWN || self.networks.of_thread(tid) == Some(network);
+        if there {
             self.read(network, &format!("/proc/{tid}/net"));
+        }
+        there
+    }
+
+    /// Reads a namespace that was not read before: what happens from now on is a difference.
+    pub fn begin(&self, network: u32, tid: i32) {
+        if !self.known().contains_key(&network) {
+            self.count(network, tid);
         }
     }
 
     /// Reads all namespaces that are known.
     pub fn count_all(&self) {
         self.count_own();
-        for (network, tid) in self.networks.others() {
-            self.count(network, tid);
+        for (network, threads) in self.networks.others() {
+            let _ = threads.into_iter().any(|tid| self.count(network, tid));
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<u32, Counters>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self, network: u32, folder: &str) {
@@ -60,7 +73,7 @@ impl Tally {
         if now.is_empty() {
             return;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let before = known.entry(network).or_default();
         let at_ns = self.clock.now();
         for (name, value) in &now {

@@ -428,6 +428,7 @@ class Engine:
             for handler in self._counters:
                 handler(item, self._counter_rows)
         elif type(item) is Fact:
+            self.facts.see_fact(item)
             for handler in self._facts:
                 handler(item)
         elif type(item) is Mark:

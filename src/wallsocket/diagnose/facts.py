@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..events import Call, Descriptor, Mark, Process, Socket, Source
+from ..events import Call, Descriptor, Fact, Mark, Process, Socket, Source
 from ..kernel.program import label, name_of_command
 from ..trace.verdict import duration
 from .finding import Proof
@@ -54,6 +54,7 @@ class Facts:
         self._trackers: dict[type[Tracker], Tracker] = {}
         self._places = 0
         self._gaps: dict[str, str] = {}
+        self._wires: dict[int, str] = {}  # of networks other than the tracer's
         self._commands: dict[str, str | None] = {}
 
     # -- trackers
@@ -92,6 +93,16 @@ class Facts:
         if name in ("calls", "kernel") and value is None:
             return None
         return None if value == "yes" or (value or "").startswith(_INCOMPLETE) else (value or "not recorded")
+
+    def wire(self, network: int | None) -> str | None:
+        """Why frames of a network namespace are missing; ``None`` when they were captured there."""
+        value = self._wires.get(network) if network is not None else None
+        return self.layer("wire") if value is None else None if value == "yes" else value
+
+    def see_fact(self, fact: Fact) -> None:
+        """Take what was asked without a call that failed."""
+        if fact.kind == "wire" and fact.network is not None and len(self._wires) < _NETWORKS:
+            self._wires[fact.network] = _json_text(fact.value) or "not recorded"
 
     def gap(self, layer: str) -> str | None:
         """Why a layer was lost half-way, or not recorded wholly; ``None``: it was not."""
@@ -178,6 +189,7 @@ class Facts:
 #: How ``meta`` says that a layer has a gap (docs/recording.md).
 _INCOMPLETE = "incomplete"
 _LAYERS = ("calls", "kernel", "wire")
+_NETWORKS = 4096  # that are told apart, as the tracer does
 _OWN_SIGNALS = {signal.SIGPIPE, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
@@ -197,3 +209,11 @@ def json_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _json_text(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return found if isinstance(found, str) else ""

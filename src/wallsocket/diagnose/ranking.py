@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ..events import Source
+from ..events import Call, Source
 from .address import address_of
 from .facts import Facts
 from .finding import CERTAINTIES, SEVERITIES, Finding, NotJudged, ProcessName, SocketName, Symptom
@@ -147,14 +147,14 @@ class Ranking:
             evidence.fix,
             cause.rule.id if cause is not None else None,
             ProcessName(pid, facts.command(evidence.process)) if pid is not None else None,
-            self._socket_name(evidence.socket),
+            self._socket_name(evidence.socket, evidence.call),
             source.file if source is not None else None,
             source.line if source is not None else None,
             tuple(evidence.proof[:_MAX_PROOF]),
             rank,
         )
 
-    def _socket_name(self, number: int | None) -> SocketName | None:
+    def _socket_name(self, number: int | None, call: Call | None) -> SocketName | None:
         if number is None:
             return None
         socket = self._facts[Sockets].get(number)
@@ -167,7 +167,12 @@ class Ranking:
         if local is not None and local.wildcard:
             # It was never bound, or this is what the kernel leaves of the address when a connect has failed.
             set_up = self._facts[SetUp].of(socket) if socket is not None else None
-            if not local.port or (set_up is not None and set_up.bind is None and set_up.connect is not None):
+            connected = set_up is not None and set_up.bind is None and set_up.connect is not None
+            if socket is None and remote is None and call is not None and call.socket == number:
+                # It was forgotten when it had ended; a call with another address than its own is no bind.
+                tried = address_of(call.address)
+                connected = tried is not None and tried.port not in (0, local.port)
+            if not local.port or connected:
                 local = None
         return SocketName(number, str(local) if local else None, str(remote) if remote else None)
 

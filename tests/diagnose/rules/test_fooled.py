@@ -77,13 +77,20 @@ def test_the_goodbye_of_tls_may_stay_unread() -> None:
     assert story.found() == []
 
 
-def early(*, server_starts: int = 0, client_ends: bool = False, wait: int = S, same_thread: bool = False) -> list[str]:
+def early(
+    *,
+    server_starts: int = 0,
+    client_ends: bool = False,
+    wait: int = S,
+    same_thread: bool = False,
+    local: tuple[str, int] | None = None,
+) -> Story:
     """A client that is refused, and a listener on its port afterwards."""
     story = Story()
     client = story.process("client")
     server = client if same_thread else story.process("server")
     story.processes[server][6] = server_starts
-    tried = story.socket(client, None, None)
+    tried = story.socket(client, local, None)
     call = story.call("connect", tried, REFUSED, address=inet("127.0.0.1", 4567))
     story.fact(call, "sockets", [])
     story.call("close", tried)
@@ -93,19 +100,31 @@ def early(*, server_starts: int = 0, client_ends: bool = False, wait: int = S, s
     listener = story.socket(server, ("127.0.0.1", 4567), None)
     story.call("bind", listener, address=inet("127.0.0.1", 4567))
     story.call("listen", listener, a=5)
+    return story
+
+
+def rules_of(story: Story) -> list[str]:
     return [rule.split()[0] for rule in story.found()]
 
 
+def test_what_a_refused_connect_leaves_of_the_address_names_no_socket() -> None:
+    """The socket was forgotten when it had ended; the ladder does not show this address either."""
+    for wait in (S // 2, 20 * S):
+        (finding,) = early(local=("0.0.0.0", 42724), wait=wait, server_starts=wait // 2).diagnosis().findings
+        assert finding.socket is not None
+        assert finding.socket.local is None
+
+
 def test_a_server_that_was_on_its_way_was_too_late() -> None:
-    assert early() == ["connected-before-listen"]
-    assert early(client_ends=True) == ["connected-before-listen"]
-    assert early(server_starts=S // 2) == ["connected-before-listen"]
+    assert rules_of(early()) == ["connected-before-listen"]
+    assert rules_of(early(client_ends=True)) == ["connected-before-listen"]
+    assert rules_of(early(server_starts=S // 2)) == ["connected-before-listen"]
 
 
 def test_a_later_program_with_the_same_port_is_no_relation() -> None:
-    assert early(server_starts=S, client_ends=True) == ["nobody-listens"]
-    assert early(same_thread=True) == ["nobody-listens"]
-    assert early(wait=60 * S) == ["nobody-listens"]
+    assert rules_of(early(server_starts=S, client_ends=True)) == ["nobody-listens"]
+    assert rules_of(early(same_thread=True)) == ["nobody-listens"]
+    assert rules_of(early(wait=60 * S)) == ["nobody-listens"]
 
 
 def node(*, ends: bool, killed: bool = False, peer_leaves: bool = False) -> list[str]:

@@ -400,14 +400,14 @@ impl Tracer {
     fn meet_network(&mut self, socket: u32, tid: i32) {
         if self.settings.samples
             && let Some(known) = self.registry.sockets.get(&socket)
-            && matches!(
-                known.row.family,
-                libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET
-            )
             && let Some(network) = known.row.network
         {
-            self.facts.meet(self.clock.now(), network, tid);
-            self.places.open(network, tid);
+            let family = known.row.family;
+            self.facts.begin(network, tid);
+            if matches!(family, libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET) {
+                self.facts.meet(self.clock.now(), network, tid);
+                self.places.open(network, tid);
+            }
         }
     }
 

@@ -68,7 +68,7 @@ class AnswerFromAnotherAddress(Rule):
                 rows = [question.first.proof(), read.proof(f"{read.text()} from {source}")]
                 how = "the program did not take it"
             else:
-                missing = facts.layer("wire")
+                missing = facts.wire(subject.network)
                 if missing is not None and question.given_up is not None and _server(facts, question) is not None:
                     yield self.cannot_tell("wire", f"whether {question.where} was answered from elsewhere: {missing}")
                 continue

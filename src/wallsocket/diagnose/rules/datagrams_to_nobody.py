@@ -71,5 +71,7 @@ class DatagramsToNobody(Rule):
     def _nobody(facts: Facts, subject: Destination) -> bool:
         """Whether the question is open at all: this host's own address, and no frame or counter to answer it."""
         return (
-            subject.where.loopback and facts.layer("wire") is not None and not facts[Counters].private(subject.network)
+            subject.where.loopback
+            and facts.wire(subject.network) is not None
+            and not facts[Counters].private(subject.network)
         )

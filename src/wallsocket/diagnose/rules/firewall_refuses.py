@@ -68,7 +68,7 @@ class FirewallRefuses(Rule):
         packets = facts[FirstPackets]
         for refusal in facts[Destinations].refused(subject):
             opening = packets.of(refusal.local, subject.where)
-            missing = facts.layer("wire")
+            missing = facts.wire(subject.network)
             if missing is not None and facts[HostAnswers].is_local(refusal.seen.call, subject.where.host) is not True:
                 yield self.cannot_tell(
                     "wire", f"whether a packet filter or the host itself refused {subject.where}: {missing}"

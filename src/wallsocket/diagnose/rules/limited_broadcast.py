@@ -45,12 +45,12 @@ class LimitedBroadcast(Rule):
         traffic = facts[GroupTraffic]
         for port in traffic.ports():
             sends = [one for one in traffic.sends(port) if one.where.host == _LIMITED]
-            missing = facts.layer("wire")
-            if sends and missing is not None:
-                yield self.cannot_tell("wire", f"where the broadcasts left was not recorded: {missing}")
-                return
             for network in dict.fromkeys(one.network for one in sends):
-                yield from self._of(facts, port, network)
+                missing = facts.wire(network)
+                if missing is not None:
+                    yield self.cannot_tell("wire", f"where the broadcasts left was not recorded: {missing}")
+                else:
+                    yield from self._of(facts, port, network)
 
     def _of(self, facts: Facts, port: int, network: int | None) -> Iterator[Judgement]:
         traffic, networks = facts[GroupTraffic], facts[Networks]

@@ -48,7 +48,7 @@ class OwnStackResets(Rule):
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         raw = facts[RawSockets].of(subject)
-        missing = facts.layer("wire")
+        missing = facts.wire(subject.network)
         if raw.sends and missing is not None:
             yield self.cannot_tell("wire", f"a raw socket sent packets, and the wire was not recorded: {missing}")
         for one in facts[CraftedHandshakes].reset:

@@ -79,7 +79,7 @@ class SynUnanswered(Rule):
                 if one.tcp and one.listened_at(failure.at_ns) and one.takes(subject.where)
             ]
             # A queue that nobody got into is not full.
-            may_be_full = facts.layer("wire") is not None or facts[FirstPackets].answered(subject.where)
+            may_be_full = facts.wire(subject.network) is not None or facts[FirstPackets].answered(subject.where)
             dropped_here = self._dropped_here(facts, failure)
             if (
                 may_be_full
@@ -132,7 +132,7 @@ class SynUnanswered(Rule):
         counted = _repetitions(last)
         if last is not None and counted:
             rows.append(last.proof(f"{last.state_name}, SYN repeated {counted} times"))
-        if facts.layer("wire") is None:
+        if facts.wire(failure.socket.network) is None:
             opening = facts[FirstPackets].of(failure.socket.local, failure.where)
             if failure.error == errno.ETIMEDOUT and (opening is None or not opening.syns):
                 return "the kernel repeated the SYN until it gave up, and nothing came back", rows, "strong"

@@ -22,7 +22,9 @@ _LEFT_OUT: Final = {
     "mark": (),
 }
 #: Facts with what programs chose; of the others every number and address is the kernel's.
-_TOLD_FACTS: Final = frozenset({"addresses", "links", "routes", "route", "neighbours", "sysctls", "limits", "groups"})
+_TOLD_FACTS: Final = frozenset(
+    {"addresses", "links", "routes", "route", "neighbours", "sysctls", "limits", "groups", "wire"}
+)
 
 
 def write(material: Material, file: IO[bytes]) -> None:
