@@ -127,3 +127,17 @@ def test_it():
 """
     done = run(tmp_path, text)
     assert done.returncode == 0, done.stdout
+
+
+def test_whose_code_is_whose_stands_in_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "vendored.py").write_text(
+        "import socket\nkept = []\n"
+        "def leave_open():\n    one, other = socket.socketpair()\n    one.close()\n    kept.append(other)\n"
+    )
+    text = "import vendored\ndef test_it():\n    vendored.leave_open()\n"
+    told = run(tmp_path, text, "--wallsocket", "--wallsocket-fail", "never").stdout
+    assert "vendored.py:4" in told
+    settings = "wallsocket_library = vendored.py"
+    told = run(tmp_path, text, "--wallsocket", "--wallsocket-fail", "never", settings=settings).stdout
+    assert "test_project.py:3" in told
+    assert "vendored.py:4" not in told

@@ -125,6 +125,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "settings of some tests, the last line that fits counts: PATTERN: ignore RULE..., or PATTERN: fail SEVERITY",
         type="linelist",
     )
+    for name, whose in (("user_code", "your own code"), ("library", "library code")):
+        parser.addini(
+            f"wallsocket_{name}", f"files and folders of {whose}, for the source lines of --wallsocket", type="paths"
+        )
 
 
 def _seconds(text: str) -> float:
@@ -143,7 +147,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     if early_config.known_args_namespace.wallsocket:
         from . import tracing
 
-        tracing.begin()
+        tracing.begin(
+            user_code=early_config.getini("wallsocket_user_code"), library=early_config.getini("wallsocket_library")
+        )
     yield
 
 

@@ -1,10 +1,12 @@
 """Records the pytest that :mod:`.tracing` begins anew. A program of its own, so that nothing of pytest is loaded twice.
 
-Arguments: the variable that tells pytest the recording's file, then Python's arguments as pytest was started with them.
+Arguments: the variable that tells pytest the recording's file, whose code is whose as JSON, then Python's arguments as
+pytest was started with them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -19,9 +21,11 @@ def main() -> int:
     from wallsocket.trace import places
     from wallsocket.trace.run import run
 
-    variable, *arguments = sys.argv[1:]
+    variable, code, *arguments = sys.argv[1:]
     try:
-        result = run([sys.executable, *arguments], output=_told(variable, places.new_paths("pytest")))
+        result = run(
+            [sys.executable, *arguments], output=_told(variable, places.new_paths("pytest")), **json.loads(code)
+        )
     except WallsocketError as error:
         print(f"pytest --wallsocket: {error}", file=sys.stderr)
         return 4  # pytest's own status for a wrong use

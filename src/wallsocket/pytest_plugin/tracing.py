@@ -11,6 +11,7 @@ that prove a finding have a time and a process, and a test was running there the
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import sys
 import time
@@ -49,8 +50,11 @@ class _Window(NamedTuple):
     phase: str
 
 
-def begin() -> None:
+def begin(*, user_code: Sequence[Path] = (), library: Sequence[Path] = ()) -> None:
     """Become the recorder of this very command line, unless that has happened.
+
+    Args:
+        user_code, library: as of :func:`wallsocket.trace.run.run`.
 
     Raises:
         pytest.UsageError: pytest was not started from the command line, so it cannot begin anew.
@@ -74,8 +78,9 @@ def begin() -> None:
     own = Path(__file__).with_name("record.py")
     sys.stdout.flush()
     sys.stderr.flush()
+    code = json.dumps({"user_code": [*map(str, user_code)], "library": [*map(str, library)]})
     os.execv(  # noqa: S606 (no shell is wanted)
-        sys.executable, [sys.executable, "-P", str(own), _VARIABLE, *sys.orig_argv[1:]]
+        sys.executable, [sys.executable, "-P", str(own), _VARIABLE, code, *sys.orig_argv[1:]]
     )
 
 
