@@ -149,17 +149,26 @@ def test_every_option_is_completed(name: str) -> None:
     from click.shell_completion import ShellComplete
 
     completion = ShellComplete(cli.commands, {}, "wallsocket", "_WALLSOCKET_COMPLETE")
+
+    def look(command: click.Command, path: list[str]) -> None:
+        context = click.Context(command)
+        if isinstance(command, click.Group):
+            for word in command.list_commands(context):
+                inner = command.get_command(context, word)
+                assert inner is not None
+                look(inner, [*path, word])
+        wanted = {
+            option
+            for parameter in command.get_params(context)
+            if isinstance(parameter, click.Option) and not parameter.hidden
+            for option in (*parameter.opts, *parameter.secondary_opts)
+            if option.startswith("--")
+        }
+        assert {item.value for item in completion.get_completions(path, "--")} >= wanted
+
     command = cli.commands.get_command(click.Context(cli.commands), name)
     assert command is not None
-    context = click.Context(command)
-    wanted = {
-        option
-        for parameter in command.get_params(context)
-        if isinstance(parameter, click.Option) and not parameter.hidden
-        for option in (*parameter.opts, *parameter.secondary_opts)
-        if option.startswith("--")
-    }
-    assert {item.value for item in completion.get_completions([name], "--")} >= wanted
+    look(command, [name])
 
 
 def modules(code: str) -> set[str]:
