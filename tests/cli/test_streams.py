@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -71,6 +75,25 @@ def test_colours_are_the_users_choice(arguments: str, folder: Path) -> None:
     assert not coloured()
     assert coloured(FORCE_COLOR="1")
     assert not coloured(FORCE_COLOR="1", NO_COLOR="1")
+
+
+@pytest.mark.parametrize("arguments", ["options", "options SO_RCVBUF SO_SNDBUF", "rule list", "lesson", "doctor"])
+def test_lists_fit_a_narrow_terminal(arguments: str, folder: Path) -> None:
+    mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"NO_COLOR": "1"}
+    with subprocess.Popen([*WALLSOCKET.split(), *arguments.split()], cwd=folder, env=environment, stdout=its):
+        os.close(its)
+        printed = b""
+        # EIO: the last of those who had the other end has closed it (pty(7)).
+        with contextlib.suppress(OSError):
+            while piece := os.read(mine, 65536):
+                printed += piece
+    os.close(mine)
+    lines = printed.decode().splitlines()
+    assert len(lines) > 5
+    # What can be copied, such as a line that allows something, is not broken.
+    assert [line for line in lines if len(line) > 80 and "sudo" not in line] == []
 
 
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])

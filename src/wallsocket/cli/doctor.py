@@ -46,7 +46,7 @@ def command(as_json: bool) -> int:
     else:
         click.echo()
         verdict = "Programs can be traced here." if traces else "Programs cannot be traced here: see the rows above."
-        click.echo(f"{verdict} {refused} of {len(rows)} features are refused.")
+        click.echo(f"{verdict} {refused} of {len(rows)} features {'is' if refused == 1 else 'are'} refused.")
     return 0 if traces else 1
 
 

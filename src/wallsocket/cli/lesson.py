@@ -110,9 +110,8 @@ def command(context: click.Context) -> None:
 
         for line in text.list_lines(all_lessons(), width=terminal.width(), colour=terminal.has_colour()):
             click.echo(line)
-        click.echo(
-            "wallsocket lesson ID plays one; lesson quiz asks you; lesson course has an order for 90 minutes and a longer one"
-        )
+        click.echo("wallsocket lesson ID plays one; lesson quiz asks you;")
+        click.echo("lesson course has an order for 90 minutes, and a longer one")
 
 
 @click.command("lesson", cls=_Show)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
 import click
 
-from . import options
+from ..trace.text import wrap
+from . import options, terminal
 
 #: Word -> how to make a socket of that kind.
 KINDS: Final = {
@@ -51,7 +53,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         default = next(iter(row["default"].values()), "")
-        click.echo(f"{row['name']:<{width}}  {default:<18.18}  {row['meaning']}")
+        _set(f"{row['name']:<{width}}  {default:<18.18}  ", row["meaning"])
     return 0
 
 
@@ -98,7 +100,7 @@ def _rows(wanted: list[Any], kinds: list[str]) -> Iterator[dict[str, Any]]:
 def _in_full(row: dict[str, Any]) -> None:
     access = " and ".join(word for word, yes in (("read", row["readable"]), ("set", row["settable"])) if yes)
     click.echo(row["name"])
-    click.echo(f"  {row['meaning']}")
+    _set("  ", row["meaning"])
     for label, value in (
         ("type", f"{row['type']}" + (f", {row['unit']}" if row["unit"] else "")),
         ("sockets", ", ".join(row["applies"])),
@@ -108,4 +110,13 @@ def _in_full(row: dict[str, Any]) -> None:
         ("here", ", ".join(f"{kind} {text}" for kind, text in row["default"].items()) or "unknown"),
     ):
         if value:
-            click.echo(f"  {label:<8} {value}")
+            _set(f"  {label:<8} ", value)
+
+
+def _set(label: str, text: str) -> None:
+    """Print a text behind its label: one line for other programs, on a terminal as many as it needs."""
+    room = terminal.width() - len(label)
+    first, *rest = wrap(text.split(" "), room) if sys.stdout.isatty() and room > 20 else [text]
+    click.echo(label + first)
+    for line in rest:
+        click.echo(" " * len(label) + line)

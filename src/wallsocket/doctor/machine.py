@@ -50,7 +50,7 @@ def rows() -> Iterator[Row]:
 
 def _library() -> Row:
     """Whether a program can be given the library, and whether that finds its place there."""
-    name, purpose = "preload", "trace and explain --via preload: calls recorded without stops"
+    name, purpose = "preload", "--via preload: calls recorded without stops"
     if not LIBRARY.is_file():
         return Row(
             name,

@@ -428,7 +428,7 @@ PROBES: Final = (
     Probe("ptrace", "trace and explain a command", _trace_own, essential=True),
     Probe("ptrace of others", "trace -p, explain -p: attach to a running program", _trace_other),
     Probe("seccomp filter", "trace at low cost: only socket calls stop the program", _filter, essential=True),
-    Probe("pidfd_getfd", "state, queues and options of a traced program's sockets", _copy_descriptor_own),
+    Probe("pidfd_getfd", "state, queues and options of traced sockets", _copy_descriptor_own),
     Probe("process_vm_readv", "inspect: Python lines of a running program", _read_memory),
     Probe("sock_diag", "sockets of the machine: inspect, listeners nearby", _diagnose_sockets),
     Probe("sock_diag destroy", "last values of a socket at its end", _deaths),
