@@ -31,6 +31,7 @@ def main() -> int:
     for name in arguments.names or known:
         started = time.monotonic()
         print(f"{name}: {arguments.rounds} rounds …", file=sys.stderr, flush=True)
+        measure.lacking.clear()
         try:
             with measure.Others() as others:
                 tables = importlib.import_module(f"bench.{name}").run(arguments.rounds)
@@ -53,6 +54,8 @@ def main() -> int:
             f"{name}: {arguments.rounds} rounds in {took:.0f} s; other programs used {others.cores:.2f} cores.",
             "",
         ]
+        if measure.lacking:
+            report += [f"Missing here, so not compared: {', '.join(measure.lacking)}.", ""]
         (RESULTS / f"{name}.json").write_text(json.dumps([table.data for table in tables], indent=1))
     text = "\n".join(report)
     (RESULTS / "report.md").write_text(text)

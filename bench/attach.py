@@ -6,7 +6,6 @@ its own loop; "added" is the time per turn less the untraced time of the same ro
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure import Table, compiled, interleaved, ratios, spread
+from bench.measure import Table, compiled, interleaved, present, ratios, spread
 from bench.trace import CALL_SET, CALLS_ONLY, WALLSOCKET
 
 TURNS = 4_000
@@ -77,7 +76,7 @@ def run(rounds: int) -> list[Table]:
         wallsocket = [word for word in WALLSOCKET if word != "-q"]
         wallsocket += ["--overwrite", "-o", f"{name}/recording.wsrec"]
         tracers = {"wallsocket -p, calls only": [*wallsocket, *CALLS_ONLY], "wallsocket -p": wallsocket}
-        if shutil.which("strace"):
+        if present("strace"):
             tracers[_STRACE] = ["strace", "-f", "-e", f"trace={CALL_SET}", "-s", "64", "-o", f"{name}/strace.out"]
         program = _Program()
         try:

@@ -85,6 +85,18 @@ class Missing(Exception):
     """A peer cannot be had on this machine; the text says why."""
 
 
+#: Programs of peers that the running benchmark looked for in vain.
+lacking: list[str] = []
+
+
+def present(program: str, path: str = PATH) -> str | None:
+    """Where a peer's program is; what is not here is reported as missing."""
+    place = shutil.which(program, path=path)
+    if place is None and program not in lacking:
+        lacking.append(program)
+    return place
+
+
 def compiled(name: str, *libraries: str) -> Path:
     """``peers/NAME.c``, compiled when it is newer than what was compiled before.
 

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -22,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.measure import PATH, PEERS, Table, compiled, interleaved, ratios, spread
+from bench.measure import PATH, PEERS, Table, compiled, interleaved, present, ratios, spread
 
 PAIRS = 15_000
 REQUESTS = 10_000
@@ -49,7 +48,7 @@ def run(rounds: int) -> list[Table]:
             "Python": [sys.executable, str(PEERS / "sysprog.py"), str(PAIRS)],
         }
         tables = [_pairs(rounds, folder, programs)]
-        if shutil.which("redis-benchmark", path=PATH):
+        if present("redis-benchmark"):
             tables.append(_redis(rounds, folder))
         tables.append(_budgets(folder))
     return tables
@@ -66,10 +65,10 @@ def _tracers(folder: Path) -> dict[str, list[str]]:
         "wallsocket, calls and lines": [*wallsocket, "--no-kernel", "--"],
         "wallsocket, everything": [*wallsocket, "--"],
     }
-    if shutil.which("strace"):
+    if present("strace"):
         tracers["strace -f --seccomp-bpf"] = _strace(folder / "strace.out")
         tracers["strace, pinned with the program to one core"] = ["taskset", "-c", "0", *_strace(folder / "strace.out")]
-    if os.geteuid() == 0 and shutil.which("perf"):
+    if os.geteuid() == 0 and present("perf"):
         tracers["perf trace (root)"] = ["perf", "trace", "-o", str(folder / "perf.out"), "-e", "sendto,recvfrom"]
     return tracers
 

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import PATH, PEERS, Table, compiled, interleaved, ratios, spread
+from bench.measure import PATH, PEERS, Table, compiled, interleaved, present, ratios, spread
 from bench.trace import CALL_SET
 
 ROUNDS_OF_CALLS = {"C": 20_000, "Python": 10_000}
@@ -39,13 +38,13 @@ def run(rounds: int) -> list[Table]:
         # nginx gives up what root may read.
         folder.chmod(0o755)
         tables = [_calls(rounds, folder)]
-        if shutil.which("redis-benchmark", path=PATH):
+        if present("redis-benchmark"):
             tables.append(_served(rounds, folder, _REDIS))
-        if shutil.which("wrk", path=PATH):
+        if present("wrk"):
             tables += [
                 _served(rounds, folder, service)
                 for service in (_NGINX, _UVICORN)
-                if shutil.which(service.needs, path=f"{Path(sys.executable).parent}:{PATH}")
+                if present(service.needs, f"{Path(sys.executable).parent}:{PATH}")
             ]
     return tables
 
@@ -55,7 +54,7 @@ def _ways(folder: Path) -> dict[str, list[str]]:
     wallsocket = [sys.executable, "-m", "wallsocket", "trace", "-q", "--overwrite", "-o", str(folder / "run.wsrec")]
     ways: dict[str, list[str]] = {"none": []}
     ways |= {f"--via {via}": [*wallsocket, "--via", via, "--"] for via in ("preload", "ptrace")}
-    if shutil.which("strace"):
+    if present("strace"):
         ways["strace -f --seccomp-bpf"] = [
             *("strace", "-f", "--seccomp-bpf", "-e", f"trace={CALL_SET}", "-s", "64", "-o", str(folder / "strace.out"))
         ]

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import statistics
@@ -21,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measure import Missing, Table, compiled, ratios, spread
+from bench.measure import Missing, Table, compiled, present, ratios, spread
 
 HERE = Path(__file__).parent
 BINARIES = HERE / "bin"
@@ -259,7 +258,7 @@ def capture(rounds: int) -> Table:
         "wallsocket to columns": [sys.executable, "-c", _RECEIVER],
     }
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    if shutil.which("tcpdump", path=path) is None:
+    if present("tcpdump", path) is None:
         del receivers["tcpdump -w /dev/null"]
     # For each receiver and rate: share lost, frames delivered per second, and processor time per frame in µs.
     found: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
