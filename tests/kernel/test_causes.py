@@ -117,12 +117,19 @@ LO, ETH = link("lo", 1, 0x8049), link("eth0", 2, 0x1043)
             "nobody listens on 127.0.0.1:8081; nginx (pid 12) listens on 127.0.0.1:8080",
         ),
         (
+            "0.0.0.0",
+            8081,
+            [sock("127.0.0.1:8080")],
+            "nobody_listens",
+            "nobody listens on 127.0.0.1:8081 (where 0.0.0.0 leads); nginx (pid 12) listens on 127.0.0.1:8080",
+        ),
+        (
             "127.0.0.1",
             9,
             [sock("127.0.0.1:80", inode=5), sock("0.0.0.0:443", inode=6), sock("127.0.0.1:99")],
             "nobody_listens",
             "nobody listens on 127.0.0.1:9; nginx (pid 12) listens on 127.0.0.1:99, something listens on 127.0.0.1:80 and "
-            "on 0.0.0.0:443",
+            "0.0.0.0:443",
         ),
         (
             "10.0.0.5",

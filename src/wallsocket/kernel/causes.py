@@ -25,6 +25,7 @@ __all__ = [
     "address_not_local",
     "broadcast_not_allowed",
     "buffer_clamped",
+    "meant",
     "message_too_long",
     "neighbour_silent",
     "no_descriptors",
@@ -119,11 +120,19 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.who} listens on {where}" if self.who else f"something listens on {where}"
 
 
+def meant(host: str) -> str:
+    """Where a connection to an address leads: one to 0.0.0.0 or :: to the loopback (net/ipv4/route.c, net/ipv6/tcp_ipv6.c)."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
 def _nearby(listening: Sequence[Listening]) -> str:
     """Who listens, in words; of those whose program is not known only where."""
     known = [str(one) for one in listening if one.who]
     unknown = [_where(one.host, one.port) for one in listening if not one.who]
-    return ", ".join([*known, *([f"something listens on {' and on '.join(unknown)}"] if unknown else [])])
+    if unknown:
+        *most, last = unknown
+        known.append(f"something listens on {', '.join(most)}{' and ' if most else ''}{last}")
+    return ", ".join(known)
 
 
 #: Why a connection is refused -> the rule that finds the same in a recording (``wallsocket rule ID``).
@@ -197,7 +206,9 @@ def refused(
         The cause, and the listener that it is about; ``None`` when something does listen there.
 
     """
-    target = _where(host, port)
+    asked, host = host, meant(host)
+    target = _where(host, port) + (f" (where {asked} leads)" if host != asked else "")
+    here = here or host != asked
     everything = list(listening)
     same = [one for one in everything if one.protocol == protocol]
     swapped = swapped_port(port)

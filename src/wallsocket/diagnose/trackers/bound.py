@@ -104,7 +104,7 @@ class Listener(NamedTuple):
     """A TCP socket that listened."""
 
     local: Address
-    owner: str
+    owner: str  #: who, in words; empty where nobody is known
     bound: BoundSocket | None  #: when it was traced
     only_inet6: bool = False  #: IPV6_V6ONLY was set, or the kernel says that it is in force
 
@@ -270,7 +270,7 @@ class Bound(Tracker):
         found = [one._replace(only_inet6=True) if one.local in only else one for one in found]
         for entry in host:
             if entry.listens and entry.local is not None and entry.local.port == port and entry.local not in traced:
-                found.append(Listener(entry.local, entry.owner(), None, entry.only_inet6))
+                found.append(Listener(entry.local, entry.program(), None, entry.only_inet6))
         return found
 
     def near(self, call: CallFacts, where: Address, at_ns: int, count: int = 3) -> list[Listener]:
@@ -290,7 +290,7 @@ class Bound(Tracker):
             local = answer.local
             listens = answer.listens and local is not None and local.port != where.port and local not in known
             if listens and local is not None and local.covers(where._replace(port=local.port)):
-                found.append(Listener(local, answer.owner(), None))
+                found.append(Listener(local, answer.program(), None))
         return sorted(found, key=lambda one: abs(one.local.port - where.port))[:count]
 
 

@@ -53,8 +53,10 @@ class HostSocket(NamedTuple):
 
     def owner(self) -> str:
         """Its owner in words."""
-        if not self.owners:
-            return _UNSEEN_OWNERS.get(self.owners_unknown, "a process that is not known")
+        return self.program() or _UNSEEN_OWNERS.get(self.owners_unknown, "a process that is not known")
+
+    def program(self) -> str:
+        """Its owner in words; empty where none is known."""
         return ", ".join(f"{command} (pid {pid})" for pid, command in self.owners[:3])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...kernel.causes import Cause, Listening, refused, swapped_port
+from ...kernel.causes import Cause, Listening, meant, refused, swapped_port
 from ..facts import Facts
 from ..finding import Proof
 from ..subjects import Destination
@@ -70,7 +70,7 @@ class Refused(Tracker):
             for one in (
                 *(bound.listeners(call, where.port, refusal.at_ns) or ()),
                 *(bound.listeners(call, swapped_port(where.port), refusal.at_ns) or ()),
-                *bound.near(call, where, refusal.at_ns),
+                *bound.near(call, where._replace(host=meant(where.host)), refusal.at_ns),
             )
         }
         here = answers.is_local(call.call, where.host)
