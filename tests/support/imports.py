@@ -26,6 +26,7 @@ def _named(examples: str) -> frozenset[str]:
 #: Examples whose first finding a log of strace gives as a recording of our own does.
 LOGS: Final = _named(
     """
+    closed-descriptor-used:variant.py same-name-twice:broken.py tls-bytes-pending:variant.py tls-not-ended:broken.py
     address-from-answer:broken.py address-in-use-listener:broken.py address-in-use-listener:variant.js
     bind-ports-exhausted:broken.py call-in-wrong-state:broken.py call-in-wrong-state:variant.c
     chunked-not-understood:broken.py closed-descriptor-used:broken.py connect-in-progress:broken.py

@@ -116,11 +116,11 @@ pub(crate) fn make(
         | Shape::WriteVector
         | Shape::SendFile => match kind {
             Some(kind) if is_ours(kind) => true,
-            Some(kind) if kind & table::SOCKET == 0 => false,
+            Some(kind) if kind & (table::SOCKET | table::CLOSED) == 0 => false,
             _ => return function.next(given, arguments),
         },
         Shape::Close => match kind {
-            Some(0) => false,
+            Some(0 | table::CLOSED) => false,
             _ => return function.next(given, arguments),
         },
         Shape::Send

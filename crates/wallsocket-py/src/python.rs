@@ -131,6 +131,8 @@ struct Task {
     awaits: Option<String>,
     /// Descriptor of the socket it waits on.
     descriptor: Option<i32>,
+    /// Of a ready task: the epoll descriptor in which its loop waits.
+    epoll: Option<i32>,
     /// The frame that its wait is attributed to; None when it has none.
     top: Option<Frame>,
 }
@@ -149,6 +151,7 @@ impl From<python::Task> for Task {
             name: task.name,
             awaits: task.awaits,
             descriptor: task.descriptor,
+            epoll: task.epoll,
         }
     }
 }

@@ -105,6 +105,8 @@ pub mod table {
     pub const TCP: u8 = 8;
     /// A datagram socket.
     pub const DATAGRAM: u8 = 16;
+    /// A socket had this number until it was closed: the tracer looks at reads and writes that name it.
+    pub const CLOSED: u8 = 32;
 }
 
 /// What the library saw of a socket beside a call on it: a piece of the call's record, at no address of the program.

@@ -1,7 +1,7 @@
 //! Which descriptor of which process names which socket.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use wallsocket_ring::table;
@@ -68,6 +68,8 @@ pub struct Table {
     pub sockets: BTreeMap<i32, Entry>,
     /// Epoll descriptors that watch sockets; what they name is shared by duplicates and after fork.
     pub epolls: HashMap<i32, SharedEpoll>,
+    /// Numbers that named a socket, were closed, and are not known to name anything since.
+    closed: HashSet<i32>,
     /// What the preloaded library of the process reads of it.
     mirror: Option<Rc<Shared>>,
 }
@@ -76,6 +78,7 @@ impl Table {
     /// A number names a socket now.
     pub fn insert(&mut self, number: i32, entry: Entry) {
         self.epolls.remove(&number);
+        self.closed.remove(&number);
         self.sockets.insert(number, entry);
         self.show(number);
     }
@@ -83,8 +86,25 @@ impl Table {
     /// A number names a socket no more.
     pub fn remove(&mut self, number: i32) -> Option<Entry> {
         let entry = self.sockets.remove(&number);
+        if entry.is_some() {
+            self.closed.insert(number);
+        }
         self.show(number);
         entry
+    }
+
+    /// Whether a number named a socket until it was closed. `reused` says whether it names something else now, and is only
+    /// asked when it matters.
+    pub fn is_closed(&mut self, number: i32, reused: impl FnOnce() -> bool) -> bool {
+        if !self.closed.contains(&number) {
+            return false;
+        }
+        let reused = reused();
+        if reused {
+            self.closed.remove(&number);
+            self.show(number);
+        }
+        !reused
     }
 
     /// A number names an epoll set that watches a socket.
@@ -127,6 +147,7 @@ impl Table {
             .sockets
             .keys()
             .chain(self.epolls.keys())
+            .chain(self.closed.iter())
             .copied()
             .collect();
         for number in numbers {
@@ -150,6 +171,9 @@ impl Table {
         }
         if self.epolls.contains_key(&number) {
             kind |= table::EPOLL;
+        }
+        if self.closed.contains(&number) {
+            kind |= table::CLOSED;
         }
         if let Ok(number) = usize::try_from(number)
             && number < table::NUMBERS
@@ -397,6 +421,35 @@ mod tests {
         assert_eq!(epoll.socket(50), 0);
         epoll.forget(6, 3);
         assert_eq!(epoll.socket(6), 0);
+    }
+
+    fn entry() -> Entry {
+        Entry {
+            socket: 1,
+            row: rows::Descriptor::default(),
+            unwatched: false,
+            kind: 0,
+        }
+    }
+
+    #[test]
+    fn a_number_is_closed_until_something_else_has_it() {
+        let mut table = Table::default();
+        assert!(!table.is_closed(5, || false));
+        table.insert(5, entry());
+        assert!(!table.is_closed(5, || false));
+        table.remove(5);
+        assert!(table.is_closed(5, || false));
+        assert!(!table.is_closed(5, || true));
+        // It is not asked again.
+        assert!(!table.is_closed(5, || unreachable!()));
+        table.insert(5, entry());
+        table.remove(5);
+        table.insert(5, entry());
+        assert!(!table.is_closed(5, || false));
+        // What was no socket is none of ours.
+        table.remove(6);
+        assert!(!table.is_closed(6, || false));
     }
 
     #[test]

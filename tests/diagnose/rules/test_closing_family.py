@@ -186,3 +186,53 @@ def test_a_listener_with_an_empty_queue_may_be_closed() -> None:
         if queue:
             story.call("recvfrom", client, -errno.ECONNRESET, length=100)
         assert story.found() == expected
+
+
+def streamed(*, pause: int, pieces: int = 12, number: int = signal.SIGKILL) -> list[str]:
+    """A server writes pieces to a client and is killed; ``pause``: between the last piece and its end."""
+    story = Story()
+    dead, left = story.process("worker"), story.process("client")
+    server = story.socket(dead, ("127.0.0.1", 80), ("127.0.0.1", 50000), origin="accept")
+    client = story.socket(left, ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    for _ in range(pieces):
+        story.call("sendto", server, 100, length=100)
+        story.call("recvfrom", client, 100, length=1000)
+        story.now += S // 100
+    story.now += pause
+    story.end(dead, code=None, signal=number)
+    story.call("recvfrom", client, 0, length=1000)
+    return [line for line in story.found() if line.startswith("peer-process-died")]
+
+
+def test_a_sender_that_is_killed_in_the_middle_of_a_stream() -> None:
+    assert streamed(pause=0) == ["peer-process-died strong warning"]
+
+
+@pytest.mark.parametrize(("pause", "pieces", "number"), [(S, 12, 9), (0, 3, 9), (0, 12, 15)])
+def test_a_sender_that_is_ended_after_its_words(pause: int, pieces: int, number: int) -> None:
+    assert streamed(pause=pause, pieces=pieces, number=number) == []
+
+
+def test_a_number_that_is_used_after_its_close_is_one_finding_for_all_uses() -> None:
+    story = Story()
+    process = story.process()
+    first = story.socket(process, ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    story.call("close", first)
+    second = story.socket(process, ("127.0.0.1", 50001), ("127.0.0.1", 80))
+    story.call("close", second, fd=3 + first)
+    for name in ("sendto", "getsockname", "getpeername"):
+        story.call(name, second, -errno.EBADF, fd=3 + first)
+    (found,) = story.diagnosis("closed-descriptor-used").findings
+    assert "The same at 2 other times" in found.why
+    assert "had named another socket before" in found.why
+
+
+def test_a_file_that_has_the_number_by_then_is_asked_for_its_name() -> None:
+    story = Story()
+    client = story.socket(story.process(), ("127.0.0.1", 50000), ("127.0.0.1", 80))
+    story.call("close", client)
+    story.call("getsockname", client, -errno.ENOTSOCK)
+    assert story.diagnosis("closed-descriptor-used").findings == ()
+    story.call("sendto", client, -errno.ENOTSOCK)
+    (found,) = story.diagnosis("closed-descriptor-used").findings
+    assert found.certainty == "strong"

@@ -486,3 +486,38 @@ def test_each_answer_comes_too_late() -> None:
         story.call("recvfrom", asker, AGAIN, length=1500, took=100 * MS)
         ask(story, server, ("127.0.0.1", 40001), b"answer")
     assert "time-limit-too-short strong error" in story.found()
+
+
+def asked_by_a_loop(payloads: list[bytes], *, pause: int = 100 * MS) -> list[str]:
+    """An event loop asks again after each pause; each answer comes when two more questions have been asked."""
+    story = Story()
+    server = serving(story)
+    asker = asking(story)
+    story.call("epoll_ctl", asker, a=1, c=1)
+    for number, payload in enumerate(payloads):
+        ask(story, asker, payload=payload)
+        read(story, server, payload, ("127.0.0.1", 40001))
+        if number >= 2:
+            ask(story, server, ("127.0.0.1", 40001), payloads[number - 2][:4] + b"21.5")
+            read(story, asker, payloads[number - 2][:4] + b"21.5", NOBODY)
+        story.now += pause
+    for payload in payloads[-2:]:
+        ask(story, server, ("127.0.0.1", 40001), payload[:4] + b"21.5")
+        read(story, asker, payload[:4] + b"21.5", NOBODY)
+    return [line for line in story.found() if line.startswith("time-limit-too-short")]
+
+
+def test_an_event_loop_asks_the_same_again_before_each_answer() -> None:
+    assert asked_by_a_loop([b"%04dtemperature" % number for number in range(3)]) == ["time-limit-too-short hint note"]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "pause"),
+    [
+        ([b"%04d%d-temperature" % (number, number) for number in range(3)], 100 * MS),  # each asks something else
+        ([b"%04dtemperature" % number for number in range(3)], MS),  # it asks ahead
+        ([b"%04dtemperature" % number for number in range(20)], 100 * MS),  # it asks for ever, and has its answers
+    ],
+)
+def test_an_event_loop_that_asks_ahead(payloads: list[bytes], pause: int) -> None:
+    assert asked_by_a_loop(payloads, pause=pause) == []

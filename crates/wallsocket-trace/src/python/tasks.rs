@@ -30,6 +30,8 @@ pub struct Task {
     pub awaits: Option<String>,
     /// The socket descriptor it waits on, where a local variable of the library's frames tells.
     pub descriptor: Option<i32>,
+    /// Of a ready task: the epoll descriptor in which its loop waits.
+    pub epoll: Option<i32>,
 }
 
 /// How far a task is.
@@ -281,8 +283,8 @@ impl<M: ReadMemory> Interpreter<M> {
         let state = match (done, running, waiter) {
             (true, ..) => TaskState::Done,
             (_, true, _) => TaskState::Running,
-            (.., Some(_)) => TaskState::Waiting,
-            (.., None) => TaskState::Ready,
+            (.., Some(waiter)) if !is_done(objects, layout, waiter) => TaskState::Waiting,
+            _ => TaskState::Ready,
         };
         let (chain, end) = self.chain(coroutine);
         let objects = self.objects();
@@ -294,12 +296,20 @@ impl<M: ReadMemory> Interpreter<M> {
         let descriptor = library
             .filter(|_| state == TaskState::Waiting)
             .find_map(|link| link.descriptor(objects));
+        let epoll = objects
+            .field(address, FIRST_FIELD)
+            .filter(|_| state == TaskState::Ready)
+            .and_then(|event_loop| objects.attribute(event_loop, "_selector"))
+            .and_then(|selector| objects.attribute(selector, "_selector"))
+            .filter(|selector| objects.type_name(*selector).as_deref() == Some("select.epoll"))
+            .and_then(|selector| objects.signed(selector, FIRST_FIELD));
         Some(Task {
             name,
             state,
             frames: chain.into_iter().map(|link| link.frame).collect(),
             awaits,
             descriptor,
+            epoll,
         })
     }
 
@@ -448,6 +458,16 @@ fn descriptor_of<M: ReadMemory>(objects: Objects<'_, M>, object: u64, depth: usi
     SOCKET_ATTRIBUTES
         .iter()
         .find_map(|name| descriptor_of(objects, objects.attribute(object, name)?, depth))
+}
+
+/// Whether a future, or a task, has its result: who awaits it is due.
+fn is_done<M: ReadMemory>(objects: Objects<'_, M>, layout: &TaskLayout, future: u64) -> bool {
+    ["_asyncio.Future", "_asyncio.Task"]
+        .iter()
+        .any(|name| objects.is_instance(future, name))
+        && objects
+            .signed(future, layout.state)
+            .is_some_and(|state| state != 0)
 }
 
 fn task_name<M: ReadMemory>(

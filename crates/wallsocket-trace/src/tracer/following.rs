@@ -111,8 +111,13 @@ impl Tracer {
                 (Some(first), socket, Vec::new())
             }
             Subject::Any => {
-                let (fd, socket) = Self::subject_of(entry, &table)?;
-                (Some(fd), Some(socket), Vec::new())
+                if let Some((fd, socket)) = Self::subject_of(entry, &table) {
+                    (Some(fd), Some(socket), Vec::new())
+                } else if stopped && self.is_closed(id, entry, &table) {
+                    (Some(first), None, Vec::new())
+                } else {
+                    return None;
+                }
             }
             Subject::Set => Self::set_of(memory, entry, &table)?,
         };
@@ -385,6 +390,20 @@ impl Tracer {
         let pid = self.processes.get(&process)?.row.pid;
         let inode = descriptors::inode_of(pid, fd)?;
         Some(self.found_socket(process, table, fd, inode, "seen", None))
+    }
+
+    /// Whether a call reads or writes by a number that named a socket until it was closed, and names nothing now.
+    fn is_closed(&self, process: u32, entry: &Entry, table: &SharedTable) -> bool {
+        let number = entry.arguments[0] as i32;
+        matches!(
+            entry.number,
+            libc::SYS_read | libc::SYS_write | libc::SYS_readv | libc::SYS_writev
+        ) && table.borrow_mut().is_closed(number, || {
+            self.processes.get(&process).is_none_or(|process| {
+                let link = format!("/proc/{}/fd/{number}", process.row.pid);
+                std::fs::symlink_metadata(link).is_ok()
+            })
+        })
     }
 
     /// The socket that a call on any descriptor concerns.

@@ -36,7 +36,8 @@ class ProxyHoldsBack(Rule):
     )
     proof = (
         "Three or more reads of one connection over a second or more, and one write of the same thread to another "
-        "connection with all their bytes."
+        "connection with all their bytes; or none until then to the only client for whom the thread reads, and then other bytes, "
+        "as a compressor gives."
     )
     fix = "Switch buffering off for this path (proxy_buffering off, X-Accel-Buffering: no, flush after each read)."
     disproof = "The message must be whole before it can be passed on."
@@ -54,12 +55,15 @@ class ProxyHoldsBack(Rule):
             self,
             held.first.end_ns,
             f"{facts.who(subject.process)} read {held.bytes} bytes from {subject.name()} by {held.count} calls and "
-            f"wrote them to {where} "
-            f"by one, {held.kept_ns / 1e9:.1f} s after the first had come.",
+            f"{'wrote nothing' if held.changed else 'wrote them'} to {where} "
+            f"{f'until {held.kept_ns / 1e9:.1f} s after' if held.changed else f'by one, {held.kept_ns / 1e9:.1f} s after'} "
+            "the first had come.",
             [
                 held.first.proof(),
                 held.last.proof(),
-                write.proof(f"{write.text()}: begins with the bytes of the first read"),
+                write.proof(
+                    f"{write.text()}: {'the first since' if held.changed else 'begins with the bytes of the first read'}"
+                ),
             ],
             call=write.call,
             socket=subject.id,

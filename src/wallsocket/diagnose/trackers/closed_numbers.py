@@ -8,25 +8,37 @@ from collections import OrderedDict
 from ..call import CallFacts
 from ..facts import Facts
 from ..tracker import Tracker, failed, returned
-from ..vocabulary import WRITES
+from ..vocabulary import READS, WRITES
 
-__all__ = ["ClosedNumbers"]
+__all__ = ["ClosedNumbers", "Used"]
 
 #: Closes that are remembered, and uses that are kept.
 _CLOSES = 10_000
 _USES = 256
 
 
+class Used:
+    """A number that was used after its close."""
+
+    __slots__ = ("before", "closed", "count", "first")
+
+    def __init__(self, closed: CallFacts, first: CallFacts, before: CallFacts | None) -> None:
+        self.closed = closed
+        self.first = first  #: the first call that failed
+        self.before = before  #: the close of another socket that had had the number
+        self.count = 0
+
+
 class ClosedNumbers(Tracker):
-    """Pairs EBADF with the close of that number."""
+    """Pairs EBADF, and ENOTSOCK, with the close of that number."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._closes: OrderedDict[tuple[int, int], CallFacts] = OrderedDict()
+        self._closes: OrderedDict[tuple[int, int], tuple[CallFacts, CallFacts | None]] = OrderedDict()
         #: Failures for which no close has returned yet: the tracer may see the failure first.
         self._early: OrderedDict[tuple[int, int], CallFacts] = OrderedDict()
-        self._count = 0
-        self.uses: dict[int, list[tuple[CallFacts, CallFacts]]] = {}  #: process -> (close, use)
+        self._used: dict[int, Used] = {}  # by the id of the close
+        self.uses: dict[int, list[Used]] = {}  #: by process
 
     @returned("close")
     def closed(self, call: CallFacts) -> None:
@@ -34,30 +46,35 @@ class ClosedNumbers(Tracker):
         number = call.call.fd
         if number is not None and call.result == 0:
             key = call.call.process, number
-            self._closes[key] = call
+            before, _ = self._closes.get(key, (None, None))
+            self._closes[key] = call, before
             self._closes.move_to_end(key)
             if len(self._closes) > _CLOSES:
                 self._closes.popitem(last=False)
             used = self._early.pop(key, None)
             if used is not None and call.entry_ns <= used.end_ns:
-                self._keep(call, used)
+                self._keep(call, used, before)
 
     @failed
     def fails(self, call: CallFacts) -> None:
         """A call failed."""
         number = call.call.fd
-        if call.errno != errno.EBADF or number is None or number < 0 or call.name == "close":
+        if number is None or number < 0 or call.name == "close":
+            return
+        # A file may have the number by then. Asking what a number is does no harm: only who sends or receives means a socket.
+        reused = call.errno == errno.ENOTSOCK and call.name in READS | WRITES
+        if call.errno != errno.EBADF and not reused:
             return
         key = call.call.process, number
-        closed = self._closes.get(key)
-        if closed is not None:
-            self._keep(closed, call)
+        known = self._closes.get(key)
+        if known is not None:
+            self._keep(known[0], call, known[1])
         else:
             self._early[key] = call
             if len(self._early) > _USES:
                 self._early.popitem(last=False)
 
-    def _keep(self, closed: CallFacts, used: CallFacts) -> None:
+    def _keep(self, closed: CallFacts, used: CallFacts, before: CallFacts | None) -> None:
         if (
             closed.socket is not None
             and closed.socket.origin == "socketpair"
@@ -66,6 +83,14 @@ class ClosedNumbers(Tracker):
         ):
             # One byte to wake an event loop, which ended just then: asyncio and others do not mind.
             return
-        if self._count < _USES:
-            self._count += 1
-            self.uses.setdefault(used.call.process, []).append((closed, used))
+        found = self._used.get(closed.call.id)
+        if found is None:
+            if len(self._used) >= _USES:
+                return
+            found = self._used[closed.call.id] = Used(closed, used, before)
+            self.uses.setdefault(used.call.process, []).append(found)
+        found.count += 1
+
+    def after(self, closed: CallFacts) -> Used | None:
+        """What was called with a number after this close."""
+        return self._used.get(closed.call.id)

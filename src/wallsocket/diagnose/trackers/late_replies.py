@@ -42,10 +42,11 @@ class Try:
 class Tries:
     """What one process asked one destination."""
 
-    __slots__ = ("late", "read_ns", "sent_ns", "timely", "vain_ns")
+    __slots__ = ("count", "late", "read_ns", "sent_ns", "timely", "vain_ns")
 
     def __init__(self) -> None:
         self.late: list[Try] = []
+        self.count = 0  #: questions
         self.timely = 0  #: answers that were sent while the asker waited
         self.sent_ns = -1  #: when it last asked
         self.read_ns = -1  #: when it last read something from there
@@ -89,6 +90,7 @@ class LateReplies(Tracker):
                     return
                 tries = self.of[call.call.process, where] = Tries()
             tries.sent_ns = call.end_ns
+            tries.count += 1
             if socket.local is not None and len(self._open) < _ENDS:
                 one = Try(call)
                 self._pending[socket.id] = (one, tries)

@@ -7,6 +7,7 @@ from ..facts import Facts
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, returned
 from ..vocabulary import READS, WRITES
+from .peers import Peers
 from .sockets import Sockets
 
 __all__ = ["Held", "RelayFacts", "Relays"]
@@ -22,9 +23,10 @@ _SOURCES = 8
 class Held:
     """Reads whose bytes were passed on by one write."""
 
-    __slots__ = ("bytes", "count", "first", "last", "write")
+    __slots__ = ("bytes", "changed", "count", "first", "last", "write")
 
     def __init__(self, first: CallFacts) -> None:
+        self.changed = False  #: what was written are other bytes: compressed, or with more around them
         self.first = first
         self.last = first
         self.count = 1
@@ -51,7 +53,7 @@ class RelayFacts:
 class Relays(SocketTracker[RelayFacts]):
     """Knows bytes again by their first ones."""
 
-    needs = (Sockets,)
+    needs = (Peers, Sockets)
     kept = RelayFacts
 
     def __init__(self, facts: Facts) -> None:
@@ -96,6 +98,7 @@ class Relays(SocketTracker[RelayFacts]):
                 sources.pop(socket.id, None)
         if not sources:
             return
+        self._changed(call, socket, sources)
         for source in sources.values():
             facts = self.of(source)
             held = facts.now
@@ -110,3 +113,21 @@ class Relays(SocketTracker[RelayFacts]):
             facts.now = None
             del sources[source.id]
             return
+
+    def _changed(self, call: CallFacts, socket: SocketFacts, sources: dict[int, SocketFacts]) -> None:
+        """A client was written to by a thread that reads from one connection of its own only, and writes other bytes than those."""
+        ours = [source for source in sources.values() if source.origin == "socket"]
+        if socket.origin != "accept" or len(ours) != 1 or ours[0].process != socket.process:
+            return
+        if self.facts[Peers].of(ours[0]) is socket:
+            return
+        facts = self.of(ours[0])
+        held = facts.now
+        if held is None or call.payload.startswith(held.first.payload[:_PREFIX]):
+            return
+        if held.count > 1 and (facts.worst is None or facts.worst.changed):
+            held.write, held.changed = call, True
+            if facts.worst is None or held.kept_ns > facts.worst.kept_ns:
+                facts.worst = held
+        facts.now = None
+        del sources[ours[0].id]

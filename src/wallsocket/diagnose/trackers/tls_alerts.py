@@ -9,7 +9,7 @@ from ..call import CallFacts
 from ..tracker import SocketTracker, returned
 from ..vocabulary import WRITES
 
-__all__ = ["TlsAlertFacts", "TlsAlerts", "is_sealed"]
+__all__ = ["TlsAlertFacts", "TlsAlerts", "is_sealed", "last_record"]
 
 #: Content types (RFC 8446, section 5.1).
 _CHANGE_CIPHER, _ALERT, _DATA = 20, 21, 23
@@ -17,6 +17,8 @@ _HEAD = 5
 _FATAL = 2
 #: A sealed alert of TLS 1.3: two bytes, the content type, and the tag of 16 bytes of every cipher but one.
 _SEALED_ALERT = 19
+#: One of TLS 1.2 has a nonce, padding and a longer tag around the two bytes.
+_LONGEST_ALERT = 80
 
 
 class _Record(NamedTuple):
@@ -78,6 +80,14 @@ class TlsAlerts(SocketTracker[TlsAlertFacts]):
 def is_sealed(call: CallFacts) -> bool:
     """Whether a write has a sealed record: keys were agreed when it was made."""
     return any(record.kind == _DATA for record in _records(call.payload or b""))
+
+
+def last_record(call: CallFacts) -> int | None:
+    """The length of the record with which a write ends, where that is longer than an alert; ``None``: it is not, or not known."""
+    records = list(_records(call.payload or b""))
+    whole = sum(_HEAD + record.length for record in records) == call.moved
+    last = records[-1] if records else None
+    return last.length if last is not None and whole and last.kind == _DATA and last.length > _LONGEST_ALERT else None
 
 
 def _begins_tls(payload: bytes) -> bool:

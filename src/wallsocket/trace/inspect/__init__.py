@@ -523,8 +523,9 @@ class _Look:
                     rows.append(row)
                 elif thread.hidden is None:
                     running.append((process.pid, tid))
-            facts += self._facts(process, stacks, ids)
-            told = self._tasks(process)
+            found = self._found_tasks(process)
+            facts += self._facts(process, stacks, ids, found)
+            told = self._tasks(process, found)
             tasks += told
             loops = [row for row in rows[own:] if row.wait.call in EPOLL_WAITS]
             if len(loops) == 1:
@@ -552,9 +553,13 @@ class _Look:
             all(process.hidden_calls for process in self.processes.values() if not process.peer),
         )
 
-    def _facts(self, process: _Process, stacks: dict[int, python.Stack], ids: dict[int, int]) -> Iterator[Fact]:
+    def _facts(
+        self, process: _Process, stacks: dict[int, python.Stack], ids: dict[int, int], tasks: list[python.Task]
+    ) -> Iterator[Fact]:
         waits = {tid: wait for tid, (_, wait) in process.waits.items()}
-        known = facts_.Process(ids[process.pid], process.pid, waits, process.names, stacks)
+        switches = {tid: count for tid, (count, _) in process.waits.items()}
+        known = facts_.Process(ids[process.pid], process.pid, waits, process.names, stacks, switches)
+        yield from facts_.due(known, tasks)
         yield facts_.watches(known)
         yield from facts_.locks(known)
         yield from facts_.pipes(known, self.pipes, self.all_pipes, ids)
@@ -659,14 +664,17 @@ class _Look:
             entries = _threads.watched(process.pid, wait.fd) or []
         return [keys[descriptor] for descriptor, events in entries if descriptor in keys and events & _EVENTS]
 
-    def _tasks(self, process: _Process) -> list[Task]:
+    @staticmethod
+    def _found_tasks(process: _Process) -> list[python.Task]:
         if process.interpreter is None:
             return []
         try:
-            tasks = process.interpreter.tasks()
+            return process.interpreter.tasks()
         except (NotAvailable, NotPermitted, OSError) as error:
             process.python_unknown = process.python_unknown or str(error)
             return []
+
+    def _tasks(self, process: _Process, tasks: list[python.Task]) -> list[Task]:
         keys = process.keys
         found = []
         for task in tasks:
@@ -691,11 +699,11 @@ class _Look:
         return sorted(found, key=lambda task: (len(task.name), task.name))
 
     def _awaiting(self, loop: ThreadRow, tasks: list[Task]) -> Iterator[ThreadRow]:
-        """The loop's wait once for each task that awaits a socket."""
+        """The loop's wait once for each task that awaits a socket, or that could go on."""
         keys = {number: key for key, number in self.concerned.items()}
         for task in tasks:
-            if task.socket in keys and task.state == "waiting":
-                row = ThreadRow(loop.pid, loop.wait, loop.entry_ns, keys[task.socket])
+            if (task.socket in keys and task.state == "waiting") or task.state == "ready":
+                row = ThreadRow(loop.pid, loop.wait, loop.entry_ns, keys.get(task.socket))
                 row.source_file, row.line, row.function, row.place = task.file, task.line, task.function, "task"
                 yield row
 

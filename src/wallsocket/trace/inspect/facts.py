@@ -10,23 +10,25 @@ Kinds, each with its JSON value; processes are those of the recording, ``pid`` a
   process), ``forked``, ``private``, ``limited``.
 - ``pipe``: a thread in a call on a pipe, or that polls pipes alone: ``writes``, and the ``holders`` of the other end;
   ``parent`` and ``session`` of its process.
+- ``due``: an asyncio ``task`` whose next step is due while the thread ``tid`` of its loop sleeps in epoll_wait; where it
+  stands: ``file``, ``line``.
 - ``other-end`` of a socket that a thread reads from: ``holders`` of the socket at the other end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..._core import python
 from ...kernel.sockets import command_of
-from ..syscalls import POLLS, READS, WRITES
+from ..syscalls import EPOLL_WAITS, POLLS, READS, WRITES
 from . import threads as _threads
 from .sockets import Key, Picture, Seen
 from .surroundings import End, lineage
 from .threads import Wait
 
-__all__ = ["Fact", "Process", "accept_queues", "locks", "other_ends", "pipe_of", "pipes", "watches"]
+__all__ = ["Fact", "Process", "accept_queues", "due", "locks", "other_ends", "pipe_of", "pipes", "watches"]
 
 _MAX_THREADS = 1024
 _MAX_CLIENTS = 64
@@ -49,6 +51,7 @@ class Process(NamedTuple):
     waits: Mapping[int, Wait | None]
     names: Mapping[int, str]
     stacks: Mapping[int, python.Stack]
+    switches: Mapping[int, int | None] = {}  #: how often each thread had been switched when its wait was read
 
 
 def watches(process: Process) -> Fact:
@@ -90,6 +93,21 @@ def accept_queues(pictures: list[Picture], concerned: Mapping[Key, int]) -> Iter
 
 def _name(queued: Seen) -> object:
     return queued.key[1] or str(queued.peer)
+
+
+def due(process: Process, tasks: Iterable[python.Task]) -> Iterator[Fact]:
+    """Tasks that are ready to go on, and whose loop has not been told."""
+    for task in tasks:
+        if task.state != "ready" or task.epoll is None:
+            continue
+        for tid, wait in process.waits.items():
+            if wait is None or wait.call not in EPOLL_WAITS or wait.fd != task.epoll:
+                continue
+            # It slept before the task was looked at, and has not woken up since.
+            if process.switches.get(tid) == _threads.switches(process.pid, tid):
+                frame = task.top
+                where = {"file": frame.file if frame else None, "line": frame.line if frame else None}
+                yield Fact("due", {"process": process.id, "tid": tid, "task": task.name[:64], **where})
 
 
 def locks(process: Process) -> Iterator[Fact]:

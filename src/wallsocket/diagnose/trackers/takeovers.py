@@ -1,0 +1,112 @@
+"""Connections of a server that begin with the same words, where the older one is closed when the newer one has spoken."""
+
+from __future__ import annotations
+
+from ..call import CallFacts
+from ..facts import Facts
+from ..subjects import SocketFacts
+from ..tracker import SocketTracker, returned
+from ..vocabulary import READS, WRITES
+from .peers import Peers
+from .protocols import Protocols
+
+__all__ = ["Takeover", "Takeovers"]
+
+#: Words that are told apart, and takeovers of one that are kept.
+_WORDS = 10_000
+_KEPT = 16
+#: So soon after the newer one's words the older one is closed, and so long it had been at rest before.
+_SOON_NS = 500_000_000
+_REST_NS = 10_000_000
+
+
+class Takeover:
+    """One connection ended another."""
+
+    __slots__ = ("asked", "closed", "login", "newer", "older", "peers")
+
+    def __init__(self, older: SocketFacts, newer: SocketFacts, login: CallFacts, closed: CallFacts) -> None:
+        self.asked: CallFacts | None = None  #: the newer one's words, as its client wrote them; ``None``: not traced
+        self.peers: set[int] = set()  #: the other ends of both
+        self.older = older
+        self.newer = newer
+        self.login = login  #: the read of the newer one's words
+        self.closed = closed  #: the end of the older one
+
+
+class Login:
+    """What one accepted connection began with."""
+
+    __slots__ = ("begun", "key", "moved_ns", "reads")
+
+    def __init__(self) -> None:
+        self.begun: CallFacts | None = None
+        self.key: tuple[int, bytes] | None = None
+        self.moved_ns = -1  #: when bytes last moved
+        self.reads = 0
+
+
+class Takeovers(SocketTracker[Login]):
+    """Compares the first bytes of accepted connections."""
+
+    needs = (Peers, Protocols)
+    kept = Login
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._latest: dict[tuple[int, bytes], SocketFacts] = {}
+        self._rivals: dict[int, SocketFacts] = {}  # an older connection -> the newer one that spoke the same words
+        self.of_process: dict[int, dict[bytes, list[Takeover]]] = {}  #: by process and words
+
+    @returned(*READS, of="stream", moved=True)
+    def read(self, call: CallFacts) -> None:
+        """Bytes came."""
+        socket = call.socket
+        if socket is None or socket.origin != "accept":
+            return
+        known = self.keep(socket)
+        known.moved_ns = call.end_ns
+        known.reads += 1
+        if known.begun is not None:
+            return
+        known.begun = call
+        if socket.late or len(call.payload) < 4 or len(self._latest) >= _WORDS:
+            return
+        key = known.key = call.call.process, call.payload
+        older = self._latest.get(key)
+        self._latest[key] = socket
+        open_still = older is not None and (older.ended_ns is None or older.ended_ns >= call.end_ns)
+        if older is None or not open_still:
+            return
+        # A request that is being answered just then ends by itself.
+        before = self.of(older)
+        if before.reads > 1 or call.end_ns - before.moved_ns >= _REST_NS:
+            self._rivals[older.id] = socket
+
+    @returned(*WRITES, of="stream", given=True, moved=True)
+    def wrote(self, call: CallFacts) -> None:
+        """Bytes went."""
+        if call.socket is not None:
+            self.keep(call.socket).moved_ns = call.end_ns
+
+    @returned("shutdown", "close", given=True)
+    def closed(self, call: CallFacts) -> None:
+        """An end was closed by its program."""
+        older = call.socket
+        newer = self._rivals.pop(older.id, None) if older is not None else None
+        if older is None or newer is None:
+            return
+        login, key = self.of(newer).begun, self.of(older).key
+        if login is None or key is None or call.entry_ns - login.end_ns > _SOON_NS:
+            return
+        if self.of(older).moved_ns >= login.end_ns:
+            return  # its own exchange went on, and came to its end
+        found = self.of_process.setdefault(key[0], {}).setdefault(key[1], [])
+        if len(found) >= _KEPT:
+            return
+        one = Takeover(older, newer, login, call)
+        found.append(one)
+        peers = self.facts[Peers]
+        one.peers = {peer.id for end in (older, newer) if (peer := peers.of(end)) is not None}
+        client = peers.of(newer)
+        one.asked = self.facts[Protocols].of(client).first_write if client is not None else None
