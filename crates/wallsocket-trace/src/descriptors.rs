@@ -426,7 +426,16 @@ mod tests {
     fn entry() -> Entry {
         Entry {
             socket: 1,
-            row: rows::Descriptor::default(),
+            row: rows::Descriptor {
+                id: 1,
+                process: 1,
+                number: 5,
+                socket: 1,
+                origin: "call".into(),
+                opened_ns: 0,
+                closed_ns: None,
+                cloexec: None,
+            },
             unwatched: false,
             kind: 0,
         }

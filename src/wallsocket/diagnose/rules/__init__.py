@@ -22,6 +22,7 @@ _OF_PICTURES: Final = (
     "kept-open-elsewhere",
     "lock-held-in-wait",
     "lock-of-parent",
+    "loop-not-woken",
     "loop-stands",
     "no-time-limit-for-answer",
     "peer-does-not-read",
