@@ -62,6 +62,7 @@ class LoopNotWoken(Rule):
                 [wait.proof(), task.proof()],
                 call=wait.call,
                 process=subject.id,
+                subjects=facts[DueTasks].left_waiting(subject.id),
                 where=task.name,
             )
             return

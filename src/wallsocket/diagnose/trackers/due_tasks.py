@@ -8,6 +8,7 @@ from ...events import Fact
 from ..facts import Facts, json_object
 from ..finding import Proof
 from ..tracker import Tracker, on_fact
+from .sockets import Sockets
 
 __all__ = ["DueTask", "DueTasks"]
 
@@ -32,10 +33,16 @@ class DueTask(NamedTuple):
 class DueTasks(Tracker):
     """Takes what `inspect` saw of tasks."""
 
+    needs = (Sockets,)
+
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.of_process: dict[int, list[DueTask]] = {}
         self._count = 0
+
+    def left_waiting(self, process: int) -> frozenset[int]:
+        """The sockets of a process, ids: whoever waits for it at their other ends waits for the task."""
+        return frozenset(one.id for one in self.facts[Sockets].alive.values() if one.process == process)
 
     @on_fact
     def see(self, fact: Fact) -> None:

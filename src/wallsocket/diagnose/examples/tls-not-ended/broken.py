@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 import threading
 from pathlib import Path
 
@@ -32,5 +33,5 @@ with context.wrap_socket(plain, suppress_ragged_eofs=False) as connection:
         while piece := connection.recv(4096):
             report += piece
     except ssl.SSLError as error:
-        print(len(report), "bytes, and then:", error)
+        sys.exit(f"{len(report)} bytes, and then: {error}")
 service.join()

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 import threading
 from pathlib import Path
 
@@ -33,5 +34,5 @@ with context.wrap_socket(plain, suppress_ragged_eofs=False) as connection:
             report += piece
         connection.unwrap()
     except ssl.SSLError as error:
-        print(len(report), "bytes, and then:", error)
+        sys.exit(f"{len(report)} bytes, and then: {error}")
 service.join()
