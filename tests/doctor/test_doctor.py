@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import deny
-from wallsocket.doctor import Status, probes, reasons
+from wallsocket.doctor import Status, machine, probes, reasons
 
 DOCTOR = [sys.executable, "-m", "wallsocket", "doctor"]
 
@@ -162,3 +163,14 @@ def test_probes_leave_no_process_behind() -> None:
     for probe in probes.PROBES:
         probes.attempt(probe, 5.0)
     assert children() <= before
+
+
+@pytest.mark.parametrize(("version", "status"), [("3.15.0", "works"), ("3.14.2t", "missing"), ("3.10.1", "missing")])
+def test_whether_an_interpreters_frames_can_be_read(
+    version: str, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"python3.{version.split('.')[1]}"
+    path.write_text(f"#!/bin/sh\necho {version} cpython {path}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [(row.feature, row.status.value) for row in machine.interpreters()] == [(f"CPython {version}", status)]

@@ -22,7 +22,7 @@ _OLDEST_KERNEL: Final = (5, 10)
 _GATE: Final = 0x70575000
 #: CPython versions whose frames can be read from outside.
 _OLDEST_PYTHON: Final = (3, 11)
-_NEWEST_PYTHON: Final = (3, 14)
+_NEWEST_PYTHON: Final = (3, 15)
 
 
 def rows() -> Iterator[Row]:
@@ -127,7 +127,9 @@ def interpreters() -> Iterator[Row]:
             if not version or real in seen:
                 continue
             seen.add(real)
-            known = _OLDEST_PYTHON <= tuple(map(int, version.split(".")[:2])) <= _NEWEST_PYTHON
+            # The flag t is that of a free-threaded build.
+            numbers = tuple(map(int, version.split(".")[:2]))
+            known = _OLDEST_PYTHON <= numbers <= _NEWEST_PYTHON and not version.endswith("t")
             yield Row(
                 f"CPython {version}",
                 Status.WORKS if known else Status.MISSING,
@@ -140,7 +142,9 @@ def interpreters() -> Iterator[Row]:
 
 def _ask(path: str) -> tuple[str, Path]:
     """Version and real path of an interpreter; an empty version when it does not answer, as a shim for nothing."""
-    program = "import platform, sys; print(platform.python_version(), sys.implementation.name, sys.executable)"
+    program = (
+        "import platform, sys; print(platform.python_version() + sys.abiflags, sys.implementation.name, sys.executable)"
+    )
     try:
         answer = subprocess.run(
             [path, "-I", "-S", "-c", program], capture_output=True, text=True, timeout=10, check=False
