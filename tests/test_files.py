@@ -30,6 +30,7 @@ WAYS = {
     "export sarif": (("export", "-q", "IN/a.wsrec"), ("--to", "sarif")),
     "export html": (("export", "-q", "IN/a.wsrec"), ("--to", "html")),
     "redact": (("redact", "-q", "IN/a.wsrec", "-o"), ()),
+    "freeze": (("freeze", "-q", "IN/a.wsrec", "-o"), ()),
     "lesson report": (("lesson", "report", "-q", "U23", "-o"), ()),
 }
 

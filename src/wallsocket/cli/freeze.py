@@ -15,8 +15,9 @@ __all__ = ["command"]
 @click.command()
 @options.recording
 @options.output("The copy; by default beside the recording.")
+@options.overwrite
 @options.quiet
-def command(recording: Path | None, output: Path | None, quiet: bool) -> None:
+def command(recording: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Copy a recording (the newest if none is named) as it is at this moment, while it grows and goes on growing.
 
     \b
@@ -33,6 +34,6 @@ def command(recording: Path | None, output: Path | None, quiet: bool) -> None:
     if output is None:
         stem = path.name.removesuffix(places.SUFFIX)
         output = path.with_name(f"{stem}-frozen-{time.strftime('%H%M%S')}{places.SUFFIX}")
-    freeze_window(path, output, reason="asked for")
+    freeze_window(path, output, reason="asked for", replace=overwrite)
     if not quiet:
         click.echo(f"frozen: {escape(str(output))}")

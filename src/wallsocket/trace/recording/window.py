@@ -11,6 +11,7 @@ from pathlib import Path
 from ...errors import RecordingError
 from .file import create, read_failure, write_failure
 from .reader import Recording
+from .remove import remove_recording
 
 __all__ = ["begin_window", "drop", "freeze_window", "used_bytes"]
 
@@ -108,8 +109,10 @@ def begin_window(connection: sqlite3.Connection, since_ns: int) -> None:
         )
 
 
-def freeze_window(path: Path, output: Path, *, reason: str) -> None:
+def freeze_window(path: Path, output: Path, *, reason: str, replace: bool = False) -> None:
     """Copy what a recording holds at this moment, also while it is written; what was open before its beginning is ``attached``.
+
+    With ``replace`` an older recording may stand at ``output``.
 
     Raises:
         RecordingError: it is no recording, or the copy cannot be made.
@@ -117,6 +120,10 @@ def freeze_window(path: Path, output: Path, *, reason: str) -> None:
     with Recording.open(path) as source:
         ended_ns = source._last_ns()
         since_ns = source.meta_int("since_ns") or 0
+        if replace:
+            if output.exists() and output.samefile(path):
+                raise RecordingError(f"{output} is the recording itself; write to another file")
+            remove_recording(output)
         lock = create(output, source.meta)
         try:
             with contextlib.closing(sqlite3.connect(output, isolation_level=None)) as copy:

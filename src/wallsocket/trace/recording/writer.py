@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -15,14 +14,11 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from ...errors import RecordingError
-from ...files import in_the_way
 from .file import (
     companions,
     create,
     encodable,
     enter_log,
-    is_being_written,
-    journal,
     leave_log,
     read_failure,
     reason_of,
@@ -30,6 +26,7 @@ from .file import (
     write_failure,
 )
 from .reader import Recording, StoredFinding
+from .remove import remove_recording
 from .schema import MAX_VALUE_BYTES, REPLACED, columns, definition
 from .window import begin_window, drop, used_bytes
 
@@ -75,7 +72,7 @@ class Writer:
         self._machine = meta.get("machine", "")
         self._empty()
         if replace:
-            _remove_recording(self.path)
+            remove_recording(self.path)
         lock = self._lock = create(self.path, meta)
         try:
             try:
@@ -351,26 +348,6 @@ def _bind_quickly() -> None:
         for kind, same in adapters:
             if (kind, sqlite3.PrepareProtocol) not in sqlite3.adapters:
                 sqlite3.register_adapter(kind, same)
-
-
-def _remove_recording(path: Path) -> None:
-    """Remove an older recording of ours that nobody writes, or an empty file; anything else is refused."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return  # creating says what is wrong
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-        raise RecordingError(f"{path}: {in_the_way(path)}")
-    if is_being_written(path):
-        raise RecordingError(f"{path}: another trace is writing it")
-    if found.st_size:
-        with Recording.open(path):
-            pass
-    try:
-        for name in (*companions(path), journal(path), path):
-            name.unlink(missing_ok=True)
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be replaced: {error.strerror}") from error
 
 
 def write_findings(path: str | os.PathLike[str], findings: Iterable[StoredFinding]) -> None:
