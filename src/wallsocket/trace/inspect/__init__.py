@@ -703,7 +703,8 @@ class _Look:
         keys = {number: key for key, number in self.concerned.items()}
         for task in tasks:
             if (task.socket in keys and task.state == "waiting") or task.state == "ready":
-                row = ThreadRow(loop.pid, loop.wait, loop.entry_ns, keys.get(task.socket))
+                key = keys.get(task.socket) if task.socket is not None else None
+                row = ThreadRow(loop.pid, loop.wait, loop.entry_ns, key)
                 row.source_file, row.line, row.function, row.place = task.file, task.line, task.function, "task"
                 yield row
 
