@@ -236,3 +236,21 @@ def test_a_file_that_has_the_number_by_then_is_asked_for_its_name() -> None:
     story.call("sendto", client, -errno.ENOTSOCK)
     (found,) = story.diagnosis("closed-descriptor-used").findings
     assert found.certainty == "strong"
+
+
+def handed(numbers: list[int]) -> list[str]:
+    """A process is handed files, one by each message, under these numbers."""
+    story = Story()
+    channel = story.socket(story.process("worker"), None, None, family=1, origin="socketpair")
+    for number in numbers:
+        story.call("recvmsg", channel, 5, length=100, value=struct.pack("<qiii", 20, 1, 1, number))
+    return [line for line in story.found() if line.startswith("passed-descriptors")]
+
+
+def test_files_that_came_in_messages_and_are_never_closed() -> None:
+    assert handed(list(range(5, 30))) == ["passed-descriptors strong warning"]
+
+
+@pytest.mark.parametrize("numbers", [[5] * 30, list(range(5, 15)) * 3, list(range(5, 20))])
+def test_files_whose_numbers_come_again(numbers: list[int]) -> None:
+    assert handed(numbers) == []

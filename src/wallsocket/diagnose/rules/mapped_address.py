@@ -9,6 +9,7 @@ from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.closing import Closing
+from ..trackers.peers import Peers
 from ..trackers.reads import Reads
 from ..trackers.writes import Writes
 from ..vocabulary import AF_INET6
@@ -41,7 +42,7 @@ class MappedAddress(Rule):
     fix = "Compare addresses, not text: turn mapped ones into IPv4 first, or listen on IPv4 by a socket of its own."
     disproof = "The same client is refused over IPv6, or through a socket of IPv4, as well."
     references = ("ipv6(7)", "RFC 4291 2.5.5.2")
-    needs = (Closing, Reads, Writes)
+    needs = (Closing, Peers, Reads, Writes)
     given = Closing
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
@@ -55,9 +56,15 @@ class MappedAddress(Rule):
             return
         said = writes.first.payload.lower() if writes.first is not None else b""
         refused = any(word in said for word in _TURNED_AWAY)
-        if not refused and (writes.calls or not reads.bytes or closed.entry_ns - reads.recent[-1].end_ns > _AT_ONCE_NS):
+        peer = facts[Peers].of(subject)
+        # Without a word of the client's it is told by a client that had something to say.
+        unheard = (
+            not reads.bytes and peer is not None and facts[Writes].of(peer).calls and not facts[Reads].of(peer).bytes
+        )
+        since_ns = reads.recent[-1].end_ns if reads.bytes else subject.created_ns
+        if not refused and (writes.calls or not (reads.bytes or unheard) or closed.entry_ns - since_ns > _AT_ONCE_NS):
             return
-        done = "refused it" if refused else "read its first words, said nothing"
+        done = "refused it" if refused else "read its first words, said nothing" if reads.bytes else "read nothing"
         rows = [closed.proof()]
         if writes.first is not None:
             rows.insert(0, writes.first.proof())

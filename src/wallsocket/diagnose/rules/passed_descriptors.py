@@ -14,6 +14,8 @@ from ..trackers.sockets import Sockets
 __all__ = ["PassedDescriptors"]
 
 _MANY = 10
+#: Messages with files or others of which nobody sees whether they are closed.
+_GROWN = 20
 
 
 class PassedDescriptors(Rule):
@@ -32,7 +34,7 @@ class PassedDescriptors(Rule):
     symptoms = ("EMFILE", "descriptors vanish", "MSG_CTRUNC", "SCM_RIGHTS", "file descriptor leak")
     proof = (
         "recvmsg returned MSG_CTRUNC; or ten or more sockets came, and nine of ten were still open when the last of them "
-        "came, and until the process ended."
+        "came, and until the process ended; or twenty messages in a row brought descriptors under ever higher numbers."
     )
     fix = "Make the control buffer large enough and check MSG_CTRUNC; close each descriptor that came when it is done."
     disproof = "The control message that was cut held no descriptors; the process serves all of them to its end."
@@ -62,6 +64,19 @@ class PassedDescriptors(Rule):
             )
         if passed.received >= _MANY and passed.first is not None:
             yield from self._kept(facts, subject, passed)
+        elif passed.grown >= _GROWN and passed.grown_first is not None:
+            first = passed.grown_first
+            yield Evidence(
+                self,
+                first.end_ns,
+                f"{facts.who(subject.id)} was handed descriptors by {passed.grown} messages in a row, each time under a higher "
+                f"number than ever before, up to {passed.highest}: none of the numbers before had become free.",
+                [first.proof(f"{first.text()}: the first of them")],
+                call=first.call,
+                socket=first.call.socket,
+                process=subject.id,
+                certainty="strong",
+            )
 
     def _kept(self, facts: Facts, subject: ProcessFacts, passed: PassedFacts) -> Iterator[Judgement]:
         rows = facts.tables.descriptors.values()

@@ -16,6 +16,8 @@ from ..trackers.writes import Writes
 
 __all__ = ["ProxyHeaderUnexpected"]
 
+_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")
+
 
 class ProxyHeaderUnexpected(Rule):
     """The line in front of the request is taken for the request."""
@@ -80,7 +82,9 @@ class ProxyHeaderUnexpected(Rule):
             and messages.received.count == 1
         ):
             what = "was answered with status 400"
-        elif messages.sent.latest is not None and not b"HTTP/".startswith(answer.payload[:5]):
+        elif (messages.sent.latest is not None or _asks_http(known.first_write.payload)) and not b"HTTP/".startswith(
+            answer.payload[:5]
+        ):
             what = "got an answer that is no HTTP, although the request was"
         else:
             return
@@ -102,3 +106,8 @@ class ProxyHeaderUnexpected(Rule):
             severity="error" if answer is not None else "warning",
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
+
+
+def _asks_http(header: bytes) -> bool:
+    """Whether a request of HTTP/1 follows the header in the same call."""
+    return header.partition(b"\r\n")[2].partition(b" ")[0] in _METHODS
