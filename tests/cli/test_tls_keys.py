@@ -53,7 +53,7 @@ def test_what_was_encrypted_is_read_with_the_keys(tmp_path: Path) -> None:
 
     def seen(*options: object) -> str:
         path = tmp_path / "a.pcapng"
-        exported = run(*wallsocket, "export", recording, path, "--with-payload", *options)
+        exported = run(*wallsocket, "export", recording, path, "--overwrite", "--with-payload", *options)
         assert exported.returncode == 0, exported.stderr
         assert ("IT CONTAINS KEYS" in exported.stderr) == bool(options)
         fields = ("-Y", "http.request", "-T", "fields", "-e", "http.request.uri")

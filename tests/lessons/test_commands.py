@@ -143,7 +143,7 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     assert "sendto(5, 127.0.0.1:4567)" in written
     again = run("report", "U19", "-o", str(output))
     assert again.returncode == 2
-    assert "--overwrite replaces it" in again.stderr
+    assert "replace it with --overwrite" in again.stderr
 
 
 def test_what_was_seen_is_inert_in_the_page_and_on_the_terminal() -> None:

@@ -142,9 +142,19 @@ def test_a_file_at_its_size_limit_is_the_same(tmp_path):
 
 def test_a_full_disk_ends_a_copy_too(tmp_path):
     source = tmp_path / "a.pcap"
-    write(source, [bytes(Ethernet() / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2))] * 10)
-    done = run("capture", "-r", str(source), "-w", "/dev/full", status=2)
-    assert done.stderr == "/dev/full: No space left on device; what was written before stays readable\n"
+    write(source, [bytes(Ethernet() / IPv4("10.0.0.1", "10.0.0.2") / UDP(1, 2))] * 1000)
+    small = tmp_path / "small"
+    small.mkdir()
+    script = """
+        import subprocess
+        sh(f"mount -t tmpfs -o size=4k none {sys.argv[2]}")
+        words = [sys.executable, "-m", "wallsocket", "capture", "-r", sys.argv[1], "-w", f"{sys.argv[2]}/b.pcap"]
+        done = subprocess.run(words, capture_output=True, text=True)
+        print(json.dumps({"status": done.returncode, "lines": done.stderr.splitlines()}))
+    """
+    found = in_namespace(script, str(source), str(small))
+    assert found["status"] == 2
+    assert found["lines"][0] == f"{small}/b.pcap: No space left on device; what was written before stays readable"
 
 
 def test_without_permission_one_line_says_which(tmp_path):
