@@ -364,6 +364,23 @@ def asked(story: Story, process: int, server: str = "10.0.0.53") -> int:
     return resolver
 
 
+@pytest.mark.parametrize(
+    ("port", "tail", "found"),
+    [(5354, b"", True), (5354, b"\0", False), (5354, b"\0\0\x29\x04\xd0\0\0\0\0\0\0", True), (5353, b"", False)],
+)
+def test_a_question_to_a_name_server_on_a_port_of_its_own(port: int, tail: bytes, found: bool) -> None:
+    story = Story()
+    resolver = story.socket(story.process("client"), None, None, type=socket.SOCK_DGRAM)
+    extra = b"\1" if len(tail) > 1 else b"\0"
+    question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0" + extra + b"\x03api\x02ab\0\0\x01\0\x01" + tail
+    story.call(
+        "sendto", resolver, len(question), length=len(question), payload=question, address=inet("10.0.0.2", port)
+    )
+    story.now += 5 * S
+    story.call("close", resolver)
+    assert ("name-server-silent strong error" in story.found()) is found
+
+
 def test_a_name_server_that_does_not_answer() -> None:
     story = Story()
     process = story.process("client")

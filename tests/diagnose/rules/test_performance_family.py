@@ -330,6 +330,29 @@ def test_two_threads_read_one_stream() -> None:
     assert only(story, "threads-share-stream") == ["strong warning"]
 
 
+@pytest.mark.parametrize(
+    ("head", "rest", "order", "found"),
+    [
+        (b"\0\0\0\x05", b"hello", (11, 12, 11, 12), ["strong warning"]),
+        (b"\0\0\0\x05", b"hello", (11, 11, 12, 12), []),
+        (b"set a ", b"1\n", (11, 12, 11, 12), ["strong warning"]),
+        (b"one\n", b"two\n", (11, 12, 11, 12), []),
+        (b"\0\0\0\x09", b"hello", (11, 12, 11, 12), []),
+    ],
+)
+def test_a_write_between_the_parts_of_another_threads_message(
+    head: bytes, rest: bytes, order: tuple[int, ...], found: list[str]
+) -> None:
+    story = Story()
+    server, _ = pair(story)
+    begun = set()
+    for tid in order:
+        part = rest if tid in begun else head
+        begun.add(tid)
+        story.call("write", server, len(part), length=len(part), payload=part, tid=tid)
+    assert only(story, "threads-share-stream") == found
+
+
 def test_threads_that_take_turns() -> None:
     story = Story()
     server, _ = pair(story)

@@ -49,12 +49,14 @@ def test_both_ends_speak_the_same_or_nobody_knows(request_bytes: bytes, answer: 
     assert talk(request_bytes, answer).found() == []
 
 
-def head(payload: bytes) -> Story:
+def head(payload: bytes, *, by: str = "read", client: bool = False) -> Story:
     story = Story()
-    server, client = pair(story)
-    story.call("sendto", client, 14, length=14, payload=payload)
-    story.call("read", server, 5, length=5, payload=payload[:5], left=9)
-    story.call("close", server, unread=9)
+    reader, writer = pair(story)[:: -1 if client else 1]
+    if client:
+        story.call("connect", reader)
+    story.call("sendto", writer, 14, length=14, payload=payload)
+    story.call(by, reader, 5, length=5, payload=payload[:5], left=9)
+    story.call("close", reader, unread=9)
     return story
 
 
@@ -64,6 +66,15 @@ def test_a_library_that_reads_a_head_and_gives_up() -> None:
         ("protocols-differ", "strong", None),
         ("close-with-unread-data", "certain", "protocols-differ"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("by", "client", "found"),
+    [("recvfrom", False, ["protocols-differ hint"]), ("read", True, [])],
+)
+def test_five_bytes_of_something_that_is_not_known(by: str, client: bool, found: list[str]) -> None:
+    findings = head(b"row 1\nrow 2\nro", by=by, client=client).diagnosis("protocols-differ").findings
+    assert [f"{one.rule} {one.certainty}" for one in findings] == found
 
 
 def test_five_bytes_that_were_all_that_came_are_a_message() -> None:

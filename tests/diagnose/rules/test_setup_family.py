@@ -219,3 +219,19 @@ def test_a_child_that_asks_the_program_which_waits_for_it(ends_first: bool) -> N
     story.now += S
     found = [f"{one.rule} {one.certainty}" for one in story.diagnosis("request-to-itself").findings]
     assert found == (["request-to-itself strong"] if ends_first else [])
+
+
+def test_a_read_from_the_listener_leaves_the_connection_unread() -> None:
+    story = Story()
+    server = story.process()
+    here, there = ("127.0.0.1", 4567), ("127.0.0.1", 51000)
+    listener = story.socket(server, here, None)
+    story.call("bind", listener, address=inet(*here))
+    story.call("listen", listener, a=5)
+    connection = story.socket(server, here, there, origin="accept", parent=listener)
+    story.call("accept4", listener, 4, made=connection, address=inet(*there))
+    story.call("recvfrom", listener, -errno.ENOTCONN, length=100)
+    story.call("close", connection, unread=5)
+    found = story.diagnosis().findings
+    assert [one.rule for one in found] == ["call-in-wrong-state", "close-with-unread-data"]
+    assert found[1].follows_from == "call-in-wrong-state"

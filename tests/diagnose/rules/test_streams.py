@@ -825,3 +825,66 @@ def test_who_reads_the_answer_byte_by_byte_may_have_been_told_to_leave_http(piec
     story.call("sendto", client, 40, length=40, payload=b"\x82\x22" + b"m" * 38)
     story.call("recvfrom", server, 40, length=4096, payload=b"\x82\x22" + b"m" * 38)
     assert said(story, "more-than-announced") == []
+
+
+def unpadded(size: int, taken: int) -> list[str]:
+    story = Story()
+    server, client = pair(story)
+    records = [(b"T" + struct.pack("<IH", number, 77))[:size].ljust(size, b"\1") for number in range(24)]
+    for record in records:
+        send(story, client, record)
+    stream = b"".join(records)
+    for begin in range(0, len(stream) - taken + 1, taken):
+        receive(story, server, stream[begin : begin + taken], length=taken)
+    story.call("recvfrom", server, 0, length=taken)
+    return said(story, "records-of-two-sizes")
+
+
+@pytest.mark.parametrize(
+    ("size", "taken", "found"),
+    [(7, 12, ["records-of-two-sizes hint"]), (8, 12, []), (7, 16, []), (7, 7, [])],
+)
+def test_packed_records_that_are_read_as_a_structure(size: int, taken: int, found: list[str]) -> None:
+    assert unpadded(size, taken) == found
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "found"),
+    [
+        (b'{"user":"anna",', b'"age":33}', ["one-recv-per-message hint"]),
+        (b'{"user":"anna"}', b'{"user":"bob"}', []),
+    ],
+)
+def test_a_text_that_came_in_two_writes(first: bytes, rest: bytes, found: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    send(story, client, first)
+    receive(story, server, first, left=0)
+    story.now += 150 * MS
+    send(story, client, rest)
+    story.call("close", client, unread=0)
+    story.now += S
+    story.call("close", server, unread=len(rest))
+    assert said(story, "one-recv-per-message") == found
+
+
+@pytest.mark.parametrize(("short", "found"), [(10, []), (1024, ["one-recv-per-message strong"])])
+def test_a_buffer_that_is_too_small_for_any_message_says_nothing(short: int, found: list[str]) -> None:
+    story = Story()
+    server, client = pair(story)
+    send(story, client, b"x" * 5000)
+    receive(story, server, b"x" * short, length=short, left=5000 - short)
+    story.call("close", server, unread=5000 - short)
+    story.call("close", client, unread=0)
+    assert [one for one in said(story) if one.startswith("one-recv")] == found
+
+
+def test_documents_that_came_in_one_read() -> None:
+    story = Story()
+    server, client = pair(story)
+    for number in range(3):
+        send(story, client, b'{"id":%d}' % number)
+    receive(story, server, b'{"id":0}{"id":1}{"id":2}')
+    for one in (client, server):
+        story.call("close", one, unread=0)
+    assert said(story, "glued-messages") == ["glued-messages hint"]

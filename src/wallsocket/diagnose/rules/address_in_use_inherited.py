@@ -12,6 +12,7 @@ from ..subjects import SocketFacts
 from ..trackers.address_in_use import AddressInUse, Taken
 from ..trackers.bound import Bound, BoundSocket
 from ..trackers.descriptors import Descriptors
+from ..trackers.execs import Execs
 from ..trackers.host_answers import HostAnswers
 from ..trackers.inheritable import Inheritable
 from ..trackers.set_up import SetUp
@@ -46,7 +47,7 @@ class AddressInUseInherited(Rule):
     disproof = "The process that is named did not have the descriptor when bind failed."
     references = ("fork(2)", "execve(2)", "socket(2)")
     subject = "socket"
-    needs = (AddressInUse, Bound, Descriptors, HostAnswers, Inheritable)
+    needs = (AddressInUse, Bound, Descriptors, Execs, HostAnswers, Inheritable)
     given = SetUp
     supersedes = ("address-in-use-listener", "address-in-use-time-wait")
     effects = ("nobody-listens",)
@@ -62,6 +63,36 @@ class AddressInUseInherited(Rule):
             if row is not None:
                 yield self._evidence(facts, subject, taken, other, row)
                 return
+            itself = self._over_exec(facts, subject, other, taken)
+            if itself is not None:
+                yield itself
+                return
+
+    def _over_exec(self, facts: Facts, socket: SocketFacts, other: BoundSocket, taken: Taken) -> Evidence | None:
+        """The process became another program, and the descriptor stayed open over that."""
+        bind, failed = other.bind, taken.call
+        if bind is None or failed.call.process != other.process:
+            return None
+        rows = facts[Descriptors].of(other.socket)
+        kept = [row for row in rows if row.opened_ns <= failed.entry_ns <= (row.closed_ns or failed.entry_ns)]
+        became = facts[Execs].between(other.process, bind.end_ns, failed.entry_ns)
+        if became is None or [row.process for row in kept] != [other.process]:
+            return None
+        left = facts[Inheritable].of(other.socket).by
+        return Evidence(
+            self,
+            failed.end_ns,
+            f"{taken.asked} cannot be bound: {facts.who(other.process)} has it itself, by descriptor {kept[0].number}, which it "
+            f"opened before it became another program with {became.text}, and which stayed open.",
+            [failed.proof(), bind.proof(f"{bind.text()}: the socket that has it"), became],
+            call=(left.call if left is not None else bind.call),
+            socket=socket.id,
+            process=other.process,
+            title="the program kept the port from itself: the socket stayed open over exec",
+            fix="Open the socket with SOCK_CLOEXEC (Python: leave out set_inheritable), or take over the descriptor by its number.",
+            severity="note" if taken.moved_on else "error",
+            subjects=frozenset({other.id}),
+        )
 
     @staticmethod
     def _inherited(facts: Facts, other: BoundSocket, taken: Taken) -> Descriptor | None:

@@ -271,6 +271,9 @@ class BothWait(Rule):
             rows.append(sample.proof(f"socket {socket.id}: {queued}"))
             alone &= len(facts[Waits].known_threads(call.call.process)) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
+        if not facts.line(first[1].call) and facts.line(second[1].call):
+            # Either end may give way: show the one whose line is known.
+            first, second = second, first
         if reading:
             title, why = "each end is waiting for the other in recv", "both queues are empty"
             more = next((text for end in (one, other) if (text := _only_heard(facts, *end))), "")

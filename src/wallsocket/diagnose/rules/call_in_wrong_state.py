@@ -16,6 +16,7 @@ from ..vocabulary import ACCEPTS, AF_UNIX, READS, SOCK_DGRAM, SOCK_STREAM, WRITE
 __all__ = ["CallInWrongState"]
 
 _NOT_LISTENING = "accept() on a socket that does not listen"
+_ON_LISTENER = "data is read or written on the listening socket"
 
 
 class CallInWrongState(Rule):
@@ -50,7 +51,7 @@ class CallInWrongState(Rule):
     needs = (Errors, SetUp)
     given = Errors
     live = True
-    effects = ("nobody-listens", "listen-forgotten")
+    effects = ("nobody-listens", "listen-forgotten", "close-with-unread-data", "ended-before-answer")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         if subject.late:
@@ -81,7 +82,10 @@ class CallInWrongState(Rule):
                     covers=(*self.covers, 5) if unheard else (),
                     certainty="hint" if call.name == "shutdown" else "certain",
                     severity="note" if call.name == "shutdown" else "error",
-                    subjects=frozenset({subject.parent} if subject.parent is not None else ()),
+                    # What was read or written on the listener is what its connections lack.
+                    subjects=frozenset({subject.parent} if subject.parent is not None else ()).union(
+                        facts[SetUp].of(subject).accepted if title == _ON_LISTENER else ()
+                    ),
                 )
                 return
 
@@ -134,7 +138,7 @@ class CallInWrongState(Rule):
         if listening and stream and name in (*READS, *WRITES) and code in (errno.ENOTCONN, errno.EPIPE):
             return (
                 f"{call.text()}: this socket listens; data goes through the socket that accept returns.",
-                "data is read or written on the listening socket",
+                _ON_LISTENER,
                 done.listen,
             )
         no_destination = socket.type == SOCK_DGRAM and code in (errno.EDESTADDRREQ, errno.ENOTCONN)

@@ -47,6 +47,7 @@ class DelimiterMissing(Rule):
     needs = (Messages, Options, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes
     supersedes = ("both-wait", "end-awaited", "silent-peer")
+    effects = ("peer-process-died",)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)

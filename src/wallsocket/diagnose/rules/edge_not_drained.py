@@ -47,7 +47,7 @@ class EdgeNotDrained(Rule):
     needs = (Closing, Edges)
     given = Edges
     supersedes = ("one-recv-per-message",)
-    effects = ("listener-closed-with-queue", "both-wait", "close-with-unread-data")
+    effects = ("listener-closed-with-queue", "both-wait", "close-with-unread-data", "peer-process-died")
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         edges = facts[Edges].of(subject)

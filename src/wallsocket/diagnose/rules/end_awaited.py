@@ -40,7 +40,7 @@ class EndAwaited(Rule):
     subject = "connection"
     needs = (Closing, Reads, Writes)
     supersedes = ("both-wait",)
-    effects = ("write-after-peer-closed", "close-with-unread-data")
+    effects = ("write-after-peer-closed", "close-with-unread-data", "silent-peer", "peer-process-died")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         server, client = subject

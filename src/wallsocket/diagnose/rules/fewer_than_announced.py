@@ -53,6 +53,7 @@ class FewerThanAnnounced(Rule):
     needs = (Closing, Errors, Messages, Prefixes, Reads, ShortWrites, Stalls, Waits, Writes)
     given = Writes
     supersedes = ("both-wait", "end-awaited", "silent-peer", "two-readers", "delimiter-missing")
+    effects = ("peer-process-died",)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)

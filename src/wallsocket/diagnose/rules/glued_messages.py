@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, Literal
 
 from ..call import CallFacts
@@ -51,6 +52,7 @@ class GluedMessages(Rule):
     needs = (Protocols, Reads, Stalls, Waits, Writes)
     given = Writes
     supersedes = ("both-wait", "end-awaited", "silent-peer", "delimiter-missing")
+    effects = ("peer-process-died",)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         if subject.other is None or not subject.one.stream:
@@ -69,8 +71,10 @@ class GluedMessages(Rule):
                     return
                 continue
             read, writes = glued
-            found = self._answers(facts, reader, writer, read, writes, stall) or self._failed(
-                facts, reader, read, writes
+            found = (
+                self._answers(facts, reader, writer, read, writes, stall)
+                or self._failed(facts, reader, read, writes)
+                or self._documents(facts, reader, writer, read, writes)
             )
             if found is not None:
                 yield found
@@ -184,10 +188,28 @@ class GluedMessages(Rule):
             "waited for another answer in vain.",
         )
 
+    def _documents(
+        self, facts: Facts, reader: SocketFacts, writer: SocketFacts, read: CallFacts, writes: list[CallFacts]
+    ) -> Evidence | None:
+        """Each write was a whole object or element of text: read together they are none, to most parsers."""
+        whole = {(call.payload[:1], call.payload[-1:]) for call in writes if len(call.payload) == call.moved}
+        if len(whole) != 1 or not whole <= _DOCUMENTS or any(len(call.payload) != call.moved for call in writes):
+            return None
+        if facts[Writes].of(reader).calls or facts[Reads].of(reader).calls > 2 + len(writes):
+            # It may have taken them apart.
+            return None
+        found = self._evidence(
+            facts, reader, writer, read, writes, [*(call.proof() for call in writes[:4]), read.proof()], ""
+        )
+        return replace(found, certainty="hint", severity="note")
+
     def _failed(self, facts: Facts, reader: SocketFacts, read: CallFacts, writes: list[CallFacts]) -> Evidence | None:
         """The program ended with an error right after the read."""
         process = facts.process(reader.process)
         if process is None or process.ended_ns is None or not process.exit_code or not self._alike(writes):
+            return None
+        if process.exit_code > _BY_SIGNAL:
+            # It was asked to end, as Java is.
             return None
         if facts[Reads].of(reader).last is not read or process.ended_ns - read.end_ns > 2_000_000_000:
             return None
@@ -239,6 +261,10 @@ def _offset(call: CallFacts) -> int:
     return call.call.offset or 0
 
 
+#: A status above says that a signal ended the program, as the shell puts it.
+_BY_SIGNAL: Final = 128
+#: How a whole text of JSON or XML begins and ends.
+_DOCUMENTS: Final = frozenset({(b"{", b"}"), (b"[", b"]"), (b"<", b">")})
 _ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")
 
 
@@ -257,6 +283,8 @@ def _marked(writes: list[CallFacts]) -> bool:
         for order in _ORDERS:
             if all(int.from_bytes(call.payload[:size], order) in (call.moved, call.moved - size) for call in writes):
                 return True
+    if all((call.payload[:1], call.payload[-1:]) in _DOCUMENTS for call in writes):
+        return False
     if len({call.moved for call in writes}) == 1 and len(writes) > 1 and writes[0].moved > 0:
         # Records of one size need no mark.
         return not all(call.payload[:1].isalpha() for call in writes)

@@ -48,7 +48,7 @@ class LengthPrefixOrder(Rule):
     needs = (Closing, Peers, Prefixes, Protocols, Reads, Stalls, Writes)
     given = Writes
     supersedes = ("both-wait", "end-awaited", "silent-peer", "delimiter-missing", "one-recv-per-message")
-    effects = ("close-with-unread-data", "write-after-peer-closed")
+    effects = ("close-with-unread-data", "write-after-peer-closed", "peer-process-died")
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         if subject.other is None or not subject.one.stream:

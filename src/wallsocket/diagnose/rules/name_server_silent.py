@@ -43,7 +43,7 @@ class NameServerSilent(Rule):
         "lookup: i/o timeout",
     )
     proof = (
-        "A question went to port 53 and nothing was read from that socket for a second or more, until the same "
+        "A question of the DNS went out and nothing was read from that socket for a second or more, until the same "
         "question was sent again or given up."
     )
     fix = "Take the server out of resolv.conf or mend it; options timeout:1 attempts:2 shorten the wait."

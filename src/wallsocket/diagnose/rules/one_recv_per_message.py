@@ -31,8 +31,14 @@ _CHUNK = 65_536
 _HELD_NS = 200_000_000
 #: Between two writes of one message; who writes by a clock takes longer.
 _SAME_MESSAGE_NS = 60_000_000
+#: Between two writes of one text, when its reader had closed meanwhile.
+_SAME_TEXT_NS = 1_000_000_000
+#: Buffers for whole messages are larger.
+_SMALLEST = 16
 #: What is read by itself in front of a message, for its length or its kind.
 _LARGEST_HEADER = 32
+#: What ends a text that begins so.
+_CLOSING = {b"{": b"}", b"[": b"]", b"<": b">"}
 _READ_TO_THE_END = "Read until the agreed end: here the peer half-closes, so read until recv returns 0 bytes (b'')."
 
 
@@ -104,6 +110,9 @@ class OneRecvPerMessage(Rule):
             yield self.cannot_tell(
                 "payload", "the program took just one line: it may have refused the rest, which it left unread"
             )
+            return
+        if not declared and turn.answered is None and last.moved == last.length < _SMALLEST:
+            yield self.cannot_tell("payload", "so short a buffer may be meant for the first bytes of a message alone")
             return
         left_over = last.exit.receive_queue if last.exit is not None else None
         if cut is None and not (declared and unread) and not (one_read and left_over and unread):
@@ -197,7 +206,14 @@ class OneRecvPerMessage(Rule):
         # Text that ends its line may be a message of its own.
         whole = len(payload) == before.moved and payload[-1:] in (b"\n", b"\0", b"}", b"]", b">")
         loop = facts[Polls].of(socket).event_loop and turn.answered is not None
-        return concerned and not whole and not loop and 0 <= rest.entry_ns - before.end_ns < _SAME_MESSAGE_NS
+        gap_ns = rest.entry_ns - before.end_ns
+        if not loop and len(payload) == before.moved and _open_ended(payload):
+            return True
+        closed = facts[Closing].last_close(socket)
+        if turn.answered is not None and closed is not None and closed.end_ns <= rest.entry_ns:
+            # What is longer than was kept may end anywhere: that the peer went on without an answer speaks for one message.
+            return not whole and payload[:1] in _CLOSING and 0 <= gap_ns < _SAME_TEXT_NS
+        return concerned and not whole and not loop and 0 <= gap_ns < _SAME_MESSAGE_NS
 
     @staticmethod
     def _cut(
@@ -323,8 +339,14 @@ def _is_header(recent: list[CallFacts]) -> bool:
     if not 1 < last.length <= _LARGEST_HEADER or last.moved >= last.length:
         return False
     alike = [call for call in recent[:-1] if call.length == last.length and call.call.source == last.call.source]
-    exact = all(call.moved == call.length for call in recent[:-1])
-    return exact and (bool(alike) or len(recent) == 1)
+    return bool(alike) and all(call.moved == call.length for call in recent[:-1])
+
+
+def _open_ended(payload: bytes) -> bool:
+    """Whether bytes begin an object, list or element of text (JSON, XML) that does not end in them."""
+    text = payload.strip()
+    closing = _CLOSING.get(text[:1])
+    return closing is not None and text[-1:] not in (closing, b"")
 
 
 def _announced(turn: Turn, size: int) -> bool:

@@ -142,7 +142,11 @@ class ProtocolsDiffer(Rule):
         if known.received is not None and known.received != known.sent:
             certainty: Certainty = "certain"
         elif (
-            known.sent == "http" and known.received is None and not _http(received.payload) and not _http(sent.payload)
+            known.sent == "http"
+            and known.received is None
+            and not _http(received.payload)
+            and not _http(sent.payload)
+            and _request(sent)
         ):
             certainty = "strong"
         else:
@@ -234,6 +238,9 @@ class ProtocolsDiffer(Rule):
         more = facts[Closing].unread(end)
         if not gave_up or closed is None or (known.received is None and more is None):
             return None
+        if facts[SetUp].of(end).connect is not None:
+            # A client of TLS speaks first.
+            return None
         return Evidence(
             self,
             first.end_ns,
@@ -247,7 +254,8 @@ class ProtocolsDiffer(Rule):
             call=first.call,
             socket=end.id,
             process=end.process,
-            certainty="strong",
+            # Any program may ask for five bytes of something that is not known; OpenSSL does so by read (bss_sock.c).
+            certainty="strong" if known.received is not None or first.name == "read" else "hint",
             title="one end speaks TLS, the other does not",
         )
 
@@ -292,6 +300,12 @@ def _known(first: bytes) -> bool:
 def _http(payload: bytes) -> bool:
     """Whether bytes are, or may become, the beginning of an HTTP/1 response; or whether nothing is known of them."""
     return b"HTTP/".startswith(payload[:5])
+
+
+def _request(call: CallFacts) -> bool:
+    """Whether the bytes are a line of HTTP, or one that is longer than what was kept: other protocols have a GET, too."""
+    line, end, _ = call.payload.partition(b"\n")
+    return b" HTTP/" in line or (not end and len(call.payload) < call.moved)
 
 
 def _record(call: CallFacts) -> bool:

@@ -92,11 +92,46 @@ class RecordsOfTwoSizes(Rule):
             subjects=frozenset({reader.id}),
         )
 
+    def _unpadded(self, facts: Facts, reader: SocketFacts, writer: SocketFacts) -> Evidence | None:
+        """The writer packs its fields, and the reader takes them for a structure, which has gaps and a size that is aligned."""
+        wrote, read = facts[Writes].of(writer), facts[Reads].of(reader)
+        record, second = wrote.first, next((call for call in read.recent if call.offset == call.length), None)
+        if record is None or second is None or {call.length for call in read.recent} != {second.length}:
+            return None
+        size, expected = record.moved, second.length
+        filled = sum(call.moved == expected for call in read.recent)
+        if (
+            not 4 <= size < expected <= _LARGEST
+            or expected >= 2 * size
+            or expected % 4
+            or not size % 4
+            or wrote.calls < 3
+            or filled < 3
+            or filled < len(read.recent) - 1
+            or len(record.payload) != size
+            or _printable(record.payload)
+        ):
+            return None
+        return Evidence(
+            self,
+            second.end_ns,
+            f"{facts.who(writer.process)} writes records of {size} bytes; {facts.who(reader.process)} reads records of "
+            f"{expected}, a size that a structure with its gaps has: its second one began with byte {expected % size} of a record.",
+            [record.proof(f"{record.text()}: {record.payload.hex(' ')}"), second.proof()],
+            call=second.call,
+            socket=reader.id,
+            process=reader.process,
+            title="records are read as a structure with gaps that their writer does not send",
+            subjects=frozenset({writer.id}),
+        )
+
     def _sizes(self, facts: Facts, reader: SocketFacts, writer: SocketFacts) -> Evidence | None:
         wrote, read = facts[Writes].of(writer), facts[Reads].of(reader)
         sizes = {call.moved for call in wrote.recent}
-        if len(sizes) == 1 and (shifted := self._shifted(facts, reader, writer)) is not None:
-            return shifted
+        if len(sizes) == 1:
+            shifted = self._shifted(facts, reader, writer) or self._unpadded(facts, reader, writer)
+            if shifted is not None:
+                return shifted
         exact = [call for call in read.recent if call.moved == call.length]
         record = wrote.first
         if len(sizes) != 1 or len(exact) != read.calls or record is None or not facts[Closing].done(reader):

@@ -60,7 +60,7 @@ class SlowReader(Rule):
     needs = (Closing, Errors, Fullest, Peers, Reads, Samples, Waits, Writes)
     given = Writes
     supersedes = ("write-after-peer-closed", "close-with-unread-data")
-    effects = ("connection-reset",)
+    effects = ("connection-reset", "peer-process-died")
     explains = (errno.EPIPE, errno.ECONNRESET)
 
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:

@@ -39,7 +39,8 @@ class ThreadsShareStream(Rule):
     )
     proof = (
         "Calls of two threads of one process on one stream overlap in time: both read or waited for bytes, and both "
-        "got some; or both wrote, and one write was too large to go out in one piece."
+        "got some; or both wrote, and one write was too large to go out in one piece; or one thread's write went between "
+        "the length and the body, or the parts of a line, that another one sent."
     )
     fix = (
         "Give each thread a connection of its own, or hold a lock from the first byte of a request to the last of its "
@@ -57,6 +58,23 @@ class ThreadsShareStream(Rule):
             yield self._evidence(subject, overlaps.reads, "read from, or waited for bytes of,")
         elif large:
             yield self._evidence(subject, large, "wrote to")
+        elif overlaps.torn is not None:
+            head, other, rest = overlaps.torn
+            yield Evidence(
+                self,
+                rest.end_ns,
+                f"Thread {head.call.tid} sent one message with {head.text()} and {rest.text()}; {other.text()} of thread "
+                f"{other.call.tid} went between them.",
+                [
+                    head.proof(f"thread {head.call.tid}: {head.text()}"),
+                    other.proof(f"thread {other.call.tid}: {other.text()}"),
+                    rest.proof(f"thread {rest.call.tid}: {rest.text()}"),
+                ],
+                call=head.call,
+                socket=subject.id,
+                process=head.call.process,
+                title="two threads put their bytes between each other's on one connection",
+            )
 
     @staticmethod
     def _cut(pair: Pair) -> bool:

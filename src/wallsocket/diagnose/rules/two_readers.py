@@ -49,13 +49,14 @@ class TwoReaders(Rule):
     needs = (Protocols, Reads, Stalls, Waits, Writes)
     given = Writes
     supersedes = ("both-wait", "end-awaited", "silent-peer", "delimiter-missing", "length-prefix-order")
+    effects = ("peer-process-died",)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
         stall = facts[Stalls].on(subject)
-        if stall is None:
+        if stall is None or stall.reads.name not in READS:
             yield from self._alone(facts, subject)
             return
-        if facts[Protocols].tls(stall.answerer) or stall.reads.name not in READS:
+        if facts[Protocols].tls(stall.answerer):
             return
         read = facts[Reads].of(stall.answerer).last
         if read is None or not self._another(facts, read, stall.reads):

@@ -18,6 +18,8 @@ __all__ = ["NameQueries", "Question"]
 _OPEN = 4096
 _KEPT = 256
 _PORT: Final = 53
+#: Ports of relatives of the DNS to which nobody need answer: NetBIOS names, multicast DNS, LLMNR.
+_OTHERS: Final = frozenset({137, 5353, 5355})
 
 
 class Question:
@@ -40,7 +42,7 @@ class Question:
 
 
 class NameQueries(Tracker):
-    """Follows questions of the DNS (RFC 1035, 4.1) that go to port 53 by UDP."""
+    """Follows questions of the DNS (RFC 1035, 4.1) that go by UDP to port 53, or elsewhere and are nothing else."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -56,7 +58,9 @@ class NameQueries(Tracker):
         if socket is None or not call.succeeded or len(call.payload) < 17:
             return
         server = call.address or socket.remote
-        if server is None or server.port != _PORT or call.payload[2] & 0x80:
+        if server is None or call.payload[2] & 0x80:
+            return
+        if server.port != _PORT and not (server.port not in _OTHERS and _plain_question(call.payload, call.moved)):
             return
         found = _question(call.payload)
         if found is None:
@@ -136,3 +140,17 @@ def _question(payload: bytes) -> tuple[bytes, str] | None:
         labels.append(payload[at + 1 : at + 1 + length].decode("ascii", "replace"))
         at += 1 + length
     return (payload[12:].lower(), ".".join(labels) + "…") if len(payload) >= 32 else None
+
+
+def _plain_question(payload: bytes, size: int) -> bool:
+    """Whether a datagram is one question of the Internet class and nothing else, but for an OPT record (RFC 6891)."""
+    if len(payload) != size or payload[2] & 0x78 or payload[4:10] != b"\0\1\0\0\0\0" or payload[10]:
+        return False
+    found = _question(payload)
+    if found is None:
+        return False
+    end = 12 + len(found[0])
+    words = found[1].replace("-", "").replace("_", "").replace(".", "")
+    alone = payload[11] == 0 and end == size
+    with_option = payload[11] == 1 and payload[end : end + 3] == b"\0\0\x29"
+    return words.isalnum() and payload[end - 2 : end] == b"\0\1" and (alone or with_option)

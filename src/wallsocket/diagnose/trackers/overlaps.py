@@ -1,6 +1,8 @@
-"""Calls of two threads on one stream at the same time."""
+"""Calls of two threads on one stream at the same time, or between two that belong together."""
 
 from __future__ import annotations
+
+from typing import Final, Literal
 
 from ..call import CallFacts
 from ..subjects import SocketFacts
@@ -10,18 +12,22 @@ from ..vocabulary import POLL_CALLS, POLLIN, READS, WRITES
 __all__ = ["OverlapFacts", "Overlaps"]
 
 Pair = tuple[CallFacts, CallFacts]
+_ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")
 
 
 class OverlapFacts:
     """The overlaps of one socket."""
 
-    __slots__ = ("read", "readers", "reads", "writers", "writes", "wrote")
+    __slots__ = ("by_thread", "read", "readers", "reads", "torn", "writers", "writes", "wrote")
 
     def __init__(self) -> None:
         self.read: CallFacts | None = None  #: the latest read, or wait for something to read
         self.wrote: CallFacts | None = None
         self.reads: list[Pair] = []  #: two threads that read, or waited to, at the same time
         self.writes: list[Pair] = []  #: two that wrote at the same time
+        #: The first bytes of a message, another thread's write after them, and the rest of the message.
+        self.torn: tuple[CallFacts, CallFacts, CallFacts] | None = None
+        self.by_thread: dict[int, CallFacts] = {}  #: the latest write of each, where several write
         self.readers: dict[int, int] = {}  #: bytes by thread
         self.writers: dict[int, int] = {}
 
@@ -53,6 +59,12 @@ class Overlaps(SocketTracker[OverlapFacts]):
         facts = self.keep(socket)
         _count(facts.writers, call, call.moved)
         before, facts.wrote = facts.wrote, call
+        if facts.torn is None and (len(facts.writers) > 1 or not facts.by_thread):
+            mine = facts.by_thread.get(call.call.tid)
+            if mine is not None and before is not None and _between(mine, before, call) and _belong(mine, call):
+                facts.torn = mine, before, call
+            if mine is not None or len(facts.by_thread) < 64:
+                facts.by_thread[call.call.tid] = call
         if before is not None and _overlap(before, call) and len(facts.writes) < self.PAIRS:
             facts.writes.append((before, call))
 
@@ -79,6 +91,25 @@ def _count(by_thread: dict[int, int], call: CallFacts, moved: int) -> None:
     tid = call.call.tid
     if tid in by_thread or len(by_thread) < 64:
         by_thread[tid] = by_thread.get(tid, 0) + moved
+
+
+def _between(one: CallFacts, other: CallFacts, rest: CallFacts) -> bool:
+    """Whether another thread's write began after one had ended, and was over before the rest began."""
+    foreign = other.call.tid != one.call.tid and other.call.process == one.call.process == rest.call.process
+    return foreign and bool(other.moved) and one.end_ns <= other.entry_ns and other.end_ns <= rest.entry_ns
+
+
+def _belong(one: CallFacts, rest: CallFacts) -> bool:
+    """Whether two writes are one message: a length and as many bytes, or the two parts of a line of text."""
+    head, tail = one.payload, rest.payload
+    if len(head) != one.moved or not rest.moved:
+        return False
+    if len(head) in (2, 4, 8) and any(int.from_bytes(head, order) == rest.length for order in _ORDERS):
+        return True
+    text = head.isascii() and tail.isascii() and len(tail) == rest.moved
+    return (
+        text and b"\n" not in head and tail.count(b"\n") == 1 and tail.endswith(b"\n") and head.decode().isprintable()
+    )
 
 
 def _overlap(one: CallFacts, other: CallFacts) -> bool:

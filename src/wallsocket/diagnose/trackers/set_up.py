@@ -12,11 +12,15 @@ from .sockets import Sockets
 
 __all__ = ["SetUp", "SetUpFacts"]
 
+#: Accepted connections of one listener that are kept.
+_ACCEPTED = 16
+
 
 class SetUpFacts:
     """What was done with one socket before its first byte."""
 
     __slots__ = (
+        "accepted",
         "accepts",
         "bind",
         "bind_failed",
@@ -37,6 +41,7 @@ class SetUpFacts:
         self.connected_first: CallFacts | None = None  #: the very first, where it succeeded
         self.no_port: CallFacts | None = None  #: the first use of a datagram socket for which the kernel found no port
         self.accepts = 0  #: connections that accept took from it
+        self.accepted: list[int] = []  #: ids of the first of these
         self.first_accept: CallFacts | None = None  #: the first accept that took one
 
 
@@ -99,6 +104,8 @@ class SetUp(SocketTracker[SetUpFacts]):
             facts = self.keep(call.socket)
             facts.accepts += 1
             facts.first_accept = facts.first_accept or call
+            if call.call.made is not None and len(facts.accepted) < _ACCEPTED:
+                facts.accepted.append(call.call.made)
         made = self.facts[Sockets].get(call.call.made)
         if made is not None and made.remote is None:
             self.facts[Sockets].learn_ends(made, None, call.call.address)
