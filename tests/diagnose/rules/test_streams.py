@@ -296,7 +296,7 @@ def test_one_buffered_reader_that_waits_for_more() -> None:
 # -- 49
 
 
-def hangup(events: int, *, reads: bool, unread: int) -> list[str]:
+def hangup(events: int, *, reads: bool, unread: int, broken: bool = False) -> list[str]:
     story = Story()
     server, client = pair(story)
     send(story, client, b"last values")
@@ -304,9 +304,15 @@ def hangup(events: int, *, reads: bool, unread: int) -> list[str]:
     story.call("poll", server, 1, a=1, b=-1, value=struct.pack("<iHH", 4, 0x2001, events))
     if reads:
         receive(story, server, b"last values")
+    if broken:
+        story.call("sendto", server, -errno.ECONNRESET, length=6)
     story.call("close", server, unread=unread, state=8)
     story.call("close", client, unread=0)
     return [each for each in said(story) if each.startswith("hangup")]
+
+
+def test_nothing_can_be_read_of_a_connection_that_was_reset() -> None:
+    assert hangup(0x2001, reads=False, unread=11, broken=True) == []
 
 
 def test_close_at_the_hang_up() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
 from ..trackers.closing import Closing
+from ..trackers.errors import Errors
 from ..trackers.hangups import Hangups
 from ..trackers.options import Options
 from ..trackers.protocols import Protocols
@@ -33,7 +35,7 @@ class HangupBeforeData(Rule):
     fix = "Look at POLLIN first and read until 0; close after that, or when HUP or ERR comes alone."
     disproof = "The program wanted to leave the rest unread."
     references = ("poll(2)", "epoll_ctl(2)")
-    needs = (Closing, Hangups, Options, Protocols)
+    needs = (Closing, Errors, Hangups, Options, Protocols)
     given = Hangups
     supersedes = ("one-recv-per-message",)
     effects = ("close-with-unread-data", "write-after-peer-closed")
@@ -42,6 +44,9 @@ class HangupBeforeData(Rule):
         told = facts[Hangups].of(subject).told
         closed, unread = facts[Closing].last_close(subject), facts[Closing].unread(subject)
         if told is None or closed is None or unread is None or closed.entry_ns < told.end_ns:
+            return
+        if facts[Errors].first(subject, (errno.ECONNRESET, errno.EPIPE)) is not None:
+            # The connection had broken: nothing that came after that could be read.
             return
         if facts[Options].aborts(subject) or not subject.stream or facts[Closing].of(subject).shut:
             return

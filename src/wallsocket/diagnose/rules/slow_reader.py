@@ -27,6 +27,8 @@ __all__ = ["SlowReader"]
 _LEAST_US = 1_000_000
 #: A receive queue like this is no packet that has just come.
 _FULL = 32_768
+#: The cause in docs/causes.md that both directions together are.
+_BOTH_WRITE = 44
 _BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT)
 
 #: On the wire: so long a closed window is noticed.
@@ -125,7 +127,10 @@ class SlowReader(Rule):
                 why += f" {who} read {reads.bytes} bytes in {reads.calls} calls."
                 rows.append(reads.last.proof())
                 call = reads.last
-        failed = self._broke_off(facts, subject, peer)
+        mutual = peer is not None and self._mutual(facts, subject, peer)
+        if mutual:
+            why += " The other direction stood as well: both ends write, and neither reads."
+        failed = self._broke_off(facts, subject, peer) or mutual
         severity: Severity = "warning" if failed else "note"
         certainty: Certainty = "certain" if fullest is not None else "strong"
         return Evidence(
@@ -140,9 +145,17 @@ class SlowReader(Rule):
             else subject.process,
             certainty=certainty,
             severity=severity,
+            title="both ends write and neither reads: every buffer is full" if mutual else "",
+            covers=(*self.covers, _BOTH_WRITE) if mutual else (),
             subjects=frozenset({peer.id} if peer is not None else ()),
             lost_ns=limited_us * 1000,
         )
+
+    def _mutual(self, facts: Facts, subject: SocketFacts, peer: SocketFacts) -> bool:
+        """Whether the peer could not send either, while bytes for this end stood unread."""
+        here = facts[Fullest].of(subject).received
+        held = self._limited_us(facts[Samples].of(peer).measured)
+        return here is not None and (here.receive_queue or 0) >= _FULL and held >= _LEAST_US
 
     @staticmethod
     def _broke_off(facts: Facts, subject: SocketFacts, peer: SocketFacts | None) -> bool:
