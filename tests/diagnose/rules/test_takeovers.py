@@ -9,8 +9,11 @@ from tests.diagnose.story import MS, Story
 LOGIN = b"LOGIN sensor\n"
 
 
-def logins(*, clients: int, answered: bool = False, words: bytes = LOGIN, rounds: int = 5) -> list[str]:
-    """Each new connection begins with ``words``, and the server closes the one before; ``answered``: after its answer."""
+def logins(*, clients: int, answered: bool = False, words: bytes = LOGIN, rounds: int = 5, idle: str = "") -> list[str]:
+    """Each new connection begins with ``words``, and the server closes the one before.
+
+    ``answered``: after its answer; ``idle``: because it was idle, by a timer of the loop or a thread of its own.
+    """
     story = Story()
     server = story.process("broker")
     processes = [story.process(f"sensor{number}") for number in range(clients)]
@@ -25,7 +28,9 @@ def logins(*, clients: int, answered: bool = False, words: bytes = LOGIN, rounds
         if older is not None:
             if answered:
                 story.call("sendto", older, 3, length=3, payload=b"ok\n")
-            story.call("close", older)
+            if idle == "timer":
+                story.call("epoll_wait", accepted, 0, took=100 * MS, socket=None, fd=99, b=100)
+            story.call("close", older, tid=99 if idle == "thread" else None)
         if not answered:
             story.call("sendto", accepted, 3, length=3, payload=b"ok\n")
         story.now += 200 * MS
@@ -48,3 +53,8 @@ def test_two_clients_with_one_name() -> None:
 )
 def test_others_that_take_turns(clients: int, answered: bool, words: bytes, rounds: int) -> None:
     assert logins(clients=clients, answered=answered, words=words, rounds=rounds) == []
+
+
+@pytest.mark.parametrize("idle", ["timer", "thread"])
+def test_a_server_that_closes_idle_connections(idle: str) -> None:
+    assert logins(clients=2, idle=idle) == []

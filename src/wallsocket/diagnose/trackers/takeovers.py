@@ -6,7 +6,7 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, returned
-from ..vocabulary import READS, WRITES
+from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS, WRITES
 from .peers import Peers
 from .protocols import Protocols
 
@@ -15,8 +15,9 @@ __all__ = ["Takeover", "Takeovers"]
 #: Words that are told apart, and takeovers of one that are kept.
 _WORDS = 10_000
 _KEPT = 16
-#: So soon after the newer one's words the older one is closed, and so long it had been at rest before.
-_SOON_NS = 500_000_000
+#: So soon after the newer one's words the older one is closed, and so long it had been at rest before. A loop that closes at
+#: its next turn looks for events in between, and does not sleep.
+_SOON_NS = 100_000_000
 _REST_NS = 10_000_000
 
 
@@ -55,6 +56,7 @@ class Takeovers(SocketTracker[Login]):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._latest: dict[tuple[int, bytes], SocketFacts] = {}
+        self._slept: dict[tuple[int, int], int] = {}  # thread -> when it last woke up from a wait
         self._rivals: dict[int, SocketFacts] = {}  # an older connection -> the newer one that spoke the same words
         self.of_process: dict[int, dict[bytes, list[Takeover]]] = {}  #: by process and words
 
@@ -89,6 +91,12 @@ class Takeovers(SocketTracker[Login]):
         if call.socket is not None:
             self.keep(call.socket).moved_ns = call.end_ns
 
+    @returned(*EPOLL_WAITS, *POLL_CALLS, waited=True)
+    def woke(self, call: CallFacts) -> None:
+        """A thread slept."""
+        if len(self._slept) < _WORDS:
+            self._slept[call.thread] = call.end_ns
+
     @returned("shutdown", "close", given=True)
     def closed(self, call: CallFacts) -> None:
         """An end was closed by its program."""
@@ -98,6 +106,9 @@ class Takeovers(SocketTracker[Login]):
             return
         login, key = self.of(newer).begun, self.of(older).key
         if login is None or key is None or call.entry_ns - login.end_ns > _SOON_NS:
+            return
+        # Who closes it for being idle is woken up by a timer, or has a thread of its own.
+        if call.thread != login.thread or self._slept.get(call.thread, -1) > login.end_ns:
             return
         if self.of(older).moved_ns >= login.end_ns:
             return  # its own exchange went on, and came to its end
