@@ -432,7 +432,7 @@ def _socket_row(socket: Socket, commands: dict[int, str]) -> list[str]:
         more = (socket.accept_queue or 0) - len(clients)
         rest.append(f"waiting: {', '.join(clients)}" + (f" and {more} more" if more > 0 else ""))
     if socket.silent_s is not None:
-        rest.append(f"last data {_seconds(socket.silent_s)} ago")
+        rest.append(f"nothing received for {_seconds(socket.silent_s)}")
     rest += [
         f"{timer['kind'].replace('_', ' ')} in {_seconds(timer['expires_ms'] / 1000)}"
         + (f" after {timer['retransmits']} tries" if timer["retransmits"] else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import threading
 import time
@@ -212,9 +211,7 @@ class Watch:
     _MOST_WAITING = 64
 
     def __init__(self, *, kernel: bool, lab: bool, quiet: bool) -> None:
-        # The machine says which call a number is.
         self._meta = {
-            "machine": platform.machine(),
             "calls": "yes",
             "kernel": "yes" if kernel else "not asked for",
             "lab": "yes" if lab else "no",

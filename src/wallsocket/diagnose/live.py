@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -36,8 +37,8 @@ class Watcher:
     """
 
     def __init__(self, meta: Mapping[str, str]) -> None:
-        """``meta`` as in the recording: layers, and ``lab``."""
-        self._tables = _Grown(meta)
+        """``meta`` as in the recording: layers, and ``lab``. The machine, which says what call a number is, is this one."""
+        self._tables = _Grown({"machine": platform.machine(), **meta})
         self._engine = Engine(self._tables)
         self._held: dict[str, tuple[type[Any], dict[int, Any]]] = {
             "process": (Process, self._tables.processes),
