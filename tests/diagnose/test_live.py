@@ -96,6 +96,12 @@ def test_what_is_told_early_is_said_in_the_end(rule: str, tmp_path: Path) -> Non
     assert assert_agreement(path, tmp_path) > 0
 
 
+def test_what_a_more_specific_rule_explains_is_not_told_early(tmp_path: Path) -> None:
+    """The client does not read, and closes: that is said, not that it closed with data unread."""
+    (path,) = (path for path in programs("broken") if path.parent.name == "peer-does-not-read" and path.suffix == ".py")
+    assert assert_agreement(path, tmp_path) == 0
+
+
 def everywhere() -> list[Path]:
     """Programs of the rules that tell early, and every third of the others."""
     early, late = [], []

@@ -472,7 +472,7 @@ class Engine:
             before = len(self._cases)
             self._judge_sockets(ends)
             if self._live:
-                self._fresh.append([case for case in self._cases[before:] if case.rule.live])
+                self._fresh.append(self._cases[before:])
             for one in ends:
                 for handler in self._retiring:
                     handler(one)
@@ -577,7 +577,8 @@ class Engine:
     def news(self) -> list[Finding]:
         """Certain findings that can no longer be refuted and were not told before; cheap when nothing happened."""
         self._settle(self._fed_ns)
-        found = [case for cases in self._fresh for case in Ranking(self.facts, cases, {}).standing()]
+        standing = [case for cases in self._fresh for case in Ranking(self.facts, cases, {}).standing()]
+        found = [case for case in standing if case.rule.live]
         self._fresh.clear()
         untold = self._untold
         now_ns = self._fed_ns - _SAMPLE_LAG_NS
@@ -590,7 +591,9 @@ class Engine:
             for rule in self._by_kind.get("socket", ()):
                 if rule.live:
                     cases += [one for one in rule.judge(self.facts, socket) if type(one) is Evidence]
-            found += Ranking(self.facts, cases, {}).standing()
+            if cases:
+                cases += self._more_specific(socket, {case.rule.id for case in cases})
+                found += [case for case in Ranking(self.facts, cases, {}).standing() if case.rule.live]
         fresh = []
         for evidence in found:
             key = (evidence.rule.id, evidence.socket, evidence.call.id if evidence.call is not None else None)
@@ -599,6 +602,21 @@ class Engine:
                 self._told.add(key)
                 fresh.append(Ranking(self.facts, [], {}).finding(evidence, 1, None, len(self._told)))
         return fresh
+
+    def _more_specific(self, socket: SocketFacts, general: set[str]) -> Iterator[Evidence]:
+        """What the rules that supersede others, by their ids, say by now of a socket that has ended and of its peer."""
+        peer = self._peers.of(socket)
+        ends = [end for end in (socket, peer) if end is not None]
+        one = next((end for end in ends if end.origin == "accept"), socket)
+        subjects: dict[Kind, list[Any]] = {
+            "socket": ends,
+            "connection": [Connection(one, next((end for end in ends if end is not one), None))],
+        }
+        for kind, those in subjects.items():
+            for rule in self._by_kind.get(kind, ()):
+                if not rule.live and not general.isdisjoint(rule.supersedes):
+                    for subject in those:
+                        yield from (found for found in rule.judge(self.facts, subject) if type(found) is Evidence)
 
     def conclude(self) -> Diagnosis:
         """Everything that can be said of what was fed; the recording has ended."""

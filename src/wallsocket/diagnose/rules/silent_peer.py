@@ -192,7 +192,10 @@ class SilentPeer(Rule):
             self,
             last.at_ns,
             why,
-            [wait.proof(), last.proof("nothing to read" + (f", nothing received for {ago} ms" if ago is not None else ""))],
+            [
+                wait.proof(),
+                last.proof("nothing to read" + (f", nothing received for {ago} ms" if ago is not None else "")),
+            ],
             call=wait.call,
             socket=subject.id,
             process=wait.call.process,
