@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
-from wallsocket.diagnose import all_rules
+from wallsocket.diagnose import all_rules, trackers
+from wallsocket.diagnose.tracker import Tracker
 
 CAUSES = Path(__file__).parents[2] / "docs" / "causes.md"
 
@@ -46,3 +48,20 @@ def test_rules_are_named_once_and_refer_to_rules() -> None:
     for rule in all_rules():
         assert set(rule.supersedes) | set(rule.effects) <= set(names)
         assert rule.id not in rule.supersedes
+
+
+def test_the_page_about_rules_lists_every_tracker_once() -> None:
+    page = (CAUSES.parent / "rules.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+\.\w+)` \|", page, re.MULTILINE)
+    found = []
+    for path in sorted(Path(trackers.__path__[0]).glob("[a-z]*.py")):
+        module = import_module(f"{trackers.__name__}.{path.stem}")
+        found += [
+            f"{path.stem}.{name}"
+            for name, value in vars(module).items()
+            if isinstance(value, type)
+            and issubclass(value, Tracker)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        ]
+    assert sorted(listed) == sorted(found)

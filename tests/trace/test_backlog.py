@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from wallsocket.trace.recording import Recording
-from wallsocket.trace.run import Control, Rows, RunResult, describe, run
+from wallsocket.trace.run import Control, Rows, RunResult, run
+from wallsocket.trace.summary import describe
 
 ROUNDS = 12_000
 BYTES = 4096

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from wallsocket.trace.recording import Recording
-from wallsocket.trace.run import RunResult, describe, run
+from wallsocket.trace.run import RunResult, run
+from wallsocket.trace.summary import describe
 
 PROGRAM = "import socket\na, b = socket.socketpair()\nfor _ in range(200): a.send(b'x'); b.recv(1)\n"
 

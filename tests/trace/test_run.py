@@ -20,7 +20,8 @@ import pytest
 
 from wallsocket.errors import NotStarted
 from wallsocket.trace.recording import SCHEMA_VERSION, Recording
-from wallsocket.trace.run import RunResult, describe
+from wallsocket.trace.run import RunResult
+from wallsocket.trace.summary import describe
 
 from ..support import deny
 

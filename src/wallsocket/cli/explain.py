@@ -185,7 +185,8 @@ def command(
         raise click.UsageError("no command after --", context)
     from ..trace import places
     from ..trace.recording import Recording
-    from ..trace.run import attach, run, say
+    from ..trace.run import attach, run
+    from ..trace.summary import say
     from .hang import HangWatch
     from .lab import record as record_hosts
 
@@ -397,7 +398,7 @@ def report_lines(
 
 def _added_us_per_call(recording: Recording) -> float:
     """What tracing added to each call that it delayed, recorded or not."""
-    from ..trace.run import stopped_calls
+    from ..trace.summary import stopped_calls
 
     added_ns = recording.meta_int("added_ns_per_call") or 0
     stops = recording.meta_int("stops") or 0

@@ -116,7 +116,7 @@ def with_tls_keys(keys: Path | None, user: str | None) -> Mapping[str, str] | No
 
 def say_behind(waiting: int) -> None:
     """Tell what is still done after the end of the program, and how to do without."""
-    from ..trace.run import say
+    from ..trace.summary import say
 
     say(
         f"wallsocket: all has ended; {waiting / 1e6:,.0f} MB of what was seen are still to be written; Ctrl-C leaves them out"
@@ -130,7 +130,7 @@ def flight_recorder(words: tuple[str, ...], triggers: tuple[str, ...], *, quiet:
             raise click.UsageError("--freeze-on goes with --ring, such as --ring 60s")
         return None
     from ..trace.ring import Bounds, Ring
-    from ..trace.run import say
+    from ..trace.summary import say
 
     return Ring(Bounds.parse(words), triggers, say=None if quiet else lambda text: say(f"wallsocket: {text}"))
 
@@ -187,7 +187,7 @@ def target_shown(context: click.Context, recording: object, pid: tuple[int, ...]
 
 def say_attached(pids: tuple[int, ...]) -> Callable[[], None]:
     """What tells the user that the programs are followed now."""
-    from ..trace.run import say
+    from ..trace.summary import say
 
     which = f"pid {pids[0]}" if len(pids) == 1 else f"pids {', '.join(map(str, pids))}"
     what = "it" if len(pids) == 1 else "them"
@@ -348,7 +348,8 @@ def command(
     the first PID if it ends meanwhile. Ctrl-C ends the recording, and a program that was attached to runs on.
     """
     from ..trace import places
-    from ..trace.run import Rows, attach, describe, run, say
+    from ..trace.run import Rows, attach, run
+    from ..trace.summary import describe, say
     from .lab import record as record_hosts
 
     if pid:

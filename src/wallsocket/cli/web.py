@@ -114,7 +114,8 @@ def command(
         announce()
         from ..trace import places
         from ..trace.attach import target as process_of
-        from ..trace.run import Rows, attach, describe, run, say
+        from ..trace.run import Rows, attach, run
+        from ..trace.summary import describe, say
         from .lab import record as record_hosts
 
         word = "lab" if isinstance(lab, Path) else target[0] if target else process_of(pid[0]).name

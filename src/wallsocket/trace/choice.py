@@ -130,10 +130,6 @@ class Choice:
         drawn = self._drawn
         return drawn is None or conversation.left in drawn or conversation.right in drawn
 
-    def wants_socket(self, socket: int) -> bool:
-        """Whether a socket is wanted."""
-        return self._drawn is None or socket in self._drawn
-
 
 def _processes(recording: Recording, wanted: str) -> frozenset[int]:
     test: Callable[[int, str], bool]

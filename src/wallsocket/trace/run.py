@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import json
 import operator
 import os
 import platform
-import pwd
 import select
-import shutil
 import signal
 import socket
-import stat
 import struct
-import sys
 import tempfile
 import threading
 import time
@@ -32,21 +27,17 @@ import msgspec
 
 from ..errors import NotAvailable, NotPermitted, NotStarted, RecordingError, UsageError
 from ..events import Call
-from . import places
+from . import places, signals
 from .attach import refusal as attach_refusal
 from .attach import target
+from .command import closed_streams, credentials, ignored_unseen, program_file
 from .recording import Recording, Writer
 from .ring import Ring
-from .verdict import amount
 
 __all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "follow", "guardian_path", "library_path", "run"]
 
 #: Payload bytes that are kept of each call.
 DEFAULT_PAYLOAD: Final = 64
-#: Programs that leave the dispositions of signals as they are for what they start; Python, Node.js and others do not.
-_HANDS_ON: Final = frozenset(
-    {"sh", "ash", "bash", "busybox", "dash", "ksh", "zsh", "env", "make", "nice", "timeout", "xargs"}
-)
 #: How often the guardian looks at calls that take long, and at what it is told.
 TICK_MS = 50
 #: The same where the preloaded library records: what it has written is fetched as often.
@@ -54,7 +45,7 @@ _LIBRARY_TICK_MS: Final = 5
 #: Payload bytes of a call that the preloaded library keeps at most.
 _LIBRARY_PAYLOAD: Final = 4096
 #: "All" payload: a longer call is cut here, or its bytes would stand in the memory of three processes at once.
-_ALL_PAYLOAD: Final = 16 << 20
+ALL_PAYLOAD: Final = 16 << 20
 #: How long the guardian may need to let go of the programs that it is attached to; it gives up after a second itself.
 _LET_GO_S: Final = 3.0
 #: What a kill of this process may cost, at most.
@@ -261,20 +252,20 @@ def run(
     if not command:
         raise UsageError("no command given; write: wallsocket trace -- COMMAND")
     guardian = guardian_path()
-    credentials = _credentials(user)
-    program = _program(command[0], privileged=os.geteuid() == 0)
+    as_user = credentials(user)
+    program = program_file(command[0], privileged=os.geteuid() == 0)
     order = _order(payload, samples, lines, user_code, library) | {
         "deny_io_uring": deny_io_uring,
         "one_core": one_core,
         "privileged": os.geteuid() == 0,
         "lab": lab,
         "program": program,
-        "ignored_unseen": _ignored_unseen(),
-        "user": credentials,
+        "ignored_unseen": ignored_unseen(),
+        "user": as_user,
     }
     if spread:
         order["spread"] = True
-    if closed := _closed_streams(files):
+    if closed := closed_streams(files):
         order["closed_streams"] = closed
     if via == "preload":
         if payload is None or payload > _LIBRARY_PAYLOAD:
@@ -388,7 +379,7 @@ def _order(
 ) -> dict[str, Any]:
     """What the guardian is told when nothing is run, attached to, or asked for beyond this."""
     return {
-        "payload": _ALL_PAYLOAD if payload is None else min(payload, _ALL_PAYLOAD),
+        "payload": ALL_PAYLOAD if payload is None else min(payload, ALL_PAYLOAD),
         "samples": samples,
         "lines": lines,
         "code": {"user": [str(path) for path in user_code], "libraries": [str(path) for path in library]},
@@ -418,7 +409,7 @@ def _writer(
         "release": platform.release(),
         "started_monotonic_ns": str(origin_ns),
         "started_realtime_ns": str(time.time_ns()),
-        "payload": "all" if payload == _ALL_PAYLOAD else "none" if payload == 0 else str(payload),
+        "payload": "all" if payload == ALL_PAYLOAD else "none" if payload == 0 else str(payload),
         "lab": "yes" if order["lab"] else "no",
         "via": "preload" if "preload" in order else "ptrace",
         "calls": "yes",
@@ -443,104 +434,6 @@ def _version() -> str:
     from .. import __version__
 
     return str(__version__)
-
-
-def _ignored_unseen() -> list[int]:
-    """Which signals this process was given as ignored, of those whose disposition does not reach the guardian.
-
-    Signals 32 and 33 glibc keeps for itself: ``make`` and others start their jobs by posix_spawn(3), which leaves them
-    ignored; Python's ``signal`` does not name them. SIGPIPE and SIGXFSZ Python ignores itself, before any code can look:
-    a parent that hands its own dispositions on, such as a shell, tells what they were.
-    """
-    own, parent = _signals_ignored("self"), _signals_ignored(str(os.getppid()))
-    ignored = [number for number in (32, 33) if own[1] >> (number - 1) & 1]
-    if parent[0] in _HANDS_ON:
-        ignored += [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if parent[1] >> (number - 1) & 1]
-    return ignored
-
-
-def _closed_streams(files: Sequence[tuple[int, int]]) -> list[int]:
-    """Which of 0, 1 and 2 a command that this process starts finds closed, but for those that it is given."""
-    closed = []
-    for number in {0, 1, 2}.difference(given for _, given in files):
-        inherited = False
-        with contextlib.suppress(OSError):
-            inherited = os.get_inheritable(number)
-        if not inherited:
-            closed.append(number)
-    return sorted(closed)
-
-
-def _signals_ignored(pid: str) -> tuple[str, int]:
-    """Name of a process, and its ignored signals: bit n - 1 for signal n."""
-    name, ignored = "", 0
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as file:
-        for line in file:
-            key, _, value = line.partition(":")
-            if key == "Name":
-                name = value.strip()
-            elif key == "SigIgn":
-                ignored = int(value, 16)
-    return name, ignored
-
-
-def _credentials(user: str | None) -> tuple[int, int, list[int]] | None:
-    if user is None:
-        return None
-    if os.geteuid() != 0:
-        raise NotPermitted(f"-u {user}: only root can run a command as another user")
-    try:
-        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except KeyError:
-        raise UsageError(f"-u {user}: there is no such user") from None
-    groups = [group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem]
-    return entry.pw_uid, entry.pw_gid, sorted({entry.pw_gid, *groups})
-
-
-def _program(name: str, *, privileged: bool) -> str:
-    """The path of the program file, as a shell would find it."""
-    if "/" in name:
-        path = name
-        if not os.path.lexists(path):
-            raise NotStarted(f"{name}: no such file", 127)
-    else:
-        found = shutil.which(name)
-        if found is None:
-            # A file that is there but may not be executed deserves its own word.
-            for folder in os.get_exec_path():
-                candidate = os.path.join(folder or ".", name)
-                if os.path.isfile(candidate):
-                    raise NotStarted(f"{candidate}: not executable (permission denied)", 126)
-            raise NotStarted(f"{name}: command not found in PATH", 127)
-        path = found
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise NotStarted(f"{path}: {error.strerror}", 127 if error.errno == errno.ENOENT else 126) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise NotStarted(f"{path}: is a directory", 126)
-    if not os.access(path, os.X_OK):
-        raise NotStarted(f"{path}: not executable (permission denied)", 126)
-    if not privileged:
-        gains = _privileges_gained(path, status)
-        if gains is not None:
-            raise NotStarted(
-                f"{path}: {gains}, which the kernel does not grant to a traced program (ptrace(2), PR_SET_NO_NEW_PRIVS): "
-                "it would not behave as usual; trace it as root, with -u USER",
-                126,
-            )
-    return path
-
-
-def _privileges_gained(path: str, status: os.stat_result) -> str | None:
-    if status.st_mode & stat.S_ISUID and status.st_uid != os.geteuid():
-        return "is set-uid"
-    if status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP and status.st_gid not in os.getgroups():
-        return "is set-gid"
-    with contextlib.suppress(OSError):
-        os.getxattr(path, "security.capability")
-        return "has file capabilities"
-    return None
 
 
 class _Recorder:
@@ -608,13 +501,13 @@ class _Recorder:
         rows, rows_write = os.pipe()
         ours, theirs = socket.socketpair()
         self._control = ours
-        self._keeps_all = order["payload"] == _ALL_PAYLOAD
+        self._keeps_all = order["payload"] == ALL_PAYLOAD
         self._via = "preload" if "preload" in order else "ptrace"
         steered_by = self._steered_by
         if steered_by is not None:
             assert self._writer.path is not None
             steered_by.begun(self._writer.path)
-        with _closing(rows), ours, _signals(self._signalled) if steered_by is None else _signals_left_alone():
+        with _closing(rows), ours, signals.Fetched(self._signalled) if steered_by is None else signals.left_alone():
             backlog = self._backlog()
             try:
                 os.set_inheritable(rows_write, True)
@@ -625,7 +518,7 @@ class _Recorder:
                     "rows_fd": rows_write,
                     "backlog_fd": backlog,
                     "control_fd": theirs.fileno(),
-                    "unblocked": sorted(_signals.for_guardian() - _signals.before),
+                    "unblocked": sorted(signals.Fetched.for_guardian() - signals.Fetched.before),
                 }
                 pid = _start_guardian(guardian, [json.dumps(order), *command], environment, files)
                 self._started = True
@@ -722,7 +615,7 @@ class _Recorder:
         if "call" in tables:
             self._calls = max(self._calls, max(map(_ID, tables["call"])))
             if self._keeps_all:
-                self._shortened += sum(len(call[_PAYLOAD] or b"") == _ALL_PAYLOAD for call in tables["call"])
+                self._shortened += sum(len(call[_PAYLOAD] or b"") == ALL_PAYLOAD for call in tables["call"])
         if "socket" in tables:
             self._sockets = max(self._sockets, max(map(_ID, tables["socket"])))
         if self._awaited:
@@ -908,7 +801,7 @@ def _start_guardian(
             environment,
             file_actions=actions,
             setsigdef=defaults,
-            setsigmask=_signals.for_guardian(),
+            setsigmask=signals.Fetched.for_guardian(),
         )
 
     try:
@@ -957,121 +850,3 @@ def _closing(descriptor: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-class _signals:
-    """While active, the signals that end programs are given to a function, with where they come from.
-
-    They are blocked and fetched by a thread, since only so their origin can be known (``si_code``, sigaction(2)).
-    """
-
-    _WANTED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
-    #: Wakes the thread up at the end.
-    _WAKE: Final = signal.SIGURG
-    #: The signal mask that this process had before.
-    before: frozenset[int] = frozenset()
-
-    @classmethod
-    def for_guardian(cls) -> frozenset[int]:
-        """The mask to start the guardian with: what comes before there is a command waits for it."""
-        return cls.before | cls._WANTED | {signal.SIGTSTP}
-
-    def __init__(self, handle: Callable[[int, bool], None]) -> None:
-        self._handle = handle
-        self._done = False
-
-    def __enter__(self) -> None:
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._WANTED, self._WAKE})
-        type(self).before = frozenset(int(number) for number in blocked)
-        self._thread = threading.Thread(target=self._fetch, name="signals", daemon=True)
-        self._thread.start()
-
-    def _fetch(self) -> None:
-        while True:
-            information = signal.sigwaitinfo({*self._WANTED, self._WAKE})
-            if self._done:
-                return
-            if information.si_signo != self._WAKE:
-                # Positive codes come from the kernel: the terminal, which has told the command as well.
-                self._handle(information.si_signo, information.si_code <= 0)
-
-    def __exit__(self, *exception: object) -> None:
-        self._done = True
-        if self._thread.ident is not None:
-            signal.pthread_kill(self._thread.ident, self._WAKE)
-            self._thread.join()
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
-
-
-@contextlib.contextmanager
-def _signals_left_alone() -> Iterator[None]:
-    """Instead of :class:`_signals` in a process whose signals are not ours: the guardian gets its mask all the same."""
-    _signals.before = frozenset(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-    yield
-
-
-def describe(result: RunResult, findings: int | None = None) -> str:
-    """The summary for people, at most 15 lines."""
-    milliseconds = result.duration_ns / 1e6
-    who = "program" if result.attached else "command"
-    lines = [
-        f"wallsocket: {amount(result.calls, 'call')} on {amount(result.sockets, 'socket')} in {milliseconds:,.0f} ms"
-        + {"exit": f"; exit status {result.exit_status}", "guardian died": ""}.get(
-            result.end,
-            f"; recording ended: {result.end}, the {who} runs on"
-            if result.end != "killed"
-            else "; the command was ended",
-        )
-    ]
-    if findings is None:
-        lines.append("  findings: not looked for while it ran, to keep up with it; wallsocket explain does")
-    elif findings:
-        lines.append(f"  findings: {findings} so far; wallsocket explain has all")
-    lines.append(f"  recording: {result.path}")
-    if result.via == "preload" and (result.preloaded or result.only_stopped or result.cut_off_ns is None):
-        stopped = f"; {result.only_stopped} by ptrace alone, marks of kind via say why" if result.only_stopped else ""
-        lines.append(f"  via preload in {amount(result.preloaded, 'program')}{stopped}")
-    lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
-    if result.shortened:
-        calls = f"{result.shortened} calls" if result.shortened > 1 else "1 call"
-        lines.append(f"  of {calls} only the first {_ALL_PAYLOAD >> 20} MiB were kept; the length of each is recorded")
-    if result.cut_off_ns is not None:
-        lines.append(
-            f"  cut off at {result.cut_off_ns / 1e9:.3f} s: {result.lost} events are missing, and rules cannot tell what "
-            "they would have shown"
-        )
-    elif result.lost:
-        lines.append(f"  {result.lost} events lost: the recorder did not keep up")
-    if result.calls and result.added_ns_per_call:
-        lines.append(f"  {_cost(result)}")
-        saved_ns = result.on_one_core_saves_ns
-        far = result.calls - result.near_calls
-        # Below these it is not worth the cores that the command would lose.
-        if result.via == "ptrace" and saved_ns >= 30_000 and far * saved_ns >= result.duration_ns / 10:
-            lines.append(f"  of it {far} calls waited about {saved_ns / 1000:.0f} µs each for another core: --one-core")
-    if result.failure is not None:
-        lines.append(f"  {result.failure}")
-    return "\n".join(lines)
-
-
-def stopped_calls(calls: int, stops: int) -> int:
-    """How many calls bore what tracing cost: those recorded, or all that stopped twice, where many others do as well (``-p``)."""
-    return stops // 2 if stops >= 3 * calls else calls
-
-
-def _cost(result: RunResult) -> str:
-    """What tracing added, in one line. Threads run side by side, and some of them only wait: the run is longer by no more."""
-    total_ns = result.calls * result.added_ns_per_call
-    stopped = stopped_calls(result.calls, result.stops)
-    each_us = total_ns / stopped / 1000
-    text = f"tracing added about {each_us:.{0 if each_us >= 1 else 1}f} µs × {amount(stopped, 'call')}"
-    if stopped > result.calls:
-        text += f" (every call stops; {result.calls} concern sockets)"
-    if total_ns <= result.duration_ns:
-        return f"{text}, at most {100 * total_ns / max(result.duration_ns, 1):.0f} % of the run"
-    return f"{text} = {total_ns / 1e6:,.0f} ms in threads side by side"
-
-
-def say(text: str) -> None:
-    """Print for people, on stderr: stdout is the command's."""
-    print(text, file=sys.stderr, flush=True)

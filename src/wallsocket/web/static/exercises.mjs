@@ -3,6 +3,7 @@
 import { badge, fill, h } from "./dom.mjs";
 import { amount } from "./format.mjs";
 import { indented, lineAt } from "./indent.mjs";
+import { Opening } from "./opening.mjs";
 import { Picture } from "./picture.mjs";
 import { blocks } from "./prose.mjs";
 import { format } from "./route.mjs";
@@ -11,38 +12,20 @@ export const screen = {
   name: "exercises",
   title: "Exercises",
   when: (status) => Boolean(status?.learns),
-  open: (root, page) => new Exercises(root, page),
+  open: (root, page) => new Opening(async (argument) => {
+    if (!argument) {
+      const found = await page.source.learn("exercises");
+      return () => list(root, found);
+    }
+    const task = await page.source.learn("exercise", { name: argument });
+    return () => new Task(root, page, task);
+  }),
 };
 
 const MEANINGS = { right: "good", wrong: "error", "could not run": "warning" };
 const FILE = "file";
 /** As the server takes at most. */
 const LONGEST = 50_000;
-
-class Exercises {
-  constructor(root, page) {
-    this.root = root;
-    this.page = page;
-    this.argument = null;
-  }
-
-  async update(route, fresh) {
-    if (route.argument !== this.argument) {
-      this.close();
-      this.argument = route.argument;
-      const found = await (route.argument ? this.page.source.learn("exercise", { name: route.argument }) : this.page.source.learn("exercises"));
-      if (this.argument !== route.argument) return;
-      if (route.argument) this.task = new Task(this.root, this.page, found);
-      else list(this.root, found);
-    }
-    await this.task?.update(route, fresh);
-  }
-
-  close() {
-    this.task?.close();
-    this.task = null;
-  }
-}
 
 const to = (argument, text, more = {}) => h("a", { href: format({ screen: "exercises", argument }), ...more }, text);
 

@@ -2,6 +2,7 @@
 
 import { badge, fill, h } from "./dom.mjs";
 import { amount } from "./format.mjs";
+import { Opening } from "./opening.mjs";
 import { Outcome, question, verdict } from "./outcome.mjs";
 import { blocks, code, prose } from "./prose.mjs";
 import { format } from "./route.mjs";
@@ -10,40 +11,20 @@ export const screen = {
   name: "lessons",
   title: "Lessons",
   when: (status) => Boolean(status?.learns),
-  open: (root, page) => new Lessons(root, page),
-};
-
-class Lessons {
-  constructor(root, page) {
-    this.root = root;
-    this.page = page;
-    this.argument = null;
-  }
-
-  async update(route, fresh) {
-    if (route.argument !== this.argument) {
-      this.close();
-      this.argument = route.argument;
-      const { learn } = { learn: (name, options) => this.page.source.learn(name, options) };
-      if (!route.argument) {
-        const found = await learn("lessons");
-        if (this.argument === route.argument) list(this.root, found);
-      } else if (/^[A-Z]+\d+$/.test(route.argument)) {
-        const [claim, lesson] = await Promise.all([learn("claim", { name: route.argument }), learn("lesson", { name: route.argument })]);
-        if (this.argument === route.argument) this.claim = new Claim(this.root, this.page, claim, lesson);
-      } else {
-        const found = await learn("lesson", { name: route.argument });
-        if (this.argument === route.argument) whole(this.root, found);
-      }
+  open: (root, page) => new Opening(async (argument) => {
+    const learn = (name, options) => page.source.learn(name, options);
+    if (!argument) {
+      const found = await learn("lessons");
+      return () => list(root, found);
     }
-    await this.claim?.update(route, fresh);
-  }
-
-  close() {
-    this.claim?.close();
-    this.claim = null;
-  }
-}
+    if (/^[A-Z]+\d+$/.test(argument)) {
+      const [claim, lesson] = await Promise.all([learn("claim", { name: argument }), learn("lesson", { name: argument })]);
+      return () => new Claim(root, page, claim, lesson);
+    }
+    const lesson = await learn("lesson", { name: argument });
+    return () => whole(root, lesson);
+  }),
+};
 
 const to = (argument, text, more = {}) => h("a", { href: format({ screen: "lessons", argument }), ...more }, text);
 
