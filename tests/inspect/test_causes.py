@@ -310,3 +310,145 @@ while not poll.poll(900): pass
                 pass  # for twice its limit
     found = finding(answer, "silent-peer")
     assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
+
+
+def test_two_processes_that_read_from_each_other_and_keep_both_ends(start: Start, look: Look) -> None:
+    parent = start(
+        name="parent.py",
+        source="""
+import os
+down, up = os.pipe(), os.pipe()
+if os.fork() == 0:
+    os.read(down[0], 1)
+    os.write(up[1], b"x")
+    os._exit(0)
+print("forked", flush=True)
+os.read(up[0], 1)
+""",
+    )
+    parent.threads_wait_in(READ)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := look(parent.pid)).rules and time.monotonic() < deadline:
+        pass  # the child is not there yet
+    found = finding(answer, "pipe-stands")
+    assert (found.get("severity"), found.get("certainty")) in {("error", "strong"), ("note", "hint")}, found
+    assert "they wait for each other" in str(found["why"])
+    assert "parent.py:5" in str(found["why"])
+    assert "parent.py:9" in str(found["why"])
+
+
+def test_a_pipe_that_a_third_process_could_write_to(start: Start, look: Look) -> None:
+    parent = start(
+        name="parent.py",
+        source="""
+import os, time
+down, up = os.pipe(), os.pipe()
+if os.fork() == 0:
+    os.read(down[0], 1)
+    os._exit(0)
+if os.fork() == 0:
+    time.sleep(60)
+print("forked", flush=True)
+os.read(up[0], 1)
+""",
+    )
+    parent.threads_wait_in(READ)
+    assert "pipe-stands" not in look(parent.pid).rules
+
+
+def test_a_loop_that_waits_for_room(start: Start, look: Look) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        program = start(
+            listener.getsockname()[1],
+            name="program.py",
+            source="""
+import asyncio, sys
+async def main():
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    print("connected", flush=True)
+    while True:
+        writer.write(bytes(100_000))
+        await writer.drain()
+asyncio.run(main())
+""",
+        )
+        connection, _ = listener.accept()
+        with connection:
+            program.threads_wait_in(EPOLL_WAIT)
+            deadline = time.monotonic() + PATIENCE_S
+            while not (answer := look(program.pid)).rules and time.monotonic() < deadline:
+                pass  # the buffers fill
+    found = finding(answer, "peer-does-not-read")
+    assert (found.get("severity"), found.get("certainty")) == ("warning", "strong"), found
+    assert "the peer does not read" in str(found["why"])
+    assert "program.py:8" in str(found["why"])
+
+
+def test_both_ends_of_a_pair_of_records_wait(start: Start, look: Look) -> None:
+    parent = start(
+        name="parent.py",
+        source="""
+import os, socket
+left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+if os.fork() == 0:
+    left.close()
+    right.recv(10)
+right.close()
+print("forked", flush=True)
+left.recv(10)
+""",
+    )
+    parent.threads_wait_in(RECVFROM)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := look(parent.pid)).rules and time.monotonic() < deadline:
+        pass  # the rule asks for a second
+    found = finding(answer, "both-wait")
+    assert (found.get("severity"), found.get("certainty")) == ("error", "certain"), found
+
+
+def test_a_datagram_socket_that_nobody_reads(start: Start, look: Look, tmp_path: object) -> None:
+    path = f"{tmp_path}/log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(path)
+        program = start(
+            path,
+            name="program.py",
+            source="""
+import socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.connect(sys.argv[1])
+print("connected", flush=True)
+while True:
+    log.send(b"a line")
+""",
+        )
+        program.threads_wait_in(SENDTO)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (answer := look(program.pid)).rules and time.monotonic() < deadline:
+            pass  # the rule asks for half a second
+    found = finding(answer, "peer-does-not-read")
+    assert "program.py:7" in str(found.get("why")), found
+
+
+def test_select_for_one_socket_is_a_wait_for_it(start: Start, look: Look) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        program = start(
+            listener.getsockname()[1],
+            name="program.py",
+            source="""
+import select, socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(b"?")
+print("asked", flush=True)
+select.select([connection], [], [])
+""",
+        )
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            deadline = time.monotonic() + PATIENCE_S
+            while not (answer := look(program.pid)).rules and time.monotonic() < deadline:
+                pass  # the rule asks for a second
+    found = finding(answer, "silent-peer")
+    assert (found.get("severity"), found.get("certainty")) == ("note", "hint"), found
+    assert "program.py:6" in str(found["why"])

@@ -480,6 +480,25 @@ def test_both_inodes_of_a_socketpair_and_the_names_of_threads(start: Start, look
     assert "program.py:6 wait" in text
 
 
+def test_the_whole_stack_of_a_native_thread(start: Start, tell: Tell, tmp_path: Path) -> None:
+    source = tmp_path / "serve.c"
+    source.write_text(
+        "#include <stdio.h>\n#include <sys/socket.h>\n"
+        "static int pair[2];\n"
+        "__attribute__((noinline)) static int receive(int from) {\n"
+        "    char byte;\n    int got = recv(from, &byte, 1, 0);\n    return got + byte;\n}\n"
+        'int main(void) {\n    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);\n    puts("ready");\n    fflush(stdout);\n'
+        "    return receive(pair[0]) + 1;\n}\n"
+    )
+    program = tmp_path / "serve"
+    subprocess.run(["cc", "-g", "-O1", "-o", program, source], check=True)
+    started = start(program).threads_wait_in(RECVFROM)
+    lines = tell(started.pid, "--stack").stdout.splitlines()
+    places = [line.strip().rpartition("/")[2] for line in lines[lines.index(f"stack of thread {started.pid}") :]]
+    at = places.index("serve.c:6 receive")
+    assert places[at + 1] == "serve.c:13 main"
+
+
 def test_the_server_that_a_connected_udp_socket_asks(start: Start, look: Look) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))

@@ -1,5 +1,6 @@
 //! `wallsocket._core.trace`: the guardian's rows as tuples for `sqlite3`.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use pyo3::IntoPyObjectExt;
@@ -7,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use wallsocket_kernel::syscalls::{NONE, SYSCALLS};
-use wallsocket_trace::native::{Stacks, Verdicts};
+use wallsocket_trace::native::{Stack, Stacks, Verdicts};
 use wallsocket_trace::python::Chosen;
 use wallsocket_trace::rows::{End, Row, Source};
 
@@ -281,10 +282,36 @@ struct NativeLines {
     verdicts: Verdicts,
     last: u32,
     lines: Vec<Source>,
+    /// By the number of the stack.
+    frames: HashMap<u32, Vec<u8>>,
+}
+
+impl NativeLines {
+    /// The stack of a thread that stands still. What is new of it is judged.
+    fn look(&mut self, pid: i32, instruction: u64, stack: u64) -> Option<Stack> {
+        let mut rows = Vec::new();
+        let last = &mut self.last;
+        let place = [instruction, stack, 0];
+        let found = self
+            .stacks
+            .at(&mut |row| rows.push(row.clone()), pid, place, || {
+                *last += 1;
+                *last
+            });
+        for mut row in rows {
+            if let Row::Stack(stack) = &row {
+                self.frames.insert(stack.id, stack.frames.to_vec());
+            }
+            self.lines.extend(self.verdicts.apply(&mut row));
+        }
+        found
+    }
 }
 
 /// File, line, function, and how they are known.
 type Place = (Option<String>, Option<u32>, Option<String>, u8);
+/// File, line, function.
+type Frame = (Option<String>, Option<u32>, Option<String>);
 
 #[pymethods]
 impl NativeLines {
@@ -296,30 +323,37 @@ impl NativeLines {
             verdicts: Verdicts::new(guardian, Chosen { user, libraries }),
             last: 0,
             lines: Vec::new(),
+            frames: HashMap::new(),
         }
     }
 
     /// Where a thread of process `pid` stands: file, line, function, and `known` as of table `call`. `None`: not known.
     fn at(&mut self, py: Python<'_>, pid: i32, instruction: u64, stack: u64) -> Option<Place> {
         py.detach(|| {
-            let Self {
-                stacks,
-                verdicts,
-                last,
-                lines,
-            } = self;
-            let mut rows = Vec::new();
-            let place = [instruction, stack, 0];
-            let found = stacks.at(&mut |row| rows.push(row.clone()), pid, place, || {
-                *last += 1;
-                *last
-            })?;
-            for mut row in rows {
-                lines.extend(verdicts.apply(&mut row));
-            }
-            let (source, known) = verdicts.of(found.source)?;
-            let line = lines.iter().find(|line| Some(line.id) == source)?;
+            let found = self.look(pid, instruction, stack)?;
+            let (source, known) = self.verdicts.of(found.source)?;
+            let line = self.lines.iter().find(|line| Some(line.id) == source)?;
             Some((line.file.clone(), line.line, line.function.clone(), known))
+        })
+    }
+
+    /// All frames of it, innermost first: file, line, function. `None`: not known.
+    fn stack(
+        &mut self,
+        py: Python<'_>,
+        pid: i32,
+        instruction: u64,
+        stack: u64,
+    ) -> Option<Vec<Frame>> {
+        py.detach(|| {
+            let found = self.look(pid, instruction, stack)?;
+            let spots = self.verdicts.frames(self.frames.get(&found.id)?);
+            Some(
+                spots
+                    .into_iter()
+                    .map(|spot| (spot.file, spot.line, spot.function))
+                    .collect(),
+            )
         })
     }
 }

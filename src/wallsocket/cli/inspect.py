@@ -46,7 +46,9 @@ _LIMIT_IN_OPTION: Final = frozenset(
 @click.option(
     "--watch", "watch_s", type=options.DURATION, metavar="TIME", help="Keep looking for this time, such as 5s."
 )
-@click.option("--stack", "stacks", is_flag=True, help="Print the whole Python stack of each thread.")
+@click.option(
+    "--stack", "stacks", is_flag=True, help="Print the whole stack of each thread: Python's, else the native one."
+)
 @click.option("--children", is_flag=True, help="Look at the processes that it started as well.")
 @click.option(
     "--fail-on",

@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from .address import Address
-from .vocabulary import AF_INET, AF_INET6, AF_PACKET, AF_UNIX, IPPROTO_UDP, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM
+from .vocabulary import (
+    AF_INET,
+    AF_INET6,
+    AF_PACKET,
+    AF_UNIX,
+    IPPROTO_UDP,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    SOCK_SEQPACKET,
+    SOCK_STREAM,
+)
 
 if TYPE_CHECKING:
     from ..events import Socket
@@ -41,6 +51,7 @@ class SocketFacts:
     __slots__ = (
         "audience",
         "calls",
+        "connects",
         "earlier",
         "ended_ns",
         "family",
@@ -72,6 +83,7 @@ class SocketFacts:
         self.type = -1
         self.protocol = -1
         self.stream = False  #: it carries a byte stream
+        self.connects = False  #: both ends get what the other sends, in order: a stream, or records (SOCK_SEQPACKET)
         self.messages = True  #: it carries datagrams, packets or records, or is not known to be a stream
         self.raw = False  #: it reads and writes headers: raw(7), packet(7)
         self.tcp = False  #: it is TCP, or what the kernel makes of a stream of the Internet families
@@ -95,6 +107,7 @@ class SocketFacts:
         internet = row.family in (AF_INET, AF_INET6)
         self.unix = row.family == AF_UNIX
         self.stream = row.type == SOCK_STREAM and (internet or self.unix)
+        self.connects = self.stream or (self.unix and row.type == SOCK_SEQPACKET)
         self.messages = not self.stream
         self.raw = row.family == AF_PACKET or (internet and row.type == SOCK_RAW)
         self.tcp = self.stream and internet

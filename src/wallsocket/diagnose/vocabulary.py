@@ -21,6 +21,7 @@ __all__ = [
     "CLOSE_WAIT",
     "CLOSING",
     "CONNECTS",
+    "EPOLLET",
     "EPOLLOUT",
     "EPOLL_WAITS",
     "ESTABLISHED",
@@ -59,6 +60,7 @@ __all__ = [
     "READS",
     "SOCK_DGRAM",
     "SOCK_RAW",
+    "SOCK_SEQPACKET",
     "SOCK_STREAM",
     "SOL_SOCKET",
     "SO_ATTACH_FILTER",
@@ -111,6 +113,7 @@ POLLERR: Final = 0x8
 POLLHUP: Final = 0x10
 POLLRDHUP: Final = 0x2000
 EPOLLOUT: Final = 0x4
+EPOLLET: Final = 1 << 31
 ESTABLISHED: Final = TcpState.ESTABLISHED.value
 SYN_SENT: Final = TcpState.SYN_SENT.value
 FIN_WAIT1: Final = TcpState.FIN_WAIT1.value
@@ -123,6 +126,7 @@ LISTEN: Final = TcpState.LISTEN.value
 CLOSING: Final = TcpState.CLOSING.value
 AF_PACKET: Final = 17
 SOCK_RAW: Final = 3
+SOCK_SEQPACKET: Final = 5
 IPPROTO_IP: Final = 0
 IPPROTO_ICMP: Final = 1
 IPPROTO_ICMPV6: Final = 58

@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 use wallsocket_kernel::syscalls;
 
 use super::FRAME;
-use super::symbols::{Question, Spots, Symbols};
+use super::symbols::{Question, Spot, Spots, Symbols};
 use crate::python::{Chosen, Place};
 use crate::rows::{self, Role, Row};
 
@@ -145,6 +145,29 @@ impl Verdicts {
         Some((verdict.source, verdict.known))
     }
 
+    /// What is known of each frame of a stack, whosever code it is, innermost first, inlined functions before the one that they are in.
+    pub fn frames(&mut self, frames: &[u8]) -> Vec<Spot> {
+        let mut found = Vec::new();
+        for (binary, address) in places(frames) {
+            let spots = self.spots_at(binary, address);
+            if !spots.lines.is_empty() {
+                found.extend(spots.lines);
+                continue;
+            }
+            let path = self.place_of_binary(binary).map(|(_, path)| path);
+            let path = path.unwrap_or_default();
+            let function = match spots.symbol {
+                Some((name, distance)) => by_symbol(&path, &name, distance).function,
+                None => Some(format!("{}+{address:#x}", base_name(&path))),
+            };
+            found.push(Spot {
+                function,
+                ..Spot::default()
+            });
+        }
+        found
+    }
+
     fn settled(&self, source: Option<u32>) -> Option<u32> {
         match source.and_then(|source| self.judged.get(&source)) {
             Some(verdict) => verdict.source,
@@ -183,16 +206,7 @@ impl Verdicts {
 
     /// The line of a stack, and how it is known.
     fn judge(&mut self, frames: &ByteBuf) -> (Option<Line>, u8) {
-        let frames: Vec<(u32, u64)> = frames
-            .chunks_exact(FRAME)
-            .filter_map(|frame| {
-                let (binary, address) = frame.split_at(4);
-                Some((
-                    u32::from_le_bytes(binary.try_into().ok()?),
-                    u64::from_le_bytes(address.try_into().ok()?),
-                ))
-            })
-            .collect();
+        let frames = places(frames);
         let mut symbol = None;
         let mut library = None;
         let mut go_root = None;
@@ -317,16 +331,31 @@ impl Verdicts {
     }
 }
 
+/// The frames of `stack.frames`: number of the binary, address in it.
+fn places(frames: &[u8]) -> Vec<(u32, u64)> {
+    frames
+        .chunks_exact(FRAME)
+        .filter_map(|frame| {
+            let (binary, address) = frame.split_at(4);
+            Some((
+                u32::from_le_bytes(binary.try_into().ok()?),
+                u64::from_le_bytes(address.try_into().ok()?),
+            ))
+        })
+        .collect()
+}
+
 /// The function, as the symbol table has it, in the file that has the table: ``server`handle+0x1d``.
 fn by_symbol(path: &str, name: &str, offset: u64) -> Line {
     Line {
         file: None,
         number: None,
-        function: Some(format!(
-            "{}`{name}+{offset:#x}",
-            path.rsplit('/').next().unwrap_or(path)
-        )),
+        function: Some(format!("{}`{name}+{offset:#x}", base_name(path))),
     }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Whether a function of this name only makes a system call: a static program has the C library's own.

@@ -59,7 +59,7 @@ class BothWait(Rule):
     needs = (Options, Polls, Reads, Samples, Stalls, Waits, Writes)
 
     def judge(self, facts: Facts, subject: Connection) -> Iterator[Judgement]:
-        if not subject.one.stream:
+        if not subject.one.connects:
             return
         found = False
         for kind, option in ((READS, SO_RCVTIMEO), (WRITES, SO_SNDTIMEO)):

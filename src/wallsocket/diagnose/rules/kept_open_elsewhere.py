@@ -49,7 +49,7 @@ class KeptOpenElsewhere(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         waits, other = facts[Waits], facts[OtherEnds].of(subject)
         wait = next((call for call in waits.of(subject).now.values() if call.name in READS), None)
-        if wait is None or not subject.stream or not other.holders or facts.now_ns - wait.entry_ns < _LEAST_NS:
+        if wait is None or not subject.connects or not other.holders or facts.now_ns - wait.entry_ns < _LEAST_NS:
             return
         if facts[Options].in_force(subject, SOL_SOCKET, SO_RCVTIMEO):
             return

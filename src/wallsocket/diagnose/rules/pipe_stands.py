@@ -30,8 +30,8 @@ class PipeStands(Rule):
     )
     symptoms = ("program hangs after some output", "subprocess.PIPE deadlock", "stuck in write to stdout")
     proof = (
-        "A thread waits in write on a pipe, and no thread of the processes that hold its reading end reads it; or two "
-        "processes of one thread each wait to read from a pipe whose other end only the other one holds; or it waits to read "
+        "A thread waits in write on a pipe, and no thread of the processes that hold its reading end reads it; or "
+        "processes of one thread each wait to read from pipes whose writing ends only they hold; or it waits to read "
         "from a pipe whose writing end is held only by processes of its session that are no children of it or its parent."
     )
     fix = "Read both outputs of a child while it runs (communicate()), or send them to a file or to /dev/null."
@@ -111,43 +111,69 @@ class PipeStands(Rule):
             fix="Give background processes an output of their own (>/dev/null 2>&1), or wait for the child, not for the pipe.",
         )
 
+    @staticmethod
+    def _circle(facts: Facts, wait: PipeWait) -> dict[int, PipeWait]:
+        """The processes of one thread that wait for what only they could write: this one, those it waits for, and so on.
+
+        Empty: somebody else can write, or that is not known.
+        """
+        pipes, waits = facts[Pipes], facts[Waits]
+        found: dict[int, PipeWait] = {}
+        new = [wait]
+        while new:
+            one = new.pop()
+            call = waits.waiting.get((one.process, one.tid))
+            if call is None or not one.sole or one.polls or not one.holders or facts.now_ns - call.entry_ns < _LEAST_NS:
+                return {}
+            found[one.process] = one
+            for process in {holder.process for holder in one.holders} - found.keys():
+                there = [] if process is None else [each for each in pipes.of_process(process) if not each.writes]
+                if not there:
+                    return {}
+                new.append(there[0])
+        return found
+
     def _reads(self, facts: Facts, wait: PipeWait) -> Iterator[Judgement]:
         """Each of two processes waits for what only the other could write."""
         yield from self._left_open(facts, wait)
-        if not wait.sole or wait.polls or len(wait.holders) != 1 or wait.holders[0].process is None:
-            return
-        waits, writer = facts[Waits], wait.holders[0]
-        assert writer.process is not None
-        call = waits.waiting[wait.process, wait.tid]
-        back = [one for one in facts[Pipes].of_process(writer.process) if not one.writes and one.sole]
-        ours = [one for one in back if [holder.process for holder in one.holders] == [wait.process]]
-        alone = writer.process == wait.process
-        if not alone and (
-            not ours or (writer.process, ours[0].tid) not in waits.waiting or wait.process > writer.process
-        ):
-            return  # of the two the one with the lower number speaks
+        circle = self._circle(facts, wait)
+        if wait.process != min(circle, default=None):
+            return  # of several the one with the lowest number speaks
+        call = facts[Waits].waiting[wait.process, wait.tid]
+        others = [other for process, other in circle.items() if process != wait.process]
+        alone = not others
         if alone:
             why, title = (
                 "only it holds the writing end: neither data nor the end can come, unless a signal handler writes there",
                 "waits for the end of a pipe that it holds open itself",
             )
         else:
-            other = waits.waiting[writer.process, ours[0].tid]
-            why = f"only {writer} can write to it, and that waits in {other.name} for this one{_at(facts, ours[0])}"
-            title = "each end is waiting for the other in read, on two pipes"
+            who = " and ".join(
+                f"{facts.who(other.process)}, which waits in {facts[Waits].waiting[other.process, other.tid].name}"
+                f"{_at(facts, other)}"
+                for other in others[:3]
+            )
+            why = f"only {who} for this one, can write to it"
+            if len(others) > 1 or any(holder.process == wait.process for holder in wait.holders):
+                why = f"nobody can write to it but {who}: they wait for each other"
+            title = "each end is waiting for the other in read, on pipes"
         # Of a pipe to itself a signal handler may be the writer.
         sure = wait.complete and not alone
         yield Evidence(
             self,
             call.entry_ns,
             f"{facts.who(wait.process)} waits in {call.name} on a pipe{_at(facts, wait)}: {why}.",
-            [call.proof(), wait.proof(f"{wait.pipe}: its writing end is held by {writer} alone")],
+            [call.proof(), *(one.proof(f"{one.pipe}: {_held(facts, one)}") for one in circle.values())],
             call=call.call,
             process=wait.process,
             severity="error" if sure else "note",
             title=title,
             certainty="strong" if sure else "hint",
         )
+
+
+def _held(facts: Facts, wait: PipeWait) -> str:
+    return f"its writing end is held by {', '.join(map(str, wait.holders))} alone"
 
 
 def _at(facts: Facts, wait: PipeWait) -> str:

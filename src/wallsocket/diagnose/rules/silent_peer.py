@@ -61,7 +61,7 @@ class SilentPeer(Rule):
         if not facts.pictures:
             yield from self._recorded(facts, subject)
             return
-        if not subject.stream or last is None or last.state != ESTABLISHED or last.receive_queue:
+        if not subject.connects or last is None or last.state != ESTABLISHED or last.receive_queue:
             return
         if subject.unix:
             yield from self._unix(facts, subject)

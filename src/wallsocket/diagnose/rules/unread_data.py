@@ -11,12 +11,11 @@ from ..trackers.peers import Peers
 from ..trackers.polls import Polls
 from ..trackers.samples import Samples
 from ..trackers.waits import Waits
-from ..vocabulary import ESTABLISHED, READS
+from ..vocabulary import EPOLLET, ESTABLISHED, READS
 
 __all__ = ["UnreadData"]
 
 _LEAST_NS = 500_000_000
-_EDGE = 1 << 31  # EPOLLET
 
 
 class UnreadData(Rule):
@@ -54,7 +53,7 @@ class UnreadData(Rule):
         doing = (
             f" Nobody reads them: {facts.who(subject.process)} {facts[Waits].doing(busy)}." if busy is not None else ""
         )
-        if facts[Polls].of(subject).epoll_events & _EDGE:
+        if facts[Polls].of(subject).epoll_events & EPOLLET:
             doing += " The socket is watched edge-triggered: nothing announces these bytes again."
         peer = facts[Peers].of(subject)  # it waits because of this
         yield Evidence(

@@ -9,13 +9,12 @@ from ..facts import Facts
 from ..sample import Sample
 from ..subjects import SocketFacts
 from ..tracker import SocketTracker, on_sample, returned
-from ..vocabulary import ACCEPTS, EPOLL_WAITS, POLLIN, READS
+from ..vocabulary import ACCEPTS, EPOLL_WAITS, EPOLLET, POLLIN, READS
 from .readiness import Readiness
 from .waits import Waits
 
 __all__ = ["EdgeFacts", "Edges", "Left"]
 
-_EPOLLET = 1 << 31
 _DELETE = 2
 #: Sockets of one thread that are looked at after each of its waits.
 _PENDING = 256
@@ -63,7 +62,7 @@ class Edges(SocketTracker[EdgeFacts]):
     def asked(self, call: CallFacts) -> None:
         """A socket was put into an epoll set, or armed again: then what is in the queue is reported again."""
         if call.succeeded and call.socket is not None:
-            edge = bool((call.call.c or 0) & _EPOLLET) and call.call.a != _DELETE
+            edge = bool((call.call.c or 0) & EPOLLET) and call.call.a != _DELETE
             facts = self.keep(call.socket) if edge else call.socket.kept.get(self.place)
             if facts is not None:
                 facts.edge = edge

@@ -80,7 +80,8 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
         names: what `fd` is when it is no socket, such as ``pipe``.
         hidden: why the call is not known.
         name: what the thread is called.
-        stack: its Python calls, innermost first, when asked for: ``file:line function``.
+        stack: its calls, innermost first, when asked for: ``file:line function``; those in Python if it has any, else
+            native ones as far as they are found without its registers, such as ``libc.so.6`read+0xd``.
 
     """
 
@@ -236,7 +237,7 @@ def inspect(
         user_code, library: files and directories of the user's own code and of library code; see docs/lines.md.
         on_picture: called with the seconds that are left after each picture but the last.
         on_first: called with what the first two pictures show, when more are taken.
-        stacks: note the whole Python stack of each thread.
+        stacks: note the whole stack of each thread.
         children: look at the processes that these started as well.
 
     Raises:
@@ -333,10 +334,6 @@ def _stacks(process: _Process) -> dict[int, python.Stack]:
         for tid, stack in stacks.items()
         if stack.waiting and stack.top is not None and process.waits[tid][0] == _threads.switches(process.pid, tid)
     }
-
-
-def _frames(stack: python.Stack) -> tuple[str, ...]:
-    return tuple(f"{frame.file}:{frame.line or '?'} {frame.function}" for frame in stack.frames)
 
 
 def _same(one: Wait | None, two: Wait) -> bool:
@@ -630,7 +627,7 @@ class _Look:
             place=row.place,
             names=None if key is not None or name is None else _kind(name),
             name=_threads.name_of(process.pid, tid),
-            stack=_frames(stack) if self.stacks and stack is not None else (),
+            stack=self._frames(process, tid, wait, stack),
         )
         return thread, row if wait.number >= 0 else None
 
@@ -645,6 +642,22 @@ class _Look:
             return None
         file, line, function, known = found
         return file, line, function, "library" if known == Known.LIBRARY else "user"
+
+    def _frames(self, process: _Process, tid: int, wait: Wait, stack: python.Stack | None) -> tuple[str, ...]:
+        """The whole stack of a thread, innermost first: its Python calls, else its native ones as far as they are found."""
+        if not self.stacks:
+            return ()
+        if stack is not None:
+            return tuple(f"{frame.file}:{frame.line or '?'} {frame.function}" for frame in stack.frames)
+        if process.narrow or not wait.stack or self.native is None:
+            return ()
+        found = self.native.stack(process.pid, wait.instruction, wait.stack)
+        if found is None or process.waits[tid][0] != _threads.switches(process.pid, tid):
+            return ()
+        return tuple(
+            f"{file}:{line or '?'} {function or ''}".rstrip() if file is not None else function or "?"
+            for file, line, function in found
+        )
 
     @staticmethod
     def _limit(process: _Process, row: ThreadRow) -> tuple[float | None, bool]:

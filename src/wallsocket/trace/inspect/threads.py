@@ -175,7 +175,8 @@ def _decoded(pid: int, wait: Wait) -> Wait:
         sets = ((second, _POLLIN), (third, _POLLOUT), (fourth, _POLLPRI))
         watched = _selected(pid, min(first, _MAX_POLLED), sets)
         value = b"".join(struct.pack("<iHH", descriptor, events, 0) for descriptor, events in watched)
-        return _limited(change(wait, a=first, value=value, watched=watched), limit, known)
+        # All descriptors of the sets are there, sockets or not: in the form of poll `a` counts them.
+        return _limited(change(wait, a=len(watched), value=value, watched=watched), limit, known)
     if call in EPOLL_WAITS:
         limit, known = _milliseconds(pid, fourth, 1_000_000) if call == "epoll_pwait2" else (_signed(fourth), True)
         return _limited(change(wait, fd=_signed(first), a=_signed(third)), limit, known)
