@@ -6,6 +6,11 @@ import socket
 import time
 from collections.abc import Callable
 
+from wallsocket.kernel import Address
+from wallsocket.kernel.tcp_state import TcpState
+from wallsocket.trace.inspect.facts import accept_queues
+from wallsocket.trace.inspect.sockets import Picture, Seen
+
 from .conftest import PATIENCE_S, Answer, Program
 
 Start = Callable[..., Program]
@@ -18,6 +23,29 @@ def finding(answer: Answer, rule: str) -> dict[str, object]:
     return next(
         (one for one in answer.findings if one["rule"] == rule), {"rules": answer.rules, "errors": answer.errors}
     )
+
+
+def test_a_connection_that_has_just_come_does_not_stand_in_the_accept_queue() -> None:
+    def seen(inode: int, state: TcpState, peer: Address | None) -> Seen:
+        return Seen(
+            key=(1, inode),
+            protocol="tcp",
+            family=socket.AF_INET,
+            type=socket.SOCK_STREAM,
+            number=socket.IPPROTO_TCP,
+            state=state,
+            local=Address.parse("127.0.0.1:80"),
+            peer=peer,
+            receive_queue=1,
+            send_queue=5,
+        )
+
+    client = Address.parse("127.0.0.1:5000")
+    sockets = [seen(7, TcpState.LISTEN, None), seen(0, TcpState.ESTABLISHED, client)]
+    for later_ms, stood in ((20, 0), (510, 1)):
+        pictures = [Picture(0, sockets), Picture(later_ms * 1_000_000, sockets)]
+        (fact,) = accept_queues(pictures, {(1, 7): 1})
+        assert (fact.value["queue"], fact.value["stood"]) == (1, stood)
 
 
 def test_a_client_in_an_accept_queue_is_told_who_should_accept(start: Start, look: Look) -> None:

@@ -19,7 +19,7 @@ class AcceptQueueFacts:
     def __init__(self) -> None:
         self.row = 0  #: the fact; 0: none
         self.queue = 0  #: connections in it
-        self.stood = 0  #: those of them that were in the earlier picture as well
+        self.stood = 0  #: those of them that were in the earlier picture as well, and for half a second or more
         self.waited_ms = 0  #: for how long, at least
         self.unread = 0  #: bytes that have come on them
         self.clients: list[int] = []  #: sockets at the other ends, as far as they are known

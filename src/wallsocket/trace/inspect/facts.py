@@ -3,8 +3,8 @@
 Kinds, each with its JSON value; processes are those of the recording, ``pid`` and ``tid`` the kernel's:
 
 - ``attached``: as of a trace that was attached: threads, and what epoll instances watch.
-- ``accept-queue`` of a listener: ``queue`` connections wait, ``stood`` of them in an earlier picture too, for
-  ``waited_ms`` at least; ``unread`` bytes have come on them; ``clients``: the sockets at their other ends.
+- ``accept-queue`` of a listener: ``queue`` connections wait, ``stood`` of them in an earlier picture too and for half a
+  second or more, ``waited_ms`` at least; ``unread`` bytes have come on them; ``clients``: the sockets at their other ends.
 - ``lock``: a thread in futex(2): ``word``, ``owner`` (glibc mutexes), ``likely`` (of Python: the thread that is further on
   in the function that waits, or the only one that does not wait for the lock), ``sole`` (no other thread is in the
   process), ``forked``, ``private``, ``limited``.
@@ -32,6 +32,8 @@ __all__ = ["Fact", "Process", "accept_queues", "due", "locks", "other_ends", "pi
 
 _MAX_THREADS = 1024
 _MAX_CLIENTS = 64
+#: A connection that has waited to be accepted for so long stands: a program that is only busy comes to it before.
+_STANDS_MS = 500
 _POLLOUT = 4
 
 
@@ -74,14 +76,19 @@ def accept_queues(pictures: list[Picture], concerned: Mapping[Key, int]) -> Iter
         now = last.queued(listener, _MAX_CLIENTS)
         earlier = pictures[0].by_key.get(key)
         before = {_name(one) for one in pictures[0].queued(earlier, 1 << 20)} if earlier is not None else set()
-        stood = [one for one in now if _name(one) in before]
-        waited = [one.info.last_data_sent_ms or 0 for one in stood if one.info is not None]
+        between_ms = (last.at_ns - pictures[0].at_ns) // 1_000_000
+        # Nothing was sent on them: the time counts from when they were made (tcp_create_openreq_child).
+        waits = {
+            _name(one): max(between_ms, (one.info.last_data_sent_ms or 0) if one.info is not None else 0)
+            for one in now
+            if _name(one) in before
+        }
+        waited = [waited_ms for waited_ms in waits.values() if waited_ms >= _STANDS_MS]
         clients = [(one.peer, last.peer(one)) if listener.protocol == "tcp" else (one.local, one) for one in now]
         value = {
             "queue": listener.receive_queue,
-            "stood": len(stood),
-            # Nothing was sent on them: the time counts from when they were made (tcp_create_openreq_child).
-            "waited_ms": max([(last.at_ns - pictures[0].at_ns) // 1_000_000, *waited]),
+            "stood": len(waited),
+            "waited_ms": max(waited, default=0),
             "unread": sum(one.receive_queue or 0 for one in now) if listener.protocol == "tcp" else 0,
             "clients": [
                 {"socket": concerned.get(other.key) if other is not None and other.key[1] else None, "from": str(where)}
