@@ -81,6 +81,15 @@ fn headers<'py>(
     PyBytes::new(py, &frame.headers(0))
 }
 
+/// Whether a frame is a TCP segment that neither opens nor resets a connection: most are.
+#[pyfunction]
+fn plain(link_type: u32, frame: &[u8], wire_length: u32) -> bool {
+    const SYN_OR_RST: u16 = 0x06;
+    let frame = decode(LinkType(link_type), frame, wire_length, Hints::default());
+    matches!(&frame.transport, Transport::Tcp(tcp) if tcp.is_complete() && tcp.flags & SYN_OR_RST == 0)
+        && frame.quoted().is_none()
+}
+
 /// The frame as the timeline wants it, or `None` when it is no complete TCP segment, UDP datagram or ICMP error.
 #[pyfunction]
 fn segment(
@@ -170,6 +179,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Segment>()?;
     module.add_function(wrap_pyfunction!(headers, module)?)?;
     module.add_function(wrap_pyfunction!(protocol, module)?)?;
+    module.add_function(wrap_pyfunction!(plain, module)?)?;
     module.add_function(wrap_pyfunction!(segment, module)?)?;
     module.add_function(wrap_pyfunction!(summary, module)?)
 }

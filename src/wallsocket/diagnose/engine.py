@@ -16,12 +16,13 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from ..events import Call, Counter, Fact, Mark, Moment, Packet, Socket, State
 from ..trace.sightings import Sightings, for_many
 from ..trace.syscalls import names
 from ..trace.verdict import duration
+from ..trace.wire import plain, segment
 from .audience import Audiences, Handler
 from .call import CallFacts
 from .facts import Facts, Tables
@@ -42,9 +43,6 @@ from .trackers.sockets import Sockets
 from .trackers.symptoms import Symptoms
 from .trackers.waits import Waits
 from .vocabulary import LISTEN
-
-if TYPE_CHECKING:
-    from ..trace.wire import Segment
 
 __all__ = ["Engine", "Source", "diagnose"]
 
@@ -67,6 +65,8 @@ _COLLECT_AFTER = 20_000
 _COLLECT_SHARE = 4
 _WEIGHT = 8
 _MOST_CALLS = 256
+#: Objects after which Python collects those of them that are garbage: a socket that lives holds some thousand at most.
+_COLLECT_ANYHOW = 1_000_000
 #: Events that may come before some are handled, whatever times they have.
 _QUEUE = 200_000
 #: Samples that are kept until their call comes.
@@ -114,7 +114,7 @@ def _few_collections() -> Iterator[None]:
     is left out of the collections.
     """
     before = gc.get_threshold()
-    gc.set_threshold(max(before[0], 100_000) if before[0] else 0, *before[1:])
+    gc.set_threshold(max(before[0], _COLLECT_ANYHOW) if before[0] else 0, *before[1:])
     frozen = gc.get_freeze_count() > 0
     if not frozen:
         gc.freeze()
@@ -187,9 +187,13 @@ class Engine:
         """Make the tables of handlers."""
         self._audiences = Audiences(trackers, names(self.facts.tables.meta.get("machine", "")))
         hooks: dict[str, list[Handler]] = {}
+        self._any_packet: list[tuple[Tracker, str, Handler]] = []
         for tracker in trackers:
             for wish in tracker.wishes:
-                hooks.setdefault(wish.kind, []).append(getattr(tracker, wish.method))
+                handler = getattr(tracker, wish.method)
+                hooks.setdefault(wish.kind, []).append(handler)
+                if wish.kind == "packet" and wish.of is not None:
+                    self._any_packet.append((tracker, wish.of, handler))
         self._failed = tuple(hooks.get("failed", ()))
         self._samples = tuple(hooks.get("sample", ()))
         self._packets = tuple(hooks.get("packet", ()))
@@ -410,16 +414,16 @@ class Engine:
         if type(item) is tuple:
             self._see_sample(*item)
         elif type(item) is Packet:
-            segment: Segment | None = None
-            if self._packets:
-                from ..trace.wire import segment as decode
-
-                # What crossed to another host is told once; what goes to many arrives in each network for itself.
-                if self._sightings.first(item) is not None and not for_many(item):
-                    return
-                segment = decode(item)
-            for handler in self._packets:
-                handler(item, segment)
+            # What crossed to another host is told once; what goes to many arrives in each network for itself.
+            if self._sightings.first(item) is not None and not for_many(item):
+                return
+            handlers = self._packets
+            if plain(item):
+                handlers = tuple([handler for tracker, name, handler in self._any_packet if getattr(tracker, name)])
+            if handlers:
+                found = segment(item)
+                for handler in handlers:
+                    handler(item, found)
             if self._flows is not None and self._flows.done:
                 self._judge_flows(self._flows.done)
                 self._flows.done = []

@@ -36,6 +36,7 @@ __all__ = [
     "entered",
     "failed",
     "on_counter",
+    "on_each_packet",
     "on_end",
     "on_fact",
     "on_mark",
@@ -57,7 +58,9 @@ class Wish(NamedTuple):
     kind: str  #: what happened
     method: str
     names: tuple[str, ...] = ()  #: of calls; empty: every one
-    of: str | None = None  #: only calls on sockets of which this attribute of ``SocketFacts`` is true
+    of: str | None = (
+        None  #: only calls on sockets of which this attribute of ``SocketFacts`` is true; frames: of the tracker
+    )
     given: bool = False  #: only calls on sockets of which the tracker keeps something already
     moved: bool = False  #: only calls that moved bytes, or made a descriptor
     waited: bool = False  #: only calls that took so long that other events happened meanwhile: 20 ms
@@ -104,8 +107,16 @@ def on_met(function: _F) -> _F:
 
 
 def on_packet(function: _F) -> _F:
-    """``method(packet, segment)`` for each frame; ``segment`` as of ``trace.timeline``, or ``None``."""
+    """``method(packet, segment)`` for each frame but TCP segments without SYN and RST, which are most.
+
+    ``segment`` is as of ``trace.wire``, or ``None``.
+    """
     return _wants("packet")(function)
+
+
+def on_each_packet(attribute: str) -> Callable[[_F], _F]:
+    """The same for each frame, as long as this attribute of the tracker is true."""
+    return _wants("packet", of=attribute)
 
 
 def on_counter(function: _F) -> _F:

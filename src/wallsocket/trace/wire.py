@@ -10,7 +10,21 @@ from .._core import segments
 from ..events import Packet
 from ..kernel.address import End
 
-__all__ = ["ACK", "FIN", "ICMP", "RST", "SYN", "TCP", "UDP", "Decoder", "Segment", "decoded", "segment", "summary"]
+__all__ = [
+    "ACK",
+    "FIN",
+    "ICMP",
+    "RST",
+    "SYN",
+    "TCP",
+    "UDP",
+    "Decoder",
+    "Segment",
+    "decoded",
+    "plain",
+    "segment",
+    "summary",
+]
 
 #: Protocol numbers (IANA).
 ICMP: Final = 1
@@ -69,6 +83,11 @@ def segment(packet: Packet) -> Segment | None:
         label=found.label,
         network=packet.network,
     )
+
+
+def plain(packet: Packet) -> bool:
+    """Whether a frame is a TCP segment without SYN and RST: told sooner than what is in it."""
+    return segments.plain(packet.link_type & 0xFFFFFFFF, packet.frame, packet.length & 0xFFFFFFFF)
 
 
 @lru_cache(maxsize=4096)

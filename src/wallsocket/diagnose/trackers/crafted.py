@@ -7,7 +7,7 @@ from ...trace.wire import ACK, RST, SYN, TCP, Segment
 from ..address import Address
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import Tracker, on_packet, on_retire
+from ..tracker import Tracker, on_each_packet, on_retire
 
 __all__ = ["Crafted", "CraftedHandshakes"]
 
@@ -44,7 +44,7 @@ class CraftedHandshakes(Tracker):
         if socket.local is not None and socket.remote is not None:
             self._of.pop((socket.local, socket.remote), None)
 
-    @on_packet
+    @on_each_packet("reset")
     def see(self, packet: Packet, segment: Segment | None) -> None:
         """The next frame."""
         if segment is None or segment.protocol != TCP:

@@ -18,7 +18,7 @@ from ...wire.frame import decode
 from ..address import Address
 from ..facts import Facts
 from ..finding import Proof
-from ..tracker import Tracker, on_packet
+from ..tracker import Tracker, on_each_packet
 
 __all__ = ["Flow", "Flows", "Half", "Icmp", "Seen", "Target"]
 
@@ -219,7 +219,7 @@ class Flows(Tracker):
         self.beyond = 0  #: targets that were too many to be kept
         self.reached: set[bytes] = set()  #: addresses to which something was sent by another than themselves
 
-    @on_packet
+    @on_each_packet("_active")
     def see(self, packet: Packet, segment: Segment | None) -> None:
         """The next frame."""
         if not self._active or segment is None:

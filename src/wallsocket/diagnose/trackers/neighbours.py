@@ -9,7 +9,7 @@ from ...events import Packet
 from ...trace.wire import ICMP, Segment
 from ...wire.frame import decode
 from ..facts import Facts
-from ..tracker import Tracker, on_packet
+from ..tracker import Tracker, on_each_packet
 from .flows import Flows, Seen
 
 __all__ = ["Asked", "Neighbours"]
@@ -45,7 +45,7 @@ class Neighbours(Tracker):
         self._asked: dict[tuple[str, str], Asked] = {}
         self._there: set[bytes] = set()  # addresses that have spoken
 
-    @on_packet
+    @on_each_packet("_active")
     def see(self, packet: Packet, segment: Segment | None) -> None:
         """The next frame."""
         if not self._active:
