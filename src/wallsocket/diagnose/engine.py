@@ -61,9 +61,9 @@ _TELL_NS = 600_000_000
 _NEVER = 1 << 63
 #: Calls of retired sockets between two collections of what was kept of them, and their share in those that live: a
 #: collection costs as much as what lives. A socket weighs as much as so many calls, and its calls at most as so many.
-_COLLECT_AFTER = 20_000
+_COLLECT_AFTER = 40_000
 _COLLECT_SHARE = 4
-_WEIGHT = 8
+_WEIGHT = 20
 _MOST_CALLS = 256
 #: Objects after which Python collects those of them that are garbage: a socket that lives holds some thousand at most.
 _COLLECT_ANYHOW = 1_000_000
