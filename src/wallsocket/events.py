@@ -163,6 +163,10 @@ class Descriptor(msgspec.Struct, frozen=True):
     cloexec: int | None
 
 
+#: What ``source.function`` begins with where a perf map named it.
+_BY_MAP: Final = "perf map`"
+
+
 class Source(msgspec.Struct, frozen=True):
     """A line of source code."""
 
@@ -170,6 +174,16 @@ class Source(msgspec.Struct, frozen=True):
     file: str | None
     line: int | None
     function: str | None
+
+    @property
+    def begins(self) -> bool:
+        """Whether ``line`` is where the function begins, and the line of the call itself is unknown: a perf map says no more."""
+        return self.function is not None and self.function.startswith(_BY_MAP)
+
+    @property
+    def name(self) -> str | None:
+        """The function, without a word on who named it."""
+        return self.function.removeprefix(_BY_MAP) if self.function is not None else None
 
 
 class Binary(msgspec.Struct, frozen=True):

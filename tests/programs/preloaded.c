@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +123,33 @@ static void after(void (*handler)(int), int flags) {
 
 static void clean(void *unused) { (void)unused, printf("cleaned up\n"), fflush(stdout); }
 
+// A child that was made by clone(2), in its parent's memory or a copy.
+static int cloned(void *unused) {
+    (void)unused;
+    talk(5);
+    write(two[0], "clone", 5);
+    return 0;
+}
+
+static void clones(int flags) {
+    static char stack[1 << 16];
+    char buffer[5];
+    int child = clone(cloned, stack + sizeof stack, flags | SIGCHLD, NULL);
+    waitpid(child, NULL, 0);
+    said("heard", recv(two[1], buffer, sizeof buffer, 0));
+    talk(5);
+}
+
+// Calls of a library that is loaded later, with its own idea of where functions are looked for.
+static void loads(const char *library, int flags) {
+    void *loaded = dlopen(library, RTLD_NOW | flags);
+    void (*speaks)(int, int) = loaded ? (void (*)(int, int))dlsym(loaded, "speaks") : NULL;
+    if (!speaks) exit(4);
+    for (int i = 0; i < 5; i++) speaks(two[0], two[1]);
+    dlclose(loaded);
+    talk(5);
+}
+
 static void *waits(void *unused) {
     char byte;
     (void)unused;
@@ -167,6 +196,21 @@ int main(int count, char **words) {
         dup2(two[1], STDIN_FILENO);
         talk(5);
         execl(self, self, "heir", NULL);
+    } else if (!strcmp(name, "spawn")) {
+        char *arguments[] = {(char *)self, "heir", NULL};
+        for (int i = 0; i < 3; i++) {
+            if (posix_spawn(&child, self, NULL, NULL, arguments, environ)) exit(3);
+            waitpid(child, NULL, 0);
+            talk(5);
+        }
+    } else if (!strcmp(name, "clones")) {
+        clones(0);
+    } else if (!strcmp(name, "clones-vm")) {
+        clones(CLONE_VM);
+        clones(CLONE_VM | CLONE_VFORK);
+    } else if (!strcmp(name, "loads")) {
+        loads(words[2], RTLD_LOCAL);
+        loads(words[2], RTLD_LOCAL | RTLD_DEEPBIND);
     } else if (!strcmp(name, "heir")) {
         talk(5);
     } else if (!strcmp(name, "without")) {

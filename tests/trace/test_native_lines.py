@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from wallsocket.cli import main
+from wallsocket.diagnose import diagnose
 from wallsocket.events import Known
 from wallsocket.trace.calls import CallText
 from wallsocket.trace.inspect import inspect
@@ -111,6 +113,34 @@ def test_without_debug_information_the_function_is_named(tmp_path: Path, traced:
         source = functions[call]
         assert source.file is source.line is None
         assert re.fullmatch(rf"{function}(\.\w+)*\+0x[0-9a-f]+", source.function or ""), source
+
+
+REFUSED = """
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+__attribute__((noinline)) int dial(int port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int s = socket(AF_INET, SOCK_STREAM, 0), failed = connect(s, (struct sockaddr *) &to, sizeof to);
+    close(s);
+    return failed != 0;
+}
+int main(void) { return dial(9) + 1; }
+"""
+
+
+def test_a_finding_names_the_function_where_no_line_is_known(
+    tmp_path: Path, traced: Traced, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "refused.c").write_text(REFUSED)
+    subprocess.run(["gcc", "-O1", "-o", tmp_path / "refused", tmp_path / "refused.c"], check=True)
+    _, recording = traced(tmp_path / "refused")
+    [finding] = [found for found in diagnose(recording).findings if found.rule == "nobody-listens"]
+    assert finding.file is finding.line is None
+    assert re.fullmatch(r"refused`dial\+0x[0-9a-f]+", finding.function or "")
+    assert not finding.begins
+    assert main(["explain", str(recording.path)]) == 1
+    assert f"  {finding.function}, line unknown\n" in capsys.readouterr().out
 
 
 def test_a_stripped_program_has_no_lines_but_its_stacks(tmp_path: Path, traced: Traced) -> None:

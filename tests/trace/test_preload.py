@@ -22,7 +22,10 @@ Trace = Callable[..., tuple[RunResult, Recording]]
 Build = Callable[[str], Path]
 NAMES = names("x86_64")
 #: Cases of ``preloaded.c`` in which everything happens in one order.
-IN_ORDER = "every wild vfork exec without closes blocked killed killed-waiting aborts cancelled handler jump overwritten".split()
+IN_ORDER = (
+    "every wild vfork exec spawn clones clones-vm "
+    "without closes blocked killed killed-waiting aborts cancelled handler jump overwritten"
+).split()
 
 
 def row(call: Call) -> tuple[Any, ...]:
@@ -153,6 +156,34 @@ def test_a_call_that_ends_its_thread_has_a_result(python: str, traced: Trace) ->
         _, recording = traced(python, "-c", code, via=via)
         sent = [call.result for call in recording.calls() if NAMES[call.number] == "sendto"]
         assert sent == [1, 1, -32], via
+
+
+SPEAKS = """
+#include <sys/socket.h>
+void speaks(int one, int other) { char byte = 'y'; send(one, &byte, 1, 0); recv(other, &byte, 1, 0); }
+"""
+
+
+def test_a_library_that_is_loaded_later(built: Build, traced: Trace, tmp_path: Path) -> None:
+    (tmp_path / "speaks.c").write_text(SPEAKS)
+    library = tmp_path / "speaks.so"
+    subprocess.run(["gcc", "-w", "-shared", "-fPIC", "-o", library, tmp_path / "speaks.c"], check=True)
+    found = [traced(built("preloaded"), "loads", library, samples=False, via=via)[1] for via in ("ptrace", "preload")]
+    assert rows(found[1]) == rows(found[0])
+
+
+def test_a_static_child_is_seen_by_its_stops(built: Build, traced: Trace, tmp_path: Path) -> None:
+    static = tmp_path / "static"
+    subprocess.run(
+        ["gcc", "-w", "-static", "-pthread", "-o", static, battery.SOURCE.with_name("preloaded.c")], check=True
+    )
+    shell = f"{built('preloaded')} blocked; {static} blocked; {built('preloaded')} blocked"
+    found = [traced("sh", "-c", shell, samples=False, via=via)[1] for via in ("ptrace", "preload")]
+    assert rows(found[1]) == rows(found[0])
+    ways = {call.process: set[int]() for call in found[1].calls()}
+    for call in found[1].calls():
+        ways[call.process].add(call.via)
+    assert list(ways.values()) == [{0, 1}, {0}, {0, 1}]
 
 
 @pytest.mark.parametrize("case", ["fork", "split"])

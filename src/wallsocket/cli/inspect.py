@@ -377,7 +377,7 @@ def _doing(thread: Thread, by_id: dict[int, Socket]) -> str:
 def _place(item: Thread | Task) -> str:
     if item.file is None:
         # Of a program without debug information.
-        return _safe(item.function or "")
+        return _safe((item.function or "").removeprefix("perf map`"))
     from ..diagnose.text import source_text
 
     if getattr(item, "place", None) == "loop":
@@ -387,6 +387,8 @@ def _place(item: Thread | Task) -> str:
         return name
     from ..trace.text import fit
 
+    if (item.function or "").startswith("perf map`"):
+        return f"{_safe((item.function or '').removeprefix('perf map`'))} ({name}:{item.line})"
     quoted = fit(_safe(source_text(item.file, item.line)), _MAX_CODE)
     return f"{name}:{item.line}" + (f"  {quoted}" if quoted else "")
 

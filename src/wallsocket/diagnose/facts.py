@@ -175,7 +175,8 @@ class Facts:
         source = self.source(call)
         if source is None or source.file is None:
             return ""
-        return f"{source.file.rsplit('/', 1)[-1]}:{source.line}"
+        place = f"{source.file.rsplit('/', 1)[-1]}:{source.line}"
+        return f"{source.name} ({place})" if source.begins else place
 
     def killed(self, process: Process) -> bool:
         """Whether a process was ended by a signal from outside rather than by itself."""

@@ -80,10 +80,14 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     proof: tuple[Proof, ...]
     rank: int  #: 1 is the most probable cause
     ladder: tuple[str, ...] = ()  #: lines of the ladder around the proof, with ``explain --json -v`` alone
+    function: str | None = (
+        None  #: of the line; without debug information ``server`handle+0x1d``, where no line is known
+    )
+    begins: bool = False  #: ``line`` is where ``function`` begins; of the call itself no line is known
 
     def _repr_html_(self) -> str:
         """For notebooks."""
-        line = f"{self.file}:{self.line}" if self.file is not None else ""
+        line = f"{self.file}:{self.line}" if self.file is not None else self.function or ""
         who = f"{self.process.command} (pid {self.process.pid})" if self.process is not None else ""
         proof = " · ".join(one.text for one in self.proof)
         facts = [("line", line), ("in", who), ("why", self.why), ("proof", proof), ("usual fix", self.fix)]

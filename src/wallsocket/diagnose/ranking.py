@@ -93,7 +93,8 @@ class Ranking:
             if source is not None and source.file is not None:
                 key: tuple[object, ...] = (evidence.rule.id, source.file, source.line)
             else:
-                key = (evidence.rule.id, evidence.process, evidence.title, evidence.where)
+                function = source.function if source is not None else None
+                key = (evidence.rule.id, evidence.process, evidence.title, evidence.where, function)
             groups.setdefault(key, []).append(evidence)
         for group in groups.values():
             if len(group) > 1:
@@ -152,6 +153,8 @@ class Ranking:
             source.line if source is not None else None,
             tuple(evidence.proof[:_MAX_PROOF]),
             rank,
+            function=source.name if source is not None and (source.file is None or source.begins) else None,
+            begins=source is not None and source.begins,
         )
 
     def _socket_name(self, number: int | None, call: Call | None) -> SocketName | None:

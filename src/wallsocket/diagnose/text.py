@@ -107,7 +107,8 @@ def finding_lines(
         lines.append(right.rjust(width))
     where = _where(finding)
     if where and not (finding.process is None and finding.file is None):
-        quoted = source_text(finding.file, finding.line, recorded_s)
+        # Where a function begins is not what was called.
+        quoted = "" if finding.begins else source_text(finding.file, finding.line, recorded_s)
         lines.append(f"  {paint(where, Style.BOLD, colour=colour)}")
         code = f"      {escape(quoted)}" if quoted else ""
         if column_width(where) + column_width(code) + 2 <= width:
@@ -139,10 +140,11 @@ def finding_lines(
 
 def _where(finding: Finding) -> str:
     if finding.file is None:
-        return "line unknown"
-    return (
-        f"{escape(_short(finding.file))}:{finding.line}" if finding.line is not None else escape(_short(finding.file))
-    )
+        return f"{escape(finding.function)}, line unknown" if finding.function else "line unknown"
+    place = escape(_short(finding.file))
+    if finding.line is not None:
+        place += f":{finding.line}"
+    return f"{place}, where {escape(finding.function or '')} begins" if finding.begins else place
 
 
 def _short(file: str) -> str:

@@ -34,16 +34,21 @@ def process_title(process: Process | None, networks: Mapping[int, Network]) -> s
 
 
 def source_text(timeline: Timeline, call: Call, *, here: str | None = None) -> str:
-    """The line of code of a call and how it is known; ``here`` is the file that needs no name."""
+    """The line of code of a call and how it is known; ``here`` is the file that needs no name.
+
+    In parentheses, behind its name, where a function begins of which no line is known.
+    """
     source = timeline.source_of(call)
     if source is None or call.known == Known.UNKNOWN:
         return ""
     if source.file is not None and source.line is not None:
         name = os.path.basename(source.file)
         place = f"line {source.line}" if name == here else f"{escape(name)}:{source.line}"
+        if source.begins:
+            place = f"{escape(source.name or '')} ({place})"
     elif source.file is None and source.function is not None:
         # Of a program without debug information.
-        place = escape(source.function)
+        place = escape(source.name or "")
     else:
         return ""
     match call.known:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from ..events import Call, Known
+from ..events import Call, Known, Source
 from .calls import CallText
 from .text import escape
 
@@ -26,8 +26,11 @@ class Printer:
     def print_rows(self, tables: Mapping[str, list[tuple[Any, ...]]]) -> None:
         """Takes a batch of rows, tables as in ``schema.sql``."""
         for number, file, line, function in tables.get("source", ()):
-            name = os.path.basename(file) if file is not None else function or ""
+            source = Source(number, file, line, function)
+            name = os.path.basename(file) if file is not None else source.name or ""
             place = f"{name}:{line}" if line is not None else name
+            if source.begins and file is not None:
+                place = f"{source.name} ({place})"
             self._lines[number] = escape(place)
         for row in tables.get("call", ()):
             call = Call(*row)

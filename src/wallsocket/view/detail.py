@@ -152,8 +152,8 @@ def _place(snapshot: Snapshot, call: Call) -> Place | None:
     return Place(
         escape(source.file),
         source.line,
-        escape(source.function or ""),
-        _KNOWN.get(call.known, ""),
+        escape(source.name or ""),
+        "where the function begins, by the program's perf map" if source.begins else _KNOWN.get(call.known, ""),
         escape(source_text(source.file, source.line, started / 1e9 if started is not None else None)),
     )
 

@@ -169,10 +169,12 @@ def overview(snapshot: Snapshot, asked: OverviewAsked) -> Overview:
 
 def finding_card(snapshot: Snapshot, number: int, finding: Finding) -> FindingCard:
     """A finding at a glance."""
-    where = "line unknown"
+    where = f"{escape(finding.function)}, line unknown" if finding.function else "line unknown"
     if finding.file is not None:
         name = escape(os.path.basename(finding.file))
         where = f"{name}:{finding.line}" if finding.line is not None else name
+        if finding.begins:
+            where = f"{escape(finding.function or '')} ({where})"
     socket = finding.socket.id if finding.socket is not None else None
     conversations = snapshot.of_socket.get(socket, ()) if socket is not None and snapshot.has_joins else ()
     process = finding.process
