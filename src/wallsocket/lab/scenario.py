@@ -191,15 +191,21 @@ def read(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(_read(path))
+        text = _read(path)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8 text (at byte {error.start})") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    try:
+        return tomllib.loads(text)
     except RecursionError as error:
         raise UsageError(f"{path}: is nested too deeply") from error
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {str(error)[:300]}") from error
+    except ValueError as error:  # int() raises it (sys.set_int_max_str_digits)
+        raise UsageError(f"{path}: a number has too many digits") from error
 
 
 def _read(path: Path) -> str:
