@@ -2,6 +2,9 @@
 
 Each recording is built in memory, with the rows that a trace would have written; the time is that of the judgement alone, in
 seconds of this process, so that other programs disturb it little. Memory is what it takes beside the rows.
+
+Three tables are printed: seconds and µs per event of each recording; processor seconds and seconds of ``inspect`` with 1,000
+and with 20,000 sockets; seconds of a pytest suite with and without the plugin. ``--rounds 1`` shows the order of magnitude.
 """
 
 from __future__ import annotations

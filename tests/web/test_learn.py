@@ -107,6 +107,7 @@ while True:
 
 def test_a_program_is_written_checked_and_mended(tab: Tab) -> None:
     tab.get_by_role("link", name="Exercises").click()
+    expect(tab.get_by_role("heading", name="Exercises", exact=True)).to_be_visible()
     judge(tab, "light")
     tab.get_by_role("link", name="capital letters by a stream").click()
     expect(tab.get_by_text("It runs on this machine")).to_contain_text("no sandbox")
