@@ -344,9 +344,10 @@ def test_two_processes_that_read_from_each_other_and_keep_both_ends(start: Start
     parent = start(
         name="parent.py",
         source="""
-import os
+import ctypes, os
 down, up = os.pipe(), os.pipe()
 if os.fork() == 0:
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: it ends with its parent
     os.read(down[0], 1)
     os.write(up[1], b"x")
     os._exit(0)
@@ -361,20 +362,22 @@ os.read(up[0], 1)
     found = finding(answer, "pipe-stands")
     assert (found.get("severity"), found.get("certainty")) in {("error", "strong"), ("note", "hint")}, found
     assert "they wait for each other" in str(found["why"])
-    assert "parent.py:5" in str(found["why"])
-    assert "parent.py:9" in str(found["why"])
+    assert "parent.py:6" in str(found["why"])
+    assert "parent.py:10" in str(found["why"])
 
 
 def test_a_pipe_that_a_third_process_could_write_to(start: Start, look: Look) -> None:
     parent = start(
         name="parent.py",
         source="""
-import os, time
+import ctypes, os, time
 down, up = os.pipe(), os.pipe()
 if os.fork() == 0:
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: it ends with its parent
     os.read(down[0], 1)
     os._exit(0)
 if os.fork() == 0:
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: it ends with its parent
     time.sleep(60)
 print("forked", flush=True)
 os.read(up[0], 1)
