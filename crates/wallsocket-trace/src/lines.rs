@@ -61,6 +61,8 @@ pub struct Lines {
     /// The last number of a line.
     last: u32,
     stacks: Stacks,
+    /// It was told how a program in JavaScript is asked for its lines.
+    is_advised: bool,
 }
 
 impl Lines {
@@ -75,7 +77,7 @@ impl Lines {
 
     /// The interpreter of a process, looked for at its first call of interest. A reason why there is none that should
     /// be told goes to `tell`.
-    fn interpreter(&mut self, pid: i32, tell: impl FnOnce(String)) -> Option<&mut Interpreter> {
+    fn interpreter(&mut self, pid: i32, tell: &mut dyn FnMut(String)) -> Option<&mut Interpreter> {
         let chosen = &self.chosen;
         self.interpreters
             .entry(pid)
@@ -93,21 +95,30 @@ impl Lines {
     }
 
     /// Where the stopped thread `tid` of process `pid` stands: in Python, else on its native stack, of which a new one is sent first.
-    pub fn at(&mut self, sink: &Sink, pid: i32, tid: i32, tell: impl FnOnce(String)) -> Site {
+    pub fn at(&mut self, sink: &Sink, pid: i32, tid: i32, mut tell: impl FnMut(String)) -> Site {
         if !self.wanted {
             return Site::Unknown;
         }
         let python = self
-            .interpreter(pid, tell)
+            .interpreter(pid, &mut tell)
             .and_then(|interpreter| interpreter.top_user_frame(tid).ok())
             .map_or(Site::Unknown, site);
         if python != Site::Unknown {
             return python;
         }
         let last = &mut self.last;
-        self.stacks
+        let site = self
+            .stacks
             .of_thread(&mut |row| sink.send(row), pid, tid, || next(last))
-            .map_or(Site::Unknown, Site::Native)
+            .map_or(Site::Unknown, Site::Native);
+        if !self.is_advised && self.stacks.misses_map(pid) && is_node(pid) {
+            self.is_advised = true;
+            tell(
+                "JavaScript has them with node --perf-basic-prof --interpreted-frames-native-stack"
+                    .to_owned(),
+            );
+        }
+        site
     }
 
     /// Where a call of process `pid` was made that returns to `address`, as the preloaded library has noted it.
@@ -173,6 +184,14 @@ impl Lines {
         self.numbers.insert(line, number);
         number
     }
+}
+
+/// Whether the process runs Node.js.
+fn is_node(pid: i32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| {
+        path.file_name()
+            .is_some_and(|name| name == "node" || name == "nodejs")
+    })
 }
 
 fn next(last: &mut u32) -> u32 {

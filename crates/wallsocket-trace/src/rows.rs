@@ -194,6 +194,8 @@ pub enum Role {
     /// A library.
     #[default]
     Library,
+    /// No file: a function that was made while the program ran. Its path is what the program's perf map calls it.
+    Made,
 }
 
 /// Which file a file is, and in which state.

@@ -93,6 +93,7 @@ class RunResult(msgspec.Struct, frozen=True):
         cut_off_ns: the moment from which nothing could be written any more.
         via: how calls were recorded: ``ptrace`` or ``preload``. preloaded: programs whose calls the library recorded; only_stopped:
             programs with sockets that could not have it.
+        lines_missing: why lines of code are unknown, as was said first.
         shortened: calls of which the beginning was kept though all was asked for: 16 MiB.
     """
 
@@ -115,6 +116,7 @@ class RunResult(msgspec.Struct, frozen=True):
     via: str = "ptrace"
     preloaded: int = 0
     only_stopped: int = 0
+    lines_missing: str | None = None
 
 
 class Control:
@@ -476,6 +478,7 @@ class _Recorder:
         self._calls = 0
         self._keeps_all = False
         self._shortened = 0
+        self._lines_missing: str | None = None
         self._via = "ptrace"
         self._sockets = 0
         self._end = "exit"
@@ -618,6 +621,9 @@ class _Recorder:
                 self._shortened += sum(len(call[_PAYLOAD] or b"") == ALL_PAYLOAD for call in tables["call"])
         if "socket" in tables:
             self._sockets = max(self._sockets, max(map(_ID, tables["socket"])))
+        for mark in tables.get("mark", ()):
+            if mark[4] == "lines" and self._lines_missing is None:
+                self._lines_missing = mark[5]
         if self._awaited:
             # Of a process as a whole, not of a thread of it: the last thing that is said of attaching to it.
             self._awaited -= sum(mark[3] is None and mark[4] == "attached" for mark in tables.get("mark", ()))
@@ -743,6 +749,7 @@ class _Recorder:
             preloaded=int(self._meta.get("via_preload", "0")),
             only_stopped=int(self._meta.get("via_ptrace", "0")),
             missing=missing,
+            lines_missing=self._lines_missing,
             attached=self._attached,
             near_calls=int(self._meta.get("near_calls", "0")),
             on_one_core_saves_ns=max(

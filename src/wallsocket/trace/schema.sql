@@ -76,6 +76,7 @@ CREATE TABLE descriptor (
 );
 
 -- A line of source code that made calls; of a native function without debug information only `function`: 'server`handle+0x1d'.
+-- Of a function that the program's perf map names, `function` is 'perf map`handle', and `line` is where it begins.
 CREATE TABLE source (
     id       INTEGER PRIMARY KEY,
     file     TEXT,
@@ -83,7 +84,8 @@ CREATE TABLE source (
     function TEXT
 );
 
--- A program file or library that calls came from.
+-- A program file or library that calls came from; or a function that was made while the program ran, of which `path` is what the
+-- program's perf map calls it, and each offset is 0.
 CREATE TABLE binary (
     id       INTEGER PRIMARY KEY,
     path     TEXT,

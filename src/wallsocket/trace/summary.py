@@ -32,6 +32,8 @@ def describe(result: RunResult, findings: int | None = None) -> str:
         stopped = f"; {result.only_stopped} by ptrace alone, marks of kind via say why" if result.only_stopped else ""
         lines.append(f"  via preload in {amount(result.preloaded, 'program')}{stopped}")
     lines.extend(f"  not recorded: {name}: {reason}" for name, reason in result.missing.items())
+    if result.lines_missing is not None:
+        lines.append(f"  {result.lines_missing}")
     if result.shortened:
         calls = f"{result.shortened} calls" if result.shortened > 1 else "1 call"
         lines.append(f"  of {calls} only the first {ALL_PAYLOAD >> 20} MiB were kept; the length of each is recorded")

@@ -1,4 +1,4 @@
-//! The stacks of native programs: where in C, C++, Rust or Go a call is made.
+//! The stacks of native programs: where in C, C++, Rust or Go a call is made, and in code that was made while the program ran.
 //!
 //! Three processes have a part in it, because debug information is large, slow to read and the target's to make:
 //!
@@ -8,6 +8,7 @@
 //! - a process of its own looks addresses up in debug information ([`symbols`]). If that takes too long, too much memory or ends
 //!   the process, the line is unknown, and nobody else notices.
 
+mod perf_map;
 mod stacks;
 pub mod symbols;
 mod tables;

@@ -13,6 +13,7 @@ use wallsocket_kernel::program;
 use wallsocket_sys::memory::ProcessMemory;
 use wallsocket_sys::ptrace;
 
+use super::perf_map::{PerfMap, is_told_to_keep, keeps_frame_pointer};
 use super::tables::{Bytes, Tables, Way};
 use crate::rows::{self, Role, Row, Stamp};
 
@@ -31,6 +32,10 @@ const STACKS_MAX: usize = 200_000;
 /// Files, and bytes of their tables.
 const FILES_MAX: usize = 1024;
 const TABLES_MAX: usize = 192 << 20;
+/// Functions that were made while programs ran.
+const MADE_MAX: usize = 50_000;
+/// Stops between two looks for a perf map that is not there, at most.
+const LOOKS_APART: u32 = 1 << 12;
 /// Files that are kept open for the recorder, which may come when they have no name any more.
 const OPEN_MAX: usize = 64;
 /// Of `/proc/PID/maps`: 65,530 mappings (vm.max_map_count) of 100 bytes.
@@ -92,6 +97,62 @@ struct Memory {
     stack: Option<Stack>,
 }
 
+/// What a process says about code that it makes.
+#[derive(Default)]
+struct Made {
+    /// It has some, on a stack.
+    is_met: bool,
+    map: Option<PerfMap>,
+    /// HotSpot was told to keep frame pointers.
+    keeps_frame_pointers: bool,
+    /// Stops until the next look for a map, and how many that was the last time.
+    patience: u32,
+    waits: u32,
+}
+
+impl Made {
+    /// Reads what is new in the map, if there is one; whether anything is.
+    fn look(&mut self, pid: i32) -> bool {
+        if let Some(map) = &mut self.map {
+            let before = map.changes;
+            map.update();
+            return map.changes != before;
+        }
+        if self.patience > 0 {
+            self.patience -= 1;
+            return false;
+        }
+        self.waits = (2 * self.waits + 1).min(LOOKS_APART);
+        self.patience = self.waits;
+        self.map = PerfMap::open(pid);
+        if let Some(map) = &mut self.map {
+            map.update();
+            self.keeps_frame_pointers = is_told_to_keep(pid);
+        }
+        self.map.is_some()
+    }
+
+    /// Such code is on a stack: from now on it matters what the process says.
+    fn meet(&mut self, pid: i32) {
+        if !self.is_met {
+            self.is_met = true;
+            self.look(pid);
+        }
+    }
+
+    fn name(&self, address: u64) -> Option<String> {
+        self.map.as_ref()?.name(address)
+    }
+}
+
+/// Where a frame is.
+enum Found {
+    /// In a file.
+    File(std::ops::Range<u64>, Loaded),
+    /// In memory without one, or in a file that says nothing of it.
+    Memory,
+}
+
 /// Where rows about files and stacks go.
 pub type Tell<'a> = &'a mut dyn FnMut(&Row);
 
@@ -106,6 +167,7 @@ struct Process {
     remembered: HashMap<[u64; 3], Vec<Memory>>,
     /// Stacks of one frame, by the address that it is returned to.
     callers: HashMap<u64, Option<Stack>>,
+    made: Made,
     /// Addresses in no region that are not worth another look at the maps, and how many that was the last time.
     patience: u32,
     waits: u32,
@@ -117,6 +179,8 @@ pub struct Stacks {
     processes: HashMap<i32, Process>,
     files: HashMap<Stamp, usize>,
     binaries: Vec<Binary>,
+    /// The number of each function that was made while a program ran.
+    made: HashMap<String, u32>,
     tables: usize,
     open: usize,
     cache: CacheX86_64,
@@ -192,6 +256,7 @@ impl Stacks {
         place: [u64; 3],
         source: impl FnOnce() -> u32,
     ) -> Option<Stack> {
+        self.look_at_map(pid);
         if let Some(memory) = self.remembered(pid, place) {
             return memory.stack;
         }
@@ -260,6 +325,23 @@ impl Stacks {
         self.processes.remove(&pid);
     }
 
+    /// What the process says by now about the code that it makes. What was found before may be wrong by that.
+    fn look_at_map(&mut self, pid: i32) {
+        if let Some(process) = self.processes.get_mut(&pid)
+            && process.made.is_met
+            && process.made.look(pid)
+        {
+            process.remembered.clear();
+            process.callers.clear();
+        }
+    }
+
+    /// Whether code that no file stands behind was on a stack of the process, and nothing names it.
+    pub fn misses_map(&self, pid: i32) -> bool {
+        let process = self.processes.get(&pid);
+        process.is_some_and(|process| process.made.is_met && process.made.map.is_none())
+    }
+
     /// What was found when the stack held the same words. The walk depends on nothing else.
     fn remembered(&self, pid: i32, place: [u64; 3]) -> Option<&Memory> {
         let alike = self.processes.get(&pid)?.remembered.get(&place)?;
@@ -289,8 +371,22 @@ impl Stacks {
             let Some(before) = address.address().checked_sub(1) else {
                 break;
             };
-            let Some((region, loaded)) = self.frame(send, pid, before, &mut frames) else {
+            let Some(found) = self.frame(send, pid, before, &mut frames) else {
                 break;
+            };
+            let lower = registers.sp();
+            let (region, loaded) = match found {
+                Found::File(region, loaded) => (region, loaded),
+                Found::Memory => {
+                    if !self.keeps_frame_pointer(pid, before) {
+                        break;
+                    }
+                    let Some(back) = by_frame_pointer(&mut registers, above) else {
+                        break;
+                    };
+                    address = back;
+                    continue;
+                }
             };
             let looked_up = address.address_for_lookup().wrapping_sub(loaded.bias);
             let tables = self
@@ -301,7 +397,15 @@ impl Stacks {
                 break;
             };
             if tables.way(looked_up) == Way::Unknown {
-                break;
+                // V8's built-in code lies in the program's file, and only the map says that it is that.
+                if !self.keeps_frame_pointer(pid, before) {
+                    break;
+                }
+                let Some(back) = by_frame_pointer(&mut registers, above) else {
+                    break;
+                };
+                address = back;
+                continue;
             }
             let Some(process) = self.processes.get_mut(&pid) else {
                 break;
@@ -313,7 +417,6 @@ impl Stacks {
                     .unwinder
                     .add_module(tables.module(range, loaded.bias));
             }
-            let lower = registers.sp();
             let next = process.unwinder.unwind_frame(
                 address,
                 &mut registers,
@@ -340,7 +443,7 @@ impl Stacks {
         pid: i32,
         address: u64,
         frames: &mut Vec<u8>,
-    ) -> Option<(std::ops::Range<u64>, Loaded)> {
+    ) -> Option<Found> {
         let index = self.region(pid, address)?;
         let region = self.processes.get(&pid)?.regions.get(index)?.clone();
         let loaded = match region.loaded {
@@ -352,13 +455,60 @@ impl Stacks {
                 found
             }
         };
-        let id = loaded
-            .and_then(|loaded| self.binaries.get(loaded.file))
-            .map_or(0, |binary| binary.id);
-        let bias = loaded.map_or(0, |loaded| loaded.bias);
+        let Some(loaded) = loaded else {
+            let (id, at) = self
+                .name(send, pid, address)
+                .map_or((0, address), |id| (id, 0));
+            frames.extend(id.to_le_bytes());
+            frames.extend(at.to_le_bytes());
+            return Some(Found::Memory);
+        };
+        let id = self.binaries.get(loaded.file).map_or(0, |binary| binary.id);
         frames.extend(id.to_le_bytes());
-        frames.extend(address.wrapping_sub(bias).to_le_bytes());
-        Some((region.start..region.end, loaded?))
+        frames.extend(address.wrapping_sub(loaded.bias).to_le_bytes());
+        Some(Found::File(region.start..region.end, loaded))
+    }
+
+    /// The number of the function at an address in memory that no file stands behind, as the process names it.
+    fn name(&mut self, send: Tell<'_>, pid: i32, address: u64) -> Option<u32> {
+        let made = &mut self.processes.get_mut(&pid)?.made;
+        if made.map.as_ref().is_some_and(|map| map.is_replaced(pid)) {
+            *made = Made::default();
+        }
+        made.meet(pid);
+        let name = made.name(address)?;
+        if let Some(id) = self.made.get(&name) {
+            return Some(*id);
+        }
+        if self.made.len() >= MADE_MAX {
+            return None;
+        }
+        let id = self.next_binary();
+        send(&Row::Binary(rows::Binary {
+            id,
+            path: Some(name.clone()),
+            build_id: None,
+            role: Role::Made,
+            places: Vec::new(),
+            stamp: Stamp::default(),
+        }));
+        self.made.insert(name, id);
+        Some(id)
+    }
+
+    fn next_binary(&self) -> u32 {
+        (self.binaries.len() + self.made.len()) as u32 + 1
+    }
+
+    /// Whether the code at an address keeps a frame pointer, as far as the process has said what it is.
+    fn keeps_frame_pointer(&mut self, pid: i32, address: u64) -> bool {
+        let Some(process) = self.processes.get_mut(&pid) else {
+            return false;
+        };
+        let made = &mut process.made;
+        made.meet(pid);
+        let name = made.name(address);
+        name.is_some_and(|name| keeps_frame_pointer(&name, made.keeps_frame_pointers))
     }
 
     /// The region of an address.
@@ -433,7 +583,7 @@ impl Stacks {
             .flatten()
             .flatten();
         self.tables += tables.as_ref().map_or(0, Tables::size);
-        let id = index as u32 + 1;
+        let id = self.next_binary();
         let keep = self.open < OPEN_MAX;
         self.open += usize::from(keep);
         let mut places = vec![path.to_owned(), inside.to_owned()];
@@ -486,6 +636,20 @@ impl Stacks {
         self.numbers.insert(frames, stack);
         Some(stack)
     }
+}
+
+/// Steps out of a frame that keeps a frame pointer: where it returns to.
+fn by_frame_pointer(registers: &mut UnwindRegsX86_64, above: &mut Above) -> Option<FrameAddress> {
+    let frame = registers.bp();
+    if frame < registers.sp() || !frame.is_multiple_of(8) {
+        return None;
+    }
+    let before = above.word(frame).ok()?;
+    let back = above.word(frame.checked_add(8)?).ok()?;
+    registers.set_sp(frame.checked_add(16)?);
+    registers.set_bp(before);
+    registers.set_ip(back);
+    FrameAddress::from_return_address(back)
 }
 
 /// Counts a change of an unwinder's modules; before the numbers begin anew, what was remembered by them is forgotten.

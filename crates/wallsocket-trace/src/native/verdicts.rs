@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 use wallsocket_kernel::syscalls;
 
 use super::FRAME;
+use super::perf_map::Function;
 use super::symbols::{Question, Spot, Spots, Symbols};
 use crate::python::{Chosen, Place};
 use crate::rows::{self, Role, Row};
@@ -211,6 +212,16 @@ impl Verdicts {
         let mut library = None;
         let mut go_root = None;
         for (binary, address) in frames.iter().copied() {
+            if let Some(function) = self.made(binary) {
+                let is_own = self.is_own(&function);
+                let line = by_map(function);
+                if !is_own {
+                    library = library.or(Some(line));
+                } else if symbol.is_none() {
+                    return (Some(line), DIRECT);
+                }
+                continue;
+            }
             let Some((place, path)) = self.place_of_binary(binary) else {
                 continue;
             };
@@ -288,6 +299,20 @@ impl Verdicts {
         None
     }
 
+    /// The function that was made while the program ran and has this number.
+    fn made(&self, binary: u32) -> Option<Function> {
+        let binary = self.binaries.get(&binary)?;
+        (binary.role == Role::Made)
+            .then(|| Function::parse(binary.path.as_deref()?))
+            .flatten()
+    }
+
+    fn is_own(&self, function: &Function) -> bool {
+        let file = function.place.as_ref().map(|(file, _)| file);
+        let chosen = file.and_then(|file| self.chosen.place(file));
+        chosen.map_or(!function.is_library, |place| place == Place::User)
+    }
+
     fn place_of_binary(&self, binary: u32) -> Option<(Place, String)> {
         let binary = self.binaries.get(&binary)?;
         let path = binary.path.clone().unwrap_or_default();
@@ -296,7 +321,7 @@ impl Verdicts {
         let place = self.chosen.place(&path).unwrap_or(match binary.role {
             Role::Program => Place::User,
             Role::Library if !is_system => Place::User,
-            Role::Interpreter | Role::Library => Place::Library,
+            Role::Interpreter | Role::Library | Role::Made => Place::Library,
         });
         Some((place, path))
     }
@@ -356,6 +381,16 @@ fn by_symbol(path: &str, name: &str, offset: u64) -> Line {
 
 fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The function, as the program's perf map has it: the line is that on which it begins.
+fn by_map(function: Function) -> Line {
+    let (file, number) = function.place.unzip();
+    Line {
+        file,
+        number: number.flatten(),
+        function: Some(format!("perf map`{}", function.name)),
+    }
 }
 
 /// Whether a function of this name only makes a system call: a static program has the C library's own.

@@ -496,7 +496,7 @@ impl Tracer {
             self.mark(
                 Some(process),
                 Some(tid),
-                "blind",
+                "lines",
                 format!("lines unknown: {reason}"),
             );
         }
