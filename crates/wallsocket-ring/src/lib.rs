@@ -267,8 +267,8 @@ pub mod python {
 
 /// A ring: records of one thread, in one piece each.
 pub mod ring {
-    /// Bytes of records.
-    pub const CAPACITY: u64 = 4 << 20;
+    /// Bytes of records: some 3,000 calls. A call that stops waits until what all threads have in theirs is taken.
+    pub const CAPACITY: u64 = 512 << 10;
     /// Where three words are that the tracer writes: the thread's state as Python has it, its interpreter, and its id there.
     pub const PYTHON: usize = 128;
     /// Where the records begin.

@@ -267,7 +267,10 @@ impl Tracer {
     /// A request of the library: handles it, and has the call return the answer.
     pub(super) fn requested(&mut self, tid: i32, at_ns: i64, entry: &Entry) -> Next {
         let [what, first, second, ..] = entry.arguments;
-        self.take_records(at_ns, (what == request::LOOK).then_some(tid));
+        if matches!(what, request::LOOK | request::UNWOUND) {
+            self.take_records(at_ns, (what == request::LOOK).then_some(tid));
+        }
+        // The others begin no row: a thread that starts does not wait for what busy ones have recorded.
         let result = match what {
             request::JOIN => self.join(tid, first),
             request::GIVE_TABLE | request::GIVE_RING => self
