@@ -30,7 +30,7 @@ CASES: dict[str, dict[str, int]] = {
     "spawn": {"socketpair": 1, "write": 1, "read": 1},
     "clone": {"socketpair": 1, "write": 1, "read": 1},
     "exec-from-thread": {"socketpair": 1, "fcntl": 1, "write": 1, "read": 1},
-    "close-range": {"socketpair": 1, "dup": 1, "close_range": 2, "write": 1, "read": 1},
+    "close-range": {"socketpair": 1, "dup": 1, "close_range": 2, "write": 2, "read": 1},
     "dup-to-stdin": {"socketpair": 1, "dup2": 1, "close": 1, "write": 1, "read": 1},
     "pass": {
         "socketpair": 1,

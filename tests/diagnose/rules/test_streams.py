@@ -606,6 +606,20 @@ def test_an_answer_that_is_shorter_than_announced(sent: int, pause: int, client_
     assert said(story, "fewer-than-announced") == found
 
 
+@pytest.mark.parametrize(
+    ("piece", "found"), [(b"G", []), (b"GET /a", []), (b"", []), (b"}", ["more-than-announced certain"])]
+)
+def test_the_first_bytes_of_the_next_request_are_no_excess(piece: bytes, found: list[str]) -> None:
+    """A server may read one byte to see whether its client is still there, as Go's does; without payload it is not known which."""
+    story = Story()
+    server, _ = pair(story)
+    http(story, head=18, method="GET", body=0)
+    receive(story, server, b"GET / HTTP/1.1\r\n\r\n")
+    story.call("recvfrom", server, len(piece) or 1, length=max(1, len(piece)), payload=piece)
+    story.call("recvfrom", server, 101, length=4095, payload=b"ET /absent")
+    assert said(story, "more-than-announced") == found
+
+
 @pytest.mark.parametrize(("status", "found"), [(400, True), (411, True), (403, False)])
 def test_a_chunked_request_that_is_refused_before_its_chunks_are_sent(status: int, found: bool) -> None:
     story = Story()

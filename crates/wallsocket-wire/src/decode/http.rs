@@ -45,6 +45,25 @@ impl Head {
     }
 }
 
+/// Whether the rest of a read may be the beginning of the next head, cut in its first line.
+fn may_begin(rest: &[u8], is_request: bool) -> bool {
+    let line = rest.trim_ascii_start();
+    if !is_request {
+        return b"HTTP/1.".starts_with(&line[..line.len().min(7)]);
+    }
+    let method = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase())
+        .count();
+    let behind = line.get(method..).unwrap_or_default();
+    method > 0
+        && (behind.is_empty()
+            || behind.starts_with(b" ")
+                && behind
+                    .iter()
+                    .all(|byte| matches!(byte, b' '..=b'~' | b'\r')))
+}
+
 /// The messages that begin in a piece of a stream, if it begins with one; a later one only where the one before it ends by
 /// what its own head says.
 pub fn heads(bytes: &[u8]) -> Vec<Head> {
@@ -52,7 +71,9 @@ pub fn heads(bytes: &[u8]) -> Vec<Head> {
     let mut at = 0;
     while let Some(rest) = bytes.get(at..) {
         if application::protocol(rest) != Some("http") {
-            if let Some(last) = found.last_mut() {
+            if let Some(last) = found.last_mut()
+                && !may_begin(rest, last.status.is_none())
+            {
                 last.excess = rest.trim_ascii().len();
             }
             break;
@@ -170,8 +191,32 @@ mod tests {
             found.iter().map(|head| head.at).collect::<Vec<_>>(),
             [0, 27]
         );
+        assert_eq!(found[1].excess, 1);
         assert!(heads(b"hello").is_empty());
         assert_eq!(heads(b"GET / HTTP/1.1\r\nHost: a\r\n")[0].length, None);
+    }
+
+    #[test]
+    fn a_next_head_that_is_cut_is_no_excess() {
+        for (first, rests) in [
+            (
+                "GET / HTTP/1.1\r\n\r\n",
+                ["G", "GET /b", "GET / HTTP/1.1\r"],
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\n\r\n",
+                ["H", "HTTP/1", "\r\nHTT"],
+            ),
+        ] {
+            for rest in rests {
+                assert_eq!(
+                    heads(format!("{first}{rest}").as_bytes())[0].excess,
+                    0,
+                    "{rest}"
+                );
+            }
+            assert_eq!(heads(format!("{first}}}").as_bytes())[0].excess, 1);
+        }
     }
 
     proptest::proptest! {

@@ -6,6 +6,7 @@ borders are not known for sure is given up.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any
 
@@ -114,7 +115,7 @@ class Direction:
             # The answer was not understood, as of a client that reads it byte by byte: perhaps it was 101, and ended HTTP here.
             self.lost = True
             return
-        if (seen or excess < _SHORTEST) and self.over is None:
+        if seen and self.over is None and not (excess < _SHORTEST and _may_begin(seen, latest.status is None)):
             self.over, self.excess = (latest, call), excess
         self.lost = True
 
@@ -168,6 +169,13 @@ class Messages(SocketTracker[MessageFacts]):
         if heads is None and self.place not in socket.kept:
             return None
         return self.keep(socket)
+
+
+def _may_begin(piece: bytes, request: bool) -> bool:
+    """Whether it may be the beginning of a head: a read takes as little as it likes, one byte in Go's ``net/http``."""
+    if request:
+        return re.fullmatch(rb"[A-Z]+(?: [ -~\r\n]*)?", piece) is not None
+    return b"HTTP/1.".startswith(piece[:7])
 
 
 def _number(value: object) -> int | None:
