@@ -344,7 +344,10 @@ impl Tracer {
             let _ = ptrace::detach(tid, 0);
         }
         for tid in self.threads.keys() {
-            let _ = ptrace::interrupt(*tid);
+            // Such a call would be asked about anew. It stops at its end, or the kernel lets it go when this process ends.
+            if !waits_for_supervisor(*tid) {
+                let _ = ptrace::interrupt(*tid);
+            }
         }
     }
 
@@ -420,6 +423,12 @@ impl Thread {
         self.resumed |= matches!(found, Ok(Some(_)));
         found
     }
+}
+
+/// Whether the thread's call waits for the answer of a seccomp supervisor (kernel/seccomp.c), as `/proc/PID/wchan` has it.
+fn waits_for_supervisor(tid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{tid}/wchan"))
+        .is_ok_and(|function| function.starts_with("seccomp_do_user_notification"))
 }
 
 fn entry_of(interrupted: &Interrupted) -> Entry {
