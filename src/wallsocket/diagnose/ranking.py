@@ -115,7 +115,7 @@ class Ranking:
                 cause
                 for socket in head.subjects
                 for cause in by_socket.get(socket, ())
-                if cause != number and head.rule.id in heads[cause].rule.effects
+                if cause != number and heads[cause].leads_to(head.rule.id)
             }
             if candidates:
                 found[number] = min(

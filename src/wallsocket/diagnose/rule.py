@@ -54,6 +54,7 @@ class Evidence:
     count: int = 1  #: how many times the same happened
     where: str = ""  #: what tells cases apart that have neither a line nor a process
     lost_ns: int | None = None  #: a finding about time: how long the wait was that it explains
+    no_effects: frozenset[str] = frozenset()  #: effects of the rule that do not follow from this case
 
     def __post_init__(self) -> None:
         self.certainty = self.certainty or self.rule.certainty
@@ -63,6 +64,10 @@ class Evidence:
         self.covers = self.covers or self.rule.covers
         if self.socket is not None:
             self.subjects |= {self.socket}
+
+    def leads_to(self, rule: str) -> bool:
+        """Whether a finding of that rule on the same connection follows from this one."""
+        return rule in self.rule.effects and rule not in self.no_effects
 
 
 @dataclass(slots=True)

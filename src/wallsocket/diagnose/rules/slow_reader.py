@@ -149,6 +149,8 @@ class SlowReader(Rule):
             covers=(*self.covers, _BOTH_WRITE) if mutual else (),
             subjects=frozenset({peer.id} if peer is not None else ()),
             lost_ns=limited_us * 1000,
+            # Who stands for good is ended at last; who only reads slowly was ended by something else.
+            no_effects=frozenset() if mutual else frozenset({"peer-process-died"}),
         )
 
     def _mutual(self, facts: Facts, subject: SocketFacts, peer: SocketFacts) -> bool:
