@@ -84,7 +84,10 @@ class Altered:
             tables["source"] = []
             return Altered(meta, tables)
         lost = _OF_LAYER[layer]
-        stripped = self._kept(lambda table, _number, _row: table not in lost)
+        # Of each network namespace it is said as well whether its frames were recorded.
+        stripped = self._kept(
+            lambda table, _number, row: table not in lost and (table, getattr(row, "kind", "")) != ("fact", layer)
+        )
         stripped.meta[layer] = "not asked for"
         return stripped
 
