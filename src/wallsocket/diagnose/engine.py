@@ -321,10 +321,9 @@ class Engine:
                 if ended and ended[0][0] <= at_ns - (_RETIRE_NS if len(ended) <= _ENDED else _RETIRE_EARLY_NS):
                     self._retire(at_ns)
             if rank == 2:
-                if item.begun:
-                    self._end(item)
-                else:
-                    self._go_through(item)
+                if not item.begun:
+                    self._begin(item)
+                self._end(item)
             elif rank == 0:
                 self._begin(item)
             else:
@@ -332,39 +331,6 @@ class Engine:
         self._settle_by = self._number + _QUEUE
         if now_ns is None:
             self._early.clear()
-
-    def _go_through(self, call: CallFacts) -> None:
-        """A short call: it is entered and returns at once."""
-        row = call.call
-        number = row.socket
-        socket = None
-        audience = self._audiences.nobody
-        if number is not None:
-            socket = self.sockets.alive.get(number) or self.sockets.met(number, row.process)
-            if socket is not None:
-                call.socket = socket
-                last = socket.last
-                call.before = last if last is None or last.at_ns <= row.entry_ns else socket.earlier
-                audience = socket.audience or self._audiences.of(socket)
-                if socket.calls < _MOST_CALLS:
-                    socket.calls += 1
-                    self._held += 1
-        if call.thread not in self._met:
-            self._meet(call.thread)
-        place = row.number << 3
-        for handler in audience[place]:
-            handler(call)
-        self._open.pop(row.id, None)
-        call.returned(row)
-        if row.made is not None and call.succeeded:
-            self.sockets.met(row.made, row.process)
-        if socket is not None:
-            audience = socket.audience or self._audiences.of(socket)
-        for handler in audience[place | (6 if call.moved else 2)]:
-            handler(call)
-        if call.errno is not None:
-            for handler in self._failed:
-                handler(call)
 
     def _begin(self, call: CallFacts) -> None:
         row = call.call

@@ -29,9 +29,26 @@ struct Header {
     program_header_count: u64,
     section_headers: u64,
     section_header_count: u64,
+    /// The number of the section with the names of all.
+    section_names: u64,
 }
 
 impl Header {
+    /// That of a file.
+    fn read(file: &File) -> Option<Self> {
+        let mut head = [0; 64];
+        file.read_exact_at(&mut head, 0).ok()?;
+        Self::parse(&head)
+    }
+
+    /// The header of a section of the file.
+    fn section(&self, file: &File, index: u64) -> Option<[u8; 64]> {
+        let mut bytes = [0; 64];
+        file.read_exact_at(&mut bytes, self.section_headers.checked_add(index * 64)?)
+            .ok()?;
+        Some(bytes)
+    }
+
     /// `None` unless this is a 64-bit little-endian executable or shared object.
     fn parse(bytes: &[u8; 64]) -> Option<Self> {
         let short = |offset: usize| u16::from_le_bytes([bytes[offset], bytes[offset + 1]]);
@@ -44,6 +61,7 @@ impl Header {
             program_header_count: u64::from(short(56)).min(PROGRAM_HEADERS_MAX),
             section_headers: word_in(bytes, 40)?,
             section_header_count: u64::from(short(60)).min(SECTION_HEADERS_MAX),
+            section_names: u64::from(short(62)),
         })
     }
 }
@@ -223,15 +241,8 @@ pub(crate) fn symbols_in_file<const N: usize>(
     file: &File,
     names: [&str; N],
 ) -> Option<[Option<u64>; N]> {
-    let mut head = [0; 64];
-    file.read_exact_at(&mut head, 0).ok()?;
-    let header = Header::parse(&head)?;
-    let section = |index: u64| -> Option<[u8; 64]> {
-        let mut bytes = [0; 64];
-        file.read_exact_at(&mut bytes, header.section_headers.checked_add(index * 64)?)
-            .ok()?;
-        Some(bytes)
-    };
+    let header = Header::read(file)?;
+    let section = |index| header.section(file, index);
     let table = (0..header.section_header_count)
         .filter_map(section)
         .find(|bytes| half_in(bytes, 4) == Some(SHT_SYMTAB))?;
@@ -257,17 +268,9 @@ pub(crate) fn symbols_in_file<const N: usize>(
 
 /// The bytes of the section `name` of a file, if it has as many as that.
 pub(crate) fn section_in_file(file: &File, name: &str, size: usize) -> Option<Vec<u8>> {
-    let mut head = [0; 64];
-    file.read_exact_at(&mut head, 0).ok()?;
-    let header = Header::parse(&head)?;
-    let section = |index: u64| -> Option<[u8; 64]> {
-        let mut bytes = [0; 64];
-        file.read_exact_at(&mut bytes, header.section_headers.checked_add(index * 64)?)
-            .ok()?;
-        Some(bytes)
-    };
-    let strings = u64::from(u16::from_le_bytes([head[62], head[63]]));
-    let names = contents(file, &section(strings)?)?;
+    let header = Header::read(file)?;
+    let section = |index| header.section(file, index);
+    let names = contents(file, &section(header.section_names)?)?;
     let found = (0..header.section_header_count)
         .filter_map(section)
         .find(|bytes| {
@@ -284,9 +287,7 @@ pub(crate) fn section_in_file(file: &File, name: &str, size: usize) -> Option<Ve
 
 /// The lowest address that the file wants to be loaded at (0 for what may be loaded anywhere).
 pub(crate) fn load_address(file: &File) -> Option<u64> {
-    let mut head = [0; 64];
-    file.read_exact_at(&mut head, 0).ok()?;
-    let header = Header::parse(&head)?;
+    let header = Header::read(file)?;
     for index in 0..header.program_header_count {
         let mut program = [0; 56];
         file.read_exact_at(
