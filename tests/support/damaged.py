@@ -159,11 +159,11 @@ def looks(bad: Path, good: Path, out: Path) -> dict[str, list[str]]:
     commands |= {
         f"explain {word}".strip(): ["explain", str(bad), *word.split()] for word in ("", "-v", "--json", "--github")
     }
-    commands |= {f"export {name}": ["export", str(bad), str(out), "--to", name] for name in exports}
-    commands |= {
-        f"export {name} --with-payload": ["export", str(bad), str(out), "--to", name, "--with-payload"]
-        for name in exports[:5]
-    }
+    for name in exports:
+        words = ["export", str(bad), str(out), "--to", name, "--overwrite"]
+        commands[f"export {name}"] = words
+        if name in exports[:5]:
+            commands[f"export {name} --with-payload"] = [*words, "--with-payload"]
     commands["redact"] = ["redact", str(bad), "-o", str(out.with_suffix(".wsrec")), "--overwrite"]
     commands["diff"] = ["diff", str(good), str(bad)]
     commands["diff --json"] = ["diff", str(bad), str(good), "--json"]
