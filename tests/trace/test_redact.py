@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.canary import CANARY, TALK
+from tests.support.canary import CANARY, PLAIN, TALK
 from tests.support.recordings import Script, lost_letter, tcp_frame, unix
 from tests.support.repository import ROOT
 from wallsocket import wire
@@ -175,7 +175,7 @@ def test_a_secret_is_nowhere_in_the_file_and_the_findings_are(lab: bool, tmp_pat
     command = [sys.executable, "-m", "wallsocket", "redact", str(path), "-o", str(tmp_path / "b.wsrec")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
-    for text in (CANARY, CANARY[:8]):
+    for text in (CANARY, CANARY[:8], PLAIN, PLAIN.upper()):
         for form in (text.encode(), text.encode().hex().encode(), text.encode().hex(" ").encode()):
             assert form not in (tmp_path / "b.wsrec").read_bytes() + done.stdout.encode()
     with Recording.open(path) as recording, Recording.open(tmp_path / "b.wsrec") as copy:

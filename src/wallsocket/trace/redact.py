@@ -25,8 +25,9 @@ from .. import wire
 from .._core import segments
 from ..errors import UsageError
 from ..events import Call, Fact, Mark, Packet, Process, Socket, Source, State
-from ..kernel import program
+from ..kernel import options, program
 from ..kernel.address import Address, end_of
+from .dns import HEADER, asked_name
 from .query import TABLES
 from .recording import Recording, Writer
 from .syscalls import names
@@ -43,12 +44,15 @@ LEFT_OUT: Final = "…"
 _AF_UNIX: Final = 1
 _ETHERNET: Final = 1
 _ROWS: Final = 512
+#: Values of options that are no longer hold a number.
+_NUMBER_BYTES: Final = 4
 #: Levels of options whose values hold addresses: IPPROTO_IP, IPPROTO_IPV6.
 _ADDRESSED_LEVELS: Final = (0, 41)
 #: Directories of every system; their names tell nothing.
 _KNOWN_WORDS: Final = frozenset(
     b"tmp run var usr bin sbin lib lib64 local share etc dev proc self fd home opt srv root log python3 site-packages "
-    b"dist-packages sock socket pid src user shm nonexistent".split()
+    b"dist-packages sock socket pid src user shm nonexistent nscd dbus system_bus_socket systemd resolve "
+    b"journal syslog".split()
 )
 _LITERAL: Final = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}))(?![\w:])(?!\.\d)"
@@ -238,8 +242,15 @@ class _Redactor:
         return value
 
     def _option(self, row: Call, value: bytes) -> bytes:
-        # The contents of other options are numbers, or names of devices and algorithms.
-        return self._bytes(value) or b"" if row.a in _ADDRESSED_LEVELS else value
+        # What the kernel took are numbers, addresses, and names of devices and algorithms. What it refused, or what
+        # nobody knows the form of, may be anything.
+        option = options.find(row.a or 0, row.b or 0)
+        addressed = row.a in _ADDRESSED_LEVELS
+        if option is not None and option.kind == "text" and row.errno is not None:
+            return self._word(value.rstrip(b"\0")).ljust(len(value), b"\0")
+        if option is None or (option.kind == "bytes" and (row.errno is not None or not addressed)):
+            return value if len(value) <= _NUMBER_BYTES else bytes(len(value))
+        return self._bytes(value) or b"" if addressed else value
 
     def _bytes(self, value: bytes | None) -> bytes | None:
         """Bytes in which addresses stand packed: each that is known becomes the other."""
@@ -377,7 +388,8 @@ def shape(payload: bytes, address: Callable[[str], str] = str) -> bytes:
     """Payload of which only the shape is left: letters are x and X, digits 0; what is neither stays where it was.
 
     The words by which a protocol is recognised stay: of HTTP/1 methods, versions, status and the names of fields, of TLS
-    the heads of records; so do ``http://``, ``localhost``, and IP addresses, as what ``address`` makes of them.
+    the heads of records, of DNS the head of a message; so do ``http://``, ``localhost``, and IP addresses, as what
+    ``address`` makes of them.
     """
 
     def plainly(part: bytes) -> bytes:
@@ -393,6 +405,8 @@ def shape(payload: bytes, address: Callable[[str], str] = str) -> bytes:
             end = found.end()
         return done + part[end:].translate(_SHAPES)
 
+    if asked_name(payload) is not None:
+        return payload[:HEADER] + plainly(payload[HEADER:])
     protocol = segments.protocol(payload)
     if protocol == "tls":
         return payload[:6] + bytes(max(0, len(payload) - 6))

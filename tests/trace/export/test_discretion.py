@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.canary import CANARY
+from tests.support.canary import CANARY, PLAIN
 from wallsocket.events import Packet
 from wallsocket.trace.export import FORMATS
 from wallsocket.trace.export.discretion import Discretion
@@ -20,7 +20,7 @@ NAMES = list(FORMATS)
 #: The secret as it may hide: as it is, in hexadecimal digits with and without spaces, and its beginning, where payload is cut.
 SHAPES = [
     shape
-    for text in (CANARY.encode(), CANARY[:8].encode())
+    for text in (CANARY.encode(), CANARY[:8].encode(), PLAIN.encode(), PLAIN.upper().encode())
     for shape in (text, text.hex().encode(), text.hex(" ").encode())
 ]
 

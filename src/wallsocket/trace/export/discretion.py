@@ -18,6 +18,7 @@ from ...kernel import names as naming
 from ...kernel import program
 from ...kernel.address import Address, end_of, place_of
 from ..calls import CallText
+from ..dns import asked_name
 from ..labels import process_label
 from ..recording import Recording
 from ..text import escape
@@ -34,6 +35,8 @@ _MOST_BYTES: Final = 64 << 20
 _REMEMBERED: Final = 4096
 #: Bytes in hexadecimal digits.
 _HEX: Final = re.compile(r"\b[0-9a-f]{2}(?: [0-9a-f]{2}){2,}\b")
+#: What stands before the name of a Unix socket in a title or a sentence.
+_NAMING: Final = r"(?:(?<=[@/:'\"`])|(?<=[→←] )|(?<=listener ))"
 #: What may be a name, a key or a path: words with something in them that plain English has not.
 _TELLING: Final = re.compile(r"[\w.~%/+=@:?&-]{6,}")
 _PLAIN: Final = re.compile(r"[A-Za-z]?[a-z]+(?:-[a-z]+)*[.:,]?|[\d.:]+|\[?[0-9a-f:.]+\]?(?::\d+)?")
@@ -123,12 +126,13 @@ class Discretion:
     @cached_property
     def _secret(self) -> re.Pattern[str] | None:
         """Names of Unix sockets and words of command lines, the longest first."""
-        words: set[str] = set()
+        names: set[str] = set()
         recording = self._recording
         for item in recording.sockets.values():
-            words |= _unix_names(item.local) | _unix_names(item.remote)
+            names |= _unix_names(item.local) | _unix_names(item.remote)
         for call in recording.calls():
-            words |= _unix_names(call.address)
+            names |= _unix_names(call.address)
+        words: set[str] = set()
         told: set[str] = set()
         commands = [process.command for process in recording.processes.values()]
         commands += [recording.meta.get("command")]
@@ -140,9 +144,26 @@ class Discretion:
         for source in recording.sources.values():
             # The line of code is what an export is for.
             told |= {source.file or "", (source.file or "").rpartition("/")[2]}
-        words = {word for word in words if word not in told and not _PLAIN.fullmatch(word)}
-        shown = sorted(words | {escape(word) for word in words}, key=lambda word: (-len(word), word))
-        return re.compile("|".join(map(re.escape, shown))) if shown else None
+        words = {word for word in words | names if word not in told and not _PLAIN.fullmatch(word)}
+        asked = self._asked - told
+        # A name that is a word of English stands for itself only where a name stands.
+        parts = [
+            _one_of(words),
+            _NAMING + _one_of(names) + r"(?!\w)" if names else "",
+            rf"(?<![\w.-])(?i:{_one_of(asked)})(?![\w-])" if asked else "",
+        ]
+        return re.compile("|".join(filter(None, parts))) if any(parts) else None
+
+    @cached_property
+    def _asked(self) -> set[str]:
+        """Names that were asked for by DNS: those are written in small letters, however they were sent."""
+        found: set[str] = set()
+        for call in self._recording.calls():
+            found |= _questions(call.payload)
+        for packet in self._recording.packets():
+            segment = segments.segment(packet.link_type & 0xFFFFFFFF, packet.frame, packet.length & 0xFFFFFFFF)
+            found |= _questions(segment.payload if segment is not None else None)
+        return found
 
     @cached_property
     def _sent(self) -> bytes:
@@ -180,6 +201,18 @@ class Discretion:
             return False
         word = word.strip(".:,?")
         return len(word) >= 6 and (word.encode("utf-8", "surrogatepass") in self._sent or _spread(word) in self._sent)
+
+
+def _questions(payload: bytes | None) -> set[str]:
+    """The names that bytes ask for, over UDP or behind their length over TCP (RFC 1035, 4.2.2)."""
+    names = (asked_name(payload[start:]) for start in (0, 2)) if payload else ()
+    return {name for name in names if name is not None and len(name) >= _SHORTEST}
+
+
+def _one_of(words: set[str]) -> str:
+    """A pattern of words, also as they are shown, the longest first."""
+    shown = sorted(words | {escape(word) for word in words}, key=lambda word: (-len(word), word))
+    return f"(?:{'|'.join(map(re.escape, shown))})" if shown else ""
 
 
 def _spread(name: str) -> bytes:
