@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support.expected import expect
 from tests.support.recordings import Script, lost_letter
+from wallsocket.cli.show import command
+from wallsocket.errors import UsageError
 from wallsocket.trace.recording import Writer
 
 EXPECTED = Path(__file__).parents[1] / "trace" / "expected"
@@ -64,6 +67,47 @@ def test_one_socket_and_a_span_of_time(letter: str) -> None:
     show(letter, "--socket", "9", status=2)
 
 
+def test_what_matches_nothing_is_said(letter: str, tmp_path: Path) -> None:
+    for view in ("--calls", "--summary"):
+        assert show(letter, view, "--call", "EBADF") == "No such call was recorded.\n"
+    assert show(letter, "--calls", "--from", "2.5us", "--to", "2.6us") == "No such call was recorded.\n"
+    assert show(letter, "--packets", "--from", "2.5us", "--to", "2.6us") == "No such packet was recorded.\n"
+    assert show(letter, "--from", "2.5us", "--to", "2.6us").splitlines()[1:] == ["Nothing happened in this span."]
+    assert show(letter, "--from", "1h").startswith("Nothing was recorded then: the recording ends at ")
+    empty = str(tmp_path / "b.wsrec")
+    Script(tmp_path / "b.wsrec", wire="refused").done(1).close()
+    said = {view: show(empty, view) for view in ("--calls", "--summary", "--states", "--packets")}
+    assert said["--calls"] == said["--summary"] == "No call was recorded.\n"
+    assert said["--states"] == "No socket was recorded.\n"
+    assert said["--packets"] == "No packet was recorded: refused.\n"
+
+
+def test_a_span_shows_what_happened_in_it_alone(letter: str) -> None:
+    text = show(letter, "--from", "1.2ms", "--to", "1.25ms")
+    assert "send(1024)" in text
+    assert "tcp listener" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--calls", "--states"),
+        ("--summary", "--packets"),
+        ("--json", "--calls"),
+        ("--from", "2s", "--to", "1s"),
+        ("--summary", "--wall-clock"),
+        ("--json", "--wall-clock"),
+        ("--states", "--call", "connect"),
+        ("--states", "--stack"),
+        ("--call", "EFOO"),
+        ("--call", "recieve"),
+    ],
+)
+def test_what_has_no_meaning_together_is_refused(words: tuple[str, ...], letter: str) -> None:
+    with pytest.raises((click.UsageError, UsageError)):
+        command.main([letter, *words], standalone_mode=False)
+
+
 def test_everything_includes_bare_acknowledgements(letter: str) -> None:
     assert " ACK " not in show(letter).replace("SYN ACK", "")
     assert " ACK " in show(letter, "--all").replace("SYN ACK", "")
@@ -82,7 +126,7 @@ def test_the_newest_is_taken(tmp_path: Path) -> None:
 
 def test_nothing_recorded(tmp_path: Path) -> None:
     Script(tmp_path / "a.wsrec").done(1).close()
-    assert show(str(tmp_path / "a.wsrec")).endswith("No sockets were recorded.\n")
+    assert show(str(tmp_path / "a.wsrec")).endswith("No socket was recorded.\n")
 
 
 def test_many_conversations_are_shortened(tmp_path: Path) -> None:
@@ -154,7 +198,7 @@ def test_what_is_chosen_is_shown(letter: str) -> None:
     assert "tcp listener" not in show(letter, "--process", "nc")
     assert "tcp listener" not in show(letter, "--states", "--port", "51822")
     assert show(letter, "--packets", "--port", "51822") == show(letter, "--packets")
-    assert show(letter, "--packets", "--socket", "1") == ""
+    assert show(letter, "--packets", "--socket", "1") == "No such packet was recorded.\n"
     assert '"title":"tcp listener' not in show(letter, "--json", "--port", "51822")
 
 

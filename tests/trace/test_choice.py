@@ -38,6 +38,9 @@ def sql(recording: Recording, condition: str) -> list[int]:
         (">0.03 ms", "took_ns IS NULL OR took_ns >= 30000"),
         ("shut????,failed", "call_name(number) = 'shutdown'"),
         ("connect,failed", "0"),
+        ("recv,send", "call_name(number) IN ('recvfrom', 'sendto')"),
+        ("accept", "call_name(number) = 'accept4'"),
+        ("EWOULDBLOCK", "result = -11"),
         ("", "1"),
     ],
 )
@@ -45,7 +48,9 @@ def test_calls_by_name_error_and_time(text: str, condition: str, letter: Recordi
     assert calls(letter, call=text) == sql(letter, condition)
 
 
-@pytest.mark.parametrize("text", ["Connect", "a b", ">10", ">10 days", "econnreset!", "\x1b"])
+@pytest.mark.parametrize(
+    "text", ["Connect", "a b", ">10", ">10 days", "econnreset!", "\x1b", "recieve", "EFOO", "200", "*\x1b"]
+)
 def test_words_that_are_no_filter(text: str) -> None:
     with pytest.raises(UsageError, match="is no call"):
         CallFilter.parse(text)
@@ -62,6 +67,8 @@ def test_sockets_by_number_and_port(letter: Recording) -> None:
         Choice(letter, socket=9)
     with pytest.raises(UsageError, match="no socket in the recording has port 80"):
         Choice(letter, port=80)
+    with pytest.raises(UsageError, match="socket 1 does not have port 51822"):
+        Choice(letter, socket=1, port=51822)
 
 
 def test_a_port_that_nobody_answered_at_is_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -26,12 +27,10 @@ _SUMMARIES: Final = 40
 
 @click.command()
 @options.recording
-@click.option("--calls", "view", flag_value="calls", help="A line per call.")
-@click.option("--states", "view", flag_value="states", help="The path of each socket through the states.")
-@click.option("--packets", "view", flag_value="packets", help="A line per packet.")
-@click.option(
-    "--summary", "view", flag_value="summary", help="How often each call was made, how long it took, how it failed."
-)
+@click.option("--calls", is_flag=True, help="A line per call.")
+@click.option("--states", is_flag=True, help="The path of each socket through the states.")
+@click.option("--packets", is_flag=True, help="A line per packet.")
+@click.option("--summary", is_flag=True, help="How often each call was made, how long it took, how it failed.")
 @options.json
 @click.option("--socket", type=options.Count(), metavar="N", help="Only this socket and its peer.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Only sockets with this port at either end.")
@@ -53,7 +52,10 @@ _SUMMARIES: Final = 40
 )
 def command(
     recording: options.Files | None,
-    view: str | None,
+    calls: bool,
+    states: bool,
+    packets: bool,
+    summary: bool,
     as_json: bool,
     socket: int | None,
     port: int | None,
@@ -73,6 +75,11 @@ def command(
     what travelled stands between. [BRACKETS]: nobody reported it, it follows
     from calls and segments.
     """
+    views = {"calls": calls, "states": states, "packets": packets, "summary": summary}
+    named = [name for name, asked in views.items() if asked]
+    if len(named) > 1:
+        raise click.UsageError(f"--{named[0]} and --{named[1]} cannot be combined")
+    view = named[0] if named else None
     if as_json and view not in (None, "summary"):
         raise click.UsageError(f"--json and --{view} cannot be combined")
     if view is None and not as_json and (call is not None or stack or follow):
@@ -89,6 +96,10 @@ def command(
         raise click.UsageError("--follow --json shows everything; --follow alone takes --socket, --port and --process")
     if as_json and wall_clock:
         raise click.UsageError("--json has the times of the recording, and its beginning as started_realtime_ns")
+    if view == "summary" and wall_clock:
+        raise click.UsageError("--summary has no times of day: --wall-clock goes with the other views")
+    if from_s is not None and to_s is not None and from_s > to_s:
+        raise click.UsageError("--from is later than --to")
 
     def choose(opened: Recording) -> Choice:
         from ..trace.choice import Choice
@@ -98,7 +109,7 @@ def command(
     with options.open_recording(recording) as opened:
         wanted = _Wanted(choose, socket, _ns(from_s), _ns(to_s), everything, wall_clock, stack, follow)
         if as_json:
-            _write_json(opened, wanted, summary=view == "summary")
+            _write_json(opened, wanted, summary=summary)
         else:
             _write(_lines(opened, view, wanted), at_once=follow)
 
@@ -131,10 +142,14 @@ def _lines(recording: Recording, view: str | None, wanted: _Wanted) -> Iterator[
             recording, wanted.choose, colour=colour, wall=wanted.wall_clock, payload_bytes=payload_bytes
         )
         return
+    if (span := _span(recording, wanted)) is not None:
+        yield span
+        return
     choice = wanted.choose(recording)
+    whole = choice.is_all and wanted.since_ns is wanted.until_ns is None
     clock = Clock(recording, wall=wanted.wall_clock)
     if view == "calls":
-        yield from views.call_lines(
+        lines = views.call_lines(
             recording,
             colour=colour,
             payload_bytes=payload_bytes,
@@ -145,22 +160,47 @@ def _lines(recording: Recording, view: str | None, wanted: _Wanted) -> Iterator[
             every_mark=wanted.everything and choice.is_all,
             stacks=wanted.stack,
         )
+        yield from _or(lines, "No call was recorded.", "No such call was recorded.", everything=whole)
         return
     if view == "packets":
         # A packet belongs to a socket by its conversation: of all of them every row is needed.
         timeline = None if choice.is_all else _timeline(recording, wanted._replace(everything=True))
-        yield from _packets(recording, timeline, choice, clock, wanted)
+        lines = _packets(recording, timeline, choice, clock, wanted)
+        nothing = recording.missing.get("wire")
+        reason = f"No packet was recorded: {nothing}." if nothing is not None else "No packet was recorded."
+        yield from _or(lines, reason, "No such packet was recorded.", everything=whole or nothing is not None)
         return
     timeline = _timeline(recording, wanted)
     if view == "summary":
         from ..trace.totals import Totals
 
-        yield from Totals(timeline, choice, since_ns=wanted.since_ns, until_ns=wanted.until_ns).lines(colour=colour)
+        totals = Totals(timeline, choice, since_ns=wanted.since_ns, until_ns=wanted.until_ns)
+        lines = totals.lines(colour=colour) if totals.calls else iter(())
+        yield from _or(lines, "No call was recorded.", "No such call was recorded.", everything=whole)
         return
     if view == "states":
-        yield from views.state_lines(timeline, colour=colour, choice=choice, clock=clock)
+        lines = views.state_lines(timeline, colour=colour, choice=choice, clock=clock)
+        yield from _or(lines, "No socket was recorded.", "No such socket was recorded.", everything=whole)
         return
     yield from _ladder(timeline, choice, clock, wanted)
+
+
+def _or(lines: Iterator[str], nothing: str, none_such: str, *, everything: bool) -> Iterator[str]:
+    """The lines, or one that says that there are none: of all, or of what was asked for."""
+    first = next(lines, None)
+    if first is None:
+        yield nothing if everything else none_such
+        return
+    yield from itertools.chain((first,), lines)
+
+
+def _span(recording: Recording, wanted: _Wanted) -> str | None:
+    """What to say of a span that begins when the recording has ended."""
+    from ..trace.verdict import duration
+
+    if wanted.since_ns is None or recording.growing or wanted.since_ns <= recording.ended_ns:
+        return None
+    return f"Nothing was recorded then: the recording ends at {duration(recording.ended_ns)}."
 
 
 def _packets(
@@ -190,6 +230,12 @@ def _ladder(timeline: Timeline, choice: Choice, clock: Clock, wanted: _Wanted) -
     yield from header(timeline, colour=colour)
     ladder = Ladder(timeline, width=terminal.width(), colour=colour, clock=clock)
     conversations = [conversation for conversation in timeline.wanted() if choice.draws(conversation)]
+    if not conversations:
+        yield "No socket was recorded." if choice.is_all else "No such socket was recorded."
+    elif wanted.since_ns is not None or wanted.until_ns is not None:
+        conversations = [conversation for conversation in conversations if conversation.lines]
+        if not conversations:
+            yield "Nothing happened in this span."
     if wanted.everything or wanted.socket is not None:
         drawn = conversations
     else:
@@ -211,8 +257,6 @@ def _ladder(timeline: Timeline, choice: Choice, clock: Clock, wanted: _Wanted) -
         yield from brief[:_SUMMARIES]
         if len(brief) > _SUMMARIES:
             yield f"… {len(brief) - _SUMMARIES} more; --all draws everything, --socket N one of them"
-    if not conversations:
-        yield "No sockets were recorded." if choice.is_all else "No such socket was recorded."
 
 
 def _timeline(recording: Recording, wanted: _Wanted) -> Timeline:

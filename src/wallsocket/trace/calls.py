@@ -17,7 +17,7 @@ from ..kernel import names as naming
 from .syscalls import Role, names, role
 from .text import escape, printable_payload
 
-__all__ = ["CallText", "address", "named"]
+__all__ = ["CallText", "address", "library_name", "named"]
 
 #: Payload shown in one line unless more is asked for.
 _PAYLOAD_BYTES: Final = 32
@@ -79,11 +79,7 @@ class CallText:
 
     def _short(self, call: Call) -> str:
         name = self.name(call)
-        word = _SHORT_NAMES.get(name, name)
-        if name == "sendto" and call.address is None:
-            word = "send"
-        elif name == "recvfrom" and call.address is None:
-            word = "recv"
+        word = name if name in _WITH_ADDRESS and call.address is not None else library_name(name)
         arguments = self._short_arguments(name, call)
         return f"{word}({arguments}){self._short_result(name, call)}"
 
@@ -173,6 +169,11 @@ class CallText:
         if name == "fcntl" and call.result != 0:
             return f" = {call.result}"
         return ""
+
+
+def library_name(name: str) -> str:
+    """What programs call a system call: ``recv`` of ``recvfrom``, ``accept`` of ``accept4``."""
+    return _LIBRARY_NAMES.get(name, name)
 
 
 def named(say: Callable[..., str], *values: int) -> str:
@@ -359,7 +360,16 @@ def _timeout(timeout_ms: int | None) -> str | None:
     return "no timeout" if timeout_ms < 0 else f"{timeout_ms} ms"
 
 
-_SHORT_NAMES: Final = {"accept4": "accept", "ppoll": "poll", "pselect6": "select"}
+#: Calls of the C library that the kernel knows by another name only (their man pages, VERSIONS and NOTES).
+_LIBRARY_NAMES: Final = {
+    "accept4": "accept",
+    "ppoll": "poll",
+    "pselect6": "select",
+    "recvfrom": "recv",
+    "sendto": "send",
+}
+#: Those that are called by the kernel's name where they are given an address.
+_WITH_ADDRESS: Final = frozenset({"recvfrom", "sendto"})
 
 _ARGUMENTS: Final[dict[str, _Say]] = {
     "socket": _socket,

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 from ..errors import UsageError
 from ..events import Call
 from ..kernel import names as naming
 from ..kernel.address import end_of
-from .calls import CallText
+from .calls import CallText, library_name
 from .conversations import Conversation
 from .labels import process_label
 from .recording import Recording
+from .syscalls import NUMBERS
 
 __all__ = ["CallFilter", "Choice"]
 
+#: Numbers of errors that have names (include/linux/errno.h: up to 530).
+_MOST_ERRORS: Final = 532
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
 class CallFilter(NamedTuple):
     """Which calls: a name that matches, and an error that matches, and a time that is reached."""
 
-    names: tuple[str, ...] = ()  #: with ``*`` and ``?``
+    names: tuple[str, ...] = ()  #: the kernel's (``recvfrom``) or the C library's (``recv``), with ``*`` and ``?``
     errors: tuple[str, ...] = ()  #: names of errors; ``failed``: any
     took_ns: int | None = None  #: at least; a call that never returned counts
 
@@ -33,7 +38,7 @@ class CallFilter(NamedTuple):
         """``recv*,send*``, ``failed``, ``ECONNRESET``, ``>10ms``, and any of them with commas between.
 
         Raises:
-            UsageError: a word is none of these.
+            UsageError: a word is none of these: no call that is recorded, no error that Linux has.
         """
         names: list[str] = []
         errors: list[str] = []
@@ -41,9 +46,11 @@ class CallFilter(NamedTuple):
         for word in filter(None, (part.strip() for part in text.split(","))):
             if (time := re.fullmatch(r">\s*(\d+(?:\.\d+)?)\s*([a-zµ]+)", word)) and time[2] in _UNITS_NS:
                 took_ns = round(float(time[1]) * _UNITS_NS[time[2]])
-            elif word == "failed" or re.fullmatch(r"E[A-Z0-9]+", word):
+            elif word == "failed":
                 errors.append(word)
-            elif re.fullmatch(r"[a-z0-9_*?]+", word):
+            elif word in _errors():
+                errors.append(_errors()[word])
+            elif re.fullmatch(r"[a-z0-9_]*[*?][a-z0-9_*?]*", word) or word in _names():
                 names.append(word)
             else:
                 raise UsageError(
@@ -53,7 +60,8 @@ class CallFilter(NamedTuple):
 
     def matches(self, name: str, call: Call) -> bool:
         """Whether a call is wanted."""
-        if self.names and not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.names):
+        called = (name, library_name(name))
+        if self.names and not any(fnmatch.fnmatchcase(one, pattern) for pattern in self.names for one in called):
             return False
         if self.errors:
             if call.errno is None:
@@ -61,6 +69,20 @@ class CallFilter(NamedTuple):
             if "failed" not in self.errors and naming.error(call.errno) not in self.errors:
                 return False
         return self.took_ns is None or call.took_ns is None or call.took_ns >= self.took_ns
+
+
+@cache
+def _names() -> frozenset[str]:
+    """What a call may be called."""
+    kernel = {name for numbers in NUMBERS.values() for name in numbers}
+    return frozenset(kernel | {library_name(name) for name in kernel})
+
+
+@cache
+def _errors() -> Mapping[str, str]:
+    """Names of errors, also the second ones that some have (``EWOULDBLOCK``), and what they are called here."""
+    own = {name: name for number in range(1, _MOST_ERRORS) if (name := naming.error(number)).startswith("E")}
+    return {name: naming.error(number) for name, number in vars(errno).items() if name.startswith("E")} | own
 
 
 class Choice:
@@ -97,6 +119,10 @@ class Choice:
             self.sockets = frozenset({socket})
         if port is not None:
             there = _with_port(recording, port)
+            if socket is not None and socket not in there:
+                raise UsageError(
+                    f"socket {socket} does not have port {port}; --states lists sockets with their addresses"
+                )
             self.sockets = there if self.sockets is None else self.sockets & there
         if self._processes is not None and (self.sockets is None or not self.sockets):
             # In the ladder a process is seen by its sockets.

@@ -45,9 +45,10 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
     command = " ".join(program.command_words(meta.get("command")))
     users = {track.socket.process for track in timeline.tracks.values() if not track.socket.inferred}
     others = len(timeline.processes) - len(users & timeline.processes.keys())
-    processes = f"{len(users)} processes" if len(users) != 1 else "1 process"
+    # A recording without sockets is about those that had none.
+    processes = amount(len(users) or others, "process")
     if others:
-        processes += f" (and {others} without sockets)"
+        processes += f" (and {others} without sockets)" if users else " without sockets"
     counts = f"{processes}, {amount(len(timeline.recording.sockets), 'socket')}, {amount(timeline.calls, 'call')}"
     imported = program.command_words(meta.get("imported"))
     shown = paint(escape(command), Style.BOLD, colour=colour) if command else "an attached program"

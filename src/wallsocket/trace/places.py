@@ -102,7 +102,7 @@ def find(name: str | os.PathLike[str]) -> Path:
     """The recording at a path; of a word that is none, the one in the state folder whose name begins with it.
 
     Raises:
-        RecordingError: several begin with it.
+        RecordingError: several begin with it, or none does.
     """
     path, word = Path(name), os.fspath(name)
     if "/" in word or os.path.lexists(path):
@@ -115,7 +115,9 @@ def find(name: str | os.PathLike[str]) -> Path:
     if len(near) > 1:
         shown = ", ".join(one.name.removesuffix(SUFFIX) for one in near[:4]) + (", …" if len(near) > 4 else "")
         raise RecordingError(f"{word}: several recordings begin so: {shown}")
-    return near[0] if near and word else path
+    if not near:
+        raise RecordingError(f"{word}: no such file, and no recording begins so: wallsocket recordings lists them")
+    return near[0]
 
 
 def size_of(path: Path) -> int:

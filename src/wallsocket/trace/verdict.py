@@ -32,8 +32,8 @@ def lasting(span_ns: int, word: str = "for") -> str:
 
 
 def amount(count: int, noun: str) -> str:
-    """``1 byte``, ``3 bytes``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """``1 byte``, ``3 bytes``, ``2 processes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def ordinal(number: int) -> str:

@@ -52,7 +52,7 @@ def call_lines(
     """A line per call in the order of entry: time, process, call and result, time it took, line of code.
 
     What else happened (exec, signals) stands between, of processes that have sockets; ``every_mark`` shows it of all,
-    and child-has-ended signals too. With ``stacks`` the native stack of each call stands below it.
+    and child-has-ended signals too. With ``stacks`` the native stack of each call without another line stands below it.
     """
     choice = choice if choice is not None else Choice(recording)
     clock = clock if clock is not None else Clock(recording)
@@ -129,6 +129,8 @@ def _stack_lines(recording: Recording, call: Call, *, colour: bool) -> Iterator[
     """The native stack of a call, innermost first: file and the offset in it, as ``addr2line -e FILE OFFSET`` takes them."""
     stack = recording.stacks.get(call.stack) if call.stack is not None else None
     if stack is None:
+        if call.source is not None and call.known != Known.UNKNOWN:
+            return  # it has a line of an interpreter's code: nobody looked further
         yield paint(f"{'':{_TIME_COLUMNS}}    native stack not recorded", Style.DIM, colour=colour)
         return
     for number, offset in itertools.islice(stack, _FRAMES):
