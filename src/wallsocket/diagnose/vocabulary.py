@@ -22,6 +22,7 @@ __all__ = [
     "CLOSING",
     "CONNECTS",
     "EPOLLET",
+    "EPOLLONESHOT",
     "EPOLLOUT",
     "EPOLL_WAITS",
     "ESTABLISHED",
@@ -114,6 +115,7 @@ POLLHUP: Final = 0x10
 POLLRDHUP: Final = 0x2000
 EPOLLOUT: Final = 0x4
 EPOLLET: Final = 1 << 31
+EPOLLONESHOT: Final = 1 << 30
 ESTABLISHED: Final = TcpState.ESTABLISHED.value
 SYN_SENT: Final = TcpState.SYN_SENT.value
 FIN_WAIT1: Final = TcpState.FIN_WAIT1.value

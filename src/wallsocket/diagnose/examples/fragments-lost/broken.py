@@ -45,6 +45,8 @@ if child == 0:
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.sendto(b"r" * 4000, ("10.13.0.1", PORT))
     sender.sendto(b"r" * 4000, ("10.13.0.1", PORT))
+    os.write(told, b"1")
+    os.read(go, 1)
     os._exit(0)
 os.read(ready, 1)
 # eth0 is the host's, wan0 and far0 the path to the sender; this program is the filter between wan0 and lan0.
@@ -64,6 +66,8 @@ wan.settimeout(0.5)
 lan = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 lan.bind(("lan0", 0))
 os.write(begin, b"1")
+# Until it has sent; its network ends with it, and the path too.
+os.read(ready, 1)
 try:
     while True:
         frame = wan.recv(2000)
@@ -75,4 +79,5 @@ try:
     print(len(receiver.recv(65535)), "bytes")
 except TimeoutError:
     print("no report")
+os.write(begin, b"1")
 os.waitpid(child, 0)

@@ -48,6 +48,8 @@ if child == 0:
     sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
     for number in range(4):
         sender.sendto(b"%d" % number + b"r" * 999, ("10.13.0.1", PORT))
+    os.write(told, b"1")
+    os.read(go, 1)
     os._exit(0)
 os.read(ready, 1)
 # eth0 is the host's, wan0 and far0 the path to the sender; this program is the filter between wan0 and lan0.
@@ -67,6 +69,8 @@ wan.settimeout(0.5)
 lan = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 lan.bind(("lan0", 0))
 os.write(begin, b"1")
+# Until it has sent; its network ends with it, and the path too.
+os.read(ready, 1)
 try:
     while True:
         frame = wan.recv(2000)
@@ -78,4 +82,5 @@ try:
     print(sum(len(receiver.recv(65535)) for _ in range(4)), "bytes")
 except TimeoutError:
     print("no report")
+os.write(begin, b"1")
 os.waitpid(child, 0)
