@@ -69,6 +69,24 @@ def test_how_bytes_were_cut_does_not_count(tmp_path: Path) -> None:
     assert both(tmp_path, lambda script: reads(script, 10, 0), waits).same
 
 
+def test_how_much_moved_is_told_and_does_not_count(tmp_path: Path) -> None:
+    compared = both(tmp_path, lambda script: reads(script, 10, 0), lambda script: reads(script, 3, 0))
+    assert compared.same
+    assert [(pair.good_moved, pair.bad_moved) for pair in compared.pairs] == [((5, 10), (5, 3))]
+
+
+def test_whether_a_sample_met_the_end_of_an_end_does_not_count(tmp_path: Path) -> None:
+    def ends(script: Script) -> None:
+        script.state(1, 6, 1, 1, 1)
+        script.state(1, 896, 2, None, 6)
+
+    def seen(script: Script) -> None:
+        ends(script)
+        script.state(1, 950, 3, None, 7)
+
+    assert both(tmp_path, ends, seen).same
+
+
 def test_where_the_calls_part(tmp_path: Path) -> None:
     compared = both(tmp_path, lambda script: reads(script, 10, 0), lambda script: reads(script, 10))
     parted = compared.first["calls"]
@@ -199,5 +217,10 @@ def test_a_real_pair_as_people_and_programs_get_it(tmp_path: Path) -> None:
     objects = [json.loads(line) for line in diff("healthy.wsrec", "broken.wsrec", "--json", status=1).splitlines()]
     assert [item["first"]["layer"] for item in objects if "first" in item] == ["calls", "kernel", "wire"]
     assert objects[-1]["summary"]["same"] is False
+    assert f"healthy.wsrec  {sys.executable} {EXAMPLES}"[:60] in text.splitlines()[0]
     assert "say the same about both" in diff("broken.wsrec", "broken.wsrec", status=0)
+    Script(tmp_path / "empty.wsrec").done(1).close()
+    nothing = diff("broken.wsrec", "empty.wsrec", status=1)
+    assert "0 sockets side by side; 3 sockets in GOOD only" in nothing
+    assert "calls" not in nothing
     assert diff("broken.wsrec", "nothing.wsrec", status=2) == ""

@@ -22,7 +22,7 @@ __all__ = ["command"]
 #: As diff(1): the same, different.
 _SAME: Final = 0
 _DIFFERENT: Final = 1
-#: Pairs of sockets that are listed beside the first places.
+#: Pairs of sockets that are listed beside the first places; likewise those that moved other amounts.
 _PAIRS: Final = 12
 
 
@@ -68,16 +68,21 @@ def _write_json(compared: Comparison, judged: Difference) -> None:
 
 
 def _lines(good: Recording, bad: Recording, compared: Comparison, judged: Difference) -> Iterator[str]:
+    from ..kernel import program
     from ..trace.compare import LAYERS
-    from ..trace.text import Style, escape, paint
+    from ..trace.text import Style, column_width, escape, fit, paint
     from ..trace.verdict import amount
 
     colour = terminal.has_colour()
+    width = max(column_width(escape(recording.name)) for recording in (good, bad))
     for word, recording in (("GOOD", good), ("BAD", bad)):
-        yield f"{paint(word.ljust(5), Style.BOLD, colour=colour)} {escape(recording.name)}"
+        name = escape(recording.name)
+        command = escape(" ".join(program.command_words(recording.meta.get("command"))))
+        line = f"{name}{' ' * (width - column_width(name))}  {command}".rstrip()
+        yield f"{paint(word.ljust(5), Style.BOLD, colour=colour)} {fit(line, terminal.width() - 6)}"
     matched = [pair for pair in compared.pairs if pair.good is not None and pair.bad is not None]
     yield f"{amount(len(matched), 'socket')} side by side" + _lacking(compared)
-    for layer in LAYERS:
+    for layer in LAYERS if matched else ():
         yield ""
         divergence = compared.first.get(layer)
         head = paint(layer.ljust(7), Style.BOLD, colour=colour)
@@ -100,21 +105,36 @@ def _lines(good: Recording, bad: Recording, compared: Comparison, judged: Differ
         )
         if len(others) > _PAIRS:
             yield f"  … {len(others) - _PAIRS} more; --json has all"
+    unlike = [pair for pair in matched if pair.good_moved != pair.bad_moved]
+    if unlike:
+        yield ""
+        yield f"{amount(len(unlike), 'pair')} of sockets moved other amounts, which is no difference by itself:"
+        yield from (f"  {pair.bad_title}: {_moved(pair)}" for pair in unlike[:_PAIRS])
+        if len(unlike) > _PAIRS:
+            yield f"  … {len(unlike) - _PAIRS} more; --json has all"
     yield ""
     yield from _rules(judged, colour=colour)
+
+
+def _moved(pair: Pair) -> str:
+    """What a pair sent and received otherwise: ``sent 3 bytes (GOOD: 15)``."""
+    from ..trace.verdict import amount
+
+    return ", ".join(
+        f"{word} {amount(bad, 'byte')} (GOOD: {good})"
+        for word, good, bad in zip(("sent", "received"), pair.good_moved, pair.bad_moved, strict=True)
+        if good != bad
+    )
 
 
 def _lacking(compared: Comparison) -> str:
     from ..trace.verdict import amount
 
-    parts = []
-    for word, missing in (
-        ("BAD", sum(pair.bad is None for pair in compared.pairs)),
-        ("GOOD", sum(pair.good is None for pair in compared.pairs)),
-    ):
-        if missing:
-            parts.append(f"{amount(missing, 'socket')} of the other run missing in {word}")
-    return "; " + ", ".join(parts) if parts else ""
+    alone = {
+        "GOOD": sum(pair.bad is None for pair in compared.pairs),
+        "BAD": sum(pair.good is None for pair in compared.pairs),
+    }
+    return "".join(f"; {amount(count, 'socket')} in {word} only" for word, count in alone.items() if count)
 
 
 def _divergence(head: str, pair: Pair, divergence: Divergence, *, colour: bool) -> Iterator[str]:

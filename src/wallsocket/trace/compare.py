@@ -102,6 +102,8 @@ class Pair(msgspec.Struct, frozen=True):
         basis: how they were aligned: ``line`` (the same program and line made them), ``function``, ``program``, ``order``
             (the same process in the order of starts), ``kind``, or ``none``.
         divergences: where each layer parts; none of a layer: it does not.
+        good_moved: bytes that the socket sent and received in the good run. bad_moved: likewise. They count as no difference,
+            since times, names and numbers in them differ between any two runs.
     """
 
     number: int
@@ -111,6 +113,8 @@ class Pair(msgspec.Struct, frozen=True):
     bad_title: str
     basis: Basis
     divergences: list[Divergence] = []
+    good_moved: tuple[int, int] = (0, 0)
+    bad_moved: tuple[int, int] = (0, 0)
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -156,7 +160,8 @@ def compare(good: Recording, bad: Recording) -> Comparison:
                         layer, number, runs[0].steps(layer, good_socket), runs[1].steps(layer, bad_socket)
                     )
         good_title, bad_title = runs[0].title(good_socket), runs[1].title(bad_socket)
-        pairs.append(Pair(number, good_socket, bad_socket, good_title, bad_title, basis, divergences))
+        moved = runs[0].moved(good_socket), runs[1].moved(bad_socket)
+        pairs.append(Pair(number, good_socket, bad_socket, good_title, bad_title, basis, divergences, *moved))
     first: dict[Layer, Divergence] = {}
     for layer in LAYERS:
         found_all = [item for pair in pairs for item in pair.divergences if item.layer == layer]
@@ -227,6 +232,11 @@ class _Run:
         row = self.recording.sockets[socket]
         who = process_title(self.recording.processes.get(row.process), self.recording.networks)
         return f"{conversation_title(self.timeline, self._conversations[socket])}  {who}"
+
+    def moved(self, socket: int | None) -> tuple[int, int]:
+        """Bytes that a socket sent and received; of none no bytes."""
+        track = self.timeline.tracks.get(socket) if socket is not None else None
+        return (track.sent, track.received) if track is not None else (0, 0)
 
     def steps(self, layer: Layer, socket: int) -> list[Step]:
         """What happened to a socket, as one layer has it."""
@@ -309,6 +319,8 @@ class _Run:
             stage = _STAGES.get(TcpState(transition.state))
             if stage is None or stage == last:
                 continue
+            if (last, stage) == ("ending", "closed"):
+                continue  # the end of that end: whether somebody still looked then is chance
             last = stage
             if stage == "closed" and transition is track.path[0]:
                 continue

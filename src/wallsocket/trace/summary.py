@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from .run import ALL_PAYLOAD, RunResult
@@ -70,7 +71,8 @@ def _cost(result: RunResult) -> str:
     if stopped > result.calls:
         text += f" (every call stops; {result.calls} concern sockets)"
     if total_ns <= result.duration_ns:
-        return f"{text}, at most {100 * total_ns / max(result.duration_ns, 1):.0f} % of the run"
+        percent = math.ceil(100 * total_ns / max(result.duration_ns, 1))
+        return f"{text}, {'less than' if percent <= 1 else 'at most'} {percent} % of the run"
     return f"{text} = {total_ns / 1e6:,.0f} ms in threads side by side"
 
 
