@@ -71,8 +71,8 @@ def _cost(result: RunResult) -> str:
     if stopped > result.calls:
         text += f" (every call stops; {result.calls} concern sockets)"
     if total_ns <= result.duration_ns:
-        percent = math.ceil(100 * total_ns / max(result.duration_ns, 1))
-        return f"{text}, {'less than' if percent <= 1 else 'at most'} {percent} % of the run"
+        percent = 100 * total_ns / max(result.duration_ns, 1)
+        return f"{text}, {f'at most {math.ceil(percent)}' if percent >= 1 else 'less than 1'} % of the run"
     return f"{text} = {total_ns / 1e6:,.0f} ms in threads side by side"
 
 
