@@ -6,10 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use crate::packet::{Mapping, bind, send_at_once, set_option};
 
 /// Most frames one call of [`send_frames`] takes.
 pub const BATCH: usize = 64;
@@ -34,34 +33,11 @@ pub struct Frame<'ring> {
 #[derive(Debug)]
 pub struct FrameRing {
     socket: OwnedFd,
-    start: NonNull<u8>,
-    length: usize,
+    memory: Mapping,
     slot: usize,
     slots: usize,
     /// Next slot the kernel fills for us.
     head: usize,
-}
-
-// SAFETY: the mapping belongs to this value alone, and its slots change hands only through the atomic status word.
-unsafe impl Send for FrameRing {}
-
-fn set_option<T>(socket: BorrowedFd<'_>, option: i32, value: &T) -> io::Result<()> {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the pointer is to a value of that length which outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            option,
-            std::ptr::from_ref(value).cast(),
-            length,
-        )
-    };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }
 
 impl FrameRing {
@@ -78,56 +54,35 @@ impl FrameRing {
         let block = slot.max(1 << 16);
         let blocks = (slots.max(1) * slot).div_ceil(block);
         let slots = blocks * block / slot;
+        let handle = socket.as_fd();
+        let version = libc::tpacket_versions::TPACKET_V2 as libc::c_int;
+        set_option(handle, libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
         set_option(
-            socket.as_fd(),
-            libc::PACKET_VERSION,
-            &(libc::tpacket_versions::TPACKET_V2 as i32),
+            handle,
+            libc::SOL_PACKET,
+            libc::PACKET_IGNORE_OUTGOING,
+            &1_i32,
         )?;
-        set_option(socket.as_fd(), libc::PACKET_IGNORE_OUTGOING, &1_i32)?;
         let request = libc::tpacket_req {
             tp_block_size: block as u32,
             tp_block_nr: blocks as u32,
             tp_frame_size: slot as u32,
             tp_frame_nr: slots as u32,
         };
-        set_option(socket.as_fd(), libc::PACKET_RX_RING, &request)?;
-        let length = blocks * block;
-        let Some(size) = std::num::NonZeroUsize::new(length) else {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
-        };
-        // SAFETY: a new shared mapping of the ring just made; no address is asked for, so nothing is replaced.
-        let start = unsafe {
-            mmap(
-                None,
-                size,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED,
-                &socket,
-                0,
-            )
-        }?;
+        set_option(handle, libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
+        let memory = Mapping::of(&socket, blocks * block)?;
         let ring = Self {
             socket,
-            start: start.cast(),
-            length,
+            memory,
             slot,
             slots,
             head: 0,
         };
-        let address = libc::sockaddr_ll {
-            sll_family: libc::AF_PACKET as u16,
-            sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
-            sll_ifindex: interface_index,
-            sll_hatype: 0,
-            sll_pkttype: 0,
-            sll_halen: 0,
-            sll_addr: [0; 8],
-        };
-        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-        // SAFETY: the pointer is to a sockaddr_ll of that length which outlives the call.
-        if unsafe { libc::bind(ring.socket.as_raw_fd(), (&raw const address).cast(), size) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        bind(
+            ring.socket.as_fd(),
+            interface_index.cast_unsigned(),
+            libc::ETH_P_ALL as u16,
+        )?;
         Ok(ring)
     }
 
@@ -141,15 +96,14 @@ impl FrameRing {
         self.slots
     }
 
-    fn header(&self, ahead: usize) -> NonNull<libc::tpacket2_hdr> {
-        let index = (self.head + ahead) % self.slots;
-        // SAFETY: index is below the number of slots, so the slot lies within the mapping; slots are aligned to their size.
-        unsafe { self.start.add(index * self.slot) }.cast()
+    /// Where the slot `ahead` places after the oldest one begins.
+    fn slot_at(&self, ahead: usize) -> usize {
+        (self.head + ahead) % self.slots * self.slot
     }
 
     fn status(&self, ahead: usize) -> &AtomicU32 {
-        // SAFETY: tp_status is the first field of the slot, aligned, alive as long as the mapping, and only used atomically here.
-        unsafe { AtomicU32::from_ptr(&raw mut (*self.header(ahead).as_ptr()).tp_status) }
+        let field = std::mem::offset_of!(libc::tpacket2_hdr, tp_status);
+        self.memory.status(self.slot_at(ahead) + field)
     }
 
     /// The frame `ahead` places after the oldest one, when it has arrived.
@@ -163,13 +117,11 @@ impl FrameRing {
         }
         // SAFETY: TP_STATUS_USER hands the slot to us until release() gives it back, and release() needs `&mut self`,
         // which no frame borrowed from `&self` outlives; the kernel does not write to it meanwhile.
-        let header = unsafe { self.header(ahead).as_ref() };
-        let offset = usize::from(header.tp_mac);
-        let length = (header.tp_snaplen as usize).min(self.slot.saturating_sub(offset));
-        // SAFETY: offset + length is within the slot (bounded above), which is ours as said.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(self.header(ahead).cast::<u8>().as_ptr().add(offset), length)
-        };
+        let slot = unsafe { self.memory.bytes(self.slot_at(ahead), self.slot) };
+        // SAFETY: a slot is longer than its header, starts aligned to its size, and the header is plain integers.
+        let header = unsafe { slot.as_ptr().cast::<libc::tpacket2_hdr>().read() };
+        let bytes = slot.get(usize::from(header.tp_mac)..).unwrap_or_default();
+        let bytes = &bytes[..bytes.len().min(header.tp_snaplen as usize)];
         let vlan = (status & libc::TP_STATUS_VLAN_VALID != 0).then(|| {
             let known = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
             (
@@ -219,44 +171,9 @@ impl FrameRing {
     }
 }
 
-impl Drop for FrameRing {
-    fn drop(&mut self) {
-        // SAFETY: unmaps exactly what open() mapped; no frame borrowed from it can be alive.
-        let _ = unsafe { munmap(self.start.cast(), self.length) };
-    }
-}
-
 /// Sends up to [`BATCH`] frames through a bound packet socket with one call; how many the kernel took. It never blocks.
 pub fn send_frames(socket: BorrowedFd<'_>, frames: &[&[u8]]) -> io::Result<usize> {
-    let count = frames.len().min(BATCH);
-    let mut parts = [libc::iovec {
-        iov_base: std::ptr::null_mut(),
-        iov_len: 0,
-    }; BATCH];
-    // SAFETY: mmsghdr is plain integers and pointers, for which all zeroes is a value.
-    let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
-    for (index, frame) in frames.iter().take(count).enumerate() {
-        parts[index] = libc::iovec {
-            iov_base: frame.as_ptr().cast_mut().cast(),
-            iov_len: frame.len(),
-        };
-        messages[index].msg_hdr.msg_iov = &raw mut parts[index];
-        messages[index].msg_hdr.msg_iovlen = 1;
-    }
-    // SAFETY: the first `count` headers point to iovecs and frames that outlive the call; sending only reads them.
-    let sent = unsafe {
-        libc::sendmmsg(
-            socket.as_raw_fd(),
-            messages.as_mut_ptr(),
-            count as u32,
-            libc::MSG_DONTWAIT,
-        )
-    };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(sent as usize)
-    }
+    send_at_once::<BATCH, &[u8]>(socket, frames, libc::MSG_DONTWAIT)
 }
 
 /// Asks the scheduler to run the calling thread soon after it wakes, for a short time: a request for a slice of 100 µs, which

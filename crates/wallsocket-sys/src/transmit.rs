@@ -6,14 +6,10 @@
 
 use std::fmt;
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-
-use crate::packet::{PacketError, bind_for_sending, failed, set_option};
+use crate::packet::{Mapping, PacketError, bind_for_sending, failed, set_option};
 
 /// The smallest and the largest slot in bytes. Powers of two, so that slots fill a page without a gap.
 ///
@@ -55,15 +51,12 @@ const PATIENCE: libc::timeval = libc::timeval {
 /// Between calls no slot waits to be sent: each is free, or being sent.
 pub struct TransmitRing {
     socket: OwnedFd,
-    memory: NonNull<u8>,
+    memory: Mapping,
     /// Bytes of a slot.
     slot: usize,
     /// The slot that the kernel looks at next.
     next: usize,
 }
-
-// SAFETY: the mapping belongs to this value alone and is only reached through `&mut self`; moving it moves that right.
-unsafe impl Send for TransmitRing {}
 
 impl fmt::Debug for TransmitRing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,21 +99,7 @@ impl TransmitRing {
         };
         set_option(handle, libc::SOL_PACKET, libc::PACKET_TX_RING, &request)
             .map_err(failed("setsockopt(PACKET_TX_RING)"))?;
-        let length = NonZeroUsize::new(length)
-            .ok_or_else(|| failed("mmap")(io::Error::from_raw_os_error(libc::EINVAL)))?;
-        // SAFETY: a new shared mapping at an address of the kernel's choice; the kernel refuses a length that is not the ring's.
-        let memory = unsafe {
-            mmap(
-                None,
-                length,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-                MapFlags::MAP_SHARED,
-                &socket,
-                0,
-            )
-        }
-        .map_err(|error| failed("mmap of the ring")(error.into()))?
-        .cast();
+        let memory = Mapping::of(&socket, length).map_err(failed("mmap of the ring"))?;
         let ring = Self {
             socket,
             memory,
@@ -138,10 +117,7 @@ impl TransmitRing {
 
     /// The status word of slot `index`, which the kernel and this program write in turn.
     fn status(&self, index: usize) -> &AtomicU32 {
-        debug_assert!(index < SLOTS);
-        // SAFETY: `index` is below the number of slots, so the word lies in the mapping, which lives as long as `self`; slots start at
-        // multiples of their size, so it is aligned; the kernel writes it as one aligned word.
-        unsafe { AtomicU32::from_ptr(self.memory.as_ptr().add(index * self.slot + STATUS).cast()) }
+        self.memory.status(index * self.slot + STATUS)
     }
 
     /// Whether the slot is ours to fill. The bits above say how the kernel took the time of sending.
@@ -155,19 +131,14 @@ impl TransmitRing {
 
     /// Writes a frame into a free slot and asks for it to be sent with the next call.
     fn fill(&mut self, index: usize, frame: &[u8]) {
-        assert!(
-            index < SLOTS && frame.len() <= self.capacity(),
-            "a frame that fits"
-        );
-        // SAFETY: the slot lies in the mapping and the frame fits behind its header, as was asserted; its status says that it is ours,
-        // so the kernel neither reads nor writes it before the store below; `frame` is no part of the mapping, which nothing lends.
-        unsafe {
-            let slot = self.memory.as_ptr().add(index * self.slot);
-            slot.add(FRAME_LENGTH)
-                .cast::<u32>()
-                .write(frame.len() as u32);
-            std::ptr::copy_nonoverlapping(frame.as_ptr(), slot.add(FRAME), frame.len());
-        }
+        // SAFETY: the slot's status says that it is ours, so the kernel neither reads nor writes it before the store below, and the
+        // slice ends before that.
+        let slot = unsafe {
+            self.memory
+                .bytes_mut(index * self.slot + FRAME_LENGTH, self.slot - FRAME_LENGTH)
+        };
+        slot[..size_of::<u32>()].copy_from_slice(&(frame.len() as u32).to_ne_bytes());
+        slot[FRAME - FRAME_LENGTH..][..frame.len()].copy_from_slice(frame);
         self.status(index)
             .store(libc::TP_STATUS_SEND_REQUEST, Ordering::Release);
     }
@@ -255,12 +226,5 @@ fn no_place(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::ETIMEDOUT) => io::Error::from_raw_os_error(libc::ENOBUFS),
         _ => error,
-    }
-}
-
-impl Drop for TransmitRing {
-    fn drop(&mut self) {
-        // SAFETY: address and length of the mapping made in `on`; nothing borrows from it. What is still being sent keeps its pages.
-        let _ = unsafe { munmap(self.memory.cast(), self.slot * SLOTS) };
     }
 }
