@@ -7,6 +7,8 @@
 use std::fmt::{self, Display, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::words::{array, uint16, uint32};
+
 /// Bytes of `sun_path` (unix(7)).
 pub const UNIX_PATH_ROOM: usize = 108;
 
@@ -78,21 +80,13 @@ pub enum Address {
     },
 }
 
-fn word16(bytes: &[u8], at: usize) -> Option<[u8; 2]> {
-    bytes.get(at..at + 2)?.try_into().ok()
-}
-
-fn word32(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
-    bytes.get(at..at + 4)?.try_into().ok()
-}
-
 impl Address {
     /// Decodes what a program or the kernel passed as `sockaddr`: `bytes` is cut to the length that came with it.
     pub fn decode(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Self::Unspecified;
         }
-        let Some(family) = word16(bytes, 0).map(u16::from_ne_bytes) else {
+        let Some(family) = uint16(bytes, 0) else {
             return Self::Unknown {
                 family: None,
                 bytes: bytes.to_vec(),
@@ -115,17 +109,17 @@ impl Address {
     }
 
     fn decode_inet(bytes: &[u8]) -> Option<Self> {
-        let port = u16::from_be_bytes(word16(bytes, 2)?);
-        let address = Ipv4Addr::from(word32(bytes, 4)?);
+        let port = u16::from_be_bytes(array(bytes, 2)?);
+        let address = Ipv4Addr::from(array(bytes, 4)?);
         Some(Self::Inet { address, port })
     }
 
     fn decode_inet6(bytes: &[u8]) -> Option<Self> {
-        let port = u16::from_be_bytes(word16(bytes, 2)?);
-        let flow = u32::from_be_bytes(word32(bytes, 4)?);
-        let address: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+        let port = u16::from_be_bytes(array(bytes, 2)?);
+        let flow = u32::from_be_bytes(array(bytes, 4)?);
+        let address = array::<16>(bytes, 8)?;
         // The kernel still takes the 24-byte form of RFC 2133, which has no zone.
-        let zone = word32(bytes, 24).map_or(0, u32::from_ne_bytes);
+        let zone = uint32(bytes, 24).unwrap_or(0);
         Some(Self::Inet6 {
             address: address.into(),
             port,
@@ -144,9 +138,9 @@ impl Address {
     }
 
     fn decode_packet(bytes: &[u8]) -> Option<Self> {
-        let protocol = u16::from_be_bytes(word16(bytes, 2)?);
-        let interface = u32::from_ne_bytes(word32(bytes, 4)?);
-        let hardware_type = u16::from_ne_bytes(word16(bytes, 8)?);
+        let protocol = u16::from_be_bytes(array(bytes, 2)?);
+        let interface = uint32(bytes, 4)?;
+        let hardware_type = uint16(bytes, 8)?;
         let packet_type = *bytes.get(10)?;
         let length = usize::from(*bytes.get(11)?).min(8);
         let hardware = bytes.get(12..12 + length)?.to_vec();
@@ -160,14 +154,14 @@ impl Address {
     }
 
     fn decode_netlink(bytes: &[u8]) -> Option<Self> {
-        let port = u32::from_ne_bytes(word32(bytes, 4)?);
-        let groups = u32::from_ne_bytes(word32(bytes, 8)?);
+        let port = uint32(bytes, 4)?;
+        let groups = uint32(bytes, 8)?;
         Some(Self::Netlink { port, groups })
     }
 
     fn decode_vsock(bytes: &[u8]) -> Option<Self> {
-        let port = u32::from_ne_bytes(word32(bytes, 4)?);
-        let cid = u32::from_ne_bytes(word32(bytes, 8)?);
+        let port = uint32(bytes, 4)?;
+        let cid = uint32(bytes, 8)?;
         Some(Self::Vsock { cid, port })
     }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Address;
 use crate::names;
+use crate::words::{array, int32, uint32};
 
 /// Bytes of `struct cmsghdr` before the data, and the alignment of both: a word of the 64-bit machine.
 const HEADER: usize = 16;
@@ -110,18 +111,6 @@ fn aligned(length: usize) -> usize {
     length.saturating_add(ALIGNMENT - 1) & !(ALIGNMENT - 1)
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-fn int(bytes: &[u8], at: usize) -> Option<i32> {
-    array(bytes, at).map(i32::from_ne_bytes)
-}
-
-fn uint(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_ne_bytes)
-}
-
 fn long(bytes: &[u8], at: usize) -> Option<i64> {
     array(bytes, at).map(i64::from_ne_bytes)
 }
@@ -134,7 +123,7 @@ pub fn parse(mut bytes: &[u8]) -> ControlMessages {
             all.cut_off = true;
             break;
         };
-        let (Some(level), Some(kind)) = (int(bytes, 8), int(bytes, 12)) else {
+        let (Some(level), Some(kind)) = (int32(bytes, 8), int32(bytes, 12)) else {
             all.cut_off = true;
             break;
         };
@@ -184,20 +173,20 @@ const IPV6_2292HOPLIMIT: i32 = 8;
 const TCP_CM_INQ: i32 = 36;
 
 fn decode_known(level: i32, kind: i32, data: &[u8]) -> Option<ControlValue> {
-    let number = || int(data, 0).map(|value| ControlValue::Number(i64::from(value)));
-    let unsigned = || uint(data, 0).map(|value| ControlValue::Number(i64::from(value)));
+    let number = || int32(data, 0).map(|value| ControlValue::Number(i64::from(value)));
+    let unsigned = || uint32(data, 0).map(|value| ControlValue::Number(i64::from(value)));
     match (level, kind) {
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
             let descriptors = data
                 .chunks_exact(4)
-                .filter_map(|chunk| int(chunk, 0))
+                .filter_map(|chunk| int32(chunk, 0))
                 .collect();
             Some(ControlValue::Rights(descriptors))
         }
         (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => Some(ControlValue::Credentials {
-            pid: int(data, 0)?,
-            uid: uint(data, 4)?,
-            gid: uint(data, 8)?,
+            pid: int32(data, 0)?,
+            uid: uint32(data, 4)?,
+            gid: uint32(data, 8)?,
         }),
         (libc::SOL_SOCKET, SCM_SECURITY) | (libc::IPPROTO_IP, libc::IP_PASSSEC) => {
             let text: Vec<u8> = data.iter().copied().take_while(|byte| *byte != 0).collect();
@@ -255,22 +244,22 @@ fn decode_known(level: i32, kind: i32, data: &[u8]) -> Option<ControlValue> {
             .map(u16::from_ne_bytes)
             .map(|size| ControlValue::Number(i64::from(size))),
         (libc::IPPROTO_IP, libc::IP_PKTINFO) => Some(ControlValue::Inet {
-            interface: uint(data, 0)?,
+            interface: uint32(data, 0)?,
             local: array::<4>(data, 4)?.into(),
             destination: array::<4>(data, 8)?.into(),
         }),
         (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO | IPV6_2292PKTINFO) => Some(ControlValue::Inet6 {
             destination: array::<16>(data, 0)?.into(),
-            interface: uint(data, 16)?,
+            interface: uint32(data, 16)?,
         }),
         (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
             Some(ControlValue::Error(ExtendedError {
-                error: uint(data, 0)?,
+                error: uint32(data, 0)?,
                 origin: *data.get(4)?,
                 icmp_type: *data.get(5)?,
                 icmp_code: *data.get(6)?,
-                info: uint(data, 8)?,
-                data: uint(data, 12)?,
+                info: uint32(data, 8)?,
+                data: uint32(data, 12)?,
                 offender: Address::decode(&data[16..]),
             }))
         }
@@ -279,7 +268,7 @@ fn decode_known(level: i32, kind: i32, data: &[u8]) -> Option<ControlValue> {
         }
         (libc::IPPROTO_IPV6, libc::IPV6_PATHMTU) => {
             // struct ip6_mtuinfo: sockaddr_in6, then the MTU.
-            uint(data, 28).map(|mtu| ControlValue::Number(i64::from(mtu)))
+            uint32(data, 28).map(|mtu| ControlValue::Number(i64::from(mtu)))
         }
         _ => None,
     }

@@ -13,6 +13,7 @@ use crate::memory::SocketMemory;
 use crate::names::Table;
 use crate::netlink::{DUMP, Error, Message, Netlink, Request, attributes};
 use crate::tcp_info::TcpInfo;
+use crate::words::{array, uint32};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// Bytes of `struct inet_diag_msg` and `struct unix_diag_msg`.
@@ -176,14 +177,6 @@ pub struct InetQuery {
     pub local_port: u16,
     /// Only those of this peer port; 0 is any.
     pub peer_port: u16,
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-fn uint32(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_ne_bytes)
 }
 
 /// One end's address of `struct inet_diag_sockid`.

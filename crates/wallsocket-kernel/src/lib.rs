@@ -12,3 +12,4 @@ pub mod program;
 pub mod route;
 pub mod syscalls;
 pub mod tcp_info;
+mod words;

@@ -1,5 +1,7 @@
 //! `SO_MEMINFO`: the memory one socket holds, and what it dropped (linux/sock_diag.h).
 
+use crate::words::uint32;
+
 /// Nine numbers; a kernel that knows fewer leaves the rest at `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SocketMemory {
@@ -26,11 +28,7 @@ pub struct SocketMemory {
 impl SocketMemory {
     /// Takes the bytes of `getsockopt(SO_MEMINFO)` or of sock_diag's `SKMEMINFO`.
     pub fn parse(bytes: &[u8]) -> Self {
-        let word = |index: usize| {
-            Some(u32::from_ne_bytes(
-                bytes.get(4 * index..4 * index + 4)?.try_into().ok()?,
-            ))
-        };
+        let word = |index: usize| uint32(bytes, 4 * index);
         Self {
             receive_allocated: word(0),
             receive_buffer: word(1),

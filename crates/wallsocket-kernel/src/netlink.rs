@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use wallsocket_sys::socket;
 
+use crate::words::{uint16, uint32};
+
 /// Bytes of `struct nlmsghdr` and of `struct nlattr`; both and what follows them start at multiples of 4.
 const HEADER: usize = 16;
 const ATTRIBUTE_HEADER: usize = 4;
@@ -51,8 +53,8 @@ pub type Attribute<'a> = (u16, &'a [u8]);
 /// Attributes one after the other; stops at the first that is cut off.
 pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
     std::iter::from_fn(move || {
-        let length = usize::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?));
-        let kind = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?);
+        let length = usize::from(uint16(bytes, 0)?);
+        let kind = uint16(bytes, 2)?;
         let data = bytes.get(ATTRIBUTE_HEADER..length)?;
         bytes = bytes.get(aligned(length)..).unwrap_or(&[]);
         Some((kind & NLA_TYPE_MASK, data))
@@ -79,10 +81,10 @@ pub struct Message<'a> {
 /// The messages in what one receive returned; stops at the first that is cut off.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
-        let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
-        let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
-        let flags = u16::from_ne_bytes(bytes.get(6..8)?.try_into().ok()?);
-        let sequence = u32::from_ne_bytes(bytes.get(8..12)?.try_into().ok()?);
+        let length = uint32(bytes, 0)? as usize;
+        let kind = uint16(bytes, 4)?;
+        let flags = uint16(bytes, 6)?;
+        let sequence = uint32(bytes, 8)?;
         let payload = bytes.get(HEADER..length)?;
         bytes = bytes.get(aligned(length)..).unwrap_or(&[]);
         Some(Message {
@@ -379,7 +381,7 @@ fn error_text(message: Message<'_>) -> Option<String> {
         4
     } else if message.flags & NLM_F_CAPPED == 0 {
         // The whole request stands between the code and the text.
-        let length = u32::from_ne_bytes(message.payload.get(4..8)?.try_into().ok()?) as usize;
+        let length = uint32(message.payload, 4)? as usize;
         4 + aligned(length)
     } else {
         4 + HEADER
