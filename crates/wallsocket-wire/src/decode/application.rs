@@ -11,7 +11,7 @@ use super::greetings::{
     Proxy, Redis, Smb, http, proxy, redis_answer, redis_command, sip, smb, ssh,
 };
 use super::quic::{Quic, quic};
-use super::{Frame, Transport};
+use super::{Frame, Transport, u16_at, u32_at};
 
 /// Longest text taken from a payload, in characters.
 pub const TEXT_MAXIMUM: usize = 256;
@@ -234,20 +234,6 @@ pub(super) fn text(bytes: &[u8]) -> String {
         }
     }
     result
-}
-
-fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .map(|pair| u16::from_be_bytes(*pair))
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .map(|word| u32::from_be_bytes(*word))
 }
 
 /// A TLS record at the start of a stream.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::Frame;
+use super::{Frame, u32_at};
 
 /// One option (<https://www.iana.org/assignments/icmpv6-parameters>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,20 +53,13 @@ pub struct NeighborOptions<'a> {
     bytes: &'a [u8],
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..)?
-        .first_chunk()
-        .map(|word| u32::from_be_bytes(*word))
-}
-
 fn prefix(data: &[u8]) -> Option<Prefix> {
     Some(Prefix {
         length: *data.first()?,
         on_link: data.get(1)? & 0x80 != 0,
         autonomous: data.get(1)? & 0x40 != 0,
-        valid_s: word(data, 2)?,
-        preferred_s: word(data, 6)?,
+        valid_s: u32_at(data, 2)?,
+        preferred_s: u32_at(data, 6)?,
         prefix: Ipv6Addr::from(*data.get(14..)?.first_chunk::<16>()?),
     })
 }
@@ -87,8 +80,8 @@ impl<'a> Iterator for NeighborOptions<'a> {
             2 => Some(NeighborOption::TargetLinkLayer(data)),
             3 => prefix(data).map(NeighborOption::Prefix),
             4 => data.get(6..).map(NeighborOption::Redirected),
-            5 => word(data, 2).map(NeighborOption::Mtu),
-            25 => word(data, 2)
+            5 => u32_at(data, 2).map(NeighborOption::Mtu),
+            25 => u32_at(data, 2)
                 .zip(data.get(6..))
                 .filter(|(_, addresses)| {
                     !addresses.is_empty() && addresses.len().is_multiple_of(16)
