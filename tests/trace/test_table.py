@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wallsocket.errors import RecordingError
+from wallsocket.trace import contemporaries
 from wallsocket.trace import timeline as timelines
 from wallsocket.trace.recording import Recording, Writer
 from wallsocket.trace.timeline import Timeline
@@ -71,7 +72,7 @@ def test_what_was_asked_for_long_ago_is_let_go(recording: Recording) -> None:
 
 def test_more_sockets_than_can_be_drawn(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timelines, "_MAX_SOCKETS", 25_000)
-    monkeypatch.setattr(timelines, "SLACK_NS", 5_000)
+    monkeypatch.setattr(contemporaries, "SLACK_NS", 5_000)
     with pytest.raises(RecordingError, match="more than 25000 sockets are recorded, .* with --socket N, or .* --calls"):
         Timeline(recording)
     # Those that lived at the same time are looked at, and the nearest that had the same addresses: segments are shared out.
@@ -82,7 +83,7 @@ def test_more_sockets_than_can_be_drawn(recording: Recording, monkeypatch: pytes
 
 
 def test_of_some_conversations_no_others_are_held(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timelines, "SLACK_NS", 5_000)
+    monkeypatch.setattr(contemporaries, "SLACK_NS", 5_000)
     timeline = Timeline(recording, socket={20_000, 25_000})
     assert sorted(conversation.left for conversation in timeline.wanted()) == [20_000, 25_000]
     assert len(timeline.tracks) < 80
