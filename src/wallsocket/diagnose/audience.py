@@ -1,4 +1,4 @@
-"""Who is told of a call: worked out once for all sockets that are alike, so that a call costs only those who want it.
+"""Who is told of a call or a sample: worked out once for all sockets that are alike, so that it costs only those who want it.
 
 Two sockets are alike when they are of one sort (TCP, UDP, a byte stream …) and the same trackers keep something of them.
 """
@@ -6,59 +6,133 @@ Two sockets are alike when they are of one sort (TCP, UDP, a byte stream …) an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from ..events import Moment
+from .sample import Sample
 from .subjects import SocketFacts
 from .tracker import SocketTracker, Tracker, Wish
 
-__all__ = ["Audience", "Audiences", "Handler"]
+__all__ = ["Audience", "Audiences", "Handler", "kind_of_sample"]
 
 Handler: TypeAlias = Callable[..., None]
 
-#: Sorts of sockets that are remembered, and calls of one; trackers and calls that programs make are fewer.
+#: Sorts of sockets that are remembered, and events of one; trackers and calls that programs make are fewer.
 _MOST = 10_000
 
+#: Bits of :func:`kind_of_sample`; the state stands above them.
+_BETWEEN: Final = 1
+_QUEUED: Final = 2
+_MORE: Final = 4
+_CHANGED: Final = 8
+_STATE: Final = 4
 
-class Audience(dict[int, tuple[Handler, ...]]):
-    """The handlers of one sort of sockets, by call and moment; made when they are asked for.
 
-    The key is the number of the call, shifted by three bits, with the moment: 0 when it is entered, 2 when it has returned, 6
-    when it moved something, and one more when it waited.
+def kind_of_sample(sample: Sample, last: Sample | None) -> int:
+    """Who wants to know of a sample depends on this alone, and on its socket; ``last`` is the sample before it."""
+    row = sample.row
+    kind = (sample.state or 0) << _STATE
+    if sample.moment == Moment.SAMPLE:
+        kind |= _BETWEEN
+    if sample.receive_queue:
+        kind |= _QUEUED
+    if row.local is not None or row.timer is not None or row.options is not None or row.remote is not None:
+        kind |= _MORE
+    if last is None or last.state != sample.state or last.drops != sample.drops:
+        kind |= _CHANGED
+    return kind
+
+
+class _Chosen(dict[int, tuple[Handler, ...]]):
+    """The handlers by the kind of an event; made when they are asked for."""
+
+    __slots__ = ("_choose",)
+
+    def __init__(self, choose: Callable[[int], tuple[Handler, ...]]) -> None:
+        super().__init__()
+        self._choose = choose
+
+    def __missing__(self, kind: int) -> tuple[Handler, ...]:
+        if len(self) >= _MOST:
+            self.clear()
+        found = self[kind] = self._choose(kind)
+        return found
+
+
+class Audience:
+    """The handlers of one sort of sockets.
+
+    Of calls the key is the number, shifted by three bits, with the moment: 0 when it is entered, 2 when it has returned, 6
+    when it moved something, and one more when it waited. Of samples it is :func:`kind_of_sample`.
     """
 
-    __slots__ = ("_audiences", "_given", "_sorts")
+    __slots__ = ("_audiences", "_given", "_sorts", "calls", "samples")
 
     def __init__(self, audiences: Audiences, sorts: frozenset[str] | None, given: frozenset[int]) -> None:
-        super().__init__()
         self._audiences = audiences
         self._sorts = sorts  # ``None``: of calls without a socket
         self._given = given
+        self.calls = _Chosen(self._of_call)
+        self.samples = _Chosen(self._of_sample)
 
-    def __missing__(self, key: int) -> tuple[Handler, ...]:
-        if len(self) >= _MOST:
-            self.clear()
-        found = self[key] = self._audiences.choose(key, self._sorts, self._given)
-        return found
+    def _of_call(self, key: int) -> tuple[Handler, ...]:
+        name, moment = self._audiences.names[key >> 3], key & 7
+        kind, moved, waited = (
+            ("entered", True, moment == 1) if moment < 2 else ("returned", moment >= 6, moment & 1 == 1)
+        )
+        return tuple(
+            handler
+            for wish, handler in self._wishes(kind)
+            if (not wish.names or name in wish.names) and (not wish.moved or moved) and (not wish.waited or waited)
+        )
+
+    def _of_sample(self, kind: int) -> tuple[Handler, ...]:
+        return tuple(
+            handler
+            for wish, handler in self._wishes("sample")
+            if (not wish.states or kind >> _STATE in wish.states)
+            and (not wish.between or kind & _BETWEEN)
+            and (not wish.queued or kind & _QUEUED)
+            and (not wish.more or kind & _MORE)
+            and (not wish.changed or kind & _CHANGED)
+        )
+
+    def _wishes(self, kind: str) -> Iterable[tuple[Wish, Handler]]:
+        """Those of one kind that these sockets meet."""
+        for wish, handler, place in self._audiences.wishes[kind]:
+            if (wish.of is None or (self._sorts is not None and wish.of in self._sorts)) and (
+                not wish.given or place in self._given
+            ):
+                yield wish, handler
+
+
+class _Names(dict[int, str]):
+    """Names of system calls by number."""
+
+    def __missing__(self, number: int) -> str:
+        return f"syscall {number}"
 
 
 class Audiences:
     """All of them, made of what trackers want."""
 
     def __init__(self, trackers: Iterable[Tracker], names: Mapping[int, str]) -> None:
-        self._names = dict(names)
-        self._wishes: list[tuple[Wish, Handler, int]] = []  # in the order in which they are told
+        self.names = _Names(names)  #: of system calls
+        #: by kind, in the order in which they are told, with the place of what the tracker keeps
+        self.wishes: dict[str, list[tuple[Wish, Handler, int]]] = {"entered": [], "returned": [], "sample": []}
         for tracker in trackers:
             place = tracker.place if isinstance(tracker, SocketTracker) else 0
             for wish in tracker.wishes:
-                if wish.kind in ("entered", "returned"):
-                    self._wishes.append((wish, getattr(tracker, wish.method), place))
-        self._sorts = sorted({wish.of for wish, _, _ in self._wishes if wish.of is not None})
-        self._places = {place for wish, _, place in self._wishes if wish.given}
+                if wish.kind in self.wishes:
+                    self.wishes[wish.kind].append((wish, getattr(tracker, wish.method), place))
+        every = [(wish, place) for wishes in self.wishes.values() for wish, _, place in wishes]
+        self._sorts = sorted({wish.of for wish, _ in every if wish.of is not None})
+        self._places = {place for wish, place in every if wish.given}
         self._alike: dict[tuple[frozenset[str], frozenset[int]], Audience] = {}
         self.nobody = Audience(self, None, frozenset())  #: of calls without a socket
 
     def of(self, socket: SocketFacts) -> Audience:
-        """Who is told of a socket's calls, until its row or what is kept of it changes."""
+        """Who is told of a socket's calls and samples, until its row or what is kept of it changes."""
         given = frozenset(self._places.intersection(socket.kept))
         sorts = frozenset([sort for sort in self._sorts if getattr(socket, sort)])
         found = self._alike.get((sorts, given))
@@ -68,24 +142,3 @@ class Audiences:
             found = self._alike[sorts, given] = Audience(self, sorts, given)
         socket.audience = found
         return found
-
-    def name(self, number: int) -> str:
-        """The name of a system call."""
-        return self._names.get(number) or f"syscall {number}"
-
-    def choose(self, key: int, sorts: frozenset[str] | None, given: frozenset[int]) -> tuple[Handler, ...]:
-        """The handlers for a call on sockets that are of these sorts, and of which trackers at these places keep something."""
-        name, moment = self.name(key >> 3), key & 7
-        kind, moved, waited = (
-            ("entered", True, moment == 1) if moment < 2 else ("returned", moment >= 6, moment & 1 == 1)
-        )
-        return tuple(
-            handler
-            for wish, handler, place in self._wishes
-            if wish.kind == kind
-            and (not wish.names or name in wish.names)
-            and (wish.of is None or (sorts is not None and wish.of in sorts))
-            and (not wish.given or place in given)
-            and (not wish.moved or moved)
-            and (not wish.waited or waited)
-        )

@@ -6,7 +6,9 @@ import errno
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..events import Call
+import msgspec
+
+from ..events import Call, Moment
 from .address import Address, address_of
 from .finding import Proof
 from .sample import Sample
@@ -28,41 +30,38 @@ class Watched(NamedTuple):
     returned: int  #: reported, ``POLL*`` bits
 
 
-class CallFacts:
+class CallFacts(msgspec.Struct, eq=False):
     """A call, its socket, and what that was when the call was entered and when it returned."""
 
-    __slots__ = (
-        "before",
-        "begun",
-        "call",
-        "during",
-        "end_ns",
-        "entry",
-        "errno",
-        "exit",
-        "flags",
-        "moved",
-        "name",
-        "result",
-        "socket",
-        "thread",
-    )
+    call: Call
+    name: str
+    thread: tuple[int, int]  #: (process of the recording, tid)
+    end_ns: int  #: when it returned; of an unfinished call when it was entered
+    flags: int  #: given to send and recv; read and write have none
+    payload: bytes  #: the first bytes moved, as far as they were recorded
+    begun: bool = False  #: its entry is handled before its return, because it waits
+    socket: SocketFacts | None = None  #: behind its descriptor
+    result: int | None = None  #: as the kernel returned it; ``None``: it has not returned
+    errno: int | None = None  #: of a failed call
+    succeeded: bool = False  #: whether it returned without an error
+    moved: int = 0  #: bytes read or written; of calls that move several datagrams their sum; 0 of a failed call
+    entry: Sample | None = None  #: what its socket was when it was entered
+    exit: Sample | None = None  #: and when it returned
+    before: Sample | None = None  #: the latest sample of its socket before it was entered
+    during: Sample | None = None  #: the latest sample between the two
 
-    def __init__(self, call: Call, name: str) -> None:
-        self.call = call
-        self.name = name
-        self.thread = call.process, call.tid  #: (process of the recording, tid)
-        self.end_ns = call.entry_ns  #: when it returned; of an unfinished call when it was entered
-        self.flags = (call.a or 0) if name in _FLAGGED else 0  #: given to send and recv; read and write have none
-        self.begun = False  #: its entry is handled before its return, because it waits
-        self.socket: SocketFacts | None = None  #: behind its descriptor
-        self.result: int | None = None  #: as the kernel returned it; ``None``: it has not returned
-        self.errno: int | None = None  #: of a failed call
-        self.moved = 0  #: bytes read or written; of calls that move several datagrams their sum; 0 of a failed call
-        self.entry: Sample | None = None  #: what its socket was when it was entered
-        self.exit: Sample | None = None  #: and when it returned
-        self.before: Sample | None = None  #: the latest sample of its socket before it was entered
-        self.during: Sample | None = None  #: the latest sample between the two
+    @classmethod
+    def of(cls, call: Call, name: str) -> CallFacts:
+        """A call that is about to be entered, by the name of its number."""
+        flags = (call.a or 0) if name in _FLAGGED else 0
+        return cls(call, name, (call.process, call.tid), call.entry_ns, flags, call.payload or b"")
+
+    def take(self, sample: Sample) -> None:
+        """A sample that was taken when it was entered or when it returned."""
+        if sample.moment == Moment.ENTRY:
+            self.entry = sample
+        elif sample.moment == Moment.EXIT:
+            self.exit = sample
 
     def returned(self, call: Call) -> None:
         """It has returned: take result and errno."""
@@ -70,12 +69,14 @@ class CallFacts:
             self.end_ns = call.entry_ns + call.took_ns
         if call is not self.call:
             self.call = call
+            self.payload = call.payload or b""
             if self.name in _FLAGGED:
                 self.flags = call.a or 0
         result = self.result = call.result
         if result is None:
             return
         if result >= 0:
+            self.succeeded = True
             if self.name in ("sendmmsg", "recvmmsg") and call.value:
                 count = min(result, len(call.value) // 4)
                 self.moved = sum(struct.unpack_from(f"<{count}I", call.value))
@@ -99,11 +100,6 @@ class CallFacts:
     # -- arguments by name
 
     @property
-    def succeeded(self) -> bool:
-        """Whether it returned without an error."""
-        return self.result is not None and self.result >= 0
-
-    @property
     def returned_flags(self) -> int:
         """The flags that recvmsg returned."""
         return self.call.flags or 0
@@ -117,11 +113,6 @@ class CallFacts:
     def offset(self) -> int | None:
         """Position in the stream of the first byte moved; ``None``: not a stream, or not known."""
         return self.call.offset
-
-    @property
-    def payload(self) -> bytes:
-        """The first bytes moved, as far as they were recorded."""
-        return self.call.payload or b""
 
     @property
     def value(self) -> bytes:

@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 from ..events import Call, Counter, Fact, Mark, Moment, Packet, Socket, State
@@ -23,7 +24,7 @@ from ..trace.sightings import Sightings, for_many
 from ..trace.syscalls import names
 from ..trace.verdict import duration
 from ..trace.wire import plain, segment
-from .audience import Audiences, Handler
+from .audience import Audiences, Handler, kind_of_sample
 from .call import CallFacts
 from .facts import Facts, Tables
 from .finding import CannotTell, Diagnosis, Finding
@@ -58,7 +59,6 @@ _ENDED = 500
 _RETIRE_EARLY_NS = 100_000_000
 #: How long after its end a socket is looked at for what is told while a trace runs.
 _TELL_NS = 600_000_000
-_NEVER = 1 << 63
 #: Calls of retired sockets between two collections of what was kept of them, and their share in those that live: a
 #: collection costs as much as what lives. A socket weighs as much as so many calls, and its calls at most as so many.
 _COLLECT_AFTER = 40_000
@@ -69,7 +69,7 @@ _MOST_CALLS = 256
 _COLLECT_ANYHOW = 1_000_000
 #: Events that may come before some are handled, whatever times they have.
 _QUEUE = 200_000
-#: Samples that are kept until their call comes.
+#: Calls that are yet to come whose samples are kept.
 _EARLY = 10_000
 #: Threads that are remembered as met.
 _THREADS = 100_000
@@ -157,10 +157,10 @@ class Engine:
         self._flows = self.facts[Flows] if imported else None
         self._by_wire = [rule for rule in self.rules if rule.by_wire] if imported else []
         # events on their way
-        self._open: dict[int, CallFacts] = {}
-        self._early: dict[int, list[Sample]] = {}  # samples whose call has not come yet
+        self._open: dict[int, CallFacts] = {}  # calls that wait
+        self._taken: dict[int, list[Sample]] = {}  # samples of calls that have not been handled
         self._queue: list[tuple[int, int, int, Any]] = []  # (time, rank, number, what), sorted when it is handled
-        self._first_ns = _NEVER  # time of the oldest in the queue
+        self._due_ns = 0  # when the queue is handled next
         self._number = 0
         self._settle_by = _QUEUE
         self._counter_rows = 0
@@ -195,7 +195,6 @@ class Engine:
                 if wish.kind == "packet" and wish.of is not None:
                     self._any_packet.append((tracker, wish.of, handler))
         self._failed = tuple(hooks.get("failed", ()))
-        self._samples = tuple(hooks.get("sample", ()))
         self._packets = tuple(hooks.get("packet", ()))
         self._sightings = Sightings()
         self._counters = tuple(hooks.get("counter", ()))
@@ -211,35 +210,28 @@ class Engine:
 
     def feed(self, events: Iterable[Event]) -> None:
         """Take the next events, in order of time (calls by entry or by return; a call may come again when it ends)."""
-        queue, open_, early = self._queue, self._open, self._early
-        named = self._audiences.name
+        queue, open_ = self._queue, self._open
         at_ns = self._fed_ns
         for event in events:
             if type(event) is Call:
                 at_ns = event.entry_ns
                 took = event.took_ns
-                if took is None or took > _SAMPLE_LAG_NS or early or event.id in open_:
+                if took is None or took > _SAMPLE_LAG_NS or event.id in open_:
                     self._call(event)
                 else:
                     # Of a short call the end says all.
-                    known = open_[event.id] = CallFacts(event, named(event.number))
                     self._number += 1
-                    queue.append((at_ns + took, 2, self._number, known))
-                    if at_ns + took < self._first_ns:
-                        self._first_ns = at_ns + took
+                    queue.append((at_ns + took, 2, self._number, event))
             else:
                 at_ns = event.at_ns  # type: ignore[union-attr]
                 item: Any = event
                 if type(event) is State:
-                    item = (event.socket, Sample(event))
+                    item = Sample.of(event)
                     if event.call is not None:
-                        self._attach(event.call, item[1])
+                        self._attach(event.call, item)
                 self._number += 1
                 queue.append((at_ns, 1, self._number, item))
-                if at_ns < self._first_ns:
-                    self._first_ns = at_ns
-            # Twice the time that has to be waited, so that half of the queue is handled at once.
-            if self._first_ns + 2 * _SAMPLE_LAG_NS <= at_ns:
+            if self._due_ns <= at_ns:
                 self._settle(at_ns)
             elif self._number >= self._settle_by:
                 # So many at one time are not from a program: what waits must not fill the memory.
@@ -275,35 +267,32 @@ class Engine:
         known = self._open.get(call.id)
         took = call.took_ns
         if known is None:
-            known = self._open[call.id] = CallFacts(call, self._audiences.name(call.number))
-            if self._early:
-                for sample in self._early.pop(call.id, ()):
-                    self._attach(call.id, sample)
-            if took is None or took > _SAMPLE_LAG_NS:
-                # While others happen it waits; of a short call the end says all.
-                known.begun = True
-                self._push(call.entry_ns, 0, known)
+            # While others happen it waits.
+            known = self._open[call.id] = self._call_facts(call)
+            known.begun = True
+            self._push(call.entry_ns, 0, known)
         elif known.call.took_ns is not None:
             return
         known.call = call
         if took is not None:
             self._push(call.entry_ns + took, 2, known)
 
+    def _call_facts(self, row: Call) -> CallFacts:
+        call = CallFacts.of(row, self._audiences.names[row.number])
+        for sample in self._taken.pop(row.id, ()):
+            call.take(sample)
+        return call
+
     def _push(self, at_ns: int, rank: int, call: CallFacts) -> None:
         self._number += 1
         self._queue.append((at_ns, rank, self._number, call))
-        if at_ns < self._first_ns:
-            self._first_ns = at_ns
 
     def _attach(self, call: int, sample: Sample) -> None:
         known = self._open.get(call)
-        if known is None:
-            if len(self._early) < _EARLY:
-                self._early.setdefault(call, []).append(sample)
-        elif sample.moment == Moment.ENTRY:
-            known.entry = sample
-        elif sample.moment == Moment.EXIT:
-            known.exit = sample
+        if known is not None:
+            known.take(sample)
+        else:
+            self._taken.setdefault(call, []).append(sample)
 
     def _settle(self, now_ns: int | None) -> None:
         """Handle the events that no earlier one can precede any more."""
@@ -312,7 +301,6 @@ class Engine:
         count = len(queue) if now_ns is None else bisect_left(queue, (now_ns - _SAMPLE_LAG_NS + 1,))
         batch = queue[:count]
         del queue[:count]
-        self._first_ns = queue[0][0] if queue else _NEVER
         for at_ns, rank, _, item in batch:
             if at_ns > facts.now_ns:
                 facts.now_ns = at_ns
@@ -320,17 +308,31 @@ class Engine:
                     ended.append(heapq.heappop(ends))
                 if ended and ended[0][0] <= at_ns - (_RETIRE_NS if len(ended) <= _ENDED else _RETIRE_EARLY_NS):
                     self._retire(at_ns)
-            if rank == 2:
-                if not item.begun:
-                    self._begin(item)
-                self._end(item)
-            elif rank == 0:
+            kind = type(item)
+            if kind is Call:
+                item = self._call_facts(item)
                 self._begin(item)
+                self._end(item)
+            elif kind is Sample:
+                self._see_sample(item)
+            elif kind is CallFacts:
+                if rank == 0:
+                    self._begin(item)
+                else:
+                    del self._open[item.call.id]
+                    self._end(item)
             else:
                 self._see(item)
+        # Twice the time that has to be waited, so that half of the queue is handled at once.
+        if queue:
+            self._due_ns = queue[0][0] + 2 * _SAMPLE_LAG_NS
         self._settle_by = self._number + _QUEUE
         if now_ns is None:
-            self._early.clear()
+            self._taken.clear()
+        elif len(self._taken) > _EARLY:
+            # Their calls were lost, or nobody made them.
+            for number in list(islice(self._taken, len(self._taken) // 2)):
+                del self._taken[number]
 
     def _begin(self, call: CallFacts) -> None:
         row = call.call
@@ -348,7 +350,7 @@ class Engine:
                     self._held += 1
         if call.thread not in self._met:
             self._meet(call.thread)
-        for handler in audience[row.number << 3 | call.begun]:
+        for handler in audience.calls[row.number << 3 | call.begun]:
             handler(call)
 
     def _meet(self, thread: tuple[int, int]) -> None:
@@ -359,7 +361,6 @@ class Engine:
 
     def _end(self, call: CallFacts) -> None:
         row = call.call
-        self._open.pop(row.id, None)
         call.returned(row)
         if row.made is not None and call.succeeded:
             self.sockets.met(row.made, row.process)
@@ -370,16 +371,14 @@ class Engine:
                 call.socket = None
             else:
                 audience = socket.audience or self._audiences.of(socket)
-        for handler in audience[row.number << 3 | (6 if call.moved else 2) | call.begun]:
+        for handler in audience.calls[row.number << 3 | (6 if call.moved else 2) | call.begun]:
             handler(call)
         if call.errno is not None:
             for handler in self._failed:
                 handler(call)
 
     def _see(self, item: Any) -> None:
-        if type(item) is tuple:
-            self._see_sample(*item)
-        elif type(item) is Packet:
+        if type(item) is Packet:
             # What crossed to another host is told once; what goes to many arrives in each network for itself.
             if self._sightings.first(item) is not None and not for_many(item):
                 return
@@ -407,18 +406,18 @@ class Engine:
             for handler in self._marks:
                 handler(item)
 
-    def _see_sample(self, id: int, sample: Sample) -> None:
-        sockets = self.sockets
-        socket = sockets.alive.get(id)
+    def _see_sample(self, sample: Sample) -> None:
+        sockets, state = self.sockets, sample.row
+        socket = sockets.alive.get(state.socket)
         if socket is None:
-            row = self.facts.tables.sockets.get(id)
-            socket = sockets.met(id, row.process if row is not None else 0)
+            row = self.facts.tables.sockets.get(state.socket)
+            socket = sockets.met(state.socket, row.process if row is not None else 0)
             if socket is None:
                 return
-        state = sample.row
         if state.local is not None or state.remote is not None:
             sockets.learn_ends(socket, state.local, state.remote)
-        for handler in self._samples:
+        audience = socket.audience or self._audiences.of(socket)
+        for handler in audience.samples[kind_of_sample(sample, socket.last)]:
             handler(socket, sample)
         if sample.moment != Moment.DESTROYED:
             socket.earlier, socket.last = socket.last, sample

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import msgspec
+
 from ..events import Moment, State
 from ..kernel.names import tcp_state
 from ..kernel.tcp_info import SocketMemory, TcpInfo
@@ -13,33 +15,24 @@ from .finding import Proof
 __all__ = ["Sample"]
 
 
-class Sample:
+class Sample(msgspec.Struct, eq=False):
     """A row of ``state``: queues and state at once, the rest decoded when it is asked for."""
 
-    __slots__ = (
-        "_info",
-        "_memory",
-        "_options",
-        "at_ns",
-        "drops",
-        "moment",
-        "receive_queue",
-        "row",
-        "send_queue",
-        "state",
-    )
+    row: State
+    at_ns: int
+    moment: int
+    state: int | None  #: number of the TCP state; also of UDP (1 connected, 7 not)
+    receive_queue: int | None  #: bytes to read; UDP: of the next datagram; listener: connections
+    send_queue: int | None  #: bytes not acknowledged; listener: the backlog in force
+    drops: int | None
+    _info: TcpInfo | bool | None = False
+    _memory: SocketMemory | bool | None = False
+    _options: dict[tuple[int, int], bytes] | None = None
 
-    def __init__(self, row: State) -> None:
-        self.row = row
-        self.at_ns = row.at_ns
-        self.moment = row.moment
-        self.state = row.state  #: number of the TCP state; also of UDP (1 connected, 7 not)
-        self.receive_queue = row.receive_queue  #: bytes to read; UDP: of the next datagram; listener: connections
-        self.send_queue = row.send_queue  #: bytes not acknowledged; listener: the backlog in force
-        self.drops = row.drops
-        self._info: TcpInfo | bool | None = False
-        self._memory: SocketMemory | bool | None = False
-        self._options: dict[tuple[int, int], bytes] | None = None
+    @classmethod
+    def of(cls, row: State) -> Sample:
+        """The sample that a row holds."""
+        return cls(row, row.at_ns, row.moment, row.state, row.receive_queue, row.send_queue, row.drops)
 
     @property
     def id(self) -> int:

@@ -61,6 +61,8 @@ class SocketFacts:
         "late",
         "local",
         "messages",
+        "origin",
+        "parent",
         "process",
         "protocol",
         "raw",
@@ -78,6 +80,8 @@ class SocketFacts:
         self.id = id
         self.process = process  #: of the recording, that made it or was first seen with it
         self.row: Socket | None = None
+        self.origin = ""  #: how it came to be: 'socket', 'accept', 'inherited' …; empty when unknown
+        self.parent: int | None = None  #: the listener that it was accepted from, or the other half of a socketpair
         self.ended_ns: int | None = None  #: when its last descriptor was closed
         self.family = -1
         self.type = -1
@@ -102,6 +106,7 @@ class SocketFacts:
     def take(self, row: Socket) -> None:
         """Take what the table says of it."""
         self.row = row
+        self.origin, self.parent = row.origin, row.parent
         self.ended_ns = row.ended_ns
         self.family, self.type, self.protocol = row.family, row.type, row.protocol
         internet = row.family in (AF_INET, AF_INET6)
@@ -119,16 +124,6 @@ class SocketFacts:
     def created_ns(self) -> int:
         """When it was made or first seen."""
         return self.row.created_ns if self.row is not None else 0
-
-    @property
-    def origin(self) -> str:
-        """How it came to be: 'socket', 'accept', 'inherited' …; empty when unknown."""
-        return self.row.origin if self.row is not None else ""
-
-    @property
-    def parent(self) -> int | None:
-        """The listener that it was accepted from, or the other half of a socketpair."""
-        return self.row.parent if self.row is not None else None
 
     @property
     def made_at(self) -> int | None:

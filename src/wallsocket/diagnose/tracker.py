@@ -58,12 +58,15 @@ class Wish(NamedTuple):
     kind: str  #: what happened
     method: str
     names: tuple[str, ...] = ()  #: of calls; empty: every one
-    of: str | None = (
-        None  #: only calls on sockets of which this attribute of ``SocketFacts`` is true; frames: of the tracker
-    )
-    given: bool = False  #: only calls on sockets of which the tracker keeps something already
+    of: str | None = None  #: only of sockets of which this attribute of ``SocketFacts`` is true; frames: of the tracker
+    given: bool = False  #: only of sockets of which the tracker keeps something already
     moved: bool = False  #: only calls that moved bytes, or made a descriptor
     waited: bool = False  #: only calls that took so long that other events happened meanwhile: 20 ms
+    states: tuple[int, ...] = ()  #: only samples in these states
+    between: bool = False  #: only samples that were taken at no call, while the socket lived
+    queued: bool = False  #: only samples with something in the receive or accept queue
+    more: bool = False  #: only samples that tell addresses, options or timers: few of those taken at calls do
+    changed: bool = False  #: only samples whose state or drops are not those of the one before
 
 
 def _wants(kind: str, **more: Any) -> Callable[[_F], _F]:
@@ -96,9 +99,22 @@ def on_thread(function: _F) -> _F:
     return _wants("thread")(function)
 
 
-def on_sample(function: _F) -> _F:
-    """``method(socket, sample)`` for each sample of a socket; ``socket.last`` is still the one before."""
-    return _wants("sample")(function)
+def on_sample(
+    *states: int,
+    of: str | None = None,
+    given: bool = False,
+    between: bool = False,
+    queued: bool = False,
+    more: bool = False,
+    changed: bool = False,
+) -> Callable[[_F], _F]:
+    """``method(socket, sample)`` for samples of a socket in these states; without states in any. Conditions: :class:`Wish`.
+
+    ``socket.last`` is still the one before.
+    """
+    return _wants(
+        "sample", states=states, of=of, given=given, between=between, queued=queued, more=more, changed=changed
+    )
 
 
 def on_met(function: _F) -> _F:

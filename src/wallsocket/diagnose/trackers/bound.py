@@ -13,7 +13,7 @@ from ..facts import Facts
 from ..finding import Proof
 from ..sample import Sample
 from ..subjects import SocketFacts
-from ..tracker import Tracker, on_sample, returned
+from ..tracker import Tracker, on_met, on_sample, returned
 from ..vocabulary import IPPROTO_IPV6, IPV6_V6ONLY, LISTEN, READS, SOCK_STREAM
 from .host_answers import HostAnswers
 from .options import Options
@@ -223,16 +223,25 @@ class Bound(Tracker):
             if entry is not None:
                 entry.received = True
 
-    @on_sample
-    def see(self, socket: SocketFacts, sample: Sample) -> None:
-        """Port 0 becomes a number; an inherited listener shows itself."""
+    @on_met
+    def met(self, socket: SocketFacts) -> None:
+        """Port 0 becomes a number."""
         entry = self._by_id.get(socket.id)
-        if entry is not None:
-            if entry.local != socket.local and socket.local is not None and socket.local.port:
-                self._entry(socket)
-        elif sample.state == LISTEN and socket.tcp:
+        if entry is not None and entry.local != socket.local and socket.local is not None and socket.local.port:
+            self._entry(socket)
+
+    @on_sample(more=True)
+    def see(self, socket: SocketFacts, sample: Sample) -> None:
+        """The same."""
+        self.met(socket)
+
+    @on_sample(LISTEN)
+    def listens(self, socket: SocketFacts, sample: Sample) -> None:
+        """An inherited listener shows itself."""
+        entry = self._by_id.get(socket.id)
+        if entry is None and socket.tcp:
             entry = self._entry(socket)
-        if entry is not None and sample.state == LISTEN and entry.listening is None and not sample.destroyed:
+        if entry is not None and entry.listening is None and not sample.destroyed:
             entry.listening = sample
 
     # -- questions

@@ -33,15 +33,19 @@ class Drops(SocketTracker[DropFacts]):
 
     kept = DropFacts
 
-    @on_sample
+    @on_sample(changed=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
-        """The next sample."""
+        """The count may have risen."""
         if sample.drops is not None:
             facts = self.keep(socket)
             if facts.last is None or sample.drops != facts.last.drops:
                 facts.first = facts.first or sample
                 facts.last = sample
-        if sample.state == LISTEN and not sample.destroyed:
+
+    @on_sample(LISTEN)
+    def queue(self, socket: SocketFacts, sample: Sample) -> None:
+        """A listener and its accept queue."""
+        if not sample.destroyed:
             waiting, limit = sample.receive_queue, sample.send_queue
             if waiting is not None and limit is not None and waiting > limit:
                 facts = self.keep(socket)

@@ -117,11 +117,11 @@ class Edges(SocketTracker[EdgeFacts]):
         if socket.id in pending or len(pending) < _PENDING:
             pending[socket.id] = left
 
-    @on_sample
+    @on_sample(given=True, queued=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """What the kernel shows in the queue after that."""
         facts = socket.kept.get(self.place)
-        if facts is None or facts.left is None or sample.destroyed or not sample.receive_queue:
+        if facts is None or facts.left is None or sample.destroyed:
             return
         if facts.left.sample is None and sample.at_ns >= facts.left.taken.end_ns:
             facts.left.sample = sample

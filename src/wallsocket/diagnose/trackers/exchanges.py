@@ -86,7 +86,7 @@ class Exchanges(SocketTracker[ExchangeFacts]):
             run.reply = call
             facts.runs.append(run)
 
-    @on_sample
+    @on_sample(given=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """A sample between the writes and the reply may show what the kernel holds back."""
         facts = socket.kept.get(self.place)

@@ -27,14 +27,17 @@ class Fullest(SocketTracker[FullestFacts]):
 
     kept = FullestFacts
 
-    @on_sample
+    @on_sample(of="stream", queued=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
-        """The next sample."""
-        queue = sample.receive_queue
-        if queue and not sample.destroyed and socket.stream:
+        """Something is in the queue."""
+        if not sample.destroyed:
             facts = self.keep(socket)
-            if facts.received is None or queue > (facts.received.receive_queue or 0):
+            if facts.received is None or (sample.receive_queue or 0) > (facts.received.receive_queue or 0):
                 facts.received = sample
+
+    @on_sample(more=True)
+    def probes(self, socket: SocketFacts, sample: Sample) -> None:
+        """A timer may run."""
         if sample.row.timer == _PROBES:
             facts = self.keep(socket)
             facts.probing = facts.probing or sample

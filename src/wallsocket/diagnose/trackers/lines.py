@@ -48,13 +48,12 @@ class Lines(Tracker):
                 self.all[line] = found
         return found
 
-    @on_sample
+    @on_sample(CLOSE_WAIT, of="tcp", changed=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """A socket that enters CLOSE_WAIT."""
-        if sample.state == CLOSE_WAIT and socket.tcp:
-            last = socket.last
-            if last is None or last.state != CLOSE_WAIT:
-                self.of(Line(socket.process, socket.made_at)).close_waits[socket.id] = socket
+        last = socket.last
+        if last is None or last.state != CLOSE_WAIT:
+            self.of(Line(socket.process, socket.made_at)).close_waits[socket.id] = socket
 
     @on_retire
     def forget(self, socket: SocketFacts) -> None:

@@ -108,13 +108,10 @@ class Loops(SocketTracker[QueueFacts]):
 
     # -- queues
 
-    @on_sample
+    @on_sample(of="stream", queued=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """Something came into a queue."""
-        queue = sample.receive_queue
-        if not queue or sample.destroyed or not socket.stream:
-            return
-        if queue == 1 and sample.state == CLOSE_WAIT:
+        if sample.destroyed or (sample.receive_queue == 1 and sample.state == CLOSE_WAIT):
             return  # the peer's FIN counts as a byte until it is read
         facts = self.keep(socket)
         if facts.since is None:

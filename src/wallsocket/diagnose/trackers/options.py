@@ -42,7 +42,7 @@ class Options(SocketTracker[OptionFacts]):
                 facts.set[option] = call
                 facts.first.setdefault(option, call)
 
-    @on_sample
+    @on_sample(more=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """A sample with options."""
         if sample.row.options:

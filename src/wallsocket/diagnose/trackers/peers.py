@@ -50,7 +50,7 @@ class Peers(Tracker):
         if call.call.address is not None:
             self.joins.see(call.call)
 
-    @on_sample
+    @on_sample(more=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """Addresses that have become known."""
         row, last = sample.row, socket.last

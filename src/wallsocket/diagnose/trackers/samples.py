@@ -33,7 +33,7 @@ class Samples(SocketTracker[SampleFacts]):
 
     kept = SampleFacts
 
-    @on_sample
+    @on_sample()
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """The next sample."""
         facts = self.keep(socket)

@@ -29,10 +29,10 @@ class Stuck(SocketTracker[StuckFacts]):
 
     kept = StuckFacts
 
-    @on_sample
+    @on_sample(ESTABLISHED, of="tcp")
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """The next sample."""
-        if sample.state != ESTABLISHED or not socket.tcp or sample.destroyed:
+        if sample.destroyed:
             return
         facts = socket.kept.get(self.place)
         if not sample.send_queue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ...events import Fact, Known, Mark, Moment
+from ...events import Fact, Known, Mark
 from ..call import CallFacts
 from ..facts import Facts, json_object
 from ..sample import Sample
@@ -105,10 +105,10 @@ class Waits(SocketTracker[WaitFacts]):
             elif call.name in POLL_CALLS and watches_one(call):
                 self.keep(call.socket).woken = call
 
-    @on_sample
+    @on_sample(given=True, between=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """What a socket is while somebody waits for it."""
-        if sample.moment != Moment.SAMPLE or (sample.state != ESTABLISHED and socket.tcp):
+        if sample.state != ESTABLISHED and socket.tcp:
             return
         facts = socket.kept.get(self.place)
         if facts is not None:
