@@ -97,13 +97,13 @@ class OneShots(SocketTracker[OneShotFacts]):
         self._forget(found, socket)
         self._follow(found, socket, call)
 
-    @on_sample
+    @on_sample(given=True, queued=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
         """What is left in its queue."""
         found = socket.kept.get(self.place)
         if found is None or found.touched is None or found.kept is not None or sample.destroyed:
             return
-        if sample.receive_queue and sample.at_ns >= found.touched.end_ns:
+        if sample.at_ns >= found.touched.end_ns:
             found.kept = sample
 
     def _follow(self, found: OneShotFacts, socket: SocketFacts, call: CallFacts) -> None:
