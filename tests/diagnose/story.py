@@ -46,6 +46,7 @@ class Story:
             "calls": "yes",
             "kernel": "yes",
             "wire": "no CAP_NET_RAW",
+            "lines": "yes",
             "lab": "yes",
             "started_monotonic_ns": "0",
             "started_realtime_ns": "0",

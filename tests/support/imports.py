@@ -87,11 +87,12 @@ CAPTURES: Final = _named(
 def told_by() -> dict[str, list[str]]:
     """Rules by what of another machine tells their cause, as docs/import.md lists them."""
     logs, captures = ({name.partition("/")[0] for name in names} for names in (LOGS, CAPTURES))
-    told: dict[str, list[str]] = {"either": [], "a log": [], "a capture": [], "neither": []}
+    told: dict[str, list[str]] = {"either": [], "a log": [], "a capture": []}
     for rule in sorted(rule.id for rule in all_rules()):
         pair = rule in logs, rule in captures
-        what = {(True, True): "either", (True, False): "a log", (False, True): "a capture"}.get(pair, "neither")
-        told[what].append(rule)
+        what = {(True, True): "either", (True, False): "a log", (False, True): "a capture"}.get(pair)
+        if what is not None:
+            told[what].append(rule)
     return told
 
 

@@ -99,9 +99,7 @@ class CannotTell(msgspec.Struct, frozen=True):
     """A rule whose question stays open, and what was missing."""
 
     rule: str
-    missing: (
-        str  #: 'calls', 'kernel', 'wire', 'peer' (the other end was not traced), 'facts' (not looked up) or 'threads'
-    )
+    missing: str  #: 'calls', 'kernel', 'wire', 'lines', 'peer' (the other end was not traced), 'facts' (not looked up), 'threads'
     reason: str
 
 

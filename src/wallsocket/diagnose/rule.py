@@ -89,7 +89,7 @@ class Rule:
     covers: ClassVar[tuple[int, ...]]  #: numbers of docs/causes.md
     severity: ClassVar[Severity]  #: the gravest it gives
     certainty: ClassVar[Certainty]  #: the surest it gives
-    layers: ClassVar[tuple[Layer, ...]]  #: without one of these it cannot be checked
+    layers: ClassVar[tuple[Layer | Literal["lines"], ...]]  #: without one of these it cannot be checked
     sentence: ClassVar[str]  #: the cause in general words
     symptoms: ClassVar[tuple[str, ...]] = ()  #: what people see and type into a search
     proof: ClassVar[str]  #: what must be in the recording

@@ -24,7 +24,7 @@ class SocketDropped(Rule):
     covers = (163,)
     severity = "error"
     certainty = "strong"
-    layers = ("calls",)
+    layers = ("calls", "lines")
     sentence = (
         "Python closes a socket as soon as no name and no container holds it: at the end of the function whose local variable "
         "it was, for instance. The number that fileno() gave holds nothing, nor does a listener's port that others know."

@@ -28,7 +28,7 @@ class SocketNotKept(Rule):
     covers = (163,)
     severity = "warning"
     certainty = "hint"
-    layers = ("calls",)
+    layers = ("calls", "lines")
     sentence = (
         "Python closes a socket as soon as no name and no container holds it. A call of socket.socket() whose result is not "
         "assigned makes one and closes it at once."
