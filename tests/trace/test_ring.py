@@ -11,11 +11,15 @@ import pytest
 
 from tests.support.recordings import NUMBER, row
 from wallsocket import events
+from wallsocket.cli.explain import report_lines
 from wallsocket.diagnose import diagnose
 from wallsocket.errors import RecordingError, UsageError
+from wallsocket.trace.ladder import header
 from wallsocket.trace.recording import Recording, Writer, freeze_window
 from wallsocket.trace.ring import Bounds, Ring
 from wallsocket.trace.run import run
+from wallsocket.trace.timeline import Timeline
+from wallsocket.trace.verdict import duration, verdict
 
 SECOND = 1_000_000_000
 META = {"machine": "x86_64", "calls": "yes", "kernel": "yes", "wire": "no", "lines": "yes", "started_monotonic_ns": "0"}
@@ -44,6 +48,12 @@ a.send(b"last"); b.recv(9)
 )
 def test_bounds(words: list[str], bounds: Bounds) -> None:
     assert Bounds.parse(words) == bounds
+
+
+@pytest.mark.parametrize("words", [["1s", "2s"], ["1MB", "60s", "2MB"]])
+def test_one_time_and_one_size(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="one of each"):
+        Bounds.parse(words)
 
 
 @pytest.mark.parametrize("word", ["60", "0s", "5 parsecs", "10kB", "", "-1s"])
@@ -190,6 +200,10 @@ def test_a_program_under_the_flight_recorder(tmp_path: Path) -> None:
         assert sends[0] > 0
         assert "nobody-listens" in {finding.rule for finding in diagnose(copy).findings}
         assert {copy.sockets[1].origin, copy.sockets[2].origin} == {"attached"}
+        timeline = Timeline(copy)
+        assert f"kept from {duration(since_ns)} on" in "\n".join(header(timeline, colour=False))
+        assert verdict(timeline, timeline.tracks[1]).endswith("it was open before what was kept")
+        assert "was not kept" in " ".join(report_lines(copy, diagnose(copy), sys.stdout))
     with Recording.open(tmp_path / "a.wsrec") as recording:
         assert b"last" in {call.payload for call in recording.calls()}
         assert recording.meta_int("since_ns")

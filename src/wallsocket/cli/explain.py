@@ -376,10 +376,14 @@ def report_lines(
     """
     from ..diagnose.picture import Pictures
     from ..diagnose.text import report
+    from ..trace.verdict import duration
 
     width = terminal.width() if width is None else width
     started = recording.meta_int("started_realtime_ns")
     added_us = _added_us_per_call(recording)
+    tracing = f"tracing added {added_us:.{0 if added_us >= 1 else 1}f} µs per call" if added_us else ""
+    since_ns = recording.since_ns
+    kept = f"what happened before {duration(since_ns)} was not kept" if since_ns is not None else ""
     drawn = diagnosis.findings[: _MOST_EXCERPTS if verbose else 1]
     pictures = Pictures(recording, drawn, width=width, colour=terminal.has_colour(stream))
     ladder = pictures.whole(drawn[0]) if drawn else []
@@ -390,7 +394,7 @@ def report_lines(
         width=width,
         colour=terminal.has_colour(stream),
         recorded_s=started / 1e9 if started is not None else None,
-        added=f"tracing added {added_us:.{0 if added_us >= 1 else 1}f} µs per call" if added_us else "",
+        added="; ".join(filter(None, (tracing, kept))),
         excerpts=excerpts,
     )
     return [*ladder, "", *lines] if ladder else lines

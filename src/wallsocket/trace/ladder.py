@@ -59,6 +59,11 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
     missing = [f"{layer} not recorded ({escape(reason)})" for layer, reason in timeline.recording.missing.items()]
     if missing:
         yield paint(" · ".join(missing), Style.DIM, colour=colour)
+    since_ns = timeline.recording.since_ns
+    if since_ns is not None:
+        yield paint(
+            f"kept from {duration(since_ns)} on; before that, what made the open sockets", Style.DIM, colour=colour
+        )
     cut = timeline.recording.cut_off_ns
     if cut is not None:
         how = "still being recorded" if timeline.recording.growing else "cut off"

@@ -57,6 +57,8 @@ class Bounds(NamedTuple):
         size_bytes: int | None = None
         for word in words:
             found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", word.strip())
+            if found is not None and (span_s if found[2] in _SPANS_S else size_bytes) is not None:
+                raise UsageError(f"--ring {word}: a time and a size may be given, one of each")
             if found is not None and found[2] in _SPANS_S and 0 < float(found[1]) < 1e9:
                 span_s = float(found[1]) * _SPANS_S[found[2]]
             elif found is not None and found[2] in _UNITS and float(found[1]) * _UNITS[found[2]] >= 1_000_000:

@@ -45,7 +45,7 @@ def ordinal(number: int) -> str:
 def verdict(timeline: Timeline, track: Track) -> str:
     """How the socket ended and what it moved, in one line without a full stop."""
     if track.listening:
-        parts = [_listener(track)]
+        parts = [_listener(timeline, track)]
     elif track.socket.inferred:
         parts = [_inferred_end(track) if track.tcp else "" if track.sent or track.received else "nothing was sent"]
     else:
@@ -57,7 +57,7 @@ def verdict(timeline: Timeline, track: Track) -> str:
     if track.drops:
         parts.append(f"{track.drops} dropped by the kernel")
     if track.socket.origin == "attached" and not track.listening:
-        parts.append("it was open before the trace")
+        parts.append(_open_before(timeline))
     return "; ".join(part for part in parts if part)
 
 
@@ -92,11 +92,15 @@ def _received(track: Track) -> str:
     return f"received {amount(track.received, 'byte')} in {amount(track.messages_received, 'message')}"
 
 
-def _listener(track: Track) -> str:
+def _open_before(timeline: Timeline) -> str:
+    return f"it was open before {'the trace' if timeline.recording.since_ns is None else 'what was kept'}"
+
+
+def _listener(timeline: Timeline, track: Track) -> str:
     end = "closed" if track.closed else _left_open(track)
     backlog = f", backlog {track.backlog}" if track.backlog is not None else ""
     if track.socket.origin == "attached":
-        end += "; it was open before the trace"
+        end += f"; {_open_before(timeline)}"
     return f"listened{backlog}, accepted {amount(track.accepted, 'connection')}; {end}"
 
 

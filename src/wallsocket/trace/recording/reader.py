@@ -200,6 +200,11 @@ class Recording:
         """Network namespaces by id, in the order met; none in a recording of schema version 1."""
         return self._held(Network)
 
+    @property
+    def since_ns(self) -> int | None:
+        """From when on everything is there, of what a flight recorder kept; ``None``: from the beginning."""
+        return self.meta_int("since_ns")
+
     @cached_property
     def missing(self) -> dict[str, str]:
         """Layers that were not recorded, in the words of people, and why.
