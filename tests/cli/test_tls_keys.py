@@ -56,6 +56,7 @@ def test_what_was_encrypted_is_read_with_the_keys(tmp_path: Path) -> None:
         exported = run(*wallsocket, "export", recording, path, "--overwrite", "--with-payload", *options)
         assert exported.returncode == 0, exported.stderr
         assert ("IT CONTAINS KEYS" in exported.stderr) == bool(options)
+        assert "--payload all" not in exported.stderr
         fields = ("-Y", "http.request", "-T", "fields", "-e", "http.request.uri")
         return run("tshark", "-r", path, "-d", "tcp.port==1-65535,tls", *fields).stdout
 

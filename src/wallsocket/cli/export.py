@@ -95,7 +95,8 @@ def command(
             implied = False
             _write_findings(opened, judged, target, item.name, with_payload=with_payload, replace=overwrite)
     if not quiet and str(target) != "-":
-        click.echo(_what(target, item.name, with_payload, implied, keys=tls_keys is not None), err=True)
+        cut = opened.meta.get("payload", "all") if tls_keys is not None else "all"
+        click.echo(_what(target, item.name, with_payload, implied, keys=tls_keys is not None, cut=cut), err=True)
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -105,7 +106,7 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
-def _what(target: Path, name: str, with_payload: bool, implied: bool, *, keys: bool) -> str:
+def _what(target: Path, name: str, with_payload: bool, implied: bool, *, keys: bool, cut: str) -> str:
     from ..trace.text import escape
 
     notes = []
@@ -115,6 +116,8 @@ def _what(target: Path, name: str, with_payload: bool, implied: bool, *, keys: b
         notes.append("without payload, argument values and Unix paths")
     if keys:
         notes.append("IT CONTAINS KEYS: whoever has it can read what was encrypted")
+        if cut != "all":
+            notes.append("what was not recorded stays unread: only trace --payload all keeps whole packets")
     return f"wallsocket: wrote {escape(str(target))} ({name}); {'; '.join(notes)}".removesuffix("; ")
 
 

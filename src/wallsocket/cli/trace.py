@@ -81,7 +81,8 @@ tls_keys = click.option(
     "--tls-keys",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="KEYLOG",
-    help="Let the command write the keys of its TLS sessions to this file (SSLKEYLOGFILE), for export --tls-keys.",
+    help="Let the command write the keys of its TLS sessions to this file (SSLKEYLOGFILE), for export --tls-keys; with "
+    "--payload all its packets can be decrypted.",
 )
 
 

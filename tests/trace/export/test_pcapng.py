@@ -130,7 +130,12 @@ def test_of_one_end_alone_what_the_other_did_follows_from_its_calls(tmp_path: Pa
 def test_keys_stand_before_what_they_open_and_the_file_says_so(tmp_path: Path) -> None:
     log = b"CLIENT_RANDOM " + b"00" * 32 + b" " + b"11" * 48 + b"\n"
     with lost_letter(tmp_path / "a.wsrec") as recording:
-        export(recording, tmp_path / "a.pcapng", tls_keys=log)
+        with pytest.raises(UsageError, match="--with-payload"):
+            export(recording, tmp_path / "a.pcapng", tls_keys=log)
+        with pytest.raises(UsageError, match="no key of a TLS session"):
+            export(recording, tmp_path / "a.pcapng", tls_keys=b"-----BEGIN CERTIFICATE-----\n", with_payload=True)
+        assert not (tmp_path / "a.pcapng").exists()
+        export(recording, tmp_path / "a.pcapng", tls_keys=log, with_payload=True)
     whole = (tmp_path / "a.pcapng").read_bytes()
     assert b"THIS FILE CONTAINS KEYS" in whole
     assert whole.index(log) < whole.index(b"upper.py (pid 70): sendto")

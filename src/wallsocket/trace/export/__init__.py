@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -16,6 +17,10 @@ from ..recording import Recording
 from .material import Finding, Material
 
 __all__ = ["FORMATS", "Finding", "Format", "export", "format_of"]
+
+
+#: A line of a key log (draft-ietf-tls-keylogfile): what it is, the client's random, the secret.
+_KEY: Final = re.compile(rb"^[A-Z0-9_]+ [0-9A-Fa-f]{64} [0-9A-Fa-f]+\s*$", re.MULTILINE)
 
 
 class Format(NamedTuple):
@@ -78,7 +83,8 @@ def export(
         replace: an older file may stand at ``path``.
 
     Raises:
-        UsageError: no such format; something stands at ``path``; keys for a format that has no place for them.
+        UsageError: no such format; something stands at ``path``; keys for a format that has no place for them, without
+            payload, or in a file that holds none.
         NotAvailable: the format needs an extra that is not installed.
         OSError: the file cannot be written.
     """
@@ -89,6 +95,10 @@ def export(
         raise UsageError(f"{item.name} is made of findings: wallsocket export writes it")
     if tls_keys is not None and item.name != "pcapng":
         raise UsageError(f"TLS keys go into pcapng, not into {item.name}")
+    if tls_keys is not None and not with_payload:
+        raise UsageError("TLS keys go with the payload that they are for: --with-payload")
+    if tls_keys is not None and _KEY.search(tls_keys) is None:
+        raise UsageError("no key of a TLS session stands in that file: it has no line such as CLIENT_RANDOM …")
     module = importlib.import_module(f"{__name__}.{item.module}")
     material = Material(recording, findings, with_payload=with_payload, tls_keys=tls_keys)
     with whole(path, replace=replace) as file:
