@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.run import Control, Rows, RunResult, run
 from wallsocket.trace.summary import describe
@@ -30,6 +32,7 @@ class Slow:
         self.said, self.says = os.pipe()
         self.waiting: list[int] = []
         self.control = Control()
+        self.policies: list[int] = []
 
     def run(self, path: Path, *, interrupt: bool = False) -> RunResult:
         """Record the program; if asked, interrupt when it is said how much waits."""
@@ -53,6 +56,7 @@ class Slow:
         )
 
     def _read(self, _: Rows) -> None:
+        self.policies.append(os.sched_getscheduler(0))
         if self.said >= 0:
             assert os.read(self.said, 4) == b"done"
             os.close(self.said)
@@ -60,7 +64,11 @@ class Slow:
             self.said = -1
 
 
-def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("urgent", [1 << 20, 1 << 30])
+def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(
+    urgent: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wallsocket.trace.run._URGENT_BYTES", urgent)
     slow = Slow()
     result = slow.run(tmp_path / "r.wsrec")
     assert (result.exit_status, result.lost, result.failure) == (0, 0, None)
@@ -68,6 +76,8 @@ def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(tmp_path: 
     with Recording.open(result.path) as recording:
         lengths = [call.result for call in recording.calls() if call.payload and len(call.payload) == BYTES]
     assert lengths == [BYTES] * (2 * ROUNDS)
+    # Behind everybody while the program runs, and as everybody when it has ended.
+    assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
     assert list(tmp_path.iterdir()) == [result.path]
 
 

@@ -11,6 +11,7 @@ use wallsocket_kernel::syscalls::{NONE, SYSCALLS};
 use wallsocket_trace::native::{Stack, Stacks, Verdicts};
 use wallsocket_trace::python::Chosen;
 use wallsocket_trace::rows::{End, Row, Source};
+use wallsocket_trace::unread;
 
 /// Turns the guardian's stream of bytes into rows.
 ///
@@ -59,6 +60,11 @@ impl Rows {
         }
     }
 
+    /// Starts now what would be started when it is needed first, by whatever thread that is: it is given that thread's priority.
+    fn prepare(&mut self) {
+        self.verdicts.prepare();
+    }
+
     /// Takes the next bytes of the stream; returns the complete rows in them: a list per table, a tuple per row.
     ///
     /// Key `end` holds what the guardian says of the run: `("not started", step, errno)`, `("main", status, left)`, `("all",)`.
@@ -68,9 +74,19 @@ impl Rows {
         let mut used = 0;
         while used < self.rest.len() {
             match postcard::take_from_bytes::<Row>(&self.rest[used..]) {
-                Ok((mut row, remaining)) => {
+                Ok((row, remaining)) => {
                     used = self.rest.len() - remaining.len();
                     self.received += 1;
+                    let mut row = match row {
+                        Row::Unread(unread) => {
+                            let (fact, call) = unread::read(unread);
+                            if let Some(fact) = fact {
+                                self.add(py, &tables, Row::Fact(fact))?;
+                            }
+                            Row::Call(call)
+                        }
+                        row => row,
+                    };
                     let verdicts = &mut self.verdicts;
                     let line = if matches!(row, Row::Stack(_)) {
                         py.detach(|| verdicts.apply(&mut row))
@@ -173,6 +189,8 @@ impl Rows {
                     ),
                 )
             }
+            // `feed` has read it.
+            Row::Unread(_) => return Ok(()),
             Row::Process(p) => (
                 "process",
                 tuple!(

@@ -223,11 +223,11 @@ pub fn finish(
             let length = (sixth as u32).min(MAXIMUM_ADDRESS) as usize;
             let [payload, address] = from.pieces([(second, kept(moved)), (fifth, length)]);
             (call.payload, call.address) = (optional(payload), self::address(address));
-            return Moved::Sent(moved);
+            return self::moved(entry, result);
         }
         libc::SYS_write => {
             call.payload = optional(from.read(second, kept(moved)));
-            return Moved::Sent(moved);
+            return self::moved(entry, result);
         }
         libc::SYS_recvfrom => {
             let (address, length) = if result >= 0 { (fifth, sixth) } else { (0, 0) };
@@ -243,21 +243,17 @@ pub fn finish(
             } else {
                 self::address(sender.get(..length).unwrap_or(&[]).to_vec())
             };
-            return received(result, fourth);
+            return self::moved(entry, result);
         }
         libc::SYS_read => {
             call.payload = optional(from.read(second, kept(moved)));
-            return received(result, 0);
+            return self::moved(entry, result);
         }
         libc::SYS_readv | libc::SYS_writev => {
             let vector = Vector::read(from, second, third);
             call.length = Some(vector.length() as i64);
             call.payload = optional(vector.bytes(from, kept(moved)));
-            return if entry.number == libc::SYS_readv {
-                received(result, 0)
-            } else {
-                Moved::Sent(moved)
-            };
+            return self::moved(entry, result);
         }
         libc::SYS_sendmsg | libc::SYS_recvmsg => {
             // struct msghdr: name, namelen (u32), iov, iovlen, control, controllen, flags (i32)
@@ -288,7 +284,7 @@ pub fn finish(
         libc::SYS_sendfile => {
             call.a = register(second);
             call.length = Some(fourth as i64);
-            return Moved::Sent(moved);
+            return self::moved(entry, result);
         }
         libc::SYS_splice => {
             let into_socket = call.fd == register(third).and_then(|fd| i32::try_from(fd).ok());
@@ -350,8 +346,7 @@ pub fn finish(
         }
         libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
             call.a = register(third);
-            let count = moved.min(MAXIMUM_ENTRIES) as usize;
-            call.value = optional(from.read(second, count * (EPOLL_DATA + 8)));
+            call.value = optional(returned_events(from, entry, result));
         }
         libc::SYS_close_range => {
             call.b = Some(i64::from(second as u32));
@@ -360,6 +355,29 @@ pub fn finish(
         _ => {}
     }
     Moved::No
+}
+
+/// What a call that moves one message, without a name, has done to the bytes of its socket.
+pub fn moved(entry: &Entry, result: i64) -> Moved {
+    match entry.number {
+        libc::SYS_sendto | libc::SYS_write | libc::SYS_writev | libc::SYS_sendfile => {
+            Moved::Sent(result.max(0) as u64)
+        }
+        libc::SYS_recvfrom => received(result, entry.arguments[3]),
+        libc::SYS_read | libc::SYS_readv => received(result, 0),
+        _ => Moved::No,
+    }
+}
+
+/// The events that a wait on an epoll set has returned, as the column `value` has them; nothing of other calls.
+pub fn returned_events(from: &impl Memory, entry: &Entry, result: i64) -> Vec<u8> {
+    match entry.number {
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
+            let count = (result.max(0) as u64).min(MAXIMUM_ENTRIES) as usize;
+            from.read(entry.arguments[1], count * (EPOLL_DATA + 8))
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn received(result: i64, flags: u64) -> Moved {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use wallsocket_ring::table;
 use wallsocket_sys::shared::Shared;
 
+use crate::ids::Ids;
 use crate::rows;
 
 /// Departed sockets that are kept in mind.
@@ -67,7 +68,7 @@ pub struct Table {
     /// By number.
     pub sockets: BTreeMap<i32, Entry>,
     /// Epoll descriptors that watch sockets; what they name is shared by duplicates and after fork.
-    pub epolls: HashMap<i32, SharedEpoll>,
+    pub epolls: Ids<i32, SharedEpoll>,
     /// Numbers that named a socket, were closed, and are not known to name anything since.
     closed: HashSet<i32>,
     /// What the preloaded library of the process reads of it.
@@ -187,9 +188,9 @@ impl Table {
 #[derive(Debug, Default)]
 pub struct Epoll {
     /// The data given with each descriptor: the kernel knows an entry by its number and by what is open there.
-    data: HashMap<(i32, u32), u64>,
+    data: Ids<(i32, u32), u64>,
     /// Which socket returned data belongs to; `None`: several have the same.
-    sockets: HashMap<u64, Option<u32>>,
+    sockets: Ids<u64, Option<u32>>,
 }
 
 /// An epoll set that several descriptors may name.
@@ -232,7 +233,7 @@ pub type SharedTable = Rc<RefCell<Table>>;
 #[derive(Debug, Default)]
 pub struct Registry {
     /// By id.
-    pub sockets: HashMap<u32, Known>,
+    pub sockets: Ids<u32, Known>,
     by_inode: HashMap<u64, u32>,
     /// Sockets whose last followed descriptor was closed, by inode: one on its way in an SCM_RIGHTS message comes back.
     departed: HashMap<u64, Known>,

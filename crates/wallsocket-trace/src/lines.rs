@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wallsocket_sys::shared::Shared;
 
+use crate::ids::Ids;
 use crate::native::{Stack, Stacks};
 use crate::python::{Chosen, Interpreter, TopFrame};
 use crate::rows::{self, Row};
@@ -56,7 +57,7 @@ pub struct Lines {
     wanted: bool,
     chosen: Chosen,
     /// Of each process; `None`: looked at, and no interpreter that can be read.
-    interpreters: HashMap<i32, Option<Interpreter>>,
+    interpreters: Ids<i32, Option<Interpreter>>,
     numbers: HashMap<Line, u32>,
     /// The last number of a line.
     last: u32,

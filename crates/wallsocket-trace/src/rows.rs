@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 pub enum Row {
     Network(Network),
     Call(Call),
+    Unread(Unread),
     State(State),
     Packet(Packet),
     Process(Process),
@@ -68,6 +69,17 @@ pub struct Call {
     pub sockets: Option<ByteBuf>,
     pub stack: Option<u32>,
     pub via: u8,
+}
+
+/// A row of table `call`, of which the recorder makes the rest: [`crate::unread::read`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unread {
+    /// With what only the tracer knows.
+    pub call: Call,
+    /// Payload bytes to keep.
+    pub payload: usize,
+    /// As the preloaded library has written it (`wallsocket_ring::Record`).
+    pub record: ByteBuf,
 }
 
 /// Table `state`; its id is given by the recorder.

@@ -65,6 +65,7 @@ impl Layer {
     fn of(row: &Row) -> Option<(Self, i64)> {
         Some(match row {
             Row::Call(call) => (Self::Calls, call.entry_ns),
+            Row::Unread(unread) => (Self::Calls, unread.call.entry_ns),
             Row::Process(process) => (Self::Calls, process.started_ns),
             Row::Socket(socket) => (Self::Calls, socket.created_ns),
             Row::Descriptor(descriptor) => (Self::Calls, descriptor.opened_ns),
@@ -276,7 +277,7 @@ impl Sink {
             // Rows that others refer to are small and few: they get through, or nothing could be read later.
             let droppable = matches!(
                 row,
-                Row::Call(_) | Row::State(_) | Row::Packet(_) | Row::Counter(_)
+                Row::Call(_) | Row::Unread(_) | Row::State(_) | Row::Packet(_) | Row::Counter(_)
             );
             let capacity = if droppable { CAPACITY } else { CAPACITY_OF_ALL };
             if queue.waiting >= capacity {

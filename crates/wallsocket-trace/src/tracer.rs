@@ -5,7 +5,7 @@
 //! thread that attached; therefore, while it holds one target in a stop, no other target can get past a `close`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -21,6 +21,7 @@ use crate::capture::Ports;
 use crate::clock::Clock;
 use crate::descriptors::{Registry, SharedTable, Table};
 use crate::facts::Facts;
+use crate::ids::Ids;
 use crate::interrupted::{Shortened, Slept};
 use crate::lines::Lines;
 use crate::networks::Networks;
@@ -148,6 +149,8 @@ struct Pending {
     entry: Entry,
     stack_pointer: u64,
     watch: Vec<(i32, u16)>,
+    /// Its record is passed on as it is.
+    unread: bool,
     reported: bool,
     /// The arguments that a policy has the kernel see instead.
     changed: Option<[u64; 6]>,
@@ -261,9 +264,9 @@ pub struct Tracer {
     facts: Facts,
     networks: Networks,
     places: Arc<Places>,
-    threads: HashMap<i32, Thread>,
-    processes: HashMap<u32, Process>,
-    by_pid: HashMap<i32, u32>,
+    threads: Ids<i32, Thread>,
+    processes: Ids<u32, Process>,
+    by_pid: Ids<i32, u32>,
     registry: Registry,
     /// New threads that stopped before their parent's event told of them.
     early: HashSet<i32>,
@@ -338,9 +341,9 @@ impl Tracer {
             facts,
             networks,
             places,
-            threads: HashMap::new(),
-            processes: HashMap::new(),
-            by_pid: HashMap::new(),
+            threads: Ids::default(),
+            processes: Ids::default(),
+            by_pid: Ids::default(),
             registry: Registry::default(),
             early: HashSet::new(),
             ringed: BTreeSet::new(),

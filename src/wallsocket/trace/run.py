@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -33,6 +33,9 @@ from .attach import target
 from .command import closed_streams, credentials, ignored_unseen, program_file
 from .recording import Recording, Writer
 from .ring import Ring
+
+if TYPE_CHECKING:
+    from .._core.trace import Rows as Decoder
 
 __all__ = ["DEFAULT_PAYLOAD", "Control", "RunResult", "attach", "follow", "guardian_path", "library_path", "run"]
 
@@ -50,8 +53,8 @@ ALL_PAYLOAD: Final = 16 << 20
 _LET_GO_S: Final = 3.0
 #: What a kill of this process may cost, at most.
 _COMMIT_INTERVAL_S: Final = 0.2
-#: Niceness of the thread that writes the recording of a program that does not stop at its calls.
-_BEHIND_THE_PROGRAM: Final = 10
+#: So much of the backlog has a recorder that only took idle time go on as everybody does, until a half of it is left.
+_URGENT_BYTES: Final = 1 << 30
 #: What the guardian says at its end (``say_goodbye`` in guardian.rs).
 _FAREWELL: Final = struct.Struct("=QQi")
 #: Fewer bytes than these are written before anybody has read that they wait.
@@ -486,6 +489,8 @@ class _Recorder:
         self._started = False
         self._received = 0  #: rows
         self._sent: int | None = None  #: rows, known when nothing more is recorded and many of them wait
+        self._said_farewell = False
+        self._deadline: float | None = None
         self._cut_off = False
         self._early: list[int] = []  #: signals that came when there was nobody yet to get them
 
@@ -511,67 +516,38 @@ class _Recorder:
             assert self._writer.path is not None
             steered_by.begun(self._writer.path)
         with _closing(rows), ours, signals.Fetched(self._signalled) if steered_by is None else signals.left_alone():
-            backlog = self._backlog()
-            try:
-                os.set_inheritable(rows_write, True)
-                os.set_inheritable(theirs.fileno(), True)
-                order = {
-                    **order,
-                    "origin_ns": self._origin_ns,
-                    "rows_fd": rows_write,
-                    "backlog_fd": backlog,
-                    "control_fd": theirs.fileno(),
-                    "unblocked": sorted(signals.Fetched.for_guardian() - signals.Fetched.before),
-                }
-                pid = _start_guardian(guardian, [json.dumps(order), *command], environment, files)
-                self._started = True
-            finally:
-                os.close(rows_write)
-                theirs.close()
-                if backlog is not None:
-                    os.close(backlog)
-            for number in self._early:
-                self._command(b"s" + bytes([number]))
-            if steered_by is not None:
-                steered_by._take(self)
-            if self._via == "preload":
-                # The program never waits for this thread, and may need every processor. Nobody but root may become less nice.
-                thread = os.PRIO_PROCESS, threading.get_native_id()
-                os.setpriority(*thread, max(os.getpriority(*thread), _BEHIND_THE_PROGRAM))
-            # The library that we add is not the user's, wherever it lies.
-            libraries = [*order["code"]["libraries"], *filter(None, [order.get("preload")])]
-            decoder = Decoder(guardian, order["code"]["user"], libraries)
-            deadline = None if for_s is None else time.monotonic() + for_s
-            next_commit = 0.0
-            poller = select.poll()
-            poller.register(rows, select.POLLIN)
-            poller.register(ours, select.POLLIN)
-            while not self._cut_off:
-                now = time.monotonic()
-                timeout = _COMMIT_INTERVAL_S
-                if deadline is not None:
-                    timeout = min(timeout, max(deadline - now, 0))
-                ready = {descriptor for descriptor, _ in poller.poll(timeout * 1000)}
-                if ours.fileno() in ready:
-                    poller.unregister(ours)
-                    self._take_farewell(ours)
-                if rows in ready:
-                    data = os.read(rows, _READ_BYTES)
-                    if not data:
-                        break
-                    try:
-                        tables = decoder.feed(data)
-                    except ValueError as error:
-                        raise NotAvailable(_unfit(guardian)) from error
-                    self._received = decoder.received
-                    self._take(tables)
-                now = time.monotonic()
-                if now >= next_commit:
-                    self._guard(self._commit)
-                    next_commit = now + _COMMIT_INTERVAL_S
-                if deadline is not None and now >= deadline:
-                    deadline = None
-                    self._stop("time limit")
+            with self._backlog() as backlog:
+                try:
+                    os.set_inheritable(rows_write, True)
+                    os.set_inheritable(theirs.fileno(), True)
+                    order = {
+                        **order,
+                        "origin_ns": self._origin_ns,
+                        "rows_fd": rows_write,
+                        "backlog_fd": backlog,
+                        "control_fd": theirs.fileno(),
+                        "unblocked": sorted(signals.Fetched.for_guardian() - signals.Fetched.before),
+                    }
+                    pid = _start_guardian(guardian, [json.dumps(order), *command], environment, files)
+                    self._started = True
+                finally:
+                    os.close(rows_write)
+                    theirs.close()
+                for number in self._early:
+                    self._command(b"s" + bytes([number]))
+                if steered_by is not None:
+                    steered_by._take(self)
+                # The library that we add is not the user's, wherever it lies.
+                libraries = [*order["code"]["libraries"], *filter(None, [order.get("preload")])]
+                decoder = Decoder(guardian, order["code"]["user"], libraries)
+                self._deadline = None if for_s is None else time.monotonic() + for_s
+                try:
+                    if self._via == "preload":
+                        self._follow_behind(rows, ours, decoder, backlog)
+                    else:
+                        self._follow(rows, ours, decoder)
+                except ValueError as error:
+                    raise NotAvailable(_unfit(guardian)) from error
             if self._cut_off:
                 pass  # the guardian ends when nobody reads
             elif self._attached or self._is_alone:
@@ -584,19 +560,100 @@ class _Recorder:
             _wait_for(pid, _LET_GO_S)
         return self._finish()
 
-    def _backlog(self) -> int | None:
+    def _follow(
+        self, rows: int, control: socket.socket | None, decoder: Decoder, until: Callable[[], bool] | None = None
+    ) -> bool:
+        """Write what comes; False: there may be more, but ``until`` has said that it is enough.
+
+        Without ``control`` somebody else attends to what is said there, and to the time limit.
+
+        Raises:
+            ValueError: what comes is no stream of rows.
+        """
+        next_commit = 0.0
+        while not self._cut_off and not (until is not None and until()):
+            if self._attend(control, rows):
+                data = os.read(rows, _READ_BYTES)
+                if not data:
+                    return True
+                tables = decoder.feed(data)
+                self._received = decoder.received
+                self._take(tables)
+            if (now := time.monotonic()) >= next_commit:
+                self._guard(self._commit)
+                next_commit = now + _COMMIT_INTERVAL_S
+        return self._cut_off
+
+    def _follow_behind(self, rows: int, control: socket.socket, decoder: Decoder, backlog: int | None) -> None:
+        """As :meth:`_follow`, in time that nobody else wants while the program runs: it may need every processor.
+
+        What is not read meanwhile waits in the file ``backlog``.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        urgent = threading.Event()
+
+        def only_when_idle() -> bool:
+            # A thread of its own: who has gone behind all others cannot come back (sched(7), "SCHED_IDLE").
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            return self._follow(rows, None, decoder, urgent.is_set)
+
+        def waiting() -> int:
+            return 0 if backlog is None else os.fstat(backlog).st_blocks * 512
+
+        decoder.prepare()
+        complete = False
+        while not complete and not self._said_farewell:
+            urgent.clear()
+            with ThreadPoolExecutor(1, "recorder") as threads:
+                written = threads.submit(only_when_idle)
+                try:
+                    while not (written.done() or self._said_farewell or waiting() > _URGENT_BYTES):
+                        self._attend(control)
+                finally:
+                    urgent.set()
+                complete = written.result()
+            if not complete:
+                complete = self._follow(
+                    rows, control, decoder, lambda: not self._said_farewell and waiting() < _URGENT_BYTES // 2
+                )
+
+    def _attend(self, control: socket.socket | None, rows: int | None = None) -> bool:
+        """Wait a while for rows, and for what the guardian says besides; look at the clock. Whether rows are there."""
+        poller = select.poll()
+        if rows is not None:
+            poller.register(rows, select.POLLIN)
+        timeout_s = _COMMIT_INTERVAL_S
+        if control is not None:
+            if not self._said_farewell:
+                poller.register(control, select.POLLIN)
+            if self._deadline is not None:
+                timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), 0))
+        ready = {descriptor for descriptor, _ in poller.poll(timeout_s * 1000)}
+        if control is not None:
+            if control.fileno() in ready:
+                self._take_farewell(control)
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self._deadline = None
+                self._stop("time limit")
+        return rows in ready
+
+    @contextlib.contextmanager
+    def _backlog(self) -> Iterator[int | None]:
         """A file without a name beside the recording, for rows that wait to be written; without one they wait in memory."""
         assert self._writer.path is not None
-        try:
-            with tempfile.TemporaryFile(dir=self._writer.path.parent, buffering=0) as file:
-                descriptor = os.dup(file.fileno())
-        except OSError:
-            return None
-        os.set_inheritable(descriptor, True)
-        return descriptor
+        with contextlib.ExitStack() as stack:
+            descriptor = None
+            with contextlib.suppress(OSError):
+                file = stack.enter_context(tempfile.TemporaryFile(dir=self._writer.path.parent, buffering=0))
+                descriptor = file.fileno()
+                os.set_inheritable(descriptor, True)
+            yield descriptor
 
     def _take_farewell(self, control: socket.socket) -> None:
         """The guardian records nothing more; or it is gone."""
+        self._said_farewell = True
         with contextlib.suppress(OSError, struct.error):
             sent, waiting, status = _FAREWELL.unpack(control.recv(_FAREWELL.size))
             if waiting >= _MANY_BYTES:

@@ -15,6 +15,7 @@ use wallsocket_sys::ptrace;
 
 use super::perf_map::{PerfMap, is_told_to_keep, keeps_frame_pointer};
 use super::tables::{Bytes, Tables, Way};
+use crate::ids::Ids;
 use crate::rows::{self, Role, Row, Stamp};
 
 /// Frames of a stack that are kept.
@@ -166,7 +167,7 @@ struct Process {
     /// By instruction, stack and frame pointer.
     remembered: HashMap<[u64; 3], Vec<Memory>>,
     /// Stacks of one frame, by the address that it is returned to.
-    callers: HashMap<u64, Option<Stack>>,
+    callers: Ids<u64, Option<Stack>>,
     made: Made,
     /// Addresses in no region that are not worth another look at the maps, and how many that was the last time.
     patience: u32,
@@ -176,7 +177,7 @@ struct Process {
 /// The stacks of all processes.
 #[derive(Default)]
 pub struct Stacks {
-    processes: HashMap<i32, Process>,
+    processes: Ids<i32, Process>,
     files: HashMap<Stamp, usize>,
     binaries: Vec<Binary>,
     /// The number of each function that was made while a program ran.

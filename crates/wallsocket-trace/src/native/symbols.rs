@@ -104,7 +104,12 @@ impl Symbols {
         }
     }
 
-    fn exchange(&mut self, question: &Question) -> io::Result<Vec<Spots>> {
+    /// Runs it now. If that fails, the first question tries again.
+    pub fn prepare(&mut self) {
+        let _ = self.start();
+    }
+
+    fn start(&mut self) -> io::Result<()> {
         if self.child.is_none() {
             let mut child = Command::new(&self.program)
                 .arg(ARGUMENT)
@@ -116,6 +121,11 @@ impl Symbols {
             let (input, output) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
             self.child = Some((child, input, output));
         }
+        Ok(())
+    }
+
+    fn exchange(&mut self, question: &Question) -> io::Result<Vec<Spots>> {
+        self.start()?;
         let (_, input, output) = self.child.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         send(input, question)?;
         receive(output)

@@ -105,6 +105,11 @@ impl Verdicts {
         }
     }
 
+    /// Starts the process that looks up debug information.
+    pub fn prepare(&mut self) {
+        self.symbols.prepare();
+    }
+
     /// Puts lines into a row that the tracer has sent; a line that is new to the recording comes before it.
     pub fn apply(&mut self, row: &mut Row) -> Option<rows::Source> {
         match row {

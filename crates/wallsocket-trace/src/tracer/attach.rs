@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use wallsocket_sys::ptrace::{self, CallStop, Event};
 
+use super::following::Seen;
 use super::{Stop, Thread, Tracer};
 use crate::calls::Entry;
 use crate::descriptors::{self, Table};
@@ -325,7 +326,7 @@ impl Tracer {
             interrupted.registers.rsp,
             now,
             &Pid::from_raw(tid),
-            true,
+            Seen::Stopped,
         ) {
             pending.entry = again;
             let process = Some(pending.call.process);

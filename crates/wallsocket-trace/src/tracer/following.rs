@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use nix::unistd::Pid;
 use serde_bytes::ByteBuf;
-use wallsocket_wire::decode::{application, http};
+use wallsocket_ring::{Head, Record};
 
 use super::{Next, Pending, Tracer};
 use crate::calls::{self, Entry, Moved};
@@ -13,14 +13,26 @@ use crate::descriptors::{self, SharedTable};
 use crate::facts::Failure;
 use crate::interrupted;
 use crate::lines::Site;
-use crate::memory::Memory;
+use crate::memory::{Memory, Recorded};
 use crate::rows::{self, Row};
 use crate::syscalls::{self, Subject};
+use crate::unread;
 
 /// Socket numbers in the form of the column `sockets`.
 pub(super) fn packed(sockets: impl Iterator<Item = u32>) -> Option<ByteBuf> {
     let bytes: Vec<u8> = sockets.flat_map(u32::to_le_bytes).collect();
     (!bytes.is_empty()).then(|| ByteBuf::from(bytes))
+}
+
+/// How a call is seen that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Its thread stands there: its socket and its stack can be looked at.
+    Stopped,
+    /// The preloaded library recorded it.
+    Recorded,
+    /// The same, and its record is passed on as it is.
+    ForLater,
 }
 
 impl Tracer {
@@ -66,7 +78,9 @@ impl Tracer {
             return next;
         }
         let memory = Pid::from_raw(tid);
-        let Some(pending) = self.begin_call(tid, entry, stack_pointer, began, &memory, true) else {
+        let Some(pending) =
+            self.begin_call(tid, entry, stack_pointer, began, &memory, Seen::Stopped)
+        else {
             return Next::Run;
         };
         let process = pending.call.process;
@@ -80,8 +94,7 @@ impl Tracer {
         Next::ToExit
     }
 
-    /// Looks at a call at its beginning. `None`: it concerns no socket. `stopped`: its thread stands there, and its socket and its
-    /// stack can be looked at.
+    /// Looks at a call at its beginning. `None`: it concerns no socket.
     pub(super) fn begin_call(
         &mut self,
         tid: i32,
@@ -89,8 +102,9 @@ impl Tracer {
         stack_pointer: u64,
         began: i64,
         memory: &impl Memory,
-        stopped: bool,
+        seen: Seen,
     ) -> Option<Pending> {
+        let stopped = seen == Seen::Stopped;
         let thread = self.threads.get(&tid)?;
         let id = thread.process;
         let table = Rc::clone(&thread.table);
@@ -140,7 +154,9 @@ impl Tracer {
                 .map(|(fd, _)| table.sockets.get(fd).map_or(0, |found| found.socket));
             call.sockets = packed(sockets);
         }
-        calls::begin(memory, entry, &watch, &mut call);
+        if seen != Seen::ForLater {
+            calls::begin(memory, entry, &watch, &mut call);
+        }
         if stopped {
             self.find_line(tid, id, socket, &mut call);
         }
@@ -155,6 +171,7 @@ impl Tracer {
             entry: *entry,
             stack_pointer,
             watch,
+            unread: seen == Seen::ForLater,
             reported: false,
             changed: None,
             stopped_ns: None,
@@ -189,7 +206,8 @@ impl Tracer {
         self.finish_call(tid, pending, began, result, &Pid::from_raw(tid), true);
     }
 
-    /// A call has ended; `memory` is the program's as the call left it. `stopped` as of [`Self::begin_call`].
+    /// A call has ended; `memory` is the program's as the call left it. `stopped`: its thread stands there, and its socket can be
+    /// looked at.
     pub(super) fn finish_call(
         &mut self,
         tid: i32,
@@ -214,42 +232,11 @@ impl Tracer {
             &pending.watch,
             call,
         );
-        if let Some(known) = call
-            .socket
-            .and_then(|socket| self.registry.sockets.get_mut(&socket))
-            && known.is_stream()
-            && known.whole
-        {
-            match moved {
-                Moved::Sent(bytes) => {
-                    call.offset = Some(known.sent as i64);
-                    known.sent += bytes;
-                }
-                Moved::Received(bytes) => {
-                    call.offset = Some(known.received as i64);
-                    known.received += bytes;
-                }
-                Moved::No => {}
-            }
-        }
+        self.place_in_stream(moved, call);
         let number = pending.entry.number;
         self.sockets_of_events(&table, &pending.entry, result, &mut pending.call);
-        let said = announced(memory, &pending.entry, &pending.call)
-            .map(|value| ("http", value))
-            .or_else(|| {
-                let cut = cut_character(memory, &pending.entry, &pending.call)?;
-                Some(("text", serde_json::json!({ "cut": cut }).to_string()))
-            });
-        if let Some((kind, value)) = said {
-            self.sink.send(&Row::Fact(rows::Fact {
-                at_ns: ended,
-                call: Some(pending.call.id),
-                kind: kind.into(),
-                value,
-                occasion: Some("message".into()),
-                socket: pending.call.socket,
-                ..rows::Fact::default()
-            }));
+        if let Some(fact) = unread::said(memory, &pending.entry, &pending.call) {
+            self.sink.send(&Row::Fact(fact));
         }
         self.descriptors_after(id, &table, &pending.entry, result, &mut pending.call);
         if self.settings.samples {
@@ -314,15 +301,83 @@ impl Tracer {
         }
     }
 
+    /// A call has ended whose record is read later; gives the record's bytes back.
+    pub(super) fn finish_unread(
+        &mut self,
+        tid: i32,
+        mut pending: Pending,
+        ended: i64,
+        head: &Head,
+        record: Vec<u8>,
+    ) -> Vec<u8> {
+        let Some(thread) = self.threads.get(&tid) else {
+            return record;
+        };
+        let (entry, call) = (&pending.entry, &mut pending.call);
+        call.took_ns = Some((ended - call.entry_ns).max(0));
+        call.result = Some(head.result);
+        if let Some(record) = Record::parse(&record, false) {
+            let memory = Recorded {
+                first: record.at_exit(),
+                then: record.at_entry(),
+            };
+            let events = calls::returned_events(&memory, entry, head.result);
+            call.sockets = Self::sockets_of_returned(&thread.table, entry, &events);
+        }
+        self.place_in_stream(calls::moved(entry, head.result), call);
+        self.control.calls.fetch_add(1, Ordering::Relaxed);
+        let row = rows::Unread {
+            call: pending.call,
+            payload: self.settings.payload,
+            record: ByteBuf::from(record),
+        };
+        let row = Row::Unread(row);
+        self.sink.send(&row);
+        let Row::Unread(row) = row else {
+            return Vec::new();
+        };
+        row.record.into_vec()
+    }
+
+    /// Says where in its stream a call has moved bytes.
+    fn place_in_stream(&mut self, moved: Moved, call: &mut rows::Call) {
+        if moved != Moved::No
+            && let Some(known) = call
+                .socket
+                .and_then(|socket| self.registry.sockets.get_mut(&socket))
+            && known.is_stream()
+            && known.whole
+        {
+            match moved {
+                Moved::Sent(bytes) => {
+                    call.offset = Some(known.sent as i64);
+                    known.sent += bytes;
+                }
+                Moved::Received(bytes) => {
+                    call.offset = Some(known.received as i64);
+                    known.received += bytes;
+                }
+                Moved::No => {}
+            }
+        }
+    }
+
+    /// The sockets of the events that a wait on an epoll set has returned.
+    fn sockets_of_returned(table: &SharedTable, entry: &Entry, events: &[u8]) -> Option<ByteBuf> {
+        let table = table.borrow();
+        let set = table.epolls.get(&(entry.arguments[0] as i32))?.borrow();
+        packed(calls::returned_data(events).map(|data| set.socket(data)))
+    }
+
     /// Names the socket of each event that an epoll set returned, and of each descriptor that a message took along.
     fn sockets_of_events(
         &self,
-        table: &SharedTable,
+        shared: &SharedTable,
         entry: &Entry,
         result: i64,
         call: &mut rows::Call,
     ) {
-        let table = table.borrow();
+        let table = shared.borrow();
         let fd = entry.arguments[0] as i32;
         match entry.number {
             libc::SYS_epoll_ctl if result == 0 => {
@@ -346,11 +401,9 @@ impl Tracer {
                 }
             }
             libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => {
-                if let Some(set) = table.epolls.get(&fd)
-                    && let Some(value) = &call.value
-                {
-                    let set = set.borrow();
-                    call.sockets = packed(calls::returned_data(value).map(|data| set.socket(data)));
+                drop(table);
+                if let Some(value) = &call.value {
+                    call.sockets = Self::sockets_of_returned(shared, entry, value);
                 }
             }
             libc::SYS_sendmsg if result >= 0 => {
@@ -527,92 +580,5 @@ impl Tracer {
             (Site::Library(line), None) => (Some(self.lines.source(&self.sink, line)), 4),
             (Site::Loop | Site::Native(_) | Site::Unknown, _) => (None, 0),
         };
-    }
-}
-
-/// Bytes of a call in which heads of HTTP messages are looked for.
-const HEADS: usize = 16 * 1024;
-
-/// What the heads of the HTTP messages in a call announce, as JSON; no other field of them.
-///
-/// The recorded payload ends long before a head does, and rules ask where a message ends. Nothing without payload.
-fn announced(memory: &impl Memory, entry: &Entry, call: &rows::Call) -> Option<String> {
-    let payload = call.payload.as_ref()?;
-    if application::protocol(payload) != Some("http") {
-        return None;
-    }
-    let bytes = calls::begin_of_payload(memory, entry, call.result?, HEADS);
-    let heads: Vec<serde_json::Value> = http::heads(&bytes)
-        .iter()
-        .map(|head| {
-            serde_json::json!({
-                "at": head.at,
-                "head": head.length,
-                "method": head.method,
-                "status": head.status,
-                "body": head.body(),
-                "chunked": head.chunked,
-                "expects_continue": head.expects_continue,
-                "excess": head.excess,
-            })
-        })
-        .collect();
-    (!heads.is_empty()).then(|| serde_json::Value::Array(heads).to_string())
-}
-
-/// How many bytes of a character of UTF-8 a read of text ends with whose rest has not come; `None`: no text, or whole.
-fn cut_character(memory: &impl Memory, entry: &Entry, call: &rows::Call) -> Option<usize> {
-    let payload = call.payload.as_ref()?;
-    let valid = match std::str::from_utf8(payload) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&payload[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    if valid.is_empty()
-        || valid
-            .chars()
-            .any(|one| one.is_control() && !one.is_whitespace())
-    {
-        return None;
-    }
-    cut_at_end(&calls::end_of_payload(memory, entry, call.result?, 3))
-}
-
-/// The length of an incomplete character at the end of bytes (RFC 3629).
-fn cut_at_end(bytes: &[u8]) -> Option<usize> {
-    let (back, lead) = bytes
-        .iter()
-        .rev()
-        .take(3)
-        .enumerate()
-        .find(|(_, byte)| **byte & 0xc0 != 0x80)?;
-    let length = match lead {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
-        _ => return None,
-    };
-    (back + 1 < length).then_some(back + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut_at_end;
-
-    #[test]
-    fn a_character_that_is_cut() {
-        for (bytes, cut) in [
-            (&b"abc"[..], None),
-            ("ü".as_bytes(), None),
-            (&"ü".as_bytes()[..1], Some(1)),
-            (&"€".as_bytes()[..2], Some(2)),
-            (&"𝄞".as_bytes()[..3], Some(3)),
-            (b"\xa4\x9f\x91", None),
-            (b"", None),
-        ] {
-            assert_eq!(cut_at_end(bytes), cut, "{bytes:?}");
-        }
     }
 }

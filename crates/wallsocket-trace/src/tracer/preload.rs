@@ -19,13 +19,14 @@ use wallsocket_ring::{
 use wallsocket_sys::ptrace;
 use wallsocket_sys::shared::Shared;
 
+use super::following::Seen;
 use super::{Next, Tracer, guards, samples};
 use crate::calls::Entry;
 use crate::interrupted;
 use crate::lines::Site;
 use crate::memory::{self, Memory, Recorded};
 use crate::rows::{self, Row};
-use crate::sample;
+use crate::{sample, unread};
 
 /// What the library does in a process.
 #[derive(Debug, Default)]
@@ -188,7 +189,7 @@ impl Tracer {
         let Some(ring) = self.threads.get_mut(&tid).and_then(|t| t.ring.as_mut()) else {
             return;
         };
-        let bytes = std::mem::take(&mut ring.bytes);
+        let mut bytes = std::mem::take(&mut ring.bytes);
         let Some(record) = Record::parse(&bytes, part == Part::Begin) else {
             return;
         };
@@ -200,13 +201,21 @@ impl Tracer {
         match part {
             Part::Begin => {
                 ring.begun = true;
+                let ends_by_then = ring.whole
+                    && head.flags & Head::LOOK == 0
+                    && self.clock.at(head.exit_ns) <= until_ns;
                 let began = at_ns.clamp(self.horizon_ns.min(until_ns), until_ns);
                 let memory = Recorded {
                     first: record.at_entry(),
                     then: record.at_exit(),
                 };
+                let seen = if ends_by_then && unread::may_wait(&entry) {
+                    Seen::ForLater
+                } else {
+                    Seen::Recorded
+                };
                 let mut pending = if self.recording {
-                    self.begin_call(tid, &entry, head.stack_pointer, began, &memory, false)
+                    self.begin_call(tid, &entry, head.stack_pointer, began, &memory, seen)
                 } else {
                     None
                 };
@@ -249,11 +258,16 @@ impl Tracer {
                             then: record.at_entry(),
                         };
                         let (socket, call) = (pending.call.socket, pending.call.id);
-                        self.finish_call(tid, pending, at_ns, head.result, &memory, false);
-                        if let Some(piece) = record.at_exit().find(look::AFTER)
+                        let looked = record.at_exit().find(look::AFTER).map(<[u8]>::to_vec);
+                        if pending.unread {
+                            bytes = self.finish_unread(tid, pending, at_ns, &head, bytes);
+                        } else {
+                            self.finish_call(tid, pending, at_ns, head.result, &memory, false);
+                        }
+                        if let Some(piece) = looked
                             && let Some(socket) = socket
                         {
-                            self.noted_sample(socket, call, 1, piece);
+                            self.noted_sample(socket, call, 1, &piece);
                         }
                     }
                 }
