@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from wallsocket.events import Call
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.run import Control, Rows, RunResult, run
 from wallsocket.trace.summary import describe
 
+PAYLOAD = Call.__struct_fields__.index("payload")
 ROUNDS = 12_000
 BYTES = 4096
 #: More of them than memory keeps: 32 MiB, and one.
 PROGRAM = f"""
 import os, socket
+os.read(0, 1)
 a, b = socket.socketpair()
 for _ in range({ROUNDS}):
     a.send(bytes({BYTES}))
@@ -26,13 +30,15 @@ os.write(1, b"done")
 
 
 class Slow:
-    """Reads nothing of what it was sent before the program is done."""
+    """Reads what the program's start has sent, and then nothing before it is done."""
 
     def __init__(self) -> None:
         self.said, self.says = os.pipe()
+        self.awaited, self.begins = os.pipe()
         self.waiting: list[int] = []
         self.control = Control()
         self.policies: list[int] = []
+        self.has_payload = threading.Event()
 
     def run(self, path: Path, *, interrupt: bool = False) -> RunResult:
         """Record the program; if asked, interrupt when it is said how much waits."""
@@ -40,6 +46,7 @@ class Slow:
         def behind(waiting: int) -> None:
             self.waiting.append(waiting)
             if interrupt:
+                assert self.has_payload.wait(60)
                 self.control.stop()
 
         return run(
@@ -52,15 +59,19 @@ class Slow:
             live=self._read,
             on_behind=behind,
             control=self.control,
-            files=[(self.says, 1)],
+            files=[(self.awaited, 0), (self.says, 1)],
         )
 
-    def _read(self, _: Rows) -> None:
+    def _read(self, rows: Rows) -> None:
+        if any(len(call[PAYLOAD] or b"") == BYTES for call in rows.get("call", ())):
+            self.has_payload.set()
+        if not self.policies:
+            os.write(self.begins, b"!")
         self.policies.append(os.sched_getscheduler(0))
         if self.said >= 0:
             assert os.read(self.said, 4) == b"done"
-            os.close(self.said)
-            os.close(self.says)
+            for descriptor in (self.said, self.says, self.awaited, self.begins):
+                os.close(descriptor)
             self.said = -1
 
 
@@ -68,7 +79,7 @@ class Slow:
 def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(
     urgent: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wallsocket.trace.run._URGENT_BYTES", urgent)
+    monkeypatch.setattr(sys.modules[run.__module__], "_URGENT_BYTES", urgent)
     slow = Slow()
     result = slow.run(tmp_path / "r.wsrec")
     assert (result.exit_status, result.lost, result.failure) == (0, 0, None)
