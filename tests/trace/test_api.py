@@ -112,6 +112,7 @@ def test_an_exception_in_the_block_ends_the_command(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), trace.run(["sleep", "1000"], output=tmp_path / "a.wsrec") as t:
         raise ZeroDivisionError
     assert not t.running
+    assert t.exit_status == 128 + signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         while True:  # the guardian, its parent, reaps it
             os.kill(t.pid, 0)
@@ -146,6 +147,9 @@ def test_what_cannot_be_started_is_said_where_it_is_asked(tmp_path: Path) -> Non
         trace.attach(2**22 - 1, output=tmp_path / "c.wsrec")
     with pytest.raises(UsageError, match="no process given"):
         trace.attach()
+    for line in ("ls -l", b"ls -l", tmp_path / "ls"):
+        with pytest.raises(UsageError, match="list of words"):
+            trace.run(line)  # type: ignore[arg-type]
 
 
 def test_a_flight_recorder(tmp_path: Path) -> None:
@@ -232,8 +236,16 @@ def test_more_rows_than_a_batch_holds(tmp_path: Path) -> None:
 def test_a_fault_in_the_file_reaches_who_takes_the_stream(tmp_path: Path) -> None:
     recording = lost_letter(tmp_path / "a.wsrec")
     recording.close()
-    with pytest.raises(Exception, match="closed database"):
+    with pytest.raises(Exception, match="was closed"):
         pyarrow.table(recording.arrow("call"))
+
+
+def test_a_closed_recording_says_that_it_is(tmp_path: Path) -> None:
+    with lost_letter(tmp_path / "a.wsrec") as recording:
+        assert repr(recording) == f"<recording {tmp_path / 'a.wsrec'}>"
+    for ask in (lambda: list(recording.calls()), lambda: recording.sql("SELECT call_name(number) FROM call")):
+        with pytest.raises(RecordingError, match=r"a\.wsrec: was closed: it can be read no more"):
+            ask()
 
 
 def test_sql(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ __all__ = ["LabTrace", "Trace", "attach", "lab", "run"]
 #: What a program's standard input, output and error may be given as: as in :mod:`subprocess`.
 File = int | IO[Any] | None
 
+#: Time for a command that was killed to end, before it is no longer recorded.
+_END_S: Final = 2.0
 #: Number of standard input.
 _READ: Final = 0
 
@@ -155,6 +157,8 @@ class Trace:
                 self._control.stop()
             elif error is not None:
                 self.kill()
+                if self._thread is not None:
+                    self._thread.join(_END_S)  # its end belongs to the recording; what it started may run on
                 self._control.stop()
             if error is None:
                 self.wait()
@@ -326,10 +330,13 @@ def run(
         user_code, library: files and folders of your own code, and of library code (docs/lines.md).
 
     Raises:
+        UsageError: the command is no list of words, or an option makes no sense.
         NotStarted: the command could not be started (``exit_status`` 126 or 127).
         NotPermitted: tracing, or the private network, is refused here; the text says by what.
         RecordingError: the recording cannot be made.
     """
+    if isinstance(command, (str, bytes, os.PathLike)):
+        raise UsageError("a command is a list of words, as ['ls', '-l']; a line for a shell: ['sh', '-c', LINE]")
     words = [os.fspath(word) for word in command]
     trace = Trace(attached=False)
     recorder = trace._ring = _ring(ring, freeze_on)

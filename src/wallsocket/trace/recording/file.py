@@ -263,6 +263,8 @@ def read_failure(error: Exception) -> str:
     """Why a recording could not be read, in words."""
     code = getattr(error, "sqlite_errorcode", None)
     code = code & 0xFF if isinstance(code, int) else None
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return "was closed: it can be read no more"
     if code == sqlite3.SQLITE_NOTADB:
         return "is not a recording of Wallsocket (not an SQLite file)"
     if code == sqlite3.SQLITE_TOOBIG or isinstance(error, (OverflowError, MemoryError)):

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import count, islice, repeat
 from operator import attrgetter
 from pathlib import Path
@@ -374,12 +374,18 @@ class Recording:
 
     # -- for data tools
 
+    def __repr__(self) -> str:
+        return f"<recording {self.name}>"
+
     def _repr_html_(self) -> str:
         """For notebooks: what was recorded, and how each conversation went."""
         from ...kernel import program
 
         command = " ".join(program.command_words(self.meta.get("command"))) or "an attached program"
-        words = f"{self.ended_ns / 1e6:.0f} ms, {self.count('call')} calls, {self.count('socket')} sockets"
+        counts = {table: self.count(table) for table in ("call", "socket")}
+        words = f"{self.ended_ns / 1e6:.0f} ms" + "".join(
+            f", {count} {table}{'s' if count != 1 else ''}" for table, count in counts.items()
+        )
         found = self.conversations()
         rows = [(one.kind, one.title, " / ".join(one.verdicts)) for one in found[:_SHOWN]]
         more = f"<p>and {len(found) - _SHOWN} more</p>" if len(found) > _SHOWN else ""
@@ -433,7 +439,7 @@ class Recording:
         """Column names and rows of a SELECT that may call ``functions``; use :meth:`sql`."""
         connection = self._connection
         for name, function in functions.items():
-            connection.create_function(name, 1, function, deterministic=True)
+            self._guard(partial(connection.create_function, name, 1, function, deterministic=True))
         connection.set_authorizer(_only_reading)
         try:
             # What is asked may take as long as it likes: it is not the file that asks.
