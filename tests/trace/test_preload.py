@@ -45,6 +45,23 @@ def rows(recording: Recording) -> list[tuple[Any, ...]]:
     return [row(call) for call in calls]
 
 
+#: Says who it is and whether the loader must distrust its environment (getauxval(3), AT_SECURE), and talks.
+OTHER_USER = """
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    int ends[2];
+    char text[3];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return 1;
+    for (int i = 0; i < 3; i++)
+        if (write(ends[0], "abc", 3) != 3 || read(ends[1], text, 3) != 3) return 2;
+    printf("%d %d %d\\n", getuid(), geteuid(), (int) getauxval(AT_SECURE));
+    return 0;
+}
+"""
+
 #: Threads, files, and functions that come and go at the same addresses.
 CALLS_OF_PYTHON = """
 import socket, threading
@@ -184,6 +201,31 @@ def test_a_static_child_is_seen_by_its_stops(built: Build, traced: Trace, tmp_pa
     for call in found[1].calls():
         ways[call.process].add(call.via)
     assert list(ways.values()) == [{0, 1}, {0}, {0, 1}]
+
+
+@pytest.mark.root
+def test_a_set_uid_child_is_seen_by_its_stops(
+    built: Build, traced: Trace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if os.statvfs(tmp_path).f_flag & os.ST_NOSUID:
+        pytest.skip(f"{tmp_path} is mounted nosuid")
+    (tmp_path / "other.c").write_text(OTHER_USER)
+    other = tmp_path / "other"
+    subprocess.run(["gcc", "-w", "-o", other, tmp_path / "other.c"], check=True)
+    os.chown(other, 65534, -1)
+    other.chmod(0o4755)
+    shell = f"{built('preloaded')} blocked; {other}; {built('preloaded')} blocked"
+    found = [traced("sh", "-c", shell, samples=False, via=via)[1] for via in ("ptrace", "preload")]
+    # It is who it would be untraced, so the loader ignores LD_PRELOAD (ld.so(8), secure-execution mode) and says nothing.
+    said = capfd.readouterr()
+    assert (said.out.count("0 65534 1\n"), said.err) == (2, "")
+    assert rows(found[1]) == rows(found[0])
+    ways = {call.process: set[int]() for call in found[1].calls()}
+    for call in found[1].calls():
+        ways[call.process].add(call.via)
+    assert list(ways.values()) == [{0, 1}, {0}, {0, 1}]
+    (why,) = [mark for mark in found[1].marks() if mark.kind == "via"]
+    assert (why.process, why.text) == (list(ways)[1], "ptrace: every call of it stops")
 
 
 @pytest.mark.parametrize("case", ["fork", "split"])
