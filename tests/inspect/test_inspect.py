@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -21,9 +22,10 @@ import pytest
 from tests.stacks.programs import find as find_python
 from wallsocket.cli.inspect import _limited
 from wallsocket.errors import NotAvailable, NotPermitted, UsageError
-from wallsocket.kernel import TcpInfo, refusal
+from wallsocket.kernel import refusal
+from wallsocket.kernel.tcp_state import TcpState
 from wallsocket.trace import inspect as inspecting
-from wallsocket.trace.inspect.tables import packed_tcp_info
+from wallsocket.trace.inspect.sockets import take
 
 from .conftest import Answer, Program, run_inspect
 
@@ -754,13 +756,44 @@ def test_an_ordinary_user(start: Start) -> None:
 # -- parts
 
 
-def test_tcp_info_is_packed_as_the_kernel_has_it() -> None:
+def test_structures_are_those_that_the_kernel_gave() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as one:
         one.sendall(b"123")
+        own = os.stat("/proc/self/ns/net").st_ino
+        inode = os.fstat(one.fileno()).st_ino
+        seen = take({own: os.getpid()}, 0, [inode]).by_key[own, inode]
+        # Times and counts go on; what the handshake agreed stays: options, scales of the windows, segment size.
         raw = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
-        packed = packed_tcp_info(TcpInfo.parse(raw))
-        assert packed == raw[: len(packed)]
-        assert len(packed) == 152
+        assert seen.tcp_info is not None
+        assert len(seen.tcp_info) > 104
+        assert (seen.tcp_info[5:7], seen.tcp_info[16:20]) == (raw[5:7], raw[16:20])
+        assert seen.info is not None
+        assert (seen.info.state, seen.info.bytes_sent) == (TcpState.ESTABLISHED, 3)
+        assert seen.memory is not None
+        assert seen.memory.receive_buffer == one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
+def test_of_others_connections_only_the_other_ends_are_listed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+        ends = []
+        for _ in range(2):
+            ends.append(stack.enter_context(socket.create_connection(listener.getsockname())))
+            ends.append(stack.enter_context(listener.accept()[0]))
+        waiting = stack.enter_context(socket.create_connection(listener.getsockname()))
+        own = os.stat("/proc/self/ns/net").st_ino
+        inodes = [os.fstat(one.fileno()).st_ino for one in (*ends, waiting, listener)]
+        client, server, *others, asks, listens = inodes
+        picture = take({own: os.getpid()}, 0, [client])
+        seen = {seen.key[1] for seen in picture.all}
+        assert {client, server, listens} <= seen
+        assert seen.isdisjoint(others)
+        # Nobody holds the end that has not been accepted: both are there, whoever asks.
+        assert asks in seen
+        assert [one.peer.port for one in picture.queued(picture.by_key[own, listens], 8) if one.peer] == [
+            waiting.getsockname()[1]
+        ]
+        everybody = take({own: os.getpid()}, 0, port=listener.getsockname()[1])
+        assert set(inodes) <= {seen.key[1] for seen in everybody.all}
 
 
 def test_an_inspection_takes_a_second_at_most(start: Start) -> None:

@@ -2,6 +2,7 @@
 //!
 //! Works without privileges. Layouts and numbers: sock_diag(7), linux/inet_diag.h, linux/unix_diag.h, linux/sock_diag.h.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -21,6 +22,7 @@ const INET_MESSAGE: usize = 72;
 const UNIX_MESSAGE: usize = 16;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+const ESTABLISHED: u8 = 1;
 const NO_COOKIE: [u8; 8] = [0xff; 8];
 
 const INET_DIAG_INFO: u16 = 2;
@@ -197,6 +199,16 @@ fn end(inet6: bool, port: u16, address: [u8; 16], interface: u32) -> SocketAddr 
         )
         .into()
     }
+}
+
+/// An end without its zone, IPv4 inside IPv6 as IPv4: as the other end of a connection has it.
+fn plain(end: SocketAddr) -> (IpAddr, u16) {
+    (end.ip().to_canonical(), end.port())
+}
+
+/// A dump whose diag module is missing, or of a family that the kernel lacks.
+fn cannot_list(number: i32) -> bool {
+    [libc::ENOENT, libc::EINVAL, libc::EOPNOTSUPP].contains(&number)
 }
 
 /// Parses what follows the netlink header: a dump's row, an answer, or a destroy notification.
@@ -376,6 +388,52 @@ impl DiagSocket {
         };
         self.netlink
             .ask(Request::new(SOCK_DIAG_BY_FAMILY, DUMP, &body), take)?;
+        Ok(rows)
+    }
+
+    /// What is needed to tell who talks with the sockets of these inodes, or of this local port (0: none): all but the established
+    /// connections of others, which are most of a busy host.
+    ///
+    /// The kernel finds no socket by its inode: it lists them all, once, and those are dropped here.
+    pub fn around(
+        &mut self,
+        protocol: u8,
+        states: u32,
+        inodes: &HashSet<u32>,
+        port: u16,
+    ) -> Result<Vec<InetSocket>, Error> {
+        let mut rows = Vec::new();
+        for inet6 in [false, true] {
+            let query = InetQuery {
+                inet6,
+                protocol,
+                states,
+                local_port: 0,
+                peer_port: 0,
+            };
+            match self.inet(&query) {
+                Ok(found) => rows.extend(found),
+                // Where the kernel has no IPv6 there is nothing of it to list.
+                Err(error) if inet6 && error.number().is_some_and(cannot_list) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let wanted = |row: &InetSocket| {
+            inodes.contains(&row.inode) || (port != 0 && row.local.port() == port)
+        };
+        // Whose connection nobody has accepted is asked of the listener.
+        let others: HashSet<_> = rows
+            .iter()
+            .filter(|row| row.inode == 0 || wanted(row))
+            .map(|row| (plain(row.peer), plain(row.local)))
+            .collect();
+        rows.retain(|row| {
+            wanted(row)
+                || protocol != PROTOCOL_TCP
+                || row.inode == 0
+                || row.state != ESTABLISHED
+                || others.contains(&(plain(row.local), plain(row.peer)))
+        });
         Ok(rows)
     }
 

@@ -42,6 +42,13 @@ impl SocketMemory {
         }
     }
 
+    /// As the kernel gave them.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.fields()
+            .flat_map(|(_, value)| value.to_ne_bytes())
+            .collect()
+    }
+
     /// The numbers by name, as far as they are there.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, u32)> {
         [
@@ -71,6 +78,7 @@ mod tests {
         let values: Vec<u32> = memory.fields().map(|field| field.1).collect();
         assert_eq!(values, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(memory.drops, Some(9));
+        assert_eq!(memory.bytes(), bytes);
         assert_eq!(SocketMemory::parse(&bytes[..33]).drops, None);
         assert_eq!(SocketMemory::parse(&[]), SocketMemory::default());
     }

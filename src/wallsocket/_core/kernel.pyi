@@ -1,3 +1,4 @@
+from collections.abc import Set
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, final
 
@@ -117,6 +118,7 @@ class Diag:
     def inet(
         self, inet6: bool, protocol: int, states: int, local_port: int, peer_port: int, /
     ) -> list[dict[str, Any]]: ...
+    def around(self, protocol: int, states: int, inodes: Set[int], local_port: int, /) -> list[dict[str, Any]]: ...
     def inet_exact(
         self,
         protocol: int,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..diagnose import Diagnosis
     from ..trace.inspect import Inspection, Socket, Task, Thread
     from ..trace.inspect.machine import Health
-    from ..trace.recording import Recording
+    from ..trace.inspect.tables import Tables
 
 __all__ = ["command"]
 
@@ -97,16 +97,16 @@ def command(
     # The rules take a moment to load: that goes by while the pictures are taken.
     threading.Thread(target=_load, daemon=True).start()
 
-    def diagnose(recording: Recording) -> Diagnosis:
+    def diagnose(tables: Tables) -> Diagnosis:
         from ..diagnose.engine import diagnose
 
-        return diagnose(recording)
+        return diagnose(tables)
 
     def report(left_s: float) -> None:
         click.echo(f"\rlooking for {left_s:.0f} s more …\x1b[K", err=True, nl=False)
 
     def show(seen: Inspection) -> None:
-        for line in _lines(seen, diagnose(seen.recording), terminal.width(), stacks=stacks):
+        for line in _lines(seen, diagnose(seen.tables), terminal.width(), stacks=stacks):
             click.echo(line)
         click.echo()
         sys.stdout.flush()
@@ -124,7 +124,7 @@ def command(
     )
     if progress:
         click.echo("\r\x1b[K", err=True, nl=False)
-    diagnosis = diagnose(inspection.recording)
+    diagnosis = diagnose(inspection.tables)
     if as_json:
         _print_json(inspection, diagnosis)
     elif not quiet or diagnosis.findings:
@@ -268,10 +268,7 @@ def _lines(inspection: Inspection, diagnosis: Diagnosis, width: int, *, stacks: 
         ]
     if inspection.blind:
         return lines
-    started = inspection.recording.meta_int("started_realtime_ns")
-    ended = inspection.recording.meta_int("ended_ns")
-    seen_s = (started + ended) / 1e9 if started is not None and ended is not None else None
-    return [*lines, "", *report(diagnosis, width=width, colour=colour, recorded_s=seen_s)]
+    return [*lines, "", *report(diagnosis, width=width, colour=colour, recorded_s=inspection.tables.ended_at_s)]
 
 
 def _pids(inspection: Inspection) -> set[int]:

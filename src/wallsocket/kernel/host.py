@@ -174,7 +174,13 @@ class Host(abc.ABC):
             asking.close()
 
     @contextlib.contextmanager
-    def _diag(self) -> Iterator[_core.Diag]:
+    def diag(self) -> Iterator[_core.Diag]:
+        """A netlink socket to ask sock_diag of this host, whose rows are as the kernel gives them; it is closed afterwards.
+
+        Raises:
+            OSError: EPERM: this user may not ask there, or a policy refuses netlink.
+
+        """
         with self.netlink(_NETLINK_SOCK_DIAG) as sock:
             asking = _core.Diag(sock.fileno())
         try:
@@ -213,7 +219,7 @@ class Host(abc.ABC):
             raise ValueError(f"no protocol is called {protocol!r} here (there are: {', '.join(PROTOCOLS)})")
         bits = state_bits(states)
         found: list[InetSocket] = []
-        with self._diag() as diag:
+        with self.diag() as diag:
             for inet6 in (False, True):
                 try:
                     rows = diag.inet(inet6, number, bits, local_port, peer_port)
@@ -239,7 +245,7 @@ class Host(abc.ABC):
         """
         from .sockets import UnixSocket, state_bits
 
-        with self._diag() as diag:
+        with self.diag() as diag:
             return [UnixSocket.from_row(row) for row in diag.unix(state_bits(states))]
 
     def owners(self, inodes: Collection[int], *, timeout_s: float | None = None) -> Owners:

@@ -78,13 +78,12 @@ class InetSocket(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_row(cls, row: dict[str, Any], protocol: str) -> InetSocket:
         """Take a row of the compiled module."""
-        peer = row["peer"]
-        row["peer"] = None if peer.port == 0 and peer.host in ("0.0.0.0", "::") else peer  # noqa: S104
         row["protocol"] = protocol
         row["state"] = _core.tcp_state(row["state"])
+        row["timer"] = _core.timer(row["timer"])
         info, memory = row["info"], row["memory"]
-        row["info"] = None if info is None else TcpInfo(**info)
-        row["memory"] = None if memory is None else SocketMemory(**memory)
+        row["info"] = TcpInfo.parse(info) if info else None
+        row["memory"] = SocketMemory.parse(memory) if memory is not None else None
         return cls(**row)
 
     @property
@@ -144,7 +143,7 @@ class UnixSocket(msgspec.Struct, frozen=True, kw_only=True):
         row["state"] = _core.tcp_state(row["state"])
         row["waiting"] = tuple(row["waiting"])
         memory = row["memory"]
-        row["memory"] = None if memory is None else SocketMemory(**memory)
+        row["memory"] = SocketMemory.parse(memory) if memory is not None else None
         return cls(**row)
 
 
@@ -227,8 +226,10 @@ def owners(inodes: Collection[int], *, timeout_s: float | None = None) -> Owners
             continue
         except OSError:  # it ended meanwhile
             continue
-        for inode in held:
-            found.setdefault(inode, []).append(Owner(int(name), command_of(int(name))))
+        if held:
+            owner = Owner(int(name), command_of(int(name)))
+            for inode in held:
+                found.setdefault(inode, []).append(owner)
     return Owners({inode: tuple(sorted(all_of)) for inode, all_of in found.items()}, complete)
 
 

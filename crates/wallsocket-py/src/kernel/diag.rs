@@ -1,12 +1,13 @@
 //! TCP_INFO, SO_MEMINFO, counters, and questions to sock_diag.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use wallsocket_kernel::counters;
-use wallsocket_kernel::diag::{self, DiagSocket, InetQuery, InetSocket, UnixSocket};
+use wallsocket_kernel::diag::{DiagSocket, InetQuery, InetSocket, UnixSocket};
 use wallsocket_kernel::memory::SocketMemory;
 use wallsocket_kernel::tcp_info::{self, TcpInfo};
 
@@ -19,10 +20,6 @@ use super::{Rows, duplicate, io_error, opened, os_error};
 fn tcp_info_fields<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyDict>> {
     let info =
         TcpInfo::parse(data).ok_or_else(|| PyValueError::new_err("TCP_INFO without a byte"))?;
-    tcp_info_dict(py, &info)
-}
-
-fn tcp_info_dict<'py>(py: Python<'py>, info: &TcpInfo) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for (field, value) in info.fields() {
         dict.set_item(field.name, value)?;
@@ -54,12 +51,8 @@ fn tcp_info_table() -> Vec<(&'static str, &'static str)> {
 #[pyfunction]
 #[pyo3(signature = (data, /))]
 fn socket_memory<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-    memory_dict(py, &SocketMemory::parse(data))
-}
-
-fn memory_dict<'py>(py: Python<'py>, memory: &SocketMemory) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    for (name, value) in memory.fields() {
+    for (name, value) in SocketMemory::parse(data).fields() {
         dict.set_item(name, value)?;
     }
     Ok(dict)
@@ -74,35 +67,34 @@ fn parse_counters(text: &str) -> counters::Counters {
     all
 }
 
-// sock_diag
+// sock_diag: structures are given as the kernel gave them, since most are never looked into.
+
+fn memory_bytes<'py>(
+    py: Python<'py>,
+    memory: Option<&SocketMemory>,
+) -> Option<Bound<'py, PyBytes>> {
+    memory.map(|memory| PyBytes::new(py, &memory.bytes()))
+}
 
 fn inet_row<'py>(py: Python<'py>, row: &InetSocket) -> PyResult<Bound<'py, PyDict>> {
-    let info = row
-        .info
-        .as_ref()
-        .map(|info| tcp_info_dict(py, info))
-        .transpose()?;
-    let memory = row
-        .memory
-        .as_ref()
-        .map(|memory| memory_dict(py, memory))
-        .transpose()?;
+    let info = row.info.as_ref().map(|info| PyBytes::new(py, info.bytes()));
+    let has_peer = row.peer.port() != 0 || !row.peer.ip().is_unspecified();
     Ok(dict!(py,
         "protocol" => row.protocol,
         "state" => row.state,
         "local" => PyAddress(row.local.into()),
-        "peer" => PyAddress(row.peer.into()),
+        "peer" => has_peer.then(|| PyAddress(row.peer.into())),
         "interface" => row.interface,
         "cookie" => row.cookie,
         "inode" => row.inode,
         "uid" => row.uid,
         "receive_queue" => row.receive_queue,
         "send_queue" => row.send_queue,
-        "timer" => diag::TIMERS.render(i64::from(row.timer)).into_owned(),
+        "timer" => row.timer,
         "timer_expires_ms" => row.timer_expires_ms,
         "retransmits" => row.retransmits,
         "info" => info,
-        "memory" => memory,
+        "memory" => memory_bytes(py, row.memory.as_ref()),
         "congestion" => row.congestion.as_deref(),
         "mark" => row.mark,
         "type_of_service" => row.type_of_service,
@@ -112,11 +104,6 @@ fn inet_row<'py>(py: Python<'py>, row: &InetSocket) -> PyResult<Bound<'py, PyDic
 }
 
 fn unix_row<'py>(py: Python<'py>, row: &UnixSocket) -> PyResult<Bound<'py, PyDict>> {
-    let memory = row
-        .memory
-        .as_ref()
-        .map(|memory| memory_dict(py, memory))
-        .transpose()?;
     Ok(dict!(py,
         "type" => row.kind,
         "state" => row.state,
@@ -128,7 +115,7 @@ fn unix_row<'py>(py: Python<'py>, row: &UnixSocket) -> PyResult<Bound<'py, PyDic
         "waiting" => &row.waiting,
         "receive_queue" => row.receive_queue,
         "send_queue" => row.send_queue,
-        "memory" => memory,
+        "memory" => memory_bytes(py, row.memory.as_ref()),
         "shutdown" => row.shutdown,
         "uid" => row.uid,
     ))
@@ -173,6 +160,22 @@ impl Diag {
         };
         let rows = py
             .detach(|| open.inet(&query))
+            .map_err(|error| os_error(&error))?;
+        rows.iter().map(|row| inet_row(py, row)).collect()
+    }
+
+    #[pyo3(signature = (protocol, states, inodes, local_port, /))]
+    fn around<'py>(
+        &mut self,
+        py: Python<'py>,
+        protocol: u8,
+        states: u32,
+        inodes: HashSet<u32>,
+        local_port: u16,
+    ) -> Rows<'py> {
+        let open = opened(&mut self.0)?;
+        let rows = py
+            .detach(|| open.around(protocol, states, &inodes, local_port))
             .map_err(|error| os_error(&error))?;
         rows.iter().map(|row| inet_row(py, row)).collect()
     }

@@ -24,11 +24,10 @@ from ..._core import python
 from ..._core.trace import NativeLines
 from ...errors import NotAvailable, NotPermitted, UsageError
 from ...events import Known
-from ...kernel import here, program, refusal
+from ...kernel import program, refusal
 from ...kernel.sockets import command_of
 from ...kernel.tcp_state import TcpState
 from ..processes import is_32_bit, user_name
-from ..recording import Recording
 from ..run import guardian_path
 from ..syscalls import ACCEPTS, EPOLL_WAITS, POLLS, READS, WRITES
 from . import facts as facts_
@@ -36,8 +35,8 @@ from . import sockets as _sockets
 from . import threads as _threads
 from .facts import Fact, accept_queues
 from .sockets import Key, Picture, Seen
-from .surroundings import End, children, pipe_ends
-from .tables import ProcessRow, ThreadRow, fill
+from .surroundings import End, Links, children
+from .tables import ProcessRow, Tables, ThreadRow, fill
 from .targets import Target, has_ended, resolve
 from .threads import SchedulerClock, Wait
 
@@ -51,10 +50,8 @@ _MAX_PEERS: Final = 32
 _MAX_CHILDREN: Final = 8
 #: Connections of an accept queue that are named.
 MAX_WAITING: Final = 64
-#: How long the owners of the other ends are looked for.
-_OWNERS_S: Final = 0.25
-#: And those of pipes: that goes by before the second picture.
-_PIPES_S: Final = 0.4
+#: How long those who hold the other ends are looked for, of sockets and pipes: that goes by before the second picture.
+_LINKS_S: Final = 0.4
 #: Calls that SO_RCVTIMEO and SO_SNDTIMEO limit (socket(7)).
 _RECEIVING: Final = READS | ACCEPTS
 _SENDING: Final = (WRITES - {"splice"}) | {"connect"}
@@ -198,7 +195,7 @@ class Inspection(msgspec.Struct, frozen=True):
         took_s: from the first look to the last.
         notes: what could not be seen and why, in words.
         close_wait: processes with sockets in CLOSE_WAIT.
-        recording: the same in the tables of a recording, for the rules.
+        tables: the same in the types of a recording, for the rules.
         interrupted: Ctrl-C ended it early.
         blind: no thread could be looked at.
 
@@ -211,7 +208,7 @@ class Inspection(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
     close_wait: tuple[Growth, ...]
     took_s: float
-    recording: Recording
+    tables: Tables
     blind: bool
     interrupted: bool = False
 
@@ -366,7 +363,7 @@ class _Look:
         self.concerned: dict[Key, int] = {}
         self.pictures: list[Picture] = []
         self.pipes: dict[str, list[End]] = {}  #: who holds the pipes that threads wait for
-        self.all_pipes = True
+        self.links: Links | None = None
         self.native: NativeLines | None = None
         try:
             self.native = NativeLines(guardian_path(), *chosen)
@@ -425,14 +422,16 @@ class _Look:
         spaces = {process.namespace: process.pid for process in self.processes.values()}
         if not spaces:
             spaces = {_sockets.namespace("self") or 0: os.getpid()}
-        picture = _sockets.take(spaces, time.monotonic_ns())
+        known = {key[1] for process in self.processes.values() for key in process.keys.values()}
+        known |= {key[1] for key in self.concerned}
+        port = self.target.port if not self.target.pids else None
+        picture = _sockets.take(spaces, time.monotonic_ns(), known, port or 0)
         self.pictures.append(picture)
         wanted = {key for process in self.processes.values() if not process.peer for key in process.keys.values()}
         for seen in picture.all:
             mine = seen.key in wanted
-            if not mine and self.target.port is not None and not self.target.pids:
-                mine = seen.protocol in ("tcp", "udp") and seen.local is not None
-                mine = mine and seen.local is not None and seen.local.port == self.target.port
+            if not mine and port is not None and seen.protocol in ("tcp", "udp"):
+                mine = seen.local is not None and seen.local.port == port
             if mine and seen.key[1]:
                 self.concerned.setdefault(seen.key, len(self.concerned) + 1)
                 others = [picture.peer(seen), picture.queued_at(seen)]
@@ -459,9 +458,9 @@ class _Look:
             if picture.by_key[key].listens:
                 clients = [client for _, client in picture.clients(picture.by_key[key], MAX_WAITING)]
                 ends |= {client.key[1]: client.key for client in clients if client is not None and client.key[1]}
-        owners = here.owners([*ends, *listeners], timeout_s=_OWNERS_S)
-        for inode, held in owners.by_inode.items():
-            self.owners[ends.get(inode) or listeners[inode]] = tuple(owner.pid for owner in held)
+        for inode, key in (listeners | ends).items():
+            if held := self._held().owners(inode):
+                self.owners[key] = held
         peers = dict.fromkeys(pid for key in ends.values() for pid in self.owners.get(key, ()))
         self._find_pipes()
         peers |= dict.fromkeys(end.pid for ends_ in self.pipes.values() for end in ends_)
@@ -473,16 +472,19 @@ class _Look:
             process = self.processes[pid] = _Process(pid, True)
             process.learn_descriptors()
 
+    def _held(self) -> Links:
+        """Who holds what, asked for once: that may take as long as a picture."""
+        if self.links is None:
+            self.links = Links(next(iter(self.processes), 0), _LINKS_S)
+        return self.links
+
     def _find_pipes(self) -> None:
         """Who holds the pipes that threads wait for."""
-        pipes = {
-            name
-            for process in self.processes.values()
-            for _, wait in process.waits.values()
-            if wait is not None and (name := facts_.pipe_of(wait, process.names)[0]) is not None
-        }
-        if pipes - self.pipes.keys():
-            self.pipes, self.all_pipes = pipe_ends(pipes, next(iter(self.processes)), _PIPES_S)
+        for process in self.processes.values():
+            for _, wait in process.waits.values():
+                name = facts_.pipe_of(wait, process.names)[0] if wait is not None else None
+                if name is not None and name not in self.pipes:
+                    self.pipes[name] = self._held().ends(name)
 
     def _awaited(self) -> Iterator[int]:
         """The children that threads wait for the end of."""
@@ -528,7 +530,7 @@ class _Look:
             if len(loops) == 1:
                 rows += self._awaiting(loops[0], told)
         command = ["wallsocket", "inspect", self.text]
-        recording = fill(
+        tables = fill(
             [process.row() for process in self.processes.values()],
             rows,
             running,
@@ -546,7 +548,7 @@ class _Look:
             tuple(self.notes),
             tuple(self._growth()),
             (time.monotonic_ns() - started_ns) / 1e9,
-            recording,
+            tables,
             all(process.hidden_calls for process in self.processes.values() if not process.peer),
         )
 
@@ -559,7 +561,7 @@ class _Look:
         yield from facts_.due(known, tasks)
         yield facts_.watches(known)
         yield from facts_.locks(known)
-        yield from facts_.pipes(known, self.pipes, self.all_pipes, ids)
+        yield from facts_.pipes(known, self.pipes, self.links is None or self.links.complete, ids)
         yield from facts_.other_ends(known, process.keys, self.pictures[-1], self.owners, ids)
 
     def _thread(
@@ -740,15 +742,13 @@ class _Look:
         queued = picture.queued_at(seen)
         end = queued if queued is not None else other
         peers = tuple(holders.get(end.key, ()) or self.owners.get(end.key, ())) if end is not None else ()
-        options = dict(seen.options)
-        if seen.keepalive is not None:
-            options["SO_KEEPALIVE"] = seen.keepalive
         timers: tuple[dict[str, Any], ...] = ()
-        if seen.timer != "none":
-            timers = ({"kind": seen.timer, "expires_ms": seen.timer_expires_ms, "retransmits": seen.retransmits},)
+        if (kind := seen.timer_name) is not None:
+            timers = ({"kind": kind, "expires_ms": seen.timer_expires_ms, "retransmits": seen.retransmits},)
+        memory = seen.memory
         tcp = seen.protocol == "tcp"
         accepted = queued is None and (other is None or other.key[1] != 0 or not picture.waits_for_accept(other))
-        silent_ms = seen.info.last_data_received_ms if seen.info is not None and not seen.listens else None
+        silent_ms = seen.measure("last_data_received_ms") if not seen.listens else None
         return Socket(
             id=number,
             inode=seen.key[1],
@@ -762,7 +762,7 @@ class _Look:
             pids=tuple(holders.get(seen.key, ())),
             peer_pids=peers,
             timers=timers,
-            options=options,
+            options=seen.options,
             protocol=seen.protocol,
             namespace=seen.key[0] if seen.key[0] != own else None,
             incoming=picture.incoming(seen),
@@ -771,7 +771,7 @@ class _Look:
             peer_inode=(other.key[1] or None) if other is not None else None,
             peer_closed=other.state_name if other is not None and not other.key[1] and accepted else None,
             # Of a TCP connection the count is of segments, such as repeated ones, which costs it nothing.
-            drops=seen.memory.get("drops") if seen.memory is not None and (not tcp or seen.listens) else None,
+            drops=memory.drops if memory is not None and (not tcp or seen.listens) else None,
             waiting=tuple(
                 Waiting(
                     _text(address),

@@ -79,9 +79,7 @@ def accept_queues(pictures: list[Picture], concerned: Mapping[Key, int]) -> Iter
         between_ms = (last.at_ns - pictures[0].at_ns) // 1_000_000
         # Nothing was sent on them: the time counts from when they were made (tcp_create_openreq_child).
         waits = {
-            _name(one): max(between_ms, (one.info.last_data_sent_ms or 0) if one.info is not None else 0)
-            for one in now
-            if _name(one) in before
+            _name(one): max(between_ms, one.measure("last_data_sent_ms") or 0) for one in now if _name(one) in before
         }
         waited = [waited_ms for waited_ms in waits.values() if waited_ms >= _STANDS_MS]
         clients = [(one.peer, last.peer(one)) if listener.protocol == "tcp" else (one.local, one) for one in now]

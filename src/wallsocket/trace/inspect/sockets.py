@@ -6,15 +6,16 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from ..._core import kernel as _core
-from ...kernel import Address, Host, InetSocket, TcpInfo, UnixSocket, here
+from ...kernel import Address, Host, SocketMemory, TcpInfo, here
 from ...kernel.elsewhere import Elsewhere
+from ...kernel.sockets import PROTOCOLS, state_bits
 from ...kernel.tcp_state import TcpState
 
 __all__ = ["Key", "Picture", "Seen", "descriptors", "end_of_line", "namespace", "take"]
@@ -24,10 +25,15 @@ Key = tuple[int, int]
 
 #: States of a TCP socket that waits in an accept queue: SYN_RECV ones have not finished the handshake.
 _WAITING: Final = frozenset({TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.SYN_RECV, TcpState.NEW_SYN_RECV})
-_STATES: Final = {state.name: state.value for state in TcpState}
-_TYPES: Final = {"stream": 1, "dgram": 2, "seqpacket": 5}
+#: What is asked of TCP: one in TIME_WAIT is no longer a program's.
+_STATES: Final = state_bits([state.name for state in TcpState if state != TcpState.TIME_WAIT])
 _PROTOCOLS: Final = {"tcp": (1, 6), "udp": (2, 17), "raw": (3, 255)}
-_TIMERS: Final = {0: "none", 1: "retransmit", 2: "keepalive", 3: "time_wait", 4: "zero_window_probe"}
+#: What a picture has as sock_diag has it.
+_OF_ALL: Final = ("state", "receive_queue", "send_queue", "cookie", "uid")
+_OF_INET: Final = (*_OF_ALL, "local", "peer", "timer", "timer_expires_ms", "retransmits")
+#: The timer of a connection at rest (inet_diag).
+_NO_TIMER: Final = 0
+_KEEPALIVE_TIMER: Final = 2
 #: USER_HZ of all machines that are supported (proc_pid_net(5) counts timers in it).
 _TICK_MS: Final = 10
 
@@ -38,6 +44,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         key: its network namespace and inode; the inode is 0 when no process has it: nobody has accepted it yet, or it
             was closed and the kernel ends the connection.
+        timer: as inet_diag numbers it.
+        tcp_info, socket_memory: as the kernel gave them; decoded by `info` and `memory`.
+        told: options that sock_diag tells by the way.
         waiting: of a Unix listener the inodes that wait for ``accept()``.
 
     """
@@ -52,14 +61,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     peer: Address | None
     receive_queue: int | None
     send_queue: int | None
-    timer: str = "none"
+    timer: int = _NO_TIMER
     timer_expires_ms: int = 0
     retransmits: int = 0
     cookie: int | None = None
     uid: int | None = None
-    info: TcpInfo | None = None
-    memory: Mapping[str, int | None] | None = None
-    options: Mapping[str, object] = {}
+    tcp_info: bytes | None = None
+    socket_memory: bytes | None = None
+    told: Mapping[str, object] = {}
     peer_inode: int | None = None
     waiting: tuple[int, ...] = ()
 
@@ -67,6 +76,37 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     def state_name(self) -> str:
         """As ss(8) and the kernel name it; of UDP ``CLOSE`` is unconnected."""
         return _core.tcp_state(self.state)
+
+    @property
+    def info(self) -> TcpInfo | None:
+        """TCP_INFO; ``None``: not TCP, or not told."""
+        return TcpInfo.parse(self.tcp_info) if self.tcp_info else None
+
+    def measure(self, field: str) -> int | None:
+        """One field of TCP_INFO, without decoding all."""
+        return TcpInfo.field(self.tcp_info, field) if self.tcp_info else None
+
+    @property
+    def memory(self) -> SocketMemory | None:
+        """SO_MEMINFO."""
+        return SocketMemory.parse(self.socket_memory) if self.socket_memory is not None else None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Those in force that can be read from outside."""
+        memory = self.memory
+        found: dict[str, object] = {}
+        if memory is not None:
+            found |= {"SO_RCVBUF": memory.receive_buffer, "SO_SNDBUF": memory.send_buffer}
+        found |= {name: value for name, value in self.told.items() if value is not None}
+        if self.keepalive is not None:
+            found["SO_KEEPALIVE"] = self.keepalive
+        return found
+
+    @property
+    def timer_name(self) -> str | None:
+        """What its timer waits for; ``None``: it has none."""
+        return _core.timer(self.timer) if self.timer != _NO_TIMER else None
 
     @property
     def listens(self) -> bool:
@@ -86,7 +126,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         """SO_KEEPALIVE, as the timer of an idle connection gives it away; ``None`` while another timer runs."""
         if self.protocol != "tcp" or self.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
             return None
-        return {"keepalive": True, "none": False}.get(self.timer)
+        return {_KEEPALIVE_TIMER: True, _NO_TIMER: False}.get(self.timer)
 
 
 class Picture:
@@ -103,6 +143,7 @@ class Picture:
             if seen.listens and seen.local is not None:
                 self.listening.setdefault((seen.key[0], seen.protocol, seen.local.port), []).append(seen)
 
+        self._peers: dict[Key, Seen | None] = {}
         self._unix_queues = {
             (seen.key[0], inode): seen for seen in self.all if seen.protocol == "unix" for inode in seen.waiting
         }
@@ -168,6 +209,13 @@ class Picture:
 
     def peer(self, seen: Seen) -> Seen | None:
         """The other end, when it is a socket of the same namespace; of UDP also one that is not connected."""
+        if not seen.key[1]:
+            return self._peer(seen)
+        if seen.key not in self._peers:
+            self._peers[seen.key] = self._peer(seen)
+        return self._peers[seen.key]
+
+    def _peer(self, seen: Seen) -> Seen | None:
         if seen.peer_inode is not None:
             return self.by_key.get((seen.key[0], seen.peer_inode))
         ends = seen.ends
@@ -216,103 +264,89 @@ def descriptors(pid: int) -> dict[int, str]:
     return found
 
 
-def take(namespaces: Mapping[int, int], at_ns: int) -> Picture:
+def take(namespaces: Mapping[int, int], at_ns: int, inodes: Collection[int] = (), port: int = 0) -> Picture:
     """Look at the sockets of some namespaces.
 
     Args:
         namespaces: number of the namespace -> a process in it. They are asked through sock_diag where this user may
             enter them, else read from the tables under ``/proc``.
         at_ns: the time that the picture is given.
+        inodes: the sockets that it is about. port: those of this local port, too. Established TCP connections that have
+            nothing to do with them may be left out.
 
     """
     own = namespace("self") or 0
+    about = frozenset(inodes), port
     found: list[Seen] = []
     poor = set()
     for number, pid in namespaces.items():
         try:
-            found += _by_diag(number, here if number == own else Elsewhere(pid), pid)
+            found += _by_diag(number, here if number == own else Elsewhere(pid), pid, about)
         except PermissionError:
             found += _by_proc(number, pid)
             poor.add(number)
     return Picture(at_ns, found, frozenset(poor))
 
 
-def _by_diag(number: int, host: Host, pid: int) -> list[Seen]:
+def _by_diag(number: int, host: Host, pid: int, about: tuple[frozenset[int], int]) -> list[Seen]:
     found: list[Seen] = []
-    for protocol in ("tcp", "udp", "raw"):
-        states = [name for name, state in _STATES.items() if state != TcpState.TIME_WAIT] if protocol == "tcp" else None
+    for protocol, asked in PROTOCOLS.items():
+        states = _STATES if protocol == "tcp" else state_bits(None)
         try:
-            found += [_inet(number, row) for row in host.sockets(protocol, states=states)]
+            with host.diag() as diag:
+                found += [_inet(number, protocol, row) for row in diag.around(asked, states, *about)]
         except OSError as error:
             if isinstance(error, PermissionError) and host is not here:
                 raise  # nothing of the namespace can be asked
             # Its diag module may be missing, or netlink refused.
             found += _by_proc(number, pid, (protocol,))
     try:
-        rows = host.unix_sockets()
+        with host.diag() as diag:
+            rows = diag.unix(state_bits(None))
     except OSError:
         return found
-    names = {row.inode: row.name for row in rows}
+    names = {row["inode"]: row["name"] for row in rows}
     return found + [_unix(number, row, names) for row in rows]
 
 
-def _inet(number: int, row: InetSocket) -> Seen:
-    kind, protocol = _PROTOCOLS[row.protocol]
-    memory = row.memory
-    options: dict[str, object] = {}
-    if memory is not None:
-        options |= {"SO_RCVBUF": memory.receive_buffer, "SO_SNDBUF": memory.send_buffer}
-    if row.congestion is not None:
-        options["TCP_CONGESTION"] = row.congestion
-    if row.only_inet6 is not None:
-        options["IPV6_V6ONLY"] = row.only_inet6
-    if row.type_of_service is not None:
-        options["IPV6_TCLASS" if row.only_inet6 is not None else "IP_TOS"] = row.type_of_service
-    if row.mark is not None:
-        options["SO_MARK"] = row.mark
-    if row.interface:
-        options["SO_BINDTOIFINDEX"] = row.interface
+def _inet(number: int, protocol: str, row: dict[str, Any]) -> Seen:
+    """Of a row of sock_diag."""
+    kind, protocol_number = _PROTOCOLS[protocol]
+    only_inet6 = row["only_inet6"]
+    options = {
+        "TCP_CONGESTION": row["congestion"],
+        "IPV6_V6ONLY": only_inet6,
+        "IP_TOS" if only_inet6 is None else "IPV6_TCLASS": row["type_of_service"],
+        "SO_MARK": row["mark"],
+        "SO_BINDTOIFINDEX": row["interface"] or None,
+    }
     return Seen(
-        key=(number, row.inode),
-        protocol=row.protocol,
-        family=row.local.family or 0,
+        key=(number, row["inode"]),
+        protocol=protocol,
+        family=row["local"].family or 0,
         type=kind,
-        number=protocol,
-        state=_STATES.get(row.state, 0),
-        local=row.local,
-        peer=row.peer,
-        receive_queue=row.receive_queue,
-        send_queue=row.send_queue,
-        timer=row.timer,
-        timer_expires_ms=row.timer_expires_ms,
-        retransmits=row.retransmits,
-        cookie=row.cookie,
-        uid=row.uid,
-        info=row.info,
-        memory=msgspec.structs.asdict(memory) if memory is not None else None,
-        options=options,
+        number=protocol_number,
+        tcp_info=row["info"],
+        socket_memory=row["memory"],
+        told=options,
+        **{name: row[name] for name in _OF_INET},
     )
 
 
-def _unix(number: int, row: UnixSocket, names: Mapping[int, Address]) -> Seen:
-    memory = row.memory
+def _unix(number: int, row: dict[str, Any], names: Mapping[int, Address]) -> Seen:
+    """Of a row of unix_diag."""
     return Seen(
-        key=(number, row.inode),
+        key=(number, row["inode"]),
         protocol="unix",
         family=socket.AF_UNIX,
-        type=_TYPES.get(row.type, -1),
+        type=row["type"],
         number=0,
-        state=_STATES.get(row.state, 0),
-        local=row.name,
-        peer=names.get(row.peer_inode) if row.peer_inode else None,
-        receive_queue=row.receive_queue,
-        send_queue=row.send_queue,
-        cookie=row.cookie,
-        uid=row.uid,
-        memory=msgspec.structs.asdict(memory) if memory is not None else None,
-        options={"SO_RCVBUF": memory.receive_buffer, "SO_SNDBUF": memory.send_buffer} if memory is not None else {},
-        peer_inode=row.peer_inode or None,
-        waiting=row.waiting,
+        local=row["name"],
+        peer=names.get(row["peer_inode"]) if row["peer_inode"] else None,
+        socket_memory=row["memory"],
+        peer_inode=row["peer_inode"] or None,
+        waiting=tuple(row["waiting"]),
+        **{name: row[name] for name in _OF_ALL},
     )
 
 
@@ -355,7 +389,7 @@ def _line(number: int, protocol: str, line: str) -> Seen | None:
         receive_queue=receive_queue,
         # Of a listener the table shows 0, not the backlog.
         send_queue=None if state == TcpState.LISTEN else send_queue,
-        timer=_TIMERS.get(timer, f"timer {timer}"),
+        timer=timer,
         timer_expires_ms=when * _TICK_MS,
         retransmits=retransmits,
         uid=uid,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection
 from typing import Final
 
 import msgspec
 
 from . import threads as _threads
+from .sockets import descriptors
 
-__all__ = ["End", "Lineage", "children", "lineage", "pipe_ends"]
+__all__ = ["End", "Lineage", "Links", "children", "lineage"]
 
 _PF_FORKNOEXEC: Final = 0x40
 
@@ -58,32 +58,48 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def pipe_ends(pipes: Collection[str], near: int, timeout_s: float) -> tuple[dict[str, list[End]], bool]:
-    """Who holds pipes, such as ``pipe:[123]``, and whether everybody could be asked, in so much processor time.
+class Links:
+    """Who holds which sockets and pipes: the links in ``/proc/PID/fd`` of all processes, read once.
 
-    Those whose numbers are near that of the process ``near`` are asked first: relatives, as a rule.
+    Those whose numbers are near that of the process ``near`` are read first: relatives, as a rule.
+
+    Attributes:
+        complete: whether everybody could be asked, in ``timeout_s`` of processor time.
+
     """
-    complete = True
-    deadline = time.thread_time() + timeout_s
-    found: dict[str, list[End]] = {}
-    numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()] if pipes else []
-    for name in sorted(numbers, key=lambda pid: abs(pid - near)):
-        if time.thread_time() > deadline:
-            return found, False
-        directory = f"/proc/{name}/fd"
-        try:
-            for number in os.listdir(directory):
-                try:
-                    link = os.readlink(f"{directory}/{number}")
-                    if link in pipes:
-                        found.setdefault(link, []).append(_end(name, int(number)))
-                except FileNotFoundError:
-                    continue  # closed meanwhile
-        except PermissionError:
-            complete = False
-        except OSError:
-            continue
-    return found, complete
+
+    def __init__(self, near: int, timeout_s: float) -> None:
+        self.complete = True
+        self._held: dict[str, list[tuple[int, int]]] = {}
+        deadline = time.thread_time() + timeout_s
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        for pid in sorted(numbers, key=lambda pid: abs(pid - near)):
+            if time.thread_time() > deadline:
+                self.complete = False
+                return
+            try:
+                self._read(pid)
+            except PermissionError:
+                self.complete = False
+            except OSError:
+                continue  # it ended meanwhile
+
+    def _read(self, pid: int) -> None:
+        for number, link in descriptors(pid).items():
+            if link.startswith(("socket:", "pipe:")):
+                self._held.setdefault(link, []).append((pid, number))
+
+    def owners(self, inode: int) -> tuple[int, ...]:
+        """The processes that hold a socket."""
+        return tuple(sorted({pid for pid, _ in self._held.get(f"socket:[{inode}]", ())}))
+
+    def ends(self, pipe: str) -> list[End]:
+        """The descriptors of a pipe, such as ``pipe:[123]``."""
+        found = []
+        for pid, number in self._held.get(pipe, ()):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                found.append(_end(pid, number))
+        return found
 
 
 def _end(pid: int, descriptor: int) -> End:

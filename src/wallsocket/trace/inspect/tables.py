@@ -1,4 +1,4 @@
-"""What was seen, as rows of a recording: the rules that judge traces judge it too."""
+"""What was seen, in the types of a recording: the rules that judge traces judge it too."""
 
 from __future__ import annotations
 
@@ -6,68 +6,47 @@ import json
 import platform
 import struct
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
-from ...events import Via
-from ...kernel import TcpInfo
+import msgspec
+
+from ...events import Call, Descriptor, Known, Mark, Moment, Process, Socket, Source, State, Via
+from ...events import Fact as FactRow
+from ...kernel import Address
 from ...kernel.tcp_state import TcpState
-from ..recording import Recording, Writer
+from ..recording import Event, event_time_ns
 from .facts import Fact
 from .sockets import Key, Picture, Seen
 from .threads import Wait
 
-__all__ = ["ProcessRow", "ThreadRow", "fill", "packed_tcp_info"]
+__all__ = ["ProcessRow", "Tables", "ThreadRow", "fill"]
 
 _SOL_SOCKET: Final = 1
 _SO_KEEPALIVE: Final = 9
 _SO_RCVTIMEO: Final = 20
 _SO_SNDTIMEO: Final = 21
-_SAMPLE: Final = 2
-_KNOWN: Final = {"user": 1, "task": 3, "library": 4}
+_KNOWN: Final = {"user": Known.DIRECT, "task": Known.AWAITING, "library": Known.LIBRARY}
 
-#: The first 104 bytes of struct tcp_info (include/uapi/linux/tcp.h): eight single bytes, then these, 32 bits each.
-_BYTES: Final = ("state", "congestion_state", "retransmits", "probes", "backoff", "options")
-_WORDS: Final = (
-    "rto_us",
-    "ato_us",
-    "send_mss",
-    "receive_mss",
-    "unacked_segments",
-    "sacked_segments",
-    "lost_segments",
-    "retransmitted_segments",
-    "fackets",
-    "last_data_sent_ms",
-    "last_ack_sent_ms",
-    "last_data_received_ms",
-    "last_ack_received_ms",
-    "path_mtu",
-    "receive_slow_start_threshold",
-    "rtt_us",
-    "rtt_variance_us",
-    "send_slow_start_threshold",
-    "congestion_window",
-    "advertised_mss",
-    "reordering",
-    "receive_rtt_us",
-    "receive_space",
-    "total_retransmitted_segments",
-)
-_LONGS: Final = ("pacing_rate", "max_pacing_rate", "bytes_acked", "bytes_received")
-_LATER_WORDS: Final = ("segments_out", "segments_in", "not_sent_bytes", "min_rtt_us")
-_TIMERS: Final = {"none": 0, "retransmit": 1, "keepalive": 2, "time_wait": 3, "zero_window_probe": 4}
-_MEMORY: Final = (
-    "receive_allocated",
-    "receive_buffer",
-    "send_allocated",
-    "send_buffer",
-    "forward_allocated",
-    "send_queued",
-    "option_memory",
-    "backlog",
-    "drops",
-)
+
+class Tables(msgspec.Struct, frozen=True):
+    """The tables of a recording by their ids, and what has a time, in its order."""
+
+    meta: dict[str, str]
+    processes: dict[int, Process]
+    sockets: dict[int, Socket]
+    descriptors: dict[int, Descriptor]
+    sources: dict[int, Source]
+    rows: list[Event]
+
+    def events(self) -> list[Event]:
+        """Everything that has a time."""
+        return self.rows
+
+    @property
+    def ended_at_s(self) -> float:
+        """When the last picture was taken, in seconds since 1970."""
+        return (int(self.meta["started_realtime_ns"]) + int(self.meta["ended_ns"])) / 1e9
 
 
 class ProcessRow:
@@ -112,8 +91,8 @@ def fill(
     ids: Mapping[Key, int],
     command: list[str],
     facts: Iterable[Fact] = (),
-) -> Recording:
-    """Write the tables, in memory.
+) -> Tables:
+    """Put it together.
 
     Args:
         processes: those that were looked at.
@@ -126,231 +105,201 @@ def fill(
 
     """
     processes, threads = list(processes), sorted(threads, key=lambda row: row.entry_ns)
-    origin = min([row.entry_ns for row in threads] + [pictures[0].at_ns - 1])
-    states = list(_states(pictures, ids))
-    origin = min([origin, *(at_ns for at_ns, _, _ in states)])
+    seen = list(_seen(pictures, ids))
+    origin = min([row.entry_ns for row in threads] + [at_ns for at_ns, _, _ in seen] + [pictures[0].at_ns - 1])
     end_ns = pictures[-1].at_ns - origin
-    realtime = time.time_ns() - time.monotonic_ns() + origin
-    writer = Writer.in_memory(
-        meta={
-            "command": json.dumps(command),
-            "machine": platform.machine(),
-            "release": platform.release(),
-            "started_monotonic_ns": str(origin),
-            "started_realtime_ns": str(realtime),
-            "ended_ns": str(end_ns),
-            "pictures": str(len(pictures)),
-            "payload": "none",
-            "calls": "only those that wait",
-            "kernel": "yes",
-            "wire": "inspect does not look at the wire",
-            "lines": "yes",
-            "lab": "no",
-            "lost": "0",
-        }
-    )
+    meta = {
+        "command": json.dumps(command),
+        "machine": platform.machine(),
+        "release": platform.release(),
+        "started_monotonic_ns": str(origin),
+        "started_realtime_ns": str(time.time_ns() - time.monotonic_ns() + origin),
+        "ended_ns": str(end_ns),
+        "pictures": str(len(pictures)),
+        "payload": "none",
+        "calls": "only those that wait",
+        "kernel": "yes",
+        "wire": "inspect does not look at the wire",
+        "lines": "yes",
+        "lab": "no",
+        "lost": "0",
+    }
     numbers = {row.pid: number for number, row in enumerate(processes, 1)}
-    writer.write(
-        "process",
-        [
-            (
-                numbers[row.pid],
-                row.pid,
-                None,
-                json.dumps(row.command),
-                row.executable,
-                row.language,
-                0,
-                None,
-                None,
-                None,
-                None,
-                None,
-            )
-            for row in processes
-        ],
-    )
-    _write_sockets(writer, processes, numbers, pictures, ids)
-    _write_calls(writer, threads, numbers, ids, origin)
+    descriptors = dict(enumerate(_descriptors(processes, numbers, ids), 1))
+    sources: dict[tuple[str | None, int | None, str | None], int] = {}
     limits = {row.socket: row.limits_s for row in threads if row.socket is not None and row.limits_s is not None}
-    writer.write(
-        "mark",
-        [
-            (number, end_ns, numbers[pid], tid, "runs", "was in no call that waits")
-            for number, (pid, tid) in enumerate(running, 1)
-        ],
+    rows: list[Event] = [
+        Mark(number, end_ns, numbers[pid], tid, "runs", "was in no call that waits")
+        for number, (pid, tid) in enumerate(running, 1)
+    ]
+    rows += [_call(number, row, numbers[row.pid], ids, origin, sources) for number, row in enumerate(threads, 1)]
+    rows += [
+        _state(number, ids[one.key], at_ns - origin, one, whole, limits.get(one.key))
+        for number, (at_ns, one, whole) in enumerate(seen, 1)
+    ]
+    rows += [
+        FactRow(number, end_ns, None, fact.kind, json.dumps(fact.value), "pictures", socket=_id(ids, fact.socket))
+        for number, fact in enumerate(facts, 1)
+    ]
+    return Tables(
+        meta,
+        {numbers[row.pid]: _process(numbers[row.pid], row) for row in processes},
+        {one.id: one for one in _sockets(descriptors.values(), pictures, ids)},
+        descriptors,
+        {number: Source(number, *place) for place, number in sources.items()},
+        sorted(rows, key=event_time_ns),
     )
-    writer.write(
-        "fact",
-        [
-            (number, end_ns, None, fact.kind, json.dumps(fact.value), "pictures", None, None, _id(ids, fact.socket))
-            for number, fact in enumerate(facts, 1)
-        ],
-    )
-    writer.write(
-        "state",
-        [
-            (number, ids[seen.key], at_ns - origin, _SAMPLE, None, *_state(seen, whole, limits.get(seen.key)))
-            for number, (at_ns, seen, whole) in enumerate(states, 1)
-        ],
-    )
-    return writer.recording()
 
 
-def _write_sockets(
-    writer: Writer,
-    processes: list[ProcessRow],
-    numbers: Mapping[int, int],
-    pictures: list[Picture],
-    ids: Mapping[Key, int],
-) -> None:
-    owner: dict[Key, int] = {}
-    rows: list[tuple[Any, ...]] = []
+def _process(number: int, row: ProcessRow) -> Process:
+    command = json.dumps(row.command)
+    return Process(number, row.pid, None, command, row.executable, row.language, 0, None, None, None)
+
+
+def _descriptors(
+    processes: list[ProcessRow], numbers: Mapping[int, int], ids: Mapping[Key, int]
+) -> Iterator[Descriptor]:
+    number = 0
     for row in processes:
         for descriptor, key in row.descriptors.items():
             if key in ids:
-                owner.setdefault(key, numbers[row.pid])
-                values = (len(rows) + 1, numbers[row.pid], descriptor, ids[key], "inherited", 0, None, None)
-                rows.append(values)
-    latest: dict[Key, Seen] = {}
-    for picture in pictures:
-        latest |= {key: picture.by_key[key] for key in ids if key in picture.by_key}
+                number += 1
+                yield Descriptor(number, numbers[row.pid], descriptor, ids[key], "inherited", 0, None, None)
+
+
+def _sockets(descriptors: Iterable[Descriptor], pictures: list[Picture], ids: Mapping[Key, int]) -> Iterator[Socket]:
+    owner: dict[int, int] = {}
+    for descriptor in descriptors:
+        owner.setdefault(descriptor.socket, descriptor.process)
     last = pictures[-1]
-    networks = {inode: number for number, inode in enumerate(dict.fromkeys(key[0] for key in latest), 1)}
-    writer.write("network", [(number, inode, None, None, None) for inode, number in networks.items()])
-    sockets: list[tuple[Any, ...]] = []
-    for key, seen in latest.items():
-        # The two ends of a Unix connection name each other by inode only: the recording says so as of a pair.
+    networks: dict[int, int] = {}
+    for key, number in ids.items():
+        seen = next((picture.by_key[key] for picture in reversed(pictures) if key in picture.by_key), None)
+        if seen is None:
+            continue
+        # The two ends of a Unix connection name each other by inode only: this is said as of a pair.
         other = ids.get((key[0], seen.peer_inode)) if seen.peer_inode is not None else None
-        gone = key not in last.by_key
-        sockets.append(
-            (
-                ids[key],
-                owner.get(key, 0),
-                seen.family,
-                seen.type,
-                seen.number,
-                _signed(seen.cookie),
-                key[1],
-                "socketpair" if other is not None else "accept" if last.incoming(seen) and not seen.listens else "seen",
-                None,
-                other,
-                _encoded(seen.local),
-                _encoded(seen.peer),
-                0,
-                last.at_ns - pictures[0].at_ns if gone else None,
-                None,
-                networks[key[0]],
-                seen.peer_inode,
-                None,
-            )
+        origin = "socketpair" if other is not None else "seen"
+        if other is None and last.incoming(seen) and not seen.listens:
+            origin = "accept"
+        yield Socket(
+            id=number,
+            process=owner.get(number, 0),
+            family=seen.family,
+            type=seen.type,
+            protocol=seen.number,
+            cookie=_signed(seen.cookie),
+            inode=key[1],
+            origin=origin,
+            call=None,
+            parent=other,
+            local=_encoded(seen.local),
+            remote=_encoded(seen.peer),
+            created_ns=0,
+            ended_ns=None if key in last.by_key else last.at_ns - pictures[0].at_ns,
+            source=None,
+            network=networks.setdefault(key[0], len(networks) + 1),
+            peer_inode=seen.peer_inode,
         )
-    writer.write("socket", sockets)
-    writer.write("descriptor", rows)
 
 
-def _write_calls(
-    writer: Writer, threads: list[ThreadRow], numbers: Mapping[int, int], ids: Mapping[Key, int], origin: int
-) -> None:
-    sources: dict[tuple[str, int | None, str | None], int] = {}
-    rows: list[tuple[Any, ...]] = []
-    for number, row in enumerate(threads, 1):
-        source = None
-        if row.source_file is not None:
-            place = (row.source_file, row.line, row.function)
-            source = sources.setdefault(place, len(sources) + 1)
-        wait = row.wait
-        rows.append(
-            (
-                number,
-                numbers[row.pid],
-                wait.tid,
-                wait.number,
-                row.entry_ns - origin,
-                None,
-                None,
-                wait.fd,
-                ids.get(row.socket) if row.socket is not None else None,
-                None,
-                _signed(wait.a),
-                _signed(wait.b),
-                _signed(wait.c),
-                wait.address,
-                wait.value,
-                _signed(wait.length),
-                None,
-                None,
-                None,
-                source,
-                _KNOWN.get(row.place or "", 0) if source is not None else 0,
-                None,
-                None,
-                Via.PTRACE,
-            )
-        )
-    writer.write("source", [(number, *place) for place, number in sources.items()])
-    writer.write("call", rows)
+def _call(
+    number: int,
+    row: ThreadRow,
+    process: int,
+    ids: Mapping[Key, int],
+    origin: int,
+    sources: dict[tuple[str | None, int | None, str | None], int],
+) -> Call:
+    wait = row.wait
+    source, known = None, Known.UNKNOWN
+    if row.source_file is not None:
+        source = sources.setdefault((row.source_file, row.line, row.function), len(sources) + 1)
+        known = _KNOWN.get(row.place or "", Known.UNKNOWN)
+    return Call(
+        id=number,
+        process=process,
+        tid=wait.tid,
+        number=wait.number,
+        entry_ns=row.entry_ns - origin,
+        took_ns=None,
+        result=None,
+        fd=wait.fd,
+        socket=_id(ids, row.socket),
+        made=None,
+        a=_signed(wait.a),
+        b=_signed(wait.b),
+        c=_signed(wait.c),
+        address=wait.address,
+        value=wait.value,
+        length=_signed(wait.length),
+        offset=None,
+        payload=None,
+        flags=None,
+        source=source,
+        known=known,
+        via=Via.PTRACE,
+    )
 
 
-def _states(pictures: list[Picture], ids: Mapping[Key, int]) -> Iterable[tuple[int, Seen, bool]]:
+def _seen(pictures: list[Picture], ids: Mapping[Key, int]) -> Iterator[tuple[int, Seen, bool]]:
     """(time, socket, whether its queues are of that time)."""
     first = pictures[0]
     for key in ids:
         seen = first.by_key.get(key)
-        if seen is not None and seen.state == TcpState.CLOSE_WAIT and seen.info is not None:
+        if seen is not None and seen.state == TcpState.CLOSE_WAIT and seen.tcp_info:
             # The peer's FIN came with an acknowledgement, and none came after this one: it was in CLOSE_WAIT then.
-            yield first.at_ns - (seen.info.last_ack_received_ms or 0) * 1_000_000 - 1, seen, False
+            yield first.at_ns - (seen.measure("last_ack_received_ms") or 0) * 1_000_000 - 1, seen, False
     for picture in pictures:
         for key in ids:
             if key in picture.by_key:
                 yield picture.at_ns, picture.by_key[key], True
 
 
-def _state(seen: Seen, whole: bool, limits_s: tuple[float, float] | None) -> tuple[Any, ...]:
-    memory = seen.memory
-    options = b""
-    if seen.keepalive is not None:
-        options = struct.pack("<HHHi", _SOL_SOCKET, _SO_KEEPALIVE, 4, int(seen.keepalive))
-    for option, limit_s in zip((_SO_RCVTIMEO, _SO_SNDTIMEO), limits_s or (), strict=False):
-        options += struct.pack("<HHHqq", _SOL_SOCKET, option, 16, int(limit_s), int(limit_s % 1 * 1e6))
-    return (
-        seen.state,
-        seen.receive_queue if whole else None,
-        seen.send_queue if whole else None,
-        memory.get("drops") if memory is not None and whole else None,
-        _encoded(seen.local),
-        _encoded(seen.peer),
-        packed_tcp_info(seen.info) if seen.info is not None and whole else None,
-        struct.pack("<9I", *(min(memory.get(name) or 0, 2**32 - 1) for name in _MEMORY))
-        if memory is not None and whole
-        else None,
-        options or None,
-        _TIMERS.get(seen.timer) if whole else None,
-        seen.timer_expires_ms if whole and seen.timer in _TIMERS else None,
+def _state(
+    number: int, socket: int, at_ns: int, seen: Seen, whole: bool, limits_s: tuple[float, float] | None
+) -> State:
+    memory = seen.memory if whole else None
+    return State(
+        id=number,
+        socket=socket,
+        at_ns=at_ns,
+        moment=Moment.SAMPLE,
+        call=None,
+        state=seen.state,
+        receive_queue=seen.receive_queue if whole else None,
+        send_queue=seen.send_queue if whole else None,
+        drops=memory.drops if memory is not None else None,
+        local=_encoded(seen.local),
+        remote=_encoded(seen.peer),
+        tcp_info=seen.tcp_info if whole else None,
+        memory=seen.socket_memory if whole else None,
+        options=_options(seen, limits_s) or None,
+        timer=seen.timer if whole else None,
+        timer_ms=seen.timer_expires_ms if whole else None,
     )
 
 
-def packed_tcp_info(info: TcpInfo) -> bytes:
-    """The part of ``struct tcp_info`` that every supported kernel has, in the form that getsockopt(2) gives it."""
-    values = [getattr(info, name) or 0 for name in _BYTES]
-    scales = (info.send_window_scale or 0) | (info.receive_window_scale or 0) << 4
-    limited = (info.delivery_rate_app_limited or 0) | (info.fastopen_client_fail or 0) << 1
-    words = [getattr(info, name) or 0 for name in _WORDS]
-    longs = [getattr(info, name) or 0 for name in _LONGS]
-    later = [getattr(info, name) or 0 for name in _LATER_WORDS]
-    return struct.pack("<8B24I4Q4I", *values, scales, limited, *words, *longs, *later)
+def _options(seen: Seen, limits_s: tuple[float, float] | None) -> bytes:
+    """In the form that they have in a recording."""
+    options = b""
+    if seen.keepalive is not None:
+        options = struct.pack("<HHHi", _SOL_SOCKET, _SO_KEEPALIVE, 4, seen.keepalive)
+    for option, limit_s in zip((_SO_RCVTIMEO, _SO_SNDTIMEO), limits_s or (), strict=False):
+        options += struct.pack("<HHHqq", _SOL_SOCKET, option, 16, int(limit_s), int(limit_s % 1 * 1e6))
+    return options
 
 
 def _id(ids: Mapping[Key, int], key: Key | None) -> int | None:
     return ids.get(key) if key is not None else None
 
 
-def _encoded(address: Any) -> bytes | None:
+def _encoded(address: Address | None) -> bytes | None:
     return address.encode() if address is not None else None
 
 
 def _signed(value: int | None) -> int | None:
-    """SQLite's integers are signed; flags and cookies may use all 64 bits."""
+    """Numbers of a recording are signed; flags and cookies may use all 64 bits."""
     if value is None or value < 1 << 63:
         return value
     return value - (1 << 64)

@@ -105,7 +105,7 @@ def _by_port(text: str) -> Target:
         raise UsageError(f"{text}: a port is written as :8080, with a number from 1 to 65535")
     port = int(number)
     own = sockets.namespace("self") or 0
-    picture = sockets.take({own: os.getpid()}, 0)
+    picture = sockets.take({own: os.getpid()}, 0, port=port)
     here_found = _on_port(picture, port)
     inodes = {seen.key[1] for seen in here_found if seen.key[1]}
     owners = here.owners(inodes, timeout_s=_OWNERS_S)
