@@ -8,6 +8,8 @@
 //! - a process of its own looks addresses up in debug information ([`symbols`]). If that takes too long, too much memory or ends
 //!   the process, the line is unknown, and nobody else notices.
 
+mod frame_pointers;
+mod go;
 mod perf_map;
 mod stacks;
 pub mod symbols;

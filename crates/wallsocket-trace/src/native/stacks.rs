@@ -15,6 +15,7 @@ use wallsocket_sys::ptrace;
 
 use super::perf_map::{PerfMap, is_told_to_keep, keeps_frame_pointer};
 use super::tables::{Bytes, Tables, Way};
+use super::{frame_pointers, go};
 use crate::ids::Ids;
 use crate::rows::{self, Role, Row, Stamp};
 
@@ -39,6 +40,10 @@ const MADE_MAX: usize = 50_000;
 const LOOKS_APART: u32 = 1 << 12;
 /// Files that are kept open for the recorder, which may come when they have no name any more.
 const OPEN_MAX: usize = 64;
+/// A frame pointer that is not known.
+const UNKNOWN: u64 = 0;
+/// Bytes of code in which `asmcgocall` goes back to the goroutine's stack.
+const SWITCHES_BACK: usize = 32;
 /// Of `/proc/PID/maps`: 65,530 mappings (vm.max_map_count) of 100 bytes.
 const MAPS_MAX: u64 = 16 << 20;
 
@@ -208,6 +213,13 @@ struct Above {
 }
 
 impl Above {
+    /// Goes on with another stack, which the words of this one do not tell.
+    fn move_to(&mut self, base: u64) {
+        self.base = base;
+        self.bytes.clear();
+        self.beyond = true;
+    }
+
     fn word(&mut self, address: u64) -> Result<u64, ()> {
         let distance = address.wrapping_sub(self.base);
         if distance > DEPTH_MAX {
@@ -249,7 +261,7 @@ impl Stacks {
     }
 
     /// The stack of a thread of process `pid` that stands still with these registers: instruction, stack, and frame pointer, 0 where that
-    /// is not known.
+    /// is not known: it is found where functions say how far it lies from the stack pointer.
     pub fn at(
         &mut self,
         send: Tell<'_>,
@@ -397,16 +409,36 @@ impl Stacks {
             let Some(tables) = tables else {
                 break;
             };
-            if tables.way(looked_up) == Way::Unknown {
-                // V8's built-in code lies in the program's file, and only the map says that it is that.
-                if !self.keeps_frame_pointer(pid, before) {
-                    break;
+            match tables.way(looked_up) {
+                Way::Table {
+                    keeps_from: Some(begin),
+                } if registers.bp() == UNKNOWN => {
+                    let begin = begin.wrapping_add(loaded.bias);
+                    let place = [begin, address.address(), lower];
+                    let Some(frame) = frame_pointer(pid, place, above) else {
+                        break;
+                    };
+                    registers.set_bp(frame);
                 }
-                let Some(back) = by_frame_pointer(&mut registers, above) else {
-                    break;
-                };
-                address = back;
-                continue;
+                Way::Table { .. } | Way::FramePointer => {}
+                Way::Go(frame) => {
+                    let Some(back) = by_size(pid, frame, address, &mut registers, above) else {
+                        break;
+                    };
+                    address = back;
+                    continue;
+                }
+                Way::Unknown => {
+                    // V8's built-in code lies in the program's file, and only the map says that it is that.
+                    if !self.keeps_frame_pointer(pid, before) {
+                        break;
+                    }
+                    let Some(back) = by_frame_pointer(&mut registers, above) else {
+                        break;
+                    };
+                    address = back;
+                    continue;
+                }
             }
             let Some(process) = self.processes.get_mut(&pid) else {
                 break;
@@ -637,6 +669,58 @@ impl Stacks {
         self.numbers.insert(frames, stack);
         Some(stack)
     }
+}
+
+/// The frame pointer of a function that begins at the first of these addresses, and that is in it behind a call, at the second, with this
+/// stack pointer. `None`: its beginning does not say it, or nothing stands there that it could return to.
+fn frame_pointer(pid: i32, [begin, behind, stack]: [u64; 3], above: &mut Above) -> Option<u64> {
+    let memory = ProcessMemory::new(pid);
+    let code = |at: u64, length: usize| {
+        let mut code = vec![0; length];
+        let read = memory.read(at, &mut code).ok()?;
+        code.truncate(read);
+        Some(code)
+    };
+    let taken = frame_pointers::taken(&code(begin, frame_pointers::BEGIN)?)?;
+    let passed = frame_pointers::passed(&code(behind, frame_pointers::BEHIND)?);
+    let frame = stack.checked_add(taken)?.checked_add(passed)?;
+    let back = above.word(frame.checked_add(8)?).ok()?;
+    let before = back.checked_sub(frame_pointers::CALL as u64)?;
+    frame_pointers::ends_with_call(&code(before, frame_pointers::CALL)?).then_some(frame)
+}
+
+/// Steps out of a frame of Go: where it returns to. Its caller's frame pointer is unknown then, and not needed in Go.
+fn by_size(
+    pid: i32,
+    frame: go::Frame,
+    address: FrameAddress,
+    registers: &mut UnwindRegsX86_64,
+    above: &mut Above,
+) -> Option<FrameAddress> {
+    let size = match frame {
+        go::Frame::Sized(size) => size,
+        go::Frame::CallsC => {
+            let mut code = [0; SWITCHES_BACK];
+            let read = above.memory.read(address.address(), &mut code).ok()?;
+            let anywhere = |at| {
+                let mut word = [0; 8];
+                let read = ProcessMemory::new(pid).read(at, &mut word).ok()?;
+                (read == word.len()).then_some(u64::from_le_bytes(word))
+            };
+            let (code, on) = (code.get(..read)?, registers.sp());
+            let stack = go::goroutine_stack(code, on, |at| above.word(at).ok(), anywhere)?;
+            above.move_to(stack);
+            registers.set_sp(stack);
+            0
+        }
+        go::Frame::Last => return None,
+    };
+    let at = registers.sp().checked_add(size)?;
+    let back = above.word(at).ok()?;
+    registers.set_sp(at.checked_add(8)?);
+    registers.set_bp(UNKNOWN);
+    registers.set_ip(back);
+    FrameAddress::from_return_address(back)
 }
 
 /// Steps out of a frame that keeps a frame pointer: where it returns to.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::go;
 use framehop::{ExplicitModuleSectionInfo, Module};
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, RegisterRule,
@@ -35,6 +36,12 @@ const ENDIAN: Endianness = Endianness::Little;
 /// Bytes that many modules share.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bytes(Arc<[u8]>);
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
 
 impl std::ops::Deref for Bytes {
     type Target = [u8];
@@ -68,8 +75,10 @@ impl Section {
 /// How the frame at an address is unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// By its call frame information.
-    Table,
+    /// By its call frame information. Where that needs the frame pointer: the address that the function begins at.
+    Table { keeps_from: Option<u64> },
+    /// By what Go's table of functions says.
+    Go(go::Frame),
     /// By its frame pointer, which this compiler keeps in every function.
     FramePointer,
     /// Nothing says how, or in a form that is not followed: the stack ends here.
@@ -86,6 +95,7 @@ pub(super) struct Tables {
     text: u64,
     /// Go keeps frame pointers on x86-64 in all functions but leaves (cmd/internal/obj/x86).
     frame_pointers: bool,
+    go: Option<go::Functions>,
     /// Of its ELF note.
     pub(super) build_id: Option<Vec<u8>>,
     known: HashMap<u64, Way>,
@@ -124,6 +134,7 @@ impl Tables {
             header: None,
             text: 0,
             frame_pointers: false,
+            go: None,
             build_id: None,
             known: HashMap::new(),
         };
@@ -155,7 +166,12 @@ impl Tables {
                 b".eh_frame" => self.frames = read(SECTION_MAX),
                 b".eh_frame_hdr" => self.header = read(SECTION_MAX),
                 b".text" => self.text = section.sh_addr.get(ENDIAN),
-                b".gopclntab" => self.frame_pointers = true,
+                // The second name is that of programs that may lie anywhere.
+                b".gopclntab" | b".data.rel.ro.gopclntab" => {
+                    self.frame_pointers = true;
+                    self.go = contents(file, section, SECTION_MAX)
+                        .and_then(|bytes| go::Functions::read(bytes.into()));
+                }
                 b".note.gnu.build-id" if section.sh_type.get(ENDIAN) == SHT_NOTE => {
                     self.build_id = contents(file, section, NOTE_MAX)
                         .and_then(|note| build_id(&note).map(<[u8]>::to_vec));
@@ -225,7 +241,7 @@ impl Tables {
     pub(super) fn size(&self) -> usize {
         let sections = [&self.frames, &self.header];
         let bytes = sections.into_iter().flatten().map(|part| part.bytes.len());
-        bytes.sum::<usize>()
+        bytes.sum::<usize>() + self.go.as_ref().map_or(0, go::Functions::size)
     }
 
     /// What is added to the file's own addresses where the part at `offset` is mapped at `start`.
@@ -266,8 +282,10 @@ impl Tables {
         if let Some(way) = self.known.get(&address) {
             return *way;
         }
-        let way = if self.is_plain(address).is_some_and(|plain| plain) {
-            Way::Table
+        let way = if let Some(way) = self.by_table(address) {
+            way
+        } else if let Some(frame) = self.go.as_ref().and_then(|go| go.frame(address)) {
+            Way::Go(frame)
         } else if self.frame_pointers {
             Way::FramePointer
         } else {
@@ -279,7 +297,7 @@ impl Tables {
         way
     }
 
-    fn is_plain(&self, address: u64) -> Option<bool> {
+    fn by_table(&self, address: u64) -> Option<Way> {
         let frames = self.frames.as_ref()?;
         let bases = self.bases();
         let mut section = EhFrame::from(EndianSlice::new(&frames.bytes, LittleEndian));
@@ -297,7 +315,7 @@ impl Tables {
             || entry.entry_len() > ENTRY_MAX
             || entry.cie().entry_len() > ENTRY_MAX
         {
-            return Some(false);
+            return None;
         }
         let mut context = UnwindContext::new();
         let row = entry
@@ -311,14 +329,16 @@ impl Tables {
                 )
             )
         };
-        Some(
-            matches!(
-                row.cfa(),
-                CfaRule::RegisterAndOffset { register, .. }
-                    if *register == X86_64::RSP || *register == X86_64::RBP
-            ) && is_simple(row.register(X86_64::RBP))
-                && is_simple(row.register(X86_64::RA)),
-        )
+        let CfaRule::RegisterAndOffset { register, .. } = row.cfa() else {
+            return None;
+        };
+        let keeps_from = match *register {
+            X86_64::RSP => None,
+            X86_64::RBP => Some(entry.initial_address()),
+            _ => return None,
+        };
+        (is_simple(row.register(X86_64::RBP)) && is_simple(row.register(X86_64::RA)))
+            .then_some(Way::Table { keeps_from })
     }
 }
 
