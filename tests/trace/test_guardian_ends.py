@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,37 @@ def test_what_killed_it_is_said_and_is_no_success(number: signal.Signals, words:
     again = subprocess.run([*WALLSOCKET, "explain", str(path)], capture_output=True, text=True, check=False)
     assert again.returncode == 2
     assert words in " ".join(again.stdout.split())
+
+
+def test_a_guardian_whose_recorder_was_killed_looks_at_no_socket_any_more(tmp_path: Path) -> None:
+    # It waits in a call that is not about sockets, and makes no other: nothing else wakes its guardian.
+    command = [*WALLSOCKET, "trace", "-q", "-o", str(tmp_path / "r.wsrec"), "--", sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        guardian = int(process.stdout.readline())
+        assert "sampler" in threads(guardian)
+        process.kill()
+        deadline = time.monotonic() + 60
+        while "sampler" in threads(guardian):
+            assert time.monotonic() < deadline, "it still samples"
+            time.sleep(0.02)
+        # The program is as it was, and its guardian ends with it.
+        assert threads(guardian)
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+        assert process.stdout.read() == ""
+        while threads(guardian):
+            assert time.monotonic() < deadline, "it outlives its program"
+            time.sleep(0.02)
+
+
+def threads(pid: int) -> list[str]:
+    """The names of the threads of a process; none when it has ended."""
+    found = []
+    for tid in os.listdir(f"/proc/{pid}/task") if os.path.exists(f"/proc/{pid}/task") else ():
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/task/{tid}/status").read_text()
+            if "\nState:\tZ" not in status and "\nState:\tX" not in status:
+                found.append(Path(f"/proc/{pid}/task/{tid}/comm").read_text().strip())
+    return found

@@ -49,7 +49,7 @@ impl Watched {
     }
 }
 
-/// The thread; [`Sampler::finish`] takes a last look.
+/// The thread; [`Sampler::finish`] takes a last look. It ends by itself when nobody takes rows any more.
 pub struct Sampler {
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -105,6 +105,10 @@ impl Sampler {
                 for round in 0u32.. {
                     let last =
                         !matches!(stopped.recv_timeout(rest), Err(RecvTimeoutError::Timeout));
+                    if state.sink.is_gone() {
+                        // The recorder was killed, or recording has ended: the program may run on for days.
+                        return;
+                    }
                     let began = Clock::worked();
                     state.look();
                     if last || round % COUNTERS_EVERY == 0 {
