@@ -279,6 +279,20 @@ def test_states_by_the_graph_from_frames(script: Script) -> None:
     ]
 
 
+@pytest.mark.parametrize(("closed_ms", "last"), [(1_000, "TIME_WAIT"), (61_000, "CLOSE")])
+def test_time_wait_lasts_though_the_socket_is_gone(closed_ms: int, last: str, script: Script) -> None:
+    script.socket(1, 1, 0, local=A, remote=B)
+    script.state(1, 1, 2, None, int(TcpState.ESTABLISHED))
+    script.frame(10, tcp_frame(A, B, "FA", seq=11, ack=21))
+    script.frame(11, tcp_frame(B, A, "FA", seq=21, ack=12))
+    # The kernel says so of the structure that the descriptor named, which another has replaced.
+    script.state(1, closed_ms * 1_000, 3, None, int(TcpState.CLOSE))
+    with script.done(70_000_000) as recording:
+        timeline = Timeline(recording, decode=segment)
+    names = [name for name, _, _ in path_of(timeline, 1)]
+    assert (names.count("TIME_WAIT"), names[-1]) == (1, last)
+
+
 def test_simultaneous_close(script: Script) -> None:
     script.socket(1, 1, 0, local=A, remote=B)
     script.state(1, 1, 2, None, int(TcpState.ESTABLISHED))

@@ -40,6 +40,17 @@ def test_sockets(letter: Recording) -> None:
     assert sockets[2].owner == "nc (pid 71)"
 
 
+def test_what_the_tracer_added_is_said_of_the_times(tmp_path: Path) -> None:
+    for added_ns, said in ((300, False), (71_000, True)):
+        script = Script(tmp_path / f"{added_ns}.wsrec")
+        script.process(1, 70, "one")
+        script.socket(1, 1, 0)
+        script.call("sendto", 1, 1, 5, fd=3, socket=1, length=5)
+        with script.done(10, added_ns_per_call=str(added_ns)) as recording:
+            lines = list(Totals(Timeline(recording), Choice(recording)).lines(colour=False))
+        assert (any("up to 71 µs of each call are its own work" in line for line in lines)) == said
+
+
 def test_of_what_was_chosen(letter: Recording) -> None:
     chosen = Totals(Timeline(letter), Choice(letter, process="nc", call="failed"))
     assert [(total.name, total.calls) for total in chosen.calls] == [("shutdown", 1)]

@@ -59,6 +59,9 @@ _FCNTL_QUESTIONS: Final = frozenset({1, 3})  # F_GETFD, F_GETFL
 _WAITING: Final = (Role.RECEIVE, Role.ACCEPT, Role.WAIT)
 
 
+#: How long a connection stays in TIME_WAIT (TCP_TIMEWAIT_LEN, include/net/tcp.h); meanwhile the kernel has it in a structure
+#: of its own (tcp_time_wait, net/ipv4/tcp_minisocks.c), and the socket that a descriptor names says CLOSE.
+_TIME_WAIT_NS: Final = 60_000_000_000
 _STATES: Final = frozenset(TcpState)
 
 #: Sockets whose conversations are held in memory at once: about half a GiB.
@@ -438,7 +441,10 @@ class Timeline:
             track.unread = state.receive_queue if track.state is not TcpState.LISTEN else None
         if not track.tcp or state.state not in _STATES:
             return
-        if state.state == TcpState.CLOSE and track.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
+        if state.state == TcpState.CLOSE and track.state is TcpState.TIME_WAIT:
+            if state.at_ns - track.path[-1].at_ns < _TIME_WAIT_NS:
+                return  # what was closed is the socket that the program had; another structure keeps the state
+        elif state.state == TcpState.CLOSE and track.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
             track.died = not track.closed
         transition = track.enter(TcpState(state.state), state.at_ns, "kernel", call=state.call)
         if transition is None:

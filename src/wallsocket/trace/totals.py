@@ -23,6 +23,10 @@ __all__ = ["CallTotal", "SocketTotal", "Totals"]
 _AGAIN: Final = frozenset({11, 4, 115})  # EAGAIN, EINTR, EINPROGRESS: no failures
 
 
+#: What tracing adds to a call is told from here on; a call takes about as long.
+_TOLD_NS: Final = 1_000
+
+
 class CallTotal(msgspec.Struct):
     """All calls of one name.
 
@@ -82,6 +86,7 @@ class Totals:
     ) -> None:
         """Of what ``choice`` leaves."""
         text = CallText(timeline.machine)
+        self._added_ns = timeline.recording.meta_int("added_ns_per_call") or 0
         self._calls: dict[str, CallTotal] = {}
         self._sockets: dict[int, SocketTotal] = {}
         titles = {
@@ -162,6 +167,11 @@ class Totals:
             f"{100:6.2f} {duration(sum(total.total_ns for total in calls)):>9} {'':9} {'':9} "
             f"{sum(total.calls for total in calls):>8} {sum(total.errors for total in calls) or '':>7} {'':12}  total"
         )
+        if self._added_ns >= _TOLD_NS:
+            said = (
+                f"times are those that the tracer saw: up to {duration(self._added_ns)} of each call are its own work"
+            )
+            yield paint(said, Style.DIM, colour=colour)
         if not self._sockets:
             return
         yield ""
