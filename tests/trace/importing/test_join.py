@@ -93,6 +93,14 @@ def test_a_clock_that_is_wrong_is_set_right_where_both_ends_are_known(tmp_path: 
         importing.open_files([wire, log(tmp_path, skew_s=17.5, decorated=False)])
 
 
+def test_a_frame_may_leave_late_in_a_call(tmp_path: Path) -> None:
+    """As on a busy machine: the call says how long it took."""
+    path = log(tmp_path, skew_s=-0.2, decorated=False)
+    path.write_text(path.read_text().replace("<0.001300>", "<0.250000>"))
+    with importing.open_files([capture(tmp_path), path]) as recording:
+        assert syn_after_connect(recording) == pytest.approx(200 * MS, abs=MS)
+
+
 def test_conversations_that_were_not_traced_have_inferred_ends(tmp_path: Path) -> None:
     with importing.open_files([capture(tmp_path, connections=3), log(tmp_path)]) as recording:
         assert [one.origin for one in recording.sockets.values()] == ["socket", *["inferred"] * 4]

@@ -172,6 +172,79 @@ def test_processes_that_fork_have_descriptors_of_their_own(tmp_path: Path) -> No
         assert origins == ["call", "fork"]
 
 
+WAITS = "100 1796021221.100000 recvfrom(3<UDP:[7]>,  <unfinished ...>"
+STOPPED = "100 1796021222.100000 <... recvfrom resumed>0x7f, 9, 0, NULL, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set) <1.0>"
+SIGNAL = "100 1796021222.200000 --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=1, si_uid=0} ---"
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        (["100 1796021222.300000 +++ killed by SIGTERM +++"], [(None, None)]),
+        (["100 1796021222.300000 +++ exited with 1 +++"], [(-512, 1_000_000_000)]),
+        (['100 1796021222.300000 recvfrom(3<UDP:[7]>, "ab", 9, 0, NULL, NULL) = 2 <2.5>'], [(2, 3_700_000_000)]),
+        (["100 1796021222.300000 close(3<UDP:[7]>) = 0"], [(-512, 1_000_000_000), (0, 0)]),
+        ([], [(-512, 1_000_000_000)]),
+    ],
+    ids=["never", "exit", "again", "another", "cut"],
+)
+def test_a_call_that_a_signal_stopped(
+    tmp_path: Path, then: list[str], expected: list[tuple[int | None, int | None]]
+) -> None:
+    made = "100 1796021221.000000 socket(AF_INET, SOCK_DGRAM, IPPROTO_IP) = 3<UDP:[7]> <0.00001>"
+    looked = "100 1796021221.050000 poll([{fd=3<UDP:[7]>, events=POLLIN}], 1, 0) = 0 (Timeout)"
+    with opened(written(tmp_path, [made, looked, WAITS, STOPPED, SIGNAL, *then])) as recording:
+        assert [(call.result, call.took_ns) for _, call in calls(recording)[2:]] == expected
+
+
+def test_a_child_has_what_its_parent_closed_before_it_was_first_seen(tmp_path: Path) -> None:
+    """Without the calls that make processes, as with -e trace=network,desc."""
+    log = written(
+        tmp_path,
+        [
+            "100 12:00:00.000000 socketpair(AF_UNIX, SOCK_STREAM, 0, [3<UNIX-STREAM:[7->8]>, 4<UNIX-STREAM:[8->7]>]) = 0",
+            "100 12:00:00.100000 close(4<UNIX-STREAM:[8->7]>) = 0",
+            "101 12:00:00.200000 close(3<UNIX-STREAM:[7->8]>) = 0",
+            '101 12:00:00.300000 read(4<UNIX-STREAM:[8->7]>, "x", 1) = 1',
+            "101 12:00:00.400000 +++ exited with 0 +++",
+            "100 12:00:00.500000 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=101, si_uid=0, si_status=0} ---",
+        ],
+    )
+    with opened(log) as recording:
+        assert [one.origin for one in recording.sockets.values()] == ["socketpair", "socketpair"]
+        assert recording.sockets[2].ended_ns == 400_000_000
+        assert [call.socket for _, call in calls(recording)] == [None, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "after", ["", "[  41] ", "[00007f5639726a07] ", "[  41] [????????????????] "], ids=["", "-n", "-i", "-ni"]
+)
+@pytest.mark.parametrize("before", ["100<a b> ", "[pid   100<a b>] "], ids=["-o", "-f"])
+def test_what_stands_before_a_call(tmp_path: Path, before: str, after: str) -> None:
+    lines = [
+        "socketpair(AF_UNIX, SOCK_STREAM, 0, [3, 4]) = 0",
+        "close(3) = 0",
+        "+++ exited with 0 +++",
+    ]
+    log = written(tmp_path, [f"{before}1796021221.{number}00000 {after}{line}" for number, line in enumerate(lines)])
+    with opened(log) as recording:
+        assert [name for name, _ in calls(recording)] == ["socketpair", "close"]
+        assert recording.processes[1].pid == 100
+        assert recording.meta["exit_status"] == "0"
+
+
+def test_without_f_threads_and_children_are_missing(tmp_path: Path) -> None:
+    lines = [
+        "100 1.0 socketpair(AF_UNIX, SOCK_STREAM, 0, [3, 4]) = 0",
+        "100 1.1 clone3({flags=CLONE_VM|CLONE_THREAD, stack=0x7f}, 88) = 101",
+        "100 1.2 close(3) = 0",
+    ]
+    with opened(written(tmp_path, lines)) as recording:
+        assert recording.meta["calls"].startswith("incomplete: threads and children")
+    with opened(written(tmp_path, [*lines, "101 1.3 close(4) = 0"])) as recording:
+        assert recording.meta["calls"] == "yes"
+
+
 def test_polls_and_epoll_name_their_sockets(tmp_path: Path) -> None:
     log = written(
         tmp_path,
@@ -204,6 +277,11 @@ def test_polls_and_epoll_name_their_sockets(tmp_path: Path) -> None:
         (["socket(AF_INET, SOCK_STREAM, 0) = 3", "close(3) = 0"], "the lines of this strace log have no times"),
         (["1.0 socket(AF_INET, SOCK_STREAM, 0) = 3"], "read, write and close are not in this strace log"),
         (["1.0 close(3) = 0", '1.1 read(3, "", 1) = 0'], "no call on a socket in this strace log"),
+        (
+            ["1.0 socket(0x2, 0x1, 0) = 0x3", "1.1 close(0x3) = 0"],
+            "arguments are not decoded in this strace log .-e raw",
+        ),
+        (["1.0 socketpair(AF_UNIX, SOCK_STREAM, 0, [...]) = 0", '1.1 read(3, ""..., 1) = 1'], "are left out .* .-s 0"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line_with_the_command(tmp_path: Path, lines: list[str], said: str) -> None:
@@ -213,11 +291,21 @@ def test_what_is_missing_is_said_in_one_line_with_the_command(tmp_path: Path, li
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "hello\nworld\n", "% time     seconds  usecs/call     calls    errors syscall\n"])
-def test_what_is_no_log_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not a recording|is empty"),
+        ("hello\nworld\n", "is not a recording"),
+        (
+            "% time     seconds  usecs/call     calls    errors syscall\n",
+            "holds counts alone .strace -c.; record calls with: ",
+        ),
+    ],
+)
+def test_what_is_no_log_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(text)
-    with pytest.raises(RecordingError, match=r"notes\.txt: is (not a recording|empty)"):
+    with pytest.raises(RecordingError, match=rf"notes\.txt: ({said})"):
         opened(path)
 
 

@@ -232,6 +232,8 @@ def _refuse(path: Path) -> Recording:
         raise RecordingError(f"{path}: is a directory")
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path}: no permission to read it")
+    if strace.is_summary(path):
+        raise RecordingError(f"{path}: holds counts alone (strace -c); record calls with: {strace.COMMAND}")
     raise RecordingError(f"{path}: is not a recording, a capture (pcap, pcapng) or a log of strace")
 
 

@@ -7,6 +7,7 @@ where the two differ: closes that were not logged leave old numbers.
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -19,6 +20,8 @@ __all__ = ["Descriptor", "Descriptors", "Process", "Rows", "Socket", "wildcard"]
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
 _SOCK_STREAM: Final = 1
+#: Sockets without a number that are remembered.
+_ENDED: Final = 4096
 
 
 class Rows(Protocol):
@@ -103,6 +106,7 @@ class Descriptors:
         self._by_inode: dict[int, Socket] = {}
         self._counts = {"socket": 0, "descriptor": 0, "mark": 0}
         self._living: dict[int, Socket] = {}
+        self._ended: deque[Socket] = deque()
 
     def finish(self) -> None:
         """The log has ended: write what is still there."""
@@ -269,12 +273,20 @@ class Descriptors:
         one.names -= 1
         if one.names <= 0:
             one.ended_ns = at_ns
-            if one.key is not None and self._by_ends.get(one.key) is one:
-                del self._by_ends[one.key]
-            if one.inode is not None and self._by_inode.get(one.inode) is one:
-                del self._by_inode[one.inode]
             self._write_socket(one)
             self._living.pop(one.id, None)
+            self._ended.append(one)
+            if len(self._ended) > _ENDED:
+                self._forget(self._ended.popleft())
+
+    def _forget(self, one: Socket) -> None:
+        """Nobody can have inherited it any more."""
+        if one.names > 0:
+            return
+        if one.key is not None and self._by_ends.get(one.key) is one:
+            del self._by_ends[one.key]
+        if one.inode is not None and self._by_inode.get(one.inode) is one:
+            del self._by_inode[one.inode]
 
     def _write_socket(self, one: Socket) -> None:
         self.rows.add(
@@ -326,8 +338,12 @@ class Descriptors:
             found = self._by_inode.get(told.inode)
         elif told.local is not None and told.remote is not None and told.type == _SOCK_STREAM:
             found = self._by_ends.get((told.local, told.remote))
+        if found is not None and found.ended_ns is not None:
+            # A child whose making is not in the log may have what its parent has closed since.
+            found = found if process.elder is not None else None
         if found is None:
             found = self.new(process, told.family, told.type, told.protocol, "seen", at_ns)
+        self._living[found.id] = found
         self.learn(found, told)
         self.name(process, fd, found, "inherited", at_ns, None)
         return found

@@ -50,7 +50,7 @@ class _Attempt(NamedTuple):
     """A connect of the log."""
 
     entry_ns: int
-    exit_ns: int
+    took_ns: int  #: 0: it never came back
     socket: int
     where: End
 
@@ -83,7 +83,7 @@ class _Sightings:
             self.spoken_to.setdefault(where, columns[4])
             if columns[3] == _CONNECT and columns[8] is not None and len(self.attempts) < _MAX_OPENINGS:
                 # Of one that does not block, and of one that was never answered, the SYN leaves at the entry.
-                self.attempts.append(_Attempt(columns[4], columns[4] + (columns[5] or 0), columns[8], where))
+                self.attempts.append(_Attempt(columns[4], columns[5] or 0, columns[8], where))
 
 
 class _Ends:
@@ -139,9 +139,11 @@ def join(capture_path: Path, logs: Sequence[Path], rows: Rows) -> dict[str, str]
     shift_ns = None
     for sure in (True, False):
         differences = [one.opening.at_ns - (first_ns + one.entry_ns) for one in matched if one.sure or not sure]
-        shift_ns = _shift(differences, survey, sure=sure) if shift_ns is None and differences else shift_ns
+        # On a busy machine the frame leaves some time after the call was entered, but before it is back.
+        slack_ns = min([_NEAR_NS, *(one.took_ns for one in matched if one.sure or not sure)])
+        shift_ns = _shift(differences, survey, slack_ns, sure=sure) if shift_ns is None and differences else shift_ns
     if shift_ns is None and (differences := _datagrams(seen, udp, first_ns)):
-        shift_ns = _shift(differences, survey, sure=False)
+        shift_ns = _shift(differences, survey, 0, sure=False)
     if shift_ns is None:
         raise RecordingError(
             f"{capture_path}: shares no connection with {logs[0]}: look at each of them alone, or record both at one time"
@@ -205,6 +207,7 @@ class _Match(NamedTuple):
 
     opening: _Opening
     entry_ns: int  #: when the call that asked was entered
+    took_ns: int  #: the frame left in this time
     socket: int | None  #: that asked
     sure: bool  #: by both ends; else by where it leads and the order
 
@@ -226,7 +229,7 @@ def _matched(seen: _Sightings, openings: list[_Opening]) -> list[_Match]:
         if local is not None and local.port and not local.any:
             alike = by_ends.get((local, attempt.where), [])
             if len(alike) == 1:
-                found.append(_Match(alike[0], attempt.entry_ns, attempt.socket, sure=True))
+                found.append(_Match(alike[0], attempt.entry_ns, attempt.took_ns, attempt.socket, sure=True))
         else:
             unnamed.setdefault(attempt.where, []).append(attempt)
     taken = {id(one.opening) for one in found}
@@ -235,14 +238,14 @@ def _matched(seen: _Sightings, openings: list[_Opening]) -> list[_Match]:
         # As many of one as of the other: each is the other's in the order of time.
         if len(left) == len(attempts):
             found += [
-                _Match(opening, attempt.entry_ns, attempt.socket, sure=False)
+                _Match(opening, attempt.entry_ns, attempt.took_ns, attempt.socket, sure=False)
                 for opening, attempt in zip(left, attempts, strict=True)
             ]
     if not found:
         for kind, local, remote, origin, created_ns in seen.sockets.values():
             alike = by_ends.get((remote, local), []) if local is not None and remote is not None else []
             if kind == _SOCK_STREAM and origin == "accept" and len(alike) == 1:
-                found.append(_Match(alike[0], created_ns, None, sure=True))
+                found.append(_Match(alike[0], created_ns, 0, None, sure=True))
     return found
 
 
@@ -254,14 +257,15 @@ def _datagrams(seen: _Sightings, openings: list[_Opening], first_ns: int) -> lis
     return [first[where] - (first_ns + entry_ns) for where, entry_ns in seen.spoken_to.items() if where in first]
 
 
-def _shift(differences: list[int], survey: strace.Survey, *, sure: bool) -> int | None:
+def _shift(differences: list[int], survey: strace.Survey, slack_ns: int, *, sure: bool) -> int | None:
     """What has to be added to the log's times. Clocks of one machine differ by a time zone at most.
 
     Where the ends are not all known (not ``sure``) that alone is believed, and of a log without a clock that several fit.
+    ``slack_ns`` is how much later than its call a frame may have left.
     """
     ordered = sorted(differences)
     middle = int(median(ordered))
-    slack = _SAME_NS + (10**9 if survey.whole_seconds else 0)
+    slack = _SAME_NS + slack_ns + (10**9 if survey.whole_seconds else 0)
     if survey.clock == "date" and abs(middle) <= slack:
         return 0
     if survey.clock == "day":

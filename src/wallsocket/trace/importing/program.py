@@ -47,6 +47,7 @@ _F_SETFD: Final = 2
 _POLLIN, _POLLPRI, _POLLOUT = 1, 2, 4
 _NO_TIME: Final = -1
 
+_NOT_ALL: Final = "incomplete: threads and children are not in the log (strace -f)"
 _NO_KERNEL: Final = "a strace log holds nothing of the kernel's"
 #: What a call costs under strace, which its log does not say: 82 to 97 µs for two calls with --seccomp-bpf, measured
 #: 2026-11; twice that without. Findings about less time are withheld.
@@ -64,6 +65,12 @@ _SHORT_NAMES: Final = {"send": "sendto", "recv": "recvfrom", "_newselect": "sele
 }
 #: Calls whose first argument may be any descriptor: of interest when it is a socket's.
 _ANY: Final = frozenset("read write readv writev close dup dup2 dup3 fcntl ioctl sendfile".split())
+#: What the kernel says to itself of a call that a signal has stopped (include/linux/errno.h), and calls that are then made
+#: again with the same arguments.
+_STOPPED: Final = frozenset((-512, -513, -514))
+_AGAIN: Final = frozenset(
+    "accept accept4 connect sendto recvfrom sendmsg recvmsg read write readv writev recvmmsg sendmmsg".split()
+)
 #: Calls that are not about a socket, but say what becomes of processes and descriptors.
 _FORKS: Final = frozenset(("clone", "clone3", "fork", "vfork"))
 _EPOLL_CREATES: Final = frozenset(("epoll_create", "epoll_create1"))
@@ -111,6 +118,7 @@ class Interpreter:
         self._origin_ns = origin_ns
         self._held = Descriptors(survey, rows)
         self._open: dict[int, _Open] = {}
+        self._stopped: dict[int, _Open] = {}  #: tid -> its call that a signal has stopped
         self._count = 0
         self._facts = 0
         self.calls = 0
@@ -127,6 +135,10 @@ class Interpreter:
             call = self._open.pop(entry.tid, None)
             if call is not None:
                 self._never(call)
+            stopped = self._stopped.pop(entry.tid, None)
+            if stopped is not None:
+                # The signal that stopped it ended the process: it never came back.
+                self._write_call(stopped, None if entry.text.startswith("killed by ") else self._took_ns(stopped))
             self._held.ends_thread(entry.tid, entry.text, at_ns)
             return
         process = self._held.process(entry.tid, at_ns)
@@ -144,6 +156,7 @@ class Interpreter:
             call = self._enter(process, entry, at_ns)
             if call is None:
                 return
+            call = self._resume(call)
             if entry.kind == "begin":
                 lost = self._open.pop(entry.tid, None)
                 if lost is not None:
@@ -152,11 +165,30 @@ class Interpreter:
             else:
                 self._return(call, at_ns + (entry.took_ns or 0))
 
+    def _resume(self, call: _Open) -> _Open:
+        """The call as one with that of the same thread which a signal had stopped, where the kernel or the program makes it again."""
+        stopped = self._stopped.pop(call.tid, None)
+        if stopped is None:
+            return call
+        if stopped.name != call.name or stopped.fd != call.fd or stopped.socket is not call.socket:
+            # A handler's call, perhaps: whether the first one came back with EINTR is not in a log.
+            self._write_call(stopped, self._took_ns(stopped))
+            return call
+        call.id, call.at_ns = stopped.id, stopped.at_ns
+        return call
+
+    @staticmethod
+    def _took_ns(call: _Open) -> int:
+        return call.exit_ns - call.at_ns
+
     def finish(self) -> None:
         """The log has ended."""
         for call in self._open.values():
             self._never(call)
         self._open.clear()
+        for call in self._stopped.values():
+            self._write_call(call, self._took_ns(call))
+        self._stopped.clear()
         self._held.finish()
 
     def name_ends(self, ends: Mapping[int, bytes]) -> None:
@@ -180,7 +212,7 @@ class Interpreter:
         """What is said of the calls, once all lines have come."""
         survey = self._held.survey
         meta = {
-            "calls": "yes",
+            "calls": _NOT_ALL if survey.alone else "yes",
             "kernel": _NO_KERNEL,
             "payload": str(survey.payload),
             # -t rounds to seconds: what took less cannot be told.
@@ -246,8 +278,12 @@ class Interpreter:
         call.result, call.rest = result.number, result.rest
         call.exit_ns = exit_ns
         self.last_ns = max(self.last_ns, exit_ns)
-        if _HANDLERS[call.name](self, call):
-            self._write_call(call, exit_ns - call.at_ns)
+        if not _HANDLERS[call.name](self, call):
+            return
+        if call.result in _STOPPED and call.name in _AGAIN:
+            self._stopped[call.tid] = call
+        else:
+            self._write_call(call, self._took_ns(call))
 
     def _never(self, call: _Open) -> None:
         """It had not returned when its thread or the log ended."""
@@ -271,7 +307,7 @@ class Interpreter:
             _NUMBERS[call.name],
             call.at_ns,
             took_ns if call.result is not None else None,
-            call.result,
+            call.result if took_ns is not None else None,
             call.fd,
             one.id if one is not None else None,
             columns.get("made"),

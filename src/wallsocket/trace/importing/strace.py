@@ -1,7 +1,7 @@
 """Logs of strace(1): which line is what, when it was, and what a log says as a whole.
 
 The form is that of strace 4.20 to 6.x: ``-f`` with ``[pid N]`` or a number in front, ``-t``, ``-tt``, ``-ttt`` or ``-r``,
-with or without ``-T``, ``-y`` or ``-yy``, ``-s``, ``-x``, ``-xx``, one file (``-o``) or one a process (``-ff``). What a log
+with or without ``-T``, ``-y`` or ``-yy``, ``-Y``, ``-i``, ``-n``, ``-s``, ``-x``, ``-xx``, one file (``-o``) or one a process (``-ff``). What a log
 lacks that nothing else tells is refused by one line with the command that records it. What is no line of strace's, such
 as the output of the program between the lines, is left out and counted.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import heapq
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, Final, NamedTuple
 
 from ...errors import RecordingError
 
-__all__ = ["COMMAND", "Entry", "Log", "Survey", "begins_log", "opened", "survey"]
+__all__ = ["COMMAND", "Entry", "Log", "Survey", "begins_log", "is_summary", "opened", "survey"]
 
 #: What records everything that is read here.
 COMMAND: Final = "strace -f -ttt -T -yy -s 256 -e trace=network,desc,process -o strace.log COMMAND"
@@ -33,9 +34,10 @@ _DAY_NS: Final = 86_400 * 10**9
 _MAX_TIDS: Final = 100_000
 
 _LINE: Final = re.compile(
-    r"(?:\[pid +(\d+)\] |(\d+) +)?"
+    r"(?:\[pid +(\d+)(?:<[^>]*>)?\] |(\d+)(?:<[^>]*>)? +)?"
     r" *(?:(\d\d:\d\d:\d\d(?:\.\d+)?) |(\d+\.\d+) |)"
     r" *(?:\(\+ +(\d+\.\d+)\) )?"
+    r"(?:\[[ 0-9a-f?]+\] )*"
     r"([a-z_][a-z_0-9]*\(|<\.\.\. |--- |\+\+\+ )(.*)",
     re.DOTALL,
 )
@@ -43,7 +45,10 @@ _RESUMED: Final = re.compile(r"([a-z_][a-z_0-9]*) resumed>(.*)", re.DOTALL)
 _TOOK: Final = re.compile(r" <(\d+\.\d+)>$")
 _EXIT: Final = re.compile(r"exited with (\d+) \+\+\+|killed by (SIG\w+)|superseded by execve in pid (\d+)")
 _UNFINISHED: Final = " <unfinished ...>"
-_ATTACHED: Final = re.compile(r"(?:strace: )?Process (\d+) attached")
+_ATTACHED: Final = re.compile(r"(?:strace: )?Process (\d+)(?:<[^>]*>)? attached")
+#: The head of what ``-c`` prints.
+_SUMMARY: Final = "% time     seconds  usecs/call"
+_BRACKETED: Final = re.compile(r"\[pid +(\d{1,9})(?:<[^>]*>)?\]")
 _FROM_PID: Final = re.compile(r"si_pid=(\d+)")
 _CHILD: Final = re.compile(r"= (\d+)(?:<[^>]*>)?$")
 _FORKS: Final = ("clone(", "clone3(", "fork(", "vfork(")
@@ -91,6 +96,7 @@ class Survey(NamedTuple):
     tids: dict[int, None]  #: in the order of their first lines
     children: dict[int, tuple[int, bool]]  #: who was made: by whom, and whether as a thread
     forks: bool  #: calls that make processes are in the log
+    alone: bool  #: threads or children were made, and no line of them is in the log
     separate: frozenset[int]  #: proven to have descriptors of their own
     payload: int  #: bytes of the longest string
 
@@ -241,6 +247,14 @@ def begins_log(path: Path) -> bool:
     return False
 
 
+def is_summary(path: Path) -> bool:
+    """Whether a file is what ``strace -c`` prints: counts, and no calls."""
+    try:
+        return any(line.startswith(_SUMMARY) for line in itertools.islice(lines(path), _LOOK_LINES))
+    except RecordingError:
+        return False
+
+
 def _ends_as_call(text: str) -> bool:
     return text.endswith(_UNFINISHED) or re.search(r"\) += (?:-?\d|\?|0x)", text) is not None
 
@@ -257,7 +271,7 @@ def survey(log: Log) -> Survey:
     children: dict[int, tuple[int, bool]] = {}
     born_as_process: dict[int, int] = {}
     open_forks: dict[int, str] = {}
-    forks = durations = of_descriptors = network = False
+    forks = durations = of_descriptors = network = raw = cut = False
     payload = 0
     tables = _Contradictions()
     for entry in log:
@@ -286,7 +300,9 @@ def survey(log: Log) -> Survey:
                 children[int(child[1])] = (entry.tid, "CLONE_THREAD" in text)
             continue
         durations = durations or entry.took_ns is not None
-        of_descriptors = of_descriptors or head in _OF_DESCRIPTORS
+        if head in _OF_DESCRIPTORS:
+            of_descriptors = True
+            raw = raw or entry.text.startswith("0x")
         if entry.name in _OF_SOCKETS:
             network = True
         if not forks:
@@ -294,6 +310,7 @@ def survey(log: Log) -> Survey:
         place = entry.text.find('"')
         if place >= 0 and entry.text.count('"', place) >= 2:
             payload = max(payload, min(entry.text.find('"', place + 1) - place - 1, 1 << 20))
+            cut = cut or entry.text.startswith('""...', place)
     for process, parent in born_as_process.items():
         children.setdefault(process, (parent, False))
     if not tids:
@@ -303,6 +320,13 @@ def survey(log: Log) -> Survey:
     if not of_descriptors:
         raise RecordingError(
             f"{path}: read, write and close are not in this strace log (-e trace=network alone); record with: {COMMAND}"
+        )
+    if raw:
+        raise RecordingError(f"{path}: arguments are not decoded in this strace log (-e raw); record with: {COMMAND}")
+    if cut:
+        # Lists, such as the numbers of a poll or of a pair, are cut to nothing as well.
+        raise RecordingError(
+            f"{path}: strings and lists are left out of this strace log (-s 0); record with: {COMMAND}"
         )
     if len(log.paths) > 1 and not durations:
         raise RecordingError(f"{path}: how long calls took is not in these files of -ff; record with: {COMMAND}")
@@ -314,6 +338,7 @@ def survey(log: Log) -> Survey:
         tids,
         children,
         forks,
+        len(tids) == 1 and bool(children) and tids.keys().isdisjoint(children),
         frozenset(tables.separate),
         payload,
     )
@@ -406,10 +431,8 @@ def _main(path: Path) -> int:
             break
         if (new := _ATTACHED.match(line)) is not None:
             attached.add(new[1])
-        elif line.startswith("[pid "):
-            number = line[5:].partition("]")[0].strip()
-            if number.isdecimal() and len(number) < 10 and number not in attached:
-                return int(number)
+        elif (found := _BRACKETED.match(line)) is not None and found[1] not in attached:
+            return int(found[1])
     return 0
 
 
