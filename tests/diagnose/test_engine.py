@@ -92,9 +92,9 @@ def test_a_missing_layer_is_said_and_not_passed_over() -> None:
     story.call("recvfrom", server, 10, length=100)
     diagnosis = story.diagnosis()
     missing = {question.rule: question for question in diagnosis.cannot_tell}
-    assert missing["close-with-unread-data"].missing == "kernel"
-    assert missing["close-with-unread-data"].reason == "pidfd_getfd is refused"
-    assert "close-with-unread-data" not in diagnosis.checked
+    assert missing["edge-not-drained"].missing == "kernel"
+    assert missing["edge-not-drained"].reason == "pidfd_getfd is refused"
+    assert "edge-not-drained" not in diagnosis.checked
     assert "nobody-listens" in diagnosis.checked
     assert len(diagnosis.checked) + len(missing) == len(TRACED)
 

@@ -38,7 +38,7 @@ class BothWait(Rule):
     covers = (43, 44)
     severity = "error"
     certainty = "certain"
-    layers = ("calls", "kernel")
+    layers = ("calls",)
     sentence = (
         "When both programs wait in recv and nothing is on the way, or both in send and neither reads, no event can "
         "wake either of them: a deadlock over the network."
@@ -47,7 +47,8 @@ class BothWait(Rule):
     proof = (
         "Both ends of one connection are traced; each is inside a call without time limit for at least a second, both "
         "in recv with empty queues or both in send with unread data at both ends. Certain when each process has one "
-        "thread and the sockets say that they have no time limit."
+        "thread and the sockets say that they have no time limit. Where the kernel was not asked: all that was sent had been "
+        "read, or neither has read since."
     )
     fix = "Agree whose turn it is, and read while writing large data; give every wait a time limit."
     disproof = "Another thread or a signal lets one of them go on."
@@ -96,11 +97,16 @@ class BothWait(Rule):
             if awaits:
                 # A loop wakes for other things: how long nothing came says for how long it has waited for this.
                 waited_ns = min(socket.silent_ms or 0, peer.silent_ms or 0) * 1_000_000
-            if waited_ns < LONG_WAIT_NS or here is None or there is None:
+            if waited_ns < LONG_WAIT_NS:
                 continue
-            queues = [here.receive_queue or 0, there.receive_queue or 0]
-            if any(queues) if kind is READS else not all(queues):
-                continue
+            if here is None or there is None:
+                if facts.layer("kernel") is None or awaits or not self._still(facts, socket, peer, kind, since_ns):
+                    continue
+                here = there = None
+            else:
+                queues = [here.receive_queue or 0, there.receive_queue or 0]
+                if any(queues) if kind is READS else not all(queues):
+                    continue
             ends = (socket, mine, here), (peer, theirs, there)
             if awaits:
                 yield self._resting(facts, *ends, waited_ns)
@@ -114,6 +120,19 @@ class BothWait(Rule):
             known = all(call.name in POLL_CALLS or options.limited(end, option) is False for end, call, _ in ends)
             yield self._evidence(facts, *ends, waited_ns, kind is READS, known)
             return
+
+    @staticmethod
+    def _still(facts: Facts, one: SocketFacts, other: SocketFacts, kind: frozenset[str], since_ns: int) -> bool:
+        """Where nobody asked the kernel: whether calls say that nothing was on the way, or that neither end was read from."""
+        if one.late or other.late or not one.tcp:
+            return False
+        for end, peer in ((one, other), (other, one)):
+            wrote, read = facts[Writes].of(end), facts[Reads].of(peer)
+            if any(call is not None and call.end_ns > since_ns for call in (wrote.last, read.last)):
+                return False
+            if kind is READS and wrote.bytes != read.bytes:
+                return False
+        return True
 
     def _full(self, facts: Facts, one: SocketFacts, other: SocketFacts) -> Iterator[Judgement]:
         """Both windows are closed: each end has more to send than fits, and leaves unread what the other has sent.
@@ -202,8 +221,8 @@ class BothWait(Rule):
     def _resting(
         self,
         facts: Facts,
-        one: tuple[SocketFacts, CallFacts, Sample],
-        other: tuple[SocketFacts, CallFacts, Sample],
+        one: tuple[SocketFacts, CallFacts, Sample | None],
+        other: tuple[SocketFacts, CallFacts, Sample | None],
         silent_ns: int,
         third: CallFacts | None = None,
     ) -> Evidence:
@@ -214,7 +233,8 @@ class BothWait(Rule):
             names.append(place)
             what = "a task awaits it" if call.name in EPOLL_WAITS else call.text()
             rows.append(call.proof(f"{name}: {what}"))
-            rows.append(sample.proof(f"socket {socket.id}: nothing to read, nothing on the way out"))
+            if sample is not None:
+                rows.append(sample.proof(f"socket {socket.id}: nothing to read, nothing on the way out"))
         return Evidence(
             self,
             one[1].entry_ns,
@@ -254,8 +274,8 @@ class BothWait(Rule):
     def _evidence(
         self,
         facts: Facts,
-        one: tuple[SocketFacts, CallFacts, Sample],
-        other: tuple[SocketFacts, CallFacts, Sample],
+        one: tuple[SocketFacts, CallFacts, Sample | None],
+        other: tuple[SocketFacts, CallFacts, Sample | None],
         waited_ns: int,
         reading: bool,
         limits_known: bool,
@@ -267,15 +287,19 @@ class BothWait(Rule):
             name, place = _who(facts, call)
             names.append(place)
             rows.append(call.proof(f"{name}: {call.text()}"))
-            queued = f"{sample.receive_queue} bytes to read, {sample.send_queue or 0} on the way out"
-            rows.append(sample.proof(f"socket {socket.id}: {queued}"))
+            if sample is not None:
+                queued = f"{sample.receive_queue} bytes to read, {sample.send_queue or 0} on the way out"
+                rows.append(sample.proof(f"socket {socket.id}: {queued}"))
+            elif (read := facts[Reads].of(socket).last) is not None:
+                rows.append(read.proof(f"{read.text()}: the last that it read"))
             alone &= len(facts[Waits].known_threads(call.call.process)) == 1
         first, second = (one, other) if one[1].entry_ns >= other[1].entry_ns else (other, one)
         if not facts.line(first[1].call) and facts.line(second[1].call):
             # Either end may give way: show the one whose line is known.
             first, second = second, first
         if reading:
-            title, why = "each end is waiting for the other in recv", "both queues are empty"
+            title = "each end is waiting for the other in recv"
+            why = "both queues are empty" if one[2] is not None else "all that was sent had been read"
             more = next((text for end in (one, other) if (text := _only_heard(facts, *end))), "")
         else:
             title, why = "each end is waiting for the other in send", "both have unread data and neither reads"
@@ -290,7 +314,8 @@ class BothWait(Rule):
             call=first[1].call,
             socket=first[0].id,
             process=first[1].call.process,
-            certainty="certain" if alone and limits_known else "strong",
+            # That a send that does not come back waits for its reader, and not for the network, the queues say.
+            certainty="certain" if alone and limits_known and (reading or one[2] is not None) else "strong",
             title=title,
             subjects=frozenset({second[0].id}),
         )
@@ -300,13 +325,18 @@ def _listens(socket: SocketFacts) -> bool:
     return socket.last is not None and socket.last.state == LISTEN
 
 
-def _only_heard(facts: Facts, socket: SocketFacts, call: CallFacts, sample: Sample) -> str:
+def _only_heard(facts: Facts, socket: SocketFacts, call: CallFacts, sample: Sample | None) -> str:
     """What an end lacks that was told something and has said nothing yet; empty: it has spoken, or that is not known."""
-    info = sample.info
-    if info is None or not info.bytes_received or (info.bytes_acked or 0) > 1:  # the SYN counts as one
+    if sample is None:
+        heard, spoke = facts[Reads].of(socket).bytes, facts[Writes].of(socket).bytes > 0
+    elif sample.info is not None:
+        heard, spoke = sample.info.bytes_received or 0, (sample.info.bytes_acked or 0) > 1  # the SYN counts as one
+    else:
+        return ""
+    if not heard or spoke:
         return ""
     return (
-        f" {facts.who(call.call.process)} has received {info.bytes_received} bytes and sent nothing: it waits for more of "
+        f" {facts.who(call.call.process)} has received {heard} bytes and sent nothing: it waits for more of "
         "them (a delimiter, a length) or for the end of the stream, which only a shutdown or close of the other end gives."
     )
 

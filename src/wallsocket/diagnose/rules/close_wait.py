@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..finding import Proof
 from ..rule import Evidence, Judgement, Rule
+from ..sample import Sample
 from ..subjects import Line, SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.descriptors import Descriptors
+from ..trackers.errors import Errors
 from ..trackers.lines import Lines
 from ..trackers.reads import Reads
 from ..trackers.samples import Samples
@@ -23,6 +27,10 @@ __all__ = ["CloseWait"]
 _FINAL_NS = 500_000_000
 
 
+#: After these a read of nothing says nothing of the peer.
+_BROKEN = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT})
+
+
 class CloseWait(Rule):
     """The peer has closed, and the program does not."""
 
@@ -31,7 +39,7 @@ class CloseWait(Rule):
     covers = (57,)
     severity = "error"
     certainty = "certain"
-    layers = ("kernel",)
+    layers = ("calls",)
     sentence = (
         "CLOSE_WAIT means that the peer has closed and the kernel waits for the program to do the same. Nothing ends "
         "this state but a close: each such socket keeps a descriptor and memory."
@@ -40,14 +48,14 @@ class CloseWait(Rule):
     proof = (
         "Sockets made at the same line were in CLOSE_WAIT for more than a second, the program had read their end "
         "(recv returned 0) and had not closed them when the recording or the process ended. Certain from three on. A hint "
-        "for three or more whose end nobody has read."
+        "for three or more whose end nobody has read. Strong where the kernel was not asked, and only the reads say it."
     )
     fix = "Close the socket when recv returns 0 bytes, on every path: `with`, `finally`, defer."
     disproof = "The program was still working on an answer for a peer that had only half-closed."
     references = ("close(2)", "tcp(7)", "RFC 9293 3.6")
     pictures = "also"
     subject = "line"
-    needs = (Closing, Descriptors, Lines, Reads, Samples, Waits, Writes)
+    needs = (Closing, Descriptors, Errors, Lines, Reads, Samples, Waits, Writes)
 
     _LEAST_NS = 1_000_000_000
     _MANY = 3
@@ -65,8 +73,10 @@ class CloseWait(Rule):
         if len(group) < self._MANY and (pictures or not moved_on):
             return
         first = group[0]
-        oldest = facts[Samples].of(first).close_wait_since
+        oldest = self._since(facts, first)
         assert oldest is not None
+        sampled = isinstance(oldest, Sample)
+        since_ns = oldest.at_ns if isinstance(oldest, Sample) else oldest.end_ns
         age_s = max(self._age_ns(facts, one) for one in group) / 1e9
         rows = []
         for one in group[:5]:
@@ -79,22 +89,22 @@ class CloseWait(Rule):
                 rows.append(end.proof(f"{end.text()}: the peer had closed"))
         for holder in facts[Descriptors].open(first)[:1]:
             text = f"descriptor {holder.number} of pid {facts.pid(holder.process)} is still open"
-            rows.append(Proof("calls", "descriptor", holder.id, oldest.at_ns, text))
+            rows.append(Proof("calls", "descriptor", holder.id, since_ns, text))
         many = len(group) >= self._MANY
         number = f"{len(group)} sockets have" if len(group) > 1 else "A socket has"
         made = first.row.call if first.row is not None else None
         last = facts[Reads].of(first).zero_last or facts[Reads].of(first).last
         yield Evidence(
             self,
-            oldest.at_ns,
-            f"{number} been in CLOSE_WAIT for up to {age_s:.1f} s: the peers closed, "
+            since_ns,
+            f"{number} {'been in CLOSE_WAIT' if sampled else 'stayed open'} for up to {age_s:.1f} s: the peers closed, "
             f"{facts.command(first.process) or 'the program'} {self._read(facts, group, late=late)}did not close"
             f"{f' (socket {first.id} was made by call {made})' if made else ''}.",
             rows,
             call=last.call if last is not None else None,
             socket=first.id,
             process=first.process,
-            certainty="certain" if many and not (pictures or late) else "strong",
+            certainty="certain" if many and sampled and not (pictures or late) else "strong",
             # A pool of connections that were open before may notice a closed one only when it wants to use it.
             severity="error" if many and not late else "warning",
             subjects=frozenset(one.id for one in group),
@@ -160,9 +170,19 @@ class CloseWait(Rule):
 
     @staticmethod
     def _age_ns(facts: Facts, socket: SocketFacts) -> int:
-        since = facts[Samples].of(socket).close_wait_since
-        until = socket.ended_ns or facts.now_ns
-        return until - since.at_ns if since is not None else 0
+        since = CloseWait._since(facts, socket)
+        if since is None:
+            return 0
+        return (socket.ended_ns or facts.now_ns) - (since.at_ns if isinstance(since, Sample) else since.end_ns)
+
+    @staticmethod
+    def _since(facts: Facts, socket: SocketFacts) -> Sample | CallFacts | None:
+        """The first sample in this state; where nobody asked the kernel, the read that found the end of a stream that was whole."""
+        sample = facts[Samples].of(socket).close_wait_since
+        if sample is not None or facts.layer("kernel") is None:
+            return sample
+        broken = any(call.errno in _BROKEN for call in facts[Errors].of(socket).calls)
+        return None if broken or facts[Closing].of(socket).shut else facts[Reads].of(socket).zero_first
 
     @staticmethod
     def _moved_on(facts: Facts, socket: SocketFacts) -> bool:

@@ -19,7 +19,6 @@ from ..trackers.peers import Peers
 from ..trackers.protocols import Protocols
 from ..trackers.reads import Reads
 from ..trackers.resets import Resets
-from ..trackers.samples import Samples
 from ..trackers.set_up import SetUp
 from ..trackers.writes import Writes
 from ..vocabulary import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, READS
@@ -40,7 +39,7 @@ class CloseWithUnreadData(Rule):
     covers = (53,)
     severity = "error"
     certainty = "certain"
-    layers = ("calls", "kernel")
+    layers = ("calls",)
     sentence = (
         "When a TCP socket is closed (also by the end of the program) while received bytes have not been read, Linux "
         "sends RST instead of FIN. The peer sees a reset and may lose what was sent to it before."
@@ -48,14 +47,14 @@ class CloseWithUnreadData(Rule):
     symptoms = ("connection reset by peer", "ECONNRESET", "reply lost", "TCPAbortOnClose", "RST after close")
     proof = (
         "The kernel had bytes to read when the last descriptor was closed. TCPAbortOnClose, an RST on the wire and an "
-        "error at the traced peer are added where they were recorded."
+        "error at the traced peer are added where they were recorded. Strong where the kernel was not asked: it sent an RST "
+        "with an ACK in the close, and SO_LINGER was not set so."
     )
     fix = "Read to the end first: shutdown(SHUT_WR), read until recv returns 0 bytes, then close."
     disproof = "The queue was empty at the close."
     references = ("RFC 2525 2.17", "RFC 1122 4.2.2.13", "net/ipv4/tcp.c")
     effects = ("write-after-peer-closed",)
     needs = (Closing, Counters, Errors, Options, Peers, Protocols, Reads, Resets, SetUp, Writes)
-    given = Samples
     live = True
     explains = _RESET
 
@@ -63,10 +62,14 @@ class CloseWithUnreadData(Rule):
         if not subject.tcp or facts[Options].aborts(subject) or facts[SetUp].of(subject).listen is not None:
             return
         left = facts[Closing].unread(subject)
+        reset = None
         if left is None:
-            return
-        connected = left.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None)
-        if not connected and not left.destroyed:
+            reset = self._reset(facts, subject)
+            if reset is None:
+                if self._doubtful(facts, subject):
+                    yield self.cannot_tell("kernel", f"what {subject.name()} had not read: {facts.layer('kernel')}")
+                return
+        elif left.state not in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, None) and not left.destroyed:
             return
         process = facts[Closing].ended_by(subject)
         if process is not None and facts.killed(process):
@@ -87,20 +90,44 @@ class CloseWithUnreadData(Rule):
             # What is left of a TLS stream is its goodbye or a session ticket as a rule.
             return
         rows, how, shown = self._end(facts, subject, left, ended_ns)
+        if reset is not None and reset not in rows:
+            rows.append(reset)
         if error is not None:
             rows.append(error.proof(f"the peer's {error.text()}"))
         yield Evidence(
             self,
             ended_ns,
-            f"{left.receive_queue} bytes had not been read at {how}: the kernel answered the peer with RST instead of "
-            "FIN.",
+            f"{left.receive_queue if left is not None else 'Some'} bytes had not been read at {how}: the kernel answered the "
+            "peer with RST instead of FIN.",
             rows,
             call=shown.call if shown is not None else None,
             socket=subject.id,
             process=subject.process,
+            # That it was for want of memory, or by TCP_LINGER2, frames do not rule out.
+            certainty="certain" if left is not None else "strong",
             severity=self._severity(facts, subject, peer, read_failed),
             subjects=frozenset({peer.id} if peer is not None else ()),
         )
+
+    @staticmethod
+    def _reset(facts: Facts, socket: SocketFacts) -> Proof | None:
+        """Where nobody asked the kernel: the RST that it sent of its own accord when the socket was closed."""
+        if facts.layer("kernel") is None or socket.ended_ns is None:
+            return None
+        closed = facts[Closing].last_close(socket)
+        if closed is not None:
+            return facts[Resets].of_its_own(socket, closed.entry_ns, closed.end_ns)
+        if facts[Closing].ended_by(socket) is None:
+            return None
+        moves = (facts[Reads].of(socket).last, facts[Writes].of(socket).last)
+        last_ns = max((call.end_ns for call in moves if call is not None), default=socket.created_ns)
+        return facts[Resets].of_its_own(socket, last_ns, socket.ended_ns)
+
+    @staticmethod
+    def _doubtful(facts: Facts, socket: SocketFacts) -> bool:
+        """Whether something may have been left that neither the kernel nor a frame tells of."""
+        missing = facts.layer("kernel") is not None and facts.wire(socket.network) is not None
+        return missing and socket.ended_ns is not None and facts[Reads].of(socket).zero_last is None
 
     @staticmethod
     def _severity(facts: Facts, socket: SocketFacts, peer: SocketFacts | None, read_failed: bool) -> Severity:
@@ -112,7 +139,7 @@ class CloseWithUnreadData(Rule):
 
     @staticmethod
     def _end(
-        facts: Facts, socket: SocketFacts, left: Sample, ended_ns: int
+        facts: Facts, socket: SocketFacts, left: Sample | None, ended_ns: int
     ) -> tuple[list[Proof], str, CallFacts | None]:
         """The proof of the end, its name, and the call whose line is shown."""
         closed = facts[Closing].last_close(socket)
@@ -126,7 +153,8 @@ class CloseWithUnreadData(Rule):
             how = f"the end of process {process.pid}"
         else:
             how = "the last close"
-        rows.append(left.proof(f"{left.receive_queue} bytes unread, {left.state_name}"))
+        if left is not None:
+            rows.append(left.proof(f"{left.receive_queue} bytes unread, {left.state_name}"))
         _, counter = facts[Counters].risen_between(
             socket, "TcpExtTCPAbortOnClose", ended_ns - 1_000_000, ended_ns + _COUNTER_LAG_NS
         )

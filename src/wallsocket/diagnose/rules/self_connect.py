@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import SocketFacts
+from ..trackers.reads import Reads
 from ..trackers.samples import Samples
 from ..trackers.set_up import SetUp
+from ..trackers.writes import Writes
 from ..vocabulary import ESTABLISHED
 
 __all__ = ["SelfConnect"]
@@ -38,7 +41,7 @@ class SelfConnect(Rule):
     fix = "Keep service ports outside net.ipv4.ip_local_port_range; after connect compare both ends, close, and try again later."
     disproof = "Local and remote address differ."
     references = ("connect(2)", "ip(7)", "RFC 9293 3.5")
-    needs = (Samples, SetUp)
+    needs = (Reads, Samples, SetUp, Writes)
     given = SetUp
     live = True
     effects = ("both-wait", "nobody-listens", "connected-before-listen", "one-recv-per-message", "port-in-local-range")
@@ -47,10 +50,14 @@ class SelfConnect(Rule):
         connect = facts[SetUp].of(subject).connect
         if connect is None or not subject.tcp or subject.local is None or subject.local != subject.remote:
             return
-        sample = next((one for one in facts[Samples].of(subject).transitions if one.state == ESTABLISHED), None)
         if not subject.local.port:
             return
-        if sample is None:
+        sample = next((one for one in facts[Samples].of(subject).transitions if one.state == ESTABLISHED), None)
+        if sample is not None:
+            proof = sample.proof(f"{sample.state_name}, local {subject.local}, remote {subject.remote}")
+        elif (used := self._used(facts, subject, connect)) is not None:
+            proof = used.proof(f"{used.text()}: local {subject.local}, remote {subject.remote}")
+        else:
             missing = facts.layer("kernel")
             if missing is not None:
                 yield self.cannot_tell("kernel", f"{subject.local} is connected with itself, or would be: {missing}")
@@ -59,8 +66,16 @@ class SelfConnect(Rule):
             self,
             connect.end_ns,
             f"Both ends of the connection are {subject.local}: nobody listened there, and it got that port itself.",
-            [connect.proof(), sample.proof(f"{sample.state_name}, local {subject.local}, remote {subject.remote}")],
+            [connect.proof(), proof],
             call=connect.call,
             socket=subject.id,
             process=connect.call.process,
         )
+
+    @staticmethod
+    def _used(facts: Facts, socket: SocketFacts, connect: CallFacts) -> CallFacts | None:
+        """The call that shows that the connect came through: itself, or the first one that moved bytes after it."""
+        if connect.succeeded:
+            return connect
+        moved = (facts[Writes].of(socket).first, facts[Reads].of(socket).first)
+        return next((call for call in moved if call is not None and call.entry_ns >= connect.end_ns), None)

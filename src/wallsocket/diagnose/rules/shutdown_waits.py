@@ -25,15 +25,15 @@ class ShutdownWaits(Rule):
     covers = (142,)
     severity = "warning"
     certainty = "strong"
-    layers = ("calls", "kernel")
+    layers = ("calls",)
     sentence = (
         "A graceful end waits until the last connection is closed. Idle keep-alive connections, streams and clients that never "
         "leave hold it for as long as they like."
     )
     symptoms = ("does not stop", "killed after the grace period", "docker stop takes 10 s", "SIGKILL")
     proof = (
-        "SIGTERM was delivered, then the listener was closed, connections were still established two seconds later, and the "
-        "process lived on or was killed."
+        "SIGTERM was delivered, then the listener was closed, connections were still open two seconds later, and the process "
+        "lived on or was killed."
     )
     fix = "Close idle connections at once and the rest after a limit (closeIdleConnections, a shutdown timeout)."
     disproof = "The process was busy with something else than its connections."

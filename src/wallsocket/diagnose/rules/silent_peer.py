@@ -37,7 +37,7 @@ class SilentPeer(Rule):
     covers = (36, 64)
     severity = "note"
     certainty = "hint"
-    layers = ("calls", "kernel")
+    layers = ("calls",)
     sentence = (
         "A blocking recv without a time limit ends only when the peer sends or closes. A peer that vanished without a "
         "word (power, cable, firewall) does neither, and without keepalive the kernel never asks."

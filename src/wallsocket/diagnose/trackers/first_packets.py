@@ -92,6 +92,11 @@ class FirstPackets(Tracker):
         """Whether somebody's SYN to an address was ever answered."""
         return where in self._answered
 
+    def unanswered(self, local: Address | None, remote: Address) -> bool:
+        """Whether SYNs were seen from one end to another, and nothing that answered them."""
+        found = self._of.get((local, remote)) if local is not None else None
+        return found is not None and bool(found.syns) and not (found.answered or found.reset or found.icmp)
+
     def of(self, local: Address | None, remote: Address) -> Opening | None:
         """What was seen from one end to another; the latest to that destination when the own end is not known."""
         if local is None or not local.port or local.wildcard:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..sample import Sample
 from ..subjects import Line, SocketFacts
-from ..tracker import Tracker, on_retire, on_sample
-from ..vocabulary import CLOSE_WAIT
+from ..tracker import Tracker, on_retire, on_sample, returned
+from ..vocabulary import CLOSE_WAIT, READS
 from .samples import Samples
 from .sockets import Sockets
 
@@ -26,7 +27,8 @@ class LineFacts:
     __slots__ = ("close_waits", "gone")
 
     def __init__(self) -> None:
-        self.close_waits: dict[int, SocketFacts] = {}  #: by id: those that have been in CLOSE_WAIT, living or ended
+        #: by id, living or ended: those that have been in CLOSE_WAIT, or whose end was read where the kernel was not asked
+        self.close_waits: dict[int, SocketFacts] = {}
         self.gone: deque[int] = deque()  #: ids among them that were retired
 
 
@@ -38,6 +40,7 @@ class Lines(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.all: dict[Line, LineFacts] = {}
+        self._unasked = facts.layer("kernel") is not None
 
     def of(self, line: Line) -> LineFacts:
         """What is known of a line; empty when nothing is."""
@@ -53,6 +56,13 @@ class Lines(Tracker):
         """A socket that enters CLOSE_WAIT."""
         last = socket.last
         if last is None or last.state != CLOSE_WAIT:
+            self.of(Line(socket.process, socket.made_at)).close_waits[socket.id] = socket
+
+    @returned(*READS)
+    def read(self, call: CallFacts) -> None:
+        """The peer's end was read: where nobody asked the kernel, this says that it has come."""
+        socket = call.socket
+        if call.result == 0 and call.length and socket is not None and socket.tcp and self._unasked:
             self.of(Line(socket.process, socket.made_at)).close_waits[socket.id] = socket
 
     @on_retire

@@ -10,8 +10,10 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import Destination, SocketFacts
 from ..tracker import Tracker, entered, on_end, on_retire, returned
-from ..vocabulary import READS, SO_ERROR, SOL_SOCKET, SYN_SENT, WRITES
+from ..vocabulary import POLL_CALLS, POLLOUT, READS, SO_ERROR, SOL_SOCKET, SYN_SENT, WRITES
 from .destinations import Destinations
+from .first_packets import FirstPackets
+from .polls import Polls
 from .set_up import SetUp
 from .sockets import Sockets
 
@@ -77,13 +79,14 @@ class Attempt(NamedTuple):
 class Unreached(Tracker):
     """Keeps failures by destination, for TCP and UDP of the Internet families; refusals are in ``Destinations``."""
 
-    needs = (Sockets, SetUp, Destinations)
+    needs = (Sockets, SetUp, Destinations, FirstPackets, Polls)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._of: dict[Destination, dict[tuple[int, int | None, int | None], Failure]] = {}
         self._count = 0
         self._pending: dict[int, CallFacts] = {}  # socket -> the connect that nobody knows the end of
+        self._looked: dict[int, CallFacts] = {}  # socket -> the latest poll that its connect had not come through
         self._unsure: set[Destination] = set()  # where the end of a connect stands in no sample
         self._sent: dict[tuple[int, Address], int] = {}  # (process, where) -> when a datagram last went there
 
@@ -122,6 +125,19 @@ class Unreached(Tracker):
                 self._fail(socket, began, call, error, call.end_ns)
         elif error == 0 and not self._on_its_way(call):
             self._pending.pop(socket.id, None)
+
+    @returned(*POLL_CALLS)
+    def polled(self, call: CallFacts) -> None:
+        """A socket can be written to once its connect has come to an end (connect(2), EINPROGRESS)."""
+        if not self._pending or call.result is None or call.result < 0:
+            return
+        for socket, entry in self.facts[Polls].watched(call):
+            if socket.id not in self._pending or not entry.events & POLLOUT:
+                continue
+            if entry.returned:
+                self._looked.pop(socket.id, None)
+            elif call.result == 0 and len(self._looked) < _KEPT:
+                self._looked[socket.id] = call
 
     @returned(*READS, *WRITES)
     def used(self, call: CallFacts) -> None:
@@ -172,11 +188,18 @@ class Unreached(Tracker):
         self._pending.clear()
 
     def _left(self, socket: SocketFacts, began: CallFacts) -> None:
-        """A connect of which no call says the end: the kernel does, where it was asked."""
+        """A connect of which no call says the end: the kernel does, where it was asked, else the wire or the last poll."""
+        looked, where = self._looked.pop(socket.id, None), began.address
         if self._waits(socket):
             self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
-        elif socket.last is None and began.address is not None and len(self._unsure) < _KEPT:
-            self._unsure.add(Destination("tcp", began.address, socket.network))
+        elif socket.last is not None or where is None:
+            return
+        elif began.unfinished or self.facts[FirstPackets].unanswered(socket.local, where):
+            self._fail(socket, began, began, None, socket.ended_ns or self.facts.now_ns)
+        elif looked is not None:
+            self._fail(socket, began, looked, None, looked.end_ns)
+        elif len(self._unsure) < _KEPT:
+            self._unsure.add(Destination("tcp", where, socket.network))
 
     @staticmethod
     def _on_its_way(call: CallFacts) -> bool:

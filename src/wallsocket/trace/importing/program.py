@@ -44,6 +44,8 @@ _EBADF: Final = 9
 _EINPROGRESS: Final = 115
 _F_DUPFD: Final = (0, 1030)
 _F_SETFD: Final = 2
+#: Keep it over execve, close it there (ioctl_tty(2)).
+_FIO_CLEX: Final = (0x5450, 0x5451)
 _POLLIN, _POLLPRI, _POLLOUT = 1, 2, 4
 _NO_TIME: Final = -1
 
@@ -57,6 +59,9 @@ _ADDED_NS: Final = 200_000
 _FD: Final = re.compile(r"(-?\d{1,10})(?:<(.*)>)?", re.DOTALL)
 #: The first argument of a line whose call is about a descriptor.
 _FIRST: Final = re.compile(r"(-?\d{1,10})(?:<((?:->|[^<>]|<[^<>]*>)*)>)?")
+#: The second one, as of dup2.
+_SECOND: Final = re.compile(r"-?\d{1,10}(?:<(?:->|[^<>]|<[^<>]*>)*>)?, (\d{1,9})(?:<((?:->|[^<>]|<[^<>]*>)*)>)?")
+_REPLACES: Final = frozenset(("dup2", "dup3"))
 _SHORT_NAMES: Final = {"send": "sendto", "recv": "recvfrom", "_newselect": "select", "pselect6_time64": "pselect6"} | {
     "ppoll_time64": "ppoll",
     "recvmmsg_time64": "recvmmsg",
@@ -65,9 +70,9 @@ _SHORT_NAMES: Final = {"send": "sendto", "recv": "recvfrom", "_newselect": "sele
 }
 #: Calls whose first argument may be any descriptor: of interest when it is a socket's.
 _ANY: Final = frozenset("read write readv writev close dup dup2 dup3 fcntl ioctl sendfile".split())
-#: What the kernel says to itself of a call that a signal has stopped (include/linux/errno.h), and calls that are then made
-#: again with the same arguments.
-_STOPPED: Final = frozenset((-512, -513, -514))
+#: What the kernel says to itself of a call that a signal has stopped (include/linux/errno.h), and calls of which a log shows
+#: when they are made again: with the same arguments.
+_STOPPED: Final = frozenset((-512, -513, -514, -516))
 _AGAIN: Final = frozenset(
     "accept accept4 connect sendto recvfrom sendmsg recvmsg read write readv writev recvmmsg sendmmsg".split()
 )
@@ -166,11 +171,16 @@ class Interpreter:
                 self._return(call, at_ns + (entry.took_ns or 0))
 
     def _resume(self, call: _Open) -> _Open:
-        """The call as one with that of the same thread which a signal had stopped, where the kernel or the program makes it again."""
+        """The call, as one with that which a signal had stopped where the kernel or the program makes the same again."""
         stopped = self._stopped.pop(call.tid, None)
         if stopped is None:
             return call
-        if stopped.name != call.name or stopped.fd != call.fd or stopped.socket is not call.socket:
+        if (
+            stopped.name != call.name
+            or call.name not in _AGAIN
+            or stopped.fd != call.fd
+            or stopped.socket is not call.socket
+        ):
             # A handler's call, perhaps: whether the first one came back with EINTR is not in a log.
             self._write_call(stopped, self._took_ns(stopped))
             return call
@@ -252,6 +262,10 @@ class Interpreter:
                     at_ns,
                     is_socket=name in _ON_SOCKET and "ENOTSOCK" not in entry.text and "EBADF" not in entry.text,
                 )
+            if one is None and name in _REPLACES and (target := _SECOND.match(entry.text)) is not None:
+                # What it replaces is closed, whatever the source is.
+                fd = int(target[1])
+                one = self._held.at(process, fd, target[2], at_ns)
             if one is None and name in _ANY and "EBADF" not in entry.text:
                 if name == "close":
                     process.epolls.pop(fd, None)
@@ -280,7 +294,7 @@ class Interpreter:
         self.last_ns = max(self.last_ns, exit_ns)
         if not _HANDLERS[call.name](self, call):
             return
-        if call.result in _STOPPED and call.name in _AGAIN:
+        if call.result in _STOPPED:
             self._stopped[call.tid] = call
         else:
             self._write_call(call, self._took_ns(call))
@@ -616,7 +630,11 @@ class Interpreter:
             call.columns["a"] = target[0] if target is not None else None
         if call.name == "dup3":
             self._numbers(call, b=2)
-        self._copied(call, call.columns.get("b"))
+        source = self._made(call, call.argument(0))
+        if source is None or source[0] == call.fd:
+            self._copied(call, call.columns.get("b"))
+        elif call.succeeded and call.fd is not None:
+            self._held.unname(call.process, call.fd, call.exit_ns)
         return True
 
     def _copied(self, call: _Open, flags: int | None) -> None:
@@ -638,6 +656,11 @@ class Interpreter:
 
     def _ioctl(self, call: _Open) -> bool:
         self._numbers(call, a=1, b=2)
+        request = call.columns["a"]
+        if request in _FIO_CLEX and call.succeeded and call.fd is not None:
+            descriptor = call.process.table.get(call.fd)
+            if descriptor is not None:
+                descriptor.cloexec = int(request == _FIO_CLEX[1])
         return True
 
     # -- waiting

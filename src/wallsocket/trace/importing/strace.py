@@ -1,9 +1,9 @@
 """Logs of strace(1): which line is what, when it was, and what a log says as a whole.
 
 The form is that of strace 4.20 to 6.x: ``-f`` with ``[pid N]`` or a number in front, ``-t``, ``-tt``, ``-ttt`` or ``-r``,
-with or without ``-T``, ``-y`` or ``-yy``, ``-Y``, ``-i``, ``-n``, ``-s``, ``-x``, ``-xx``, one file (``-o``) or one a process (``-ff``). What a log
-lacks that nothing else tells is refused by one line with the command that records it. What is no line of strace's, such
-as the output of the program between the lines, is left out and counted.
+with or without ``-T``, ``-y`` or ``-yy``, ``-Y``, ``-i``, ``-n``, ``-s``, ``-x``, ``-xx``, one file (``-o``) or one a process
+(``-ff``). What a log lacks that nothing else tells is refused by one line with the command that records it. What is no line
+of strace's, such as the output of the program between the lines, is left out and counted.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ _KINDS: Final = (
 _CONNECTED: Final = re.compile(r"(?:TCP|TCPv6|MPTCP):\[[^>]*->[^>]*\]>")
 #: Calls on descriptors, of which a log with ``-e trace=desc`` always has some.
 _OF_DESCRIPTORS: Final = ("close(", "read(", "write(", "fcntl(", "poll(", "ppoll(", "epoll_wait(", "readv(", "writev(")
+#: Of which the first argument is no number; one that cannot be read is written as its address.
+_OF_LISTS: Final = frozenset(("poll(", "ppoll("))
 
 
 class Entry(NamedTuple):
@@ -302,7 +304,7 @@ def survey(log: Log) -> Survey:
         durations = durations or entry.took_ns is not None
         if head in _OF_DESCRIPTORS:
             of_descriptors = True
-            raw = raw or entry.text.startswith("0x")
+            raw = raw or (entry.text.startswith("0x") and head not in _OF_LISTS)
         if entry.name in _OF_SOCKETS:
             network = True
         if not forks:

@@ -181,7 +181,13 @@ _NAMES: Final = {
     "AF_NETLINK": 16,
     "NETLINK_ROUTE": 0,
     "NETLINK_SOCK_DIAG": 4,
+    "ETH_P_802_3": 1,
+    "ETH_P_802_2": 4,
     "ETH_P_ALL": 3,
+    # What ETH_P_IP is with its bytes swapped.
+    "ETH_P_PPP_MP": 8,
+    "ETH_P_8021Q": 0x8100,
+    "ETH_P_LLDP": 0x88CC,
     "ETH_P_IP": 0x0800,
     "ETH_P_ARP": 0x0806,
     "ETH_P_IPV6": 0x86DD,
@@ -221,6 +227,9 @@ _INET6: Final = re.compile(
 _SCOPE: Final = re.compile(r"sin6_scope_id=(\d+)")
 _FLOW: Final = re.compile(r"sin6_flowinfo=htonl\((\d+)\)")
 _NETLINK: Final = re.compile(r"nl_pid=(-?\d+), nl_groups=([0-9a-fx]+)")
+_PACKET: Final = re.compile(r'sll_protocol=(htons\([^)]*\)|0x[0-9a-f]+), sll_ifindex=(if_nametoindex\("([^"]*)"\)|\d+)')
+#: In every network namespace the same (LOOPBACK_IFINDEX of include/net/flow.h).
+_LOOPBACK: Final = 1
 _CONSTANTS: Final = {"ANY": "0.0.0.0", "LOOPBACK": "127.0.0.1", "BROADCAST": "255.255.255.255"}  # noqa: S104 (a name's value)
 
 
@@ -248,6 +257,12 @@ def address(text: str) -> bytes | None:
         if name is None or path.endswith("..."):
             return None
         return head + (b"\0" + name if abstract else name + b"\0")
+    if family == "AF_PACKET" and (found := _PACKET.search(text)) is not None:
+        protocol, index = number(found[1]), _LOOPBACK if found[3] == "lo" else number(found[2])
+        if protocol is None or index is None:
+            return None
+        # What is left of it says what came in a frame.
+        return struct.pack("=HHiHBB8x", socket.AF_PACKET, protocol & 0xFFFF, index & 0x7FFFFFFF, 0, 0, 0)
     if family == "AF_NETLINK" and (found := _NETLINK.search(text)) is not None:
         pid, groups = int(found[1]), int(found[2].removeprefix("0x") or "0", 16)
         return struct.pack("=HHII", socket.AF_NETLINK, 0, pid & 0xFFFFFFFF, groups & 0xFFFFFFFF)
