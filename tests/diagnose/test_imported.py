@@ -12,12 +12,13 @@ import pytest
 from wallsocket.diagnose.play import EXAMPLES
 from wallsocket.errors import UsageError
 
-from ..support.imports import CAPTURES, LOGS, findings, played, told_by
+from ..support.imports import CAPTURES, LOGS, TOGETHER, UNTOLD, findings, played, told_by
 from ..support.repository import ROOT
 from .test_examples import lab_works
 
 #: Examples that are played here: every kind of call, and every kind of proof on the wire.
 SAMPLE = [
+    "close-with-unread-data/variant.c",
     "closed-descriptor-used/broken.py",
     "connection-shared-by-fork/broken.py",
     "datagram-truncated/variant.c",
@@ -30,7 +31,9 @@ SAMPLE = [
     "nobody-listens/variant.py",
     "path-mtu-black-hole/broken.py",
     "protocols-differ/broken.py",
+    "no-time-limit-for-answer/variant.c",
     "slow-reader/variant.c",
+    "standard-descriptor/broken.py",
     "threads-share-stream/broken.py",
     "write-after-peer-closed/broken.py",
 ]
@@ -63,11 +66,11 @@ def with_marks(names: list[str]) -> list[Any]:
 def test_a_log_and_a_capture_tell_the_cause(name: str, tmp_path: Path) -> None:
     log, capture = played_or_skipped(name, tmp_path)
     rule = name.partition("/")[0]
-    assert name in LOGS | CAPTURES
-    for path, sufficient in ((log, LOGS), (capture, CAPTURES)):
+    assert name in LOGS | CAPTURES | TOGETHER
+    for paths, sufficient in (([log], LOGS), ([capture], CAPTURES), ([capture, log], TOGETHER)):
         if name in sufficient:
-            found = findings(path)
-            assert [finding.rule for finding in found][:1] == [rule], (path, found)
+            found = findings(*paths)
+            assert [finding.rule for finding in found][:1] == [rule], (paths, found)
 
 
 @pytest.mark.parametrize("name", with_marks(HEALTHY))
@@ -81,8 +84,12 @@ def test_nothing_is_said_of_a_healthy_one(name: str, tmp_path: Path) -> None:
 def test_the_page_lists_what_suffices_for_which_rule() -> None:
     page = (ROOT / "docs/import.md").read_text()
     listed = {
-        words[1].strip(): re.findall(r"`([a-z0-9-]+)`", words[2])
+        words[1].strip(): re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", words[2])
         for line in page.partition("## Which cause by which")[2].splitlines()
-        if len(words := line.split("|")) == 4 and "`" in line
+        if len(words := line.split("|")) == 4 and "`" in words[2]
     }
-    assert listed == told_by()
+    told, untold = told_by(), {reason: rules.split() for reason, rules in UNTOLD.items()}
+    assert listed == told | untold
+    assert not {rule for rules in told.values() for rule in rules} & {
+        rule for rules in untold.values() for rule in rules
+    }

@@ -12,7 +12,7 @@ from wallsocket.trace import importing
 
 from .ways import Alone
 
-__all__ = ["CAPTURES", "LOGS", "findings", "played", "told_by"]
+__all__ = ["CAPTURES", "LOGS", "TOGETHER", "UNTOLD", "findings", "played", "told_by"]
 
 #: As docs/import.md has it.
 STRACE: Final = ["strace", "-f", "-ttt", "-T", "-yy", "-s", "256", "-e", "trace=network,desc,process", "-o"]
@@ -26,6 +26,11 @@ def _named(examples: str) -> frozenset[str]:
 #: Examples whose first finding a log of strace gives as a recording of our own does.
 LOGS: Final = _named(
     """
+    address-in-use-inherited:broken.py both-wait:broken.py close-wait:broken.py close-wait:variant.js
+    dead-address-first:broken.py descriptor-kept:broken.py dies-of-datagram:broken.py first-bytes-refused:broken.py
+    no-time-limit-for-answer:broken.py no-time-limit-for-answer:variant.c packet-protocol-swapped:variant.c
+    self-connect:broken.py shutdown-waits:broken.py silent-peer:broken.py standard-descriptor:broken.py
+    unix-permission:broken.py
     closed-descriptor-used:variant.py same-name-twice:broken.py tls-bytes-pending:variant.py tls-not-ended:broken.py
     address-from-answer:broken.py address-in-use-listener:broken.py address-in-use-listener:variant.js
     bind-ports-exhausted:broken.py call-in-wrong-state:broken.py call-in-wrong-state:variant.c
@@ -84,13 +89,46 @@ CAPTURES: Final = _named(
 )
 
 
+#: What neither tells alone, but both together.
+TOGETHER: Final = _named(
+    """
+    answer-from-another-address:broken.py close-with-unread-data:broken.py close-with-unread-data:variant.c
+    datagrams-to-nobody:broken.py datagrams-to-nobody:variant.c sent-before-bound:broken.py
+    """
+)
+
+#: Why nothing from another machine tells the rest, as docs/import.md has it.
+UNTOLD: Final = {
+    "what a socket was: its queues, its options in force": """
+    accept-queue-full answers-unread backlog-cut buffer-clamped edge-not-drained hangup-before-data
+    listener-closed-with-queue listener-not-served one-shot-spent receive-buffer-overflow
+    """,
+    "what a running program does, looked at more than once": """
+    accept-queue-stands connect-unanswered kept-open-elsewhere lock-held-in-wait lock-of-parent loop-blocked
+    loop-not-woken loop-stands peer-does-not-read peer-unreachable pipe-stands unread-data waits-for-itself
+    waits-for-name-server
+    """,
+    "what the host counted": "checksum-rejected fragments-lost reverse-path-filter syn-queue-full",
+    "what the host was: its addresses, routes, ports, limits, policies, the program's environment": """
+    address-in-use-time-wait address-not-local broadcast-not-allowed group-hop-limit inet6-off limited-broadcast
+    local-ports-exhausted other-network-namespace port-in-local-range privileged-port proxy-from-environment
+    security-policy stale-unix-path tentative-address wrong-device
+    """,
+    "lines of the program": "socket-dropped socket-not-kept",
+    "the end of a long read, which `strace -s 256` cuts off": "character-cut",
+    "a capture in the network of its own that the program makes": "own-stack-resets",
+}
+
+
 def told_by() -> dict[str, list[str]]:
     """Rules by what of another machine tells their cause, as docs/import.md lists them."""
-    logs, captures = ({name.partition("/")[0] for name in names} for names in (LOGS, CAPTURES))
-    told: dict[str, list[str]] = {"either": [], "a log": [], "a capture": []}
+    logs, captures, together = ({name.partition("/")[0] for name in names} for names in (LOGS, CAPTURES, TOGETHER))
+    told: dict[str, list[str]] = {"either": [], "a log": [], "a capture": [], "only both": []}
     for rule in sorted(rule.id for rule in all_rules()):
         pair = rule in logs, rule in captures
         what = {(True, True): "either", (True, False): "a log", (False, True): "a capture"}.get(pair)
+        if what is None and rule in together:
+            what = "only both"
         if what is not None:
             told[what].append(rule)
     return told
