@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from wallsocket import events
 from wallsocket.errors import RecordingError
 from wallsocket.trace.recording import Evidence, Recording, StoredFinding, Writer, schema, write_findings
+from wallsocket.trace.recording.reader import _merged
 
 META = {"version": "0", "command": '["true"]', "machine": "x86_64", "calls": "yes"}
 
@@ -251,6 +252,7 @@ def can_mount() -> bool:
 DIES = """
 import itertools, os, sys
 from wallsocket.trace.recording import Evidence, Recording, StoredFinding, Writer, schema, write_findings
+from wallsocket.trace.recording.reader import _merged
 sys.path.insert(0, sys.argv[1])
 from test_recording import META, call
 
@@ -838,3 +840,15 @@ def test_more_sockets_than_can_be_held_are_one_clear_line(path: Path, monkeypatc
         connection.commit()
     with Recording.open(path) as recording, pytest.raises(RecordingError, match="more than 100 rows in the table"):
         _ = recording.processes
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=30).map(sorted), max_size=4), st.integers(1, 5))
+def test_streams_in_blocks_are_merged_by_time_and_then_by_stream(streams: list[list[int]], size: int) -> None:
+    def blocks(rank: int, times: list[int]) -> Any:
+        events = [(at_ns, rank, number) for number, at_ns in enumerate(times)]
+        for start in range(0, len(times), size):
+            yield times[start : start + size], events[start : start + size]
+
+    merged = list(_merged([blocks(rank, times) for rank, times in enumerate(streams)]))
+    events = [event for block in merged for event in block]
+    assert events == sorted((at, rank, number) for rank, times in enumerate(streams) for number, at in enumerate(times))

@@ -8,10 +8,10 @@ import os
 import re
 import sqlite3
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
-from itertools import count, islice, repeat
+from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn, Self, TypeAlias, TypeVar
@@ -77,11 +77,9 @@ _SHOWN: Final = 50
 
 
 Event: TypeAlias = Call | State | Packet | Counter | Fact | Mark
-#: Time, rank of its table, place in its table.
-_Timed: TypeAlias = tuple[int, int, int, Event]
-
-
 _S = TypeVar("_S", bound=msgspec.Struct)
+#: A block of events, and the time of each.
+_Timed: TypeAlias = tuple[list[int], list[_S]]
 
 
 class Evidence(NamedTuple):
@@ -316,7 +314,7 @@ class Recording:
 
     def marks(self) -> Iterator[Mark]:
         """What happened that is no call, in the order of time, as in :meth:`events`."""
-        return (mark for block in self._timed(Mark, 0) for _, _, _, mark in block)  # type: ignore[misc]
+        return chain.from_iterable(marks for _, marks in self._timed(Mark))
 
     def events(self, *, calls_at: Literal["entry", "exit"] = "entry") -> Iterator[Event]:
         """Everything that has a time, in one pass in the order of time.
@@ -324,18 +322,10 @@ class Recording:
         A call stands where it was entered or where it returned; calls that never returned come last in the second
         form. Memory does not grow with the recording: out-of-order rows are mended within 1024 rows of a table.
         """
-        calls = self._timed(Call, 1) if calls_at == "entry" else _in_blocks(_by_exit(self.calls()))
-        streams = [
-            self._timed(Mark, 0),
-            calls,
-            self._timed(State, 2),
-            self._timed(Packet, 3),
-            self._timed(Fact, 4),
-            self._timed(Counter, 5),
-        ]
-        for block in _merged(streams):
-            for _, _, _, event in block:
-                yield event
+        calls = self._timed(Call) if calls_at == "entry" else _by_exit(self.calls())
+        # In this order at one time.
+        others = [self._timed(kind) for kind in (State, Packet, Fact, Counter)]
+        return chain.from_iterable(_merged([self._timed(Mark), calls, *others]))
 
     def call(self, id: int) -> Call | None:
         """The call of this id."""
@@ -607,7 +597,13 @@ class Recording:
         return next(self._rows(statement))
 
     def _events(self, kind: type[_S], conditions: Sequence[str] = (), values: Sequence[int] = ()) -> Iterator[_S]:
-        """Rows of a table as events, checked; ids must rise, which also ends a file whose pages form a circle."""
+        """Rows of a table as events, checked."""
+        return chain.from_iterable(self._batches(kind, conditions, values))
+
+    def _batches(
+        self, kind: type[_S], conditions: Sequence[str] = (), values: Sequence[int] = ()
+    ) -> Iterator[list[_S]]:
+        """The same in batches; ids must rise, which also ends a file whose pages form a circle."""
         table = kind.__name__.lower()
         columns = selected(table, self._version)
         if columns is None:
@@ -629,7 +625,7 @@ class Recording:
             if nested is not None:
                 for event in found:
                     self._check_nesting(getattr(event, nested))
-            yield from found
+            yield found
             if len(found) < len(rows):
                 self._refuse(kind, rows[len(found)][numbered:])
             last = rows[-1][0]
@@ -663,22 +659,20 @@ class Recording:
             lambda row: row.id,  # type: ignore[attr-defined]
         )
 
-    def _timed(self, kind: type[Any], rank: int) -> Iterator[list[_Timed]]:
-        """The rows of a table in the order of time, in blocks."""
+    def _timed(self, kind: type[_S]) -> Iterator[_Timed[_S]]:
+        """The rows of a table in the order of time, those of one time in the order of their ids, in blocks."""
         time_ns = attrgetter("entry_ns" if kind is Call else "at_ns")
-        rows = self._events(kind)
-        window: list[_Timed] = []
-        number = 0
-        while some := list(islice(rows, 2 * _REORDER_ROWS - len(window))):
-            window += zip(map(time_ns, some), repeat(rank), count(number), some, strict=False)
-            number += len(some)
-            # Nearly sorted already: this costs far less than a heap.
-            window.sort()
-            if len(window) == 2 * _REORDER_ROWS:
-                yield window[:_REORDER_ROWS]
-                del window[:_REORDER_ROWS]
+        times: list[int] = []
+        window: list[_S] = []
+        for batch in self._batches(kind):
+            times += map(time_ns, batch)
+            window += batch
+            if len(window) >= 2 * _REORDER_ROWS:
+                times, window = _in_order(times, window)
+                yield times[:_REORDER_ROWS], window[:_REORDER_ROWS]
+                del times[:_REORDER_ROWS], window[:_REORDER_ROWS]
         if window:
-            yield window
+            yield _in_order(times, window)
 
 
 def event_time_ns(event: Event) -> int:
@@ -686,51 +680,60 @@ def event_time_ns(event: Event) -> int:
     return event.entry_ns if isinstance(event, Call) else event.at_ns
 
 
-def _in_blocks(items: Iterator[_Timed]) -> Iterator[list[_Timed]]:
-    while block := list(islice(items, _REORDER_ROWS)):
-        yield block
+def _in_order(times: list[int], events: list[_S]) -> _Timed[_S]:
+    """Events by their times; those of one time stay as they are."""
+    ordered = sorted(times)  # most are in order already: then this is one look at each
+    if ordered == times:
+        return times, events
+    return ordered, [events[place] for place in sorted(range(len(times)), key=times.__getitem__)]
 
 
-def _merged(streams: Iterable[Iterator[list[_Timed]]]) -> Iterator[list[_Timed]]:
-    """Sorted blocks of several streams as sorted blocks of them all.
-
-    Rank and number make each item unique, so that events themselves are never compared.
-    """
-    heads: list[tuple[list[_Timed], Iterator[list[_Timed]]]] = [
-        (block, stream) for stream in streams if (block := next(stream, []))
-    ]
+def _merged(streams: Iterable[Iterator[_Timed[Any]]]) -> Iterator[list[Event]]:
+    """Blocks of several streams, each in the order of time, as blocks of them all; at one time the first stream comes first."""
+    heads = [(*block, stream) for stream in streams if (block := next(stream, None)) is not None]
     while heads:
-        # Up to here all of them are known.
-        until = min(block[-1] for block, _ in heads)
-        merged: list[_Timed] = []
-        rest: list[tuple[list[_Timed], Iterator[list[_Timed]]]] = []
-        for block, stream in heads:
-            place = bisect_right(block, until)
-            merged += block[:place]
-            left: list[_Timed] = block[place:] or next(stream, [])
-            if left:
-                rest.append((left, stream))
+        # Up to here all of them are known. Of this very time the first stream that ends with it may have more.
+        until_ns = min(times[-1] for times, _, _ in heads)
+        more = False
+        known: list[int] = []
+        merged: list[Event] = []
+        rest = []
+        for times, events, stream in heads:
+            place = bisect_left(times, until_ns) if more else bisect_right(times, until_ns)
+            more = more or times[-1] == until_ns
+            known += times[:place]
+            merged += events[:place]
+            if place < len(times):
+                rest.append((times[place:], events[place:], stream))
+            elif (block := next(stream, None)) is not None:
+                rest.append((*block, stream))
         heads = rest
-        # Each stream's part is a run: sorting them costs as much as merging.
-        merged.sort()
-        yield merged
+        yield _in_order(known, merged)[1]
 
 
-def _by_exit(calls: Iterable[Call]) -> Iterator[_Timed]:
+def _by_exit(calls: Iterable[Call]) -> Iterator[_Timed[Call]]:
     """Calls in the order in which they returned; what waits here is at most one call per thread."""
-    waiting: list[_Timed] = []
+    ended = _ended(calls)
+    while block := list(islice(ended, _REORDER_ROWS)):
+        yield [at_ns for at_ns, _ in block], [call for _, call in block]
+
+
+def _ended(calls: Iterable[Call]) -> Iterator[tuple[int, Call]]:
+    waiting: list[tuple[int, int, Call]] = []
     never: list[Call] = []
     for call in calls:
         while waiting and waiting[0][0] <= call.entry_ns:
-            yield heapq.heappop(waiting)
+            at_ns, _, ended = heapq.heappop(waiting)
+            yield at_ns, ended
         if call.exit_ns is None:
             never.append(call)
         else:
-            heapq.heappush(waiting, (call.exit_ns, 1, call.id, call))
+            heapq.heappush(waiting, (call.exit_ns, call.id, call))
     while waiting:
-        yield heapq.heappop(waiting)
+        at_ns, _, ended = heapq.heappop(waiting)
+        yield at_ns, ended
     for call in never:
-        yield (1 << 63, 1, call.id, call)
+        yield 1 << 63, call
 
 
 def _only_reading(action: int, *_: str | None) -> int:
