@@ -85,6 +85,12 @@ class CallFacts(msgspec.Struct, eq=False):
         elif result > -4096:
             self.errno = -result
 
+    def without_samples(self) -> CallFacts:
+        """The same call, for who keeps it when its socket is gone: a sample weighs as much as the call."""
+        if self.entry is None and self.exit is None and self.before is None and self.during is None:
+            return self
+        return msgspec.structs.replace(self, entry=None, exit=None, before=None, during=None)
+
     # -- time
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -27,7 +28,6 @@ class Sample(msgspec.Struct, eq=False):
     drops: int | None
     _info: TcpInfo | bool | None = False
     _memory: SocketMemory | bool | None = False
-    _options: dict[tuple[int, int], bytes] | None = None
 
     @classmethod
     def of(cls, row: State) -> Sample:
@@ -78,20 +78,22 @@ class Sample(msgspec.Struct, eq=False):
         return found  # type: ignore[return-value]
 
     @property
-    def options(self) -> dict[tuple[int, int], bytes]:
+    def options(self) -> Mapping[tuple[int, int], bytes]:
         """Options in force: (level, name) to the bytes of the value; empty when they were not read."""
-        if self._options is None:
-            self._options = dict(_options(self.row.options or b""))
-        return self._options
+        return _options(self.row.options or b"")
 
     def proof(self, text: str) -> Proof:
         """This sample as a proof row."""
         return Proof("kernel", "state", self.row.id, self.at_ns, f"kernel: {text}")
 
 
-def _options(raw: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
+@lru_cache(1024)
+def _options(raw: bytes) -> Mapping[tuple[int, int], bytes]:
+    """Most sockets of a program have the same ones, and decoded they take ten times the room."""
+    found = {}
     position = 0
     while position + 6 <= len(raw):
         level, name, length = struct.unpack_from("<HHH", raw, position)
-        yield (level, name), raw[position + 6 : position + 6 + length]
+        found[level, name] = raw[position + 6 : position + 6 + length]
         position += 6 + length
+    return found

@@ -74,6 +74,7 @@ class SocketFacts:
         "type",
         "udp",
         "unix",
+        "whole",
     )
 
     def __init__(self, id: int, process: int) -> None:
@@ -99,6 +100,7 @@ class SocketFacts:
         self.last: Sample | None = None  #: the latest sample while it lived
         self.earlier: Sample | None = None  #: the one before it
         self.retired = False  #: judged and forgotten
+        self.whole = False  #: something that outlives it is asked about it at the end: see ``Sockets.retire``
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
         self.calls = 0  #: on it, counted up to a limit of the engine's
         self.audience: Audience | None = None  #: who is told of its calls; ``None``: to be worked out again

@@ -14,9 +14,8 @@ from ..trace.verdict import amount
 from .finding import NotJudged, Symptom
 from .rule import Evidence, Healthy
 from .subjects import SocketFacts
-from .trackers.closing import Closing
 from .trackers.servers import Servers
-from .trackers.symptoms import FailedCalls, Loss, LossKind, Symptoms
+from .trackers.symptoms import FailedCalls, Loss, LossKind, LostBy, Symptoms
 from .waiting import lasting
 
 __all__ = ["judged"]
@@ -179,7 +178,7 @@ class _Subjects:
     def __init__(self, findings: Sequence[Evidence]) -> None:
         self._findings = findings
 
-    def cause_of(self, sockets: Sequence[SocketFacts]) -> int | None:
+    def cause_of(self, sockets: Sequence[SocketFacts | LostBy]) -> int | None:
         """The first finding that is about one of these sockets."""
         ids = {socket.id for socket in sockets}
         found = (number for number, one in enumerate(self._findings) if not ids.isdisjoint(one.subjects))
@@ -196,8 +195,7 @@ def _healthy_loss(symptoms: Symptoms, loss: Loss) -> str | None:
         return None
     if all(socket.origin == "socketpair" for socket in loss.sockets):
         return "a pair of sockets by which a program wakes itself up or ends"
-    ended = [facts[Closing].ended_by(socket) for socket in loss.sockets]
-    if all(process is not None and facts.killed(process) for process in ended):
+    if all(one.ended_by is not None and facts.killed(one.ended_by) for one in loss.sockets):
         return "its process was ended from outside"
     if not any(socket.stream for socket in loss.sockets):
         return "datagrams that came when the program had ended its work"
@@ -206,7 +204,7 @@ def _healthy_loss(symptoms: Symptoms, loss: Loss) -> str | None:
 
 def _loss_text(symptoms: Symptoms, loss: Loss) -> str:
     who = symptoms.facts.who(loss.process)
-    first = loss.sockets[0].name()
+    first = loss.sockets[0].name
     match loss.kind:
         case "unread bytes":
             return f"{amount(loss.count, 'byte')} that had arrived for {who} were never read; first on {first}"

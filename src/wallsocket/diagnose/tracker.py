@@ -16,11 +16,13 @@ some rule needs are fed. Within one event a tracker is called after those that i
 
 What is kept of a socket belongs to the socket (:class:`SocketTracker`) and goes when the socket is retired: closed, judged
 and forgotten. What must outlive it (sums per destination, per creating line, per process) is kept by the tracker
-itself, in bounded tables. Memory must not grow with the length of a recording.
+itself, in bounded tables (:class:`Recent`), as calls ``without_samples``. Memory must not grow with the length of a
+recording.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Latest",
+    "Recent",
     "SocketTracker",
     "Tracker",
     "Wish",
@@ -50,6 +53,7 @@ __all__ = [
 
 _F = TypeVar("_F", bound=Callable[..., None])
 _K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class Wish(NamedTuple):
@@ -189,6 +193,23 @@ class Latest(list[_K]):
         list.append(self, one)
         if len(self) > self._limit:
             del self[0]
+
+
+class Recent(OrderedDict[_K, _V]):
+    """A table that outlives sockets: of more than ``limit`` keys the one that was set longest ago goes.
+
+    So a program that lives long and one that has just begun are both in it, however many there were between.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __setitem__(self, key: _K, value: _V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > self._limit:
+            self.popitem(last=False)
 
 
 class SocketTracker(Tracker, Generic[_K]):

@@ -65,6 +65,7 @@ __all__ = [
     "SOCK_STREAM",
     "SOL_SOCKET",
     "SO_ATTACH_FILTER",
+    "SO_BINDTODEVICE",
     "SO_BROADCAST",
     "SO_ERROR",
     "SO_KEEPALIVE",
@@ -95,6 +96,7 @@ SO_LINGER: Final = 13
 SO_REUSEPORT: Final = 15
 SO_RCVTIMEO: Final = 20
 SO_SNDTIMEO: Final = 21
+SO_BINDTODEVICE: Final = 25
 SO_ATTACH_FILTER: Final = 26
 IPPROTO_TCP: Final = 6
 IPPROTO_UDP: Final = 17

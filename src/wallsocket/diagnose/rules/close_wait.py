@@ -14,7 +14,7 @@ from ..subjects import Line, SocketFacts
 from ..trackers.closing import Closing
 from ..trackers.descriptors import Descriptors
 from ..trackers.errors import Errors
-from ..trackers.lines import Lines
+from ..trackers.lines import LEFT_NS, Lines
 from ..trackers.reads import Reads
 from ..trackers.samples import Samples
 from ..trackers.waits import Waits
@@ -57,7 +57,6 @@ class CloseWait(Rule):
     subject = "line"
     needs = (Closing, Descriptors, Errors, Lines, Reads, Samples, Waits, Writes)
 
-    _LEAST_NS = 1_000_000_000
     _MANY = 3
 
     def judge(self, facts: Facts, subject: Line) -> Iterator[Judgement]:
@@ -113,9 +112,7 @@ class CloseWait(Rule):
     def _unnoticed(self, facts: Facts, sockets: list[SocketFacts]) -> Iterator[Judgement]:
         """Nobody has read the ends: connections at rest in a pool, or forgotten ones."""
         kept = [
-            one
-            for one in sockets
-            if facts[Reads].of(one).zero_last is None and self._age_ns(facts, one) >= self._LEAST_NS
+            one for one in sockets if facts[Reads].of(one).zero_last is None and self._age_ns(facts, one) >= LEFT_NS
         ]
         since = facts[Samples].of(kept[0]).close_wait_since if kept else None
         if len(kept) < self._MANY or since is None:
@@ -138,7 +135,7 @@ class CloseWait(Rule):
         )
 
     def _leaks(self, facts: Facts, socket: SocketFacts) -> bool:
-        if self._age_ns(facts, socket) < self._LEAST_NS:
+        if self._age_ns(facts, socket) < LEFT_NS:
             return False
         ended = socket.ended_ns
         if ended is not None and facts[Closing].ended_by(socket) is None:

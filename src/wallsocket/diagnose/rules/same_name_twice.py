@@ -8,7 +8,6 @@ from itertools import pairwise
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import ProcessFacts
-from ..trackers.protocols import Protocols
 from ..trackers.takeovers import Takeovers
 
 __all__ = ["SameNameTwice"]
@@ -43,14 +42,14 @@ class SameNameTwice(Rule):
     disproof = "It is one client, which connects anew before it closes what it had."
     references = ("close(2)", "shutdown(2)")
     subject = "process"
-    needs = (Protocols, Takeovers)
+    needs = (Takeovers,)
     effects = ("close-with-unread-data", "write-after-peer-closed", "connection-per-request", "connection-reset")
 
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         for found in facts[Takeovers].of_process.get(subject.id, {}).values():
-            chain = sum(later.older is earlier.newer for earlier, later in pairwise(found))
+            chain = sum(later.older == earlier.newer for earlier, later in pairwise(found))
             first = found[0]
-            if len(found) < _LEAST or chain < _LEAST - 1 or facts[Protocols].of(first.newer).received == "http":
+            if len(found) < _LEAST or chain < _LEAST - 1 or first.protocol.received == "http":
                 continue
             ends = [end for one in found for end in (one.older, one.newer)]
             logins = [one.asked for one in found if one.asked is not None]
@@ -70,10 +69,10 @@ class SameNameTwice(Rule):
                 "throw each other out.",
                 [row for one in found[:3] for row in (one.login.proof(), one.closed.proof())],
                 call=shown,
-                socket=first.older.id,
+                socket=first.older,
                 process=shown.process,
                 certainty="strong" if logins else "hint",
                 severity="error" if logins else "note",
-                subjects=frozenset(peers | {end.id for end in ends}),
+                subjects=frozenset(peers.union(ends)),
                 count=len(found),
             )

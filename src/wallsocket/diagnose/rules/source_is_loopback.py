@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
-from ..trackers.set_up import SetUp
 from ..trackers.unreached import Unreached
 
 __all__ = ["SourceIsLoopback"]
@@ -35,7 +34,7 @@ class SourceIsLoopback(Rule):
     disproof = "The same connect fails without the bind."
     references = ("bind(2)", "ip(7)", "RFC 1122 3.2.1.3")
     subject = "destination"
-    needs = (SetUp, Unreached)
+    needs = (Unreached,)
     effects = ("failed-call-ignored",)
 
     def judge(self, facts: Facts, subject: Destination) -> Iterator[Judgement]:
@@ -43,7 +42,7 @@ class SourceIsLoopback(Rule):
             return
         errors = (errno.EINVAL, errno.ENETUNREACH, errno.EHOSTUNREACH) if ":" in subject.where.host else (errno.EINVAL,)
         for failure in facts[Unreached].of(subject, *errors):
-            bind = facts[SetUp].of(failure.socket).bind
+            bind = failure.bind
             own = bind.address if bind is not None else None
             if bind is None or own is None or not own.loopback:
                 continue

@@ -111,7 +111,7 @@ class SynUnanswered(Rule):
     @staticmethod
     def _dropped_here(facts: Facts, failure: Failure):  # type: ignore[no-untyped-def]
         """What shows that the answer was sent, and that the kernel never saw it: a filter took it."""
-        last = failure.socket.last
+        last = failure.last
         counted = _repetitions(last)
         opening = facts[FirstPackets].of(failure.socket.local, failure.where)
         came = opening.answered if opening is not None else None
@@ -128,7 +128,7 @@ class SynUnanswered(Rule):
     def _repeated(facts: Facts, failure: Failure):  # type: ignore[no-untyped-def]
         """What shows that nothing answered, with its proof rows."""
         rows = []
-        last = failure.socket.last
+        last = failure.last
         counted = _repetitions(last)
         if last is not None and counted:
             rows.append(last.proof(f"{last.state_name}, SYN repeated {counted} times"))

@@ -10,13 +10,9 @@ from ..rule import Evidence, Judgement, Rule
 from ..subjects import Destination
 from ..trackers.host_answers import HostAnswers
 from ..trackers.network import Networks
-from ..trackers.options import Options
 from ..trackers.unreached import Failure, Unreached
-from ..vocabulary import SOL_SOCKET
 
 __all__ = ["WrongDevice"]
-
-_SO_BINDTODEVICE = 25
 
 
 class WrongDevice(Rule):
@@ -48,7 +44,7 @@ class WrongDevice(Rule):
     disproof = "The route to the address leaves by the interface that the option names."
     references = ("socket(7)",)
     subject = "destination"
-    needs = (HostAnswers, Networks, Options, Unreached)
+    needs = (HostAnswers, Networks, Unreached)
     supersedes = ("host-unreachable", "network-unreachable", "syn-unanswered")
     effects = ("failed-call-ignored",)
 
@@ -58,7 +54,7 @@ class WrongDevice(Rule):
         if missing is not None:
             yield self.cannot_tell("kernel", f"whether {subject.where} ever answered: {missing}")
         for failure in unreached.of(subject, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, None):
-            option = facts[Options].call(failure.socket, SOL_SOCKET, _SO_BINDTODEVICE)
+            option = failure.device
             device = option.value.split(b"\0")[0].decode("ascii", "replace") if option is not None else ""
             if option is None or not device:
                 continue

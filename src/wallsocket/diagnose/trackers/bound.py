@@ -13,7 +13,7 @@ from ..facts import Facts
 from ..finding import Proof
 from ..sample import Sample
 from ..subjects import SocketFacts
-from ..tracker import Tracker, on_met, on_sample, returned
+from ..tracker import Recent, Tracker, on_met, on_sample, returned
 from ..vocabulary import IPPROTO_IPV6, IPV6_V6ONLY, LISTEN, READS, SOCK_STREAM
 from .host_answers import HostAnswers
 from .options import Options
@@ -139,10 +139,11 @@ class Bound(Tracker):
         self._by_id: dict[int, BoundSocket] = {}
         self._order: deque[int] = deque()
         self._ports: list[int] | None = None  # in order, once they are asked for
-        self.last_bound: dict[tuple[int, int, int], int] = {}  #: (process, type, port asked) -> when it last succeeded
+        #: (process, type, port asked) -> when it last succeeded
+        self.last_bound: Recent[tuple[int, int, int], int] = Recent(_KEPT)
         self.tcp_listeners = 0  #: sockets that were given to listen
         #: (process, type) -> when a bind last succeeded, to which port, and when one to another port did
-        self._latest: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._latest: Recent[tuple[int, int], tuple[int, int, int]] = Recent(_KEPT)
 
     # -- filling
 
@@ -187,15 +188,13 @@ class Bound(Tracker):
         asked = call.address
         if not call.succeeded or call.socket is None or asked is None:
             return
-        if len(self.last_bound) < _KEPT:
-            self.last_bound[call.call.process, call.socket.type, asked.port] = call.end_ns
+        self.last_bound[call.call.process, call.socket.type, asked.port] = call.end_ns
         key = (call.call.process, call.socket.type)
         latest_ns, latest_port, other_ns = self._latest.get(key, (-1, -1, -1))
-        if len(self._latest) < _KEPT:
-            self._latest[key] = (call.end_ns, asked.port, other_ns if latest_port == asked.port else latest_ns)
+        self._latest[key] = (call.end_ns, asked.port, other_ns if latest_port == asked.port else latest_ns)
         entry = self._entry(call.socket)
         if entry is not None:
-            entry.bind = call
+            entry.bind = call.without_samples()
             entry.only_inet6 = self.facts[Options].on(call.socket, IPPROTO_IPV6, IPV6_V6ONLY)
 
     @returned("listen")
@@ -205,6 +204,7 @@ class Bound(Tracker):
             entry = self._entry(call.socket)
             if entry is not None and entry.listen is None:
                 entry.listen = call
+                call.socket.whole = True  # how full its queue was is asked when a client was refused
                 self.tcp_listeners += entry.tcp
 
     @returned("connect")
@@ -243,6 +243,7 @@ class Bound(Tracker):
             entry = self._entry(socket)
         if entry is not None and entry.listening is None and not sample.destroyed:
             entry.listening = sample
+            socket.whole = True
 
     # -- questions
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections import OrderedDict
 
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import Tracker, failed, returned
+from ..tracker import Recent, Tracker, failed, returned
 from ..vocabulary import READS, WRITES
 
 __all__ = ["ClosedNumbers", "Used"]
@@ -34,9 +33,9 @@ class ClosedNumbers(Tracker):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._closes: OrderedDict[tuple[int, int], tuple[CallFacts, CallFacts | None]] = OrderedDict()
+        self._closes: Recent[tuple[int, int], tuple[CallFacts, CallFacts | None]] = Recent(_CLOSES)
         #: Failures for which no close has returned yet: the tracer may see the failure first.
-        self._early: OrderedDict[tuple[int, int], CallFacts] = OrderedDict()
+        self._early: Recent[tuple[int, int], CallFacts] = Recent(_USES)
         self._used: dict[int, Used] = {}  # by the id of the close
         self.uses: dict[int, list[Used]] = {}  #: by process
 
@@ -46,11 +45,9 @@ class ClosedNumbers(Tracker):
         number = call.call.fd
         if number is not None and call.result == 0:
             key = call.call.process, number
+            call = call.without_samples()
             before, _ = self._closes.get(key, (None, None))
             self._closes[key] = call, before
-            self._closes.move_to_end(key)
-            if len(self._closes) > _CLOSES:
-                self._closes.popitem(last=False)
             used = self._early.pop(key, None)
             if used is not None and call.entry_ns <= used.end_ns:
                 self._keep(call, used, before)
@@ -71,8 +68,6 @@ class ClosedNumbers(Tracker):
             self._keep(known[0], call, known[1])
         else:
             self._early[key] = call
-            if len(self._early) > _USES:
-                self._early.popitem(last=False)
 
     def _keep(self, closed: CallFacts, used: CallFacts, before: CallFacts | None) -> None:
         if (

@@ -80,7 +80,7 @@ class Connections(SocketTracker[UseFacts]):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.all: dict[Key, ConnectionGroup] = {}
-        self._busy: dict[Key, SocketFacts] = {}  # the latest of each group
+        self._busy: dict[Key, tuple[SocketFacts, UseFacts]] = {}  # the latest of each group
 
     @returned("socket")
     def made(self, call: CallFacts) -> None:
@@ -115,12 +115,12 @@ class Connections(SocketTracker[UseFacts]):
         group.open += 1
         group.most_open = max(group.most_open, group.open)
         group.last = call
-        before = self._busy.get(key)
+        before, used = self._busy.get(key, (None, None))
         if before is not None and (before.ended_ns is None or before.ended_ns > call.entry_ns):
-            used = self.of(before)
+            assert used is not None
             if used.turns == 0 and not (socket.udp and used.last is not None):
                 group.overlaps += 1
-        self._busy[key] = socket
+        self._busy[key] = socket, facts
 
     @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
@@ -198,6 +198,7 @@ class Connections(SocketTracker[UseFacts]):
             group.idle_ns = max(group.idle_ns, until_ns - facts.last.end_ns)
             if len(group.abandoned) < _KEPT:
                 group.abandoned[socket.id] = socket
+                socket.whole = True
 
     def _group(self, socket: SocketFacts, facts: UseFacts) -> ConnectionGroup | None:
         call = facts.began

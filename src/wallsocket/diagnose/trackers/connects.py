@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import Tracker, returned
+from ..tracker import Latest, Recent, Tracker, returned
 from ..vocabulary import AF_INET
 
 __all__ = ["Connects"]
 
-#: Pairs of process and port, and connects of one that are kept.
+#: Pairs of process and port, and connects of one that are kept, the latest.
 _PAIRS = 10_000
 _OF_ONE = 64
 
@@ -21,7 +19,7 @@ class Connects(Tracker):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._of: dict[tuple[int, int], deque[CallFacts]] = {}
+        self._of: Recent[tuple[int, int], Latest[CallFacts]] = Recent(_PAIRS)
 
     @returned("connect")
     def connected(self, call: CallFacts) -> None:
@@ -30,8 +28,9 @@ class Connects(Tracker):
         if where is None or call.socket is None or not call.socket.tcp:
             return
         key = (call.call.process, where.port)
-        if key in self._of or len(self._of) < _PAIRS:
-            self._of.setdefault(key, deque(maxlen=_OF_ONE)).append(call)
+        known = self._of.get(key) or Latest(_OF_ONE)
+        known.append(call.without_samples())
+        self._of[key] = known
 
     def by_ipv4(self, process: int, port: int) -> bool:
         """Whether the process tried that port at an IPv4 address, with whatever success."""

@@ -11,8 +11,9 @@ from ..vocabulary import WRITES
 
 __all__ = ["Datagrams"]
 
-#: Datagrams to one port that are kept.
+#: Datagrams to one port that are kept, and in all: when there are so many, each port keeps as many as it has.
 _KEPT = 1024
+_ALL = 50_000
 #: Ports that are told apart.
 _PORTS = 4096
 
@@ -23,6 +24,7 @@ class Datagrams(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._to: dict[int, deque[CallFacts]] = {}
+        self._count = 0
 
     @returned(*WRITES, of="messages")
     def sent(self, call: CallFacts) -> None:
@@ -38,6 +40,12 @@ class Datagrams(Tracker):
             if len(self._to) >= _PORTS:
                 return
             queue = self._to[where.port] = deque(maxlen=_KEPT)
+        if self._count < _ALL:
+            self._count += len(queue) < _KEPT
+        elif queue:
+            queue.popleft()
+        else:
+            return
         queue.append(call)
 
     def to(self, port: int) -> deque[CallFacts] | tuple[()]:

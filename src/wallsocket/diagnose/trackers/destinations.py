@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
 
 from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import Destination, SocketFacts
-from ..tracker import SocketTracker, failed, returned
+from ..tracker import Latest, Recent, SocketTracker, failed, returned
 from ..vocabulary import READS, SO_ERROR, SOL_SOCKET, WRITES
 from .set_up import SetUp
 from .sockets import Sockets
@@ -18,8 +17,9 @@ __all__ = ["DestinationFacts", "Destinations", "Refusal"]
 
 #: Destinations that are told apart.
 _KEPT = 50_000
-#: Refusals of one destination that are kept as they were, by the line that connected.
+#: Refusals of one destination that are kept as they were, by the line that connected, and ids of calls of one.
 _REFUSALS = 16
+_CALLS = 64
 #: Who was refused at so many ports of one host, or by so many hosts at one port, at each of them once or twice, is looking
 #: which are open: nobody is configured for that many servers that are all down. A scan of a few ports has as many.
 _SEARCH = 16
@@ -32,8 +32,9 @@ class Refusal:
     __slots__ = ("at_ns", "calls", "connect", "count", "last_ns", "local", "network", "seen", "socket", "where")
 
     def __init__(self, seen: CallFacts, connect: CallFacts, where: Address, socket: SocketFacts) -> None:
-        self.seen = seen  #: the call that told the program: connect, getsockopt of SO_ERROR, or the first use
-        self.connect = connect
+        #: The call that told the program: connect, getsockopt of SO_ERROR, or the first use.
+        self.seen = seen.without_samples()
+        self.connect = connect.without_samples() if connect is not seen else self.seen
         self.where = where
         self.socket = socket.id
         self.local = socket.local
@@ -41,7 +42,13 @@ class Refusal:
         self.at_ns = seen.end_ns
         self.last_ns = seen.end_ns
         self.count = 1
-        self.calls: deque[int] = deque([seen.call.id, connect.call.id], maxlen=64)  #: ids of the calls, the latest
+        self.calls: Latest[int] = Latest(_CALLS)  #: ids of the calls, the latest
+        self.told(seen, connect)
+
+    def told(self, seen: CallFacts, connect: CallFacts) -> None:
+        """Note the ids of calls that say so."""
+        self.calls.append(seen.call.id)
+        self.calls.append(connect.call.id)
 
     @property
     def process(self) -> int:
@@ -63,7 +70,13 @@ class DestinationFacts:
     def __init__(self) -> None:
         self.tried = 0  #: connects
         self.reached_ns = -1  #: when anybody's connect last succeeded
-        self.refusals: dict[tuple[int, int | None], Refusal] = {}  #: by (process, source line)
+        self.refusals: list[Refusal] = []  #: by process and source line
+
+    def by(self, process: int, source: int | None) -> Refusal | None:
+        """The refusal of connects that a line of a process made."""
+        return next(
+            (one for one in self.refusals if one.connect.call.source == source and one.process == process), None
+        )
 
 
 class _Attempt:
@@ -84,7 +97,8 @@ class Destinations(SocketTracker[_Attempt]):
         super().__init__(facts)
         self._set_up = facts[SetUp]
         self.all: dict[Destination, DestinationFacts] = {}
-        self.got_port: dict[tuple[int, int], int] = {}  #: (process, port) -> when a connect to it last succeeded
+        #: (process, port) -> when a connect to it last succeeded
+        self.got_port: Recent[tuple[int, int], int] = Recent(_KEPT)
         # (process, host or port) -> ports or hosts that refused it
         self._search: dict[tuple[int, str | int], set[str | int]] = {}
 
@@ -152,8 +166,7 @@ class Destinations(SocketTracker[_Attempt]):
         attempt.reached = connect or call
         if where is not None and socket.tcp:
             self.known(Destination("tcp", where, socket.network)).reached_ns = call.end_ns
-            if len(self.got_port) < _KEPT:
-                self.got_port[call.call.process, where.port] = call.end_ns
+            self.got_port[call.call.process, where.port] = call.end_ns
 
     def _refused(self, socket: SocketFacts, call: CallFacts) -> None:
         connect = self._set_up.of(socket).connect
@@ -165,12 +178,11 @@ class Destinations(SocketTracker[_Attempt]):
             return
         attempt.told = connect
         facts = self.known(Destination("tcp", where, socket.network))
-        key = (connect.call.process, connect.call.source)
-        known = facts.refusals.get(key)
+        known = facts.by(connect.call.process, connect.call.source)
         if known is not None:
             known.count += 1
             known.last_ns = call.end_ns
-            known.calls += (call.call.id, connect.call.id)
+            known.told(call, connect)
         elif len(facts.refusals) < _REFUSALS:
             for one, other in ((where.host, where.port), (where.port, where.host)):
                 tried = self._search.get((connect.call.process, one))
@@ -178,7 +190,7 @@ class Destinations(SocketTracker[_Attempt]):
                     tried = self._search[connect.call.process, one] = set()
                 if tried is not None and len(tried) < _SEARCH:
                     tried.add(other)
-            facts.refusals[key] = Refusal(call, connect, where, socket)
+            facts.refusals.append(Refusal(call, connect, where, socket))
 
     # -- questions
 
@@ -191,14 +203,14 @@ class Destinations(SocketTracker[_Attempt]):
         facts = self.all.get(destination)
         if facts is None:
             return []
-        return [refusal for refusal in facts.refusals.values() if not self.coped(destination, refusal)]
+        return [refusal for refusal in facts.refusals if not self.coped(destination, refusal)]
 
     def coped_with(self, destination: Destination) -> list[Refusal]:
         """Connections that were refused and that somebody got later."""
         facts = self.all.get(destination)
         if facts is None:
             return []
-        return [refusal for refusal in facts.refusals.values() if self.coped(destination, refusal)]
+        return [refusal for refusal in facts.refusals if self.coped(destination, refusal)]
 
     def reached_after(self, socket: SocketFacts, after_ns: int) -> bool:
         """Whether somebody got what this socket is connected to again, later."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import SocketTracker, returned
+from ..tracker import Recent, SocketTracker, returned
 from ..vocabulary import READS, WRITES
 
 __all__ = ["DnsAnswers", "Failed", "Truncated"]
@@ -56,8 +56,10 @@ class DnsAnswers(SocketTracker[_Open]):
         self.failed: dict[int, list[Failed]] = {}  #: by process
         self.resolved: set[tuple[int, str]] = set()  #: (process, name) for which an answer had records
         self._count = 0
-        self._again: dict[tuple[int, int], int] = {}  # (process, port) -> when a TCP connection to it was last begun
-        self._whole: dict[tuple[int, bytes], int] = {}  # (process, question) -> when a whole answer last came
+        #: (process, port) -> when a TCP connection to it was last begun
+        self._again: Recent[tuple[int, int], int] = Recent(_NAMES)
+        #: (process, question) -> when a whole answer last came
+        self._whole: Recent[tuple[int, bytes], int] = Recent(_NAMES)
 
     @returned(*WRITES, of="udp")
     def asked(self, call: CallFacts) -> None:
@@ -94,8 +96,7 @@ class DnsAnswers(SocketTracker[_Open]):
         elif not code and head[6:8] != b"\0\0" and len(self.resolved) < _NAMES:
             self.resolved.add((process, _name(name)))
         if not head[2] & 0x02:
-            if len(self._whole) < 10_000:
-                self._whole[process, name] = call.end_ns
+            self._whole[process, name] = call.end_ns
         elif self._count < _KEPT:
             self._count += 1
             self.truncated.setdefault(process, []).append(Truncated(question, call, server, name))
@@ -103,7 +104,7 @@ class DnsAnswers(SocketTracker[_Open]):
     @returned("connect")
     def again(self, call: CallFacts) -> None:
         """A connection, perhaps to ask for the whole answer."""
-        if call.socket is not None and call.socket.tcp and call.address is not None and len(self._again) < 10_000:
+        if call.socket is not None and call.socket.tcp and call.address is not None:
             self._again[call.call.process, call.address.port] = call.entry_ns
 
     def used_as_it_is(self, one: Truncated) -> bool:

@@ -7,7 +7,7 @@ import errno
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, entered, returned
+from ..tracker import Recent, SocketTracker, entered, returned
 from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS
 from .polls import Polls
 from .waits import Waits
@@ -18,6 +18,8 @@ __all__ = ["EmptyLookFacts", "EmptyLooks"]
 FIONREAD = 0x541B
 #: A read that took longer has waited until a time limit (SO_RCVTIMEO).
 _AT_ONCE_NS = 20_000_000
+#: Processes whose event loops are known, the latest.
+_PROCESSES = 10_000
 
 
 class EmptyLookFacts:
@@ -40,7 +42,8 @@ class EmptyLooks(SocketTracker[EmptyLookFacts]):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._polls = facts[Polls]
-        self._loops: dict[int, int] = {}  # process -> when it last entered a wait of an event loop
+        #: process -> when it last entered a wait of an event loop
+        self._loops: Recent[int, int] = Recent(_PROCESSES)
 
     def _again(self, socket: SocketFacts) -> None:
         found = socket.kept.get(self.place)
@@ -78,8 +81,7 @@ class EmptyLooks(SocketTracker[EmptyLookFacts]):
     @entered(*EPOLL_WAITS)
     def awaits(self, call: CallFacts) -> None:
         """An event loop waits."""
-        if len(self._loops) < 10_000:
-            self._loops[call.call.process] = call.entry_ns
+        self._loops[call.call.process] = call.entry_ns
 
     def waited_since(self, socket: SocketFacts, look: CallFacts) -> bool:
         """Whether an event loop that watches the socket has waited after the look, or may have in another thread."""

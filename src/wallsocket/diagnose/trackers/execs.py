@@ -5,11 +5,11 @@ from __future__ import annotations
 from ...events import Mark
 from ..facts import Facts
 from ..finding import Proof
-from ..tracker import Tracker, on_mark
+from ..tracker import Latest, Recent, Tracker, on_mark
 
 __all__ = ["Execs"]
 
-#: Programs of one process that are kept, the latest.
+#: Programs of one process that are kept, the latest; processes whose latest exec is the latest.
 _KEPT = 16
 _PROCESSES = 10_000
 
@@ -19,14 +19,15 @@ class Execs(Tracker):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._of: dict[int, list[Mark]] = {}
+        self._of: Recent[int, Latest[Mark]] = Recent(_PROCESSES)
 
     @on_mark
     def see(self, mark: Mark) -> None:
         """The next mark."""
-        if mark.kind == "exec" and mark.process is not None and len(self._of) < _PROCESSES:
-            self._of.setdefault(mark.process, []).append(mark)
-            del self._of[mark.process][:-_KEPT]
+        if mark.kind == "exec" and mark.process is not None:
+            known = self._of.get(mark.process) or Latest(_KEPT)
+            known.append(mark)
+            self._of[mark.process] = known
 
     def between(self, process: int, since_ns: int, until_ns: int) -> Proof | None:
         """The latest exec of a process in a span of time, as a proof row."""

@@ -13,7 +13,9 @@ from .set_up import SetUp
 
 __all__ = ["Dropped", "Finalised"]
 
+#: Sockets of one process that are kept, and in all.
 _KEPT = 256
+_ALL = 10_000
 
 
 class Dropped(NamedTuple):
@@ -49,6 +51,7 @@ class Finalised(SocketTracker[Naming]):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.of_process: dict[int, list[Dropped]] = {}
+        self._count = 0
 
     @returned("getsockname")
     def named(self, call: CallFacts) -> None:
@@ -80,8 +83,11 @@ class Finalised(SocketTracker[Naming]):
         # Nothing else was done with it in between: calls of one thread have ascending numbers.
         if call.entry_ns - found.local.end_ns > _AT_ONCE_NS:
             return
+        if self._count >= _ALL:
+            return
         known = self.of_process.setdefault(call.call.process, [])
         if len(known) < _KEPT:
+            self._count += 1
             listened = self.facts[SetUp].of(socket).listen is not None
             known.append(Dropped(socket, found.local, call, socket.local, listened))
 

@@ -8,7 +8,7 @@ from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import Tracker, returned
+from ..tracker import Tracker, on_retire, returned
 from ..vocabulary import POLL_CALLS, READS, WRITES
 from .questions import Questions
 
@@ -142,6 +142,11 @@ class LateReplies(Tracker):
         pending = self._pending.get(call.socket.id)
         if pending is not None and pending[1].read_ns < pending[0].sent.end_ns:
             self._give_up(call.socket.id, call)
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """It ended without a close, as with its process."""
+        self._pending.pop(socket.id, None)
 
     def _in_vain(self, socket: SocketFacts, call: CallFacts) -> None:
         if call.succeeded and call.result:

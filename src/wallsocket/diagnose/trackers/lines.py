@@ -13,12 +13,14 @@ from ..vocabulary import CLOSE_WAIT, READS
 from .samples import Samples
 from .sockets import Sockets
 
-__all__ = ["LineFacts", "Lines"]
+__all__ = ["LEFT_NS", "LineFacts", "Lines"]
 
 #: Lines that are told apart.
 _LINES = 10_000
 #: Retired sockets of one line that are kept whole, of those that were in CLOSE_WAIT.
 _KEPT = 64
+#: Who closes so soon after its peer has not left the socket in CLOSE_WAIT.
+LEFT_NS = 1_000_000_000
 
 
 class LineFacts:
@@ -41,6 +43,8 @@ class Lines(Tracker):
         super().__init__(facts)
         self.all: dict[Line, LineFacts] = {}
         self._unasked = facts.layer("kernel") is not None
+        self._samples = facts[Samples]
+        self._sockets = facts[Sockets]
 
     def of(self, line: Line) -> LineFacts:
         """What is known of a line; empty when nothing is."""
@@ -67,9 +71,15 @@ class Lines(Tracker):
 
     @on_retire
     def forget(self, socket: SocketFacts) -> None:
-        """Of the sockets that ended the latest are kept."""
+        """Of the sockets that ended the latest are kept, without those that were closed when their peers had."""
         found = self.all.get(Line(socket.process, socket.made_at))
-        if found is not None and socket.id in found.close_waits:
-            found.gone.append(socket.id)
-            if len(found.gone) > _KEPT:
-                del found.close_waits[found.gone.popleft()]
+        if found is None or socket.id not in found.close_waits:
+            return
+        since = self._samples.of(socket).close_wait_since
+        if since is not None and (socket.ended_ns or self.facts.now_ns) - since.at_ns < LEFT_NS:
+            del found.close_waits[socket.id]
+            return
+        socket.whole = True
+        found.gone.append(socket.id)
+        if len(found.gone) > _KEPT:
+            self._sockets.let_go(found.close_waits.pop(found.gone.popleft()))

@@ -9,14 +9,15 @@ from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import Tracker, on_end, on_retire, returned
+from ..tracker import Recent, Tracker, on_end, on_retire, returned
 from ..vocabulary import READS, WRITES
 
 __all__ = ["NameQueries", "Question"]
 
-#: Questions that are followed at once, and questions that nobody answered that are kept of one process.
+#: Questions that are followed at once, questions that nobody answered that are kept of one process, and answered ones.
 _OPEN = 4096
 _KEPT = 256
+_ANSWERED = 20_000
 _PORT: Final = 53
 #: Ports of relatives of the DNS to which nobody need answer: NetBIOS names, multicast DNS, LLMNR.
 _OTHERS: Final = frozenset({137, 5353, 5355})
@@ -49,7 +50,7 @@ class NameQueries(Tracker):
         self._open: dict[tuple[int, bytes], Question] = {}
         self._of_socket: dict[int, set[tuple[int, bytes]]] = {}
         self._silent: dict[int, deque[Question]] = {}
-        self._answered: dict[tuple[int, bytes], int] = {}
+        self._answered: Recent[tuple[int, bytes], int] = Recent(_ANSWERED)
 
     @returned(*WRITES, of="udp")
     def sent(self, call: CallFacts) -> None:
@@ -70,6 +71,7 @@ class NameQueries(Tracker):
         before = self._open.pop(key, None)
         if before is not None:
             before.again = call
+            self._of_socket.get(before.socket, set()).discard(key)
             self._over(before, call.entry_ns)
         if len(self._open) < _OPEN:
             self._open[key] = Question(call, socket.id, server, name)
@@ -90,8 +92,7 @@ class NameQueries(Tracker):
             for key in [key for key in keys if found is None or key[1] == found[0]]:
                 keys.discard(key)
                 self._open.pop(key, None)
-                if len(self._answered) < 100_000:
-                    self._answered[key] = call.end_ns
+                self._answered[key] = call.end_ns
 
     @on_retire
     def ended(self, socket: SocketFacts) -> None:

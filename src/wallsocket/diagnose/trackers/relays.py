@@ -100,9 +100,14 @@ class Relays(SocketTracker[RelayFacts]):
             return
         self._changed(call, socket, sources)
         for source in sources.values():
-            facts = self.of(source)
-            held = facts.now
-            if held is None or source is socket or not call.payload.startswith(held.first.payload[:_PREFIX]):
+            facts = source.kept.get(self.place)
+            held = facts.now if facts is not None else None
+            if (
+                facts is None
+                or held is None
+                or source is socket
+                or not call.payload.startswith(held.first.payload[:_PREFIX])
+            ):
                 continue
             if held.count == 1:
                 facts.at_once += 1

@@ -7,7 +7,7 @@ import errno
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, entered, returned
+from ..tracker import SocketTracker, entered, on_retire, returned
 from ..vocabulary import EPOLL_WAITS, EPOLLOUT, POLL_CALLS, POLLOUT, WRITES
 from .polls import Polls
 
@@ -98,12 +98,19 @@ class ShortWrites(SocketTracker[ShortWriteFacts]):
             return
         for socket in owing.values():
             short = self.of(socket).short
-            if short is None or socket.retired:
+            if short is None:
                 continue
             if self._polls.of(socket).epoll_events & EPOLLOUT and short.call.end_ns <= call.entry_ns:
                 short.waited = True
-            elif not socket.retired and self._polls.of(socket).event_loop and short.call.end_ns > call.entry_ns:
+            elif self._polls.of(socket).event_loop and short.call.end_ns > call.entry_ns:
                 self._owing.setdefault(socket.process, {})[socket.id] = socket
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """The rest will not be sent any more."""
+        owing = self._owing.get(socket.process)
+        if owing is not None and owing.pop(socket.id, None) is not None and not owing:
+            del self._owing[socket.process]
 
 
 def _continues(short: CallFacts, later: CallFacts) -> bool:

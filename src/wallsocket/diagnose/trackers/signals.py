@@ -9,6 +9,8 @@ from ..tracker import Tracker, on_mark
 __all__ = ["Signals"]
 
 _PROCESSES = 4096
+#: Names of signals of one process; Linux has 64.
+_NAMES = 128
 
 
 class Signals(Tracker):
@@ -24,7 +26,9 @@ class Signals(Tracker):
         if mark.kind == "signal" and mark.process is not None:
             if mark.process not in self._of and len(self._of) >= _PROCESSES:
                 return
-            self._of.setdefault(mark.process, {}).setdefault(mark.text, mark)
+            known = self._of.setdefault(mark.process, {})
+            if len(known) < _NAMES:
+                known.setdefault(mark.text, mark)
 
     def first(self, process: int, *names: str) -> Mark | None:
         """The first of these signals."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...events import Socket
@@ -12,6 +13,9 @@ from ..tracker import Tracker
 
 __all__ = ["Sockets"]
 
+#: Retired sockets of which everything stays known, the latest: one weighs some 10 KB.
+_WHOLE = 1_000
+
 
 class Sockets(Tracker):
     """The sockets that have been met and not yet retired."""
@@ -21,6 +25,7 @@ class Sockets(Tracker):
         self.alive: dict[int, SocketFacts] = {}
         self.meeting: Sequence[Callable[[SocketFacts], None]] = ()  #: who wants to know of new sockets
         self._retired = bytearray()
+        self._whole: deque[SocketFacts] = deque()  # retired ones of which trackers keep what they know
 
     def get(self, id: int | None) -> SocketFacts | None:
         """A socket by its id; ``None``: never met, or retired."""
@@ -64,13 +69,30 @@ class Sockets(Tracker):
             socket.local = address
 
     def retire(self, socket: SocketFacts) -> None:
-        """Forget a socket; what comes of it later is passed over."""
+        """Forget a socket; what comes of it later is passed over.
+
+        What trackers keep of it goes with it, also where a call outlives it and names it: a socket weighs a hundred times
+        as much as a call. Of the latest that are ``whole`` it stays.
+        """
         self.alive.pop(socket.id, None)
         socket.retired = True
+        socket.audience = None
+        if socket.whole:
+            self._whole.append(socket)
+            if len(self._whole) > _WHOLE:
+                self.let_go(self._whole.popleft())
+        else:
+            self.let_go(socket)
         if 0 <= socket.id < 1 << 26:
             if socket.id >= len(self._retired):
                 self._retired.extend(bytes(max(socket.id + 1, 2 * len(self._retired)) - len(self._retired)))
             self._retired[socket.id] = 1
+
+    @staticmethod
+    def let_go(socket: SocketFacts) -> None:
+        """Forget all that trackers keep of a retired socket; who and where it was stays."""
+        socket.kept.clear()
+        socket.earlier = socket.last = None
 
     def those(self, ids: Iterable[int]) -> Iterator[SocketFacts]:
         """Sockets by their ids, in order."""

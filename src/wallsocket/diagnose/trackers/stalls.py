@@ -7,7 +7,7 @@ from collections import deque
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import Connection, SocketFacts
-from ..tracker import SocketTracker, returned
+from ..tracker import Recent, SocketTracker, returned
 from ..vocabulary import EPOLL_WAITS, POLL_CALLS, POLLIN, READS, WRITES
 from .peers import Peers
 from .polls import Polls
@@ -19,7 +19,7 @@ __all__ = ["STALL_NS", "Stall", "Stalls"]
 
 #: Both ends wait for at least this long: what takes shorter may be an answer that is being made.
 STALL_NS = 900_000_000
-#: Long waits and writes of one process that are kept.
+#: Long waits and writes of one process that are kept, and processes, the latest.
 _KEPT = 32
 _PROCESSES = 10_000
 
@@ -72,16 +72,19 @@ class Stalls(SocketTracker[LongReads]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._loops: dict[int, deque[CallFacts]] = {}  # process -> long waits of event loops
-        self._writes: dict[int, deque[tuple[int, int]]] = {}  # process -> (when, socket) of its latest writes
+        #: process -> long waits of event loops
+        self._loops: Recent[int, deque[CallFacts]] = Recent(_PROCESSES)
+        #: process -> (when, socket) of its latest writes
+        self._writes: Recent[int, deque[tuple[int, int]]] = Recent(_PROCESSES)
         self._asked: tuple[SocketFacts, SocketFacts, int] | None = None
         self._latest: Stall | None = None  # the answer to what was asked last
 
     @returned(*EPOLL_WAITS, waited=True)
     def looped(self, call: CallFacts) -> None:
         """An event loop woke up."""
-        if (call.call.took_ns or 0) >= STALL_NS and len(self._loops) < _PROCESSES:
-            self._loops.setdefault(call.call.process, deque(maxlen=_KEPT)).append(call)
+        if (call.call.took_ns or 0) >= STALL_NS:
+            known = self._loops[call.call.process] = self._loops.get(call.call.process) or deque(maxlen=_KEPT)
+            known.append(call)
 
     @returned(*READS, *POLL_CALLS, of="stream", waited=True)
     def waited(self, call: CallFacts) -> None:
@@ -93,9 +96,11 @@ class Stalls(SocketTracker[LongReads]):
     def wrote(self, call: CallFacts) -> None:
         """A process wrote."""
         socket = call.socket
-        if socket is None or socket.origin == "socketpair" or len(self._writes) >= _PROCESSES:
+        if socket is None or socket.origin == "socketpair":
             return
-        latest = self._writes.setdefault(call.call.process, deque(maxlen=_KEPT))
+        latest = self._writes.get(call.call.process)
+        if latest is None:
+            latest = self._writes[call.call.process] = deque(maxlen=_KEPT)
         if latest and latest[-1][1] == socket.id:
             latest.pop()
         latest.append((call.end_ns, socket.id))

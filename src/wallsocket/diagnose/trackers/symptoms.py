@@ -6,8 +6,9 @@ Threads that wait are in ``waits.Waits``.
 from __future__ import annotations
 
 import errno
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from ...events import Process
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
@@ -23,7 +24,7 @@ from .sockets import Sockets
 from .waits import Waits
 from .writes import Writes
 
-__all__ = ["FailedCalls", "Loss", "LossKind", "Symptoms"]
+__all__ = ["FailedCalls", "Loss", "LossKind", "LostBy", "Symptoms"]
 
 LossKind = Literal["unread bytes", "drops", "growth"]
 
@@ -56,6 +57,16 @@ def _asks_for_name_cache(call: CallFacts) -> bool:
     return where is not None and where.name_cache
 
 
+class LostBy(NamedTuple):
+    """A socket that lost something; it may be gone when that is asked."""
+
+    id: int
+    name: str  #: its ends in words
+    origin: str
+    stream: bool
+    ended_by: Process | None  #: the process whose end closed it
+
+
 class Loss:
     """What happened to the sockets that one line of one process made."""
 
@@ -66,7 +77,7 @@ class Loss:
         self.process = socket.process
         self.at_ns = at_ns  #: when it was first seen
         self.count = 0  #: bytes, datagrams and connections, or sockets
-        self.sockets: list[SocketFacts] = []  #: the first ones
+        self.sockets: list[LostBy] = []  #: the first ones
 
 
 class Symptoms(Tracker):
@@ -142,4 +153,5 @@ class Symptoms(Tracker):
             loss = self.losses[key] = Loss(kind, socket, at_ns)
         loss.count += count
         if len(loss.sockets) < _CALLS:
-            loss.sockets.append(socket)
+            ended_by = self._closing.ended_by(socket)
+            loss.sockets.append(LostBy(socket.id, socket.name(), socket.origin, socket.stream, ended_by))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, returned
+from ..tracker import Recent, SocketTracker, on_retire, returned
 from ..vocabulary import EPOLL_WAITS, POLL_CALLS, READS, WRITES
 from .peers import Peers
-from .protocols import Protocols
+from .protocols import ProtocolFacts, Protocols
 
 __all__ = ["Takeover", "Takeovers"]
 
@@ -24,13 +24,16 @@ _REST_NS = 10_000_000
 class Takeover:
     """One connection ended another."""
 
-    __slots__ = ("asked", "closed", "login", "newer", "older", "peers")
+    __slots__ = ("asked", "closed", "login", "newer", "older", "peers", "protocol")
 
-    def __init__(self, older: SocketFacts, newer: SocketFacts, login: CallFacts, closed: CallFacts) -> None:
+    def __init__(
+        self, older: SocketFacts, newer: SocketFacts, protocol: ProtocolFacts, login: CallFacts, closed: CallFacts
+    ) -> None:
         self.asked: CallFacts | None = None  #: the newer one's words, as its client wrote them; ``None``: not traced
         self.peers: set[int] = set()  #: the other ends of both
-        self.older = older
-        self.newer = newer
+        self.older = older.id  #: sockets
+        self.newer = newer.id
+        self.protocol = protocol  #: what the newer one carries
         self.login = login  #: the read of the newer one's words
         self.closed = closed  #: the end of the older one
 
@@ -55,8 +58,8 @@ class Takeovers(SocketTracker[Login]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._latest: dict[tuple[int, bytes], SocketFacts] = {}
-        self._slept: dict[tuple[int, int], int] = {}  # thread -> when it last woke up from a wait
+        self._latest: Recent[tuple[int, bytes], SocketFacts] = Recent(_WORDS)
+        self._slept: Recent[tuple[int, int], int] = Recent(_WORDS)  # thread -> when it last woke up from a wait
         self._rivals: dict[int, SocketFacts] = {}  # an older connection -> the newer one that spoke the same words
         self.of_process: dict[int, dict[bytes, list[Takeover]]] = {}  #: by process and words
 
@@ -72,7 +75,7 @@ class Takeovers(SocketTracker[Login]):
         if known.begun is not None:
             return
         known.begun = call
-        if socket.late or len(call.payload) < 4 or len(self._latest) >= _WORDS:
+        if socket.late or len(call.payload) < 4:
             return
         key = known.key = call.call.process, call.payload
         older = self._latest.get(key)
@@ -94,8 +97,7 @@ class Takeovers(SocketTracker[Login]):
     @returned(*EPOLL_WAITS, *POLL_CALLS, waited=True)
     def woke(self, call: CallFacts) -> None:
         """A thread slept."""
-        if len(self._slept) < _WORDS:
-            self._slept[call.thread] = call.end_ns
+        self._slept[call.thread] = call.end_ns
 
     @returned("shutdown", "close", given=True)
     def closed(self, call: CallFacts) -> None:
@@ -115,9 +117,17 @@ class Takeovers(SocketTracker[Login]):
         found = self.of_process.setdefault(key[0], {}).setdefault(key[1], [])
         if len(found) >= _KEPT:
             return
-        one = Takeover(older, newer, login, call)
+        peers, protocols = self.facts[Peers], self.facts[Protocols]
+        one = Takeover(older, newer, protocols.of(newer), login, call)
         found.append(one)
-        peers = self.facts[Peers]
         one.peers = {peer.id for end in (older, newer) if (peer := peers.of(end)) is not None}
         client = peers.of(newer)
-        one.asked = self.facts[Protocols].of(client).first_write if client is not None else None
+        one.asked = protocols.of(client).first_write if client is not None else None
+
+    @on_retire
+    def forget(self, socket: SocketFacts) -> None:
+        """It ended without a call, or its words are nobody's any more."""
+        self._rivals.pop(socket.id, None)
+        key = self.of(socket).key
+        if key is not None and self._latest.get(key) is socket:
+            del self._latest[key]

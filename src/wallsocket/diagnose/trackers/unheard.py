@@ -12,7 +12,7 @@ from ..call import CallFacts
 from ..facts import Facts
 from ..finding import Proof
 from ..subjects import Destination, SocketFacts
-from ..tracker import Tracker, failed, on_packet, returned
+from ..tracker import Recent, Tracker, failed, on_packet, returned
 from ..vocabulary import AF_INET, MSG_ERRQUEUE, READS, SO_ERROR, SOCK_DGRAM, SOL_SOCKET, WRITES
 from .bound import Bound, BoundSocket
 from .counters import Counters
@@ -64,7 +64,8 @@ class Unheard(Tracker):
         self._questions = facts[Questions]
         self._of: dict[Destination, UnheardFacts] = {}
         self._icmp: dict[Address, list[Packet]] = {}
-        self._got: dict[tuple[int, int], int] = {}  # (process, port) -> when an answer from that port last came
+        #: (process, port) -> when an answer from that port last came
+        self._got: Recent[tuple[int, int], int] = Recent(_KEPT)
         self._asked: dict[tuple[int, str], set[int]] = {}  # (process, host) -> ports
 
     # -- filling
@@ -113,7 +114,7 @@ class Unheard(Tracker):
             return
         if found is not None:
             found.answered_ns = call.end_ns
-        if where is not None and len(self._got) < _KEPT:
+        if where is not None:
             self._got[call.call.process, where.port] = call.end_ns
 
     @failed

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import Tracker, failed, returned
+from ..tracker import Recent, Tracker, failed, returned
 from .unix_names import name_of
 
 __all__ = ["UnixFailure", "UnixFailures"]
@@ -30,7 +30,7 @@ class UnixFailures(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._of: dict[int, list[UnixFailure]] = {}
-        self._got: dict[tuple[int, bytes], int] = {}
+        self._got: Recent[tuple[int, bytes], int] = Recent(_KEPT)
 
     @failed
     def fails(self, call: CallFacts) -> None:
@@ -48,7 +48,7 @@ class UnixFailures(Tracker):
     @returned("bind", "connect")
     def succeeded(self, call: CallFacts) -> None:
         """A name was had."""
-        if call.succeeded and call.socket is not None and call.socket.unix and len(self._got) < _KEPT:
+        if call.succeeded and call.socket is not None and call.socket.unix:
             name = name_of(call.call.address)
             if name is not None:
                 self._got[call.call.process, name] = call.end_ns

@@ -8,11 +8,13 @@ from typing import NamedTuple
 from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
+from ..sample import Sample
 from ..subjects import Destination, SocketFacts
-from ..tracker import Tracker, entered, on_end, on_retire, returned
-from ..vocabulary import POLL_CALLS, POLLOUT, READS, SO_ERROR, SOL_SOCKET, SYN_SENT, WRITES
+from ..tracker import Recent, Tracker, entered, on_end, on_retire, returned
+from ..vocabulary import POLL_CALLS, POLLOUT, READS, SO_BINDTODEVICE, SO_ERROR, SOL_SOCKET, SYN_SENT, WRITES
 from .destinations import Destinations
 from .first_packets import FirstPackets
+from .options import Options
 from .polls import Polls
 from .set_up import SetUp
 from .sockets import Sockets
@@ -33,12 +35,29 @@ _OTHERS = frozenset(
 class Failure:
     """The first attempt that failed in one way at one line, and how many more did."""
 
-    __slots__ = ("at_ns", "calls", "connect", "count", "error", "last_ns", "seen", "socket", "where")
+    __slots__ = (
+        "at_ns",
+        "bind",
+        "calls",
+        "connect",
+        "count",
+        "device",
+        "error",
+        "last",
+        "last_ns",
+        "seen",
+        "socket",
+        "where",
+    )
 
     def __init__(self, socket: SocketFacts, connect: CallFacts, seen: CallFacts, error: int | None, at_ns: int) -> None:
-        self.socket = socket
-        self.connect = connect  #: the connect, or the write that named the destination
-        self.seen = seen  #: the call that told the program; the connect itself when it was given up
+        self.socket = socket  #: it may be gone: then only who and where it was is known
+        self.connect = connect.without_samples()  #: the connect, or the write that named the destination
+        #: The call that told the program; the connect itself when it was given up.
+        self.seen = seen.without_samples() if seen is not connect else self.connect
+        self.bind: CallFacts | None = None  #: the bind of the socket, if there was one
+        self.device: CallFacts | None = None  #: the setsockopt of SO_BINDTODEVICE in force
+        self.last: Sample | None = None  #: the latest sample of the socket; to be asked at the end
         self.error = error  #: errno; ``None``: nothing was told: the program gave up, or waits still
         where = connect.address or socket.remote
         assert where is not None
@@ -79,16 +98,18 @@ class Attempt(NamedTuple):
 class Unreached(Tracker):
     """Keeps failures by destination, for TCP and UDP of the Internet families; refusals are in ``Destinations``."""
 
-    needs = (Sockets, SetUp, Destinations, FirstPackets, Polls)
+    needs = (Sockets, SetUp, Destinations, FirstPackets, Options, Polls)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._of: dict[Destination, dict[tuple[int, int | None, int | None], Failure]] = {}
         self._count = 0
+        self._told: dict[int, list[Failure]] = {}  # by socket, as long as that lives
         self._pending: dict[int, CallFacts] = {}  # socket -> the connect that nobody knows the end of
         self._looked: dict[int, CallFacts] = {}  # socket -> the latest poll that its connect had not come through
         self._unsure: set[Destination] = set()  # where the end of a connect stands in no sample
-        self._sent: dict[tuple[int, Address], int] = {}  # (process, where) -> when a datagram last went there
+        #: (process, where) -> when a datagram last went there
+        self._sent: Recent[tuple[int, Address], int] = Recent(_KEPT)
 
     # -- filling
 
@@ -155,8 +176,7 @@ class Unreached(Tracker):
             if where is None:
                 return
             if call.succeeded:
-                if len(self._sent) < _KEPT:
-                    self._sent[call.call.process, where] = call.end_ns
+                self._sent[call.call.process, where] = call.end_ns
             elif call.errno not in _ON_ITS_WAY and call.errno not in _OTHERS:
                 self._fail(socket, call, call, call.errno, call.end_ns)
 
@@ -177,6 +197,12 @@ class Unreached(Tracker):
         began = self._pending.pop(socket.id, None)
         if began is not None:
             self._left(socket, began)
+        self._looked.pop(socket.id, None)
+        self._take_last(socket)
+
+    def _take_last(self, socket: SocketFacts) -> None:
+        for failure in self._told.pop(socket.id, ()):
+            failure.last = socket.last
 
     @on_end
     def finish(self) -> None:
@@ -186,6 +212,8 @@ class Unreached(Tracker):
             if socket is not None:
                 self._left(socket, began)
         self._pending.clear()
+        for socket in self.facts[Sockets].those(list(self._told)):
+            self._take_last(socket)
 
     def _left(self, socket: SocketFacts, began: CallFacts) -> None:
         """A connect of which no call says the end: the kernel does, where it was asked, else the wire or the last poll."""
@@ -217,7 +245,7 @@ class Unreached(Tracker):
             return
         destination = Destination("tcp" if socket.tcp else "udp", where, socket.network)
         self.facts[Destinations].known(destination)
-        failures = self._of.setdefault(destination, {})
+        failures = self._of.get(destination, {})
         key = (connect.call.process, connect.call.source, error)
         known = failures.get(key)
         if known is not None:
@@ -227,7 +255,11 @@ class Unreached(Tracker):
                 known.calls += (connect.call.id, seen.call.id)
         elif self._count < _KEPT and len(failures) < _OF_ONE:
             self._count += 1
-            failures[key] = Failure(socket, connect, seen, error, at_ns)
+            one = failures[key] = Failure(socket, connect, seen, error, at_ns)
+            one.bind = self.facts[SetUp].of(socket).bind
+            one.device = self.facts[Options].call(socket, SOL_SOCKET, SO_BINDTODEVICE)
+            self._of[destination] = failures
+            self._told.setdefault(socket.id, []).append(one)
 
     # -- questions
 

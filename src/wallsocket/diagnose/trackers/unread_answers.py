@@ -18,9 +18,10 @@ from .writes import Writes
 
 __all__ = ["Member", "UnreadAnswers"]
 
-#: Keys and members that are kept.
+#: Keys, members of one, and members in all that are kept.
 _KEYS = 1_000
 _MEMBERS = 64
+_ALL = 10_000
 #: A connection that a loop left aside for as long as this is not watched.
 PAUSED_NS = 1_000_000_000
 
@@ -45,6 +46,7 @@ class UnreadAnswers(Tracker):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._pools: dict[int, dict[Address, list[Member]]] = {}
+        self._count = 0
 
     def _member(self, socket: SocketFacts) -> tuple[tuple[int, Address], Member] | None:
         facts = self.facts
@@ -60,7 +62,8 @@ class UnreadAnswers(Tracker):
         # A loop that pauses a connection takes it out of its set; at the end of each connection it does so, too.
         paused = not polls.epoll_events & POLLIN and left_ns - polls.changed_ns >= PAUSED_NS
         watched = polls.event_loop and not paused
-        member = Member(socket.id, asked, read, unread, since_ns, left_ns, watched)
+        read = read.without_samples() if read is not None else None
+        member = Member(socket.id, asked.without_samples(), read, unread, since_ns, left_ns, watched)
         return (socket.process, socket.remote), member
 
     @on_retire
@@ -81,7 +84,8 @@ class UnreadAnswers(Tracker):
         (process, where), member = found
         pools = self._pools.setdefault(process, {}) if len(self._pools) < _KEYS else self._pools.get(process, {})
         members = pools.setdefault(where, []) if len(pools) < _KEYS else pools.get(where, [])
-        if len(members) < _MEMBERS:
+        if len(members) < _MEMBERS and self._count < _ALL:
+            self._count += 1
             members.append(member)
 
     def pools(self, process: int) -> dict[Address, list[Member]]:

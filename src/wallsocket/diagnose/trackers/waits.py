@@ -9,7 +9,7 @@ from ..call import CallFacts
 from ..facts import Facts, json_object
 from ..sample import Sample
 from ..subjects import SocketFacts
-from ..tracker import SocketTracker, entered, on_fact, on_mark, on_sample, on_thread, returned
+from ..tracker import Recent, SocketTracker, entered, on_fact, on_mark, on_retire, on_sample, on_thread, returned
 from ..vocabulary import EPOLL_WAITS, ESTABLISHED, INTERRUPTED, POLL_CALLS, POLLIN, READS, WRITES
 from .reads import Reads
 
@@ -19,8 +19,8 @@ __all__ = ["LONG_WAIT_NS", "WaitFacts", "Waits", "watches_one", "while_waiting"]
 LONG_WAIT_NS = 1_000_000_000
 #: Threads of one process that are told apart.
 _THREADS = 1024
-#: Threads whose interrupted waits are kept.
-_INTERRUPTIONS = 10_000
+#: Threads whose interrupted waits are kept, the latest.
+_INTERRUPTIONS = 1_000
 
 
 #: Calls of a thread that waits for other threads, processes or signals.
@@ -65,7 +65,7 @@ class Waits(SocketTracker[WaitFacts]):
         self.attached: dict[int, frozenset[int]] = {}  #: process that ran before the trace -> threads that it had
         self.waiting: dict[tuple[int, int], CallFacts] = {}  #: (process, thread) -> its unfinished call
         #: (process, thread) -> its latest long wait that a signal ended, such as Ctrl-C
-        self.interrupted: dict[tuple[int, int], CallFacts] = {}
+        self.interrupted: Recent[tuple[int, int], CallFacts] = Recent(_INTERRUPTIONS)
 
     @on_thread
     def meet(self, process: int, tid: int) -> None:
@@ -94,8 +94,9 @@ class Waits(SocketTracker[WaitFacts]):
         if (row.took_ns or 0) < LONG_WAIT_NS:
             return
         if call.errno in INTERRUPTED:
-            if len(self.interrupted) < _INTERRUPTIONS:
-                self.interrupted[row.process, row.tid] = call
+            self.interrupted[row.process, row.tid] = call
+            if call.socket is not None:
+                call.socket.whole = True  # whether it may wait is asked at the end
         else:
             self.interrupted.pop((row.process, row.tid), None)
         if call.socket is not None:
@@ -115,6 +116,13 @@ class Waits(SocketTracker[WaitFacts]):
             for wait in facts.now.values():
                 wait.during = sample
 
+    @on_retire
+    def left(self, socket: SocketFacts) -> None:
+        """A socket has ended, and somebody waits for it still: whether that may be is asked at the end."""
+        facts = socket.kept.get(self.place)
+        if facts is not None and facts.now:
+            socket.whole = True
+
     @on_fact
     def was_attached(self, fact: Fact) -> None:
         """The threads that a process had when it was attached to."""
@@ -128,7 +136,7 @@ class Waits(SocketTracker[WaitFacts]):
     def ran(self, mark: Mark) -> None:
         """A thread that was in no call."""
         if mark.kind == "runs" and mark.process is not None and mark.tid is not None:
-            self.threads.setdefault(mark.process, set()).add(mark.tid)
+            self.meet(mark.process, mark.tid)
 
     # -- questions
 

@@ -1,0 +1,149 @@
+"""What trackers keep when sockets are gone: counted as objects, as it must not follow the length of a recording."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.diagnose.story import MS, REFUSED, S, Story, inet
+from wallsocket.diagnose import Engine
+from wallsocket.diagnose.call import CallFacts
+from wallsocket.diagnose.facts import Facts
+from wallsocket.diagnose.sample import Sample
+from wallsocket.diagnose.subjects import SocketFacts
+from wallsocket.diagnose.tracker import Recent
+from wallsocket.diagnose.trackers.destinations import Destinations
+from wallsocket.diagnose.trackers.execs import Execs
+from wallsocket.diagnose.trackers.lines import Lines
+from wallsocket.diagnose.trackers.sockets import Sockets
+from wallsocket.events import Mark
+
+
+def fed(story: Story) -> Engine:
+    """An engine that has seen a whole story, before it concludes."""
+    recording = story.recording()
+    engine = Engine(recording)
+    engine.feed(recording.events())
+    engine.flush()
+    return engine
+
+
+def reached(start: object) -> Counter[str]:
+    """Facts that can be reached from an object, by kind; the trackers and the tables are not passed through."""
+    stack, seen, found = [start], set(), Counter[str]()
+    while stack:
+        one = stack.pop()
+        if id(one) in seen or isinstance(one, (type, Facts)):
+            continue
+        seen.add(id(one))
+        if isinstance(one, (CallFacts, Sample, SocketFacts)):
+            found[type(one).__name__] += 1
+            found["kept"] += len(one.kept) if isinstance(one, SocketFacts) else 0
+        stack += gc.get_referents(one)
+    return found
+
+
+def refused(count: int) -> Story:
+    """Each connection goes to a destination of its own, and nobody is there."""
+    story = Story()
+    client = story.process("client")
+    line = story.source("/home/me/client.py", 7)
+    for number in range(count):
+        one = story.socket(client, None, None, source=line)
+        where = inet(f"127.0.{number >> 7}.{1 + (number & 127)}", 4567)
+        story.call("connect", one, REFUSED, address=where, source=line, entry={"state": 7}, exit={"state": 7})
+        story.call("close", one, source=line)
+        story.now += MS
+    story.now += 5 * S
+    story.socket(client, None, None, source=line)
+    story.call("socket", len(story.made))
+    return story
+
+
+def test_a_refused_connection_leaves_its_calls_and_nothing_of_its_socket() -> None:
+    engine = fed(refused(200))
+    destinations = engine.facts[Destinations].all
+    assert len(destinations) == 200
+    sockets = [one.refusals[0].connect.socket for one in destinations.values()]
+    assert all(socket is not None and socket.retired for socket in sockets)
+    found = reached(list(destinations.values()))
+    assert found == {"CallFacts": 200, "SocketFacts": 200, "kept": 0}
+
+
+def test_the_refusals_are_found_with_the_same_rows_when_their_sockets_are_gone() -> None:
+    finding = next(one for one in refused(3).diagnosis().findings if one.rule == "nobody-listens")
+    assert [(proof.table, proof.row) for proof in finding.proof] == [("call", 1)]
+    assert finding.proof[0].text == "call 1 connect(127.0.0.1:4567) = ECONNREFUSED"
+
+
+def short_connections(count: int) -> Story:
+    """Clients that ask once and close; the server sees CLOSE_WAIT for a moment and closes as well."""
+    story = Story()
+    server, client = story.process("server"), story.process("client")
+    line = story.source("/home/me/server.py", 7)
+    for number in range(count):
+        ends = ("127.0.0.1", 4567), (f"127.1.{number >> 7}.{1 + (number & 127)}", 40000)
+        there = story.socket(client, *reversed(ends))
+        story.call("connect", there, address=inet(*ends[0]))
+        here = story.socket(server, *ends, origin="accept", source=line)
+        story.call("sendto", there, 10, length=10, payload=b"x" * 10)
+        story.call("recvfrom", here, 10, length=4096, payload=b"x" * 10)
+        story.call("sendto", here, 20, length=20, payload=b"y" * 20)
+        story.call("recvfrom", there, 20, length=4096, payload=b"y" * 20)
+        story.call("close", there)
+        story.call("recvfrom", here, 0, length=4096, exit={"state": 8})
+        story.call("close", here)
+        story.now += 8 * MS
+    return story
+
+
+def held(count: int) -> Counter[str]:
+    """What all trackers and the table of sockets hold after so many short connections."""
+    engine = fed(short_connections(count))
+    assert len(engine.facts[Sockets].alive) < 300  # those of the last second
+    return reached([vars(tracker) for tracker in engine.facts.start([])])
+
+
+def test_of_short_connections_nothing_stays_but_those_of_the_last_second() -> None:
+    few, many = held(200), held(500)
+    assert few["kept"]
+    assert many["kept"] < 1.2 * few["kept"]
+    assert many["Sample"] < few["Sample"] + 50
+
+
+def test_who_was_in_close_wait_for_a_moment_only_is_not_kept() -> None:
+    engine = fed(short_connections(200))
+    kept = [socket for line in engine.facts[Lines].all.values() for socket in line.close_waits.values()]
+    assert not [socket for socket in kept if socket.retired]
+
+
+def test_a_parent_that_lives_long_keeps_its_execs_among_thousands_of_children() -> None:
+    execs = Execs(Facts(Story().recording()))
+
+    def runs(process: int, at_ns: int) -> None:
+        execs.see(Mark(at_ns, at_ns, process, process, "exec", f"run {at_ns}"))
+
+    runs(1, 1)
+    for child in range(2, 25_000):
+        runs(child, child)
+        if child % 5_000 == 0:
+            runs(1, 100_000 + child)
+    assert len(execs._of) == 10_000
+    assert execs.between(1, 100_000 + 20_000, 1 << 40) is not None
+    assert execs.between(24_999, 0, 1 << 40) is not None
+    assert execs.between(2, 0, 1 << 40) is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers())), st.integers(1, 6))
+def test_a_recent_table_has_the_keys_that_were_set_last(pairs: list[tuple[int, int]], limit: int) -> None:
+    table: Recent[int, int] = Recent(limit)
+    for key, value in pairs:
+        table[key] = value
+    last = dict(pairs)
+    latest = list(dict.fromkeys(key for key, _ in reversed(pairs)))[:limit]
+    assert dict(table) == {key: last[key] for key in latest}
+    assert list(table) == latest[::-1]
