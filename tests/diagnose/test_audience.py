@@ -60,6 +60,10 @@ class Everything(SocketTracker[Kept]):
     def queued(self, socket: SocketFacts, sample: Sample) -> None:
         self.note("queued", sample)
 
+    @on_sample(unacknowledged=True)
+    def unacknowledged(self, socket: SocketFacts, sample: Sample) -> None:
+        self.note("unacknowledged", sample)
+
     @on_sample(more=True)
     def more(self, socket: SocketFacts, sample: Sample) -> None:
         self.note("more", sample)
@@ -90,6 +94,7 @@ PLAIN: dict[str, Any] = {"moment": 1, "state": ESTABLISHED, "drops": 0}
         ("more", {"remote": b"\x02\x00\x00\x50\x7f\x00\x00\x01" + bytes(8)}),
         ("more", {"options": b"\x01\x00\x02\x00\x00\x00"}),
         ("more", {"timer": 0}),
+        ("unacknowledged", {"send": 1}),
         ("changed", {"drops": 1}),
         ("changed", {"state": 4}),
     ],

@@ -25,7 +25,8 @@ _BETWEEN: Final = 1
 _QUEUED: Final = 2
 _MORE: Final = 4
 _CHANGED: Final = 8
-_STATE: Final = 4
+_UNACKNOWLEDGED: Final = 16
+_STATE: Final = 5
 
 
 def kind_of_sample(sample: Sample, last: Sample | None) -> int:
@@ -36,6 +37,8 @@ def kind_of_sample(sample: Sample, last: Sample | None) -> int:
         kind |= _BETWEEN
     if sample.receive_queue:
         kind |= _QUEUED
+    if sample.send_queue:
+        kind |= _UNACKNOWLEDGED
     if row.local is not None or row.timer is not None or row.options is not None or row.remote is not None:
         kind |= _MORE
     if last is None or last.state != sample.state or last.drops != sample.drops:
@@ -93,6 +96,7 @@ class Audience:
             if (not wish.states or kind >> _STATE in wish.states)
             and (not wish.between or kind & _BETWEEN)
             and (not wish.queued or kind & _QUEUED)
+            and (not wish.unacknowledged or kind & _UNACKNOWLEDGED)
             and (not wish.more or kind & _MORE)
             and (not wish.changed or kind & _CHANGED)
         )

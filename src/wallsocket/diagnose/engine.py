@@ -279,8 +279,9 @@ class Engine:
 
     def _call_facts(self, row: Call) -> CallFacts:
         call = CallFacts.of(row, self._audiences.names[row.number])
-        for sample in self._taken.pop(row.id, ()):
-            call.take(sample)
+        if row.id in self._taken:
+            for sample in self._taken.pop(row.id):
+                call.take(sample)
         return call
 
     def _push(self, at_ns: int, rank: int, call: CallFacts) -> None:
@@ -310,9 +311,9 @@ class Engine:
                     self._retire(at_ns)
             kind = type(item)
             if kind is Call:
-                item = self._call_facts(item)
-                self._begin(item)
-                self._end(item)
+                call = self._call_facts(item)
+                self._begin(call)
+                self._end(call)
             elif kind is Sample:
                 self._see_sample(item)
             elif kind is CallFacts:
@@ -382,9 +383,9 @@ class Engine:
             # What crossed to another host is told once; what goes to many arrives in each network for itself.
             if self._sightings.first(item) is not None and not for_many(item):
                 return
-            handlers = self._packets
+            handlers: Iterable[Handler] = self._packets
             if plain(item):
-                handlers = tuple([handler for tracker, name, handler in self._any_packet if getattr(tracker, name)])
+                handlers = [handler for tracker, name, handler in self._any_packet if getattr(tracker, name)]
             if handlers:
                 found = segment(item)
                 for handler in handlers:

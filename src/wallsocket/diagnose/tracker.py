@@ -69,6 +69,7 @@ class Wish(NamedTuple):
     states: tuple[int, ...] = ()  #: only samples in these states
     between: bool = False  #: only samples that were taken at no call, while the socket lived
     queued: bool = False  #: only samples with something in the receive or accept queue
+    unacknowledged: bool = False  #: only samples with something in the send queue
     more: bool = False  #: only samples that tell addresses, options or timers: few of those taken at calls do
     changed: bool = False  #: only samples whose state or drops are not those of the one before
 
@@ -109,6 +110,7 @@ def on_sample(
     given: bool = False,
     between: bool = False,
     queued: bool = False,
+    unacknowledged: bool = False,
     more: bool = False,
     changed: bool = False,
 ) -> Callable[[_F], _F]:
@@ -117,7 +119,15 @@ def on_sample(
     ``socket.last`` is still the one before.
     """
     return _wants(
-        "sample", states=states, of=of, given=given, between=between, queued=queued, more=more, changed=changed
+        "sample",
+        states=states,
+        of=of,
+        given=given,
+        between=between,
+        queued=queued,
+        unacknowledged=unacknowledged,
+        more=more,
+        changed=changed,
     )
 
 

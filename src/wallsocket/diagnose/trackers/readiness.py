@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 
+from ...events import Call
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
@@ -69,18 +70,26 @@ class Readiness(SocketTracker[ReadinessFacts]):
         self._closing = facts[Closing]
         self._polls = facts[Polls]
         self._sockets = facts[Sockets]
+        # Of the latest wait that was asked for: several trackers ask for each.
+        self._row: Call | None = None
+        self._at_ns = 0
+        self._reported: Sequence[tuple[SocketFacts, int]] = ()
 
-    def reported(self, call: CallFacts) -> Iterator[tuple[SocketFacts, int]]:
+    def reported(self, call: CallFacts) -> Sequence[tuple[SocketFacts, int]]:
         """The sockets that a wait reported, with their events."""
+        if call.call is not self._row or self.facts.now_ns != self._at_ns:
+            self._row, self._at_ns = call.call, self.facts.now_ns
+            self._reported = self._entries(call)
+        return self._reported
+
+    def _entries(self, call: CallFacts) -> Sequence[tuple[SocketFacts, int]]:
         if call.name in POLL_CALLS:
-            yield from ((socket, entry.returned) for socket, entry in self._polls.reported(call))
-            return
+            return [(socket, entry.returned) for socket, entry in self._polls.reported(call)]
         alive = self._sockets.alive
         raw = call.value
         events = _EVENT.iter_unpack(raw[: len(raw) // _EVENT.size * _EVENT.size])
-        for (mask, _), number in zip(events, call.call.entry_sockets, strict=False):
-            if number in alive:
-                yield alive[number], mask
+        entries = zip(events, call.call.entry_sockets, strict=False)
+        return [(alive[number], mask) for (mask, _), number in entries if number in alive]
 
     @returned(*_WAITS)
     def waited(self, call: CallFacts) -> None:

@@ -29,16 +29,19 @@ class Stuck(SocketTracker[StuckFacts]):
 
     kept = StuckFacts
 
-    @on_sample(ESTABLISHED, of="tcp")
+    @on_sample(ESTABLISHED, of="tcp", given=True)
+    def acknowledged(self, socket: SocketFacts, sample: Sample) -> None:
+        """Nothing is on its way any more."""
+        facts = socket.kept.get(self.place)
+        if facts is not None and not sample.send_queue and not sample.destroyed:
+            facts.acked = sample
+
+    @on_sample(ESTABLISHED, of="tcp", unacknowledged=True)
     def see(self, socket: SocketFacts, sample: Sample) -> None:
-        """The next sample."""
+        """Something is."""
         if sample.destroyed:
             return
         facts = socket.kept.get(self.place)
-        if not sample.send_queue:
-            if facts is not None:
-                facts.acked = sample
-            return
         if sample.row.timer not in (None, _RETRANSMITS) or sample.row.tcp_info is None:
             return
         again = sample.measure("retransmits") or 0
