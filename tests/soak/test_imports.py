@@ -9,10 +9,10 @@ import pytest
 
 from wallsocket.diagnose import all_rules
 from wallsocket.diagnose.play import EXAMPLES, examples
-from wallsocket.errors import UsageError
+from wallsocket.errors import RecordingError, UsageError
 
 from ..diagnose.test_examples import lab_works
-from ..support.imports import CAPTURES, LOGS, findings, played
+from ..support.imports import CAPTURES, LOGS, TOGETHER, UNTOLD, findings, played, told_by
 
 pytestmark = [
     pytest.mark.soak,
@@ -40,11 +40,21 @@ def test_an_example(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
     except UsageError as error:
         pytest.skip(str(error))
     rule = name.partition("/")[0]
-    for what, path, sufficient in (("log", log, LOGS), ("capture", capture, CAPTURES)):
-        flow = all(one.subject != "flow" for one in all_rules() if one.id == rule)
-        if what == "log" and not flow:
+    flow = any(one.subject == "flow" for one in all_rules() if one.id == rule)
+    for what, paths, sufficient in (
+        ("log", [log], LOGS),
+        ("capture", [capture], CAPTURES),
+        ("both", [capture, log], LOGS | CAPTURES | TOGETHER),
+    ):
+        if flow and what != "capture":
             continue
-        found = [finding.rule for finding in findings(path)]
+        try:
+            found = [finding.rule for finding in findings(*paths)]
+        except RecordingError as error:
+            # Nothing that both saw: no frame at all, or none of a connection.
+            assert what == "both", error
+            assert "joined" in str(error) or "shares no connection" in str(error), error
+            continue
         if "/healthy" in name:
             assert found in ([], SAID.get(name))
             continue
@@ -53,3 +63,9 @@ def test_an_example(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
             print(f"{what:<8} {'tells' if told else 'does not tell'} {name}{'' if told else f': {found}'}")
         if name in sufficient:
             assert told, (what, found)
+
+
+def test_the_page_names_every_cause() -> None:
+    told = {rule for rules in told_by().values() for rule in rules}
+    untold = {rule for rules in UNTOLD.values() for rule in rules.split()}
+    assert told | untold == {rule.id for rule in all_rules()}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wallsocket.diagnose import Finding, all_rules, diagnose
 from wallsocket.diagnose.play import captured, command_of
+from wallsocket.errors import UsageError
 from wallsocket.trace import importing
 
 from .ways import Alone
@@ -16,6 +21,16 @@ __all__ = ["CAPTURES", "LOGS", "TOGETHER", "UNTOLD", "findings", "played", "told
 
 #: As docs/import.md has it.
 STRACE: Final = ["strace", "-f", "-ttt", "-T", "-yy", "-s", "256", "-e", "trace=network,desc,process", "-o"]
+
+
+#: In immediate mode its ring has room for so many frames of the greatest length. It keeps root's rights where it has them.
+TCPDUMP: Final = [
+    *("tcpdump", "-i", "any", "-s", "2048", "--immediate-mode", "-B", "16384", "-U"),
+    *(["-Z", "root"] if os.geteuid() == 0 else []),
+    "-w",
+]
+#: After the program has ended: frames are on their way to it.
+LAST_FRAMES_S: Final = 0.3
 
 
 def _named(examples: str) -> frozenset[str]:
@@ -135,11 +150,29 @@ def told_by() -> dict[str, list[str]]:
 
 
 def played(path: Path, folder: Path) -> tuple[Path, Path]:
-    """Play an example under strace while its network is captured; the log and the capture."""
-    log, capture = folder / "strace.log", folder / "talk.pcapng"
+    """Play an example under strace while its network is captured, by tcpdump where that is installed; the log and the capture."""
+    log, capture = folder / "strace.log", folder / "talk.pcap"
     words = [*STRACE, str(log), *command_of(path, folder)]
+    quiet: dict[str, Any] = {"timeout": 100, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with Alone(path.parent) as stage:
-        captured(stage, words, capture, timeout=100, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if shutil.which("tcpdump") is None:
+            captured(stage, words, capture, **quiet)
+            return log, capture
+        with stage.popen(
+            [*TCPDUMP, str(capture)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as tcpdump:
+            assert tcpdump.stderr is not None
+            try:
+                said = ""
+                while "listening on" not in said:
+                    said = tcpdump.stderr.readline()
+                    if not said:
+                        raise UsageError("tcpdump does not listen")
+                stage.run(words, **quiet)
+                # It writes what it has taken from its ring, and ends.
+                time.sleep(LAST_FRAMES_S)
+            finally:
+                tcpdump.send_signal(signal.SIGINT)
     return log, capture
 
 
