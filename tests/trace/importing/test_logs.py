@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import socket
 from pathlib import Path
 
@@ -292,6 +294,24 @@ def test_what_is_missing_is_said_in_one_line_with_the_command(tmp_path: Path, li
     with pytest.raises(RecordingError, match=said) as caught:
         opened(written(tmp_path, lines))
     assert str(caught.value).endswith("record with: " + importing.strace.COMMAND)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (lzma.compress(b"1.0 close(3) = 0\n"), "is packed with xz; unpack it first"),
+        (bz2.compress(b"1.0 close(3) = 0\n"), "is packed with bzip2; unpack it first"),
+        ("1.0 close(3) = 0\n".encode("utf-16"), "is text in UTF-16; save it in UTF-8"),
+        (gzip.compress(b"1.0 close(3) = 0\n" * 99)[:30], "is not a recording|it is cut off or damaged"),
+    ],
+    ids=["xz", "bzip2", "UTF-16", "gzip"],
+)
+def test_what_a_log_is_packed_in_is_said(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "strace.log"
+    path.write_bytes(data)
+    with pytest.raises(RecordingError, match=said) as caught:
+        opened(path)
     assert "\n" not in str(caught.value)
 
 

@@ -33,6 +33,15 @@ _CAPTURES: Final = tuple(
     for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "a1b2cd34", "34cdb2a1", "0a0d0d0a", "28b52ffd")
 )
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = bytes.fromhex("28b52ffd")
+#: What people have logs in that is not read: first bytes, and what to say.
+_FOREIGN: Final = {
+    b"\xfd7zXZ\0": "is packed with xz; unpack it first",
+    b"BZh": "is packed with bzip2; unpack it first",
+    b"PK\x03\x04": "is a zip archive; unpack it first",
+    b"\xff\xfe": "is text in UTF-16; save it in UTF-8",
+    b"\xfe\xff": "is text in UTF-16; save it in UTF-8",
+}
 
 _NO_CALLS: Final = "a capture holds no calls"
 _NO_KERNEL: Final = "a capture holds nothing of the kernel's"
@@ -94,7 +103,8 @@ def open_files(paths: Sequence[Path]) -> Recording:
     """
     kinds = [kind_of(path) for path in paths]
     if len(paths) == 1 and kinds[0] in ("recording", None):
-        return Recording.open(paths[0]) if kinds[0] is not None or not _is_text(paths[0]) else _refuse(paths[0])
+        known = kinds[0] is not None or not (_is_text(paths[0]) or _foreign(paths[0]))
+        return Recording.open(paths[0]) if known else _refuse(paths[0])
     folder = Path(tempfile.mkdtemp(prefix="wallsocket-"))
     try:
         target = folder / f"{_name(paths)}.wsrec"
@@ -191,7 +201,13 @@ class _Sheet:
 
 
 def _capture(path: Path, sheet: _Sheet) -> dict[str, str]:
-    capture = Capture(path)
+    try:
+        capture = Capture(path)
+    except RecordingError as error:
+        with path.open("rb") as file:
+            if file.read(4) != _ZSTD:
+                raise
+        raise RecordingError(f"{error}; a log has to be unpacked, or packed with gzip") from error
     try:
         capture.write(sheet)
         return capture.meta() | {"calls": _NO_CALLS, "kernel": _NO_KERNEL, "lines": _NO_CALLS}
@@ -225,6 +241,18 @@ def _is_text(path: Path) -> bool:
     return bool(head) and b"\0" not in head
 
 
+def _foreign(path: Path) -> str | None:
+    """What a file is that people have logs in, and that is not read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        return None
+    return next((what for begin, what in _FOREIGN.items() if head.startswith(begin)), None)
+
+
 def _refuse(path: Path) -> Recording:
     if not path.exists():
         raise RecordingError(f"{path}: no such file")
@@ -232,6 +260,8 @@ def _refuse(path: Path) -> Recording:
         raise RecordingError(f"{path}: is a directory")
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path}: no permission to read it")
+    if (foreign := _foreign(path)) is not None:
+        raise RecordingError(f"{path}: {foreign}")
     if strace.is_summary(path):
         raise RecordingError(f"{path}: holds counts alone (strace -c); record calls with: {strace.COMMAND}")
     raise RecordingError(f"{path}: is not a recording, a capture (pcap, pcapng) or a log of strace")
