@@ -43,6 +43,7 @@ LOGS: Final = _named(
     """
     address-in-use-inherited:broken.py both-wait:broken.py close-wait:broken.py close-wait:variant.js
     dead-address-first:broken.py descriptor-kept:broken.py dies-of-datagram:broken.py first-bytes-refused:broken.py
+    listener-closed-with-queue:broken.py
     no-time-limit-for-answer:broken.py no-time-limit-for-answer:variant.c packet-protocol-swapped:variant.c
     self-connect:broken.py shutdown-waits:broken.py silent-peer:broken.py standard-descriptor:broken.py
     unix-permission:broken.py
@@ -116,7 +117,7 @@ TOGETHER: Final = _named(
 UNTOLD: Final = {
     "what a socket was: its queues, its options in force": """
     accept-queue-full answers-unread backlog-cut buffer-clamped edge-not-drained hangup-before-data
-    listener-closed-with-queue listener-not-served one-shot-spent receive-buffer-overflow
+    listener-not-served one-shot-spent receive-buffer-overflow
     """,
     "what a running program does, looked at more than once": """
     accept-queue-stands connect-unanswered kept-open-elsewhere lock-held-in-wait lock-of-parent loop-blocked

@@ -85,3 +85,22 @@ def test_a_poll_says_that_a_connect_has_not_come_through(events: int, expected: 
     assert [said for said in rules(story) if said.startswith("dead-address")] == expected
     doubts = {question.rule for question in story.diagnosis().cannot_tell if question.missing == "kernel"}
     assert ("dead-address-first" in doubts) == (not expected)
+
+
+@pytest.mark.parametrize("whom", ["nobody", "the client", "somebody"])
+def test_clients_that_nobody_had_accepted_when_the_listener_was_closed(whom: str) -> None:
+    story = untold()
+    server, client = story.process("server"), story.process("client")
+    here, there = ("127.0.0.1", 4567), ("127.0.0.1", 51000)
+    listener = story.socket(server, here, None)
+    story.call("listen", listener, a=16)
+    asker = story.socket(client, there, here)
+    story.call("connect", asker, 0, address=inet(*here))
+    if whom != "nobody":
+        remote = there if whom == "the client" else None
+        made = story.socket(server, here, remote, origin="accept", parent=listener)
+        story.call("accept4", listener, 3 + made, made=made)
+    story.call("close", listener)
+    story.call("recvfrom", asker, RESET, length=100)
+    found = [said for said in rules(story) if said.startswith("listener-closed")]
+    assert found == (["listener-closed-with-queue strong"] if whom == "nobody" else [])

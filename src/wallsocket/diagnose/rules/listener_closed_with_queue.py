@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from ..call import CallFacts
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
 from ..sample import Sample
@@ -25,7 +26,7 @@ class ListenerClosedWithQueue(Rule):
     covers = (114,)
     severity = "error"
     certainty = "certain"
-    layers = ("calls", "kernel")
+    layers = ("calls",)
     sentence = (
         "The kernel completes handshakes before accept is called. Clients in the accept queue believe that they are connected; "
         "when the listener is closed they are reset, with whatever they have sent."
@@ -33,7 +34,8 @@ class ListenerClosedWithQueue(Rule):
     symptoms = ("connection reset at restart", "ECONNRESET during deployment", "connection reset by peer")
     proof = (
         "The kernel counted connections in the accept queue when the last descriptor of the listener was closed, and a traced "
-        "client of that address was told ECONNRESET or EPIPE."
+        "client of that address was told ECONNRESET or EPIPE. Strong where the kernel was not asked: such a client had "
+        "connected before, and no accept returned it."
     )
     fix = (
         "Stop what sends new clients, accept until the queue is empty, then close; or hand the socket to the successor."
@@ -49,6 +51,10 @@ class ListenerClosedWithQueue(Rule):
         if not subject.tcp or subject.ended_ns is None:
             return
         closed = facts[Closing].last_close(subject)
+        if facts.layer("kernel") is not None:
+            if closed is not None:
+                yield from self._by_clients(facts, subject, closed)
+            return
         sample: Sample | None = closed.entry if closed is not None else subject.last
         if sample is None or sample.state != LISTEN or not sample.receive_queue:
             return
@@ -77,4 +83,34 @@ class ListenerClosedWithQueue(Rule):
             process=subject.process,
             # Who kills a program from outside knows that its clients are cut off.
             severity="note" if process is not None and process.signal is not None else "error",
+        )
+
+    def _by_clients(self, facts: Facts, subject: SocketFacts, closed: CallFacts) -> Iterator[Judgement]:
+        """Where nobody asked the kernel: clients that had connected, whom nobody accepted, and who were told of a reset."""
+        done = facts[SetUp].of(subject)
+        if done.listen is None or subject.local is None:
+            return
+        rows = [facts.tables.sockets.get(number) for number in done.accepted]
+        if any(row is None or row.remote is None for row in rows):
+            # Whom accept returned is not known.
+            return
+        told = facts[Harmed].waiting(subject.local, subject.network, closed.entry_ns)
+        clients = {call.socket.id for call in told if call.socket is not None}
+        if not clients:
+            yield self.cannot_tell("kernel", f"who waited to be accepted at {subject.local}: {facts.layer('kernel')}")
+            return
+        yield Evidence(
+            self,
+            closed.end_ns,
+            f"{len(clients)} client{'s' if len(clients) > 1 else ''} had connected to {subject.local}, and nobody had accepted "
+            f"{'them' if len(clients) > 1 else 'it'} when {closed.text()} ended the listener: the kernel reset "
+            f"{'them' if len(clients) > 1 else 'it'}.",
+            [closed.proof(), *(call.proof(f"a client's {call.text()}") for call in told[:4])],
+            call=closed.call,
+            socket=subject.id,
+            process=subject.process,
+            # Whether the kernel had taken them in, only its queue says.
+            certainty="strong",
+            subjects=frozenset(clients),
+            calls=[call.call.id for call in told],
         )
