@@ -263,6 +263,8 @@ def test_polls_and_epoll_name_their_sockets(tmp_path: Path) -> None:
             '1.6 write(3, "abc", 3) = 3',
             "1.7 close(3) = 0",
             "1.8 poll(0x7ffc2000, 1, 0) = -1 EFAULT (Bad address)",
+            "1.9 read(4,  <unfinished ...>",
+            "2.0 <... read resumed>0x7ffc2000, 100) = -1 EAGAIN (Resource temporarily unavailable)",
         ],
     )
     with opened(log) as recording:

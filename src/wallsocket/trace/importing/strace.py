@@ -304,7 +304,7 @@ def survey(log: Log) -> Survey:
         durations = durations or entry.took_ns is not None
         if head in _OF_DESCRIPTORS:
             of_descriptors = True
-            raw = raw or (entry.text.startswith("0x") and head not in _OF_LISTS)
+            raw = raw or (entry.kind != "end" and entry.text.startswith("0x") and head not in _OF_LISTS)
         if entry.name in _OF_SOCKETS:
             network = True
         if not forks:
