@@ -60,6 +60,17 @@ def head(payload: bytes, *, by: str = "read", client: bool = False) -> Story:
     return story
 
 
+def test_bytes_of_which_the_first_were_not_recorded_are_no_protocol() -> None:
+    story = Story()
+    _, client = pair(story)
+    story.call("connect", client)
+    story.call("sendto", client, 18, length=18, payload=b"GET / HTTP/1.1\r\n\r\n")
+    story.offsets[client, "in"] = 115
+    story.call("recvfrom", client, 5, length=4096, payload=b"hello", left=0)
+    story.call("close", client, unread=0)
+    assert story.found() == []
+
+
 def test_a_library_that_reads_a_head_and_gives_up() -> None:
     found = head(b"*1\r\n$4\r\nPING\r\n").diagnosis().findings
     assert [(finding.rule, finding.certainty, finding.follows_from) for finding in found] == [

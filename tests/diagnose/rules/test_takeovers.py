@@ -9,10 +9,13 @@ from tests.diagnose.story import MS, Story
 LOGIN = b"LOGIN sensor\n"
 
 
-def logins(*, clients: int, answered: bool = False, words: bytes = LOGIN, rounds: int = 5, idle: str = "") -> list[str]:
+def logins(
+    *, clients: int, answered: bool = False, words: bytes = LOGIN, rounds: int = 5, idle: str = "", woken: bool = False
+) -> list[str]:
     """Each new connection begins with ``words``, and the server closes the one before.
 
-    ``answered``: after its answer; ``idle``: because it was idle, by a timer of the loop or a thread of its own.
+    ``answered``: after its answer; ``idle``: because it was idle, by a timer of the loop or a thread of its own; ``woken``: by a
+    shutdown, which wakes the thread of that connection up before it has returned.
     """
     story = Story()
     server = story.process("broker")
@@ -30,7 +33,13 @@ def logins(*, clients: int, answered: bool = False, words: bytes = LOGIN, rounds
                 story.call("sendto", older, 3, length=3, payload=b"ok\n")
             if idle == "timer":
                 story.call("epoll_wait", accepted, 0, took=100 * MS, socket=None, fd=99, b=100)
-            story.call("close", older, tid=99 if idle == "thread" else None)
+            if woken:
+                begun = story.now
+                story.call("close", older, tid=98, took=20_000)
+                story.now = begun
+                story.call("shutdown", older, a=2, took=90_000)
+            else:
+                story.call("close", older, tid=99 if idle == "thread" else None)
         if not answered:
             story.call("sendto", accepted, 3, length=3, payload=b"ok\n")
         story.now += 200 * MS
@@ -40,6 +49,7 @@ def logins(*, clients: int, answered: bool = False, words: bytes = LOGIN, rounds
 
 def test_two_clients_with_one_name() -> None:
     assert logins(clients=2) == ["same-name-twice strong error"]
+    assert logins(clients=2, woken=True) == ["same-name-twice strong error"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ class ShutdownWaits(Rule):
     def judge(self, facts: Facts, subject: ProcessFacts) -> Iterator[Judgement]:
         term = facts[Signals].first(subject.id, "SIGTERM", "SIGINT")
         closed = facts[ListenersClosed].of(subject.id)
-        if term is None or closed is None or closed.entry_ns < term.at_ns:
+        # A handler closes at once, and neither moment is exact: what counts is that the close had not returned.
+        if term is None or closed is None or closed.end_ns < term.at_ns:
             return
         row = facts.process(subject.id)
         until_ns = row.ended_ns if row is not None and row.ended_ns is not None else facts.now_ns

@@ -34,7 +34,9 @@ class ProtocolFacts:
         if self._reads:
             self._reads -= 1
             payload = call.call.payload
-            if payload:
+            if self.first_read is None and call.offset:
+                self._reads = 0  # the beginning was not recorded
+            elif payload:
                 self.first_read = self.first_read or call
                 self.received = self.received or segments.protocol(payload)
                 if self.received is not None:
@@ -45,7 +47,9 @@ class ProtocolFacts:
         if self._writes:
             self._writes -= 1
             payload = call.call.payload
-            if payload:
+            if self.first_write is None and call.offset:
+                self._writes = 0
+            elif payload:
                 self.first_write = self.first_write or call
                 self.sent = self.sent or segments.protocol(payload)
                 if self.sent is not None:

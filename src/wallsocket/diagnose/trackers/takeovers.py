@@ -41,13 +41,14 @@ class Takeover:
 class Login:
     """What one accepted connection began with."""
 
-    __slots__ = ("begun", "key", "moved_ns", "reads")
+    __slots__ = ("begun", "key", "moved_ns", "reads", "rival")
 
     def __init__(self) -> None:
         self.begun: CallFacts | None = None
         self.key: tuple[int, bytes] | None = None
         self.moved_ns = -1  #: when bytes last moved
         self.reads = 0
+        self.rival: SocketFacts | None = None  #: the newer one that spoke the same words
 
 
 class Takeovers(SocketTracker[Login]):
@@ -60,7 +61,6 @@ class Takeovers(SocketTracker[Login]):
         super().__init__(facts)
         self._latest: Recent[tuple[int, bytes], SocketFacts] = Recent(_WORDS)
         self._slept: Recent[tuple[int, int], int] = Recent(_WORDS)  # thread -> when it last woke up from a wait
-        self._rivals: dict[int, SocketFacts] = {}  # an older connection -> the newer one that spoke the same words
         self.of_process: dict[int, dict[bytes, list[Takeover]]] = {}  #: by process and words
 
     @returned(*READS, of="stream", moved=True)
@@ -86,7 +86,7 @@ class Takeovers(SocketTracker[Login]):
         # A request that is being answered just then ends by itself.
         before = self.of(older)
         if before.reads > 1 or call.end_ns - before.moved_ns >= _REST_NS:
-            self._rivals[older.id] = socket
+            self.keep(older).rival = socket
 
     @returned(*WRITES, of="stream", given=True, moved=True)
     def wrote(self, call: CallFacts) -> None:
@@ -103,14 +103,18 @@ class Takeovers(SocketTracker[Login]):
     def closed(self, call: CallFacts) -> None:
         """An end was closed by its program."""
         older = call.socket
-        newer = self._rivals.pop(older.id, None) if older is not None else None
+        newer = self.of(older).rival if older is not None else None
         if older is None or newer is None:
             return
         login, key = self.of(newer).begun, self.of(older).key
+        if login is not None and call.thread != login.thread:
+            # It may have been woken up by a shutdown that has not returned yet.
+            return
+        self.keep(older).rival = None
         if login is None or key is None or call.entry_ns - login.end_ns > _SOON_NS:
             return
         # Who closes it for being idle is woken up by a timer, or has a thread of its own.
-        if call.thread != login.thread or self._slept.get(call.thread, -1) > login.end_ns:
+        if self._slept.get(call.thread, -1) > login.end_ns:
             return
         if self.of(older).moved_ns >= login.end_ns:
             return  # its own exchange went on, and came to its end
@@ -127,7 +131,6 @@ class Takeovers(SocketTracker[Login]):
     @on_retire
     def forget(self, socket: SocketFacts) -> None:
         """It ended without a call, or its words are nobody's any more."""
-        self._rivals.pop(socket.id, None)
         key = self.of(socket).key
         if key is not None and self._latest.get(key) is socket:
             del self._latest[key]
