@@ -36,7 +36,17 @@ def frames(answer: Answer, call: str, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "flags", ["-O0", "-O0 -static", "-O0 -fcf-protection -fno-pie -no-pie", "-O1", "-O2 -fomit-frame-pointer"]
+    "flags",
+    [
+        "-O0",
+        "-O0 -static",
+        "-O0 -fcf-protection -fno-pie -no-pie",
+        "-O1",
+        "-O2 -fomit-frame-pointer",
+        # What says how to unwind it is for debuggers, and not loaded.
+        "-O0 -fno-asynchronous-unwind-tables",
+        "-O2 -fomit-frame-pointer -fno-asynchronous-unwind-tables",
+    ],
 )
 def test_a_c_program(start: Start, look: Look, tmp_path: Path, flags: str) -> None:
     program = tmp_path / "frames"

@@ -14,7 +14,7 @@ use wallsocket_sys::memory::ProcessMemory;
 use wallsocket_sys::ptrace;
 
 use super::perf_map::{PerfMap, is_told_to_keep, keeps_frame_pointer};
-use super::tables::{Bytes, Tables, Way};
+use super::tables::{Bytes, Row as FrameRow, Tables, Way};
 use super::{frame_pointers, go};
 use crate::ids::Ids;
 use crate::rows::{self, Role, Row, Stamp};
@@ -409,18 +409,28 @@ impl Stacks {
             let Some(tables) = tables else {
                 break;
             };
-            match tables.way(looked_up) {
-                Way::Table {
-                    keeps_from: Some(begin),
-                } if registers.bp() == UNKNOWN => {
-                    let begin = begin.wrapping_add(loaded.bias);
-                    let place = [begin, address.address(), lower];
-                    let Some(frame) = frame_pointer(pid, place, above) else {
+            let way = tables.way(looked_up);
+            if let Way::Table { keeps_from } | Way::Row { keeps_from, .. } = way
+                && let Some(begin) = keeps_from
+                && registers.bp() == UNKNOWN
+            {
+                let begin = begin.wrapping_add(loaded.bias);
+                let place = [begin, address.address(), lower];
+                let Some(frame) = frame_pointer(pid, place, above) else {
+                    break;
+                };
+                registers.set_bp(frame);
+            }
+            match way {
+                Way::Table { .. } | Way::FramePointer => {}
+                Way::Row { row, keeps_from } => {
+                    let base = keeps_from.map_or(lower, |_| registers.bp());
+                    let Some(back) = by_row(row, base, &mut registers, above) else {
                         break;
                     };
-                    registers.set_bp(frame);
+                    address = back;
+                    continue;
                 }
-                Way::Table { .. } | Way::FramePointer => {}
                 Way::Go(frame) => {
                     let Some(back) = by_size(pid, frame, address, &mut registers, above) else {
                         break;
@@ -687,6 +697,26 @@ fn frame_pointer(pid: i32, [begin, behind, stack]: [u64; 3], above: &mut Above) 
     let back = above.word(frame.checked_add(8)?).ok()?;
     let before = back.checked_sub(frame_pointers::CALL as u64)?;
     frame_pointers::ends_with_call(&code(before, frame_pointers::CALL)?).then_some(frame)
+}
+
+/// Steps out of a frame by a row of call frame information, whose size counts from `base`: where it returns to.
+fn by_row(
+    row: FrameRow,
+    base: u64,
+    registers: &mut UnwindRegsX86_64,
+    above: &mut Above,
+) -> Option<FrameAddress> {
+    let end = base.checked_add_signed(row.size)?;
+    if row.back >= 0 || end <= registers.sp() {
+        return None;
+    }
+    let back = above.word(end.checked_add_signed(row.back)?).ok()?;
+    if let Some(pointer) = row.pointer {
+        registers.set_bp(above.word(end.checked_add_signed(pointer)?).ok()?);
+    }
+    registers.set_sp(end);
+    registers.set_ip(back);
+    FrameAddress::from_return_address(back)
 }
 
 /// Steps out of a frame of Go: where it returns to. Its caller's frame pointer is unknown then, and not needed in Go.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::go;
 use framehop::{ExplicitModuleSectionInfo, Module};
 use gimli::{
-    BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, RegisterRule,
-    UnwindContext, UnwindSection, X86_64,
+    BaseAddresses, CfaRule, CieOrFde, DebugFrame, EhFrame, EhFrameHdr, EndianSlice,
+    FrameDescriptionEntry, LittleEndian, RegisterRule, UnwindContext, UnwindSection, X86_64,
 };
 use object::elf::{
     FileHeader64, PF_X, PT_LOAD, ProgramHeader64, SHF_COMPRESSED, SHT_NOTE, SectionHeader64,
@@ -77,12 +77,25 @@ impl Section {
 pub(super) enum Way {
     /// By its call frame information. Where that needs the frame pointer: the address that the function begins at.
     Table { keeps_from: Option<u64> },
+    /// The same, of what is for debuggers and not loaded with the program.
+    Row { row: Row, keeps_from: Option<u64> },
     /// By what Go's table of functions says.
     Go(go::Frame),
     /// By its frame pointer, which this compiler keeps in every function.
     FramePointer,
     /// Nothing says how, or in a form that is not followed: the stack ends here.
     Unknown,
+}
+
+/// A row of call frame information. Places are distances from the end of the frame, the stack pointer in the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// How far that lies above the stack pointer, or above the frame pointer where `keeps_from` is said.
+    pub(super) size: i64,
+    /// Where it returns to.
+    pub(super) back: i64,
+    /// The caller's frame pointer; `None`: it has not been changed.
+    pub(super) pointer: Option<i64>,
 }
 
 /// The file's call frame information.
@@ -96,6 +109,8 @@ pub(super) struct Tables {
     /// Go keeps frame pointers on x86-64 in all functions but leaves (cmd/internal/obj/x86).
     frame_pointers: bool,
     go: Option<go::Functions>,
+    /// `.debug_frame`, and by the addresses that functions begin at the places of their entries in it.
+    unloaded: Option<(Bytes, Vec<(u64, usize)>)>,
     /// Of its ELF note.
     pub(super) build_id: Option<Vec<u8>>,
     known: HashMap<u64, Way>,
@@ -135,6 +150,7 @@ impl Tables {
             text: 0,
             frame_pointers: false,
             go: None,
+            unloaded: None,
             build_id: None,
             known: HashMap::new(),
         };
@@ -166,6 +182,10 @@ impl Tables {
                 b".eh_frame" => self.frames = read(SECTION_MAX),
                 b".eh_frame_hdr" => self.header = read(SECTION_MAX),
                 b".text" => self.text = section.sh_addr.get(ENDIAN),
+                b".debug_frame" => {
+                    self.unloaded = contents(file, section, UNSORTED_MAX as u64)
+                        .map(|bytes| by_address(bytes.into()));
+                }
                 // The second name is that of programs that may lie anywhere.
                 b".gopclntab" | b".data.rel.ro.gopclntab" => {
                     self.frame_pointers = true;
@@ -241,7 +261,11 @@ impl Tables {
     pub(super) fn size(&self) -> usize {
         let sections = [&self.frames, &self.header];
         let bytes = sections.into_iter().flatten().map(|part| part.bytes.len());
-        bytes.sum::<usize>() + self.go.as_ref().map_or(0, go::Functions::size)
+        bytes.sum::<usize>()
+            + self.go.as_ref().map_or(0, go::Functions::size)
+            + self.unloaded.as_ref().map_or(0, |(bytes, entries)| {
+                bytes.len() + size_of_val(entries.as_slice())
+            })
     }
 
     /// What is added to the file's own addresses where the part at `offset` is mapped at `start`.
@@ -286,6 +310,8 @@ impl Tables {
             way
         } else if let Some(frame) = self.go.as_ref().and_then(|go| go.frame(address)) {
             Way::Go(frame)
+        } else if let Some(way) = self.by_unloaded(address) {
+            way
         } else if self.frame_pointers {
             Way::FramePointer
         } else {
@@ -311,35 +337,84 @@ impl Tables {
         let entry = section
             .fde_from_offset(&bases, place, EhFrame::cie_from_offset)
             .ok()?;
-        if !entry.contains(address)
-            || entry.entry_len() > ENTRY_MAX
-            || entry.cie().entry_len() > ENTRY_MAX
-        {
-            return None;
-        }
-        let mut context = UnwindContext::new();
-        let row = entry
-            .unwind_info_for_address(&section, &bases, &mut context, address)
-            .ok()?;
-        let is_simple = |rule: Option<RegisterRule<usize>>| {
-            matches!(
-                rule,
-                None | Some(
-                    RegisterRule::Undefined | RegisterRule::SameValue | RegisterRule::Offset(_)
-                )
-            )
-        };
-        let CfaRule::RegisterAndOffset { register, .. } = row.cfa() else {
-            return None;
-        };
-        let keeps_from = match *register {
-            X86_64::RSP => None,
-            X86_64::RBP => Some(entry.initial_address()),
-            _ => return None,
-        };
-        (is_simple(row.register(X86_64::RBP)) && is_simple(row.register(X86_64::RA)))
-            .then_some(Way::Table { keeps_from })
+        row_of(&section, &bases, &entry, address).map(|(_, keeps_from)| Way::Table { keeps_from })
     }
+
+    fn by_unloaded(&self, address: u64) -> Option<Way> {
+        let (bytes, entries) = self.unloaded.as_ref()?;
+        let after = entries.partition_point(|(begin, _)| *begin <= address);
+        let (_, place) = entries.get(after.checked_sub(1)?)?;
+        let (section, bases) = (debug_frame(bytes), BaseAddresses::default());
+        let entry = section
+            .fde_from_offset(&bases, (*place).into(), DebugFrame::cie_from_offset)
+            .ok()?;
+        row_of(&section, &bases, &entry, address)
+            .map(|(row, keeps_from)| Way::Row { row, keeps_from })
+    }
+}
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+fn debug_frame(bytes: &Bytes) -> DebugFrame<Slice<'_>> {
+    let mut section = DebugFrame::from(EndianSlice::new(bytes, LittleEndian));
+    section.set_address_size(8);
+    section
+}
+
+/// The entries of a `.debug_frame` by address.
+fn by_address(bytes: Bytes) -> (Bytes, Vec<(u64, usize)>) {
+    let (section, bases) = (debug_frame(&bytes), BaseAddresses::default());
+    let mut found = Vec::new();
+    let mut entries = section.entries(&bases);
+    while let Ok(Some(entry)) = entries.next() {
+        if let CieOrFde::Fde(partial) = entry
+            && let Ok(entry) = partial.parse(DebugFrame::cie_from_offset)
+        {
+            found.push((entry.initial_address(), entry.offset()));
+        }
+    }
+    found.sort_unstable();
+    (bytes, found)
+}
+
+/// The row of an entry that holds at `address`, and where the frame pointer is needed the address that the function begins at. `None`: it
+/// is in no form that compilers make.
+fn row_of<'a, S: UnwindSection<Slice<'a>>>(
+    section: &S,
+    bases: &BaseAddresses,
+    entry: &FrameDescriptionEntry<Slice<'a>>,
+    address: u64,
+) -> Option<(Row, Option<u64>)> {
+    if !entry.contains(address)
+        || entry.entry_len() > ENTRY_MAX
+        || entry.cie().entry_len() > ENTRY_MAX
+    {
+        return None;
+    }
+    let mut context = UnwindContext::new();
+    let row = entry
+        .unwind_info_for_address(section, bases, &mut context, address)
+        .ok()?;
+    let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
+        return None;
+    };
+    let keeps_from = match *register {
+        X86_64::RSP => None,
+        X86_64::RBP => Some(entry.initial_address()),
+        _ => return None,
+    };
+    let place = |register| match row.register(register) {
+        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => Some(None),
+        Some(RegisterRule::Offset(place)) => Some(Some(place)),
+        Some(_) => None,
+    };
+    let row = Row {
+        size: *offset,
+        // Nothing to return to: 0, where its own end would be.
+        back: place(X86_64::RA)?.unwrap_or(0),
+        pointer: place(X86_64::RBP)?,
+    };
+    Some((row, keeps_from))
 }
 
 fn bytes_at(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
