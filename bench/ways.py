@@ -53,7 +53,8 @@ def _ways(folder: Path) -> dict[str, list[str]]:
     """Name of each way, and the command line before the program's."""
     wallsocket = [sys.executable, "-m", "wallsocket", "trace", "-q", "--overwrite", "-o", str(folder / "run.wsrec")]
     ways: dict[str, list[str]] = {"none": []}
-    ways |= {f"--via {via}": [*wallsocket, "--via", via, "--"] for via in ("preload", "ptrace")}
+    for via in ("preload --no-wire", "preload", "ptrace"):
+        ways[f"--via {via}"] = [*wallsocket, "--via", *via.split(), "--"]
     if present("strace"):
         ways["strace -f --seccomp-bpf"] = [
             *("strace", "-f", "--seccomp-bpf", "-e", f"trace={CALL_SET}", "-s", "64", "-o", str(folder / "strace.out"))

@@ -48,7 +48,7 @@ static void every(void) {
     struct pollfd set[2] = {{.fd = two[1], .events = POLLIN | POLLOUT}, {.fd = -1}};
     struct timespec moment = {0, 1000000};
     struct timeval instant = {0, 1000};
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x1234567890}, events[4];
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x1234567890}, events[4], many[1000];
     fd_set reading;
     int epoll = epoll_create1(0);
     errno = 0;
@@ -66,6 +66,7 @@ static void every(void) {
     said("epoll_wait", epoll_wait(epoll, events, 4, 1));
     said("sendto", sendto(two[0], "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 48, 0, NULL, 0));
     said("epoll_wait", epoll_wait(epoll, events, 4, 1000));
+    said("epoll_wait", epoll_wait(epoll, many, 1000, 1000));
     said("epoll_pwait", epoll_pwait(epoll, events, 4, -1, NULL));
     said("recvfrom", recvfrom(two[1], buffer, sizeof buffer, MSG_PEEK, NULL, NULL));
     FD_ZERO(&reading);

@@ -490,6 +490,13 @@ def test_lab_has_its_own_loopback_and_records_the_wire(python: str, traced: Trac
     assert counters["TcpPassiveOpens"] == 1
 
 
+def test_packets_may_be_left_out(python: str, traced: Trace) -> None:
+    code = "import socket\na, b = socket.socketpair()\na.send(b'x')\ns = socket.create_server(('127.0.0.1', 4567))\n"
+    result, recording = traced(python, "-c", code, lab=True, wire=False)
+    assert (result.exit_status, recording.meta["wire"]) == (0, "not asked for")
+    assert not list(recording.packets())
+
+
 def test_refused_connections_have_facts(python: str, traced: Trace) -> None:
     code = (
         "import socket\ns = socket.create_server(('127.0.0.1', 4567))\n"

@@ -316,7 +316,6 @@ fn is_simple(thread: &mut Thread, shape: Shape, arguments: Arguments) -> bool {
             }
         }
         Shape::SendMessages | Shape::ReceiveMessages => (1..=MESSAGES).contains(&arguments[2]),
-        Shape::Epoll | Shape::EpollTimespec => arguments[2] as u32 as usize <= ENTRIES,
         _ => true,
     }
 }

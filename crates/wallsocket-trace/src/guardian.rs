@@ -67,6 +67,9 @@ pub struct Order {
     payload: usize,
     /// Look at sockets at calls.
     samples: bool,
+    /// Record packets, where that is permitted.
+    #[serde(default = "yes")]
+    wire: bool,
     /// Read source lines.
     lines: bool,
     /// What is the user's own code, and what is not.
@@ -103,6 +106,10 @@ pub struct Order {
     preload: Option<String>,
     /// Run as another user (root only): uid, gid, groups.
     user: Option<(u32, u32, Vec<u32>)>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A step that failed before the program ran.
@@ -280,7 +287,7 @@ fn run(
         sink.clone(),
         clock,
         networks.clone(),
-        Some(Arc::clone(&capturing)),
+        order.wire.then(|| Arc::clone(&capturing)),
     ));
     let sampler = Sampler::start(
         sink.clone(),
@@ -292,8 +299,9 @@ fn run(
     )
     .map_err(at("trace"))?;
     // Of a lab's hosts each network is captured in itself, and what travels here is not theirs.
-    let capture = (!order.expects_more).then(|| capturing.here(order.lab));
+    let capture = (order.wire && !order.expects_more).then(|| capturing.here(order.lab));
     let wire = match &capture {
+        None if !order.wire => "not asked for".to_owned(),
         None | Some(Ok(_)) => "yes".to_owned(),
         Some(Err(error)) if error.error.raw_os_error() == Some(libc::EPERM) => {
             "needs CAP_NET_RAW; --lab has it".to_owned()

@@ -305,6 +305,7 @@ class Watch:
 @spread
 @click.option("--live", is_flag=True, help="Print a line for each call, as it happens.")
 @click.option("--no-kernel", is_flag=True, help="Do not record what the kernel says about the sockets.")
+@click.option("--no-wire", is_flag=True, help="Do not record packets.")
 @click.option("--no-lines", is_flag=True, help="Do not record source lines.")
 @tls_keys
 @ring
@@ -329,6 +330,7 @@ def command(
     spread: bool,
     live: bool,
     no_kernel: bool,
+    no_wire: bool,
     no_lines: bool,
     tls_keys: Path | None,
     ring_words: tuple[str, ...],
@@ -394,6 +396,7 @@ def command(
         "live": show,
         "for_s": for_s,
         "samples": not no_kernel,
+        "wire": not no_wire,
         "lines": not no_lines,
         "user_code": user_code,
         "library": library,

@@ -210,6 +210,7 @@ def run(
     kill: bool = False,
     user: str | None = None,
     samples: bool = True,
+    wire: bool = True,
     lines: bool = True,
     user_code: Sequence[Path] = (),
     library: Sequence[Path] = (),
@@ -238,7 +239,7 @@ def run(
             them without a stop (docs/preload.md); ``auto`` chooses.
         kill: end the command when recording stops early.
         user: run it as this user; only root can.
-        samples: look at the sockets themselves. lines: read source lines.
+        samples: look at the sockets themselves. wire: record packets, where that is permitted. lines: read source lines.
         user_code: files and directories of the user's own code. library: of library code. Both go before what is found
             out by where code is installed; see docs/lines.md.
         on_main_end: called when the command has ended but others that it started run on: status, and how many.
@@ -259,7 +260,7 @@ def run(
     guardian = guardian_path()
     as_user = credentials(user)
     program = program_file(command[0], privileged=os.geteuid() == 0)
-    order = _order(payload, samples, lines, user_code, library) | {
+    order = _order(payload, samples, wire, lines, user_code, library) | {
         "deny_io_uring": deny_io_uring,
         "one_core": one_core,
         "privileged": os.geteuid() == 0,
@@ -277,7 +278,6 @@ def run(
             raise UsageError(
                 f"--via preload keeps at most {_LIBRARY_PAYLOAD} bytes of a call's payload; --via ptrace keeps all"
             )
-        # A key that older guardians do not know is there only when it is needed.
         order |= {"preload": str(library_path()), "tick_ms": _LIBRARY_TICK_MS}
     paths = output if output is not None else places.new_paths(command[0])
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
@@ -294,6 +294,7 @@ def attach(
     live: Callable[[Rows], None] | None = None,
     for_s: float | None = None,
     samples: bool = True,
+    wire: bool = True,
     lines: bool = True,
     user_code: Sequence[Path] = (),
     library: Sequence[Path] = (),
@@ -309,7 +310,7 @@ def attach(
 
     Args:
         pids: the processes.
-        output, replace, payload, live, for_s, samples, lines, user_code, library: as of :func:`run`.
+        output, replace, payload, live, for_s, samples, wire, lines, user_code, library: as of :func:`run`.
         on_attached: called when all of them are followed: what they do from now on is recorded.
         on_main_end: called when the first of ``pids`` has ended but others run on: status, and how many.
         on_behind: as of :func:`run`.
@@ -327,7 +328,7 @@ def attach(
     guardian = guardian_path()
     targets = {target.pid: target for target in map(target, pids)}
     first = next(iter(targets.values()))
-    order = _order(payload, samples, lines, user_code, library) | {"attach": list(targets)}
+    order = _order(payload, samples, wire, lines, user_code, library) | {"attach": list(targets)}
     paths = output if output is not None else places.new_paths(first.name)
     with _writer(paths, first.command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(
@@ -354,6 +355,7 @@ def follow(
     live: Callable[[Rows], None] | None = None,
     for_s: float | None = None,
     samples: bool = True,
+    wire: bool = True,
     lines: bool = True,
     user_code: Sequence[Path] = (),
     library: Sequence[Path] = (),
@@ -366,13 +368,13 @@ def follow(
 
     Args:
         command: what the recording is called.
-        output, replace, payload, live, for_s, samples, lines, user_code, library, control, ring: as of :func:`run`.
+        output, replace, payload, live, for_s, samples, wire, lines, user_code, library, control, ring: as of :func:`run`.
 
     Raises:
         RecordingError: the recording cannot be made.
     """
     guardian = guardian_path()
-    order = _order(payload, samples, lines, user_code, library) | {"expects_more": True}
+    order = _order(payload, samples, wire, lines, user_code, library) | {"expects_more": True}
     paths = output if output is not None else places.new_paths("lab")
     with _writer(paths, command, order, replace=replace) as (writer, origin_ns):
         recorder = _Recorder(writer, origin_ns, live, None, kill=False, attached=True, steered_by=control, ring=ring)
@@ -380,7 +382,12 @@ def follow(
 
 
 def _order(
-    payload: int | None, samples: bool, lines: bool, user_code: Sequence[Path], library: Sequence[Path]
+    payload: int | None,
+    samples: bool,
+    wire: bool,
+    lines: bool,
+    user_code: Sequence[Path],
+    library: Sequence[Path],
 ) -> dict[str, Any]:
     """What the guardian is told when nothing is run, attached to, or asked for beyond this."""
     return {
@@ -397,6 +404,8 @@ def _order(
         "attach": [],
         "ignored_unseen": [],
         "user": None,
+        # A key that older guardians do not know is there only when it is needed.
+        **({} if wire else {"wire": False}),
     }
 
 

@@ -308,6 +308,7 @@ def run(
     user: str | None = None,
     lines: bool = True,
     kernel: bool = True,
+    wire: bool = True,
     user_code: Sequence[str | os.PathLike[str]] = (),
     library: Sequence[str | os.PathLike[str]] = (),
 ) -> Trace:
@@ -326,7 +327,8 @@ def run(
         env: its environment, instead of this process's.
         stdin, stdout, stderr: as of :class:`subprocess.Popen`: a file, a descriptor, ``PIPE`` or ``DEVNULL``.
         user: run it as this user; only root can.
-        lines: read source lines. kernel: look at the sockets themselves.
+        lines: read source lines. kernel: look at the sockets themselves. wire: record packets, where that
+            is permitted.
         user_code, library: files and folders of your own code, and of library code (docs/lines.md).
 
     Raises:
@@ -373,6 +375,7 @@ def run(
                 ring=recorder,
                 user=user,
                 samples=kernel,
+                wire=wire,
                 lines=lines,
                 user_code=[Path(path).absolute() for path in user_code],
                 library=[Path(path).absolute() for path in library],
@@ -399,6 +402,7 @@ def attach(
     freeze_on: Sequence[str] = (),
     lines: bool = True,
     kernel: bool = True,
+    wire: bool = True,
     user_code: Sequence[str | os.PathLike[str]] = (),
     library: Sequence[str | os.PathLike[str]] = (),
 ) -> Trace:
@@ -426,6 +430,7 @@ def attach(
             for_s=for_s,
             ring=recorder,
             samples=kernel,
+            wire=wire,
             lines=lines,
             user_code=[Path(path).absolute() for path in user_code],
             library=[Path(path).absolute() for path in library],
@@ -449,6 +454,7 @@ def lab(
     freeze_on: Sequence[str] = (),
     lines: bool = True,
     kernel: bool = True,
+    wire: bool = True,
     user_code: Sequence[str | os.PathLike[str]] = (),
     library: Sequence[str | os.PathLike[str]] = (),
     live: Callable[[Rows], None] | None = None,
@@ -484,6 +490,7 @@ def lab(
             for_s=for_s,
             ring=trace._ring,
             samples=kernel,
+            wire=wire,
             lines=lines,
             user_code=[Path(path).absolute() for path in user_code],
             library=[Path(path).absolute() for path in library],
