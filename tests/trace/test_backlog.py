@@ -40,8 +40,10 @@ class Slow:
         self.policies: list[int] = []
         self.has_payload = threading.Event()
 
-    def run(self, path: Path, *, interrupt: bool = False) -> RunResult:
-        """Record the program; if asked, interrupt when it is said how much waits."""
+    def run(self, path: Path, *, interrupt: bool = False, stop: bool = False) -> RunResult:
+        """Record the program; if asked, interrupt when it is said how much waits, or stop when it is done and runs on."""
+        self.stops = stop
+        program = PROGRAM + "os.read(0, 1)\n" if stop else PROGRAM
 
         def behind(waiting: int) -> None:
             self.waiting.append(waiting)
@@ -50,7 +52,7 @@ class Slow:
                 self.control.stop()
 
         return run(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", program],
             output=path,
             payload=BYTES,
             samples=False,
@@ -70,9 +72,17 @@ class Slow:
         self.policies.append(os.sched_getscheduler(0))
         if self.said >= 0:
             assert os.read(self.said, 4) == b"done"
-            for descriptor in (self.said, self.says, self.awaited, self.begins):
+            for descriptor in (self.said, self.says, self.awaited):
                 os.close(descriptor)
             self.said = -1
+            if self.stops:
+                self.control.stop()
+            else:
+                self.end()
+
+    def end(self) -> None:
+        """Let a program end that runs on."""
+        os.close(self.begins)
 
 
 @pytest.mark.parametrize("urgent", [1 << 20, 1 << 30])
@@ -90,6 +100,17 @@ def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(
     # Behind everybody while the program runs, and as everybody when it has ended.
     assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
     assert list(tmp_path.iterdir()) == [result.path]
+
+
+def test_a_program_that_runs_on_unrecorded_does_not_hold_up_its_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[run.__module__], "_COMMIT_INTERVAL_S", 0.01)
+    slow = Slow()
+    result = slow.run(tmp_path / "r.wsrec", stop=True)
+    slow.end()
+    assert (result.end, result.lost, result.failure) == ("interrupted", 0, None)
+    assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
 
 
 def test_an_interrupt_leaves_out_what_still_waits_and_says_how_much(tmp_path: Path) -> None:

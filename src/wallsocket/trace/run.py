@@ -611,21 +611,24 @@ class _Recorder:
         def waiting() -> int:
             return 0 if backlog is None else os.fstat(backlog).st_blocks * 512
 
+        def more_is_recorded() -> bool:
+            return not (self._said_farewell or self._stopping)
+
         decoder.prepare()
         complete = False
-        while not complete and not self._said_farewell:
+        while not complete:
             urgent.clear()
             with ThreadPoolExecutor(1, "recorder") as threads:
                 written = threads.submit(only_when_idle)
                 try:
-                    while not (written.done() or self._said_farewell or waiting() > _URGENT_BYTES):
+                    while not written.done() and more_is_recorded() and waiting() <= _URGENT_BYTES:
                         self._attend(control)
                 finally:
                     urgent.set()
                 complete = written.result()
             if not complete:
                 complete = self._follow(
-                    rows, control, decoder, lambda: not self._said_farewell and waiting() < _URGENT_BYTES // 2
+                    rows, control, decoder, lambda: more_is_recorded() and waiting() < _URGENT_BYTES // 2
                 )
 
     def _attend(self, control: socket.socket | None, rows: int | None = None) -> bool:
