@@ -24,6 +24,7 @@ from ..trace.sightings import Sightings, for_many
 from ..trace.syscalls import names
 from ..trace.verdict import duration
 from ..trace.wire import plain, segment
+from .address import Address, address_of
 from .audience import Audiences, Handler, kind_of_sample
 from .call import CallFacts
 from .facts import Facts, Tables
@@ -178,6 +179,7 @@ class Engine:
         # judgements
         self._cases: list[Evidence] = []
         self._wire_cases: list[Evidence] = []  # by frames alone: they stand though a layer of their rule is missing
+        self._of_both: list[tuple[frozenset[Address | None], Evidence]] = []  # by frames, of ends whose calls are known
         self._more: dict[str, int] = {}
         self._healthy: list[Healthy] = []
         self._open_questions: dict[str, CannotTell] = {}
@@ -495,9 +497,25 @@ class Engine:
         for flow in flows:
             for rule in self._by_wire:
                 if flow.traced and self._missing(rule) is None:
+                    if rule.subject == "flow" and len(self._of_both) < _MAX_CASES:
+                        ends = frozenset(Address.of(*end) for end in flow.ends)
+                        found = (one for one in rule.judge(self.facts, flow) if type(one) is Evidence)
+                        self._of_both += [(ends, case) for case in found]
                     continue
                 judged = rule.judge if rule.subject == "flow" else rule.judge_flow
                 self._take(rule, judged(self.facts, flow), self._wire_cases)
+
+    def _only_by_wire(self, cases: list[Evidence]) -> Iterator[Evidence]:
+        """What frames alone tell of conversations whose calls are known, where no case is about one of their sockets."""
+        if not self._of_both:
+            return
+        rows = self.facts.tables.sockets
+        told: set[frozenset[Address | None]] = set()
+        for number in {number for case in cases for number in case.subjects}:
+            row = rows.get(number)
+            if row is not None:
+                told.add(frozenset((address_of(row.local), address_of(row.remote))))
+        yield from (case for ends, case in self._of_both if ends not in told)
 
     def _others(self) -> Iterator[tuple[Kind, Iterable[Any]]]:
         facts = self.facts
@@ -609,6 +627,7 @@ class Engine:
                 self._take(rule, rule.judge_wire(facts), self._wire_cases)
         missing = {rule.id: gone for rule in self.rules if (gone := self._missing(rule)) is not None}
         cases = [case for case in self._cases if case.rule.id not in missing] + self._wire_cases
+        cases += self._only_by_wire(cases)
         for rule in self._by_wire:
             missing.pop(rule.id, None)
         ranking = Ranking(facts, cases, self._more)

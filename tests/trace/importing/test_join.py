@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.talk import MS, S, Talk
+from wallsocket.diagnose import diagnose
 from wallsocket.errors import RecordingError
 from wallsocket.trace import importing
 from wallsocket.trace.recording import Recording
@@ -167,3 +168,19 @@ def test_the_command_of_the_page_makes_a_log_that_is_read(tmp_path: Path) -> Non
     with importing.open_files([tmp_path / "strace.log"]) as recording:
         assert recording.meta["exit_status"] == "0"
         assert [one.origin for one in recording.sockets.values()] == ["socketpair", "socketpair"]
+
+
+def test_what_frames_alone_tell_is_told_of_both_where_nothing_else_is_said(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.ports = (40000, 80)
+    talk.opens()
+    talk.says(0, b"GET / HTTP/1.1\r\n\r\n")
+    talk.wait(S)
+    talk.segment(1, "R.")
+    wire = talk.written(tmp_path / "talk.pcapng")
+    path = log(tmp_path)
+    lines = [line for line in path.read_text().splitlines() if "recvfrom" not in line and "close" not in line]
+    path.write_text("\n".join([*lines, f"{BEGIN + 2}.000000 close({DECORATED}) = 0 <0.00001>"]) + "\n")
+    for files in ([wire], [wire, path]):
+        with importing.open_files(files) as recording:
+            assert [finding.rule for finding in diagnose(recording).findings] == ["connection-reset"]
