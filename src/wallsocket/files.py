@@ -20,6 +20,8 @@ from .errors import UsageError
 
 __all__ = ["extend", "grow", "in_the_way", "refuse", "whole"]
 
+#: The disk, the user's share of it, or the size that a file may have is used up; the disk fails (write(2)).
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -62,8 +64,11 @@ def whole(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[IO
         with os.fdopen(descriptor, "wb") as file:
             yield file
         _name(beside, target, replace=replace)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
+            # write(2) knows no name.
+            raise OSError(error.errno, error.strerror, os.fspath(target)) from error
         raise
 
 

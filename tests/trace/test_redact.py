@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -255,3 +256,24 @@ def test_frames_of_tcp_are_cut_behind_their_headers(tmp_path: Path) -> None:
         first, second = copy.packets()
         assert (len(first.frame), first.length) == (54, 60)
         assert b"secret" not in second.frame
+
+
+def test_no_room_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.wsrec"
+    script = Script(path)
+    script.process(1, 70, "one")
+    script.socket(1, 1, 0)
+    for number in range(6000):
+        script.call("sendto", number, 0.1, 5, fd=3, socket=1, length=5, payload=b"hello")
+    script.done(7000).close()
+    room = 160_000  # an empty recording has 100,000 bytes
+    assert path.stat().st_size > 2 * room
+    for words in (("redact", "-o", "b.wsrec"), ("freeze", "-o", "b.wsrec"), ("export", "b.ndjson")):
+        command = [sys.executable, "-m", "wallsocket", words[0], str(path), *words[1:]]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=100, cwd=tmp_path,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith(f"wallsocket: {words[-1]}: "), done.stderr
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.wsrec"], words

@@ -17,7 +17,7 @@ __all__ = ["command"]
 @options.output("The copy; by default beside the recording.")
 @options.overwrite
 @options.quiet
-def command(recording: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
+def command(recording: options.Files | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Copy a recording (the newest if none is named) as it is at this moment, while it grows and goes on growing.
 
     \b
@@ -30,6 +30,8 @@ def command(recording: Path | None, output: Path | None, overwrite: bool, quiet:
     from ..trace.recording import freeze_window
     from ..trace.text import escape
 
+    if isinstance(recording, tuple):
+        raise click.UsageError("one recording is frozen at a time")
     path = places.find(recording) if recording is not None else places.newest()
     if output is None:
         stem = path.name.removesuffix(places.SUFFIX)

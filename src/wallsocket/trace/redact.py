@@ -23,7 +23,7 @@ import msgspec
 
 from .. import wire
 from .._core import segments
-from ..errors import UsageError
+from ..errors import RecordingError, UsageError
 from ..events import Call, Fact, Mark, Packet, Process, Socket, Source, State
 from ..kernel import options, program
 from ..kernel.address import Address, end_of
@@ -122,22 +122,34 @@ class _Redactor:
         self._packed = collect.packed
         meta = self._meta()
         ended = {key: meta.pop(key) for key in ("ended_ns",) if key in meta}
-        with Writer(output, meta=meta, replace=replace) as writer:
-            for name, kind in TABLES.items():
-                change = getattr(self, f"_{name}", None)
-                batch: list[tuple[Any, ...]] = []
-                for row in self._recording.rows(kind):
-                    batch.append(msgspec.structs.astuple(change(row) if change is not None else row))
-                    if len(batch) == _ROWS:
-                        writer.write(name, batch)
-                        batch = []
-                writer.write(name, batch)
-            writer.finish(ended)
+        writer = Writer(output, meta=meta, replace=replace)
+        try:
+            with writer:
+                self._copy(writer)
+                writer.finish(ended)
+        except BaseException as error:
+            # Half a recording would tell less than it seems to.
+            for ending in ("", "-wal", "-shm"):
+                output.with_name(output.name + ending).unlink(missing_ok=True)
+            if isinstance(error, RecordingError) and error.__cause__ is not None:
+                raise RecordingError(f"{str(error).partition(';')[0]}; nothing was written") from error
+            raise
         changed = sum(one != other for one, other in self._addresses.items())
         shaped = len(self._shapes)
         return Redacted(output, self._payload_bytes, shaped, changed, len(self._names))
 
     # -- rows
+
+    def _copy(self, writer: Writer) -> None:
+        for name, kind in TABLES.items():
+            change = getattr(self, f"_{name}", None)
+            batch: list[tuple[Any, ...]] = []
+            for row in self._recording.rows(kind):
+                batch.append(msgspec.structs.astuple(change(row) if change is not None else row))
+                if len(batch) == _ROWS:
+                    writer.write(name, batch)
+                    batch = []
+            writer.write(name, batch)
 
     def _meta(self) -> dict[str, str]:
         meta = dict(self._recording.meta)

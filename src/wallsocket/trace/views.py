@@ -11,6 +11,7 @@ import msgspec
 from ..errors import UsageError
 from ..events import Call, Counter, Fact, Known, Mark, Packet, State
 from ..kernel import names as naming
+from ..kernel.tcp_state import TcpState
 from .calls import CallText, address, named
 from .choice import Choice
 from .clock import Clock
@@ -215,7 +216,9 @@ def state_lines(
                 state = f"[{name}]" if inferred else name
                 how = state_cause(timeline, transition.how, transition.call, inferred=inferred)
                 at = clock.text(transition.at_ns, width=_TIME_COLUMNS)
-                stay = following - transition.at_ns
+                # TIME_WAIT outlives the socket that was closed; for how long is not recorded.
+                lasts = index + 1 == len(track.path) and transition.state == TcpState.TIME_WAIT
+                stay = 0 if lasts else following - transition.at_ns
                 line = f"{at}  {state:<13}  {duration(stay) if stay else '':>8}  {how}"
                 yield line.rstrip()
             yield f"             {verdict(timeline, track)}"

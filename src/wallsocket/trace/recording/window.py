@@ -127,7 +127,7 @@ def freeze_window(path: Path, output: Path, *, reason: str, replace: bool = Fals
         lock = create(output, source.meta)
         try:
             with contextlib.closing(sqlite3.connect(output, isolation_level=None)) as copy:
-                source._guard(lambda: source._connection.backup(copy))
+                source._connection.backup(copy)
                 copy.execute("PRAGMA journal_mode = MEMORY")
                 copy.execute("BEGIN IMMEDIATE")
                 begin_window(copy, since_ns)
