@@ -12,6 +12,7 @@ from wallsocket.diagnose.rule import Rule
 from wallsocket.diagnose.sample import Sample
 from wallsocket.diagnose.subjects import SocketFacts
 from wallsocket.diagnose.tracker import SocketTracker, on_sample, returned
+from wallsocket.events import State
 
 ESTABLISHED, CLOSE_WAIT, LISTEN = 1, 8, 10
 
@@ -133,3 +134,18 @@ def judged(story: Story) -> Everything:
     engine.feed(recording.events())
     engine.flush()
     return engine.facts[Everything]
+
+
+def test_samples_of_calls_that_never_come_do_not_fill_the_memory() -> None:
+    story = Story()
+    _, client = pair(story)
+    recording = story.recording()
+    engine = Engine(recording, [Asks()])
+    kind = State.__struct_fields__
+    for start in range(0, 30_000, 10_000):
+        rows = (
+            dict.fromkeys(kind) | {"id": number, "socket": client, "at_ns": number * MS, "moment": 1, "call": number}
+            for number in range(start, start + 10_000)
+        )
+        engine.feed(State(**row) for row in rows)
+    assert len(engine._taken) <= 10_000
