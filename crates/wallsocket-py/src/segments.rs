@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use wallsocket_wire::decode::{Frame, Hints, LinkType, Network, Transport, application, decode};
+use wallsocket_wire::decode::{
+    Frame, Hints, LinkType, Network, Transport, application, decode, http,
+};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -67,6 +69,12 @@ fn length(frame: &Frame<'_>) -> u32 {
 #[pyfunction]
 fn protocol(payload: &[u8]) -> Option<&'static str> {
     application::protocol(payload)
+}
+
+/// Whether bytes behind an HTTP message may be the beginning of the next head of its direction.
+#[pyfunction]
+fn http_may_begin(payload: &[u8], is_request: bool) -> bool {
+    http::may_begin(payload, is_request)
 }
 
 /// What of a frame is a header beyond doubt: no byte of payload, and no option whose content a program chooses.
@@ -179,6 +187,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Segment>()?;
     module.add_function(wrap_pyfunction!(headers, module)?)?;
     module.add_function(wrap_pyfunction!(protocol, module)?)?;
+    module.add_function(wrap_pyfunction!(http_may_begin, module)?)?;
     module.add_function(wrap_pyfunction!(plain, module)?)?;
     module.add_function(wrap_pyfunction!(segment, module)?)?;
     module.add_function(wrap_pyfunction!(summary, module)?)

@@ -45,8 +45,9 @@ impl Head {
     }
 }
 
-/// Whether the rest of a read may be the beginning of the next head, cut in its first line.
-fn may_begin(rest: &[u8], is_request: bool) -> bool {
+/// Whether bytes behind a message may be the beginning of the next head, cut in its first line: a read takes as little as it likes,
+/// one byte in Go's `net/http`. `is_request`: the message before is a request.
+pub fn may_begin(rest: &[u8], is_request: bool) -> bool {
     let line = rest.trim_ascii_start();
     if !is_request {
         return b"HTTP/1.".starts_with(&line[..line.len().min(7)]);

@@ -6,10 +6,10 @@ borders are not known for sure is given up.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import Any
 
+from ..._core import segments
 from ...events import Fact
 from ..call import CallFacts
 from ..facts import Facts, json_list
@@ -115,7 +115,11 @@ class Direction:
             # The answer was not understood, as of a client that reads it byte by byte: perhaps it was 101, and ended HTTP here.
             self.lost = True
             return
-        if seen and self.over is None and not (excess < _SHORTEST and _may_begin(seen, latest.status is None)):
+        if (
+            seen
+            and self.over is None
+            and not (excess < _SHORTEST and segments.http_may_begin(seen, latest.status is None))
+        ):
             self.over, self.excess = (latest, call), excess
         self.lost = True
 
@@ -169,13 +173,6 @@ class Messages(SocketTracker[MessageFacts]):
         if heads is None and self.place not in socket.kept:
             return None
         return self.keep(socket)
-
-
-def _may_begin(piece: bytes, request: bool) -> bool:
-    """Whether it may be the beginning of a head: a read takes as little as it likes, one byte in Go's ``net/http``."""
-    if request:
-        return re.fullmatch(rb"[A-Z]+(?: [ -~\r\n]*)?", piece) is not None
-    return b"HTTP/1.".startswith(piece[:7])
 
 
 def _number(value: object) -> int | None:
