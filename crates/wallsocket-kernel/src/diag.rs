@@ -181,6 +181,19 @@ pub struct InetQuery {
     pub peer_port: u16,
 }
 
+impl InetQuery {
+    /// All sockets of TCP and of UDP, over IPv4 and over IPv6.
+    pub fn all() -> [Self; 4] {
+        [(false, 6), (true, 6), (false, 17), (true, 17)].map(|(inet6, protocol)| Self {
+            inet6,
+            protocol,
+            states: ALL_STATES,
+            local_port: 0,
+            peer_port: 0,
+        })
+    }
+}
+
 /// One end's address of `struct inet_diag_sockid`.
 fn end(inet6: bool, port: u16, address: [u8; 16], interface: u32) -> SocketAddr {
     if inet6 {
@@ -619,8 +632,11 @@ mod tests {
         let row = &rows[0];
         assert_eq!((row.local, row.state, row.receive_queue), (local, 10, 1));
         assert_eq!(row.cookie, cookie(listener.as_fd()));
-        assert_eq!(row.info.unwrap().accept_queue(), Some(1));
-        assert_eq!(row.info.unwrap().backlog(), Some(u64::from(row.send_queue)));
+        assert_eq!(row.info.unwrap().unacked_segments(), Some(1));
+        assert_eq!(
+            row.info.unwrap().sacked_segments(),
+            Some(u64::from(row.send_queue))
+        );
         // The connection that nobody accepted has no inode yet.
         let waiting = diag
             .inet_exact(6, local, client.local_addr().unwrap(), 0, None)

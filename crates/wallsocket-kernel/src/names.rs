@@ -240,15 +240,6 @@ pub static TCP_STATES: Table = Table::new(&[
     (8, "CLOSE_WAIT"), (9, "LAST_ACK"), (10, "LISTEN"), (11, "CLOSING"), (12, "NEW_SYN_RECV"), (13, "BOUND_INACTIVE"),
 ]);
 
-/// Congestion states of TCP_INFO (linux/tcp.h).
-pub static TCP_CONGESTION_STATES: Table = Table::new(&[
-    (0, "Open"),
-    (1, "Disorder"),
-    (2, "CWR"),
-    (3, "Recovery"),
-    (4, "Loss"),
-]);
-
 /// Bits of tcpi_options (linux/tcp.h).
 #[rustfmt::skip]
 pub static TCP_INFO_OPTIONS: Flags = Flags::new(&[

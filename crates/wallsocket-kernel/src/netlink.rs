@@ -135,6 +135,17 @@ impl Request {
         self.attribute(kind, &value.to_ne_bytes())
     }
 
+    /// Adds those of the numbers that there are.
+    #[must_use]
+    pub fn numbers(self, numbers: &[(u16, Option<u32>)]) -> Self {
+        numbers
+            .iter()
+            .fold(self, |request, (kind, value)| match value {
+                Some(value) => request.number(*kind, *value),
+                None => request,
+            })
+    }
+
     /// Adds an attribute that holds text and its terminating zero.
     #[must_use]
     pub fn text(self, kind: u16, value: &str) -> Self {

@@ -55,8 +55,6 @@ pub mod applies {
     pub const ANY_TCP: u16 = TCP | TCP6;
     /// Every UDP socket.
     pub const ANY_UDP: u16 = UDP | UDP6;
-    /// Every raw IP socket.
-    pub const ANY_RAW: u16 = RAW | RAW6;
     /// Every socket of IPv4.
     pub const INET: u16 = TCP | UDP | RAW;
     /// Every socket of IPv6.
@@ -168,32 +166,6 @@ pub struct SocketOption {
 }
 
 impl SocketOption {
-    const fn new(
-        level: i32,
-        number: i32,
-        name: &'static str,
-        kind: Kind,
-        applies: u16,
-        meaning: &'static str,
-    ) -> Self {
-        Self {
-            level,
-            number,
-            name,
-            kind,
-            unit: "",
-            applies,
-            access: Access::ReadWrite,
-            when: When::Any,
-            since: None,
-            privilege: "",
-            condition: "",
-            secret: false,
-            reading_changes: false,
-            meaning,
-        }
-    }
-
     const fn unit(mut self, unit: &'static str) -> Self {
         self.unit = unit;
         self

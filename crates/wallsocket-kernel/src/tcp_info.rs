@@ -4,8 +4,6 @@
 //! every accessor returns an option, and bytes of a newer kernel than this table are ignored.
 //! Source: `struct tcp_info` in linux/tcp.h and `tcp_get_info()` in net/ipv4/tcp.c.
 
-use crate::names::{TCP_CONGESTION_STATES, TCP_INFO_OPTIONS, TCP_STATES};
-
 /// Bytes of the newest form in this table (Linux 6.18).
 pub const SIZE: usize = 280;
 
@@ -80,46 +78,10 @@ impl TcpInfo {
             .filter_map(|field| self.get(field).map(|value| (field, value)))
     }
 
-    /// The state by name.
-    pub fn state_name(&self) -> String {
-        TCP_STATES.render(i64::from(self.bytes[0])).into_owned()
-    }
-
-    /// The congestion state by name.
-    pub fn congestion_state_name(&self) -> Option<String> {
-        Some(
-            TCP_CONGESTION_STATES
-                .render(self.congestion_state()? as i64)
-                .into_owned(),
-        )
-    }
-
-    /// The options agreed in the handshake, by name.
-    pub fn options_text(&self) -> Option<String> {
-        Some(TCP_INFO_OPTIONS.render(self.options()?))
-    }
-
-    /// Whether this socket listens; then two fields mean something else: see [`TcpInfo::accept_queue`] and [`TcpInfo::backlog`].
+    /// Whether this socket listens. Then `unacked_segments` are finished connections that wait for accept(), and `sacked_segments`
+    /// the limit of that queue in force.
     pub fn is_listening(&self) -> bool {
         self.bytes[0] == 10
-    }
-
-    /// Of a listener: finished connections that wait for accept() (the kernel keeps it in `unacked`).
-    pub fn accept_queue(&self) -> Option<u64> {
-        if self.is_listening() {
-            self.unacked_segments()
-        } else {
-            None
-        }
-    }
-
-    /// Of a listener: the accept queue's limit in force (the kernel keeps it in `sacked`).
-    pub fn backlog(&self) -> Option<u64> {
-        if self.is_listening() {
-            self.sacked_segments()
-        } else {
-            None
-        }
     }
 }
 
@@ -268,10 +230,13 @@ mod tests {
         bytes[24] = 3;
         bytes[28] = 7;
         let info = TcpInfo::parse(&bytes).unwrap();
-        assert_eq!((info.accept_queue(), info.backlog()), (Some(3), Some(7)));
+        assert_eq!(
+            (info.unacked_segments(), info.sacked_segments()),
+            (Some(3), Some(7))
+        );
         assert_eq!(info.total_retransmitted_segments(), Some(0));
         assert_eq!(info.pacing_rate(), None);
-        assert_eq!(info.state_name(), "LISTEN");
+        assert!(info.is_listening());
         assert_eq!(TcpInfo::parse(&[]), None);
         for length in 1..400 {
             let all = vec![0xff_u8; length];

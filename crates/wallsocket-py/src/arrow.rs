@@ -12,6 +12,20 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyString, PyTuple};
 
+/// Names of the columns.
+pub(crate) fn names_of(schema: &Schema) -> Vec<String> {
+    let fields = schema.fields().iter();
+    fields.map(|field| field.name().clone()).collect()
+}
+
+/// An Arrow C stream, as Python's libraries take it from each other.
+pub(crate) fn stream_capsule(
+    py: Python<'_>,
+    reader: Box<dyn RecordBatchReader + Send>,
+) -> PyResult<Bound<'_, PyCapsule>> {
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), c"arrow_array_stream")
+}
+
 /// Columns of rows that are made as they are taken; each asking begins at the beginning.
 #[pyclass(frozen, module = "wallsocket._core.arrow")]
 struct Stream {
@@ -48,8 +62,7 @@ impl Stream {
 
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        let fields = self.schema.fields().iter();
-        fields.map(|field| field.name().clone()).collect()
+        names_of(&self.schema)
     }
 
     /// The Arrow C stream of all rows.
@@ -66,11 +79,7 @@ impl Stream {
             open: self.open.clone_ref(py),
             rows: Mutex::new(None),
         };
-        PyCapsule::new_with_value(
-            py,
-            FFI_ArrowArrayStream::new(Box::new(batches)),
-            c"arrow_array_stream",
-        )
+        stream_capsule(py, Box::new(batches))
     }
 }
 

@@ -204,6 +204,18 @@ fn opened<T>(slot: &mut Option<T>) -> PyResult<&mut T> {
         .ok_or_else(|| PyValueError::new_err("this netlink socket is closed"))
 }
 
+/// Asks while other threads run, and makes a dictionary of each row.
+fn rows_of<'py, S: Send, T: Send>(
+    py: Python<'py>,
+    slot: &mut Option<S>,
+    ask: impl FnOnce(&mut S) -> Result<Vec<T>, netlink::Error> + Send,
+    row: impl Fn(Python<'py>, &T) -> PyResult<Bound<'py, PyDict>>,
+) -> Rows<'py> {
+    let open = opened(slot)?;
+    let found = py.detach(|| ask(open)).map_err(|error| os_error(&error))?;
+    found.iter().map(|each| row(py, each)).collect()
+}
+
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     register_tables(module)?;

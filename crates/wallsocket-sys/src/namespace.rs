@@ -202,15 +202,19 @@ mod tests {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
     use std::os::fd::AsFd;
 
-    #[test]
-    fn a_descriptor_travels_with_its_message() {
-        let (left, right) = socketpair(
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(
             AddressFamily::Unix,
             SockType::SeqPacket,
             None,
             SockFlag::SOCK_CLOEXEC,
         )
-        .expect("socketpair");
+        .expect("socketpair")
+    }
+
+    #[test]
+    fn a_descriptor_travels_with_its_message() {
+        let (left, right) = pair();
         send_message(left.as_fd(), b"hole", &[left.as_raw_fd()]).expect("send");
         let mut buffer = [0; 16];
         let (length, descriptors) = receive_message(right.as_fd(), &mut buffer).expect("receive");
@@ -227,13 +231,7 @@ mod tests {
 
     #[test]
     fn a_message_that_does_not_fit_is_an_error() {
-        let (left, right) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .expect("socketpair");
+        let (left, right) = pair();
         send_message(left.as_fd(), b"too long", &[]).expect("send");
         assert!(receive_message(right.as_fd(), &mut [0; 3]).is_err());
     }

@@ -24,6 +24,30 @@ pub enum Event {
 /// The registers of a stopped thread, `struct user_regs_struct`.
 pub type Registers = libc::user_regs_struct;
 
+/// The arguments of a call in the registers of its thread.
+pub const fn arguments_in(registers: &Registers) -> [u64; 6] {
+    [
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ]
+}
+
+/// Puts the arguments of a call into registers.
+pub const fn set_arguments(registers: &mut Registers, arguments: [u64; 6]) {
+    [
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ] = arguments;
+}
+
 /// Options for a running program that was there before its tracer and outlives it: its future descendants, exec, exit.
 ///
 /// Without `PTRACE_O_TRACESECCOMP`, so that filters of its own answer as they do without a tracer.

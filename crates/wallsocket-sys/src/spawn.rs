@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::unistd::{ForkResult, Gid, Pid, Uid};
@@ -238,10 +238,5 @@ impl Waiting {
                 .unwrap_or("exec"),
             error: io::Error::from_raw_os_error(errno),
         })
-    }
-
-    /// The descriptor that becomes readable when exec failed and reaches end of file when it worked.
-    pub fn failure_fd(&self) -> i32 {
-        self.failure.as_raw_fd()
     }
 }

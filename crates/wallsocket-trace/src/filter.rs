@@ -113,6 +113,17 @@ fn guard(program: &mut Vec<Instruction>) {
     }
 }
 
+/// Has a call stop, or fail with ENOSYS where it is `io_uring_setup` and denied.
+fn answer_call(program: &mut Vec<Instruction>, number: u32, deny_io_uring: bool) {
+    let denied = deny_io_uring && number == libc::SYS_io_uring_setup as u32;
+    let verdict = if denied {
+        ERRNO | libc::ENOSYS as u32
+    } else {
+        TRACE
+    };
+    answer(program, number, verdict);
+}
+
 /// The filter from the start: calls that can give a program a socket, and those that would hide it from us. With `deny_io_uring`, `io_uring_setup` fails with ENOSYS.
 ///
 /// With `gate`, calls from the preloaded library's gate are let through, and its requests stop.
@@ -122,16 +133,7 @@ pub fn first(deny_io_uring: bool, gate: bool) -> Vec<Instruction> {
         answer(&mut program, REQUEST, TRACE);
     }
     for call in syscalls::first() {
-        let denied = deny_io_uring && call.number() == libc::SYS_io_uring_setup as u32;
-        answer(
-            &mut program,
-            call.number(),
-            if denied {
-                ERRNO | libc::ENOSYS as u32
-            } else {
-                TRACE
-            },
-        );
+        answer_call(&mut program, call.number(), deny_io_uring);
     }
     guard(&mut program);
     program.push(statement(RETURN, ALLOW));
@@ -201,18 +203,7 @@ pub fn later(deny_io_uring: bool, gate: bool) -> Vec<Instruction> {
                     statement(RETURN, ALLOW),
                 ]);
             }
-            number => {
-                let denied = deny_io_uring && number == libc::SYS_io_uring_setup;
-                answer(
-                    &mut program,
-                    call.number(),
-                    if denied {
-                        ERRNO | libc::ENOSYS as u32
-                    } else {
-                        TRACE
-                    },
-                );
-            }
+            _ => answer_call(&mut program, call.number(), deny_io_uring),
         }
     }
     for number in OF_CORES {

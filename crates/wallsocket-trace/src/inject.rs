@@ -13,7 +13,7 @@
 //! process. Each stop is resumed once, whatever interrupts our waiting for the next.
 
 use nix::unistd::Pid;
-use wallsocket_sys::ptrace::{self, CallStop, Event, Registers};
+use wallsocket_sys::ptrace::{self, CallStop, Event, Registers, set_arguments};
 use wallsocket_sys::seccomp::{self, Instruction};
 
 use crate::interrupted::SYSCALL_INSTRUCTION;
@@ -107,14 +107,7 @@ impl Session {
     /// Makes the thread run one system call, and gives its result.
     fn call(&mut self, number: i64, arguments: [u64; 6]) -> Result<i64, Failed> {
         let mut registers = self.original;
-        [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ] = arguments;
+        set_arguments(&mut registers, arguments);
         if std::mem::take(&mut self.fresh) {
             // Stopped at an entry: this call takes the place of the program's own.
             registers.orig_rax = number as u64;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use wallsocket_kernel::diag::{ALL_STATES, DestroyMonitor, DiagSocket, InetQuery, InetSocket};
+use wallsocket_kernel::diag::{DestroyMonitor, DiagSocket, InetQuery, InetSocket};
 
 use crate::clock::Clock;
 use crate::networks::OWN;
@@ -177,20 +177,13 @@ impl State {
     ) -> bool {
         let occupied = watched.values().any(|followed| followed.network == network);
         if occupied && let Some(diag) = diag {
-            for (inet6, protocol) in [(false, 6), (true, 6), (false, 17), (true, 17)] {
-                let query = InetQuery {
-                    inet6,
-                    protocol,
-                    states: ALL_STATES,
-                    local_port: 0,
-                    peer_port: 0,
-                };
+            for query in InetQuery::all() {
                 // The moment of asking: by the time the answer is here, a call may have changed what it says.
                 let asked_ns = self.clock.now();
                 let found = match diag.inet(&query) {
                     Ok(found) => found,
                     // IPv6 and the module for UDP may be missing; that for TCP is where there are sockets at all.
-                    Err(_) if inet6 || protocol != 6 => continue,
+                    Err(_) if query.inet6 || query.protocol != 6 => continue,
                     Err(error) => {
                         let reason =
                             format!("the kernel's list of sockets (sock_diag) failed: {error}");

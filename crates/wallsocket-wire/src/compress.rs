@@ -20,15 +20,6 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// By the ending of a file name.
-    pub fn from_name(name: &str) -> Self {
-        match name.rsplit_once('.') {
-            Some((_, "gz")) => Self::Gzip,
-            Some((_, "zst" | "zstd")) => Self::Zstandard,
-            _ => Self::None,
-        }
-    }
-
     /// By the first bytes of a stream.
     pub fn from_magic(start: &[u8]) -> Self {
         if start.starts_with(&[0x1f, 0x8b]) {

@@ -242,14 +242,6 @@ impl Reader {
         }
     }
 
-    /// Whether numbers in the file (its current section) are big-endian.
-    pub const fn is_big_endian(&self) -> bool {
-        match self.layout {
-            Layout::Pcap(layout) => layout.order.big,
-            Layout::Pcapng(order) => order.big,
-        }
-    }
-
     /// Interfaces found so far.
     pub fn interfaces(&self) -> &[Arc<Interface>] {
         &self.interfaces
@@ -338,11 +330,6 @@ impl Reader {
             Layout::Pcap(layout) => layout.plausible(bytes, at),
             Layout::Pcapng(order) => pcapng::plausible(order, bytes, at),
         }
-    }
-
-    /// Whether the rest of the file cannot be read.
-    pub const fn is_damaged(&self) -> bool {
-        self.damaged.is_some()
     }
 
     /// What is left at the end, once [`Reader::read_chunk`] has said that there is nothing more.

@@ -15,7 +15,7 @@ use super::applies::{
     ALG, ALL, ANY_IP, ANY_TCP, ANY_UDP, INET, INET6, MPTCP, NETLINK, PACKET, RAW, RAW6, TCP, TCP6,
     UDP, UDP6, UNIX, VSOCK,
 };
-use super::{Field, FieldKind, Kind, SocketOption};
+use super::{Access, Field, FieldKind, Kind, SocketOption, When};
 use crate::names::{self, Flags, Table};
 
 const SOCKET: i32 = 1;
@@ -57,7 +57,22 @@ const fn option(
     applies: u16,
     meaning: &'static str,
 ) -> SocketOption {
-    SocketOption::new(level, number, name, kind, applies, meaning)
+    SocketOption {
+        level,
+        number,
+        name,
+        kind,
+        unit: "",
+        applies,
+        access: Access::ReadWrite,
+        when: When::Any,
+        since: None,
+        privilege: "",
+        condition: "",
+        secret: false,
+        reading_changes: false,
+        meaning,
+    }
 }
 
 const CREDENTIALS: &[Field] = &[field("pid", I32), field("uid", U32), field("gid", U32)];

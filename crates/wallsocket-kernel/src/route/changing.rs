@@ -131,17 +131,12 @@ impl RouteSocket {
                 flags |= if on { bit as u32 } else { 0 };
             }
         }
-        let mut request = Request::new(libc::RTM_NEWLINK, 0, &link_body(index, flags, changed));
-        let numbers = [
-            (libc::IFLA_MTU, change.mtu),
-            (libc::IFLA_MASTER, change.master),
-            (libc::IFLA_TXQLEN, change.queue_length),
-        ];
-        for (kind, value) in numbers {
-            if let Some(value) = value {
-                request = request.number(kind, value);
-            }
-        }
+        let mut request = Request::new(libc::RTM_NEWLINK, 0, &link_body(index, flags, changed))
+            .numbers(&[
+                (libc::IFLA_MTU, change.mtu),
+                (libc::IFLA_MASTER, change.master),
+                (libc::IFLA_TXQLEN, change.queue_length),
+            ]);
         if let Some(name) = change.name {
             request = request.text(libc::IFLA_IFNAME, name);
         }
@@ -346,15 +341,10 @@ fn route_request(kind: u16, flags: u16, route: &RouteChange) -> Request {
             request = request.attribute(RTA_VIA, &via);
         }
     }
-    let numbers = [
+    request = request.numbers(&[
         (libc::RTA_OIF, route.interface),
         (libc::RTA_PRIORITY, route.metric),
-    ];
-    for (attribute, value) in numbers {
-        if let Some(value) = value {
-            request = request.number(attribute, value);
-        }
-    }
+    ]);
     if let Some(source) = route.preferred_source {
         request = request.attribute(libc::RTA_PREFSRC, &octets(source));
     }

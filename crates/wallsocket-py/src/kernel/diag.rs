@@ -12,7 +12,7 @@ use wallsocket_kernel::memory::SocketMemory;
 use wallsocket_kernel::tcp_info::{self, TcpInfo};
 
 use super::address::PyAddress;
-use super::{Rows, duplicate, io_error, opened, os_error};
+use super::{Rows, duplicate, io_error, opened, os_error, rows_of};
 
 /// Fields of TCP_INFO by name, as far as the bytes reach.
 #[pyfunction(name = "tcp_info")]
@@ -150,7 +150,6 @@ impl Diag {
         local_port: u16,
         peer_port: u16,
     ) -> Rows<'py> {
-        let open = opened(&mut self.0)?;
         let query = InetQuery {
             inet6,
             protocol,
@@ -158,10 +157,7 @@ impl Diag {
             local_port,
             peer_port,
         };
-        let rows = py
-            .detach(|| open.inet(&query))
-            .map_err(|error| os_error(&error))?;
-        rows.iter().map(|row| inet_row(py, row)).collect()
+        rows_of(py, &mut self.0, |open| open.inet(&query), inet_row)
     }
 
     #[pyo3(signature = (protocol, states, inodes, local_port, /))]
@@ -198,11 +194,7 @@ impl Diag {
 
     #[pyo3(signature = (states, /))]
     fn unix<'py>(&mut self, py: Python<'py>, states: u32) -> Rows<'py> {
-        let open = opened(&mut self.0)?;
-        let rows = py
-            .detach(|| open.unix(states))
-            .map_err(|error| os_error(&error))?;
-        rows.iter().map(|row| unix_row(py, row)).collect()
+        rows_of(py, &mut self.0, |open| open.unix(states), unix_row)
     }
 }
 

@@ -12,7 +12,7 @@ use wallsocket_kernel::route::{
     VethEnd,
 };
 
-use super::{AF_INET, AF_INET6, Rows, duplicate, io_error, opened, os_error};
+use super::{AF_INET, AF_INET6, Rows, duplicate, io_error, opened, os_error, rows_of};
 
 fn link_row<'py>(py: Python<'py>, row: &Link) -> PyResult<Bound<'py, PyDict>> {
     let counters = dict!(py,
@@ -123,11 +123,7 @@ impl Routing {
     }
 
     fn links<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
-        let open = opened(&mut self.0)?;
-        let rows = py
-            .detach(|| open.links())
-            .map_err(|error| os_error(&error))?;
-        rows.iter().map(|row| link_row(py, row)).collect()
+        rows_of(py, &mut self.0, RouteSocket::links, link_row)
     }
 
     #[pyo3(signature = (name, /))]
@@ -141,27 +137,15 @@ impl Routing {
     }
 
     fn addresses<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
-        let open = opened(&mut self.0)?;
-        let rows = py
-            .detach(|| open.addresses())
-            .map_err(|error| os_error(&error))?;
-        rows.iter().map(|row| address_row(py, row)).collect()
+        rows_of(py, &mut self.0, RouteSocket::addresses, address_row)
     }
 
     fn routes<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
-        let open = opened(&mut self.0)?;
-        let rows = py
-            .detach(|| open.routes())
-            .map_err(|error| os_error(&error))?;
-        rows.iter().map(|row| route_row(py, row)).collect()
+        rows_of(py, &mut self.0, RouteSocket::routes, route_row)
     }
 
     fn neighbours<'py>(&mut self, py: Python<'py>) -> Rows<'py> {
-        let open = opened(&mut self.0)?;
-        let rows = py
-            .detach(|| open.neighbours())
-            .map_err(|error| os_error(&error))?;
-        rows.iter().map(|row| neighbour_row(py, row)).collect()
+        rows_of(py, &mut self.0, RouteSocket::neighbours, neighbour_row)
     }
 
     #[pyo3(signature = (address, source, interface, mark, /))]

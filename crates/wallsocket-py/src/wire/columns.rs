@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
@@ -12,6 +11,8 @@ use pyo3::types::PyCapsule;
 use wallsocket_wire::columns::{Batches, ParallelBatches, Plan, Report};
 use wallsocket_wire::compress::{self, Compression};
 use wallsocket_wire::file::{self, Chunk, Reader as FileReader};
+
+use crate::arrow::{names_of, stream_capsule};
 
 use super::pcap::{Open, tail_tuple};
 use super::{lock, lock_attached};
@@ -125,22 +126,11 @@ impl ColumnStream {
     }
 }
 
-pub(super) fn stream_capsule(
-    py: Python<'_>,
-    reader: Box<dyn RecordBatchReader + Send>,
-) -> PyResult<Bound<'_, PyCapsule>> {
-    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), c"arrow_array_stream")
-}
-
 #[pymethods]
 impl ColumnStream {
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.schema
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect()
+        names_of(&self.schema)
     }
 
     /// (bytes of no use, where they start, why) once every batch was taken.
@@ -215,11 +205,7 @@ pub(super) struct Table {
 impl Table {
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.schema
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect()
+        names_of(&self.schema)
     }
 
     fn __len__(&self) -> usize {

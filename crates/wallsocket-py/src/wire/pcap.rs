@@ -198,12 +198,8 @@ impl Reader {
                 }
                 None => open.index = 0,
             }
-            let more = py.detach(|| open.reader.read_chunk(&mut open.chunk));
-            py.check_signals()?;
-            match more {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(error) => return Err(file_error(error.into(), &self.raised)),
+            if !self.read_more(py, open)? {
+                return Ok(None);
             }
         }
         let record = &open.chunk.records()[open.index];
@@ -247,12 +243,8 @@ impl Reader {
         while count == 0 {
             if open.index >= open.chunk.records().len() {
                 open.index = 0;
-                let more = py.detach(|| open.reader.read_chunk(&mut open.chunk));
-                py.check_signals()?;
-                match more {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(None),
-                    Err(error) => return Err(file_error(error.into(), &self.raised)),
+                if !self.read_more(py, open)? {
+                    return Ok(None);
                 }
             }
             let mut writer = lock_attached(py, &lines.lines);
@@ -393,6 +385,13 @@ impl Reader {
 }
 
 impl Reader {
+    /// Reads the next records; false at the end of what the file has now.
+    fn read_more(&self, py: Python<'_>, open: &mut Open) -> PyResult<bool> {
+        let more = py.detach(|| open.reader.read_chunk(&mut open.chunk));
+        py.check_signals()?;
+        more.map_err(|error| file_error(error.into(), &self.raised))
+    }
+
     pub(super) fn with<T>(&self, py: Python<'_>, ask: impl FnOnce(&Open) -> T) -> PyResult<T> {
         lock_attached(py, &self.open)
             .as_ref()

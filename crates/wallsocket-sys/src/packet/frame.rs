@@ -90,11 +90,6 @@ impl FrameHeader {
     pub const fn checksum_verified(&self) -> bool {
         self.status & libc::TP_STATUS_CSUM_VALID != 0
     }
-
-    /// Frames were lost before this one.
-    pub const fn losing(&self) -> bool {
-        self.status & libc::TP_STATUS_LOSING != 0
-    }
 }
 
 /// A captured frame: bytes in the ring's memory, and what the kernel says about them.

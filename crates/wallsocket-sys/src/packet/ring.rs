@@ -304,22 +304,6 @@ impl Ring {
         self.statistics.freezes += u64::from(value.tp_freeze_q_cnt);
         Ok(self.statistics)
     }
-
-    /// Replaces the filter and the direction. Frames already in the ring stay.
-    ///
-    /// # Errors
-    /// As [`attach_filter`].
-    pub fn set_filter(
-        &self,
-        direction: Direction,
-        filter: &[Instruction],
-        snap_length: u32,
-    ) -> io::Result<()> {
-        attach_filter(
-            self.socket.as_fd(),
-            &with_direction(direction, filter, snap_length),
-        )
-    }
 }
 
 impl AsFd for Ring {

@@ -1,6 +1,7 @@
-use super::filter::{BPF_JUMP_EQUAL, BPF_RETURN};
+use super::filter::{BPF_JUMP_EQUAL, BPF_RETURN, with_direction};
 use super::*;
 use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// The caller's right to packet sockets decides which half of a test runs; both halves check something.
@@ -144,7 +145,7 @@ fn a_filter_decides_before_the_copy() {
     let address = receiver.local_addr().expect("bound");
     receiver.send_to(&[1; 500], address).expect("sent");
     assert_eq!(ring.statistics().expect("statistics").seen, 0);
-    ring.set_filter(Direction::Both, &[], 1 << 18)
+    attach_filter(ring.as_fd(), &with_direction(Direction::Both, &[], 1 << 18))
         .expect("a valid filter");
     receiver.send_to(&[2; 500], address).expect("sent");
     let frames = collect(&mut ring, address.port(), 1);
@@ -154,13 +155,11 @@ fn a_filter_decides_before_the_copy() {
 #[test]
 fn a_program_that_jumps_out_is_refused() {
     let Some(ring) = ring(&small()) else { return };
-    let error = ring
-        .set_filter(
-            Direction::Raw,
-            &[Instruction::jump(BPF_JUMP_EQUAL, 1, 200, 200)],
-            0,
-        )
-        .expect_err("refused");
+    let error = attach_filter(
+        ring.as_fd(),
+        &[Instruction::jump(BPF_JUMP_EQUAL, 1, 200, 200)],
+    )
+    .expect_err("refused");
     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use wallsocket_kernel::diag::{ALL_STATES, DiagSocket, InetQuery, InetSocket, LISTENING};
+use wallsocket_kernel::diag::{DiagSocket, InetQuery, InetSocket, LISTENING};
 use wallsocket_kernel::netlink::Error;
 use wallsocket_kernel::route::{Link, RouteQuestion, RouteSocket};
 
@@ -100,18 +100,11 @@ impl Host {
         };
         let mut near = Vec::new();
         let mut listeners = Vec::new();
-        for (inet6, protocol) in [(false, 6), (true, 6), (false, 17), (true, 17)] {
-            let query = InetQuery {
-                inet6,
-                protocol,
-                states: ALL_STATES,
-                local_port: 0,
-                peer_port: 0,
-            };
+        for query in InetQuery::all() {
             for socket in self.diag.inet(&query).unwrap_or_default() {
                 if concerns(&socket) {
                     near.push(socket);
-                } else if socket.state == 10 || (protocol == 17 && socket.peer.port() == 0) {
+                } else if socket.state == 10 || (query.protocol == 17 && socket.peer.port() == 0) {
                     listeners.push(socket);
                 }
             }

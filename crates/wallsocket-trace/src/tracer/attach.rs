@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 use serde_json::json;
-use wallsocket_sys::ptrace::{self, CallStop, Event};
+use wallsocket_sys::ptrace::{self, CallStop, Event, arguments_in};
 
 use super::following::Seen;
 use super::{Stop, Thread, Tracer};
@@ -436,13 +436,6 @@ fn entry_of(interrupted: &Interrupted) -> Entry {
     let registers = &interrupted.registers;
     Entry {
         number: interrupted.number,
-        arguments: [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ],
+        arguments: arguments_in(registers),
     }
 }

@@ -3,7 +3,7 @@
 //! They do what they would do without us. That holds when nothing is recorded any more, too.
 
 use nix::unistd::Pid;
-use wallsocket_sys::ptrace::{self, Registers};
+use wallsocket_sys::ptrace::{self, Registers, set_arguments};
 
 use super::{AUDIT_ARCH_X86_64, Altered, Next, Tracer};
 use crate::calls::Entry;
@@ -188,18 +188,6 @@ impl Tracer {
         }
         Some(altered)
     }
-}
-
-/// Puts the arguments of a call into its registers.
-pub(super) fn set_arguments(registers: &mut Registers, arguments: [u64; 6]) {
-    [
-        registers.rdi,
-        registers.rsi,
-        registers.rdx,
-        registers.r10,
-        registers.r8,
-        registers.r9,
-    ] = arguments;
 }
 
 /// Changes the registers of a stopped thread. An error: it was killed.

@@ -3,7 +3,9 @@
 //! Without a policy it costs nothing. With one, calls that are not followed, and what is recorded of a call's arguments,
 //! stay as the program made them; results are recorded as the program gets them.
 
-use super::guards::{self, set_arguments};
+use wallsocket_sys::ptrace::set_arguments;
+
+use super::guards;
 use super::{Altered, Tracer};
 use crate::rows;
 
