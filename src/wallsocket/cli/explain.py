@@ -11,31 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 import click
 
 from ..errors import UsageError
-from . import options, terminal
-from .trace import (
-    Watch,
-    deny_io_uring,
-    flight_recorder,
-    freeze_on,
-    kill,
-    one_core,
-    payload,
-    refuse_with_hosts,
-    refuse_with_pid,
-    ring,
-    say_attached,
-    say_behind,
-    spread,
-    tls_keys,
-    via,
-    with_tls_keys,
-)
+from . import options, recorded, terminal
+from .trace import Watch
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis, Rule
     from ..trace.recording import Recording
     from ..trace.ring import Ring
-    from ..trace.run import Rows, RunResult, Via
+    from ..trace.run import Rows, RunResult
 
 __all__ = ["command", "report_lines", "store"]
 
@@ -65,22 +48,13 @@ class _Answer(NamedTuple):
 
 @click.command("explain", cls=options.RecordingOrCommand)
 @options.recording
-@options.pid("Attach to this running process; may be given several times: both ends tell more.")
-@options.lab
-@options.output("Keep the recording here (with a command, -p, or files from another machine).")
-@options.overwrite
-@options.duration
-@options.user
-@options.code
-@payload
-@via
-@one_core
-@spread
-@deny_io_uring
-@kill
-@tls_keys
-@ring
-@freeze_on
+@recorded.how(
+    pid="Attach to this running process; may be given several times: both ends tell more.",
+    output="Keep the recording here (with a command, -p, or files from another machine).",
+)
+@recorded.tls_keys
+@recorded.ring
+@recorded.freeze_on
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning", "note", "never"]),
@@ -117,20 +91,7 @@ class _Answer(NamedTuple):
 def command(
     context: click.Context,
     recording: options.Files | None,
-    pid: tuple[int, ...],
-    lab: bool | Path,
-    output: Path | None,
-    overwrite: bool,
-    for_s: float | None,
-    user: str | None,
-    user_code: tuple[Path, ...],
-    library: tuple[Path, ...],
-    payload: int,
-    via: Via,
-    one_core: bool,
-    spread: bool,
-    deny_io_uring: bool,
-    kill: bool,
+    how: recorded.How,
     tls_keys: Path | None,
     ring_words: tuple[str, ...],
     freeze_on: tuple[str, ...],
@@ -160,19 +121,18 @@ def command(
     the end; 126 or 127 when the command cannot be started.
     """
     target: tuple[str, ...] | None = context.meta["target"]
-    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, verbose, sarif_file, github, overwrite)
+    answer = _Answer(_chosen(only, without), fail_on, as_json, quiet, verbose, sarif_file, github, how.overwrite)
     if sarif_file is not None and str(sarif_file) != "-":
         from ..files import refuse
 
-        refuse(sarif_file, replace=overwrite)
-    if pid:
+        refuse(sarif_file, replace=how.overwrite)
+    if how.pid:
         if target is not None or recording is not None:
             raise click.UsageError("give a recording, a command or -p PID, only one of them", context)
-        refuse_with_pid(context)
-    elif target is None and not isinstance(lab, Path):
-        kept_at = (
-            _import(recording, output, replace=overwrite) if recording is not None and output is not None else None
-        )
+    elif target is None and not isinstance(how.lab, Path):
+        kept_at = None
+        if recording is not None and how.output is not None:
+            kept_at = _import(recording, how.output, replace=how.overwrite)
         options.refuse_without_command(context, *(["output"] if kept_at is not None else []))
         with options.open_recording(kept_at or recording) as opened:
             status, diagnosis = _explain(opened, None, answer)
@@ -181,79 +141,27 @@ def command(
         return status
     elif recording is not None:
         raise click.UsageError("give a recording or a command, not both", context)
-    elif not target and not isinstance(lab, Path):
+    elif not target and not isinstance(how.lab, Path):
         raise click.UsageError("no command after --", context)
-    from ..trace import places
     from ..trace.recording import Recording
-    from ..trace.run import attach, run
     from ..trace.summary import say
     from .hang import HangWatch
-    from .lab import record as record_hosts
 
-    kept = None if payload < 0 else payload
-    hang = HangWatch(hang_s, pid[0] if pid else None) if hang_s is not None else None
-    recorder = flight_recorder(ring_words, freeze_on, quiet=quiet)
+    how.check(context)
+    if hang_s is not None and isinstance(how.lab, Path):
+        raise click.UsageError("--hang is for one command, not for the hosts of --lab FILE", context)
+    hang = HangWatch(hang_s, how.pid[0] if how.pid else None) if hang_s is not None else None
+    recorder = recorded.flight_recorder(ring_words, freeze_on, quiet=quiet)
     seen: list[Callable[[Rows], None]] = [hang.note] if hang is not None else []
     if recorder is not None and recorder.on_finding:
-        seen.append(_freezing(recorder, lab=bool(lab)))
+        seen.append(_freezing(recorder, lab=bool(how.lab)))
 
     def see(rows: Rows) -> None:
         for look in seen:
             look(rows)
 
     with hang or contextlib.nullcontext():
-        if isinstance(lab, Path):
-            refuse_with_hosts(context)
-            if hang_s is not None:
-                raise click.UsageError("--hang is for one command, not for the hosts of --lab FILE", context)
-            result = record_hosts(
-                lab,
-                target or (),
-                output=output,
-                replace=overwrite,
-                payload=kept,
-                live=see if seen else None,
-                for_s=for_s,
-                user_code=user_code,
-                library=library,
-                ring=recorder,
-            )
-        elif target is None:
-            told = None if quiet else say_attached(pid)
-            result = attach(
-                pid,
-                output=output,
-                replace=overwrite,
-                payload=kept,
-                for_s=for_s,
-                live=see if seen else None,
-                user_code=user_code,
-                library=library,
-                on_attached=told,
-                on_behind=None if quiet else say_behind,
-                ring=recorder,
-            )
-        else:
-            result = run(
-                target,
-                output=output,
-                replace=overwrite,
-                lab=lab,
-                payload=kept,
-                live=see if seen else None,
-                for_s=for_s,
-                one_core=one_core,
-                spread=spread,
-                deny_io_uring=deny_io_uring,
-                via=via,
-                kill=kill,
-                user=user,
-                environment=with_tls_keys(tls_keys, user),
-                user_code=user_code,
-                library=library,
-                on_behind=None if quiet else say_behind,
-                ring=recorder,
-            )
+        result = how.record(target or (), quiet=quiet, tls_keys=tls_keys, live=see if seen else None, ring=recorder)
     with Recording.open(result.path) as opened:
         status, diagnosis = _explain(opened, result, answer)
     # Only now: a reader would be in the way.
@@ -262,8 +170,7 @@ def command(
         say(f"wallsocket: {result.failure}")
     if result.failure is not None and status == _CLEAN:
         status = _COULD_NOT_TELL
-    if output is None:
-        places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
+    how.prune(quiet=quiet)
     return status
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import click
 
 from ..errors import NotAvailable
-from . import options
-from .trace import target_shown
+from . import options, recorded
 
 __all__ = ["command"]
 
@@ -52,7 +51,7 @@ def command(
     no terminal to read from, its output is a panel, and it is ended with the screen; a program that was attached to runs
     on. Works over ssh in 80 columns. Needs the extra: pip install "wallsocket[tui]".
     """
-    target = target_shown(context, recording, pid)
+    target = recorded.target_shown(context, recording, pid)
     try:
         from ..tui import Watch
     except ImportError as error:

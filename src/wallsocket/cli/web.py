@@ -7,16 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import NotAvailable
-from . import ending, options
-from .trace import deny_io_uring, kill, one_core, payload, say_attached, spread, target_shown, via
+from . import ending, options, recorded
 
 if TYPE_CHECKING:
-    from ..trace.run import Via
     from ..web import Page
 
 __all__ = ["command", "learn"]
@@ -24,19 +22,10 @@ __all__ = ["command", "learn"]
 
 @click.command("web", cls=options.RecordingOrCommand)
 @options.recording
-@options.pid("Attach to this running process; may be given several times.")
-@options.lab
-@options.output("Keep the recording here (with a command or -p).")
-@options.overwrite
-@options.duration
-@options.user
-@options.code
-@payload
-@via
-@one_core
-@spread
-@deny_io_uring
-@kill
+@recorded.how(
+    pid="Attach to this running process; may be given several times.",
+    output="Keep the recording here (with a command or -p).",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Listen on this port instead of any free one."
 )
@@ -56,20 +45,7 @@ __all__ = ["command", "learn"]
 def command(
     context: click.Context,
     recording: options.Files | None,
-    pid: tuple[int, ...],
-    lab: bool | Path,
-    output: Path | None,
-    overwrite: bool,
-    for_s: float | None,
-    user: str | None,
-    user_code: tuple[Path, ...],
-    library: tuple[Path, ...],
-    payload: int,
-    via: Via,
-    one_core: bool,
-    spread: bool,
-    deny_io_uring: bool,
-    kill: bool,
+    how: recorded.How,
     port: int,
     good: Path | None,
     try_it: bool,
@@ -92,15 +68,15 @@ def command(
     pip install "wallsocket[web]".
     """
     if try_it:
-        if recording is not None or pid or lab or output is not None or good is not None:
+        if recording is not None or how.pid or how.lab or how.output is not None or good is not None:
             raise click.UsageError("--try makes its own recording: give neither a recording nor a command")
         return learn("try", port=port, open_browser=open_browser, as_json=as_json, quiet=quiet)
-    target = target_shown(context, recording, pid)
+    target = recorded.target_shown(context, recording, how.pid)
     page_of = _page()
     from ..view import Feed
 
     path = None
-    if target is None and not pid:
+    if target is None and not how.pid:
         path = options.recording_path(context, recording, quiet=quiet or as_json)
     if good is not None:
         good = options.recording_path(context, good, quiet=True)
@@ -114,51 +90,25 @@ def command(
         announce()
         from ..trace import places
         from ..trace.attach import target as process_of
-        from ..trace.run import Rows, attach, run
+        from ..trace.run import Rows
         from ..trace.summary import describe, say
-        from .lab import record as record_hosts
 
-        word = "lab" if isinstance(lab, Path) else target[0] if target else process_of(pid[0]).name
+        word = "lab" if isinstance(how.lab, Path) else target[0] if target else process_of(how.pid[0]).name
         names = _Names(places.new_paths(word))
 
         def begun(_: Rows) -> None:
             if not feed.has_begun:
-                taken = output or names.latest
+                taken = how.output or names.latest
                 assert taken is not None
                 feed.begin(taken)
 
-        common: dict[str, Any] = {
-            "output": output or names,
-            "replace": overwrite,
-            "payload": None if payload < 0 else payload,
-            "live": begun,
-            "for_s": for_s,
-            "user_code": user_code,
-            "library": library,
-        }
-        if isinstance(lab, Path):
-            result = record_hosts(lab, target or (), **{**common, "output": output or next(iter(names))})
-        elif target is None:
-            result = attach(pid, on_attached=None if quiet else say_attached(pid), **common)
-        else:
-            result = run(
-                target,
-                lab=lab,
-                via=via,
-                one_core=one_core,
-                spread=spread,
-                deny_io_uring=deny_io_uring,
-                kill=kill,
-                user=user,
-                **common,
-            )
+        result = how.record(target or (), quiet=quiet, names=names, live=begun)
         feed.begin(result.path)
 
         def tell() -> None:
             if not quiet:
                 say(describe(result))
-            if output is None:
-                places.prune_telling_once(None if quiet else lambda text: say(f"wallsocket: {text}"))
+            how.prune(quiet=quiet)
 
         _stay(tell, quiet=quiet, words="wallsocket: the page stays; Ctrl-C ends it")
         return result.exit_status
