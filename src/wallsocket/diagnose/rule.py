@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .facts import Facts
     from .subjects import Kind
     from .tracker import SocketTracker, Tracker
+    from .trackers.destinations import Refusal
     from .trackers.flows import Flow
 
 __all__ = ["Evidence", "Healthy", "Judgement", "Rule"]
@@ -64,6 +65,26 @@ class Evidence:
         self.covers = self.covers or self.rule.covers
         if self.socket is not None:
             self.subjects |= {self.socket}
+
+    @classmethod
+    def of_refusal(cls, rule: Rule, refusal: Refusal, why: str, proof: list[Proof], **more: Any) -> Evidence:
+        """Of a connection that was refused.
+
+        Args:
+            rule: whose evidence it is.
+            refusal: what is explained.
+            why: what happened, as a sentence.
+            proof: the rows that show it.
+            more: other fields, and those of the refusal that are others here.
+        """
+        fields: dict[str, Any] = {
+            "call": refusal.connect.call,
+            "socket": refusal.socket,
+            "process": refusal.process,
+            "calls": refusal.calls,
+            "count": refusal.count,
+        }
+        return cls(rule, refusal.at_ns, why, proof, **(fields | more))
 
     def leads_to(self, rule: str) -> bool:
         """Whether a finding of that rule on the same connection follows from this one."""

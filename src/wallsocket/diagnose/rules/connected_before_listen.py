@@ -53,18 +53,13 @@ class ConnectedBeforeListen(Rule):
                     continue
                 if not self._belong(facts, refusal, other.listen):
                     continue
-                yield Evidence(
+                yield Evidence.of_refusal(
                     self,
-                    refusal.at_ns,
+                    refusal,
                     f"The connection to {where} was refused {late_ns / 1e6:.1f} ms before "
                     f"{facts.who(other.process)} called listen.",
                     [refusal.seen.proof(), other.listen.proof()],
-                    call=refusal.connect.call,
-                    socket=refusal.socket,
-                    process=refusal.process,
                     subjects=frozenset({other.id}),
-                    calls=refusal.calls,
-                    count=refusal.count,
                 )
                 break
 

@@ -76,16 +76,11 @@ class FirewallRefuses(Rule):
             if opening is None or opening.icmp is None or opening.reset is not None:
                 yield from self._listened(facts, subject, refusal)
                 continue
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 f"The SYN to {subject.where} was answered by an ICMP error, not by a reset: a packet filter rejects it.",
                 [refusal.seen.proof(refusal.how_seen()), packet_proof(opening.icmp, opening.icmp_label)],
-                call=refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
-                calls=refusal.calls,
-                count=refusal.count,
             )
         for failure in facts[Unreached].of(subject, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES):
             opening = packets.of(failure.socket.local, subject.where)
@@ -114,9 +109,9 @@ class FirewallRefuses(Rule):
                 continue
             if one.socket.network is None or facts[Closing].of(one.socket).shut:
                 continue
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 f"{facts.who(one.process)} listened on {one.local} before and after {subject.where} was refused: a "
                 "packet "
                 "filter rejects it with a reset.",
@@ -125,13 +120,8 @@ class FirewallRefuses(Rule):
                     listen.proof(f"{listen.text()} on {one.local}"),
                     last.proof(f"{last.state_name} on {one.local}"),
                 ],
-                call=refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty="strong",
                 subjects=frozenset({one.id}),
-                calls=refusal.calls,
-                count=refusal.count,
             )
             return
 

@@ -38,17 +38,14 @@ class ListenForgotten(Rule):
                 forgot = other.bind is not None and not other.listens and not other.connected
                 if forgot and other.had_it(refusal.at_ns) and other.takes(subject.where):
                     assert other.bind is not None
-                    yield Evidence(
+                    yield Evidence.of_refusal(
                         self,
-                        refusal.at_ns,
+                        refusal,
                         f"{facts.who(other.process)} bound {other.local} but never called listen; the connection to "
                         f"{subject.where} was refused.",
                         [other.bind.proof(), refusal.seen.proof()],
                         call=other.bind.call,
-                        socket=refusal.socket,
                         process=other.process,
                         subjects=frozenset({other.id}),
-                        calls=refusal.calls,
-                        count=refusal.count,
                     )
                     break

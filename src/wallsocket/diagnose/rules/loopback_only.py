@@ -45,17 +45,13 @@ class LoopbackOnly(Rule):
         for one in facts[Refused].of(subject, "loopback_only", "other_address"):
             refusal, listener = one.refusal, one.listener
             assert listener is not None
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 one.why,
                 one.proof,
                 call=listener.bind.call if listener.bind is not None else refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty=one.cause.certainty,
                 title=f"the server listens on {listener.local.host} only",
                 subjects=listener.subjects,
-                calls=refusal.calls,
-                count=refusal.count,
             )

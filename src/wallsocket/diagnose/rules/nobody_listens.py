@@ -61,16 +61,13 @@ class NobodyListens(Rule):
                 rows.append(reset)
             if one.cause.name == "nobody_listens":
                 rows += answers.proof(call, "sockets", f"no LISTEN on {where}")
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 f"No traced socket listened on {where}; this host refused the connection. It was not asked who listens."
                 if unasked
                 else one.why,
                 rows,
-                call=refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty="strong" if unasked else one.cause.certainty,
                 # Who listened there until something ended it.
                 subjects=frozenset(
@@ -78,8 +75,6 @@ class NobodyListens(Rule):
                     for entry in facts[Bound].on(where.port, network=subject.network)
                     if entry.listens and (entry.ended_ns or refusal.at_ns) < refusal.at_ns and entry.takes(where)
                 ),
-                calls=refusal.calls,
-                count=refusal.count,
             )
 
     def judge_wire(self, facts: Facts) -> Iterator[Judgement]:

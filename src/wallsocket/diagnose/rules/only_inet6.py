@@ -46,16 +46,12 @@ class OnlyInet6(Rule):
         for one in facts[Refused].of(subject, "only_inet6"):
             refusal, listener = one.refusal, one.listener
             assert listener is not None
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 one.why,
                 one.proof,
                 call=listener.bind.call if listener.bind is not None else refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty=one.cause.certainty,
                 subjects=listener.subjects,
-                calls=refusal.calls,
-                count=refusal.count,
             )

@@ -41,17 +41,12 @@ class OtherFamily(Rule):
         for one in facts[Refused].of(subject, "other_ip_version"):
             refusal, listener = one.refusal, one.listener
             assert listener is not None
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 one.why,
                 one.proof,
-                call=refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty=one.cause.certainty,
                 title=f"the server listens for {'IPv6' if ':' in listener.local.host else 'IPv4'} only",
                 subjects=listener.subjects,
-                calls=refusal.calls,
-                count=refusal.count,
             )

@@ -63,9 +63,9 @@ class OtherNetworkNamespace(Rule):
             other = others[0]
             listen = other.listen
             assert listen is not None
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 f"Nobody listens on {where} in the network namespace of {facts.who(refusal.process)}; "
                 f"{facts.who(other.process)} listens on "
                 f"{other.local} in another one.",
@@ -79,11 +79,6 @@ class OtherNetworkNamespace(Rule):
                         refusal.seen.call, "sockets", f"no LISTEN on {where} in network namespace {subject.network}"
                     ),
                 ],
-                call=refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty="strong",
                 subjects=frozenset({other.id}),
-                calls=refusal.calls,
-                count=refusal.count,
             )

@@ -52,18 +52,13 @@ class SwappedPort(Rule):
         for one in facts[Refused].of(subject, "byte_swapped_port"):
             refusal, listener = one.refusal, one.listener
             assert listener is not None
-            yield Evidence(
+            yield Evidence.of_refusal(
                 self,
-                refusal.at_ns,
+                refusal,
                 one.why,
                 one.proof,
-                call=refusal.connect.call,
-                socket=refusal.socket,
-                process=refusal.process,
                 certainty=one.cause.certainty,
                 subjects=listener.subjects,
-                calls=refusal.calls,
-                count=refusal.count,
             )
 
     def _datagrams(self, facts: Facts, subject: Destination, meant: Address) -> Iterator[Evidence]:
