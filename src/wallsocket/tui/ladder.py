@@ -8,7 +8,6 @@ from typing import ClassVar, Final
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -18,6 +17,7 @@ from ..trace.text import fit
 from ..view.ladder import Ladder as Window
 from ..view.ladder import Rung
 from .messages import Jump
+from .searched import Searched
 from .words import heads, ladder_line
 
 __all__ = ["Ladder"]
@@ -113,7 +113,7 @@ class Lines(ScrollView, can_focus=True):
         self.scroll_to_region(Region(0, self.at, 1, 1), animate=False)
 
 
-class Ladder(Vertical):
+class Ladder(Searched):
     """Who the two are, the lines, and a line to search in."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -127,8 +127,6 @@ class Ladder(Vertical):
     Ladder > #about, Ladder > #rails { height: 1; }
     Ladder > #rails { color: $text-muted; }
     Ladder > Lines { height: 1fr; }
-    Ladder > Input { height: 1; border: none; display: none; }
-    Ladder > Input.-asked { display: block; }
     """
 
     def __init__(self, ask: Callable[[str, dict[str, object]], object | None]) -> None:
@@ -136,7 +134,6 @@ class Ladder(Vertical):
         self._ask_view = ask
         self.conversation = ""
         self.level = 0
-        self.search = ""
         self.only = ""
         self._window: Window | None = None
 
@@ -215,25 +212,12 @@ class Ladder(Vertical):
             self.level = 0
             self.show(0)
 
-    def ask(self) -> None:
-        """Open the search line."""
-        line = self.query_one(Input)
-        line.add_class("-asked")
-        line.focus()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter in the search line."""
-        event.stop()
-        self._searched(event.value)
-
     def key_escape(self) -> None:
         """Everything again."""
-        self.query_one(Input).value = ""
         self.only = ""
-        self._searched("")
+        super().key_escape()
 
-    def _searched(self, words: str) -> None:
-        self.search = words
-        self.query_one(Input).set_class(bool(words), "-asked")
+    def searched(self) -> None:
+        """Those that have the words."""
         self.query_one(Lines).focus()
         self.show(0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import DataTable, Input
 
 from ..view.overview import Overview, SocketCard
 from .messages import Jump
+from .searched import Searched
 from .words import plain
 
 __all__ = ["Sockets"]
@@ -15,19 +15,16 @@ __all__ = ["Sockets"]
 _COLUMNS = ("", "state", "receive", "send", "program", "socket", "how it went")
 
 
-class Sockets(Vertical):
+class Sockets(Searched):
     """The table, and a line to search in."""
 
     DEFAULT_CSS = """
     Sockets > DataTable { height: 1fr; }
-    Sockets > Input { height: 1; border: none; display: none; }
-    Sockets > Input.-asked { display: block; }
     """
 
     def __init__(self) -> None:
         super().__init__(id="sockets")
         self._cards: list[SocketCard] = []
-        self.search = ""
 
     def compose(self) -> ComposeResult:
         """The table above the search line."""
@@ -48,25 +45,8 @@ class Sockets(Vertical):
             return
         table.move_cursor(row=next((place for place, card in enumerate(self._cards) if card.id == before), 0))
 
-    def ask(self) -> None:
-        """Open the search line."""
-        line = self.query_one(Input)
-        line.add_class("-asked")
-        line.focus()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter in the search line."""
-        event.stop()
-        self._searched(event.value)
-
-    def key_escape(self) -> None:
-        """All sockets again."""
-        self.query_one(Input).value = ""
-        self._searched("")
-
-    def _searched(self, words: str) -> None:
-        self.search = words
-        self.query_one(Input).set_class(bool(words), "-asked")
+    def searched(self) -> None:
+        """Those that have the words."""
         self.query_one(DataTable).focus()
         self.post_message(Jump("finding"))
 
