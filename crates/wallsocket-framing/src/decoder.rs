@@ -18,6 +18,9 @@ pub trait Codec {
     /// What is known of the unfinished message, so that no byte is searched twice.
     type Progress: Default + Send + Sync;
 
+    /// Whether a message ends with the stream, so that a connection carries one.
+    const ENDS_WITH_STREAM: bool = false;
+
     /// Looks for a whole message at the start of `bytes`, which begin at byte `at` of the stream.
     ///
     /// After `Ok(None)` the next call for the same message shows the same bytes and more.

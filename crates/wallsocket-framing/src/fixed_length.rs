@@ -24,6 +24,11 @@ impl FixedLength {
     pub fn length(&self) -> usize {
         self.length
     }
+
+    /// Bytes of the longest message: of each.
+    pub fn max_message(&self) -> usize {
+        self.length
+    }
 }
 
 impl Codec for FixedLength {

@@ -26,6 +26,8 @@ impl UntilClose {
 impl Codec for UntilClose {
     type Progress = ();
 
+    const ENDS_WITH_STREAM: bool = true;
+
     fn take<'a>(
         &self,
         _progress: &mut (),

@@ -82,10 +82,15 @@ fn encode<'py>(codec: &impl Codec, message: &Bound<'py, PyAny>) -> PyResult<Boun
     })
 }
 
-fn encode_many<'py>(
-    codec: &impl Codec,
+fn encode_many<'py, C: Codec>(
+    codec: &C,
     messages: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    if C::ENDS_WITH_STREAM && messages.len()? != 1 {
+        return Err(raised::UnsendableMessage::new_err(
+            "this framing carries one message per connection",
+        ));
+    }
     let mut wire = Vec::new();
     let mut append = |message: &Bound<'py, PyAny>| {
         with_bytes(message, |bytes| {
@@ -199,12 +204,52 @@ impl PyDecoder {
     }
 }
 
+/// The methods of a framing's class: its own, and those that all have.
+macro_rules! framing {
+    ($name:ident { $($own:tt)* }) => {
+        impl $name {
+            fn codec(&self) -> &wallsocket_framing::$name {
+                &self.0
+            }
+        }
+
+        #[pymethods]
+        impl $name {
+            $($own)*
+
+            #[getter]
+            fn max_message(&self) -> usize {
+                self.codec().max_message()
+            }
+
+            #[getter]
+            fn ends_with_stream(&self) -> bool {
+                wallsocket_framing::$name::ENDS_WITH_STREAM
+            }
+
+            fn encode<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+                encode(self.codec(), message)
+            }
+
+            fn encode_many<'py>(
+                &self,
+                messages: &Bound<'py, PyAny>,
+            ) -> PyResult<Bound<'py, PyBytes>> {
+                encode_many(self.codec(), messages)
+            }
+
+            fn decoder(&self) -> PyDecoder {
+                PyDecoder::over(Clone::clone(self.codec()))
+            }
+        }
+    };
+}
+
 #[pyclass(subclass, frozen, eq, hash, module = "wallsocket._core.framing")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct FixedLength(wallsocket_framing::FixedLength);
 
-#[pymethods]
-impl FixedLength {
+framing!(FixedLength {
     #[new]
     fn new(length: usize) -> PyResult<Self> {
         wallsocket_framing::FixedLength::new(length)
@@ -217,75 +262,25 @@ impl FixedLength {
         self.0.length()
     }
 
-    #[getter]
-    fn max_message(&self) -> usize {
-        self.0.length()
-    }
-
-    #[getter]
-    fn ends_with_stream(&self) -> bool {
-        false
-    }
-
-    fn encode<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode(&self.0, message)
-    }
-
-    fn encode_many<'py>(&self, messages: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode_many(&self.0, messages)
-    }
-
-    fn decoder(&self) -> PyDecoder {
-        PyDecoder::over(self.0)
-    }
-
     fn __repr__(&self) -> String {
         format!("FixedLength({})", self.0.length())
     }
-}
+});
 
 #[pyclass(subclass, frozen, eq, hash, module = "wallsocket._core.framing")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct UntilClose(wallsocket_framing::UntilClose);
 
-#[pymethods]
-impl UntilClose {
+framing!(UntilClose {
     #[new]
     fn new(max_message: usize) -> Self {
         Self(wallsocket_framing::UntilClose::new(max_message))
     }
 
-    #[getter]
-    fn max_message(&self) -> usize {
-        self.0.max_message()
-    }
-
-    #[getter]
-    fn ends_with_stream(&self) -> bool {
-        true
-    }
-
-    fn encode<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode(&self.0, message)
-    }
-
-    fn encode_many<'py>(&self, messages: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        if messages.len()? != 1 {
-            return Err(raised::UnsendableMessage::new_err(
-                "this framing carries one message per connection",
-            ));
-        }
-        encode_many(&self.0, messages)
-    }
-
-    fn decoder(&self) -> PyDecoder {
-        PyDecoder::over(self.0)
-    }
-
     fn __repr__(&self) -> String {
         format!("UntilClose(max_message={})", self.0.max_message())
     }
-}
+});
 
 #[pyclass(subclass, frozen, eq, hash, module = "wallsocket._core.framing")]
 // Boxed: its search tables want an alignment of 32 bytes, Python's allocator gives 16.
@@ -316,8 +311,7 @@ impl Hash for Delimited {
     }
 }
 
-#[pymethods]
-impl Delimited {
+framing!(Delimited {
     #[new]
     fn new(
         delimiter: &[u8],
@@ -350,28 +344,6 @@ impl Delimited {
         self.0.strict()
     }
 
-    #[getter]
-    fn max_message(&self) -> usize {
-        self.0.max_message()
-    }
-
-    #[getter]
-    fn ends_with_stream(&self) -> bool {
-        false
-    }
-
-    fn encode<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode(&*self.0, message)
-    }
-
-    fn encode_many<'py>(&self, messages: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode_many(&*self.0, messages)
-    }
-
-    fn decoder(&self) -> PyDecoder {
-        PyDecoder::over((*self.0).clone())
-    }
-
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let shown = |bytes: &[u8]| PyBytes::new(py, bytes).repr().map(|text| text.to_string());
         let escape = self
@@ -384,7 +356,7 @@ impl Delimited {
             "Delimited({delimiter}, escape={escape}, strict={strict}, max_message={limit})"
         ))
     }
-}
+});
 
 #[pyclass(subclass, frozen, eq, hash, module = "wallsocket._core.framing")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -396,8 +368,7 @@ enum Width {
     Name(String),
 }
 
-#[pymethods]
-impl LengthPrefixed {
+framing!(LengthPrefixed {
     #[new]
     fn new(
         header: Width,
@@ -442,28 +413,6 @@ impl LengthPrefixed {
         self.0.includes_header()
     }
 
-    #[getter]
-    fn max_message(&self) -> usize {
-        self.0.max_message()
-    }
-
-    #[getter]
-    fn ends_with_stream(&self) -> bool {
-        false
-    }
-
-    fn encode<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode(&self.0, message)
-    }
-
-    fn encode_many<'py>(&self, messages: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        encode_many(&self.0, messages)
-    }
-
-    fn decoder(&self) -> PyDecoder {
-        PyDecoder::over(self.0)
-    }
-
     fn __repr__(&self) -> String {
         let header = match self.0.header() {
             Header::Fixed(width, _) => width.to_string(),
@@ -479,7 +428,7 @@ impl LengthPrefixed {
             "LengthPrefixed({header}, order=\"{order}\", includes_header={includes}, max_message={limit})"
         )
     }
-}
+});
 
 /// Adds the submodule's classes and functions.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
