@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.recordings import Script, lost_letter, tcp_frame
 from tests.support.repository import ROOT
+from wallsocket.cli import main
 from wallsocket.diagnose import diagnose
 from wallsocket.diagnose.difference import difference
 from wallsocket.errors import NotPermitted
@@ -157,6 +158,17 @@ def test_each_direction_of_the_wire_is_followed_for_itself(tmp_path: Path) -> No
 def test_a_layer_that_is_missing_is_not_compared(tmp_path: Path) -> None:
     compared = both(tmp_path, lambda script: None, lambda script: None, wire="needs CAP_NET_RAW")
     assert compared.not_compared == {"wire": "the good run has no wire layer (needs CAP_NET_RAW)"}
+    (tmp_path / "again").mkdir()
+    compared = both(
+        tmp_path / "again", lambda script: None, lambda script: None, wire="incomplete since 2.0 s: it ended"
+    )
+    assert compared.not_compared == {"wire": "in the good run it is incomplete since 2.0 s: it ended"}
+
+
+def test_nothing_compared_is_not_the_same(tmp_path: Path) -> None:
+    gone = dict.fromkeys(("calls", "kernel", "wire"), "incomplete since 1.0 s: it ended")
+    Script(tmp_path / "a.wsrec", **gone).done(1).close()
+    assert main(["diff", str(tmp_path / "a.wsrec"), str(tmp_path / "a.wsrec")]) == 2
 
 
 def test_a_socket_that_the_other_run_lacks(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ __all__ = ["command"]
 #: As diff(1): the same, different.
 _SAME: Final = 0
 _DIFFERENT: Final = 1
+#: No layer could be compared, so that nothing was seen to part.
+_UNKNOWN: Final = 2
 #: Pairs of sockets that are listed beside the first places; likewise those that moved other amounts.
 _PAIRS: Final = 12
 
@@ -34,11 +36,12 @@ def command(good: Path, bad: Path, as_json: bool) -> int:
     """Show where two runs of the same program part: GOOD, which worked, and BAD, which did not.
 
     Sockets are matched by the program and the line that made them; then calls, kernel and wire are followed until
-    they differ. Times do not count, nor how the bytes were split. Exit status: 0 the same, 1 different, 2 could not run.
+    they differ. Times do not count, nor how the bytes were split. Exit status: 0 the same, 1 different, 2 could not run,
+    or no layer could be compared.
     """
     from ..diagnose import diagnose
     from ..diagnose.difference import difference
-    from ..trace.compare import compare
+    from ..trace.compare import LAYERS, compare
 
     with options.open_recording(good) as first, options.open_recording(bad) as second:
         compared = compare(first, second)
@@ -48,7 +51,9 @@ def command(good: Path, bad: Path, as_json: bool) -> int:
         else:
             for line in _lines(first, second, compared, judged):
                 click.echo(line)
-    return _SAME if compared.same and not judged.only_bad and not judged.only_good else _DIFFERENT
+    if not compared.same or judged.only_bad or judged.only_good:
+        return _DIFFERENT
+    return _UNKNOWN if len(compared.not_compared) == len(LAYERS) else _SAME
 
 
 def _write_json(compared: Comparison, judged: Difference) -> None:

@@ -148,7 +148,11 @@ def compare(good: Recording, bad: Recording) -> Comparison:
         for name, recording in (("good", good), ("bad", bad)):
             reason = recording.meta.get(layer, "yes")
             if reason != "yes" and layer not in not_compared:
-                not_compared[layer] = f"the {name} run has no {layer} layer ({reason})"
+                not_compared[layer] = (
+                    f"in the {name} run it is {reason}"
+                    if reason.startswith("incomplete")
+                    else f"the {name} run has no {layer} layer ({reason})"
+                )
     pairs: list[Pair] = []
     for good_socket, bad_socket, basis in _aligned(*runs):
         number = len(pairs) + 1
