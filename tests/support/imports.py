@@ -118,6 +118,7 @@ UNTOLD: Final = {
     "what a socket was: its queues, its options in force": """
     accept-queue-full answers-unread backlog-cut buffer-clamped edge-not-drained hangup-before-data
     listener-not-served one-shot-spent receive-buffer-overflow
+    window-fixed
     """,
     "what a running program does, looked at more than once": """
     accept-queue-stands connect-unanswered kept-open-elsewhere lock-held-in-wait lock-of-parent loop-blocked
@@ -132,7 +133,7 @@ UNTOLD: Final = {
     """,
     "lines of the program": "socket-dropped socket-not-kept",
     "the end of a long read, which `strace -s 256` cuts off": "character-cut",
-    "a capture in the network of its own that the program makes": "own-stack-resets",
+    "which frames its raw socket sent: nothing joins them with its calls": "own-stack-resets",
 }
 
 
