@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-
 from ..call import CallFacts
 from ..facts import Facts
 from ..tracker import SocketTracker, returned
 from ..vocabulary import EPOLL_WAITS, POLL_CALLS, POLLHUP, POLLRDHUP, READS
-from .polls import Polls
-from .sockets import Sockets
+from .readiness import Readiness
 
 __all__ = ["HangupFacts", "Hangups"]
 
@@ -26,33 +23,19 @@ class HangupFacts:
 class Hangups(SocketTracker[HangupFacts]):
     """Notes POLLHUP and POLLRDHUP (poll(2), epoll_ctl(2)), also of sockets in epoll sets."""
 
-    needs = (Polls, Sockets)
+    needs = (Readiness,)
     kept = HangupFacts
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._polls = facts[Polls]
-        self._sockets = facts[Sockets]
+        self._readiness = facts[Readiness]
 
-    @returned(*POLL_CALLS)
-    def polled(self, call: CallFacts) -> None:
-        """A poll returned."""
+    @returned(*POLL_CALLS, *EPOLL_WAITS)
+    def waited(self, call: CallFacts) -> None:
+        """A wait returned."""
         if (call.result or 0) > 0:
-            for socket, entry in self._polls.reported(call):
-                if entry.returned & (POLLHUP | POLLRDHUP):
-                    self.keep(socket).told = call
-
-    @returned(*EPOLL_WAITS)
-    def awaited(self, call: CallFacts) -> None:
-        """An event loop woke up."""
-        if (call.result or 0) <= 0:
-            return
-        value = call.value
-        events = struct.iter_unpack("<IQ", value[: len(value) // 12 * 12])
-        for number, (bits, _) in zip(call.call.entry_sockets, events, strict=False):
-            if number and bits & (POLLHUP | POLLRDHUP):
-                socket = self._sockets.get(number)
-                if socket is not None:
+            for socket, events in self._readiness.reported(call):
+                if events & (POLLHUP | POLLRDHUP):
                     self.keep(socket).told = call
 
     @returned(*READS, given=True)
