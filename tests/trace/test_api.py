@@ -248,6 +248,18 @@ def test_a_closed_recording_says_that_it_is(tmp_path: Path) -> None:
             ask()
 
 
+def test_ctrl_c_in_the_middle_of_a_query_is_no_damage(tmp_path: Path) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    with lost_letter(tmp_path / "a.wsrec") as recording:
+        # As when the signal comes while the function runs that counts what a query does.
+        recording._connection.set_progress_handler(interrupted, 1)
+        for ask in (lambda: list(recording.calls()), lambda: recording.sql("SELECT count(*) FROM call")):
+            with pytest.raises(KeyboardInterrupt):
+                ask()
+
+
 def test_sql(tmp_path: Path) -> None:
     with lost_letter(tmp_path / "a.wsrec") as recording:
         found = recording.sql(

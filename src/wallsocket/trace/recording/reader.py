@@ -115,6 +115,7 @@ class Recording:
         self._connection = connection
         self._owned = path is not None
         self._operations = 0
+        self._allowance = 0
         self._version = SCHEMA_VERSION
 
     @classmethod
@@ -439,6 +440,7 @@ class Recording:
         except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
             raise UsageError(f"SQL: {one_line(str(error))}") from error
         except sqlite3.Error as error:
+            self._pass_on(error)
             code = (error.sqlite_errorcode or 0) & 0xFF
             if code == sqlite3.SQLITE_AUTH:
                 raise UsageError("SQL: a recording is only read: ask it with SELECT") from error
@@ -562,11 +564,11 @@ class Recording:
             self._rows(f"PRAGMA {pragma}")
         connection.text_factory = _text
         # Pages that point at each other can make a small file endless; an honest one needs a few operations per byte.
-        allowance = 100_000_000 + 10 * self._size()
+        self._allowance = 100_000_000 + 10 * self._size()
 
         def progress() -> bool:
             self._operations += 1_000_000
-            return self._operations > allowance
+            return self._operations > self._allowance
 
         connection.set_progress_handler(progress, 1_000_000)
 
@@ -583,7 +585,14 @@ class Recording:
         try:
             return ask()
         except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as error:
+            self._pass_on(error)
             raise RecordingError(f"{self.name}: {read_failure(error)}") from error
+
+    def _pass_on(self, error: Exception) -> None:
+        """Ctrl-C in the function that counts operations ends the query, and the module sqlite3 tells nobody why."""
+        stopped = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+        if stopped and self._operations <= self._allowance:
+            raise KeyboardInterrupt from error
 
     def _rows(self, statement: str, values: Sequence[int] = ()) -> Iterator[tuple[Any, ...]]:
         cursor = self._guard(lambda: self._connection.execute(statement, values))
