@@ -18,6 +18,7 @@ from wallsocket.diagnose.tracker import Recent
 from wallsocket.diagnose.trackers.destinations import Destinations
 from wallsocket.diagnose.trackers.execs import Execs
 from wallsocket.diagnose.trackers.lines import Lines
+from wallsocket.diagnose.trackers.reads import ReadFacts
 from wallsocket.diagnose.trackers.sockets import Sockets
 from wallsocket.events import Mark
 
@@ -147,3 +148,37 @@ def test_a_recent_table_has_the_keys_that_were_set_last(pairs: list[tuple[int, i
     latest = list(dict.fromkeys(key for key, _ in reversed(pairs)))[:limit]
     assert dict(table) == {key: last[key] for key in latest}
     assert list(table) == latest[::-1]
+
+
+def test_what_is_known_of_a_socket_goes_with_it_without_a_collection() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        engine = fed(short_connections(250))
+        alive = len(engine.facts[Sockets].alive)
+        known = [one for one in gc.get_objects() if isinstance(one, ReadFacts) and one.calls]
+    finally:
+        gc.enable()
+    assert alive < 300
+    assert len(known) <= alive
+
+
+def test_of_the_sockets_that_stay_whole_the_oldest_go_and_who_needs_one_no_more_says_so() -> None:
+    sockets = Sockets(Facts(Story().recording()))
+
+    def ended(number: int, asked: int) -> SocketFacts:
+        socket = SocketFacts(number, 1)
+        socket.kept[1], socket.whole = object(), asked
+        sockets.retire(socket)
+        return socket
+
+    plain, one, twice = ended(1, 0), ended(2, 1), ended(3, 2)
+    assert not plain.kept
+    sockets.release(one)
+    sockets.release(twice)
+    assert not one.kept
+    assert twice.kept
+    later = [ended(number, 1) for number in range(4, 2_000)]
+    assert not twice.kept
+    assert sum(bool(socket.kept) for socket in later) == 1_000
+    assert later[-1].kept

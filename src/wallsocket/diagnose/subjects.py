@@ -100,7 +100,7 @@ class SocketFacts:
         self.last: Sample | None = None  #: the latest sample while it lived
         self.earlier: Sample | None = None  #: the one before it
         self.retired = False  #: judged and forgotten
-        self.whole = False  #: something that outlives it is asked about it at the end: see ``Sockets.retire``
+        self.whole = 0  #: how many trackers ask that all stays known of it when it is retired: see ``Sockets.retire``
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
         self.calls = 0  #: on it, counted up to a limit of the engine's
         self.audience: Audience | None = None  #: who is told of its calls; ``None``: to be worked out again

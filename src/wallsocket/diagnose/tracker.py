@@ -23,14 +23,16 @@ recording.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from .facts import Facts
     from .subjects import SocketFacts
 
 __all__ = [
+    "NONE_YET",
     "Latest",
     "Recent",
     "SocketTracker",
@@ -188,6 +190,10 @@ class Tracker:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts  #: to reach the trackers that it needs, the tables and the time
+
+
+#: What has not come yet, in facts of which most sockets have none: a table of its own for each takes 64 bytes or more.
+NONE_YET: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 class Latest(list[_K]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..facts import Facts
 from ..rule import Evidence, Judgement, Rule
@@ -54,7 +54,7 @@ class ThreadsShareStream(Rule):
     def judge(self, facts: Facts, subject: SocketFacts) -> Iterator[Judgement]:
         overlaps = facts[Overlaps].of(subject)
         large = [pair for pair in overlaps.writes if self._cut(pair)]
-        if len(overlaps.reads) >= _OFTEN and sum(1 for got in overlaps.readers.values() if got) >= 2:
+        if len(overlaps.reads) >= _OFTEN and overlaps.several_read:
             yield self._evidence(subject, overlaps.reads, "read from, or waited for bytes of,")
         elif large:
             yield self._evidence(subject, large, "wrote to")
@@ -80,7 +80,7 @@ class ThreadsShareStream(Rule):
     def _cut(pair: Pair) -> bool:
         return any(call.moved and (call.length > _LARGE or 0 < call.moved < call.length) for call in pair)
 
-    def _evidence(self, socket: SocketFacts, pairs: list[Pair], did: str) -> Evidence:
+    def _evidence(self, socket: SocketFacts, pairs: Sequence[Pair], did: str) -> Evidence:
         one, other = pairs[0]
         return Evidence(
             self,

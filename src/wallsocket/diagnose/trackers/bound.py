@@ -204,7 +204,7 @@ class Bound(Tracker):
             entry = self._entry(call.socket)
             if entry is not None and entry.listen is None:
                 entry.listen = call
-                call.socket.whole = True  # how full its queue was is asked when a client was refused
+                call.socket.whole += 1  # how full its queue was is asked when a client was refused
                 self.tcp_listeners += entry.tcp
 
     @returned("connect")
@@ -243,7 +243,7 @@ class Bound(Tracker):
             entry = self._entry(socket)
         if entry is not None and entry.listening is None and not sample.destroyed:
             entry.listening = sample
-            socket.whole = True
+            socket.whole += 1
 
     # -- questions
 

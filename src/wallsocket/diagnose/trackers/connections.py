@@ -198,7 +198,7 @@ class Connections(SocketTracker[UseFacts]):
             group.idle_ns = max(group.idle_ns, until_ns - facts.last.end_ns)
             if len(group.abandoned) < _KEPT:
                 group.abandoned[socket.id] = socket
-                socket.whole = True
+                socket.whole += 1
 
     def _group(self, socket: SocketFacts, facts: UseFacts) -> ConnectionGroup | None:
         call = facts.began

@@ -38,10 +38,10 @@ class ExchangeFacts:
 
     def __init__(self) -> None:
         self.now: Exchange | None = None  #: writes since the last read
-        self.runs: Latest[Exchange] = Latest(_RUNS)  #: those of more than one write that were answered
+        self.runs: Latest[Exchange] | tuple[()] = ()  #: those of more than one write that were answered
         self.part: CallFacts | None = None  #: the latest read since the last write
         #: Reads of one turn, of which the second waited: (the one before, the one that waited).
-        self.late: Latest[tuple[CallFacts, CallFacts]] = Latest(_RUNS)
+        self.late: Latest[tuple[CallFacts, CallFacts]] | tuple[()] = ()
 
 
 class Exchanges(SocketTracker[ExchangeFacts]):
@@ -77,6 +77,7 @@ class Exchanges(SocketTracker[ExchangeFacts]):
             return
         facts = self.keep(socket)
         if facts.part is not None and call.end_ns - facts.part.end_ns >= LATE_NS:
+            facts.late = facts.late or Latest(_RUNS)
             facts.late.append((facts.part, call))
         facts.part = call
         if facts.now is None:
@@ -84,6 +85,7 @@ class Exchanges(SocketTracker[ExchangeFacts]):
         run, facts.now = facts.now, None
         if run.writes > 1:
             run.reply = call
+            facts.runs = facts.runs or Latest(_RUNS)
             facts.runs.append(run)
 
     @on_sample(given=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..call import CallFacts
-from ..tracker import SocketTracker, returned
+from ..tracker import NONE_YET, SocketTracker, returned
 from ..vocabulary import ACCEPTS, READS, WRITES
 
 __all__ = ["HolderFacts", "Holders"]
@@ -18,7 +20,7 @@ class HolderFacts:
 
     def __init__(self) -> None:
         self.used_ns: dict[int, int] = {}  #: process -> when it last read, wrote or accepted
-        self.closed: dict[int, CallFacts] = {}  #: process -> its latest close
+        self.closed: Mapping[int, CallFacts] = NONE_YET  #: process -> its latest close
 
 
 class Holders(SocketTracker[HolderFacts]):
@@ -38,6 +40,6 @@ class Holders(SocketTracker[HolderFacts]):
     def closed(self, call: CallFacts) -> None:
         """A process closed a descriptor of it."""
         if call.socket is not None and call.result == 0:
-            closed = self.keep(call.socket).closed
-            if call.call.process in closed or len(closed) < _PROCESSES:
-                closed[call.call.process] = call
+            facts = self.keep(call.socket)
+            if call.call.process in facts.closed or len(facts.closed) < _PROCESSES:
+                facts.closed = {**facts.closed, call.call.process: call}

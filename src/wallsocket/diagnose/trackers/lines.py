@@ -79,7 +79,7 @@ class Lines(Tracker):
         if since is not None and (socket.ended_ns or self.facts.now_ns) - since.at_ns < LEFT_NS:
             del found.close_waits[socket.id]
             return
-        socket.whole = True
+        socket.whole += 1
         found.gone.append(socket.id)
         if len(found.gone) > _KEPT:
-            self._sockets.let_go(found.close_waits.pop(found.gone.popleft()))
+            self._sockets.release(found.close_waits.pop(found.gone.popleft()))

@@ -18,18 +18,19 @@ _ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")
 class OverlapFacts:
     """The overlaps of one socket."""
 
-    __slots__ = ("by_thread", "read", "readers", "reads", "torn", "writers", "writes", "wrote")
+    __slots__ = ("by_thread", "first_wrote", "got", "read", "reads", "several_read", "torn", "writes", "wrote")
 
     def __init__(self) -> None:
         self.read: CallFacts | None = None  #: the latest read, or wait for something to read
         self.wrote: CallFacts | None = None
-        self.reads: list[Pair] = []  #: two threads that read, or waited to, at the same time
-        self.writes: list[Pair] = []  #: two that wrote at the same time
+        self.reads: list[Pair] | tuple[()] = ()  #: two threads that read, or waited to, at the same time
+        self.writes: list[Pair] | tuple[()] = ()  #: two that wrote at the same time
         #: The first bytes of a message, another thread's write after them, and the rest of the message.
         self.torn: tuple[CallFacts, CallFacts, CallFacts] | None = None
-        self.by_thread: dict[int, CallFacts] = {}  #: the latest write of each, where several write
-        self.readers: dict[int, int] = {}  #: bytes by thread
-        self.writers: dict[int, int] = {}
+        self.first_wrote: CallFacts | None = None
+        self.by_thread: dict[int, CallFacts] | None = None  #: the latest write of each, where several write
+        self.got: int | None = None  #: the first thread that got bytes
+        self.several_read = False  #: another one got bytes, too
 
 
 class Overlaps(SocketTracker[OverlapFacts]):
@@ -57,15 +58,21 @@ class Overlaps(SocketTracker[OverlapFacts]):
         if socket is None or not _one_stream(socket):
             return
         facts = self.keep(socket)
-        _count(facts.writers, call, call.moved)
+        tid = call.call.tid
         before, facts.wrote = facts.wrote, call
-        if facts.torn is None and (len(facts.writers) > 1 or not facts.by_thread):
-            mine = facts.by_thread.get(call.call.tid)
+        first = facts.first_wrote
+        if first is None:
+            facts.first_wrote = call
+        elif facts.by_thread is None and tid != first.call.tid:
+            facts.by_thread = {first.call.tid: first}
+        if facts.torn is None and facts.by_thread is not None:
+            mine = facts.by_thread.get(tid)
             if mine is not None and before is not None and _between(mine, before, call) and _belong(mine, call):
                 facts.torn = mine, before, call
             if mine is not None or len(facts.by_thread) < 64:
-                facts.by_thread[call.call.tid] = call
+                facts.by_thread[tid] = call
         if before is not None and _overlap(before, call) and len(facts.writes) < self.PAIRS:
+            facts.writes = facts.writes or []
             facts.writes.append((before, call))
 
     def _read(self, call: CallFacts, moved: int) -> None:
@@ -74,23 +81,21 @@ class Overlaps(SocketTracker[OverlapFacts]):
             return
         facts = self.keep(socket)
         if moved:
-            _count(facts.readers, call, moved)
+            if facts.got is None:
+                facts.got = call.call.tid
+            elif facts.got != call.call.tid:
+                facts.several_read = True
         before = facts.read
         if before is None or call.end_ns >= before.end_ns:
             facts.read = call
         if before is not None and _overlap(before, call) and len(facts.reads) < self.PAIRS:
+            facts.reads = facts.reads or []
             facts.reads.append((before, call))
 
 
 def _one_stream(socket: SocketFacts) -> bool:
     """Whether it is one stream of bytes; halves of a pair are used to wake each other, too."""
     return socket.stream and socket.origin != "socketpair"
-
-
-def _count(by_thread: dict[int, int], call: CallFacts, moved: int) -> None:
-    tid = call.call.tid
-    if tid in by_thread or len(by_thread) < 64:
-        by_thread[tid] = by_thread.get(tid, 0) + moved
 
 
 def _between(one: CallFacts, other: CallFacts, rest: CallFacts) -> bool:

@@ -13,8 +13,9 @@ from .polls import Polls
 
 __all__ = ["ReadFacts", "Reads", "Turn"]
 
-#: Reads of one socket that are kept as they were.
+#: Reads of one socket that are kept as they were, and those that took all there was room for.
 _RECENT = 64
+_FULL = 8
 
 
 class Turn:
@@ -49,7 +50,7 @@ class ReadFacts:
         self.zero_first: CallFacts | None = None  #: the first of the run
         self.zero_last: CallFacts | None = None  #: the latest read of 0 ever
         self.turn = Turn()
-        self.full: Latest[CallFacts] = Latest(8)  #: datagram reads that filled the whole buffer or were cut
+        self.full: Latest[CallFacts] | tuple[()] = ()  #: datagram reads that filled the whole buffer or were cut
 
 
 class Reads(SocketTracker[ReadFacts]):
@@ -126,6 +127,7 @@ class Reads(SocketTracker[ReadFacts]):
         length = call.length
         cut = call.name != "recvmmsg" and length > 0 and call.result is not None
         if cut and (call.moved >= length or call.returned_flags & MSG_TRUNC):
+            facts.full = facts.full or Latest(_FULL)
             facts.full.append(call)
 
     @returned(*WRITES, given=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..call import CallFacts
-from ..tracker import SocketTracker, returned
+from ..tracker import NONE_YET, SocketTracker, returned
 from ..vocabulary import READS, WRITES
 
 __all__ = ["SharerFacts", "Sharers"]
@@ -18,8 +20,8 @@ class SharerFacts:
     __slots__ = ("asked", "crossed", "readers", "writers")
 
     def __init__(self) -> None:
-        self.readers: dict[int, CallFacts] = {}  #: process -> its first read that brought something
-        self.writers: dict[int, CallFacts] = {}
+        self.readers: Mapping[int, CallFacts] = NONE_YET  #: process -> its first read that brought something
+        self.writers: Mapping[int, CallFacts] = NONE_YET
         self.asked: CallFacts | None = None  #: the latest write after which nobody has read
         #: The first write of a process while another one had not read the answer to its own; that one's write before it.
         self.crossed: tuple[CallFacts, CallFacts] | None = None
@@ -37,8 +39,8 @@ class Sharers(SocketTracker[SharerFacts]):
         if socket is None:
             return
         facts = self.keep(socket)
-        if len(facts.writers) < _PROCESSES:
-            facts.writers.setdefault(call.call.process, call)
+        if call.call.process not in facts.writers and len(facts.writers) < _PROCESSES:
+            facts.writers = {**facts.writers, call.call.process: call}
         asked = facts.asked
         if asked is not None and asked.call.process != call.call.process and facts.crossed is None:
             asker = self.facts.process(asked.call.process)
@@ -54,6 +56,6 @@ class Sharers(SocketTracker[SharerFacts]):
         if socket is None:
             return
         facts = self.keep(socket)
-        if len(facts.readers) < _PROCESSES:
-            facts.readers.setdefault(call.call.process, call)
+        if call.call.process not in facts.readers and len(facts.readers) < _PROCESSES:
+            facts.readers = {**facts.readers, call.call.process: call}
         facts.asked = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ...events import Socket
@@ -25,7 +25,7 @@ class Sockets(Tracker):
         self.alive: dict[int, SocketFacts] = {}
         self.meeting: Sequence[Callable[[SocketFacts], None]] = ()  #: who wants to know of new sockets
         self._retired = bytearray()
-        self._whole: deque[SocketFacts] = deque()  # retired ones of which trackers keep what they know
+        self._whole: OrderedDict[int, SocketFacts] = OrderedDict()  # retired ones of which everything stays known
 
     def get(self, id: int | None) -> SocketFacts | None:
         """A socket by its id; ``None``: never met, or retired."""
@@ -78,18 +78,24 @@ class Sockets(Tracker):
         socket.retired = True
         socket.audience = None
         if socket.whole:
-            self._whole.append(socket)
+            self._whole[socket.id] = socket
             if len(self._whole) > _WHOLE:
-                self.let_go(self._whole.popleft())
+                self._let_go(self._whole.popitem(last=False)[1])
         else:
-            self.let_go(socket)
+            self._let_go(socket)
         if 0 <= socket.id < 1 << 26:
             if socket.id >= len(self._retired):
                 self._retired.extend(bytes(max(socket.id + 1, 2 * len(self._retired)) - len(self._retired)))
             self._retired[socket.id] = 1
 
+    def release(self, socket: SocketFacts) -> None:
+        """Who asked that a socket stays ``whole`` needs it no more."""
+        socket.whole -= 1
+        if not socket.whole and self._whole.pop(socket.id, None) is not None:
+            self._let_go(socket)
+
     @staticmethod
-    def let_go(socket: SocketFacts) -> None:
+    def _let_go(socket: SocketFacts) -> None:
         """Forget all that trackers keep of a retired socket; who and where it was stays."""
         socket.kept.clear()
         socket.earlier = socket.last = None

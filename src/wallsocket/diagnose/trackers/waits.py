@@ -96,7 +96,7 @@ class Waits(SocketTracker[WaitFacts]):
         if call.errno in INTERRUPTED:
             self.interrupted[row.process, row.tid] = call
             if call.socket is not None:
-                call.socket.whole = True  # whether it may wait is asked at the end
+                call.socket.whole += 1  # whether it may wait is asked at the end
         else:
             self.interrupted.pop((row.process, row.tid), None)
         if call.socket is not None:
@@ -121,7 +121,7 @@ class Waits(SocketTracker[WaitFacts]):
         """A socket has ended, and somebody waits for it still: whether that may be is asked at the end."""
         facts = socket.kept.get(self.place)
         if facts is not None and facts.now:
-            socket.whole = True
+            socket.whole += 1
 
     @on_fact
     def was_attached(self, fact: Fact) -> None:
