@@ -69,6 +69,20 @@ def test_the_name_that_people_use(line: str, name: str, telling: str) -> None:
     assert program.telling(words) == shlex.split(telling)
 
 
+@pytest.mark.parametrize(
+    ("title", "executable", "name"),
+    [
+        ("redis-server *:6379", "/usr/bin/redis-check-rdb", "redis-server"),
+        ("redis-server *:6379", "redis-server", "redis-server"),
+        ("./my server", "/srv/my server", "my server"),
+        ("redis-server *:6379", None, "redis-server *:6379"),
+    ],
+)
+def test_a_text_that_a_program_has_written_over_its_arguments(title: str, executable: str | None, name: str) -> None:
+    assert program.name([title], executable) == name
+    assert program.name([title, "", ""], executable) == name
+
+
 def test_what_is_not_known_is_empty() -> None:
     assert program.name([]) == ""
     assert program.name([""], "/usr/bin/true") == "true"

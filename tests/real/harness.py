@@ -104,6 +104,22 @@ def run_pair(
     return _outcome(pair, folder, "server", server_status), _outcome(pair, folder, "client", client_status)
 
 
+def inspected(pair: Pair, folder: Path, port: int, recording: Path) -> tuple[str, str]:
+    """What ``inspect --json`` and ``inspect`` say of a traced server that has a client which says nothing."""
+    words = [*WALLSOCKET, "inspect", f":{port}"]
+    with _started(pair, folder, traced(recording, pair.server(folder, port)), "server") as server:
+        ready.wait_until_bound(port, pair.transport, DEADLINE_S, lambda: server.poll() is None)
+        with socket.socket(type=socket.SOCK_STREAM if pair.transport == "tcp" else socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", port))
+            said = [
+                subprocess.run(one, capture_output=True, text=True, timeout=DEADLINE_S).stdout
+                for one in ([*words, "--json"], words)
+            ]
+        server.send_signal(pair.stop or signal.SIGTERM)
+        server.wait(DEADLINE_S)
+    return said[0], said[1]
+
+
 def run_script(pair: Pair, folder: Path, port: int, recording: Path | None) -> Outcome:
     """Server and client from one shell script; with ``recording`` in a private network under ``explain --lab``."""
     (folder / "input").write_bytes(pair.client_input)

@@ -10,6 +10,7 @@ import pytest
 from tests.real import harness
 from tests.real.harness import Outcome, Pair, recorded, run_pair, run_script
 from tests.real.pairs import PAIRS
+from tests.support.agreement import assert_inspected_alike
 
 # Numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
 ACCEPT = (43, 288)
@@ -95,6 +96,20 @@ def test_both_in_a_private_network(reference: tuple[Pair, Path, int, Outcome, Ou
     assert recording.packets > 0
     _assert_healthy(recording)
     assert script.status == 0
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [pytest.param(pair, id=pair.name, marks=() if pair.name == "http.server" else pytest.mark.soak) for pair in PAIRS],
+)
+def test_a_server_is_called_alike_while_it_runs(pair: Pair, tmp_path: Path) -> None:
+    if missing := pair.missing():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    port = harness.free_port()
+    pair.prepare(tmp_path, port)
+    assert_inspected_alike(
+        tmp_path / "server.wsrec", *harness.inspected(pair, tmp_path, port, tmp_path / "server.wsrec")
+    )
 
 
 def test_every_named_program_is_looked_at() -> None:

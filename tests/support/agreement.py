@@ -23,6 +23,7 @@ from wallsocket.diagnose.rule import Judgement, Rule
 from wallsocket.diagnose.subjects import SocketFacts
 from wallsocket.diagnose.text import report
 from wallsocket.diagnose.trackers.peers import Peers
+from wallsocket.events import Descriptor
 from wallsocket.kernel import names as naming
 from wallsocket.trace.choice import Choice
 from wallsocket.trace.export import export
@@ -36,7 +37,7 @@ from wallsocket.trace.views import json_lines, state_lines
 from wallsocket.view.overview import OverviewAsked, overview
 from wallsocket.view.snapshot import Snapshot
 
-__all__ = ["assert_views_agree"]
+__all__ = ["assert_inspected_alike", "assert_views_agree"]
 
 #: Tried at the beginning of a word only: a line of JSON may be one word of a megabyte.
 _PROCESS = re.compile(r"(?<![^\s\"])([^\s\"]+) \(pid (\d+)\)")
@@ -209,3 +210,47 @@ def _assert_one_address(timeline: Timeline, judged: Diagnosis) -> None:
         ).split()
         for end in (said.local, said.peer):
             assert end is None or end in titles or end.removeprefix("unix:") in titles, (finding.rule, said, titles)
+
+
+def assert_inspected_alike(path: Path, data: str, shown: str) -> None:
+    """Compare what ``inspect --json`` and ``inspect`` said of running programs with the recording that was made meanwhile.
+
+    - A process has the name that the recording's views give it.
+    - A socket, known by its inode, has the same addresses, and belongs to the same processes.
+    - A TCP state is written as the kernel's tools write it.
+    """
+    with Recording.open(path) as recording:
+        names = {process.pid: process_label(process) for process in recording.processes.values()}
+        recorded = {row.inode: row for row in recording.sockets.values() if row.inode}
+        holders: dict[int, set[int]] = {}
+        for descriptor in recording.rows(Descriptor):
+            row = recording.sockets[descriptor.socket]
+            holders.setdefault(row.inode or 0, set()).add(recording.processes[descriptor.process].pid)
+    called = {pid: name for name, pid in _PROCESS.findall(shown) if int(pid) in names}
+    assert called, shown
+    for pid, name in called.items():
+        assert name == names[int(pid)].replace(" ", "-"), (pid, name, names[int(pid)])
+    met = 0
+    for line in map(json.loads, data.splitlines()):
+        thread, sock = line.get("thread"), line.get("socket")
+        if "rule" in line:
+            named = rule_of(line["rule"])
+            process = line["process"]
+            assert named is not None, line
+            assert set(line["covers"]) >= set(named.covers), line
+            assert process is None or process["command"] == names.get(process["pid"], process["command"]), line
+        if isinstance(thread, dict) and thread["pid"] in names:
+            assert thread["command"] == names[thread["pid"]], thread
+        if "rule" in line or not isinstance(sock, dict):
+            continue
+        if sock["protocol"].startswith("tcp"):
+            assert sock["state"] in _STATES, sock
+        row = recorded.get(sock["inode"])
+        if row is None or row.family == socket.AF_UNIX:
+            continue
+        met += 1
+        assert sock["local"] == (naming.address(row.local) if row.local is not None else None), (sock, row)
+        if row.remote is not None:
+            assert sock["peer"] == naming.address(row.remote), (sock, row)
+        assert set(sock["pids"]) & set(names) <= holders[sock["inode"]], (sock, holders[sock["inode"]])
+    assert met, data

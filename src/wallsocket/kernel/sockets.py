@@ -252,10 +252,11 @@ def command_of(pid: int) -> str:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = [os.fsdecode(word) for word in file.read(65_536).split(b"\0")[:-1]]
         command = program.name(words)
-        if not command:
-            # A thread of the kernel, or a process that has ended and not been waited for: it has no arguments.
+        # A thread of the kernel, or a process that has ended and not been waited for, has no arguments; a space may stand
+        # in a name, or in a text that a program has written over them.
+        if not command or " " in command:
             with open(f"/proc/{pid}/comm", "rb") as file:
-                command = file.read().rstrip(b"\n").decode("utf-8", "replace")
+                command = program.name(words, file.read().rstrip(b"\n").decode("utf-8", "replace"))
     except OSError:
         return "?"
     return _core.escape(command.encode("utf-8", "replace")) or "?"
