@@ -60,12 +60,6 @@ _ENDED = 500
 _RETIRE_EARLY_NS = 100_000_000
 #: How long after its end a socket is looked at for what is told while a trace runs.
 _TELL_NS = 600_000_000
-#: Calls of retired sockets between two collections of what was kept of them, and their share in those that live: a
-#: collection costs as much as what lives. A socket weighs as much as so many calls, and its calls at most as so many.
-_COLLECT_AFTER = 40_000
-_COLLECT_SHARE = 4
-_WEIGHT = 20
-_MOST_CALLS = 256
 #: Objects after which Python collects those of them that are garbage: a socket that lives holds some thousand at most.
 _COLLECT_ANYHOW = 1_000_000
 #: Events that may come before some are handled, whatever times they have.
@@ -169,8 +163,6 @@ class Engine:
         self._ends: list[tuple[int, int]] = []
         self._ended: deque[tuple[int, int]] = deque()
         self._judged_ns = -1
-        self._held = 0  # calls of sockets that live, as far as they may be kept
-        self._gone = 0  # the same of those that were retired since the last collection
         # while a trace runs: sockets that ended and were not looked at, and cases of retired ones that were not told
         self._live = False
         self._fed_ns = 0
@@ -348,9 +340,6 @@ class Engine:
                 last = socket.last
                 call.before = last if last is None or last.at_ns <= row.entry_ns else socket.earlier
                 audience = socket.audience or self._audiences.of(socket)
-                if socket.calls < _MOST_CALLS:
-                    socket.calls += 1
-                    self._held += 1
         if call.thread not in self._met:
             self._meet(call.thread)
         for handler in audience.calls[row.number << 3 | call.begun]:
@@ -449,12 +438,6 @@ class Engine:
                 for handler in self._retiring:
                     handler(one)
                 self.sockets.retire(one)
-                self._held -= one.calls
-                self._gone += one.calls + _WEIGHT
-        if self._gone >= max(_COLLECT_AFTER, (self._held + _WEIGHT * len(self.sockets.alive)) // _COLLECT_SHARE):
-            # A socket, its calls and what is kept of it name each other: only a collection lets them go.
-            self._gone = 0
-            gc.collect()
 
     # -- judgement
 

@@ -50,7 +50,6 @@ class SocketFacts:
 
     __slots__ = (
         "audience",
-        "calls",
         "connects",
         "earlier",
         "ended_ns",
@@ -102,7 +101,6 @@ class SocketFacts:
         self.retired = False  #: judged and forgotten
         self.whole = 0  #: how many trackers ask that all stays known of it when it is retired: see ``Sockets.retire``
         self.kept: dict[int, Any] = {}  #: what trackers keep of it, by their place
-        self.calls = 0  #: on it, counted up to a limit of the engine's
         self.audience: Audience | None = None  #: who is told of its calls; ``None``: to be worked out again
 
     def take(self, row: Socket) -> None:
