@@ -12,6 +12,7 @@ from .rule import Evidence, Healthy
 from .trackers.set_up import SetUp
 from .trackers.sockets import Sockets
 from .trackers.symptoms import Symptoms
+from .vocabulary import CONNECTS
 
 __all__ = ["Ranking"]
 
@@ -172,9 +173,8 @@ class Ranking:
             set_up = self._facts[SetUp].of(socket) if socket is not None else None
             connected = set_up is not None and set_up.bind is None and set_up.connect is not None
             if socket is None and remote is None and call is not None and call.socket == number:
-                # It was forgotten when it had ended; a call with another address than its own is no bind.
-                tried = address_of(call.address)
-                connected = tried is not None and tried.port not in (0, local.port)
+                # It was forgotten when it had ended; a datagram that was sent binds, too.
+                connected = call.number in CONNECTS
             if not local.port or connected:
                 local = None
         return SocketName(number, str(local) if local else None, str(remote) if remote else None)
