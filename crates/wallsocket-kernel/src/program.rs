@@ -77,9 +77,22 @@ pub struct Program {
     pub telling: Vec<usize>,
 }
 
+/// Bytes of a name that the kernel keeps (TASK_COMM_LEN without its end, include/linux/sched.h).
+const COMM: usize = 15;
+
 /// What people call the program that has these words as its argument vector.
-pub fn program(words: &[&str]) -> Program {
-    let own = own_name(words.first().copied().unwrap_or_default());
+///
+/// `file` is the path of its file, or the name that the kernel has for it (proc_pid_comm(5)); it tells whether one word with a
+/// space is a name, or a text that the program has written over its arguments.
+pub fn program(words: &[&str], file: Option<&str>) -> Program {
+    let mut first = words.first().copied().unwrap_or_default();
+    // What is left of the arguments behind such a text is zero bytes.
+    if let Some(file) = file.filter(|file| !file.is_empty())
+        && words.iter().skip(1).all(|word| word.is_empty())
+    {
+        first = without_title(first, base(file));
+    }
+    let own = own_name(first);
     let mut telling: Vec<usize> = (0..words.len().min(1)).collect();
     let name = FAMILIES
         .iter()
@@ -98,6 +111,18 @@ pub fn is_interpreter(path: &str) -> bool {
     FAMILIES
         .iter()
         .any(|family| family.names.iter().any(|name| is_version_of(own, name)))
+}
+
+/// The first word of a text that a program has written over its arguments; a name with a space as it is.
+fn without_title<'a>(text: &'a str, file: &str) -> &'a str {
+    let own = base(text);
+    let cut = file.len() == COMM && file.contains(' ') && own.starts_with(file);
+    match text.split_once(' ') {
+        Some((first, _)) if !first.is_empty() && own != file && !cut && !text.contains(": ") => {
+            first
+        }
+        _ => text,
+    }
 }
 
 /// The last part of a path, or the name before the text that a program writes over its arguments (setproctitle).
@@ -296,10 +321,10 @@ mod tests {
             )
         ) {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let found = program(&words);
+            let found = program(&words, None);
             prop_assert!(found.telling.iter().all(|&index| index < words.len()));
             let telling: Vec<&str> = found.telling.iter().map(|&index| words[index]).collect();
-            prop_assert_eq!(program(&telling).name, found.name);
+            prop_assert_eq!(program(&telling, None).name, found.name);
         }
     }
 }

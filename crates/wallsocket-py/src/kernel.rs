@@ -189,12 +189,12 @@ fn escape(data: &[u8]) -> String {
     wallsocket_kernel::address::escape(data)
 }
 
-/// What people call the program with this argument vector, and the positions of the words that tell it.
+/// What people call the program with this argument vector and file, and the positions of the words that tell it.
 #[pyfunction]
-#[pyo3(signature = (words, /))]
-fn program(words: Vec<String>) -> (String, Vec<usize>) {
+#[pyo3(signature = (words, file=None, /))]
+fn program(words: Vec<String>, file: Option<&str>) -> (String, Vec<usize>) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let found = programs::program(&words);
+    let found = programs::program(&words, file);
     (found.name, found.telling)
 }
 

@@ -15,7 +15,6 @@ __all__ = ["UNKNOWN", "command_words", "label", "name", "name_of_command", "tell
 UNKNOWN: Final = "unknown program"
 #: Characters of a recorded command that are read for a name; an argument vector may have megabytes (execve(2)).
 _MAX_COMMAND: Final = 1 << 20
-_COMM: Final = 15
 #: Words that are looked at; no program has more options before its script.
 _MAX_WORDS: Final = 256
 
@@ -33,20 +32,8 @@ def name(words: Sequence[str], executable: str | None = None) -> str:
         ``java -cp . com.example.Shop``, ``bash`` for ``bash -c …``, ``nginx`` for ``/usr/sbin/nginx``, ``redis-server``
         for ``redis-server *:6379``; empty when nothing is known. It is as the program gave it: escape it where it is shown.
     """
-    # What is left of the arguments behind such a text is zero bytes.
-    if words and executable and not any(words[1:]):
-        words = [_without_title(words[0], os.path.basename(executable))]
-    found, _ = _core.program(_clean(words))
+    found, _ = _core.program(_clean(words), *_clean([executable] if executable else []))
     return found or os.path.basename(executable or "")
-
-
-def _without_title(text: str, file: str) -> str:
-    """The first word of a text that a program has written over its arguments; a name with a space as it is."""
-    first, space, _ = text.partition(" ")
-    own = os.path.basename(text)
-    # The kernel keeps 15 bytes of a name (TASK_COMM_LEN).
-    cut = len(file) == _COMM and " " in file and own.startswith(file)
-    return text if not space or not first or own == file or cut or ": " in text else first
 
 
 def telling(words: Sequence[str]) -> list[str]:

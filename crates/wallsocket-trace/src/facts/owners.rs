@@ -82,10 +82,11 @@ fn program_of(pid: i32) -> String {
     }
     let text = String::from_utf8_lossy(&line);
     let words: Vec<&str> = text.split_terminator('\0').collect();
-    let name = wallsocket_kernel::program::program(&words).name;
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let comm = comm.trim_end();
+    let name = wallsocket_kernel::program::program(&words, Some(comm)).name;
     if name.is_empty() {
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        return comm.trim_end().to_owned();
+        return comm.to_owned();
     }
     name
 }
