@@ -408,7 +408,7 @@ def test_the_summary_is_short(python: str, tmp_path: Path) -> None:
         (100, 204, 50, "about 50 µs × 100 calls, at most 5 % of the run"),
         (100, 0, 0.3, "about 0.3 µs × 100 calls, less than 1 % of the run"),
         # Attached to: every call stops, and 20 that concern no socket delay the program as much as the 10 that do.
-        (10, 60, 150, "about 50 µs × 30 calls (every call stops; 10 concern sockets), at most 2 % of the run"),
+        (10, 60, 150, "about 50 µs × 30 calls (all that stopped; 10 concern sockets), at most 2 % of the run"),
         (10_000, 20_000, 30, "about 30 µs × 10000 calls = 300 ms in threads side by side"),
     ],
 )

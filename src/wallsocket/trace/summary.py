@@ -58,7 +58,7 @@ def describe(result: RunResult, findings: int | None = None) -> str:
 
 
 def stopped_calls(calls: int, stops: int) -> int:
-    """How many calls bore what tracing cost: those recorded, or all that stopped twice, where many others do as well (``-p``)."""
+    """How many calls bore what tracing cost: those recorded, or all that stopped twice, where many others do as well."""
     return stops // 2 if stops >= 3 * calls else calls
 
 
@@ -69,7 +69,7 @@ def _cost(result: RunResult) -> str:
     each_us = total_ns / stopped / 1000
     text = f"tracing added about {each_us:.{0 if each_us >= 1 else 1}f} µs × {amount(stopped, 'call')}"
     if stopped > result.calls:
-        text += f" (every call stops; {result.calls} concern sockets)"
+        text += f" (all that stopped; {result.calls} concern sockets)"
     if total_ns <= result.duration_ns:
         percent = 100 * total_ns / max(result.duration_ns, 1)
         return f"{text}, {f'at most {math.ceil(percent)}' if percent >= 1 else 'less than 1'} % of the run"
