@@ -15,12 +15,14 @@ from wallsocket.diagnose.facts import Facts
 from wallsocket.diagnose.sample import Sample
 from wallsocket.diagnose.subjects import SocketFacts
 from wallsocket.diagnose.tracker import Recent
+from wallsocket.diagnose.trackers.cuts import Cuts
 from wallsocket.diagnose.trackers.destinations import Destinations
 from wallsocket.diagnose.trackers.execs import Execs
 from wallsocket.diagnose.trackers.lines import Lines
+from wallsocket.diagnose.trackers.messages import Messages
 from wallsocket.diagnose.trackers.reads import ReadFacts
 from wallsocket.diagnose.trackers.sockets import Sockets
-from wallsocket.events import Mark
+from wallsocket.events import Fact, Mark
 
 
 def fed(story: Story) -> Engine:
@@ -148,6 +150,14 @@ def test_a_recent_table_has_the_keys_that_were_set_last(pairs: list[tuple[int, i
     latest = list(dict.fromkeys(key for key, _ in reversed(pairs)))[:limit]
     assert dict(table) == {key: last[key] for key in latest}
     assert list(table) == latest[::-1]
+
+
+def test_facts_of_lost_calls_leave_room_for_those_of_the_next() -> None:
+    cuts, messages = Cuts(Facts(Story().recording())), Messages(Facts(Story().recording()))
+    for number in range(2_500):
+        cuts.looked(Fact(2 * number, number, number, "text", '{"cut": 1}'))
+        messages.announced(Fact(2 * number + 1, number, number, "http", "[{}]"))
+    assert list(cuts._pending) == list(messages._pending) == list(range(1_500, 2_500))
 
 
 def test_what_is_known_of_a_socket_goes_with_it_without_a_collection() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..events import Call, Source
+from ..trace.syscalls import CONNECTS, names
 from .address import address_of
 from .facts import Facts
 from .finding import CERTAINTIES, SEVERITIES, Finding, NotJudged, ProcessName, SocketName, Symptom
@@ -12,7 +13,6 @@ from .rule import Evidence, Healthy
 from .trackers.set_up import SetUp
 from .trackers.sockets import Sockets
 from .trackers.symptoms import Symptoms
-from .vocabulary import CONNECTS
 
 __all__ = ["Ranking"]
 
@@ -174,7 +174,7 @@ class Ranking:
             connected = set_up is not None and set_up.bind is None and set_up.connect is not None
             if socket is None and remote is None and call is not None and call.socket == number:
                 # It was forgotten when it had ended; a datagram that was sent binds, too.
-                connected = call.number in CONNECTS
+                connected = names(self._facts.tables.meta.get("machine", "")).get(call.number) in CONNECTS
             if not local.port or connected:
                 local = None
         return SocketName(number, str(local) if local else None, str(remote) if remote else None)

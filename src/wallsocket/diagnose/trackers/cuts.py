@@ -5,11 +5,12 @@ from __future__ import annotations
 from ...events import Fact
 from ..call import CallFacts
 from ..facts import Facts, json_object
-from ..tracker import SocketTracker, on_fact, returned
+from ..tracker import Recent, SocketTracker, on_fact, returned
 from ..vocabulary import MSG_PEEK, READS, WRITES
 
 __all__ = ["CutFacts", "Cuts"]
 
+#: Facts whose call has not come: those of calls that were lost let the oldest go.
 _PENDING = 1_000
 
 
@@ -30,12 +31,12 @@ class Cuts(SocketTracker[CutFacts]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._pending: dict[int, int] = {}
+        self._pending: Recent[int, int] = Recent(_PENDING)
 
     @on_fact
     def looked(self, fact: Fact) -> None:
         """What the tracer saw; it comes before the end of the call."""
-        if fact.kind == "text" and fact.call is not None and len(self._pending) < _PENDING:
+        if fact.kind == "text" and fact.call is not None:
             cut = json_object(fact.value).get("cut")
             if cut in (1, 2, 3):
                 self._pending[fact.call] = cut

@@ -13,12 +13,12 @@ from ..._core import segments
 from ...events import Fact
 from ..call import CallFacts
 from ..facts import Facts, json_list
-from ..tracker import SocketTracker, on_fact, returned
+from ..tracker import Recent, SocketTracker, on_fact, returned
 from ..vocabulary import MSG_PEEK, READS, WRITES
 
 __all__ = ["Direction", "Message", "MessageFacts", "Messages"]
 
-#: Facts whose call has not come yet.
+#: Facts whose call has not come: those of calls that were lost let the oldest go.
 _PENDING = 1_000
 #: Requests whose response has not come.
 _OPEN = 64
@@ -141,12 +141,12 @@ class Messages(SocketTracker[MessageFacts]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._pending: dict[int, list[Any]] = {}
+        self._pending: Recent[int, list[Any]] = Recent(_PENDING)
 
     @on_fact
     def announced(self, fact: Fact) -> None:
         """What the heads in a call announce; it comes before the end of the call."""
-        if fact.kind == "http" and fact.call is not None and len(self._pending) < _PENDING:
+        if fact.kind == "http" and fact.call is not None:
             self._pending[fact.call] = json_list(fact.value)
 
     @returned(*WRITES, moved=True)
