@@ -18,11 +18,11 @@ if os.fork() == 0:
 connection, _ = listener.accept()
 request = connection.recv(4096)
 connection.sendall(b"ERROR unknown command\r\n")
-connection.shutdown(socket.SHUT_WR)
 try:
+    connection.shutdown(socket.SHUT_WR)
     while connection.recv(4096):
         pass
-except ConnectionResetError as error:
+except OSError as error:  # the client has reset the connection
     print(error)
 connection.close()
 os.wait()
