@@ -27,7 +27,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         worker = threading.Thread(target=serve, args=(accepted,))
         worker.start()
-        stop.wait()
+        while not stop.wait(0.1):  # the kernel may give the signal to the other thread
+            pass
         worker.join()
     os._exit(0)
 
