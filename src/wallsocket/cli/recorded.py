@@ -35,6 +35,9 @@ class _Payload(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return int(value)
 
 
+#: Options that every way of recording takes as they were given.
+_AS_GIVEN = ("for_s", "user_code", "library")
+
 _payload = click.option(
     "--payload",
     type=_Payload(),
@@ -248,9 +251,7 @@ class How(NamedTuple):
             "replace": self.overwrite,
             "payload": None if self.payload < 0 else self.payload,
             "live": live,
-            "for_s": self.for_s,
-            "user_code": self.user_code,
-            "library": self.library,
+            **{name: value for name, value in self._asdict().items() if name in _AS_GIVEN},
             **more,
         }
         if isinstance(self.lab, Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from textual.containers import Vertical
 from textual.widgets import Input
 
@@ -40,6 +42,6 @@ class Searched(Vertical):
         self.query_one(Input).set_class(bool(words), "-asked")
         self.searched()
 
+    @abstractmethod
     def searched(self) -> None:
         """Show what has the words."""
-        raise NotImplementedError

@@ -140,13 +140,8 @@ impl RouteSocket {
         if let Some(name) = change.name {
             request = request.text(libc::IFLA_IFNAME, name);
         }
-        if let Some(address) = change.hardware_address {
-            request = request.attribute(libc::IFLA_ADDRESS, &address);
-        }
-        if let Some(namespace) = change.namespace {
-            request = request.number(libc::IFLA_NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
-        }
-        self.netlink.command(request)
+        self.netlink
+            .command(placed(request, change.hardware_address, change.namespace))
     }
 
     /// Removes an interface; the other end of a veth goes with it.
@@ -234,10 +229,19 @@ fn veth_end(request: Request, end: &VethEnd<'_>) -> Request {
     if let Some(mtu) = end.mtu {
         request = request.number(libc::IFLA_MTU, mtu);
     }
-    if let Some(address) = end.hardware_address {
+    placed(request, end.hardware_address, end.namespace)
+}
+
+/// Which address an interface has, and the namespace it goes to, where they are told.
+fn placed(
+    mut request: Request,
+    address: Option<[u8; 6]>,
+    namespace: Option<BorrowedFd<'_>>,
+) -> Request {
+    if let Some(address) = address {
         request = request.attribute(libc::IFLA_ADDRESS, &address);
     }
-    if let Some(namespace) = end.namespace {
+    if let Some(namespace) = namespace {
         request = request.number(libc::IFLA_NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
     }
     request

@@ -92,7 +92,7 @@ impl Work<'_> {
         self.shared.count(self.direction, counter, 1);
     }
 
-    /// Decides what becomes of a frame and does it, as far as it is for now.
+    /// Decides what becomes of a frame, and does what is due at once; what is due later waits in its queue.
     pub(super) fn carry(&mut self, source: Source<'_>) {
         let orders = self.orders;
         let impairments = &orders.impairments[self.direction];

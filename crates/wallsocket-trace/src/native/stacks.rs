@@ -391,10 +391,8 @@ impl Stacks {
             let (region, loaded) = match found {
                 Found::File(region, loaded) => (region, loaded),
                 Found::Memory => {
-                    if !self.keeps_frame_pointer(pid, before) {
-                        break;
-                    }
-                    let Some(back) = by_frame_pointer(&mut registers, above) else {
+                    let Some(back) = self.by_kept_frame_pointer(pid, before, &mut registers, above)
+                    else {
                         break;
                     };
                     address = back;
@@ -440,10 +438,8 @@ impl Stacks {
                 }
                 Way::Unknown => {
                     // V8's built-in code lies in the program's file, and only the map says that it is that.
-                    if !self.keeps_frame_pointer(pid, before) {
-                        break;
-                    }
-                    let Some(back) = by_frame_pointer(&mut registers, above) else {
+                    let Some(back) = self.by_kept_frame_pointer(pid, before, &mut registers, above)
+                    else {
                         break;
                     };
                     address = back;
@@ -552,6 +548,20 @@ impl Stacks {
         made.meet(pid);
         let name = made.name(address);
         name.is_some_and(|name| keeps_frame_pointer(&name, made.keeps_frame_pointers))
+    }
+
+    /// Goes to the caller of code that keeps a frame pointer; `None` where nothing says that it does.
+    fn by_kept_frame_pointer(
+        &mut self,
+        pid: i32,
+        address: u64,
+        registers: &mut UnwindRegsX86_64,
+        above: &mut Above,
+    ) -> Option<FrameAddress> {
+        if !self.keeps_frame_pointer(pid, address) {
+            return None;
+        }
+        by_frame_pointer(registers, above)
     }
 
     /// The region of an address.
