@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from wallsocket.errors import UsageError
-from wallsocket.lessons.catalogue import all_lessons, named
+from wallsocket.lessons.catalogue import all_claims, all_lessons, named
 from wallsocket.lessons.course import Course, all_courses, course_named
 from wallsocket.lessons.exercises import all_exercises, exercise_named
 from wallsocket.lessons.lesson import Lesson
@@ -48,6 +48,15 @@ def test_the_semester_has_every_lesson_and_exercise_once_in_their_order() -> Non
         assert sum(lesson.minutes for lesson in wanted if isinstance(lesson, Lesson)) <= unit.minutes, unit.title
 
 
+def test_the_lecture_has_a_unit_for_each_slide_and_every_claim_that_it_makes() -> None:
+    units = course_named("lecture").units
+    slides = {int(claim.slide.split()[0]): claim.slide.partition(" ")[2] for claim in all_claims() if claim.slide}
+    assert [unit.title for unit in units] == [slides[number] for number in range(2, 34)]
+    steps = [step for unit in units for step in unit.steps]
+    assert sorted(steps) == sorted(claim.id for claim in all_claims() if claim.slide)
+    assert all(len(command) <= 70 for unit in units for command in unit.commands)
+
+
 def test_a_course_is_printed_as_commands() -> None:
     words = [sys.executable, "-m", "wallsocket", "lesson", "course"]
     listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
@@ -59,6 +68,6 @@ def test_a_course_is_printed_as_commands() -> None:
     assert len(json.loads(told)["units"]) == 10
     wrong = subprocess.run([*words, "year"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr == "wallsocket: no course 'year'; there are 90-minutes, semester\n"
+    assert wrong.stderr == "wallsocket: no course 'year'; there are 90-minutes, semester, lecture\n"
     with pytest.raises(UsageError):
         course_named("year")
