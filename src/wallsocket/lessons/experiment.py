@@ -42,6 +42,9 @@ _T = TypeVar("_T")
 #: Where :func:`traced` keeps its recording, beside the program; a picture is drawn from it.
 RECORDING: Final = "traced.wsrec"
 
+#: How long a program waits for a fact, or for another program: long enough for a machine that is busy with other things.
+WITHIN_S: Final = 20.0
+
 #: ``/usr/include/asm-generic/socket.h``; Python 3.11 has no name for it.
 _SO_COOKIE: Final = 57
 
@@ -60,7 +63,7 @@ def attempt(function: Callable[_P, Any], /, *arguments: _P.args, **options: _P.k
     return "ok" if value is None else value
 
 
-def until(condition: Callable[[], _T], within_s: float = 5.0) -> _T:
+def until(condition: Callable[[], _T], within_s: float = WITHIN_S) -> _T:
     """Ask again and again until the answer is true (not 0, empty or None), and return it.
 
     Raises:
@@ -138,7 +141,7 @@ class Ended(msgspec.Struct, frozen=True):
     errors: str
 
 
-def run_file(name: str, *arguments: str, within_s: float = 5.0) -> Ended:
+def run_file(name: str, *arguments: str, within_s: float = WITHIN_S) -> Ended:
     """Run a Python file that stands beside the program, to its end.
 
     Raises:

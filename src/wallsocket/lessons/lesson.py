@@ -134,7 +134,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         capabilities: with ``network = "host"``: whether the program may configure it and open raw sockets.
         needs: programs, and packages of Python, that the base installation does not bring: ``nft``, ``dpkt``.
         sysctl: settings of the host, or of all hosts, made before the program starts.
-        limit_s: seconds after which the program is ended.
+        limit_s: seconds after which the program is ended: for one that is stuck, so many more than a slow machine needs.
         show: what is drawn from a recording of the run: ``ladder``, ``calls`` or ``states``.
         flips: settings that turn the verdict.
         not_shown: why there is no experiment; then there is no program, question or verdict either.
@@ -163,7 +163,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     capabilities: bool = True
     needs: tuple[str, ...] = ()
     sysctl: dict[str, int | str] = {}
-    limit_s: float = 10.0
+    limit_s: float = 30.0
     show: Literal["", "ladder", "calls", "states"] = ""
     flips: tuple[Flip, ...] = ()
     not_shown: str = ""
