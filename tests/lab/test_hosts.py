@@ -177,6 +177,14 @@ def test_a_shell_is_the_users_own_in_the_host(apart: Apart) -> None:
     assert output.splitlines() == ["in a", "10.0.1.2        b", "3"]
 
 
+def test_a_host_routes_the_same_on_every_machine() -> None:
+    """Nothing of the machine's rp_filter and ip_forward, which new networks copy; many machines set them."""
+    with lab.hosts("a", "b") as (a, _b):
+        interfaces = ["all", "default", "lo", a.interfaces[0].name]
+        assert [a.sysctl(f"net/ipv4/conf/{interface}/rp_filter") for interface in interfaces] == ["0"] * 4
+        assert a.sysctl("net.ipv4.ip_forward") == "0"
+
+
 def test_sysctls_are_of_the_host_alone() -> None:
     machine = Path("/proc/sys/net/ipv4/tcp_retries2").read_text()
     with lab.hosts("a", "b") as (a, b):

@@ -596,6 +596,10 @@ def _sysctls(*, ipv6: bool, forward: bool) -> list[tuple[str, list[str]]]:
         ("net.ipv4.ping_group_range", ["0 2147483647", f"{group} {group}"]),
         # The machine's default may be anything; a lab behaves the same everywhere. Reno is in every kernel.
         ("net.ipv4.tcp_congestion_control", ["cubic", "reno"]),
+        # A new network copies these from the machine's own (net/ipv4/devinet.c, devinet_init_net()), and they differ:
+        # systemd sets rp_filter, container engines set ip_forward.
+        *((f"net.ipv4.conf.{interface}.rp_filter", ["0"]) for interface in ("all", "default", "lo")),
+        ("net.ipv4.ip_forward", ["1" if forward else "0"]),
         ("net.ipv6.conf.default.disable_ipv6", ["0" if ipv6 else "1"]),
     ]
     if ipv6:
@@ -604,8 +608,6 @@ def _sysctls(*, ipv6: bool, forward: bool) -> list[tuple[str, list[str]]]:
             ("net.ipv6.conf.default.accept_dad", ["0"]),
             ("net.ipv6.conf.default.router_solicitations", ["0"]),
         ]
-    if forward:
-        settings.append(("net.ipv4.ip_forward", ["1"]))
-        if ipv6:
-            settings.append(("net.ipv6.conf.all.forwarding", ["1"]))
+    if forward and ipv6:
+        settings.append(("net.ipv6.conf.all.forwarding", ["1"]))
     return settings
