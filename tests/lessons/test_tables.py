@@ -9,30 +9,30 @@ from wallsocket.lessons.lesson import Claim
 from wallsocket.lessons.play import play
 
 UDP = """
-bind   connect send         sendto       recv         getpeername shutdown listen     accept disconnect poll
-ok     ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNOTSUPP ok         OUT           created
-EINVAL ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNOTSUPP ok         OUT           bound
-EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNOTSUPP ok         OUT           connected
-EINVAL ok      ECONNREFUSED ECONNREFUSED ECONNREFUSED ok          ok       EOPNOTSUPP EOPNOTSUPP ok         OUT+ERR       error pending
-EINVAL ok      EPIPE        EPIPE        EAGAIN       ok          ok       EOPNOTSUPP EOPNOTSUPP ok         OUT           shut for sending
-EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNOTSUPP ok         IN+OUT+RDHUP  shut for receiving
+bind   connect send         sendto       recv         getpeername shutdown listen     accep poll         disconnect
+ok     ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNO ok           SUPP  OUT           created
+EINVAL ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNO ok           SUPP  OUT           bound
+EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNO ok           SUPP  OUT           connected
+EINVAL ok      ECONNREFUSED ECONNREFUSED ECONNREFUSED ok          ok       EOPNOTSUPP EOPNO ok           SUPP  OUT+ERR       error pending
+EINVAL ok      EPIPE        EPIPE        EAGAIN       ok          ok       EOPNOTSUPP EOPNO ok           SUPP  OUT           shut for sending
+EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNO ok           SUPP  IN+OUT+RDHUP  shut for receiving
 """
 
 TCP = """
-bind   listen connect      accept send         recv         shutdown getpeername disconnect poll
-ok     ok     EINPROGRESS  EINVAL EPIPE        ENOTCONN     ENOTCONN ENOTCONN    ok         OUT+HUP               created
-EINVAL ok     EINPROGRESS  EINVAL EPIPE        ENOTCONN     ENOTCONN ENOTCONN    ok         OUT+HUP               bound
-EINVAL ok     EISCONN      EAGAIN EPIPE        ENOTCONN     ok       ENOTCONN    ok         nothing               LISTEN
-EINVAL EINVAL EALREADY     EINVAL EAGAIN       EAGAIN       ok       ENOTCONN    ok         nothing               SYN_SENT
-ok     EINVAL ECONNREFUSED EINVAL ECONNREFUSED ECONNREFUSED ENOTCONN ENOTCONN    ok         IN+OUT+ERR+HUP+RDHUP  refused
-EINVAL EINVAL EISCONN      EINVAL 1            EAGAIN       ok       ok          ok         OUT                   ESTABLISHED
-EINVAL EINVAL EISCONN      EINVAL EPIPE        EAGAIN       ok       ok          ok         OUT                   FIN_WAIT1
-EINVAL EINVAL EISCONN      EINVAL EPIPE        EAGAIN       ok       ok          ok         OUT                   FIN_WAIT2
-EINVAL EINVAL EISCONN      EINVAL 1            b''          ok       ok          ok         IN+OUT+RDHUP          CLOSE_WAIT
-EINVAL EINVAL EISCONN      EINVAL EPIPE        b''          ok       ok          ok         IN+OUT+HUP+RDHUP      CLOSING
-ok     EINVAL EISCONN      EINVAL EPIPE        b''          ENOTCONN ENOTCONN    ok         IN+OUT+HUP+RDHUP      TIME_WAIT
-EINVAL EINVAL EISCONN      EINVAL EPIPE        b''          ok       ok          ok         IN+OUT+HUP+RDHUP      LAST_ACK
-ok     EINVAL EISCONN      EINVAL ECONNRESET   ECONNRESET   ENOTCONN ENOTCONN    ok         IN+OUT+ERR+HUP+RDHUP  reset
+bind   listen connect      accept send         recv         shutdown getpeername poll                 disconnect
+ok     ok     EINPROGRESS  EINVAL EPIPE        ENOTCONN     ENOTCONN ENOTCONN    OUT+HUP              ok  created
+EINVAL ok     EINPROGRESS  EINVAL EPIPE        ENOTCONN     ENOTCONN ENOTCONN    OUT+HUP              ok  bound
+EINVAL ok     EISCONN      EAGAIN EPIPE        ENOTCONN     ok       ENOTCONN    nothing              ok  LISTEN
+EINVAL EINVAL EALREADY     EINVAL EAGAIN       EAGAIN       ok       ENOTCONN    nothing              ok  SYN_SENT
+ok     EINVAL ECONNREFUSED EINVAL ECONNREFUSED ECONNREFUSED ENOTCONN ENOTCONN    IN+OUT+ERR+HUP+RDHUP ok  refused
+EINVAL EINVAL EISCONN      EINVAL 1            EAGAIN       ok       ok          OUT                  ok  ESTABLISHED
+EINVAL EINVAL EISCONN      EINVAL EPIPE        EAGAIN       ok       ok          OUT                  ok  FIN_WAIT1
+EINVAL EINVAL EISCONN      EINVAL EPIPE        EAGAIN       ok       ok          OUT                  ok  FIN_WAIT2
+EINVAL EINVAL EISCONN      EINVAL 1            b''          ok       ok          IN+OUT+RDHUP         ok  CLOSE_WAIT
+EINVAL EINVAL EISCONN      EINVAL EPIPE        b''          ok       ok          IN+OUT+HUP+RDHUP     ok  CLOSING
+ok     EINVAL EISCONN      EINVAL EPIPE        b''          ENOTCONN ENOTCONN    IN+OUT+HUP+RDHUP     ok  TIME_WAIT
+EINVAL EINVAL EISCONN      EINVAL EPIPE        b''          ok       ok          IN+OUT+HUP+RDHUP     ok  LAST_ACK
+ok     EINVAL EISCONN      EINVAL ECONNRESET   ECONNRESET   ENOTCONN ENOTCONN    IN+OUT+ERR+HUP+RDHUP ok  reset
 """
 
 
