@@ -9,13 +9,13 @@ from wallsocket.lessons.lesson import Claim
 from wallsocket.lessons.play import play
 
 UDP = """
-bind   connect send         sendto       recv         getpeername shutdown listen     accep poll         disconnect
-ok     ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNO ok           SUPP  OUT           created
-EINVAL ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNO ok           SUPP  OUT           bound
-EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNO ok           SUPP  OUT           connected
-EINVAL ok      ECONNREFUSED ECONNREFUSED ECONNREFUSED ok          ok       EOPNOTSUPP EOPNO ok           SUPP  OUT+ERR       error pending
-EINVAL ok      EPIPE        EPIPE        EAGAIN       ok          ok       EOPNOTSUPP EOPNO ok           SUPP  OUT           shut for sending
-EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNO ok           SUPP  IN+OUT+RDHUP  shut for receiving
+bind   connect send         sendto       recv         getpeername shutdown listen     accept     poll         disconnect
+ok     ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNOTSUPP OUT          ok  created
+EINVAL ok      EDESTADDRREQ 1            EAGAIN       ENOTCONN    ENOTCONN EOPNOTSUPP EOPNOTSUPP OUT          ok  bound
+EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNOTSUPP OUT          ok  connected
+EINVAL ok      ECONNREFUSED ECONNREFUSED ECONNREFUSED ok          ok       EOPNOTSUPP EOPNOTSUPP OUT+ERR      ok  error pending
+EINVAL ok      EPIPE        EPIPE        EAGAIN       ok          ok       EOPNOTSUPP EOPNOTSUPP OUT          ok  shut for sending
+EINVAL ok      1            1            EAGAIN       ok          ok       EOPNOTSUPP EOPNOTSUPP IN+OUT+RDHUP ok  shut for receiving
 """
 
 TCP = """
