@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -285,6 +284,8 @@ def played(
     claims: Sequence[Claim], *, sysctl: dict[str, str] | None = None, recordings: Path | None = None
 ) -> Iterator[Run]:
     """Runs of claims, in order; the experiments run side by side, one per core."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from ..lessons.play import play
 
     def one(claim: Claim) -> Run:

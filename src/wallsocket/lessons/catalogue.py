@@ -14,6 +14,13 @@ __all__ = ["all_claims", "all_lessons", "named", "suggest"]
 _FOLDER: Final = Path(__file__).parent
 
 
+_loaded: Final = cache(load)
+
+
+def _paths() -> list[Path]:
+    return [path for door in DOORS for path in sorted((_FOLDER / door).glob("*.md"))]
+
+
 @cache
 def all_lessons() -> tuple[Lesson, ...]:
     """Every lesson, door by door; behind a door by ``order``.
@@ -22,7 +29,7 @@ def all_lessons() -> tuple[Lesson, ...]:
         LessonError: a file is not as a lesson must be.
     """
     doors = list(DOORS)
-    found = [load(path) for door in doors for path in sorted((_FOLDER / door).glob("*.md"))]
+    found = map(_loaded, _paths())
     return tuple(sorted(found, key=lambda lesson: (doors.index(lesson.door), lesson.order, lesson.id)))
 
 
@@ -37,12 +44,15 @@ def named(name: str) -> Lesson | Claim:
     Raises:
         UsageError: there is none.
     """
-    for lesson in all_lessons():
-        if lesson.id == name.lower():
-            return lesson
-    for claim in all_claims():
-        if claim.id == name.upper():
-            return claim
+    # One file is quickly read, all of them are not: who plays a claim waits for this.
+    for path in _paths():
+        if path.stem == name.lower():
+            return _loaded(path)
+    for path in _paths():
+        if f"## {name.upper()} " in path.read_text(encoding="utf-8"):
+            for claim in _loaded(path).claims:
+                if claim.id == name.upper():
+                    return claim
     raise UsageError(f"no lesson or claim {name!r}; {suggest(name)}")
 
 

@@ -2,25 +2,25 @@
 
 Nothing here waits for luck: :func:`until` asks the kernel again and again until a fact is there, and says what it saw
 last when it is not.
+
+Every program of a lesson waits until this module is imported: what only some need is imported where they need it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from .. import kernel
 from ..kernel import names
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "Ended",
@@ -112,6 +112,8 @@ def counted(host: kernel.Host = kernel.here) -> Iterator[dict[str, int]]:
 
 def meanwhile(function: Callable[_P, _T], /, *arguments: _P.args, **options: _P.kwargs) -> Future[_T]:
     """Call it in a thread of its own; ``.result(timeout)`` is what it returned or raised."""
+    from concurrent.futures import Future
+
     answer: Future[_T] = Future()
 
     def run() -> None:
@@ -124,7 +126,7 @@ def meanwhile(function: Callable[_P, _T], /, *arguments: _P.args, **options: _P.
     return answer
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(NamedTuple):
     """How a program ended.
 
     Attributes:
@@ -147,6 +149,8 @@ def run_file(name: str, *arguments: str, within_s: float = WITHIN_S) -> Ended:
     Raises:
         subprocess.TimeoutExpired: it did not end in time, and was killed.
     """
+    import subprocess
+
     done = subprocess.run(
         [sys.executable, name, *arguments],
         stdin=subprocess.DEVNULL,
@@ -168,7 +172,7 @@ def _error_of(text: str) -> str:
     return names.error(int(number)) if number.isdecimal() else name.rpartition(".")[2]
 
 
-class Traced(msgspec.Struct, frozen=True):
+class Traced(NamedTuple):
     """A call of a traced program.
 
     Attributes:
@@ -187,6 +191,8 @@ def traced(command: Sequence[str]) -> list[Traced]:
 
     The recording is kept beside the program; a claim with ``show`` draws that one.
     """
+    from pathlib import Path
+
     from ..trace.calls import CallText
     from ..trace.recording import Recording
     from ..trace.run import run
@@ -200,7 +206,7 @@ def traced(command: Sequence[str]) -> list[Traced]:
         ]
 
 
-class Found(msgspec.Struct, frozen=True):
+class Found(NamedTuple):
     """A finding of ``wallsocket explain`` about a program.
 
     Attributes:
@@ -221,6 +227,8 @@ def explained(command: Sequence[str]) -> list[Found]:
 
     The recording is kept beside the program; a claim with ``show`` draws that one.
     """
+    from pathlib import Path
+
     from ..diagnose import diagnose
     from ..trace.recording import Recording
     from ..trace.run import run

@@ -14,6 +14,7 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from types import CodeType
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -396,12 +397,22 @@ def _claim(section: _Section, path: Path, shared: tuple[Block, ...]) -> Claim:
     return claim
 
 
+def _globals(code: CodeType) -> set[str]:
+    """The names that a code and those inside of it look up, attributes included."""
+    inner = (_globals(each) for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*inner)
+
+
 def _problem(expression: str, names: set[str]) -> str | None:
     """What is wrong with an expression over the observation."""
     try:
-        tree = ast.parse(expression, mode="eval")
+        code = compile(expression, "<lesson>", "eval")
     except SyntaxError as error:
         return error.msg
+    if _globals(code) <= names:
+        return None
+    # Attributes are among those of the code: the slow way tells them apart.
+    tree = ast.parse(expression, mode="eval")
     own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id not in names | own:

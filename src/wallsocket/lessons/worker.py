@@ -11,9 +11,7 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 __all__ = ["JOB", "OUTCOME", "main"]
@@ -25,18 +23,23 @@ _PLAIN: Final[tuple[type[Any], ...]] = (str, bytes, int, float)
 
 def main() -> None:
     """Run the program in the current folder."""
-    job = json.loads(Path(JOB).read_text())
+    with open(JOB) as file:
+        job = json.load(file)
     path = os.path.join(os.getcwd(), job["program"])
     outcome: dict[str, Any]
     try:
         with _names(job) as names:
-            program = compile(Path(path).read_text(), path, "exec")
+            with open(path, encoding="utf-8") as file:
+                program = compile(file.read(), path, "exec")
             exec(program, names)  # noqa: S102  # a lesson of ours
             outcome = {"seen": {name: _plain(names, name) for name in job["seen"]}}
     except BaseException as error:
+        import traceback
+
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         outcome = {"failure": f"{type(error).__name__}: {error}".rstrip(": "), "line": lines[-1] if lines else 0}
-    Path(OUTCOME).write_text(repr(outcome))
+    with open(OUTCOME, "w", encoding="utf-8") as file:
+        file.write(repr(outcome))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # without waiting for threads that a program left in a call
