@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import importlib.metadata
 import json
 import os
 import re
@@ -10,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wallsocket.lessons import text
-from wallsocket.lessons.catalogue import all_lessons, named
+import pytest
+
+from wallsocket.lessons import play, text
+from wallsocket.lessons.catalogue import all_lessons, files_beside, named
 from wallsocket.lessons.lesson import Claim, Lesson
 from wallsocket.lessons.play import Run
 from wallsocket.lessons.report import page
@@ -104,10 +107,58 @@ def test_names_are_completed() -> None:
     assert "udp-binding" in done.stdout
 
 
-def test_an_unknown_name_is_one_line() -> None:
-    done = run("udp-bindin")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("udp-bindin", "did you mean udp-binding?"),
+        ("u244", "did you mean U44?"),
+        ("quizz", "did you mean quiz?"),
+        ("exercises", "did you mean exercise?"),
+        ("puzzles", "did you mean puzzles-streams or puzzles-datagrams?"),
+        ("xyz", "wallsocket lesson lists them"),
+    ],
+)
+def test_an_unknown_name_is_one_line(typed: str, meant: str) -> None:
+    done = run(typed)
     assert done.returncode == 2
-    assert done.stderr == "wallsocket: no lesson or claim 'udp-bindin'; did you mean udp-binding?\n"
+    assert done.stderr == f"wallsocket: no lesson or claim '{typed}'; {meant}\n"
+
+
+def test_wrong_use_names_the_command() -> None:
+    assert "wallsocket lesson: " in run("--no-such").stderr
+    assert "wallsocket lesson: which lesson or claim?" in run("").stderr
+
+
+def test_quiet_says_only_what_failed() -> None:
+    done = run("U23", "U25", "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = run("U23", "U25", "-q", "--sysctl", "net.ipv4.no_such_thing=1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
+        ["wallsocket lesson", "U23"],
+        ["wallsocket lesson", "U25"],
+    ]
+
+
+def test_a_claim_alone_shows_the_files_that_its_program_imports() -> None:
+    lesson, claim, other = named("udp-receiving"), named("U27"), named("U28")
+    assert isinstance(lesson, Lesson)
+    assert isinstance(claim, Claim)
+    assert isinstance(other, Claim)
+    assert [block.name for block in files_beside(claim)] == ["ends.py"]
+    assert files_beside(other) == ()
+    alone = run("U27", "--no-picture").stdout
+    assert "    ends.py\n   1  " in alone
+    assert run("udp-receiving", "--no-picture").stdout.count("    ends.py\n") == 1
+
+
+def test_a_package_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = named("W15")
+    assert isinstance(claim, Claim)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert play.missing(claim) == ('this experiment needs dpkt, which is not installed: pip install "wallsocket[dpkt]"')
+    extras = importlib.metadata.metadata("wallsocket").get_all("Provides-Extra") or []
+    assert "dpkt" in extras
 
 
 class _Page(html.parser.HTMLParser):

@@ -9,13 +9,14 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from wallsocket.errors import UsageError
-from wallsocket.lessons import quiz
-from wallsocket.lessons.catalogue import named
-from wallsocket.lessons.lesson import Claim
+from wallsocket.lessons import progress, quiz
+from wallsocket.lessons.catalogue import all_claims, named
+from wallsocket.lessons.lesson import Claim, Lesson
 
 WALLSOCKET = [sys.executable, "-m", "wallsocket", "lesson"]
 
@@ -43,7 +44,8 @@ def test_the_lectures_quiz_has_exact_counts_for_both_queues() -> None:
 def test_a_wrong_answer_is_refuted_within_5_s() -> None:
     done = run("quiz", "--answers", "-", given='{"u24": "a"}')
     assert done.returncode == 1
-    assert "not It moves to the new port. This is what happens:" in done.stdout
+    assert "Not so. This is what happens:" in done.stdout
+    assert "you said   It moves to the new port: not so\nanswer     EINVAL, and it keeps its port\n" in done.stdout
     assert "second bind()" in done.stdout
     assert "EINVAL" in done.stdout
     assert "0 of 1 right" in done.stdout
@@ -132,6 +134,14 @@ class _Terminal:
     def type(self, text: str) -> None:
         os.write(self.terminal, text.encode())
 
+    def interrupt(self, key: str = "\x03") -> None:
+        """Ctrl-C, or Ctrl-D, until it is heard: before the line is read, it can be missed (readline)."""
+        for _ in range(5):
+            self.type(key)
+            if self.has_said("interrupted\r\n", within_s=5):
+                return
+        pytest.fail(self.said)
+
     def status(self) -> int:
         status = os.waitpid(self.process, 0)[1]
         os.close(self.terminal)
@@ -147,14 +157,34 @@ def test_it_asks_for_the_answer_and_the_reason_on_a_terminal() -> None:
     terminal.type("b\n")
     terminal.read_until("Why?")
     terminal.type("it has a place in the table\n")
-    terminal.read_until("Right: EINVAL")
+    terminal.read_until("EINVAL, and it keeps its port. A bound socket")
     terminal.read_until("your answer")
     terminal.type("4\n")
     terminal.read_until("Why?")
     terminal.type("\n")
-    terminal.read_until("not 4. This is what happens:")
+    terminal.read_until("Not so. This is what happens:")
+    terminal.read_until("you said   4: not so")
     terminal.read_until("1 of 2 right")
     assert terminal.status() == 1
+
+
+def test_who_does_not_know_is_shown_and_ctrl_c_tells_the_score_so_far() -> None:
+    terminal = _Terminal("quiz", "T34", "U24", "U23")
+    terminal.read_until("your answer")
+    terminal.type("\n")
+    terminal.read_until("This is what happens:")
+    # What the program of this claim imports stands in its lesson, which was not shown.
+    terminal.read_until("sequence.py")
+    terminal.read_until("def half_open")
+    terminal.read_until("your answer")
+    terminal.type("b\n")
+    terminal.read_until("Why?")
+    terminal.type("\n")
+    terminal.read_until("EINVAL, and it keeps its port. A bound socket")
+    terminal.read_until("your answer (Enter: show me)  ")
+    terminal.interrupt()
+    assert "1 of 2 right so far" in terminal.said
+    assert terminal.status() == 130
 
 
 def test_a_claim_asks_for_a_prediction_first_and_says_whether_it_was_right() -> None:
@@ -167,13 +197,65 @@ def test_a_claim_asks_for_a_prediction_first_and_says_whether_it_was_right() -> 
     assert terminal.status() == 0
 
 
+def test_what_comes_next_is_remembered_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = tmp_path / "wallsocket" / progress.FILE
+    listed = run()
+    assert "wallsocket lesson next begins with hosts-and-ports" in listed.stdout
+    assert not list(tmp_path.iterdir())
+
+    terminal = _Terminal("--no-picture", "udp-binding")
+    for following in ("U19", "U20"):
+        terminal.read_until("your prediction")
+        terminal.type("\n")
+        terminal.read_until(f"(Enter: {following}, ")
+        terminal.type("\n")
+    terminal.read_until("your prediction (Enter: just show me)  ")
+    terminal.interrupt()
+    assert "wallsocket lesson next: Binding: which address and port a socket has, from U20 (15 min)" in terminal.said
+    assert terminal.status() == 130
+    assert file.read_text() == "U18\nU19\n"
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+    listed = run()
+    assert "U18-U26; 2 played)" in " ".join(listed.stdout.split())
+    assert "wallsocket lesson next goes on with U20, in udp-binding" in listed.stdout
+    # What is not read on a terminal was not learned.
+    assert run("U20", "--no-picture").returncode == 0
+    assert json.loads(run("next", "--json").stdout.splitlines()[0])["id"] == "U20"
+    lesson = named("udp-binding")
+    assert isinstance(lesson, Lesson)
+    for claim in lesson.claims[2:]:
+        progress.note(claim)
+    assert "wallsocket lesson next goes on with U27, in udp-receiving" in run().stdout
+    for claim in all_claims():
+        progress.note(claim)
+    assert "everything was played" in run().stdout
+    assert "everything was played" in run("next").stderr
+    # A file that is damaged, or that nobody can write, is no reason not to learn.
+    file.write_bytes(b"\xff\x00 nonsense U18\n")
+    assert progress.played() == ("U18",)
+    file.unlink()
+    file.mkdir()
+    progress.note(lesson.claims[0])
+    assert progress.played() == ()
+
+
 def test_ctrl_c_ends_it() -> None:
     terminal = _Terminal("quiz", "U24")
-    # The last character of the prompt is written by what reads the line: before that, Ctrl-C can be missed (readline).
-    terminal.read_until("your answer  ")
-    for _ in range(5):
-        terminal.type("\x03")
-        if terminal.has_said("interrupted", within_s=5):
-            break
-    assert "interrupted" in terminal.said, terminal.said
+    terminal.read_until("your answer (Enter: show me)  ")
+    terminal.interrupt()
+    assert "right so far" not in terminal.said
+    assert terminal.status() == 130
+
+
+@pytest.mark.parametrize("asked", [(), ("a\n",)], ids=["prediction", "reason"])
+def test_the_end_of_the_input_ends_it(asked: tuple[str, ...]) -> None:
+    terminal = _Terminal("--no-picture", "U24")
+    terminal.read_until("your prediction (Enter: just show me)  ")
+    for typed in asked:
+        terminal.type(typed)
+        terminal.read_until("Why?  ")
+    terminal.interrupt("\x04")
+    assert terminal.said.endswith("\r\nwallsocket: interrupted\r\n")
     assert terminal.status() == 130

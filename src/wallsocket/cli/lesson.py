@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from ..lessons.lesson import Claim, Lesson, Question
+    from ..lessons.lesson import Block, Claim, Lesson, Question
     from ..lessons.play import Run
 
-__all__ = ["chosen", "command", "played"]
+__all__ = ["chosen", "command", "played", "predicted"]
 
 #: Subcommands and the modules that have them, imported when they are used.
 _PARTS: Final = {
@@ -32,6 +32,9 @@ _PARTS: Final = {
     "check": "lesson_check",
     "exercise": "lesson_exercise",
 }
+#: Words that stand for lessons.
+_NEXT: Final = "next"
+_ALL: Final = "all"
 
 
 class _Lessons(click.Group):
@@ -66,11 +69,16 @@ class _Lessons(click.Group):
         return super().shell_complete(context, incomplete) + _ids(context, None, incomplete)
 
 
+class _Nameless(click.Context):
+    @property
+    def command_path(self) -> str:
+        return super().command_path.rstrip()
+
+
 class _Show(click.Command):
     """``wallsocket lesson ID``: a command without a name."""
 
-    def format_usage(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(context.command_path.rstrip(), " ".join(self.collect_usage_pieces(context)))
+    context_class = _Nameless
 
 
 def _ids(context: click.Context, parameter: click.Parameter | None, incomplete: str) -> list[CompletionItem]:
@@ -88,7 +96,7 @@ def _ids(context: click.Context, parameter: click.Parameter | None, incomplete: 
     "lesson",
     cls=_Lessons,
     invoke_without_command=True,
-    subcommand_metavar="[ID... | all | quiz | report | exercise | check]",
+    subcommand_metavar="[ID... | next | all | quiz | course | report | exercise | check]",
 )
 @click.pass_context
 def command(context: click.Context) -> None:
@@ -96,21 +104,34 @@ def command(context: click.Context) -> None:
 
     \b
     wallsocket lesson                 the lessons, by what they teach
+    wallsocket lesson next            where you left off
     wallsocket lesson udp-life        one of them
     wallsocket lesson U24 T13         single claims
+    wallsocket lesson quiz            questions, which the kernel answers
     wallsocket lesson all --json      every claim with its verdict on this kernel
     wallsocket lesson --web           in the browser, with quizzes and services to try
     wallsocket lesson exercise        tasks for programs of your own
     wallsocket lesson check FILE -e NAME
     """
     if context.invoked_subcommand is None:
-        from ..lessons import text
-        from ..lessons.catalogue import all_lessons
+        _list()
 
-        for line in text.list_lines(all_lessons(), width=terminal.width(), colour=terminal.has_colour()):
-            click.echo(line)
-        click.echo("wallsocket lesson ID plays one; lesson quiz asks you;")
-        click.echo("lesson course has an order for 90 minutes, and a longer one")
+
+def _list() -> None:
+    from ..lessons import progress, text
+    from ..lessons.catalogue import all_lessons
+
+    done = progress.played()
+    width, colour = terminal.width(), terminal.has_colour()
+    _echo(text.list_lines(all_lessons(), played=done, width=width, colour=colour))
+    found = progress.following()
+    if found is not None:
+        lesson, left = found
+        words = f"goes on with {left[0].id}, in {lesson.id}" if done else f"begins with {lesson.id}"
+        click.echo(f"wallsocket lesson next {words}; lesson ID plays one")
+    else:
+        click.echo("everything was played; wallsocket lesson ID plays one again")
+    click.echo("lesson quiz asks you; lesson course has an order for 90 minutes, and a longer one")
 
 
 @click.command("lesson", cls=_Show)
@@ -136,7 +157,7 @@ def show(
     open_browser: bool,
     quiet: bool,
 ) -> int:
-    """Play lessons or single claims; with all, every one.
+    """Play lessons or single claims; with all, every one; with next, those after what you played last on a terminal.
 
     Exit status: 0 every experiment gave a verdict, 1 some did not (its program failed, or the kernel did what no rule
     of the lesson knows), 2 could not run. --json without ID lists the lessons.
@@ -152,14 +173,24 @@ def show(
     sysctl = dict(_setting(text) for text in settings)
     if as_json:
         return _write_json([claim for _, claims in wanted for claim in claims], sysctl)
-    ask = not no_ask and sys.stdin.isatty() and sys.stdout.isatty()
-    failed = 0
+    if quiet:
+        return _complain([claim for _, claims in wanted for claim in claims], sysctl)
     with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as folder:
-        for count, (lesson, claims) in enumerate(wanted):
-            if count:
-                click.echo()
-            failed += _tell(lesson, claims, sysctl, ask, None if no_picture else Path(folder) / "run.wsrec")
-    return 1 if failed else 0
+        reading = _Reading(
+            sysctl=sysctl,
+            ask=not no_ask and sys.stdin.isatty() and sys.stdout.isatty(),
+            recording=None if no_picture else Path(folder) / "run.wsrec",
+        )
+        try:
+            for count, (lesson, claims) in enumerate(wanted):
+                if count:
+                    click.echo()
+                reading.lesson(lesson, claims)
+        except (click.Abort, KeyboardInterrupt):
+            _whats_next(wanted)
+            raise
+    _whats_next(wanted)
+    return 1 if reading.failed else 0
 
 
 def _on_the_page(
@@ -195,18 +226,44 @@ def _list_json() -> None:
 
 
 def chosen(ids: Sequence[str]) -> list[tuple[Lesson | None, Sequence[Claim]]]:
-    """The lessons named, with their claims; a claim named alone has no lesson around it."""
+    """The lessons named, with their claims; a claim named alone has no lesson around it.
+
+    Raises:
+        UsageError: there is no such lesson; nothing is left to be played next.
+    """
+    from ..lessons import progress
     from ..lessons.catalogue import all_lessons, named
     from ..lessons.lesson import Lesson
 
     found: list[tuple[Lesson | None, Sequence[Claim]]] = []
     for name in ids:
-        if name == "all":
+        if name.lower() == _ALL:
             found += [(lesson, lesson.claims) for lesson in all_lessons()]
+        elif name.lower() == _NEXT:
+            following = progress.following()
+            if following is None:
+                raise UsageError("everything was played; wallsocket lesson lists the lessons, lesson quiz asks you")
+            found.append(following)
         else:
-            one = named(name)
+            one = named(name, also=(_ALL, _NEXT, *_PARTS))
             found.append((one, one.claims) if isinstance(one, Lesson) else (None, (one,)))
     return found
+
+
+def _whats_next(wanted: Sequence[tuple[Lesson | None, Sequence[Claim]]]) -> None:
+    """Say how to go on, to somebody who plays lessons; who wants a few claims, for a class, has his own order."""
+    from ..lessons import progress
+
+    if not sys.stdout.isatty() or all(lesson is None for lesson, _ in wanted):
+        return
+    found = progress.following()
+    click.echo()
+    if found is None:
+        click.echo("That was the last one. wallsocket lesson quiz asks you.")
+        return
+    lesson, left = found
+    begun = "" if len(left) == len(lesson.claims) else f", from {left[0].id}"
+    click.echo(f"wallsocket lesson next: {lesson.title}{begun} ({lesson.minutes} min)")
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -216,56 +273,95 @@ def _setting(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _tell(
-    lesson: Lesson | None, claims: Sequence[Claim], sysctl: dict[str, str], ask: bool, recording: Path | None
-) -> int:
-    """Play claims one after the other, for a reader; how many gave no verdict."""
-    from ..lessons import text
-    from ..lessons.play import play
+class _Reading:
+    """Claims played one after the other, for a reader.
 
-    style: dict[str, Any] = {"width": terminal.width(), "colour": terminal.has_colour()}
-    failed = 0
-    if lesson is not None:
-        _echo(text.lesson_lines(lesson, **style))
-        click.echo()
-    for count, claim in enumerate(claims):
-        if count:
+    Attributes:
+        failed: how many gave no verdict.
+    """
+
+    def __init__(self, *, sysctl: dict[str, str], ask: bool, recording: Path | None) -> None:
+        self._sysctl = sysctl
+        self._ask = ask
+        self._recording = recording
+        self._style: dict[str, Any] = {"width": terminal.width(), "colour": terminal.has_colour()}
+        self._begun = False
+        self.failed = 0
+
+    def lesson(self, lesson: Lesson | None, claims: Sequence[Claim]) -> None:
+        """A lesson, or a claim without it."""
+        from ..lessons import text
+        from ..lessons.catalogue import files_beside
+
+        if lesson is not None:
+            _echo(text.lesson_lines(lesson, **self._style))
             click.echo()
-        _echo(text.claim_lines(claim, **style))
+        for count, claim in enumerate(claims):
+            if count:
+                click.echo()
+            if self._ask and self._begun:
+                # What was seen stays on the screen until it has been read.
+                _typed(f"(Enter: {claim.id}, {count + 1} of {len(claims)})")
+            self._begun = True
+            self._claim(claim, () if lesson is not None else files_beside(claim))
+
+    def _claim(self, claim: Claim, files: Sequence[Block]) -> None:
+        from ..lessons import progress, text
+        from ..lessons.play import play
+
+        _echo(text.claim_lines(claim, files=files, **self._style))
         click.echo()
-        said = _predicted(claim.question) if ask and claim.question is not None else None
-        run = play(claim, sysctl=sysctl, recording=recording)
+        said = None
+        if self._ask and claim.question is not None:
+            said = predicted(claim.question, "your prediction (Enter: just show me)")
+        run = play(claim, sysctl=self._sysctl, recording=self._recording)
         if run.recording is not None:
-            _echo(text.picture_lines(run.recording, claim.show, **style))
+            _echo(text.picture_lines(run.recording, claim.show, **self._style))
             run.recording.unlink()
             click.echo()
-        _echo(text.run_lines(run, **style))
-        if said is not None and run.right_answer is not None:
-            right = said.lower() == run.right_answer.lower()
-            click.echo(f"you said   {said}: {'right' if right else 'not so'}")
-        failed += run.verdict == "unknown"
-    return failed
+        _echo(text.run_lines(run, said=said, **self._style))
+        self.failed += run.verdict == "unknown"
+        if sys.stdout.isatty():
+            progress.note(claim)
 
 
-def _predicted(question: Question) -> str | None:
-    """Ask for a prediction and its reason; the prediction, or ``None`` of who wants to see it first."""
+def predicted(question: Question, prompt: str) -> str | None:
+    """Ask for an answer and its reason; the answer, or ``None`` of who wants to see it first."""
     from ..lessons.quiz import letters, understand
 
     while True:
-        said = click.prompt("your prediction (Enter: just show me)", default="", show_default=False, prompt_suffix="  ")
+        said = _typed(prompt)
         if not said.strip():
+            click.echo()
             return None
         answer = understand(question, said)
         if answer is not None:
-            click.prompt(question.reason, default="", show_default=False, prompt_suffix="  ")
+            _typed(question.reason)
             click.echo()
             return answer
         click.echo(f"type a letter from A to {max(letters(question))}")
 
 
+def _typed(prompt: str) -> str:
+    """A line that is typed; Ctrl-C and Ctrl-D end the command, on a line of their own."""
+    try:
+        return str(click.prompt(prompt, default="", show_default=False, prompt_suffix="  "))
+    except click.Abort:
+        click.echo()
+        raise
+
+
 def _echo(lines: Iterator[str]) -> None:
     for line in lines:
         click.echo(line)
+
+
+def _complain(claims: Sequence[Claim], sysctl: dict[str, str]) -> int:
+    """Only what failed is said."""
+    failed = [run for run in played(claims, sysctl=sysctl) if run.verdict == "unknown"]
+    for run in failed:
+        click.echo(f"wallsocket lesson: {run.claim.id}: {run.failure}", err=True)
+    return 1 if failed else 0
 
 
 def _write_json(claims: Sequence[Claim], sysctl: dict[str, str]) -> int:

@@ -37,7 +37,8 @@ def command(
     """Predict what sockets do; each answer comes from playing it on this kernel.
 
     Without IDs (of lessons or claims) the lecture's question about a backlog of 5 comes first, then others at random. A
-    wrong answer shows the experiment that refutes it. --json alone lists the questions; with --answers it judges.
+    wrong answer shows the experiment that refutes it, and so does none. --json alone lists the questions; with --answers
+    it judges.
 
     Exit status: 0 all answers right, 1 some wrong, 2 could not run.
     """
@@ -91,7 +92,7 @@ def _judge(claims: list[Claim], given: dict[str, str], *, as_json: bool) -> int:
         else:
             _tell(one)
             click.echo()
-    right = sum(one.right is True for one in answered)
+    right = _right(answered)
     if as_json:
         _write({"summary": {"asked": len(answered), "right": right}})
     else:
@@ -118,52 +119,71 @@ def _object(one: Answered) -> dict[str, Any]:
 
 def _hold(claims: list[Claim]) -> int:
     """Ask on the terminal, one question after the other."""
-    from ..lessons import quiz
-    from ..trace.text import Style, paint
+    answered: list[Answered] = []
+    try:
+        for number, claim in enumerate(claims, 1):
+            answered.append(_asked(claim, f"{number} of {len(claims)}"))
+            click.echo()
+    except (click.Abort, KeyboardInterrupt):
+        if answered:
+            click.echo(f"{_right(answered)} of {len(answered)} right so far")
+        raise
+    click.echo(f"{_right(answered)} of {len(answered)} right")
+    return 0 if _right(answered) == len(answered) else 1
 
-    colour = terminal.has_colour()
-    right = 0
-    for number, claim in enumerate(claims, 1):
-        question = claim.question
-        assert question is not None
-        click.echo(paint(f"{number} of {len(claims)}  ({claim.id})", Style.DIM, colour=colour))
-        click.echo(paint(question.ask, Style.BOLD, colour=colour))
-        for letter, choice in quiz.letters(question).items():
-            click.echo(f"  {letter}  {choice}")
-        while True:
-            said = click.prompt("your answer", prompt_suffix="  ")
-            if quiz.understand(question, said) is not None:
-                break
-            click.echo(f"type a letter from A to {max(quiz.letters(question))}")
-        click.prompt(question.reason, default="", show_default=False, prompt_suffix="  ")
-        click.echo()
-        one = quiz.ask(claim, said)
-        right += one.right is True
-        _tell(one)
-        click.echo()
-    click.echo(f"{right} of {len(claims)} right")
-    return 0 if right == len(claims) else 1
+
+def _right(answered: list[Answered]) -> int:
+    return sum(one.right is True for one in answered)
+
+
+def _asked(claim: Claim, place: str) -> Answered:
+    """One question; what the kernel says to the answer has been told."""
+    from ..lessons import quiz
+    from ..trace.text import Style, paint, wrap
+    from .lesson import predicted
+
+    colour, width = terminal.has_colour(), terminal.width()
+    question = claim.question
+    assert question is not None
+    click.echo(paint(f"{place}  ({claim.id})", Style.DIM, colour=colour))
+    for line in wrap(question.ask.split(), width):
+        click.echo(paint(line, Style.BOLD, colour=colour))
+    for letter, choice in quiz.letters(question).items():
+        first, *others = wrap(choice.split(), width - 5)
+        click.echo(f"  {letter}  {first}")
+        for line in others:
+            click.echo(f"     {line}")
+    one = quiz.ask(claim, predicted(question, "your answer (Enter: show me)"))
+    _tell(one)
+    return one
 
 
 def _tell(one: Answered) -> None:
     """What the kernel says to an answer: the reason when it was right, the whole experiment when it was wrong."""
     from ..lessons import text
-    from ..trace.text import Style, paint
+    from ..lessons.catalogue import files_beside
+    from ..trace.text import Style, paint, wrap
 
     colour, width = terminal.has_colour(), terminal.width()
     question = one.claim.question
     assert question is not None
     if one.right:
-        click.echo(paint(f"Right: {one.answer}.", Style.GOOD, colour=colour) + f" {question.because}")
+        first, *others = wrap(f"Right: {one.answer}. {question.because}".split(), width)
+        click.echo(first.replace("Right:", paint("Right:", Style.GOOD, colour=colour), 1))
+        for line in others:
+            click.echo(line)
         return
-    if one.right is None:
+    if one.run.right_answer is None:
         click.echo(paint("The experiment gave no answer here.", Style.WARNING, colour=colour))
+    elif one.answer is None:
+        click.echo("This is what happens:")
     else:
-        click.echo(paint(f"{one.claim.id}: not {one.answer}. This is what happens:", Style.ERROR, colour=colour))
-    for line in text.claim_lines(one.claim, width=width, colour=colour, question=False):
+        click.echo(paint("Not so. This is what happens:", Style.ERROR, colour=colour))
+    files = files_beside(one.claim)
+    for line in text.claim_lines(one.claim, width=width, colour=colour, question=False, files=files):
         click.echo(line)
     click.echo()
-    for line in text.run_lines(one.run, width=width, colour=colour):
+    for line in text.run_lines(one.run, width=width, colour=colour, said=one.answer):
         click.echo(line)
 
 

@@ -375,6 +375,17 @@ class Page(Struct):
     url: str
 
 
+class Lesson(Struct):
+    """A lesson in the list; ``claims`` and ``builds_on`` are ids."""
+
+    id: str
+    door: str
+    title: str
+    minutes: int
+    builds_on: list[str]
+    claims: list[str]
+
+
 class Claim(Struct):
     """A claim and what its experiment showed on this kernel."""
 
@@ -409,6 +420,15 @@ class Exercise(Struct):
     usage: Any
     task: str
     scenarios: list[Scenario]
+
+
+class Question(Struct):
+    """A question of the quiz; ``choices``: letter -> answer, none where it is typed."""
+
+    id: str
+    ask: str
+    reason: str
+    choices: dict[str, str]
 
 
 class Answer(Struct):
@@ -540,13 +560,13 @@ OUTPUT: Final[dict[str, Output]] = {
     "lab status": Output((LabStatus,), "one object"),
     "lab list": Output((RunningLab,), "one for each lab"),
     "web": Output((Page,), "one object, when the page is up"),
-    "lesson": Output((Claim,), "one for each claim"),
+    "lesson": Output((Claim, Lesson), "one for each claim; without a name one for each lesson"),
     "lesson course": Output((Course,), "one for each course"),
     "lesson check": Output((Verdict,), "one object"),
     "lesson exercise": Output((Exercise,), "one for each exercise"),
     "lesson quiz": Output(
         (
-            _under("quiz", "question", dict[str, Any]),
+            _under("quiz", "question", Question),
             _under("quiz", "answer", Answer),
             _under("quiz", "summary", QuizCounts),
         ),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from ..errors import UsageError
-from .lesson import DOORS, Claim, Lesson, load
+from .lesson import DOORS, Block, Claim, Lesson, load
 
-__all__ = ["all_claims", "all_lessons", "named", "suggest"]
+__all__ = ["all_claims", "all_lessons", "files_beside", "named", "suggest"]
 
 _FOLDER: Final = Path(__file__).parent
+#: More names are no help.
+_SUGGESTED: Final = 4
 
 
 _loaded: Final = cache(load)
@@ -38,8 +42,12 @@ def all_claims() -> tuple[Claim, ...]:
     return tuple(claim for lesson in all_lessons() for claim in lesson.claims)
 
 
-def named(name: str) -> Lesson | Claim:
-    """The lesson or the claim of that id; a claim's in any case.
+def named(name: str, *, also: Sequence[str] = ()) -> Lesson | Claim:
+    """The lesson or the claim of that id, in any case.
+
+    Args:
+        name: of a lesson or a claim.
+        also: other words that might have been meant.
 
     Raises:
         UsageError: there is none.
@@ -53,13 +61,27 @@ def named(name: str) -> Lesson | Claim:
             for claim in _loaded(path).claims:
                 if claim.id == name.upper():
                     return claim
-    raise UsageError(f"no lesson or claim {name!r}; {suggest(name)}")
+    raise UsageError(f"no lesson or claim {name!r}; {suggest(name, also)}")
 
 
-def suggest(name: str) -> str:
-    """What might have been meant."""
+def files_beside(claim: Claim) -> tuple[Block, ...]:
+    """The files of its lesson that the programs of a claim use."""
+    lesson = named(claim.lesson)
+    assert isinstance(lesson, Lesson)
+    text = "\n".join(block.text for block in claim.blocks if block.kind in ("program", "file"))
+    files = [block for block in lesson.blocks if block.kind == "file"]
+    return tuple(
+        block for block in files if re.search(rf"\b(from|import) {Path(block.name).stem}\b|\b{block.name}\b", text)
+    )
+
+
+def suggest(name: str, also: Sequence[str] = ()) -> str:
+    """What might have been meant: lessons that begin so, else what is written almost so."""
     import difflib
 
-    ids = [lesson.id for lesson in all_lessons()] + [claim.id for claim in all_claims()]
-    near = difflib.get_close_matches(name.lower(), ids, 1, 0.6) or difflib.get_close_matches(name.upper(), ids, 1, 0.6)
-    return f"did you mean {near[0]}?" if near else "wallsocket lesson lists them"
+    words = [*also, *(lesson.id for lesson in all_lessons())]
+    begin = [word for word in words if name and word.startswith(name.lower())]
+    claims = [claim.id for claim in all_claims()]
+    near = difflib.get_close_matches(name.lower(), words, 1) or difflib.get_close_matches(name.upper(), claims, 1)
+    found = begin or near
+    return f"did you mean {' or '.join(found[:_SUGGESTED])}?" if found else "wallsocket lesson lists them"

@@ -39,6 +39,8 @@ __all__ = ["FOLDER_PREFIX", "Run", "evaluate", "missing", "play"]
 FOLDER_PREFIX: Final = "wallsocket-lesson."
 #: The program's own output is shown, not kept: more than this is cut.
 _LONGEST_OUTPUT: Final = 100_000
+#: What an extra of that name brings.
+_EXTRAS: Final = frozenset({"dpkt"})
 #: A recorder and its guardian start before the program does: that is not its own time.
 _TRACE_S: Final = 20.0
 #: Whether somebody still waits is looked at so often.
@@ -74,6 +76,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def as_expected(self) -> bool:
         """Whether it is what was found when the lesson was written."""
         return self.verdict == self.claim.expected
+
+    def agrees(self, answer: str) -> bool | None:
+        """Whether an answer is the right one; ``None``: this run does not tell."""
+        right = self.right_answer
+        return None if right is None else answer.lower() == right.lower()
 
     @property
     def right_answer(self) -> str | None:
@@ -149,7 +156,8 @@ def missing(claim: Claim) -> str | None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     for name in claim.needs:
         if shutil.which(name, path=path) is None and importlib.util.find_spec(name) is None:
-            return f"this experiment needs {name}, which is not installed"
+            way = f': pip install "wallsocket[{name}]"' if name in _EXTRAS else ""
+            return f"this experiment needs {name}, which is not installed{way}"
     return None
 
 

@@ -29,13 +29,13 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         claim: the claim asked about.
-        answer: what was said: the text of a choice, or what was typed.
-        right: whether the experiment agrees; ``None`` when it gave no answer.
+        answer: what was said: the text of a choice, or what was typed; ``None`` of who would not guess.
+        right: whether the experiment agrees; ``None`` when it gave no answer, or nothing was said.
         run: the experiment.
     """
 
     claim: Claim
-    answer: str
+    answer: str | None
     right: bool | None
     run: Run
 
@@ -92,18 +92,17 @@ def understand(question: Question, said: str) -> str | None:
     )
 
 
-def ask(claim: Claim, said: str) -> Answered:
-    """Play the claim and judge what was said.
+def ask(claim: Claim, said: str | None) -> Answered:
+    """Play the claim and judge what was said; ``None``: nothing.
 
     Raises:
         UsageError: it is no answer to that question.
     """
     question = claim.question
     assert question is not None, "only claims with a question are asked about"
-    answer = understand(question, said)
-    if answer is None:
+    answer = None if said is None else understand(question, said)
+    if said is not None and answer is None:
         wanted = f"a letter from A to {max(letters(question))}" if question.choices else "a value"
         raise UsageError(f"{claim.id}: {said!r} is no answer; type {wanted}")
     run = play(claim)
-    right = None if run.right_answer is None else answer.lower() == run.right_answer.lower()
-    return Answered(claim=claim, answer=answer, right=right, run=run)
+    return Answered(claim=claim, answer=answer, right=None if answer is None else run.agrees(answer), run=run)

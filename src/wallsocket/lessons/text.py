@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..trace.text import Style, column_width, escape, pad, paint, wrap
 from .lesson import DOORS, Block, Claim, Lesson
 from .play import FOLDER_PREFIX, Run
+from .quiz import letters
 
 __all__ = [
     "VERDICT_STYLES",
@@ -42,8 +43,8 @@ _LONGEST_WORDS: Final = 60
 _LONGEST_VALUE: Final = 400
 
 
-def list_lines(lessons: Sequence[Lesson], *, width: int, colour: bool) -> Iterator[str]:
-    """Lessons by door, with the time that each takes and what it builds on."""
+def list_lines(lessons: Sequence[Lesson], *, width: int, colour: bool, played: Collection[str] = ()) -> Iterator[str]:
+    """Lessons by door, with the time that each takes and what it builds on; ``played``: ids of claims that were."""
     longest = max((len(lesson.id) for lesson in lessons), default=0)
     for door, what in DOORS.items():
         behind = [lesson for lesson in lessons if lesson.door == door]
@@ -54,7 +55,9 @@ def list_lines(lessons: Sequence[Lesson], *, width: int, colour: bool) -> Iterat
         for lesson in behind:
             claims = ", ".join(_ranges([claim.id for claim in lesson.claims]))
             after = f"; after {', '.join(lesson.builds_on)}" if lesson.builds_on else ""
-            words = f"{lesson.title}  ({claims}{after})".split(" ")
+            count = sum(claim.id in played for claim in lesson.claims)
+            done = "" if not count else "; played" if count == len(lesson.claims) else f"; {count} played"
+            words = f"{lesson.title}  ({claims}{after}{done})".split(" ")
             head = f"  {lesson.id:<{longest}}  {lesson.minutes:>2} min  "
             first, *others = wrap(words, max(30, width - len(head)))
             yield head + first
@@ -91,26 +94,34 @@ def lesson_lines(lesson: Lesson, *, width: int, colour: bool) -> Iterator[str]:
             yield from _block_lines(block, width)
 
 
-def claim_lines(claim: Claim, *, width: int, colour: bool, question: bool = True) -> Iterator[str]:
-    """A claim before it is played: what is claimed, the question, the program."""
+def claim_lines(
+    claim: Claim, *, width: int, colour: bool, question: bool = True, files: Sequence[Block] = ()
+) -> Iterator[str]:
+    """A claim before it is played: what is claimed, the program, the question; it comes last, where it is answered.
+
+    Args:
+        claim: which. width, colour: of the terminal.
+        question: whether it is shown, too.
+        files: of its lesson, which stand beside the program, where the lesson was not shown.
+    """
     slide = paint(f"  slide: {claim.slide}", Style.DIM, colour=colour) if claim.slide else ""
     yield paint(f"{claim.id}  {claim.claim}", Style.BOLD, colour=colour) + slide
     text = [block for block in claim.blocks if block.kind in ("text", "code")]
     for block in text:
         yield ""
         yield from _block_lines(block, width)
-    if question and claim.question is not None:
-        yield ""
-        yield from _labelled("predict", claim.question.ask, width)
-        for number, choice in enumerate(claim.question.choices):
-            yield from _labelled("", f"{_letter(number)}  {choice}", width, indent="   ")
-        yield from _labelled("", claim.question.reason, width)
-    for block in claim.blocks:
+    for block in (*files, *claim.blocks):
         if block.kind in ("program", "file"):
             yield ""
             if claim.hosts and block.kind == "program":
                 yield paint(f"    # {hosts_text(claim)}", Style.DIM, colour=colour)
             yield from _code_lines(block, colour=colour)
+    if question and claim.question is not None:
+        yield ""
+        yield from _labelled("predict", claim.question.ask, width)
+        for letter, choice in letters(claim.question).items():
+            yield from _labelled("", f"{letter}  {choice}", width, indent="   ")
+        yield from _labelled("", claim.question.reason, width)
 
 
 def _code_lines(block: Block, *, colour: bool) -> Iterator[str]:
@@ -126,10 +137,6 @@ def hosts_text(claim: Claim) -> str:
         return f"{claim.hosts[0]}: a host of a lab"
     link = ", ".join(f"{name} {value}" for name, value in claim.link.items())
     return f"{', '.join(claim.hosts)}: hosts of a lab, linked" + (f" ({link})" if link else "")
-
-
-def _letter(number: int) -> str:
-    return chr(ord("A") + number)
 
 
 def _block_lines(block: Block, width: int) -> Iterator[str]:
@@ -148,8 +155,8 @@ def _block_lines(block: Block, width: int) -> Iterator[str]:
             yield from wrap(item.split(), min(width, 100), "  " if item.startswith(("- ", "* ")) else "")
 
 
-def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
-    """What a run showed: the observation, the verdict, what is right."""
+def run_lines(run: Run, *, width: int, colour: bool, said: str | None = None) -> Iterator[str]:
+    """What a run showed: the observation, the verdict, what is right; ``said`` is what was predicted."""
     claim = run.claim
     if claim.not_shown:
         yield from _labelled("not shown", claim.not_shown, width)
@@ -173,6 +180,9 @@ def run_lines(run: Run, *, width: int, colour: bool) -> Iterator[str]:
     yield label + paint(f"{verdict_words(run)}{changed}", style, colour=colour) + differs
     yield from _labelled("right is", claim.statement, width)
     if claim.question is not None and run.right_answer is not None:
+        if said is not None:
+            verdict = "right" if run.agrees(said) else "not so"
+            yield from _labelled("you said", f"{said}: {verdict}", width)
         yield from _labelled("answer", run.right_answer, width)
         yield from _labelled("because", claim.question.because, width)
     if claim.read:

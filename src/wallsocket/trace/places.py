@@ -22,6 +22,7 @@ __all__ = [
     "Pruned",
     "find",
     "folder",
+    "folder_path",
     "new_paths",
     "newest",
     "prune",
@@ -45,16 +46,21 @@ class Pruned(NamedTuple):
     size_bytes: int
 
 
+def folder_path() -> Path:
+    """Where the state folder is, or will be."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    # "All paths set in these environment variables must be absolute", else they are ignored (the specification).
+    parent = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    return parent / "wallsocket"
+
+
 def folder() -> Path:
     """The state folder, made with mode 0700 where it was missing.
 
     Raises:
         RecordingError: it cannot be made, or belongs to somebody else.
     """
-    base = os.environ.get("XDG_STATE_HOME", "")
-    # "All paths set in these environment variables must be absolute", else they are ignored (the specification).
-    parent = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
-    place = parent / "wallsocket"
+    place = folder_path()
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = place.stat()

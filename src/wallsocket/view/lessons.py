@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ..lessons import markdown
-from ..lessons.catalogue import all_lessons, named
+from ..lessons.catalogue import all_lessons, files_beside, named
 from ..lessons.course import all_courses
 from ..lessons.lesson import DOORS, Claim, Lesson, Question
+from ..lessons.lesson import Block as SourceBlock
 from ..lessons.play import Run, missing
 from ..lessons.quiz import letters
 from ..lessons.text import hosts_text, table_rows, value_text, verdict_words
@@ -222,18 +223,18 @@ def lesson_page(lesson: Lesson, verdicts: Mapping[str, str]) -> LessonPage:
         lesson.door,
         lesson.minutes,
         list(lesson.builds_on),
-        _blocks(lesson, "text", "code"),
+        _blocks(lesson.blocks, "text", "code"),
         _words(lesson.claims, verdicts),
         ids[place + 1] if place + 1 < len(ids) else "",
     )
 
 
-def _blocks(part: Lesson | Claim, *kinds: str) -> list[Block]:
+def _blocks(part: Sequence[SourceBlock], *kinds: str) -> list[Block]:
     return [
         Block(parts=list(markdown.parts(block.text)))
         if block.kind == "text"
         else Block(code=block.text, language=block.language, name=block.name, numbered=block.kind != "code")
-        for block in part.blocks
+        for block in part
         if block.kind in kinds
     ]
 
@@ -241,8 +242,6 @@ def _blocks(part: Lesson | Claim, *kinds: str) -> list[Block]:
 def claim_page(claim: Claim) -> ClaimPage:
     """A claim before it is played."""
     question = claim.question
-    lesson = named(claim.lesson)
-    files = _blocks(lesson, "file") if claim.program and isinstance(lesson, Lesson) else []
     return ClaimPage(
         claim.id,
         claim.lesson,
@@ -251,8 +250,8 @@ def claim_page(claim: Claim) -> ClaimPage:
         markdown.spans(question.ask) if question is not None else [],
         markdown.spans(question.reason) if question is not None else [],
         {letter: markdown.spans(text) for letter, text in letters(question).items()} if question is not None else {},
-        _blocks(claim, "text", "code"),
-        [*_blocks(claim, "program", "file"), *files],
+        _blocks(claim.blocks, "text", "code"),
+        [*_blocks(claim.blocks, "program", "file"), *_blocks(files_beside(claim), "file")],
         hosts_text(claim) if claim.hosts else "",
         claim.not_shown or missing(claim) or "",
         claim.show,
@@ -263,9 +262,6 @@ def outcome(run: Run, said: str | None) -> Outcome:
     """What a run showed; ``said`` is the answer that was given before it."""
     claim = run.claim
     question: Question | None = claim.question
-    right = None
-    if said is not None and run.right_answer is not None:
-        right = said.lower() == run.right_answer.lower()
     return Outcome(
         claim.id,
         run.verdict,
@@ -279,7 +275,7 @@ def outcome(run: Run, said: str | None) -> Outcome:
         markdown.spans(run.right_answer or ""),
         markdown.spans(question.because) if question is not None else [],
         markdown.spans(escape(said or "")),
-        right,
+        None if said is None else run.agrees(said),
         escape(run.no_picture),
         claim.show if run.recording is not None else "",
         round(run.took_s, 2),
