@@ -236,7 +236,15 @@ def test_inspect(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["doctor", "options SO_RCVBUF TCP_NODELAY SO_PEERCRED", "lesson exercise", "lesson quiz", "lesson course", "lesson"]
+    "words",
+    [
+        "doctor",
+        "options SO_RCVBUF TCP_NODELAY SO_PEERCRED",
+        "lesson exercise",
+        "lesson quiz",
+        "lesson course",
+        "lesson",
+    ],
 )
 def test_what_needs_nothing(words: str, folder: Path) -> None:
     command = {"options": "options", "doctor": "doctor"}.get(words.split()[0], words)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..errors import WallsocketError
 from ..trace import places
-from .catalogue import all_lessons
+from .catalogue import all_claims, all_lessons
 from .lesson import Claim, Lesson
 
 __all__ = ["FILE", "following", "note", "played"]
@@ -24,20 +24,23 @@ _LONGEST: Final = 100_000
 
 def played() -> tuple[str, ...]:
     """Ids of the claims that were played, in that order; a claim that was played again stands there again."""
+    known = {claim.id for claim in all_claims()}
+    return tuple(word for word in _lines() if word in known)
+
+
+def _lines() -> list[str]:
     try:
         with (places.folder_path() / FILE).open("rb") as file:
-            words = file.read(_LONGEST).decode("ascii", "replace").split()
+            return file.read(_LONGEST).decode("ascii", "replace").split()
     except (OSError, RuntimeError):  # there is no home folder
-        return ()
-    known = {claim.id for lesson in all_lessons() for claim in lesson.claims}
-    return tuple(word for word in words if word in known)
+        return []
 
 
 def note(claim: Claim) -> None:
     """Remember that a claim was played."""
     # No reason to disturb who learns: a home folder may be read-only, or full.
     with contextlib.suppress(OSError, RuntimeError, WallsocketError):
-        if played()[-1:] == (claim.id,):
+        if _lines()[-1:] == [claim.id]:
             return
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         # One write at the end of the file: two lessons at the same time lose nothing of each other.
