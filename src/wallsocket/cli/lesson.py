@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -169,17 +168,20 @@ def show(
             raise click.UsageError("which lesson or claim? wallsocket lesson lists them")
         _list_json()
         return 0
+    from ..lessons.play import FOLDER_PREFIX
+    from ..lessons.scratch import scratch
+
     wanted = chosen(ids)
     sysctl = dict(_setting(text) for text in settings)
     if as_json:
         return _write_json([claim for _, claims in wanted for claim in claims], sysctl)
     if quiet:
         return _complain([claim for _, claims in wanted for claim in claims], sysctl)
-    with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as folder:
+    with scratch(FOLDER_PREFIX) as folder:
         reading = _Reading(
             sysctl=sysctl,
             ask=not no_ask and sys.stdin.isatty() and sys.stdout.isatty(),
-            recording=None if no_picture else Path(folder) / "run.wsrec",
+            recording=None if no_picture else folder / "run.wsrec",
         )
         try:
             for count, (lesson, claims) in enumerate(wanted):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -27,8 +26,9 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
     from ..files import refuse, whole
     from ..lessons.catalogue import named
     from ..lessons.lesson import Lesson
-    from ..lessons.play import Run
+    from ..lessons.play import FOLDER_PREFIX, Run
     from ..lessons.report import page
+    from ..lessons.scratch import scratch
     from ..lessons.text import picture_lines
 
     if output is None:
@@ -38,10 +38,10 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
     lessons: list[tuple[Lesson, list[Run]]] = []
     pictures: dict[str, str] = {}
     failed = 0
-    with tempfile.TemporaryDirectory(prefix="wallsocket-lesson.") as folder:
+    with scratch(FOLDER_PREFIX) as folder:
         for lesson, claims in chosen(ids or ("all",)):
             runs = []
-            for run in played(claims, recordings=Path(folder)):
+            for run in played(claims, recordings=folder):
                 if not quiet:
                     click.echo(f"{run.claim.id} {run.verdict}", err=True)
                 failed += run.verdict == "unknown"

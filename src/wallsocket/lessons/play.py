@@ -1,13 +1,14 @@
 """Running the program of a claim, and the verdict that follows from what was seen.
 
 The program runs in a process of its own, in a private network where the claim says so, for a limited time; what it opened
-is gone when it ends.
+is gone when it ends, or when we do: killed, too.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -16,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,7 @@ import msgspec
 from ..errors import NotAvailable, NotPermitted, WallsocketError
 from .experiment import RECORDING
 from .lesson import BUILTINS, Claim, Verdict
+from .scratch import scratch
 from .worker import JOB, OUTCOME
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ def play(
     settings = {**claim.sysctl, **(sysctl or {})}
     kept: Path | None = None
     no_picture = ""
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
-        folder = Path(name)
+    with scratch(FOLDER_PREFIX) as folder:
         try:
             if lacking := missing(claim):
                 raise NotAvailable(lacking)
@@ -251,7 +251,13 @@ def _started(
         if net is None and settings and not claim.hosts:
             raise NotAvailable("this experiment does not run in a private network of its own, so nothing is set in it")
         if net is None:
-            process = subprocess.Popen(command, **options)
+            theirs, ours = os.pipe()
+            stack.callback(os.close, ours)
+            try:
+                process = subprocess.Popen(command, pass_fds=[theirs], **options)
+                _end_with_us(process, theirs)
+            finally:
+                os.close(theirs)
         else:
             stack.callback(net.close)
             host = net.host("here")
@@ -269,6 +275,16 @@ def _started(
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def _end_with_us(process: subprocess.Popen[bytes], pipe: int) -> None:
+    """Have the kernel kill a process group when the writing end of a pipe is closed, of which it has the other end.
+
+    Nothing is ever written; ours is closed also when we are killed.
+    """
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, -process.pid)  # fcntl(2): who gets a signal when something happens there
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, os.O_ASYNC)
 
 
 def _private_network(claim: Claim) -> Lab | None:

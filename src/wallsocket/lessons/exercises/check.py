@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import msgspec
 
 from ...errors import NotAvailable, RecordingError, UsageError, WallsocketError
 from ...files import refuse
+from ..scratch import scratch
 from .exercise import Exercise
 from .peer import RESULTS, Played
 from .source import command_of
@@ -103,14 +103,14 @@ def checked(
     task, file = exercise_named(exercise), Path(path)
     if recording is not None:
         refuse(recording, replace=replace)
-    with tempfile.TemporaryDirectory(prefix="wallsocket-exercise-") as folder:
+    with scratch("wallsocket-exercise-") as folder:
         try:
-            command = command_of(file, Path(folder))
+            command = command_of(file, folder)
         except UsageError as error:
             yield Checked(_refused(task, file, str(error)))
             return
-        kept = recording if recording is not None else Path(folder) / "run.wsrec"
-        played = _play(task, command, Path(folder), kept, first=first, replace=replace, ended=ended)
+        kept = recording if recording is not None else folder / "run.wsrec"
+        played = _play(task, command, folder, kept, first=first, replace=replace, ended=ended)
         with Recording.open(kept) as opened:
             verdict, case = judge(task, file, played, opened, diagnose(opened))
             if recording is not None:
