@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from tests.lessons.test_format import LESSON
 from tests.support import deny
 
 pytestmark = pytest.mark.skipif(not deny.available(), reason="the denial filters are for x86-64")
 
 WALLSOCKET = [sys.executable, "-m", "wallsocket", "lesson"]
+#: Plays the lesson of its argument four times at once.
+FOUR = """
+import pathlib, sys
+from concurrent.futures import ThreadPoolExecutor
+from wallsocket.lessons.lesson import parse
+from wallsocket.lessons.play import play
+(claim,) = parse(sys.argv[1], pathlib.Path("states/lesson.md")).claims
+with ThreadPoolExecutor(4) as pool:
+    for run in pool.map(play, [claim] * 4):
+        print(run.verdict, run.failure)
+"""
 
 
 def test_what_needs_no_private_network_is_played_all_the_same() -> None:
@@ -21,6 +34,16 @@ def test_what_needs_no_private_network_is_played_all_the_same() -> None:
     verdicts = [json.loads(line)["verdict"] for line in done.stdout.splitlines()]
     assert verdicts == ["true if", "true"], done.stdout + done.stderr
     assert done.returncode == 0
+
+
+def test_experiments_that_want_the_same_port_do_not_meet() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = f"import socket, time\nserver = socket.create_server(('127.0.0.1', {port}))\ntime.sleep(0.3)\ntotal = 4"
+    text = LESSON.replace("total = 2 + 2", program).replace('"true"\nstate', '"true"\nnetwork = "any"\nstate')
+    done = deny.run(["unshare"], [sys.executable, "-c", FOUR, text], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["true None"] * 4, done.stdout + done.stderr
 
 
 def test_the_others_say_who_refuses_and_what_allows_it() -> None:

@@ -209,7 +209,7 @@ def _run(
         command = [*trace, *code, "--", *command]
     # Neither the settings of who asks nor compiled files are to make a difference.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder)}
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     with _started(claim, command, folder, environment, settings) as process:
@@ -251,6 +251,8 @@ def _started(
         if net is None and settings and not claim.hosts:
             raise NotAvailable("this experiment does not run in a private network of its own, so nothing is set in it")
         if net is None:
+            if claim.network == "any":
+                stack.enter_context(_alone())
             theirs, ours = os.pipe()
             stack.callback(os.close, ours)
             try:
@@ -275,6 +277,17 @@ def _started(
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One experiment at a time on the machine's own network, where all of them want the same ports."""
+    folder = os.open(Path(__file__).parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # all users of this installation can lock this
+        yield
+    finally:
+        os.close(folder)
 
 
 def _end_with_us(process: subprocess.Popen[bytes], pipe: int) -> None:
