@@ -1,4 +1,4 @@
-"""The lecture's code samples, exactly as printed: explain names what is wrong with them, and the line; of the corrected ones it says nothing."""
+"""Of the lecture's code samples as printed explain names the bug and the line, and of the corrected ones it says nothing."""
 
 from __future__ import annotations
 
