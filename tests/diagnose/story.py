@@ -197,9 +197,12 @@ class Story:
                 None,
             )
             row += (made["parent"], made["local"], made["remote"], made["created"], made["ended"], made["source"])
+            row += (made.get("network"),)
             writer.write("socket", [whole("socket", row)])
-        for table, rows in self.rows.items():
-            writer.write(table, [whole(table, row) for row in rows])
+        # Each network namespace in which a socket is has counters.
+        rows = {"counter": [(0, "IpOutRequests", 0, None)], **self.rows}
+        for table, those in rows.items():
+            writer.write(table, [whole(table, row) for row in those])
 
     def diagnosis(self, *rules: str) -> Diagnosis:
         """What all rules say, or only those of these names."""

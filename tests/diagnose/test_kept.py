@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.diagnose.story import MS, REFUSED, S, Story, inet
+from tests.support.recordings import row
 from wallsocket.diagnose import Engine
+from wallsocket.diagnose.address import Address
 from wallsocket.diagnose.call import CallFacts
 from wallsocket.diagnose.facts import Facts
 from wallsocket.diagnose.sample import Sample
 from wallsocket.diagnose.subjects import SocketFacts
 from wallsocket.diagnose.tracker import Recent
+from wallsocket.diagnose.trackers.advertised import Advertised
 from wallsocket.diagnose.trackers.cuts import Cuts
 from wallsocket.diagnose.trackers.destinations import Destinations
 from wallsocket.diagnose.trackers.execs import Execs
+from wallsocket.diagnose.trackers.forwarders import Forwarders
+from wallsocket.diagnose.trackers.host_answers import HostAnswers
 from wallsocket.diagnose.trackers.lines import Lines
 from wallsocket.diagnose.trackers.messages import Messages
 from wallsocket.diagnose.trackers.reads import ReadFacts
 from wallsocket.diagnose.trackers.sockets import Sockets
-from wallsocket.events import Fact, Mark
+from wallsocket.diagnose.trackers.strays import Strays
+from wallsocket.events import Call, Fact, Mark, Packet
+from wallsocket.trace.wire import UDP, End, Segment
+
+_E = TypeVar("_E")
 
 
 def fed(story: Story) -> Engine:
@@ -192,3 +203,104 @@ def test_of_the_sockets_that_stay_whole_the_oldest_go_and_who_needs_one_no_more_
     assert not twice.kept
     assert sum(bool(socket.kept) for socket in later) == 1_000
     assert later[-1].kept
+
+
+def made(kind: type[_E], /, **fields: Any) -> _E:
+    """An event whose other columns have their defaults."""
+    return kind(*row(kind, **fields))
+
+
+def told_by_a_peer(number: int, payload: bytes) -> tuple[CallFacts, CallFacts]:
+    """A read of one process, and a connect of it to the address that was read."""
+    one = SocketFacts(number, number)
+    one.tcp, one.local = True, Address("127.0.0.1", 1)
+    fields = {"process": number, "tid": number, "took_ns": 1, "socket": number}
+    read = made(Call, id=2 * number, number=45, entry_ns=number * 10, result=9, payload=payload, **fields)
+    connect = made(Call, id=2 * number + 1, number=42, entry_ns=number * 10 + 5, result=-111, address=WHERE, **fields)
+    calls = CallFacts.of(read, "recvfrom"), CallFacts.of(connect, "connect")
+    for call, of in zip(calls, (read, connect), strict=True):
+        call.socket = one
+        call.returned(of)
+    return calls
+
+
+WHERE = inet("127.0.0.1", 4567)
+MANY = 25_000
+
+
+def test_what_peers_told_has_one_bound_whatever_they_send() -> None:
+    told = Advertised(Facts(Story().recording()))
+    for number in range(1, MANY):
+        read, connect = told_by_a_peer(number, b"127.0.0.1:4567")
+        told.read(read)
+        told.connected(connect)
+    assert [one.weight for one in (told._read, told._latest, told._by)] == [10_000] * 3
+    last, _ = told_by_a_peer(MANY - 1, b"")
+    assert last.socket is not None
+    found = told.by(last.socket.id)
+    assert found is not None
+    assert found.payload == b"127.0.0.1:4567"
+    assert told.by(1) is None
+    # As much as was sent.
+    for number in range(1, 100):
+        told.read(told_by_a_peer(number, bytes(1 << 20))[0])
+    assert told._read.weight <= 10_000
+    told.read(told_by_a_peer(1, bytes(32 << 20))[0])
+    assert told._read.weight == 0
+
+
+def test_of_failed_connects_the_latest_are_kept() -> None:
+    facts = Facts(Story().recording())
+    facts.start([Forwarders])
+    found = facts[Forwarders]
+    for process in (1, *range(2, MANY)):
+        found.fails(told_by_a_peer(process, b"")[1])
+    for _ in range(1000):
+        found.fails(told_by_a_peer(MANY, b"")[1])
+    assert found._of.weight <= 10_000
+    assert len(found._of.of(MANY)) == 256
+    assert found._of.of(MANY - 1)
+    assert not found._of.of(1)
+
+
+def datagram(number: int, ports: tuple[int, int]) -> tuple[Packet, Segment]:
+    """From a host of its own to one."""
+    source, destination = (
+        End(bytes(10) + b"\xff\xff" + host.to_bytes(4, "big"), port)
+        for host, port in zip((number, 1), ports, strict=True)
+    )
+    packet = made(Packet, id=number, at_ns=number, frame=bytes(60), length=60)
+    return packet, Segment(number, number, UDP, source, destination, 10, b"")
+
+
+def test_strays_have_one_bound_and_keep_no_frames() -> None:
+    found = Strays(Facts(Story().recording()))
+    for number in range(1, MANY):
+        found.see(*datagram(number, (number % 5000, number % 7)))
+    assert found._left == 0
+    assert sum(len(pairs) for ports in found._of.values() for pairs in ports.values()) == 10_000
+    assert not [one for one in walk(found._of) if isinstance(one, Packet)]
+
+
+def walk(start: object) -> Iterator[object]:
+    """Objects that can be reached from one."""
+    stack, seen = [start], set()
+    while stack:
+        one = stack.pop()
+        if id(one) not in seen and not isinstance(one, type):
+            seen.add(id(one))
+            yield one
+            stack += gc.get_referents(one)
+
+
+def test_answers_of_the_host_have_one_bound_and_what_is_left_out_is_not_denied() -> None:
+    facts = Facts(Story().recording())
+    found = HostAnswers(facts)
+    call, late = (told_by_a_peer(number, b"")[1].call for number in (1, 2))
+    for number in range(1000):
+        found.see(made(Fact, id=number, at_ns=0, call=call.id, kind=f"kind {number}", value="x" * 100_000))
+    assert sum(len(one.value) for one in found._of.values()) < 32_000_000
+    assert found.fact(call, "kind 0") is not None
+    assert facts.missed is None
+    assert found.fact(late, "sockets") is None
+    assert facts.missed == "the kernel said more about calls that failed than can be kept"

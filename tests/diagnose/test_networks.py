@@ -26,6 +26,7 @@ from wallsocket.diagnose.trackers.network import Networks
 from wallsocket.diagnose.trackers.settings import Settings
 from wallsocket.trace.containers import processes
 
+from ..support.ways import findings
 from ..trace.test_containers import LIMITS, RUNTIME, machine_in
 from .test_examples import WALLSOCKET, lab_works
 
@@ -59,6 +60,8 @@ _STAGED = {path.parent.name for path in EXAMPLES.glob("*/lab.toml")}
 _PRIVILEGED = {"tentative-address"}
 #: They stand for the others, which are played by long runs.
 _SAMPLE = {("nobody-listens", "unshare -rn"), ("limited-broadcast", "unshare -rn"), ("privileged-port", "nsenter")}
+#: Rules that ask what the counters of a network counted.
+_BY_COUNTERS = ("checksum-rejected", "fragments-lost", "reverse-path-filter")
 #: Some for each kind of question, in networks that others made: listeners, addresses, routes, queues, counters, settings.
 _OF_OTHERS = (
     "nobody-listens",
@@ -236,3 +239,22 @@ def test_the_same_is_said_of_a_program_in_a_container(rule: str, tmp_path: Path)
         assert _of_running(asked, words, lambda _: processes(name), tmp_path / "there") == here
     finally:
         subprocess.run(["podman", "rm", "-f", "-t", "0", name], capture_output=True, timeout=100, check=False)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "rule",
+    [pytest.param(rule, marks=() if rule == "reverse-path-filter" else pytest.mark.soak) for rule in _BY_COUNTERS],
+)
+def test_a_network_that_an_attached_program_makes_is_its_own(rule: str, tmp_path: Path) -> None:
+    """What its counters counted is as certain as where the program was run."""
+    if not lab_works():
+        pytest.skip("no namespaces here")
+    told = {}
+    for way in ("ptrace", "attach"):
+        folder = tmp_path / way
+        folder.mkdir()
+        found, summary, _ = findings(EXAMPLES / rule / "broken.py", way, folder)
+        told[way] = [(one["rule"], one["certainty"]) for one in found], summary["cannot_tell"]
+    assert (rule, "certain") in told["ptrace"][0]
+    assert told["attach"] == told["ptrace"]

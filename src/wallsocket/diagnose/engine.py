@@ -534,7 +534,10 @@ class Engine:
 
     def _take(self, rule: Rule, results: Iterable[Judgement], cases: list[Evidence] | None = None) -> None:
         cases = self._cases if cases is None else cases
+        facts, silent = self.facts, True
+        facts.missed = None
         for result in results:
+            silent = False
             if type(result) is Evidence:
                 if len(cases) < _MAX_CASES:
                     cases.append(result)
@@ -544,6 +547,8 @@ class Engine:
                 self._open_questions.setdefault(result.rule, result)
             elif type(result) is Healthy and len(self._healthy) < _MAX_CASES:
                 self._healthy.append(result)
+        if silent and facts.missed is not None:
+            self._open_questions.setdefault(rule.id, rule.cannot_tell("facts", facts.missed))
 
     def news(self) -> list[Finding]:
         """Certain findings that can no longer be refuted and were not told before; cheap when nothing happened."""

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..events import Call, Descriptor, Fact, Mark, Process, Socket, Source
+from ..events import Call, Descriptor, Fact, Mark, Network, Process, Socket, Source
 from ..kernel.program import label, name_of_command
 from ..trace.verdict import duration
 from .finding import Proof
@@ -15,7 +15,7 @@ from .finding import Proof
 if TYPE_CHECKING:
     from .tracker import Tracker
 
-__all__ = ["Facts", "Tables", "json_list", "json_object"]
+__all__ = ["Facts", "Tables", "json_list", "json_object", "json_text"]
 
 _T = TypeVar("_T", bound="Tracker")
 
@@ -36,6 +36,10 @@ class Tables(Protocol):
         """By id."""
 
     @property
+    def networks(self) -> Mapping[int, Network]:
+        """Network namespaces by id."""
+
+    @property
     def descriptors(self) -> Mapping[int, Descriptor]:
         """By id."""
 
@@ -51,6 +55,7 @@ class Facts:
         self.tables = tables
         self.now_ns = 0
         self.final = False  #: the recording has ended: what has not happened will not
+        self.missed: str | None = None  #: what the rule that is being asked looked for in vain
         self._trackers: dict[type[Tracker], Tracker] = {}
         self._places = 0
         self._gaps: dict[str, str] = {}
@@ -102,7 +107,20 @@ class Facts:
     def see_fact(self, fact: Fact) -> None:
         """Take what was asked without a call that failed."""
         if fact.kind == "wire" and fact.network is not None and len(self._wires) < _NETWORKS:
-            self._wires[fact.network] = _json_text(fact.value) or "not recorded"
+            self._wires[fact.network] = json_text(fact.value) or "not recorded"
+
+    def miss(self, reason: str) -> None:
+        """Note that who asks is told nothing, because the kernel was not asked, or not all that it said was kept.
+
+        A rule that then yields nothing about its subject cannot tell (:class:`~.engine.Engine`).
+        """
+        self.missed = self.missed or reason
+
+    def refusal(self, network: int | None) -> str:
+        """Why the kernel could not be asked about a network namespace, as the end of a sentence; empty: it could."""
+        row = self.tables.networks.get(network) if network is not None else None
+        word, _, reason = (row.access or "" if row is not None else "").partition(": ")
+        return f" ({reason})" if word == "refused" else ""
 
     def gap(self, layer: str) -> str | None:
         """Why a layer was lost half-way, or not recorded wholly; ``None``: it was not."""
@@ -212,7 +230,8 @@ def json_object(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _json_text(text: str) -> str:
+def json_text(text: str) -> str:
+    """The text that a text holds, of untrusted JSON; empty for anything else."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -23,7 +23,7 @@ recording.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NONE_YET",
     "Latest",
+    "LatestOf",
     "Recent",
     "SocketTracker",
     "Tracker",
@@ -226,6 +227,38 @@ class Recent(OrderedDict[_K, _V]):
         self.move_to_end(key)
         if len(self) > self._limit:
             self.popitem(last=False)
+
+
+class LatestOf(Generic[_K, _V]):
+    """A table of the latest values by key: ``each`` of one key at most, and of all keys together what weighs ``limit``.
+
+    When there is more, the key that was given a value longest ago goes with all of its values.
+
+    Args:
+        limit: how much is kept of all together.
+        each: how many values of one key.
+        weigh: what a value weighs, at least 1.
+    """
+
+    def __init__(self, limit: int, each: int, weigh: Callable[[_V], int] = lambda _: 1) -> None:
+        self._limit, self._each, self._weigh = limit, each, weigh
+        self._of: OrderedDict[_K, list[_V]] = OrderedDict()
+        self.weight = 0  #: of all that is kept
+
+    def add(self, key: _K, value: _V) -> None:
+        """Keep the next value of a key."""
+        kept = self._of.setdefault(key, [])
+        self._of.move_to_end(key)
+        kept.append(value)
+        self.weight += self._weigh(value)
+        while self.weight > self._limit and len(self._of) > 1:
+            self.weight -= sum(map(self._weigh, self._of.popitem(last=False)[1]))
+        while len(kept) > self._each or (self.weight > self._limit and kept):
+            self.weight -= self._weigh(kept.pop(0))
+
+    def of(self, key: _K) -> Sequence[_V]:
+        """What is kept of a key, in order."""
+        return self._of.get(key, ())
 
 
 class SocketTracker(Tracker, Generic[_K]):

@@ -4,7 +4,7 @@
 //! run on, because there is no `PTRACE_O_EXITKILL`.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use wallsocket_sys::ptrace::{self, CallStop, Event, arguments_in};
 use super::following::Seen;
 use super::{Stop, Thread, Tracer};
 use crate::calls::Entry;
-use crate::descriptors::{self, Table};
+use crate::descriptors::{self, SharedTable, Table};
 use crate::interrupted::{self, Interrupted, Sleeping};
 use crate::rows::{self, Row};
 
@@ -278,11 +278,12 @@ impl Tracer {
             .get(&id)
             .map(|process| process.threads.iter().copied().collect())
             .unwrap_or_default();
+        let networks = self.networks_of(&threads, &table);
         self.sink.send(&Row::Fact(rows::Fact {
             at_ns: self.now(),
             call: None,
             kind: "attached".into(),
-            value: json!({"process": id, "threads": threads, "epolls": epolls}).to_string(),
+            value: json!({"process": id, "threads": threads, "networks": networks, "epolls": epolls}).to_string(),
             occasion: Some("attached".into()),
             process: Some(id),
             ..rows::Fact::default()
@@ -293,6 +294,20 @@ impl Tracer {
             "attached",
             format!("{count} descriptors of sockets were open; what happened before is unknown"),
         );
+    }
+
+    /// The network namespaces in which threads are, and the sockets of a table.
+    fn networks_of(&self, threads: &[i32], table: &SharedTable) -> BTreeSet<u32> {
+        let sockets = table.borrow();
+        let of_sockets = sockets
+            .sockets
+            .values()
+            .filter_map(|entry| self.registry.sockets.get(&entry.socket)?.row.network);
+        threads
+            .iter()
+            .filter_map(|tid| self.networks.of_thread(*tid))
+            .chain(of_sockets)
+            .collect()
     }
 
     /// The first stop of an attached thread, if nothing else happened to it: the call that was interrupted goes on.

@@ -63,6 +63,10 @@ class ChecksumRejected(Rule):
                 count, proof = counters.risen_in(network, name)
                 if proof is None or proof.at_ns < call.entry_ns:
                     continue
+                shared = counters.shared(network, name)
+                if shared is not None:
+                    yield self.cannot_tell("facts", shared)
+                    continue
                 yield Evidence(
                     self,
                     proof.at_ns,

@@ -52,6 +52,10 @@ class FragmentsLost(Rule):
                 whole, _ = counters.risen_in(network, f"{prefix}ReasmOKs")
                 if row is None or (not failed and (whole or not large.count)):
                     continue
+                shared = counters.shared(network, f"{prefix}ReasmReqds")
+                if shared is not None:
+                    yield self.cannot_tell("facts", shared)
+                    continue
                 call = large.first[0] if large.first else None
                 lost = f"reassembly failed {failed} times" if failed else "no datagram was put together"
                 yield Evidence(

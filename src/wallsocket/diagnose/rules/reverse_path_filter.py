@@ -12,6 +12,8 @@ from ..trackers.settings import Settings
 
 __all__ = ["ReversePathFilter"]
 
+_COUNTER = "TcpExtIPReversePathFilter"
+
 
 class ReversePathFilter(Rule):
     """Packets that the kernel drops because of where they come from."""
@@ -37,8 +39,13 @@ class ReversePathFilter(Rule):
     needs = (Counters, Settings)
 
     def judge(self, facts: Facts, subject: Host) -> Iterator[Judgement]:
-        for network in facts[Counters].networks("TcpExtIPReversePathFilter"):
-            count, proof = facts[Counters].risen_in(network, "TcpExtIPReversePathFilter")
+        counters = facts[Counters]
+        for network in counters.networks(_COUNTER):
+            shared = counters.shared(network, _COUNTER)
+            if shared is not None:
+                yield self.cannot_tell("facts", shared)
+                continue
+            count, proof = counters.risen_in(network, _COUNTER)
             if proof is None:
                 continue
             yield Evidence(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 
 from ..address import Address
 from ..call import CallFacts
 from ..facts import Facts
-from ..tracker import Tracker, returned
+from ..tracker import LatestOf, Tracker, returned
 from ..vocabulary import READS
 
 __all__ = ["Advertised"]
 
-#: Reads of one process that are kept, processes, and connects that are remembered.
-_READS = 16
+#: Reads that are kept, those of one process, and connects that are remembered.
 _KEPT = 10_000
+_READS = 16
+#: Bytes that weigh as much as a read without any: of most reads only the first 64 are recorded.
+_BYTES = 1024
 #: How long what was read counts as just read.
 _RECENT_NS = 10_000_000_000
 #: A redirect is followed at once.
@@ -29,31 +30,26 @@ class Advertised(Tracker):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._read: dict[int, deque[CallFacts]] = {}
-        self._by: dict[int, CallFacts] = {}
-        self._latest: dict[tuple[int, int], CallFacts] = {}
+        self._read: LatestOf[int, CallFacts] = LatestOf(_KEPT, _READS, _weight)
+        self._latest: LatestOf[tuple[int, int], CallFacts] = LatestOf(_KEPT, 1, _weight)
+        self._by: LatestOf[int, CallFacts] = LatestOf(_KEPT, 1, _weight)
 
     @returned(*READS, moved=True)
     def read(self, call: CallFacts) -> None:
         """Bytes came."""
         if call.socket is None or not (call.socket.tcp or call.socket.unix) or not call.payload:
             return
-        kept = self._read.get(call.call.process)
-        if kept is None:
-            if len(self._read) >= _KEPT:
-                return
-            kept = self._read[call.call.process] = deque(maxlen=_READS)
-        kept.append(call)
-        if call.thread in self._latest or len(self._latest) < _KEPT:
-            self._latest[call.thread] = call
+        call = call.without_samples()
+        self._read.add(call.call.process, call)
+        self._latest.add(call.thread, call)
 
     @returned("connect")
     def connected(self, call: CallFacts) -> None:
         """A connect returned."""
         where, socket = call.address, call.socket
-        if where is None or socket is None or not socket.tcp or len(self._by) >= _KEPT:
+        if where is None or socket is None or not socket.tcp:
             return
-        for read in reversed(self._read.get(call.call.process, ())):
+        for read in reversed(self._read.of(call.call.process)):
             peer = read.socket.remote if read.socket is not None else None
             if call.entry_ns - read.end_ns > _RECENT_NS:
                 break
@@ -61,27 +57,31 @@ class Advertised(Tracker):
                 # A request, not an answer.
                 continue
             if peer != where and _holds(read.payload, where):
-                self._by[socket.id] = read
+                self._by.add(socket.id, read)
                 return
-        last = self._latest.get(call.thread)
+        last = next(iter(self._latest.of(call.thread)), None)
         if last is None or last.socket is None or last.socket.remote == where or last.socket.origin == "accept":
             return
         cut = last.moved > len(last.payload)
         if cut and _REDIRECT.match(last.payload) and call.entry_ns - last.end_ns < _AT_ONCE_NS:
             # The address stands behind the bytes that were recorded; nothing else was read before it was tried.
-            self._by[socket.id] = last
+            self._by.add(socket.id, last)
 
     def by(self, socket: int) -> CallFacts | None:
         """The read that held the address to which a socket was connected, or the redirect that was followed.
 
         ``None``: none did.
         """
-        return self._by.get(socket)
+        return next(iter(self._by.of(socket)), None)
 
     @staticmethod
     def names(read: CallFacts, where: Address) -> bool:
         """Whether the address stands in what was recorded of a read."""
         return _holds(read.payload, where)
+
+
+def _weight(read: CallFacts) -> int:
+    return 1 + len(read.payload) // _BYTES
 
 
 def _holds(payload: bytes, where: Address) -> bool:

@@ -7,13 +7,14 @@ import errno
 from ..call import CallFacts
 from ..facts import Facts
 from ..subjects import SocketFacts
-from ..tracker import Tracker, failed, returned
+from ..tracker import LatestOf, Tracker, failed, returned
 from ..vocabulary import SO_ERROR, SOL_SOCKET
 from .descriptors import Descriptors
 from .set_up import SetUp
 
 __all__ = ["Forwarders"]
 
+#: Connects that are kept, and those of one process.
 _KEPT = 10_000
 _OF_ONE = 256
 _ON_ITS_WAY = (errno.EINPROGRESS, errno.EALREADY, errno.EISCONN, errno.EINTR)
@@ -21,13 +22,13 @@ _NO_WAY = (errno.ECONNREFUSED, errno.ENOENT, errno.EHOSTUNREACH, errno.ENETUNREA
 
 
 class Forwarders(Tracker):
-    """Keeps, by process, the connects that failed."""
+    """Keeps, by process, the latest connects that failed."""
 
     needs = (Descriptors, SetUp)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._of: dict[int, list[tuple[CallFacts, CallFacts]]] = {}
+        self._of: LatestOf[int, tuple[CallFacts, CallFacts]] = LatestOf(_KEPT, _OF_ONE)
 
     @failed
     def fails(self, call: CallFacts) -> None:
@@ -48,17 +49,14 @@ class Forwarders(Tracker):
             return
         if connect.address is not None and connect.address.name_cache:
             return
-        if connect.call.process in self._of or len(self._of) < _KEPT:
-            kept = self._of.setdefault(connect.call.process, [])
-            if len(kept) < _OF_ONE:
-                kept.append((connect, seen))
+        self._of.add(connect.call.process, (connect.without_samples(), seen.without_samples()))
 
     def failed_for(self, client: SocketFacts, until_ns: int) -> tuple[CallFacts, CallFacts] | None:
         """The last connect of a process that has the client which began and failed while the client was served."""
         found = None
         # The one that accepts often has a child that serves.
         for connect, seen in (
-            one for process in self.facts[Descriptors].owners(client) for one in self._of.get(process, ())
+            one for process in self.facts[Descriptors].owners(client) for one in self._of.of(process)
         ):
             if connect.entry_ns >= client.created_ns and seen.end_ns <= until_ns:
                 found = connect, seen

@@ -8,15 +8,19 @@ from typing import Final, NamedTuple
 from ...events import Call, Fact
 from ...kernel.names import tcp_state
 from ..address import Address
-from ..facts import Facts, json_list, json_object
+from ..facts import Facts, json_list, json_object, json_text
 from ..finding import Proof
 from ..tracker import Tracker, on_fact
 from ..vocabulary import LISTEN
 
 __all__ = ["HostAnswers", "HostSocket"]
 
-#: Failed calls whose answers are kept.
-_KEPT = 10_000
+#: Characters of the answers that are kept: a busy host's list of sockets has some hundred thousand.
+_KEPT = 32_000_000
+#: What an answer weighs beside its text.
+_WEIGHT = 500
+#: The answer where nothing was asked: why.
+_NOT_ASKED = "not looked up"
 #: Sockets of one answer that are read.
 _LISTED = 1_000
 
@@ -65,18 +69,29 @@ class HostAnswers(Tracker):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._of_call: dict[int, list[Fact]] = {}
+        self._of: dict[tuple[int, str], Fact] = {}
+        self._left = _KEPT
         self._sockets: dict[int, list[HostSocket]] = {}
 
     @on_fact
     def see(self, fact: Fact) -> None:
         """The next answer."""
-        if fact.call is not None and (fact.call in self._of_call or len(self._of_call) < _KEPT):
-            self._of_call.setdefault(fact.call, []).append(fact)
+        if fact.call is None or (fact.call, fact.kind) in self._of:
+            return
+        self._left -= _WEIGHT + len(fact.kind) + len(fact.value)
+        if self._left >= 0:
+            self._of[fact.call, fact.kind] = fact
 
     def fact(self, call: Call, kind: str) -> Fact | None:
         """The answer of one kind ('sockets', 'addresses', 'routes', 'sysctls', 'limits' …) to a failed call."""
-        return next((fact for fact in self._of_call.get(call.id, ()) if fact.kind == kind), None)
+        found = self._of.get((call.id, kind))
+        if found is None:
+            refused = self._of.get((call.id, _NOT_ASKED))
+            if refused is not None:
+                self.facts.miss(f"the kernel was not asked when call {call.id} failed ({_why(refused.value)})")
+            elif self._left < 0:
+                self.facts.miss("the kernel said more about calls that failed than can be kept")
+        return found
 
     def proof(self, call: Call, kind: str, text: str) -> list[Proof]:
         """The answer as a proof row, if there was one."""
@@ -86,12 +101,12 @@ class HostAnswers(Tracker):
     def sockets(self, call: Call) -> list[HostSocket] | None:
         """Sockets of the host when ``call`` failed; ``None``: not looked up."""
         if call.id not in self._sockets:
-            rows = [fact for fact in self._of_call.get(call.id, ()) if fact.kind == "sockets"]
-            if not rows:
+            row = self.fact(call, "sockets")
+            if row is None:
                 return None
             if len(self._sockets) >= 256:
                 self._sockets.clear()
-            self._sockets[call.id] = [found for row in rows for found in _host_sockets(row.value)]
+            self._sockets[call.id] = list(_host_sockets(row.value))
         return self._sockets[call.id]
 
     def sysctl(self, call: Call, name: str) -> int | None:
@@ -131,6 +146,11 @@ class HostAnswers(Tracker):
         if row is None:
             return None
         return any(isinstance(entry, dict) and entry.get("address") == host for entry in json_list(row.value))
+
+
+def _why(value: str) -> str:
+    reason = json_text(value)
+    return "it had been asked less than a second before" if reason == "limit" else reason or "no reason is given"
 
 
 def _host_sockets(text: str) -> Iterator[HostSocket]:

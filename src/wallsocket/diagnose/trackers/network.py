@@ -36,7 +36,10 @@ class Networks(Tracker):
 
     def fact(self, network: int | None, kind: str) -> Fact | None:
         """The latest answer of a kind ('addresses', 'links', 'routes') about a namespace."""
-        return self._latest.get((network, kind))
+        found = self._latest.get((network, kind))
+        if found is None:
+            self.facts.miss(f"the {kind} of its network namespace were not read{self.facts.refusal(network)}")
+        return found
 
     def owner(self, host: str) -> int | None:
         """The one namespace that has an address; ``None``: none is known, or several (as with the loopback)."""

@@ -29,6 +29,8 @@ class Settings(Tracker):
     def text(self, network: int | None, name: str) -> str | None:
         """A setting as the kernel writes it; ``None``: not asked, or it does not exist."""
         fact = self._latest.get(network)
+        if fact is None:
+            self.facts.miss(f"the settings of its network namespace were not read{self.facts.refusal(network)}")
         value = json_object(fact.value).get(name) if fact is not None else None
         return value if isinstance(value, str) else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ...events import Packet
 from ...trace.wire import UDP, Segment
 from ..address import Address
@@ -11,9 +13,22 @@ from ..tracker import Tracker, on_packet
 
 __all__ = ["Strays"]
 
-#: Pairs of ports that are told apart, and pairs of ends of each.
-_PORTS = 10_000
-_PAIRS = 16
+#: Datagrams that are kept, and those between two ports.
+_KEPT = 10_000
+_OF_PORTS = 16
+
+
+class _Datagram(NamedTuple):
+    """The first between two ends."""
+
+    id: int  #: row of the packet
+    at_ns: int
+    source: Address
+    destination: Address
+
+    def proof(self, asked: Address) -> Proof:
+        text = f"wire: the answer came from {self.source}, {asked} was asked"
+        return Proof("wire", "packet", self.id, self.at_ns, text)
 
 
 class Strays(Tracker):
@@ -21,46 +36,43 @@ class Strays(Tracker):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._of: dict[tuple[int, int], dict[tuple[Address, Address], Packet]] = {}
-        self._senders: dict[int, list[int]] = {}  # port of the receiver -> ports of the senders
+        self._left = _KEPT
+        # port of the receiver -> port of the sender -> ends -> datagram: none without a datagram
+        self._of: dict[int, dict[int, dict[tuple[bytes, bytes], _Datagram]]] = {}
 
     @on_packet
     def see(self, packet: Packet, segment: Segment | None) -> None:
         """The next frame."""
-        if segment is None or segment.protocol != UDP:
+        if segment is None or segment.protocol != UDP or not self._left:
             return
-        ports = (segment.source.port, segment.destination.port)
-        known = self._of.get(ports)
-        if known is None:
-            if len(self._of) >= _PORTS:
-                return
-            known = self._of[ports] = {}
-            senders = self._senders.setdefault(segment.destination.port, [])
-            if len(senders) < _PAIRS:
-                senders.append(segment.source.port)
-        if len(known) < _PAIRS:
-            source = Address.of(segment.source.address, segment.source.port)
-            destination = Address.of(segment.destination.address, segment.destination.port)
-            if source is not None and destination is not None:
-                known.setdefault((source, destination), packet)
+        there, here = segment.source, segment.destination
+        ends = there.address, here.address
+        known = self._of.get(here.port, {}).get(there.port, {})
+        if len(known) == _OF_PORTS or ends in known:
+            return
+        source, destination = Address.of(there.address, there.port), Address.of(here.address, here.port)
+        if source is not None and destination is not None:
+            self._left -= 1
+            first = _Datagram(packet.id, packet.at_ns, source, destination)
+            self._of.setdefault(here.port, {}).setdefault(there.port, {})[ends] = first
 
     def from_elsewhere(self, asked: Address, asker: Address, since_ns: int) -> tuple[Address, Proof] | None:
         """A datagram that came to who asked from the port that was asked, on another host: its source, and the row."""
-        for (source, destination), packet in self._of.get((asked.port, asker.port), {}).items():
-            to_asker = asker.wildcard or destination.host == asker.host
-            if to_asker and source.host != asked.host and packet.at_ns >= since_ns and source.family == asked.family:
-                text = f"wire: the answer came from {source}, {asked} was asked"
-                return source, Proof("wire", "packet", packet.id, packet.at_ns, text)
+        for one in self._of.get(asker.port, {}).get(asked.port, {}).values():
+            to_asker = asker.wildcard or one.destination.host == asker.host
+            elsewhere = one.source.host != asked.host and one.source.family == asked.family
+            if to_asker and elsewhere and one.at_ns >= since_ns:
+                return one.source, one.proof(asked)
         return None
 
     def from_other_port(self, asked: Address, asker: Address, since_ns: int) -> tuple[Address, Proof] | None:
         """The same from the host that was asked, from another of its ports."""
-        for port in self._senders.get(asker.port, ()):
+        senders = self._of.get(asker.port, {})
+        for port in list(senders)[:_OF_PORTS]:
             if port == asked.port:
                 continue
-            for (source, destination), packet in self._of[port, asker.port].items():
-                to_asker = asker.wildcard or destination.host == asker.host
-                if to_asker and source.host == asked.host and packet.at_ns >= since_ns:
-                    text = f"wire: the answer came from {source}, {asked} was asked"
-                    return source, Proof("wire", "packet", packet.id, packet.at_ns, text)
+            for one in senders[port].values():
+                to_asker = asker.wildcard or one.destination.host == asker.host
+                if to_asker and one.source.host == asked.host and one.at_ns >= since_ns:
+                    return one.source, one.proof(asked)
         return None
