@@ -112,9 +112,11 @@ class Facts:
     def miss(self, reason: str) -> None:
         """Note that who asks is told nothing, because the kernel was not asked, or not all that it said was kept.
 
-        A rule that then yields nothing about its subject cannot tell (:class:`~.engine.Engine`).
+        A rule that then yields nothing about its subject cannot tell (:class:`~.engine.Engine`). For pictures nothing is asked
+        but what they show, and their rules are made for that.
         """
-        self.missed = self.missed or reason
+        if not self.pictures:
+            self.missed = self.missed or reason
 
     def refusal(self, network: int | None) -> str:
         """Why the kernel could not be asked about a network namespace, as the end of a sentence; empty: it could."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..events import Call, Counter, Descriptor, Fact, Mark, Packet, Process, Socket, Source, State
+from ..events import Call, Counter, Descriptor, Fact, Mark, Network, Packet, Process, Socket, Source, State
 from .engine import Engine, Event
 from .finding import Finding
 
@@ -23,6 +23,7 @@ class _Grown:
     def __init__(self, meta: Mapping[str, str]) -> None:
         self.meta: dict[str, str] = dict(meta)
         self.processes: dict[int, Process] = {}
+        self.networks: dict[int, Network] = {}
         self.sockets: dict[int, Socket] = {}
         self.descriptors: dict[int, Descriptor] = {}
         self.sources: dict[int, Source] = {}
@@ -42,6 +43,7 @@ class Watcher:
         self._engine = Engine(self._tables)
         self._held: dict[str, tuple[type[Any], dict[int, Any]]] = {
             "process": (Process, self._tables.processes),
+            "network": (Network, self._tables.networks),
             "socket": (Socket, self._tables.sockets),
             "descriptor": (Descriptor, self._tables.descriptors),
             "source": (Source, self._tables.sources),

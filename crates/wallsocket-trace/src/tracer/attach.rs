@@ -283,7 +283,9 @@ impl Tracer {
             at_ns: self.now(),
             call: None,
             kind: "attached".into(),
-            value: json!({"process": id, "threads": threads, "networks": networks, "epolls": epolls}).to_string(),
+            value:
+                json!({"process": id, "threads": threads, "networks": networks, "epolls": epolls})
+                    .to_string(),
             occasion: Some("attached".into()),
             process: Some(id),
             ..rows::Fact::default()

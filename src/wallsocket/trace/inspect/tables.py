@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ...events import Call, Descriptor, Known, Mark, Moment, Process, Socket, Source, State, Via
+from ...events import Call, Descriptor, Known, Mark, Moment, Network, Process, Socket, Source, State, Via
 from ...events import Fact as FactRow
 from ...kernel import Address
 from ...kernel.tcp_state import TcpState
@@ -38,6 +38,11 @@ class Tables(msgspec.Struct, frozen=True):
     descriptors: dict[int, Descriptor]
     sources: dict[int, Source]
     rows: list[Event]
+
+    @property
+    def networks(self) -> dict[int, Network]:
+        """Network namespaces: none is told from the others."""
+        return {}
 
     def events(self) -> list[Event]:
         """Everything that has a time."""
