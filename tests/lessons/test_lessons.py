@@ -43,6 +43,8 @@ def test_claim(claim: Claim) -> None:
 @pytest.mark.parametrize(("claim", "flip"), FLIPS, ids=[f"{claim.id}-{flip.verdict}" for claim, flip in FLIPS])
 def test_the_setting_turns_the_verdict(claim: Claim, flip: Flip) -> None:
     run = play(claim, sysctl=flip.sysctl)
+    if OLDER and "which does not exist in private networks" in (run.failure or ""):
+        pytest.skip(str(run.failure))
     assert run.failure is None, f"{run.failure}\n{run.printed}"
     assert run.verdict == flip.verdict, run.seen
     assert flip.verdict != claim.expected

@@ -29,7 +29,7 @@ from ..errors import NotAvailable, NotPermitted, WallsocketError
 from .experiment import RECORDING
 from .lesson import BUILTINS, Claim, Verdict
 from .scratch import scratch
-from .worker import JOB, OUTCOME
+from .worker import JOB, OUTCOME, set_up
 
 if TYPE_CHECKING:
     from ..lab import Lab
@@ -263,8 +263,7 @@ def _started(
         else:
             stack.callback(net.close)
             host = net.host("here")
-            for name, value in settings.items():
-                host.sysctl(name, value)
+            set_up(host, settings)
             process = host.popen(command, capabilities=claim.capabilities, **options)
         try:
             yield process

@@ -11,10 +11,13 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["JOB", "OUTCOME", "main"]
+if TYPE_CHECKING:
+    from .. import lab
+
+__all__ = ["JOB", "OUTCOME", "main", "set_up"]
 
 JOB: Final = "job.json"
 OUTCOME: Final = "outcome"
@@ -36,8 +39,11 @@ def main() -> None:
     except BaseException as error:
         import traceback
 
+        from ..errors import WallsocketError
+
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-        outcome = {"failure": f"{type(error).__name__}: {error}".rstrip(": "), "line": lines[-1] if lines else 0}
+        kind = "" if isinstance(error, WallsocketError) else f"{type(error).__name__}: "
+        outcome = {"failure": f"{kind}{error}".rstrip(": "), "line": lines[-1] if lines else 0}
     with open(OUTCOME, "w", encoding="utf-8") as file:
         file.write(repr(outcome))
     sys.stdout.flush()
@@ -56,10 +62,25 @@ def _names(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     with lab.hosts(*job["hosts"], ipv6=job["ipv6"], **job["link"]) as hosts:
         for host in hosts:
-            for name, value in job["sysctl"].items():
-                host.sysctl(name, value)
+            set_up(host, job["sysctl"])
             names[host.name] = host
         yield names
+
+
+def set_up(host: lab.Host, settings: Mapping[str, int | str]) -> None:
+    """Make kernel settings of a host.
+
+    Raises:
+        NotAvailable: there is no such setting: the kernel may be too old for it, or shows it to root alone.
+    """
+    for name, value in settings.items():
+        try:
+            host.sysctl(name, value)
+        except FileNotFoundError:
+            from ..errors import NotAvailable
+
+            here = f"in private networks on Linux {os.uname().release}"
+            raise NotAvailable(f"this experiment sets {name}, which does not exist {here}") from None
 
 
 def _plain(names: dict[str, Any], name: str) -> Any:
