@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.recordings import Script, lost_letter
 from wallsocket.trace.export import export
 from wallsocket.trace.export.mermaid import _text
+from wallsocket.trace.recording import Recording
 
 NAME = r"[A-Za-z][A-Za-z0-9]*"
 #: Of https://mermaid.js.org/syntax/sequenceDiagram.html; a text has no sign that begins a comment, an entity or markup.
@@ -61,6 +62,19 @@ def test_who_said_what_to_whom(tmp_path: Path) -> None:
 def test_findings_stand_over_who_they_are_about(with_wire: Path, exported: Callable[..., Path]) -> None:
     found = parse(exported(with_wire, "a.mmd").read_text())
     assert any(kind == "note" and "finding" in f["text"] and "talk.py:9" in f["text"] for kind, f in found)
+
+
+def test_a_message_says_what_the_line_is_to_the_call(every_known: Path) -> None:
+    with Recording.open(every_known) as recording:
+        export(recording, every_known.with_suffix(".mmd"))
+    found = parse(every_known.with_suffix(".mmd").read_text())
+    assert [f["text"].partition(" ·")[0] for kind, f in found if "sendto" in f["text"]] == [
+        "a.py:7 sendto(5) = 5",
+        "sendto(5) = 5 on a socket made at a.py:7",
+        "sendto(5) = 5 awaited at a.py:7",
+        "sendto(5) = 5 in a.py:7",
+        "sendto(5) = 5",
+    ]
 
 
 def test_a_long_talk_is_cut_and_says_so(tmp_path: Path) -> None:

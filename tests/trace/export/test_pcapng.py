@@ -18,7 +18,6 @@ from tests.support.recordings import Script, lost_letter
 from wallsocket import wire
 from wallsocket.cli import main
 from wallsocket.errors import UsageError
-from wallsocket.events import Known
 from wallsocket.trace.export import export
 from wallsocket.trace.recording import Recording
 
@@ -128,19 +127,8 @@ def test_of_one_end_alone_what_the_other_did_follows_from_its_calls(tmp_path: Pa
 
 
 @needs_tshark
-def test_a_comment_says_what_the_line_is_to_the_call(tmp_path: Path) -> None:
-    script = Script(tmp_path / "a.wsrec", wire="needs CAP_NET_RAW")
-    script.process(1, 70, "one")
-    script.socket(1, 1, 0, local="127.0.0.1:1000", remote="127.0.0.1:2000")
-    line = ("/srv/a.py", 7, "talk")
-    for number, known in enumerate((1, 2, 3, 4, 0)):
-        script.call(
-            "sendto", 10 * number + 10, 1, 5, fd=3, socket=1, length=5, offset=5 * number, line=line, known=known
-        )
-    with script.done(100) as recording:
-        assert [call.known for call in recording.calls()] == [
-            Known.DIRECT, Known.CREATOR, Known.AWAITING, Known.LIBRARY, Known.UNKNOWN
-        ]  # fmt: skip
+def test_a_comment_says_what_the_line_is_to_the_call(every_known: Path, tmp_path: Path) -> None:
+    with Recording.open(every_known) as recording:
         export(recording, tmp_path / "a.pcapng")
     told = [
         row[0].partition(" = 5")[2].partition(";")[0]

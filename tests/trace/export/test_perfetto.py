@@ -48,6 +48,24 @@ def slices(trace: Any) -> dict[int, list[tuple[int, int, Any]]]:
     return done
 
 
+def test_only_the_line_of_the_call_is_where_the_slice_is(every_known: Path) -> None:
+    with Recording.open(every_known) as recording:
+        export(recording, every_known.with_suffix(".pftrace"))
+    calls = sorted(
+        (
+            (begin, event)
+            for each in slices(parse(every_known.with_suffix(".pftrace"))).values()
+            for begin, _, event in each
+            if "call" in event.categories
+        ),
+        key=lambda call: call[0],
+    )
+    notes = [[note.string_value for note in event.debug_annotations if note.name == "line"] for _, event in calls]
+    where = "/srv/a.py:7"
+    assert notes == [[where], [f"on a socket made at {where}"], [f"awaited at {where}"], [f"in {where}"], []]
+    assert [event.source_location.line_number for _, event in calls] == [7, 0, 0, 0, 0]
+
+
 def test_calls_of_a_thread_with_their_lines(tmp_path: Path) -> None:
     with lost_letter(tmp_path / "a.wsrec") as recording:
         calls = list(recording.calls())

@@ -11,6 +11,7 @@ from typing import Any
 from tests.support.recordings import lost_letter
 from wallsocket.trace.export import export
 from wallsocket.trace.export.qlog import SCHEMA
+from wallsocket.trace.recording import Recording
 
 
 def parse(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -52,6 +53,16 @@ def test_which_calls_failed(tmp_path: Path) -> None:
         if event["name"] == "wallsocket:call" and event["data"]["id"] == resets[0]["call"]
     )
     assert (sender["call"], sender["line"]) == ("close", 8)
+
+
+def test_how_a_line_is_known(every_known: Path) -> None:
+    with Recording.open(every_known) as recording:
+        export(recording, every_known.with_suffix(".sqlog"))
+    _, events = parse(every_known.with_suffix(".sqlog"))
+    calls = [event["data"] for event in events if event["name"] == "wallsocket:call"]
+    assert [(call.get("line"), call.get("known")) for call in calls] == [
+        (7, "direct"), (7, "creator"), (7, "awaiting"), (7, "library"), (None, None)
+    ]  # fmt: skip
 
 
 def test_findings_come_when_they_were_proved(with_wire: Path, exported: Callable[..., Path]) -> None:

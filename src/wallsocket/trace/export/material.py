@@ -18,6 +18,13 @@ __all__ = ["Finding", "Material"]
 
 #: What the formats can hold: a damaged recording may say anything.
 _LAST_NS: Final = (1 << 63) - 1
+#: What a line is to the call that it stands beside.
+_KNOWN: Final[Mapping[int, str]] = {
+    Known.DIRECT: "at",
+    Known.CREATOR: "on a socket made at",
+    Known.AWAITING: "awaited at",
+    Known.LIBRARY: "in",
+}
 
 
 class _Proof(Protocol):
@@ -144,11 +151,41 @@ class Material:
         return {}
 
     def source(self, call: Call | None) -> Source | None:
-        """The line of code of a call, where it is known."""
-        if call is None or call.source is None or call.known == Known.UNKNOWN:
-            return None
-        source = self.recording.sources.get(call.source)
+        """The line of code of a call, where one is known; what it is to the call says :meth:`where`."""
+        source = self._source(call)
         return source if source is not None and source.file is not None and source.line is not None else None
+
+    def at_the_call(self, call: Call) -> bool:
+        """Whether the line is that of the call itself."""
+        source = self.source(call)
+        return source is not None and not source.begins and call.known == Known.DIRECT
+
+    def known(self, call: Call) -> str | None:
+        """How the line of a call is known: ``direct``, ``creator``, ``awaiting``, ``library``; ``None``: it is not."""
+        return Known(call.known).name.lower() if call.known in _KNOWN and self._source(call) is not None else None
+
+    def where(self, call: Call | None, *, short: bool = False) -> str:
+        """Where a call was made, and how that is known: ``at client.py:19``, ``on a socket made at client.py:7``.
+
+        The function stands for a line that is not known; empty: neither is.
+
+        Args:
+            call: the call.
+            short: the file's name without its folder.
+        """
+        source = self._source(call)
+        if source is None or call is None:
+            return ""
+        place = source.name or ""
+        if source.file is not None and source.line is not None:
+            line = f"{source.file.rpartition('/')[2] if short else source.file}:{source.line}"
+            place = f"{place} ({line})" if source.begins else line
+        return f"{_KNOWN[call.known]} {place}" if place else ""
+
+    def _source(self, call: Call | None) -> Source | None:
+        if call is None or call.source is None or call.known not in _KNOWN:
+            return None
+        return self.recording.sources.get(call.source)
 
     @cached_property
     def found(self) -> Mapping[tuple[str, int], list[Finding]]:

@@ -112,10 +112,13 @@ def _of(material: Material, line: Line, sides: tuple[str, str]) -> Iterator[str]
     call = material.call(line.calls[-1]) if line.calls else None
     words = ""
     if call is not None:
-        source = material.source(call)
-        where = f"{(source.file or '').rpartition('/')[2]}:{source.line} " if source is not None else ""
         times = f" ×{line.times}" if line.times > 1 else ""
-        words = f"{material.discretion.text(where)}{material.discretion.call(call)}{times}"
+        words = f"{material.discretion.call(call)}{times}"
+        where = material.discretion.text(material.where(call, short=True))
+        if material.at_the_call(call):
+            words = f"{where.removeprefix('at ')} {words}"
+        elif where:
+            words += f" {where}"
     if line.arrow is not None and other:
         travelled = _travelled(line)
         arrow = "--x" if line.arrow.failure else "->>"

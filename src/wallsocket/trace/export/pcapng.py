@@ -6,11 +6,10 @@ packets that its calls imply; they say so, and so does the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import IO, Final
 
 from ... import wire
-from ...events import Call, Known
+from ...events import Call
 from .implied import Implied, implied
 from .material import Finding, Material
 
@@ -20,15 +19,6 @@ __all__ = ["write"]
 _MOST_BYTES: Final = (1 << 32) - 1
 #: Who sent a packet that no call sent.
 _KERNEL = "sent by the kernel"
-
-
-#: What a line is to the call that it stands beside.
-_KNOWN: Final[Mapping[int, str]] = {
-    Known.DIRECT: " at",
-    Known.CREATOR: ", on a socket made at",
-    Known.AWAITING: ", awaited at",
-    Known.LIBRARY: " in",
-}
 
 
 def write(material: Material, file: IO[bytes]) -> None:
@@ -102,14 +92,8 @@ def _who(material: Material, call: Call | None, socket: int | None) -> str:
 
 
 def _where(material: Material, call: Call) -> str:
-    """The line of a call, or the function where no line is known, and what it is to the call."""
-    how = _KNOWN.get(call.known)
-    source = material.recording.sources.get(call.source) if call.source is not None else None
-    if how is None or source is None:
-        return ", line unknown"
-    if source.file is not None and source.line is not None:
-        return f"{how} {source.file}:{source.line}"
-    return f"{how} {source.name}" if source.name else ", line unknown"
+    where = material.where(call) or "line unknown"
+    return f" {where}" if where.startswith(("at ", "in ")) else f", {where}"
 
 
 def _pid(material: Material, call: Call | None, socket: int | None) -> int | None:

@@ -154,13 +154,14 @@ class _Writer:
             event = self._start(packet, call.entry_ns, track, self._event.TYPE_SLICE_BEGIN)
             event.name = self._told.name(call)
             event.categories.append("call")
-            if source is not None:
+            if source is not None and self._material.at_the_call(call):
                 event.source_location.file_name = source.file or ""
                 if source.line is not None and 0 < source.line <= _LINE_MAX:
                     event.source_location.line_number = source.line
                 if source.function:
                     event.source_location.function_name = source.function
-                self._note(event, "line", f"{source.file}:{source.line}")
+            if source is not None:
+                self._note(event, "line", self._material.where(call).removeprefix("at "))
             self._note(event, "call", self._told.call(call))
             self._note(event, "id", call.id)
             if call.socket is not None:

@@ -87,6 +87,7 @@ def _call(material: Material, call: Call) -> dict[str, Any]:
         "offset": call.offset,
         "file": source.file if source is not None else None,
         "line": source.line if source is not None else None,
+        "known": material.known(call),
     }
     if material.discretion.with_payload and call.payload is not None:
         data["payload"] = call.payload.hex()
