@@ -123,6 +123,16 @@ def test_wrong_names_are_one_line(tmp_path: Path) -> None:
     assert done.stderr == "wallsocket: no exercise 'linse'; did you mean lines?\n"
     done = lesson("check", "/", "-e", "lines")
     assert done.stdout == " for lines: could not run: / is a directory; name the file of the program\n"
+    os.mkfifo(tmp_path / "pipe.py")
+    done = lesson("check", "pipe.py", "-e", "lines", cwd=tmp_path)
+    assert done.stdout.startswith("pipe.py for lines: could not run: pipe.py is a device, a FIFO or a socket;")
+    closed = tmp_path / "closed.py"
+    closed.touch(0o000)
+    try:
+        closed.read_bytes()
+    except PermissionError:
+        done = lesson("check", "closed.py", "-e", "lines", "--json", cwd=tmp_path)
+        assert (done.returncode, json.loads(done.stdout)["reason"]) == (2, "closed.py: Permission denied")
 
 
 def test_a_shebang_line_is_followed(tmp_path: Path) -> None:

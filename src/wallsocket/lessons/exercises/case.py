@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket as _socket
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ...events import Known
 from ...kernel.address import end_of
 from ...trace.syscalls import Role, names, role
 from .exercise import Exercise, Scenario
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Case", "Crash", "Place"]
 
-#: The last frame of a traceback that stands in the student's own file, and its last line.
-_FRAME: Final = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+#: The last frame of a traceback that stands in the student's own file, and its last line; those of a group stand behind bars.
+_FRAME: Final = re.compile(r'^(?:[ +|-]*\| )?  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _ERROR: Final = re.compile(
-    r"^(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|timeout|error|Iteration)\b.*)$", re.M
+    r"^(?:[ +|-]*\| )?(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|timeout|error|Iteration)\b.*)$", re.M
 )
 _NODE: Final = re.compile(r"^(?P<file>/[^\n:]+):(?P<line>\d+)$", re.MULTILINE)
 
@@ -92,6 +94,11 @@ class Case:
         """What a call does to a conversation."""
         return role(self.name(call), sends=call.c == 1)
 
+    def of_network(self, call: Call) -> bool:
+        """Whether a call is about a socket of IP: looking up a name uses others."""
+        socket = self.recording.sockets.get(call.socket) if call.socket is not None else None
+        return socket is not None and socket.family in (_socket.AF_INET, _socket.AF_INET6)
+
     def named(self, *wanted: str) -> Iterator[Call]:
         """Its calls of these names."""
         return (call for call in self.calls if self.name(call) in wanted)
@@ -99,9 +106,10 @@ class Case:
     def place(self, call: Call | None) -> Place:
         """The line of a call, where it is one of the student's own."""
         source = self.recording.sources.get(call.source) if call is not None and call.source is not None else None
-        if source is None or source.file is None or source.line is None or call is None or call.known == _LIBRARY:
+        if source is None or source.file is None or source.line is None or call is None or call.known in _ELSEWHERE:
             return Place(None, None)
-        return Place(source.file, source.line)
+        # A descriptor may also be closed by the interpreter, in a line of its own.
+        return Place(source.file, source.line) if Path(source.file) == self.path.resolve() else Place(None, None)
 
     @property
     def run(self) -> Run | None:
@@ -214,4 +222,5 @@ class Case:
         return next(call for call in recent if call.source == source)
 
 
-_LIBRARY: Final = 4
+#: Lines that do not make the call: of a library, and where an event loop that makes it was given its socket.
+_ELSEWHERE: Final = (Known.LIBRARY, Known.CREATOR)

@@ -46,6 +46,17 @@ HINTS: Final = {
     "edge-not-drained": "An edge-triggered event is told once. What stays in the socket when your program reads only a part?",
     "character-cut": "A border between two pieces may stand inside of a character. bytes has methods of its own.",
     "hangup-before-data": "A peer that has hung up may have sent something before. Has your program read it?",
+    "linger-zero": "With SO_LINGER and a time of 0 close() throws away what has not arrived, and the peer sees a reset. What "
+    "is a client to see at the end?",
+    "closed-descriptor-used": "A listener is needed as long as the service lives, a connection as long as its client. Which of "
+    "them did your program close, and which call comes again afterwards?",
+    "answer-from-another-address": "The client asked one port and waits for an answer from there. Which of your sockets has that "
+    "port?",
+    "kept-open-elsewhere": "After fork() both processes have the connection. Which of yours closes it, and which does not?",
+    "only-inet6": "A client with an IPv4 address cannot come to this socket. Which address family, or which option of ipv6(7), "
+    "lets it?",
+    "dies-of-datagram": "A datagram may hold anything. Whose problem is it when your program can do nothing with one?",
+    "write-after-peer-closed": "A client may be gone when its answer comes. Whose problem is that, and who must go on?",
     "close-wait": "The client has closed, and your program keeps its socket. Who closes it?",
     "sent-before-bound": "A client can only come to a port that it knows. When does your socket get it?",
     "datagram-refused": "An error of an earlier datagram is told at the next call: udp(7). Is it a reason to end?",

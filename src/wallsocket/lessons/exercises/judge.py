@@ -89,6 +89,10 @@ def _not_started(case: Case, cause: Cause) -> str:
 
 #: Rules whose cause is a peer that does as our peers are told to do.
 _OF_PEERS: Final = frozenset({"peer-does-not-read", "silent-peer", "slow-reader"})
+#: The rule that says of a long message what a program does wrong with one in parts.
+_OF_PARTS: Final = "one-recv-per-message"
+#: What went wrong is not what was answered.
+_NO_ANSWERS: Final = frozenset({"refused", "ended", "restless"})
 
 
 def _cause(case: Case, others: Sequence[Case], diagnosis: Diagnosis) -> Cause:
@@ -107,9 +111,9 @@ def _cause(case: Case, others: Sequence[Case], diagnosis: Diagnosis) -> Cause:
             return _of_mistake(mistake, spotted)
     # The same fault may show itself more clearly in another scenario.
     for finding in (finding for other in others for finding in _findings(other, diagnosis)):
-        if finding.severity == "error" and finding.certainty in _SURE and finding.line is not None:
+        if case.scenario.mistake == "part-answered" and finding.rule == _OF_PARTS and finding.certainty in _SURE:
             return _of_finding(case, finding)
-    if case.scenario.mistake is not None:
+    if case.scenario.mistake is not None and case.played.kind not in _NO_ANSWERS:
         return _told(case, _BY_ID[case.scenario.mistake], "hint")
     for finding in own:
         return _of_finding(case, finding)
@@ -165,8 +169,15 @@ def _of_mistake(mistake: Mistake, spotted: Spotted) -> Cause:
 
 
 def _of_finding(case: Case, finding: Finding) -> Cause:
-    own = finding.file is not None and Path(finding.file) == case.path.resolve()
-    place = Place(finding.file, finding.line) if own else Place(None, None)
+    place = Place(finding.file, finding.line)
+    proof = [case.recording.call(one.row) for one in finding.proof if one.table == "call"]
+    sources = {call.source: case.place(call) for call in proof if call is not None and call.source is not None}
+    elsewhere = place not in sources.values() and any(
+        (source := case.recording.sources.get(number)) is not None and (source.file, source.line) == place
+        for number in sources
+    )
+    if finding.file is None or Path(finding.file) != case.path.resolve() or elsewhere:
+        place = Place(None, None)
     return Cause(
         finding.rule,
         "rule",

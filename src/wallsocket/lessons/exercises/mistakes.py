@@ -7,15 +7,20 @@ it. Texts speak to the student: what happened, and a question or a pointer, neve
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import re
+import signal
 import socket as _socket
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ...kernel.address import end_of
 from ...trace.syscalls import Role
 from .case import Case, Place
+
+if TYPE_CHECKING:
+    from ...events import Call
 
 __all__ = ["MISTAKES", "Mistake", "Spotted"]
 
@@ -79,6 +84,21 @@ def _no_bind(case: Case) -> Spotted | None:
     return None
 
 
+def _connects_instead(case: Case) -> Spotted | None:
+    if not _not_started(case) or case.exercise.role != "server":
+        return None
+    if any(case.of_network(call) for call in case.named("bind", "listen")):
+        return None
+    for call in case.named("connect"):
+        end = end_of(call.address)
+        if end is not None and end.port == case.played.server_port:
+            return Spotted(
+                f"the program connects to port {end.port} as a client would, but it is the service there",
+                case.place(call),
+            )
+    return None
+
+
 def _other_port(case: Case) -> Spotted | None:
     if not _not_started(case):
         return None
@@ -128,6 +148,22 @@ def _loopback_only(case: Case) -> Spotted | None:
     return None
 
 
+def _inet6_only(case: Case) -> Spotted | None:
+    if case.played.kind != "refused" or case.run is None or case.run.status is not None:
+        return None
+    for call in case.named("bind"):
+        socket = case.recording.sockets.get(call.socket) if call.socket is not None else None
+        end = end_of(call.address)
+        if call.result != 0 or socket is None or end is None or end.port != case.played.server_port:
+            continue
+        if socket.family == _socket.AF_INET6 and end.any:
+            return Spotted(
+                "the socket is bound to :: and takes IPv6 only (IPV6_V6ONLY); the client came by IPv4 and was refused",
+                case.place(call),
+            )
+    return None
+
+
 def _port_still_used(case: Case) -> Spotted | None:
     if not _not_started(case) or len(case.played.runs) < 2:
         return None
@@ -154,6 +190,53 @@ def _not_there(case: Case) -> Spotted | None:
 # -- it ended
 
 
+def _program_error(case: Case) -> Spotted | None:
+    """An error that no peer causes, such as a name that does not exist: nothing is nearer than that."""
+    crash = case.crash
+    if crash is None or crash.place.line is None or not _OF_PROGRAMMERS.match(crash.error):
+        return None
+    return _crashed(case)
+
+
+_OF_PROGRAMMERS: Final = re.compile(
+    "(Name|UnboundLocal|Attribute|Type|Index|Key|Import|ModuleNotFound|Indentation|ZeroDivision|Recursion|EOF)Error"
+)
+
+
+def _time_limit(case: Case) -> Spotted | None:
+    crash = case.crash
+    if crash is None or case.exercise.role != "server" or not _TIMED_OUT.match(crash.error):
+        return None
+    return Spotted(f"nothing came in time, and that ended it: {crash.error}", crash.place)
+
+
+_TIMED_OUT: Final = re.compile(
+    r"(TimeoutError|socket\.timeout|asyncio\.TimeoutError|asyncio\.exceptions\.TimeoutError)"
+)
+
+
+def _nothing_yet(case: Case) -> Spotted | None:
+    crash = case.crash
+    if crash is None:
+        return _nothing_yet_is_end(case)
+    if not crash.error.startswith("BlockingIOError"):
+        return None
+    return Spotted(
+        f"a call on a socket that does not block had nothing to do yet, and failed: {crash.error}", crash.place
+    )
+
+
+def _closed_used(case: Case) -> Spotted | None:
+    crash = case.crash
+    if (
+        crash is None
+        or "Bad file descriptor" not in crash.error
+        or not any(case.role(call) is Role.END for call in case.calls)
+    ):
+        return None
+    return Spotted(f"the program closed a socket and used it afterwards: {crash.error}", crash.place)
+
+
 def _crashed(case: Case) -> Spotted | None:
     crash = case.crash
     if crash is None:
@@ -164,23 +247,28 @@ def _crashed(case: Case) -> Spotted | None:
     return Spotted(f"{how} {crash.error}", crash.place)
 
 
-#: Sizes that a program gives recv() because it knows how much is missing, not because a buffer has that size.
-_BUFFER_BYTES: Final = 256
+#: The framings in which a program knows how many bytes it needs, and the first of those numbers.
+_KNOWN_LENGTH: Final = {"fixed": 16, "length-prefixed": 4}
 _MSG_WAITALL: Final = 0x100
 
 
 def _short_read(case: Case) -> Spotted | None:
-    """A read that gave less than the program needs, and was not followed by one for the rest."""
-    if case.exercise.protocol != "tcp" or case.played.kind in ("not started", "refused"):
+    """A read of just what is needed that gave less, and was not followed by one for the rest."""
+    first = _KNOWN_LENGTH.get(case.exercise.name)
+    if first is None or case.played.kind in ("not started", "refused"):
         return None
     calls = [call for call in case.on_socket if case.role(call) in (Role.RECEIVE, Role.SEND, Role.END)]
-    for call, after in itertools.pairwise((*calls, None)):
-        if call is None:
-            break
+    for before, call, after in zip((None, *calls), calls, (*calls[1:], None), strict=False):
         asked, got = call.length or 0, call.result or 0
-        if case.role(call) is not Role.RECEIVE or not 0 < got < asked <= _BUFFER_BYTES or (call.a or 0) & _MSG_WAITALL:
+        if case.role(call) is not Role.RECEIVE or not 0 < got < asked or (call.a or 0) & _MSG_WAITALL:
             continue
-        if after is not None and case.role(after) is Role.RECEIVE and (after.length or 0) in (asked - got, 1):
+        header = before.payload if before is not None and before.result == first == 4 else None
+        if asked != first and (header is None or int.from_bytes(header[:4], "big") != asked):
+            continue
+        # A loop that collects asks for the rest, for a byte, or for as much again.
+        if before is not None and case.role(before) is Role.RECEIVE and 0 < (before.result or 0) < (before.length or 0):
+            continue
+        if after is not None and case.role(after) is Role.RECEIVE and (after.length or 0) in (asked - got, 1, asked):
             continue
         why = f"recv({asked}) returned {got} byte{'s' if got != 1 else ''}, and the program went on as if it had all {asked}"
         crash = case.crash
@@ -190,22 +278,34 @@ def _short_read(case: Case) -> Spotted | None:
 
 def _decodes(case: Case) -> Spotted | None:
     crash = case.crash
-    if crash is None or not re.search("Unicode(De|En)codeError", crash.error):
+    if crash is None:
         return None
-    return Spotted(f"bytes were turned into text, and these are none: {crash.error}", crash.place)
+    if re.search("Unicode(De|En)codeError", crash.error):
+        return Spotted(f"bytes were turned into text, and these are none: {crash.error}", crash.place)
+    if re.match("TypeError", crash.error) and "bytes" in crash.error and "str" in crash.error:
+        return Spotted(f"a socket takes and gives bytes, which are no str: {crash.error}", crash.place)
+    return None
 
 
 def _client_vanished(case: Case) -> Spotted | None:
-    crash = case.crash
-    if crash is None or case.exercise.role != "server" or not _VANISHED.search(crash.error):
+    crash, run = case.crash, case.run
+    if case.exercise.role != "server" or run is None or run.status in (None, 0):
         return None
-    run = case.run
-    if run is None or run.status in (None, 0):
+    if run.status == -signal.SIGPIPE:
+        failed = [call for call in case.calls if call.errno in (errno.EPIPE, errno.ECONNRESET)]
+        return Spotted(
+            "one client vanished, the program wrote to it, and the signal SIGPIPE ended the program: signal(7)",
+            case.place(failed[-1] if failed else None),
+        )
+    if crash is None or not _VANISHED.search(crash.error):
         return None
     return Spotted(f"one client vanished, and the program ended with {crash.error}", crash.place)
 
 
-_VANISHED: Final = re.compile(r"ConnectionResetError|BrokenPipeError|ConnectionAbortedError|ECONNRESET|EPIPE")
+_VANISHED: Final = re.compile(
+    r"ConnectionResetError|BrokenPipeError|BrokenResourceError|ConnectionAbortedError|ECONNRESET|EPIPE|"
+    r"[Cc]onnection reset by peer|[Bb]roken pipe"
+)
 
 
 def _end_ignored(case: Case) -> Spotted | None:
@@ -242,8 +342,8 @@ def _one_client(case: Case) -> Spotted | None:
             f"the program accepted {len(accepts)} connection{'s' if len(accepts) != 1 else ''} and then ended (status 0)",
             case.place(accepts[-1] if accepts else None),
         )
-    last = case.calls[-1] if case.calls else None
-    return Spotted("the program answered and then ended (status 0)", case.place(last))
+    writes = case.writes()
+    return Spotted("the program answered and then ended (status 0)", case.place(writes[-1] if writes else None))
 
 
 # -- it waits
@@ -279,6 +379,9 @@ def _accepts_instead(case: Case) -> Spotted | None:
     if call is None or case.name(call) not in ("accept", "accept4"):
         return None
     reads = case.reads()
+    if any(read.tid != call.tid for read in reads):
+        # Another thread, or process, looks after the connection.
+        return None
     return Spotted(
         f"after {len(reads)} read{'s' if len(reads) != 1 else ''} the program went back to accept(): "
         "what a client sends later on the same connection is read by nobody",
@@ -292,7 +395,7 @@ def _not_closed(case: Case) -> Spotted | None:
         return None
     writes = case.writes()
     closed = [call for call in case.on_socket if case.role(call) is Role.END]
-    if closed or not any(call.result == 0 for call in case.reads()):
+    if closed or case.crash is not None or not any(call.result == 0 for call in case.reads()):
         return None
     what = "after its last answer" if writes else "when the client had finished"
     last = writes or case.reads()
@@ -312,6 +415,8 @@ def _waits_for_more(case: Case) -> Spotted | None:
     taken = sum(call.result or 0 for call in reads)
     call = case.waits()
     same = call is not None and call.socket == case.socket.id
+    if not same and (call is None or case.role(call) is not Role.WAIT):
+        return None
     return Spotted(
         f"the program has read {taken} bytes of this client, answered nothing to the last of them, and waits for more",
         case.place(call if same else reads[-1]),
@@ -323,13 +428,194 @@ def _another_address(case: Case) -> Spotted | None:
     """A datagram went to somebody else than who asked last."""
     if case.exercise.protocol != "udp" or case.exercise.role != "server" or case.played.port is None:
         return None
-    writes = [call for call in case.writes() if (call.result or -1) >= 0]
+    question = _question(case)
+    writes = [
+        call for call in case.writes() if question is not None and call.id > question.id and (call.result or -1) >= 0
+    ]
     end = end_of(writes[-1].address) if writes else None
     if end is None or end.port == case.played.port:
         return None
     return Spotted(
         f"the last answer went to port {end.port}, but the question came from port {case.played.port}",
         case.place(writes[-1]),
+    )
+
+
+def _question(case: Case) -> Call | None:
+    """The read that brought the last datagram of the client that waits."""
+    for call in reversed(case.calls):
+        end = end_of(call.address) if case.role(call) is Role.RECEIVE and (call.result or 0) > 0 else None
+        if end is not None and end.port == case.played.port:
+            return call
+    return None
+
+
+def _answers_after(case: Case) -> list[Call]:
+    """The datagrams that the client was sent after its last question, through any socket."""
+    question = _question(case)
+    found = []
+    for call in case.calls:
+        if question is not None and call.id > question.id and case.role(call) is Role.SEND and (call.result or -1) >= 0:
+            end = end_of(call.address)
+            if end is not None and end.port == case.played.port:
+                found.append(call)
+    return found
+
+
+def _other_socket(case: Case) -> Spotted | None:
+    """The answer comes from a port that the client did not ask."""
+    if case.exercise.protocol != "udp" or case.exercise.role != "server" or case.played.kind != "no answer":
+        return None
+    question = _question(case)
+    for call in _answers_after(case):
+        if question is not None and call.socket != question.socket:
+            return Spotted(
+                f"the question came to port {case.played.server_port}, and the answer was sent by another socket, "
+                "which has another port: the client's kernel threw it away",
+                case.place(call),
+            )
+    return None
+
+
+def _in_parts(case: Case) -> Spotted | None:
+    if case.exercise.protocol != "udp" or case.exercise.role != "server" or case.played.kind != "wrong answer":
+        return None
+    answers = _answers_after(case)
+    if len(answers) < 2:
+        return None
+    return Spotted(f"one datagram was answered with {len(answers)} datagrams", case.place(answers[-1]))
+
+
+def _connected(case: Case) -> Spotted | None:
+    """A socket for datagrams that is connected hears one peer only."""
+    if (
+        case.exercise.protocol != "udp"
+        or case.exercise.role != "server"
+        or case.played.kind not in ("no answer", "refused")
+    ):
+        return None
+    bound = {call.socket for call in case.named("bind") if call.result == 0}
+    for call in case.named("connect"):
+        end = end_of(call.address)
+        if call.result == 0 and call.socket in bound and end is not None and end.port not in (0, case.played.port):
+            return Spotted(
+                f"connect() tied the socket to port {end.port} of one client: datagrams of all others are refused by "
+                "the kernel: udp(7)",
+                case.place(call),
+            )
+    return None
+
+
+def _whole_buffer(case: Case) -> Spotted | None:
+    """What was sent is as long as the buffer, not as what was read."""
+    if case.played.kind not in ("wrong answer", "too much"):
+        return None
+    reads = [call for call in case.reads() if (call.result or 0) > 0]
+    for read in reads:
+        write = next((call for call in case.writes() if call.id > read.id), None)
+        if write is not None and (read.result or 0) < (read.length or 0) == write.length:
+            return Spotted(
+                f"{read.result} bytes were read into a buffer of {read.length}, and {write.length} bytes were sent",
+                case.place(write),
+            )
+    return None
+
+
+def _nothing_sent(case: Case) -> Spotted | None:
+    """It has read the question and called nothing that sends."""
+    if case.played.kind != "no answer" or case.exercise.role != "server" or case.crash is not None:
+        return None
+    if case.scenario != case.exercise.scenarios[0]:
+        # It may have sent something in those before.
+        return None
+    calls = [call for call in case.calls if case.of_network(call)]
+    reads = [call for call in calls if case.role(call) is Role.RECEIVE and (call.result or 0) > 0]
+    if not reads or any(case.role(call) is Role.SEND for call in calls):
+        return None
+    printed = case.run is not None and case.run.output.strip()
+    how = "something was printed, and nothing was sent" if printed else "nothing was sent"
+    taken = sum(call.result or 0 for call in reads)
+    return Spotted(f"the program read {taken} byte{'s' if taken != 1 else ''}; {how}", case.place(reads[-1]))
+
+
+def _closes_early(case: Case) -> Spotted | None:
+    """It ends a conversation of messages that the client has not ended."""
+    if case.exercise.protocol != "tcp" or case.exercise.level < _MESSAGES or case.exercise.role != "server":
+        return None
+    if case.played.kind not in ("ended early", "reset") or case.crash is not None or case.scenario.mistake is not None:
+        return None
+    closed = next((call for call in case.on_socket if case.role(call) is Role.END), None)
+    if closed is None or any(call.result == 0 for call in case.reads()):
+        return None
+    answers = len(case.writes())
+    return Spotted(
+        f"the program closed the connection after {answers} answer{'s' if answers != 1 else ''}, and the client had not "
+        "finished sending",
+        case.place(closed),
+        "strong",
+    )
+
+
+#: The level from which on a connection carries more than one message.
+_MESSAGES: Final = 2
+
+
+def _silence_is_end(case: Case) -> Spotted | None:
+    """A wait with a limit was over, and then the program did as if all had come."""
+    if (
+        case.exercise.protocol != "tcp"
+        or case.exercise.role != "server"
+        or case.socket is None
+        or case.crash is not None
+    ):
+        return None
+    if case.played.kind not in ("ended early", "reset", "wrong answer"):
+        return None
+    socket = case.socket.id
+    for number, call in enumerate(case.calls):
+        waited = case.role(call) is Role.WAIT and socket in (call.socket, *call.entry_sockets) and call.result == 0
+        timed_out = case.role(call) is Role.RECEIVE and call.socket == socket and call.errno == errno.EAGAIN
+        if not (waited or timed_out) or (call.took_ns or 0) < _WAITED_NS:
+            continue
+        done = (Role.RECEIVE, Role.SEND, Role.END)
+        after = next((one for one in case.calls[number + 1 :] if one.socket == socket and case.role(one) in done), None)
+        if after is not None and case.role(after) is not Role.RECEIVE:
+            return Spotted(
+                f"nothing came for {(call.took_ns or 0) / 1e9:.1f} s, and the program did as if the client had finished",
+                case.place(call),
+            )
+    return None
+
+
+#: A wait, not a look.
+_WAITED_NS: Final = 20_000_000
+
+
+def _nothing_yet_is_end(case: Case) -> Spotted | None:
+    """A read that had nothing yet, and then the program did as if all had come."""
+    if case.exercise.protocol != "tcp" or case.exercise.role != "server" or case.crash is not None:
+        return None
+    if case.played.kind not in ("ended early", "reset", "wrong answer"):
+        return None
+    calls = [call for call in case.on_socket if case.role(call) in (Role.RECEIVE, Role.SEND, Role.END)]
+    for call, after in itertools.pairwise(calls):
+        if case.role(call) is Role.RECEIVE and call.errno == errno.EAGAIN and case.role(after) is Role.END:
+            return Spotted("recv() had nothing yet (EAGAIN), and the program closed the connection", case.place(call))
+    return None
+
+
+def _copy_kept(case: Case) -> Spotted | None:
+    """One process has closed the connection, and another one has it still."""
+    if case.played.kind != "not ended" or case.socket is None:
+        return None
+    closed = [call for call in case.on_socket if case.name(call) == "close" and call.result == 0]
+    if not closed or len(case.processes) < 2:
+        return None
+    accepted = next((call for call in case.accepts() if case.socket is not None and call.made == case.socket.id), None)
+    return Spotted(
+        "one process closed the connection, and another one that has a copy of it did not: the end of the stream is "
+        "sent when the last copy is closed",
+        case.place(accepted),
     )
 
 
@@ -393,6 +679,13 @@ MISTAKES: Final = (
         first=True,
     ),
     Mistake(
+        "connects-instead",
+        "the program connects, and should wait for clients",
+        "A client connects; a service waits to be found at its port. Which calls make a socket that others can connect to?",
+        _connects_instead,
+        first=True,
+    ),
+    Mistake(
         "other-port",
         "the program uses another port than it was given",
         "The port is the first argument of the command, as text. Where does the number in your call come "
@@ -405,6 +698,13 @@ MISTAKES: Final = (
         "only programs on the same host can connect",
         "A socket is bound to an address as well as to a port. Which address means: all addresses of this host?",
         _loopback_only,
+        first=True,
+    ),
+    Mistake(
+        "only-inet6",
+        "only clients with IPv6 can come",
+        "A client with an IPv4 address cannot come to this socket. Which address family, or which option of ipv6(7), lets it?",
+        _inet6_only,
         first=True,
     ),
     Mistake(
@@ -431,6 +731,36 @@ MISTAKES: Final = (
         first=True,
     ),
     Mistake(
+        "nothing-yet-is-no-end",
+        "there was nothing to read yet",
+        "EAGAIN says that there is nothing yet; it is neither an end nor a fault. Which call waits until there is something?",
+        _nothing_yet,
+        first=True,
+    ),
+    Mistake(
+        "ends-of-silence",
+        "a time limit ends the program",
+        "A client may be silent for a while. What should become of the program, and what of this client, when a time "
+        "limit is over?",
+        _time_limit,
+        first=True,
+    ),
+    Mistake(
+        "closed-descriptor-used",
+        "a socket is used after it was closed",
+        "A listener is needed as long as the service lives, a connection as long as its client. Which of them did your "
+        "program close, and which call comes again afterwards?",
+        _closed_used,
+        first=True,
+    ),
+    Mistake(
+        "programming-error",
+        "a line of the program fails",
+        "Read the message from its last line upwards. Which value in that line is another one than you thought?",
+        _program_error,
+        first=True,
+    ),
+    Mistake(
         "client-vanished",
         "the program ends when a client vanishes",
         "A client may vanish at any moment; then recv() or send() fails. Whose problem is that, and who must go on?",
@@ -448,6 +778,50 @@ MISTAKES: Final = (
         "the answer goes to somebody else",
         "recvfrom() gives two things: the datagram, and the address that it came from. Which address do you answer to?",
         _another_address,
+        first=True,
+    ),
+    Mistake(
+        "answer-from-another-address",
+        "the answer came from another port than was asked",
+        "The client asked one port and waits for an answer from there. Which of your sockets has that port?",
+        _other_socket,
+        first=True,
+    ),
+    Mistake(
+        "connected-to-one",
+        "the socket hears only one client",
+        "A socket for datagrams can serve all clients as long as it is tied to none. Which call names the receiver of "
+        "a single datagram?",
+        _connected,
+        first=True,
+    ),
+    Mistake(
+        "answer-in-parts",
+        "the answer comes in several datagrams",
+        "Each datagram is a message of its own. How many calls that send does one answer take?",
+        _in_parts,
+        first=True,
+    ),
+    Mistake(
+        "whole-buffer",
+        "the whole buffer is sent",
+        "A buffer is mostly longer than what was read into it. Which value tells how much of it counts?",
+        _whole_buffer,
+        first=True,
+    ),
+    Mistake(
+        "kept-open-elsewhere",
+        "another process keeps a copy of the connection",
+        "After fork() both processes have the connection, and each must close its own. Which of yours closes it, and "
+        "which does not?",
+        _copy_kept,
+        first=True,
+    ),
+    Mistake(
+        "silence-is-end",
+        "a pause is taken for the end",
+        "A client, or the network, may pause in the middle of a message. What shows that a message is complete, besides time?",
+        _silence_is_end,
         first=True,
     ),
     Mistake(
@@ -499,6 +873,19 @@ MISTAKES: Final = (
         _accepts_instead,
     ),
     Mistake(
+        "nothing-sent",
+        "no answer is sent",
+        "What is printed comes to your screen, and what is written to a file object may wait in its buffer. "
+        "Which call hands the answer to the client's socket?",
+        _nothing_sent,
+    ),
+    Mistake(
+        "closes-too-early",
+        "the program closes before the client has finished",
+        "A client may send as many messages as it likes, and recv() tells when it has finished. Why did your program close here?",
+        _closes_early,
+    ),
+    Mistake(
         "not-closed",
         "the connection is never closed",
         "The client reads until your program says that nothing more comes. Which call says so?",
@@ -507,7 +894,8 @@ MISTAKES: Final = (
     Mistake(
         "waits-for-more",
         "the program has all it needs and waits",
-        "The client waits for its answer before it sends anything else. How does your program know that a message is complete?",
+        "The client waits for its answer before it sends anything else. How does your program know that a message is complete? "
+        "And if it writes to a file object: when is that sent?",
         _waits_for_more,
     ),
     Mistake(
@@ -550,6 +938,36 @@ MISTAKES: Final = (
         "part-passed-on",
         "a part of a line is passed on",
         "recv() returns what is there, which may be half a line. What must wait until the other half has come?",
+    ),
+    Mistake(
+        "empty-line",
+        "an empty line is not answered",
+        "A line may be empty: its line feed comes, and nothing before it. How does your program tell that from the end of "
+        "the stream?",
+        where="receive",
+    ),
+    Mistake(
+        "line-feed-is-end",
+        "a line feed is taken for the end of the text",
+        "In this task a text ends where the client has finished sending; a line feed is a byte like any other. Does your "
+        "way of reading know that?",
+        where="receive",
+    ),
+    Mistake(
+        "unchanged",
+        "the answer is the same as the question",
+        "upper() leaves its bytes as they are and returns new ones. Which of the two does your program send?",
+    ),
+    Mistake(
+        "stripped",
+        "bytes at the end or the beginning are missing",
+        "Spaces, tabs and line ends belong to what the client sent. Which call of your program takes them away?",
+    ),
+    Mistake(
+        "mixes-clients",
+        "a client gets what another one sent",
+        "The answer begins with bytes of another client. Where does your program keep what it has read, and when does it "
+        "begin anew?",
     ),
     Mistake(
         "path-escapes",

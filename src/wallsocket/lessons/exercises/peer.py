@@ -22,6 +22,8 @@ __all__ = ["FIRST_PORT", "RESULTS", "Played", "Run"]
 
 #: What the results are written to.
 RESULTS: Final = "results.json"
+#: A program that was waited for and never sleeps is played no more: it would fill the recording.
+_WAITED: Final = ("no answer", "not ended", "memory")
 #: Each scenario has a port of its own: what one leaves behind is not in the way of the next.
 FIRST_PORT: Final = 4567
 
@@ -49,17 +51,20 @@ class Played(msgspec.Struct, frozen=True):
     failed_ns: int  #: when it went wrong, CLOCK_MONOTONIC
     mistake: str | None  #: name of a mistake that the other end could tell by itself
     runs: tuple[Run, ...]
+    busy: bool = False  #: it worked all the time
 
 
 def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int) -> Played:
     """Play one scenario."""
     failed: Mismatch | None = None
     with tempfile.TemporaryDirectory(prefix="scenario-") as scratch:
+        busy = False
         with Stage(command, Path(scratch), port, exercise.protocol) as stage:
             try:
                 scenario.play(stage)
             except Mismatch as mismatch:
                 failed = mismatch
+                busy = mismatch.kind in _WAITED and stage.student.restless()
         runs = tuple(
             Run(student.pid, None if student.ended_by_us else student.status, student.out.text, student.error.text)
             for student in stage.students
@@ -76,6 +81,7 @@ def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int) 
         failed_ns=failed.at_ns if failed else time.monotonic_ns(),
         mistake=failed.mistake if failed else None,
         runs=runs,
+        busy=busy,
     )
 
 
@@ -96,7 +102,8 @@ def main(arguments: list[str]) -> int:
             played = play(exercise, scenario, command, FIRST_PORT + number)
             results.write(msgspec.json.encode(played) + b"\n")
             results.flush()
-            if not played.started or played.kind == "restless" or (played.kind is not None and how_many == "first"):
+            over = not played.started or played.kind == "restless" or played.busy
+            if over or (played.kind is not None and how_many == "first"):
                 break
     return 0
 

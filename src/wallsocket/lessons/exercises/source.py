@@ -44,6 +44,9 @@ def command_of(path: Path, build: Path) -> list[str]:
     name = escape(str(path))
     if path.is_dir():
         raise UsageError(f"{name} is a directory; name the file of the program")
+    if path.exists() and not path.is_file():
+        # To open a FIFO would wait for whoever writes to it.
+        raise UsageError(f"{name} is a device, a FIFO or a socket; name the file of the program")
     try:
         with path.open("rb") as file:
             head = file.readline(_MAX_SHEBANG)

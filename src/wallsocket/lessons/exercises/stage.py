@@ -50,6 +50,12 @@ Kind = Literal[
 _LIMIT_S: Final = 15.0
 #: A program that rested for so long does not answer any more.
 _REST_S: Final = 1.0
+#: Nor does one that worked for so long, in processor time; the longest answer takes a slow language less.
+_WORK_S: Final = 3.0
+#: How long nobody sends anything where a program must bear it; time limits of a second are common.
+_SILENCE_S: Final = 1.3
+#: What does not come within this time, from a program that does not rest, does not come where nothing should.
+_LATER_S: Final = 2.0
 #: How often it is looked at.
 _LOOK_S: Final = 0.02
 #: Lines of what was seen that are kept.
@@ -101,6 +107,7 @@ class Stage:
     Attributes:
         log: what was done and seen at our end, a line each.
         student: the program, once started.
+        clients: our sockets.
 
     """
 
@@ -113,7 +120,7 @@ class Stage:
         self.log: list[str] = []
         self.students: list[Student] = []
         self.started = False  #: whether the program got as far as to be there
-        self._clients: list[Client | Service] = []
+        self.clients: list[Client | Service] = []
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +133,7 @@ class Stage:
             student.settle(0.05, 3.0)
         for student in self.students:
             student.end()
-        for client in self._clients:
+        for client in self.clients:
             client.close()
 
     @property
@@ -162,6 +169,8 @@ class Stage:
             time.sleep(_LOOK_S)
         student.settle(0.03, 1.0)
         self.started = True
+        if student.status is not None:
+            raise Mismatch("ended", "a program that waits for clients", f"it ended with {ending(student.status)}")
 
     def stop(self) -> None:
         """End the program, as somebody who wants to start it again."""
@@ -177,9 +186,15 @@ class Stage:
     def expect_rest(self) -> None:
         """While nobody talks to it, the program sleeps."""
         self.expect_alive()
+        silent_until = time.monotonic() + _SILENCE_S
         if self.student.restless():
             self.say("nobody sent anything for a second, and your program did not sleep")
             raise Mismatch("restless", "a program that sleeps while there is nothing to do", "it kept a processor busy")
+        while self.student.status is None and time.monotonic() < silent_until:
+            time.sleep(_LOOK_S)
+        if self.student.status is not None:
+            self.say("nobody sent anything for a second, and your program ended")
+            self.expect_alive()
 
     def expect_end(self, status: int, output: str, *, rest_s: float = 5.0, mistake: str | None = None) -> None:
         """The program ends by itself with this status and has printed just that; ``mistake``: where it printed else."""
@@ -197,33 +212,44 @@ class Stage:
 
     # -- our sockets
 
-    def connect(self, name: str = "", address: str | None = None, *, receive_buffer: int | None = None) -> Client:
+    def connect(
+        self,
+        name: str = "",
+        address: str | None = None,
+        *,
+        receive_buffer: int | None = None,
+        segment: int | None = None,
+    ) -> Client:
         """A connection to the program.
 
         Args:
             name: how the log calls it where there are several.
             address: where to, the host's own by default.
             receive_buffer: SO_RCVBUF, for a client that is to be full soon.
+            segment: TCP_MAXSEG, as of a client across a network: the loopback's segments of 64 KiB make the program's
+                send buffer hold millions of bytes.
 
         """
         client = Client(self, name)
         if receive_buffer is not None:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._clients.append(client)
+        if segment is not None:
+            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
+        self.clients.append(client)
         client.connect(address or self.address)
         return client
 
     def datagrams(self, name: str = "", address: str | None = None) -> Client:
         """A socket that sends datagrams to the program."""
         client = Client(self, name, datagrams=True)
-        self._clients.append(client)
+        self.clients.append(client)
         client.connect(address or self.address)
         return client
 
     def service(self) -> Service:
         """A UDP socket at the port that the program asks."""
         service = Service(self)
-        self._clients.append(service)
+        self.clients.append(service)
         return service
 
     # -- waiting
@@ -234,11 +260,11 @@ class Stage:
         The kernel's tables are looked at, so that the recording shows no calls but those of the conversation.
         """
         self.student.rest_begins()
-        deadline = time.monotonic() + limit_s
+        deadline, tired_s = time.monotonic() + limit_s, self.student.worked_s + _WORK_S
         protocol = "udp" if one.type == socket.SOCK_DGRAM else "raw" if one.type == socket.SOCK_RAW else "tcp"
         while not _readable(protocol, one):
             student = self.student
-            over = student.status is not None or student.rest_s() > rest_s
+            over = student.status is not None or student.rest_s() > rest_s or student.worked_s > tired_s
             if over or time.monotonic() > deadline or student.insatiable:
                 return _readable(protocol, one) or (protocol == "udp" and _has_error(one))
             time.sleep(_LOOK_S)
@@ -256,6 +282,7 @@ class Client:
         # Of connect(2): where the accept queue is full. Reads are made only when they do not wait.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_LIMIT_S), 0))
         self.last = b""  #: what was sent last
+        self.sent = b""  #: all that was sent
         self.came = b""  #: what has come of what was expected last
         self._kept = b""  #: what came while we were sending
 
@@ -292,6 +319,7 @@ class Client:
     def send(self, data: bytes, words: str = "") -> None:
         """Send bytes, or one datagram; what comes meanwhile is kept for :meth:`expect`, so that nobody waits for us."""
         self.last = data
+        self.sent += data
         try:
             if self._datagrams:
                 self.socket.send(data)
@@ -317,26 +345,31 @@ class Client:
         return f"received {shown(self._kept)}; " if self._kept else ""
 
     def _send_all(self, data: bytes) -> None:
-        left = memoryview(data)
-        rested = 0.0
+        left, student = memoryview(data), self._stage.student
+        tired_s: float | None = None  # of the program, since something last moved
         while left:
             # Mostly there is room: then nothing else is looked at.
             try:
                 left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+                tired_s = None
                 continue
             except BlockingIOError:
                 pass
-            if self._stage.await_ready(self.socket, rest_s=_LOOK_S):
+            if _readable("tcp", self.socket):
                 part = self.socket.recv(65_536)
                 self._kept += part
                 if not part:
                     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-                rested = 0.0
-            student = self._stage.student
-            rested += _LOOK_S
-            if rested > 50 * _REST_S or student.rest_s() > _REST_S or student.status is not None:
+                tired_s = None
+                continue
+            if tired_s is None:
+                student.rest_begins()
+                tired_s, deadline = student.worked_s + _WORK_S, time.monotonic() + _LIMIT_S
+            over = student.status is not None or student.rest_s() > _REST_S or student.worked_s > tired_s
+            if over or time.monotonic() > deadline:
                 self._say(f"could send only {len(data) - len(left)} of {shown(data)}: your program takes no more")
                 raise self._mismatch("no answer", "a program that reads what it is sent", "it reads no more")
+            time.sleep(_LOOK_S)
 
     def send_some(self, data: bytes) -> int:
         """Send as much as there is room for once the program has taken what it wants; how much that was."""
@@ -442,10 +475,15 @@ class Client:
                 self._say("received an empty datagram")
 
     def _expect_datagram(self, data: bytes, wanted: str) -> None:
-        got = self._receive(65_536, wanted, b"")
+        got = self.came = self._receive(65_536, wanted, b"")
         self._say(f"received a datagram of {shown(got)}")
         if got != data:
             raise self._mismatch("wrong answer", wanted, _difference(data, got))
+
+    @property
+    def sent_by_others(self) -> list[bytes]:
+        """What each of the other clients has sent."""
+        return [one.sent for one in self._stage.clients if isinstance(one, Client) and one is not self]
 
     def expect_end(self, words: str = "the end of the stream") -> None:
         """The program closes in order, and nothing comes before."""
@@ -477,7 +515,7 @@ class Client:
 
     def expect_nothing(self, rest_s: float = 0.25, words: str = "nothing") -> None:
         """The program has nothing to say now."""
-        if self._kept or self._stage.await_ready(self.socket, rest_s=rest_s):
+        if self._kept or self._stage.await_ready(self.socket, rest_s=rest_s, limit_s=_LATER_S):
             try:
                 more = self._kept or self.socket.recv(65_536)
             except OSError as error:
@@ -565,6 +603,8 @@ def _difference(wanted: bytes, got: bytes) -> str:
     at = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), min(len(wanted), len(got)))
     if at == len(got):
         return f"{shown(got)}, the first {at} of {len(wanted)} bytes" if got else shown(got)
+    if at == len(wanted):
+        return f"{shown(got)}: the {at} that were expected, and {len(got) - at} more"
     if at == 0 or len(got) <= 24:
         return shown(got)
     return f"{shown(got)}; byte {at} is {got[at : at + 8]!r} instead of {wanted[at : at + 8]!r}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..exercise import Exercise
+from ..exercise import Exercise, Scenario
+from ..stage import Stage
 from .framed import Framed
 
 __all__ = ["EXERCISE"]
@@ -31,6 +32,17 @@ def _tell(came: bytes, wanted: bytes) -> str | None:
 
 _FRAMED = Framed(_encode, (b"first message", b"the second", b"a third one"), _tell)
 
+
+def _bytes(stage: Stage) -> None:
+    stage.start()
+    client = stage.connect()
+    _FRAMED.ask(client, b" \t between \r\n  ")
+    _FRAMED.ask(client, bytes(16))
+    texts = [bytes(range(first, first + 16)) for first in range(0, 256, 16)]
+    client.send(b"".join(texts), "(all values of a byte)")
+    _FRAMED.answer(client, *texts)
+
+
 EXERCISE = Exercise(
     name="fixed",
     title="messages of a fixed length",
@@ -39,5 +51,8 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
-    scenarios=_FRAMED.common(),
+    scenarios=(
+        *_FRAMED.common(),
+        Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),
+    ),
 )

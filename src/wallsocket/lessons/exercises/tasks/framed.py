@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..exercise import Scenario
 from ..stage import Client, Mismatch, Stage
+from . import capitals
 
 __all__ = ["Framed"]
 
@@ -41,9 +42,9 @@ class Framed:
         """Expect the answers to these texts, in order."""
         wanted = b"".join(self._encode(text.upper()) for text in texts)
         try:
-            client.expect(wanted)
+            capitals.expect(client, wanted)
         except Mismatch as mismatch:
-            mismatch.mistake = self._tell(client.came, wanted)
+            mismatch.mistake = self._tell(client.came, wanted) or mismatch.mistake
             raise
 
     # -- scenarios

@@ -29,7 +29,11 @@ def encode(text: bytes) -> bytes:
 
 
 def _tell(came: bytes, wanted: bytes) -> str | None:
-    return "delimiter-missing" if came + b"\n" == wanted else None
+    text = wanted.removesuffix(b"\n")
+    if came and came == text:
+        return "delimiter-missing"
+    stripped = came.endswith(b"\n") and came != wanted and came[:-1] in (text.strip(), text.lstrip(), text.rstrip())
+    return "stripped" if stripped else None
 
 
 FRAMED = Framed(encode, (b"first line", b"second", b"and a third one"), _tell)
@@ -38,8 +42,13 @@ FRAMED = Framed(encode, (b"first line", b"second", b"and a third one"), _tell)
 def _empty(stage: Stage) -> None:
     stage.start()
     client = stage.connect()
-    FRAMED.ask(client, b"")
-    FRAMED.ask(client, b"")
+    try:
+        FRAMED.ask(client, b"")
+        FRAMED.ask(client, b"")
+    except Mismatch as mismatch:
+        if not client.came and mismatch.kind in ("no answer", "ended early"):
+            mismatch.mistake = "empty-line"
+        raise
     FRAMED.ask(client, b"not empty")
 
 
@@ -48,6 +57,7 @@ def _bytes(stage: Stage) -> None:
     client = stage.connect()
     FRAMED.ask(client, bytes(byte for byte in range(256) if byte != 10))
     FRAMED.ask(client, b"with a carriage return\r")
+    FRAMED.ask(client, b" \t spaces at both ends ")
 
 
 def _long(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..exercise import Exercise, Scenario
 from ..stage import Stage
+from .capitals import expect
 
 __all__ = ["EXERCISE"]
 
@@ -23,7 +24,7 @@ def _short(stage: Stage) -> None:
     stage.start()
     client = stage.datagrams()
     client.send(b"hello, world")
-    client.expect(b"HELLO, WORLD")
+    expect(client, b"HELLO, WORLD")
 
 
 def _several(stage: Stage) -> None:
@@ -31,19 +32,19 @@ def _several(stage: Stage) -> None:
     one, two = stage.datagrams("client 1"), stage.datagrams("client 2")
     one.send(b"one")
     two.send(b"two")
-    two.expect(b"TWO")
-    one.expect(b"ONE")
+    expect(two, b"TWO")
+    expect(one, b"ONE")
     one.send(b"again")
-    one.expect(b"AGAIN")
+    expect(one, b"AGAIN")
     two.expect_nothing()
 
 
 def _bytes(stage: Stage) -> None:
     stage.start()
     client = stage.datagrams()
-    data = bytes(range(256))
+    data = b" \t" + bytes(range(256)) + b" \r\n"
     client.send(data, "(all values of a byte)")
-    client.expect(data.upper())
+    expect(client, data.upper())
 
 
 def _long(stage: Stage) -> None:
@@ -51,7 +52,7 @@ def _long(stage: Stage) -> None:
     client = stage.datagrams()
     data = b"abcdefgh" * 1000
     client.send(data)
-    client.expect(data.upper())
+    expect(client, data.upper())
 
 
 def _empty(stage: Stage) -> None:
@@ -62,7 +63,7 @@ def _empty(stage: Stage) -> None:
     stage.student.settle()
     client.skip_empty()
     client.send(b"still there?")
-    client.expect(b"STILL THERE?")
+    expect(client, b"STILL THERE?")
 
 
 def _gone(stage: Stage) -> None:
@@ -74,14 +75,14 @@ def _gone(stage: Stage) -> None:
         stage.student.settle()
     client = stage.datagrams("client 4")
     client.send(b"hello")
-    client.expect(b"HELLO")
+    expect(client, b"HELLO")
 
 
 def _loopback(stage: Stage) -> None:
     stage.start()
     client = stage.datagrams(address="127.0.0.1")
     client.send(b"from this host")
-    client.expect(b"FROM THIS HOST")
+    expect(client, b"FROM THIS HOST")
     stage.expect_rest()
 
 
