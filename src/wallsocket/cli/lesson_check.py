@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import options, terminal
+from . import ending, options, terminal
 
 __all__ = ["command"]
 
@@ -42,7 +42,7 @@ def command(
     from ..lessons.exercises.text import ladder_lines, verdict_lines
     from ..trace.text import escape
 
-    with checked(file, exercise, first=first, recording=output, replace=overwrite) as found:
+    with ending.in_order(), checked(file, exercise, first=first, recording=output, replace=overwrite) as found:
         verdict = found.verdict
         if as_json:
             sys.stdout.buffer.write(verdict.json_line() + b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from wallsocket.lessons.exercises import all_exercises, exercise_named
 from wallsocket.lessons.exercises.hints import HINTS
 from wallsocket.lessons.exercises.mistakes import MISTAKES
 from wallsocket.lessons.exercises.source import command_of
+from wallsocket.lessons.exercises.text import verdict_lines
+from wallsocket.lessons.exercises.verdict import Cause, Outcome, Verdict
 from wallsocket.trace.recording import Recording
 
 from ...support import deny
@@ -110,6 +113,52 @@ def test_where_it_is_refused_one_line_says_by_whom(refused: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert "a seccomp filter" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    program, alive, scratch = tmp_path / "stays.py", tmp_path / "alive", tmp_path / "scratch"
+    os.mkfifo(alive)
+    scratch.mkdir()
+    program.write_text(
+        "import signal, socket, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"alive = open({str(alive)!r}, 'w')\n"
+        "socket.create_server(('', int(sys.argv[1]))).accept()\n"
+        "signal.pause()\n"
+    )
+    command = [sys.executable, "-m", "wallsocket", "lesson", "check", str(program), "-e", "uppercase-tcp"]
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        with alive.open() as reader:
+            # It was opened by the program: that runs.
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+            assert (process.returncode, out, err.strip()) == (130, "", "wallsocket: interrupted")
+            assert reader.read() == ""
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_narrow_terminal_has_the_cause_in_its_lines(tmp_path: Path) -> None:
+    words = ["a", "cause", "that", "is", "longer", "than", "the", "line"]
+    cause = Cause(
+        "some-mistake",
+        "mistake",
+        "certain",
+        " ".join(words),
+        "why",
+        "hint",
+        str(tmp_path / "a.py"),
+        3,
+        "x = " + "1" * 60,
+    )
+    outcome = Outcome("one", "a title", False, "no answer", "this", "that")
+    verdict = Verdict("wrong", "fixed", "a.py", 0, 1, failed="one", cause=cause, outcomes=(outcome,))
+    lines = list(verdict_lines(verdict, width=40, colour=False))
+    assert [line for line in lines if len(line) > 40] == []
+    assert "  some-mistake (certain)" in lines
+    assert any(line.startswith("  a.py:3      x = 111") and line.endswith("…") for line in lines)
 
 
 def test_wrong_names_are_one_line(tmp_path: Path) -> None:

@@ -175,6 +175,10 @@ def _told(host: Host, words: list[str], ended: threading.Event | None) -> str:
                 if time.monotonic() >= deadline:
                     process.kill()
                     return f"not done within {_LIMIT_S} s"
+            except KeyboardInterrupt:
+                # It may have come to us alone, and nobody wants the recording: with the recorder all that it runs is killed.
+                process.kill()
+                raise
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -43,7 +43,7 @@ def judge(
             str(path),
             passed,
             len(outcomes),
-            reason=None if complete else "it took too long: not every scenario could be played",
+            reason=None if complete else _too_slow(exercise, played, recording),
             outcomes=outcomes,
         )
         return verdict, None
@@ -75,6 +75,20 @@ def _outcome(exercise: Exercise, name: str, played: Played | None) -> Outcome:
     if played.kind is None:
         return Outcome(name, title, True, peer=played.log)
     return Outcome(name, title, False, played.kind, played.expected, played.seen, played.log)
+
+
+def _too_slow(exercise: Exercise, played: Sequence[Played], recording: Recording) -> str:
+    """Why not every scenario was played, though none failed."""
+    reason = f"it took too long: {len(played)} of {len(exercise.scenarios)} scenarios were played"
+    # The first process of the recording is our end.
+    calls = sum(1 for process in list(recording.processes)[1:] for _ in recording.calls(process=process))
+    return (
+        f"{reason}; it made {calls} calls on sockets, and each of them is recorded" if calls > _MANY_CALLS else reason
+    )
+
+
+#: More calls than a program needs that reads and sends more than some bytes at once.
+_MANY_CALLS: Final = 20_000
 
 
 def _not_started(case: Case, cause: Cause) -> str:

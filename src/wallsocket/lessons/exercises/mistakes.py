@@ -382,11 +382,12 @@ def _accepts_instead(case: Case) -> Spotted | None:
     if any(read.tid != call.tid for read in reads):
         # Another thread, or process, looks after the connection.
         return None
-    return Spotted(
-        f"after {len(reads)} read{'s' if len(reads) != 1 else ''} the program went back to accept(): "
-        "what a client sends later on the same connection is read by nobody",
-        case.place(call),
-    )
+    if not reads:
+        why = "the program accepted a client and waits in accept() for another one: what the first one sends is read by nobody"
+    else:
+        why = f"after {len(reads)} read{'s' if len(reads) != 1 else ''} the program went back to accept(): "
+        why += "what a client sends later on the same connection is read by nobody"
+    return Spotted(why, case.place(call))
 
 
 def _not_closed(case: Case) -> Spotted | None:

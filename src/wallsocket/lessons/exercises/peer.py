@@ -54,10 +54,10 @@ class Played(msgspec.Struct, frozen=True):
     busy: bool = False  #: it worked all the time
 
 
-def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int) -> Played:
-    """Play one scenario."""
+def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int, folder: Path) -> Played:
+    """Play one scenario, in a scratch folder within ``folder``."""
     failed: Mismatch | None = None
-    with tempfile.TemporaryDirectory(prefix="scenario-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="scenario-", dir=folder) as scratch:
         busy = False
         with Stage(command, Path(scratch), port, exercise.protocol) as stage:
             try:
@@ -97,9 +97,11 @@ def main(arguments: list[str]) -> int:
 
     name, folder, how_many, *command = arguments
     exercise = exercise_named(name)
+    scratch = Path(folder) / "scratch"
+    scratch.mkdir()
     with (Path(folder) / RESULTS).open("wb") as results:
         for number, scenario in enumerate(exercise.scenarios):
-            played = play(exercise, scenario, command, FIRST_PORT + number)
+            played = play(exercise, scenario, command, FIRST_PORT + number, scratch)
             results.write(msgspec.json.encode(played) + b"\n")
             results.flush()
             over = not played.started or played.kind == "restless" or played.busy

@@ -260,10 +260,14 @@ class Stage:
         The kernel's tables are looked at, so that the recording shows no calls but those of the conversation.
         """
         self.student.rest_begins()
+        unread: object = None
         deadline, tired_s = time.monotonic() + limit_s, self.student.worked_s + _WORK_S
         protocol = "udp" if one.type == socket.SOCK_DGRAM else "raw" if one.type == socket.SOCK_RAW else "tcp"
         while not _readable(protocol, one):
             student = self.student
+            if protocol == "tcp" and (now := _unread(one)) != unread:
+                # It still reads, however slowly: a byte at a time, and traced.
+                unread, deadline, tired_s = now, time.monotonic() + limit_s, student.worked_s + _WORK_S
             over = student.status is not None or student.rest_s() > rest_s or student.worked_s > tired_s
             if over or time.monotonic() > deadline or student.insatiable:
                 return _readable(protocol, one) or (protocol == "udp" and _has_error(one))
@@ -346,12 +350,11 @@ class Client:
 
     def _send_all(self, data: bytes) -> None:
         left, student = memoryview(data), self._stage.student
-        tired_s: float | None = None  # of the program, since something last moved
+        unread: object = None
         while left:
             # Mostly there is room: then nothing else is looked at.
             try:
                 left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
-                tired_s = None
                 continue
             except BlockingIOError:
                 pass
@@ -360,11 +363,10 @@ class Client:
                 self._kept += part
                 if not part:
                     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-                tired_s = None
                 continue
-            if tired_s is None:
+            if (now := _unread(self.socket)) != unread:
                 student.rest_begins()
-                tired_s, deadline = student.worked_s + _WORK_S, time.monotonic() + _LIMIT_S
+                unread, tired_s, deadline = now, student.worked_s + _WORK_S, time.monotonic() + _LIMIT_S
             over = student.status is not None or student.rest_s() > _REST_S or student.worked_s > tired_s
             if over or time.monotonic() > deadline:
                 self._say(f"could send only {len(data) - len(left)} of {shown(data)}: your program takes no more")
@@ -577,6 +579,18 @@ def _readable(protocol: str, one: socket.socket) -> bool:
                 return not words[4].endswith(":00000000") or (protocol == "tcp" and words[3] not in _OPEN)
     # A socket in TIME_WAIT, or reset, stands there no more, or without its number.
     return True
+
+
+def _unread(one: socket.socket) -> tuple[str, ...]:
+    """Bytes that the other end of a connection within this host has not read: what waits at either end, as /proc/net/tcp has it."""
+    with contextlib.suppress(OSError):
+        ports = [f":{port:04X}" for port in (one.getsockname()[1], one.getpeername()[1])]
+        found = []
+        for table in ("tcp", "tcp6"):
+            with open(f"/proc/net/{table}", encoding="ascii") as rows:
+                found += [words[4] for words in map(str.split, rows) if {words[1][-5:], words[2][-5:]} == set(ports)]
+        return tuple(found)
+    return ()
 
 
 def _has_error(one: socket.socket) -> bool:

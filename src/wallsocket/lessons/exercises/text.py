@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...kernel.address import end_of
-from ...trace.text import Style, column_width, escape, paint, wrap
+from ...trace.text import Style, column_width, escape, fit, paint, wrap
 from .exercise import Exercise
 from .verdict import Outcome, Verdict
 
@@ -74,11 +74,9 @@ def verdict_lines(verdict: Verdict, ladder: Sequence[str] = (), *, width: int, c
         yield ""
         yield from _cause_lines(verdict, width, colour)
         return
-    yield paint(
-        f"{name} for {verdict.exercise}: wrong, {verdict.passed} of {verdict.scenarios} scenarios passed",
-        Style.ERROR,
-        colour=colour,
-    )
+    told = f"{name} for {verdict.exercise}: wrong, {verdict.passed} of {verdict.scenarios} scenarios passed"
+    for line in wrap(told.split(" "), width, "  "):
+        yield paint(line, Style.ERROR, colour=colour)
     failed = next(outcome for outcome in verdict.outcomes if outcome.scenario == verdict.failed)
     yield ""
     yield paint(f"FAILED  {failed.title}", Style.BOLD, colour=colour)
@@ -106,11 +104,16 @@ def _cause_lines(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
     assert cause is not None
     head = f"LIKELY CAUSE  {escape(cause.title)}"
     right = f"{cause.id} ({cause.certainty})"
-    space = max(2, width - column_width(head) - column_width(right))
-    yield paint(head, Style.ERROR, colour=colour) + " " * space + right
+    space = width - column_width(head) - column_width(right)
+    if space >= 2:
+        yield paint(head, Style.ERROR, colour=colour) + " " * space + right
+    else:
+        for line in wrap(head.split(" "), width, "  "):
+            yield paint(line, Style.ERROR, colour=colour)
+        yield f"  {right}"
     if cause.line is not None and cause.file is not None:
         where = f"{escape(os.path.basename(cause.file))}:{cause.line}"
-        code = f"      {escape(cause.code)}" if cause.code else ""
+        code = fit(f"      {escape(cause.code)}", max(20, width - column_width(where) - 2)) if cause.code else ""
         yield f"  {paint(where, Style.BOLD, colour=colour)}{code}"
     # What the other end saw stands above.
     if cause.why not in (verdict.reason or "") and not cause.why.startswith("expected "):
