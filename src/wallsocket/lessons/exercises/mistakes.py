@@ -533,9 +533,13 @@ def _nothing_sent(case: Case) -> Spotted | None:
     reads = [call for call in calls if case.role(call) is Role.RECEIVE and (call.result or 0) > 0]
     if not reads or any(case.role(call) is Role.SEND for call in calls):
         return None
-    printed = case.run is not None and case.run.output.strip()
-    how = "something was printed, and nothing was sent" if printed else "nothing was sent"
-    taken = sum(call.result or 0 for call in reads)
+    answer = (reads[-1].payload or b"").decode("latin-1").strip().upper()
+    printed = case.run is not None and answer != "" and answer in case.run.output
+    if case.exercise.protocol == "tcp" and not printed:
+        # It may wait for more before it answers.
+        return None
+    how = "the answer was printed, and nothing was sent" if printed else "nothing was sent"
+    taken = reads[-1].result
     return Spotted(f"the program read {taken} byte{'s' if taken != 1 else ''}; {how}", case.place(reads[-1]))
 
 
@@ -876,8 +880,7 @@ MISTAKES: Final = (
     Mistake(
         "nothing-sent",
         "no answer is sent",
-        "What is printed comes to your screen, and what is written to a file object may wait in its buffer. "
-        "Which call hands the answer to the client's socket?",
+        "What is printed comes to your screen. Which call hands the answer to the client's socket?",
         _nothing_sent,
     ),
     Mistake(
