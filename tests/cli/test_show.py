@@ -51,6 +51,23 @@ def test_the_other_views(letter: str) -> None:
     assert "recording" in json.loads(show(letter, "--json").splitlines()[0])
 
 
+@pytest.mark.parametrize("view", ["--calls", "--states", "--packets", "--summary"])
+def test_each_view_says_what_is_missing_at_the_end(view: str, tmp_path: Path) -> None:
+    lost_letter(tmp_path / "a.wsrec", lost="7").close()
+    assert show(str(tmp_path / "a.wsrec"), view).splitlines()[-1] == "7 events could not be recorded"
+    script = Script(tmp_path / "b.wsrec")
+    script.process(1, 70, "one")
+    script.socket(1, 1, 0)
+    script.call("socket", 5, 1, 3, socket=1)
+    script.done().close()
+    for span in ([], ["--from", "1s"]):
+        assert show(str(tmp_path / "b.wsrec"), view, *span).splitlines()[-1] == "cut off at 6 µs"
+    lost_letter(tmp_path / "c.wsrec").close()
+    assert not [
+        line for line in show(str(tmp_path / "c.wsrec"), view).splitlines() if "cut off" in line or "lost" in line
+    ]
+
+
 def test_colour_is_asked_for(letter: str) -> None:
     assert "\x1b[" not in show(letter)
     assert "\x1b[31m" in show(letter, FORCE_COLOR="1")

@@ -133,7 +133,6 @@ def _ns(time_s: float | None) -> int | None:
 
 def _lines(recording: Recording, view: str | None, wanted: _Wanted) -> Iterator[str]:
     from ..trace import views
-    from ..trace.clock import Clock
 
     colour = terminal.has_colour()
     payload_bytes = 1 << 20 if wanted.everything else 32
@@ -144,7 +143,19 @@ def _lines(recording: Recording, view: str | None, wanted: _Wanted) -> Iterator[
         return
     if (span := _span(recording, wanted)) is not None:
         yield span
-        return
+    else:
+        yield from _view(recording, view, wanted, payload_bytes)
+    if view is not None or span is not None:
+        from ..trace.ladder import incomplete
+
+        yield from incomplete(recording, colour=colour)
+
+
+def _view(recording: Recording, view: str | None, wanted: _Wanted, payload_bytes: int) -> Iterator[str]:
+    from ..trace import views
+    from ..trace.clock import Clock
+
+    colour = terminal.has_colour()
     choice = wanted.choose(recording)
     whole = choice.is_all and wanted.since_ns is wanted.until_ns is None
     clock = Clock(recording, wall=wanted.wall_clock)

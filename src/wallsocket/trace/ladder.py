@@ -16,11 +16,12 @@ from .conversations import Conversation
 from .joins import Basis
 from .labels import conversation_title, process_title, socket_label, source_text
 from .lines import Arrow, Line, Lines, Part, PartKind
+from .recording import Recording
 from .text import Style, column_width, escape, fit, pad, paint, printable_payload, wrap
 from .timeline import Timeline
 from .verdict import amount, duration, verdict
 
-__all__ = ["Ladder", "header"]
+__all__ = ["Ladder", "header", "incomplete"]
 
 #: Narrowest and widest column for the wire.
 _WIRE_COLUMNS: Final = (18, 38)
@@ -64,13 +65,17 @@ def header(timeline: Timeline, *, colour: bool) -> Iterator[str]:
         yield paint(
             f"kept from {duration(since_ns)} on; before that, what made the open sockets", Style.DIM, colour=colour
         )
-    cut = timeline.recording.cut_off_ns
+    yield from incomplete(timeline.recording, colour=colour)
+
+
+def incomplete(recording: Recording, *, colour: bool) -> Iterator[str]:
+    """Where a recording was cut off, or that it still grows, and how many events were lost; nothing of a whole one."""
+    cut = recording.cut_off_ns
     if cut is not None:
-        how = "still being recorded" if timeline.recording.growing else "cut off"
-        failure = timeline.recording.failure
-        reason = f": {escape(failure)}" if failure is not None else ""
+        how = "still being recorded" if recording.growing else "cut off"
+        reason = f": {escape(recording.failure)}" if recording.failure is not None else ""
         yield paint(f"{how} at {duration(cut)}{reason}", Style.WARNING, colour=colour)
-    lost = meta.get("lost", "0")
+    lost = recording.meta.get("lost", "0")
     if lost != "0":
         yield paint(f"{escape(lost)} events could not be recorded", Style.WARNING, colour=colour)
 
