@@ -74,11 +74,12 @@ def _page(lessons: Sequence[tuple[Lesson, Sequence[Run]]], pictures: dict[str, s
     yield from _contents(lessons)
     yield "<main>"
     door = ""
+    shown = {lesson.id for lesson, _ in lessons}
     for lesson, runs in lessons:
         if lesson.door != door:
             door = lesson.door
             yield f"<h2>{_text(door.capitalize())}: {_text(DOORS[door])}</h2>"
-        yield from _lesson(lesson, runs, pictures)
+        yield from _lesson(lesson, runs, pictures, shown)
     yield "</main></body></html>"
 
 
@@ -89,9 +90,9 @@ def _contents(lessons: Sequence[tuple[Lesson, Sequence[Run]]]) -> Iterator[str]:
     yield "</ul></nav>"
 
 
-def _lesson(lesson: Lesson, runs: Sequence[Run], pictures: dict[str, str]) -> Iterator[str]:
+def _lesson(lesson: Lesson, runs: Sequence[Run], pictures: dict[str, str], shown: set[str]) -> Iterator[str]:
     yield f'<section><h3 id="{lesson.id}">{_text(lesson.title)}</h3>'
-    after = ", ".join(f'<a href="#{name}">{name}</a>' for name in lesson.builds_on)
+    after = ", ".join(f'<a href="#{name}">{name}</a>' if name in shown else name for name in lesson.builds_on)
     yield f'<p class="quiet">{lesson.minutes} minutes{"; after " + after if after else ""}</p>'
     for block in lesson.blocks:
         yield from _block(block)
