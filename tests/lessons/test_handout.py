@@ -52,5 +52,11 @@ def test_it_can_be_read_by_everybody_on_any_screen(handout: Path, scheme: str) -
         assert tab.locator("details p").first.is_visible()
         tab.set_viewport_size({"width": 390, "height": 800})
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+        # A value has the width of the page, below what it is.
+        assert tab.evaluate("(e => e.clientWidth)(document.querySelector('.seen td.value'))") > 300
+        # Who has it on paper cannot unfold anything.
+        tab.emulate_media(media="print")
+        answers = tab.locator("details p")
+        assert all(answer.is_visible() for answer in answers.all())
         browser.close()
     assert requests == [handout.as_uri()]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.lessons.test_format import LESSON
 from tests.support import deny
+from wallsocket import lab
 
 pytestmark = pytest.mark.skipif(not deny.available(), reason="the denial filters are for x86-64")
 
@@ -48,14 +49,27 @@ def test_experiments_that_want_the_same_port_do_not_meet() -> None:
 
 def test_the_others_say_who_refuses_and_what_allows_it() -> None:
     done: subprocess.CompletedProcess[str] = deny.run(
-        ["unshare"], [*WALLSOCKET, "U22", "U54", "--json"], capture_output=True, text=True, check=False
+        ["unshare"], [*WALLSOCKET, "U22", "U54", "R01", "X30", "--json"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     for line in done.stdout.splitlines():
         told = json.loads(line)
         assert told["verdict"] == "unknown"
-        assert "namespace" in told["failure"]
+        assert told["failure"].startswith("a lab needs a user and network namespace: ")
         assert len(told["failure"].splitlines()) == 1
+
+
+def test_a_port_that_is_taken_on_the_machines_own_network_is_explained() -> None:
+    with lab.Lab() as net:
+        machine = net.host("machine")
+        with machine.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+            holder.bind(("127.0.0.1", 4567))
+            done = machine.run(
+                deny.command(["unshare"], [*WALLSOCKET, "T11", "--json"]), capture_output=True, text=True, check=False
+            )
+    failure = json.loads(done.stdout)["failure"]
+    assert "Address already in use" in failure
+    assert "private networks are refused here, so it ran on the machine's own" in failure
 
 
 def test_a_run_that_cannot_be_recorded_is_played_without_a_picture() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import fcntl
 import importlib.util
 import json
@@ -40,6 +41,11 @@ __all__ = ["FOLDER_PREFIX", "Run", "evaluate", "missing", "play"]
 FOLDER_PREFIX: Final = "wallsocket-lesson."
 #: The program's own output is shown, not kept: more than this is cut.
 _LONGEST_OUTPUT: Final = 100_000
+#: A port without SO_REUSEADDR is taken for the 60 s of TIME_WAIT (net/ipv4/inet_connection_sock.c).
+_TAKEN: Final = (
+    "private networks are refused here, so it ran on the machine's own, where another program has that port, or an "
+    "experiment had it in the last minute"
+)
 #: What an extra of that name brings.
 _EXTRAS: Final = frozenset({"dpkt"})
 #: A recorder and its guardian start before the program does: that is not its own time.
@@ -134,6 +140,8 @@ def play(
             verdict, failure = _verdict(claim, seen)
         except (WallsocketError, OSError) as error:
             printed, seen, verdict, failure = "", {}, "unknown", str(error)
+            if f"[Errno {errno.EADDRINUSE}]" in failure and _on_the_machine(claim):
+                failure += f"; {_TAKEN}"
         if recording is not None and (folder / RECORDING).exists():
             shutil.copy(folder / RECORDING, recording)
             kept = recording
@@ -297,6 +305,16 @@ def _end_with_us(process: subprocess.Popen[bytes], pipe: int) -> None:
     fcntl.fcntl(pipe, fcntl.F_SETOWN, -process.pid)  # fcntl(2): who gets a signal when something happens there
     fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(pipe, fcntl.F_SETFL, os.O_ASYNC)
+
+
+def _on_the_machine(claim: Claim) -> bool:
+    """Whether it runs on the machine's own network, because private ones are refused."""
+    if claim.network != "any" or claim.hosts:
+        return False
+    net = _private_network(claim)
+    if net is not None:
+        net.close()
+    return net is None
 
 
 def _private_network(claim: Claim) -> Lab | None:

@@ -43,7 +43,10 @@ td.value { font-family: ui-monospace, monospace; font-size: .88rem; overflow-wra
 .outdated, .unknown { color: var(--warn); } .not-measured { color: var(--quiet); }
 details { margin: .8rem 0; } summary { cursor: pointer; }
 figure { margin: 0; } figcaption { color: var(--quiet); font-size: .9rem; }
-@media print { details > * { display: block; } pre { white-space: pre-wrap; } }
+@media (max-width: 40rem) { .seen > tbody > tr > *, .seen > tbody > tr { display: block; } .seen td.value { overflow-x: auto; } }
+/* What is folded away is printed, too: by the pseudo-element where browsers have it. */
+@media print { details > * { display: block; } details::details-content { content-visibility: visible; }
+  pre { white-space: pre-wrap; } h3, h4, figcaption { break-after: avoid; } tr { break-inside: avoid; } }
 """
 
 
@@ -136,7 +139,7 @@ def _question(claim: Claim, run: Run) -> Iterator[str]:
 def _observation(run: Run) -> Iterator[str]:
     claim = run.claim
     if run.seen:
-        yield '<table><caption class="quiet">seen</caption>'
+        yield '<table class="seen"><caption class="quiet">seen</caption>'
         for name, words in claim.seen.items():
             yield f'<tr><th scope="row">{_inline(words)}</th><td class="value">{_value(run.seen[name])}</td></tr>'
         yield "</table>"

@@ -39,11 +39,13 @@ def main() -> None:
     except BaseException as error:
         import traceback
 
-        from ..errors import WallsocketError
+        from ..errors import NotAvailable, NotPermitted, WallsocketError
 
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         kind = "" if isinstance(error, WallsocketError) else f"{type(error).__name__}: "
-        outcome = {"failure": f"{kind}{error}".rstrip(": "), "line": lines[-1] if lines else 0}
+        # Whichever line asked for it: that the machine refuses something is no fault of the line.
+        line = 0 if isinstance(error, NotAvailable | NotPermitted) or not lines else lines[-1]
+        outcome = {"failure": f"{kind}{error}".rstrip(": "), "line": line}
     with open(OUTCOME, "w", encoding="utf-8") as file:
         file.write(repr(outcome))
     sys.stdout.flush()
