@@ -199,6 +199,15 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     assert "replace it with --overwrite" in again.stderr
 
 
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_played(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    for folder, reason in ((closed, "Permission denied"), (tmp_path / "none", "No such file or directory")):
+        done = run("report", "U23", "-o", str(folder / "lessons.html"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"wallsocket: {folder / 'lessons.html'}: {reason}\n"
+
+
 def test_what_was_seen_is_inert_in_the_page_and_on_the_terminal() -> None:
     claim, lesson = named("U26"), named("udp-binding")
     assert isinstance(claim, Claim)

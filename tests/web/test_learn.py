@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from playwright.sync_api import BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from tests.web.conftest import PATIENCE_MS, Watched
+from wallsocket.lessons import progress
 from wallsocket.view import Feed
 from wallsocket.web import Page, Workshop
 
@@ -20,8 +23,9 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture
-def tab(context: BrowserContext) -> Iterator[Tab]:
-    """The page without a recording, at its lessons; its console must stay silent."""
+def tab(context: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tab]:
+    """The page without a recording, at its lessons, of somebody who begins; its console must stay silent."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with contextlib.ExitStack() as stack:
         feed = stack.enter_context(Feed(learns=True))
         workshop = stack.enter_context(Workshop(feed))
@@ -78,7 +82,16 @@ def test_from_the_list_to_a_verdict_and_through_the_quiz(tab: Tab) -> None:
     tab.get_by_role("link", name="Whole screen").click()
     expect(tab.get_by_role("heading", name=re.compile("^udp"))).to_be_visible()
     tab.get_by_role("link", name="Lessons").click()
-    expect(tab.locator(".card").filter(has_text="The life of a UDP socket")).to_contain_text("1 of 7 played")
+    card = tab.locator(".card").filter(has_text="The life of a UDP socket")
+    expect(card).to_contain_text(re.compile("1 of [0-9]+ played"))
+    # Another page remembers it, and where to go on.
+    state = Path(os.environ["XDG_STATE_HOME"], "wallsocket", progress.FILE)
+    assert state.read_text() == "U01\n"
+    go_on = tab.get_by_role("link", name=re.compile("^Go on: U02"))
+    expect(go_on).to_be_visible()
+    judge(tab, "light")
+    tab.get_by_role("link", name="The life of a UDP socket").click()
+    expect(tab.locator(".claims li").first).to_contain_text("true")
 
     tab.evaluate("location.hash = '#/quiz/U01 U23'")
     tab.get_by_role("radio", name=re.compile("^To the address")).check()
@@ -88,10 +101,12 @@ def test_from_the_list_to_a_verdict_and_through_the_quiz(tab: Tab) -> None:
     tab.get_by_label("Your answer").fill("1")
     judge(tab, "dark")
     tab.get_by_role("button", name="That is my answer").click()
-    expect(tab.get_by_text("Not so. This is what happens:")).to_be_visible()
+    expect(tab.locator(".said-line")).to_contain_text("not so")
+    expect(tab.locator("details.programs")).to_contain_text("import socket")
     expect(tab.get_by_role("region", name="What was seen")).to_contain_text("ports of five sockets")
     tab.get_by_role("button", name="How did it go?").click()
     expect(tab.locator(".score")).to_have_text("1 of 2 right.")
+    assert state.read_text() == "U01\n"
 
 
 PART = """\

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -174,12 +175,16 @@ def test_programs_are_run_for_the_user_of_the_page_alone(
     assert not ran.exists()
 
 
-def test_a_file_of_ones_own_is_checked_and_ends_with_the_page(tmp_path: Path) -> None:
-    alive = tmp_path / "alive"
+def endless(folder: Path) -> tuple[Path, Path]:
+    """A program without end; who reads the pipe hears when it has begun, and that it has ended."""
+    alive, program = folder / "alive", folder / "mine.py"
     os.mkfifo(alive)
-    program = tmp_path / "mine.py"
-    # Who reads there hears when it has begun, and that it has ended.
     program.write_text(f"file = open({str(alive)!r}, 'w')\nprint('begun', file=file, flush=True)\nwhile True: pass\n")
+    return program, alive
+
+
+def test_a_file_of_ones_own_is_checked_and_ends_with_the_page(tmp_path: Path) -> None:
+    program, alive = endless(tmp_path)
     said: list[object] = []
     with Feed(learns=True) as feed:
         with Workshop(feed) as workshop:
@@ -208,3 +213,15 @@ def test_the_end_of_the_page_ends_what_it_started() -> None:
             assert feed.snapshot is not None
             pids = [process.pid for process in feed.snapshot.recording.processes.values()]
         assert not any(map(is_there, pids))
+
+
+def test_who_waits_is_answered_when_the_page_ends(feed: Feed, workshop: Workshop, tmp_path: Path) -> None:
+    program, alive = endless(tmp_path)
+    body = json.dumps({"exercise": "lines", "file": str(program)}).encode()
+    with ThreadPoolExecutor(1) as pool:
+        with Page(feed, workshop=workshop) as page:
+            waits = pool.submit(order, page, "check", body, cookie=enter(page))
+            with alive.open() as hears:
+                assert hears.readline() == "begun\n"
+            workshop.end()
+        assert waits.result(PATIENCE_MS / 1000) == (400, {"problem": "it was ended before the program was"})

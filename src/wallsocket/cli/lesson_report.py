@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import click
@@ -35,6 +37,7 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
         raise click.UsageError("where to? write: wallsocket lesson report -o lessons.html")
     if str(output) != "-":
         refuse(output, replace=overwrite)
+        _can_be_made(output)
     lessons: list[tuple[Lesson, list[Run]]] = []
     pictures: dict[str, str] = {}
     failed = 0
@@ -56,3 +59,14 @@ def command(ids: tuple[str, ...], output: Path | None, overwrite: bool, quiet: b
     with whole(output, replace=overwrite) as file:
         file.write(text.encode())
     return 1 if failed else 0
+
+
+def _can_be_made(output: Path) -> None:
+    """Say now what would be an error after minutes of playing.
+
+    Raises:
+        OSError: nothing can be made in its folder.
+    """
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        reason = errno.EACCES if output.parent.is_dir() else errno.ENOENT
+        raise OSError(reason, os.strerror(reason), os.fspath(output))

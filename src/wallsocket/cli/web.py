@@ -133,11 +133,14 @@ def learn(screen: str, *, port: int, open_browser: bool, as_json: bool, quiet: b
         Workshop(feed) as workshop,
         page_of(feed, port=port, workshop=workshop, screen=screen) as page,
     ):
-        return _stay(
+        status = _stay(
             lambda: _announce(page, open_browser=open_browser, as_json=as_json, quiet=quiet),
             quiet=quiet,
             words="wallsocket: Ctrl-C ends it" if not as_json else "",
         )
+        # While the page is still there to answer who waits.
+        workshop.end()
+        return status
 
 
 def _announce(page: Page, *, open_browser: bool, as_json: bool, quiet: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -33,11 +33,12 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class ClaimWord(msgspec.Struct, frozen=True):
-    """A claim in one line; ``verdict``: what it was found to be since the page began, empty before it was played."""
+    """A claim in one line; ``verdict``: what it was found to be since the page began. ``played``: then, or earlier."""
 
     id: str
     claim: list[markdown.Span]
     verdict: str
+    played: bool
 
 
 class LessonCard(msgspec.Struct, frozen=True):
@@ -86,10 +87,11 @@ class CoursePart(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """All lessons, and the courses that are made of them."""
+    """All lessons, and the courses that are made of them; ``following``: the claim to go on with, when one was played."""
 
     doors: list[Door]
     courses: list[CoursePart]
+    following: ClaimWord | None
 
 
 class LessonPage(msgspec.Struct, frozen=True):
@@ -174,13 +176,22 @@ class Outcome(msgspec.Struct, frozen=True):
     took_s: float
 
 
-def overview(verdicts: Mapping[str, str]) -> Overview:
-    """All lessons; ``verdicts`` are those of claims that were played."""
+def overview(
+    verdicts: Mapping[str, str], played: Collection[str] = (), following: tuple[Lesson, Sequence[Claim]] | None = None
+) -> Overview:
+    """All lessons.
+
+    Args:
+        verdicts: of the claims that were played since the page began.
+        played: ids of all that were played. following: what to go on with.
+    """
     doors = []
     for door, what in DOORS.items():
         lessons = [lesson for lesson in all_lessons() if lesson.door == door]
         cards = [
-            LessonCard(lesson.id, lesson.title, lesson.minutes, list(lesson.builds_on), _words(lesson.claims, verdicts))
+            LessonCard(
+                lesson.id, lesson.title, lesson.minutes, list(lesson.builds_on), _words(lesson.claims, verdicts, played)
+            )
             for lesson in lessons
         ]
         doors.append(Door(door, what, sum(lesson.minutes for lesson in lessons), cards))
@@ -194,11 +205,20 @@ def overview(verdicts: Mapping[str, str]) -> Overview:
         )
         for course in all_courses()
     ]
-    return Overview(doors, courses)
+    go_on = _words(following[1][:1], verdicts, played) if played and following is not None else []
+    return Overview(doors, courses, go_on[0] if go_on else None)
 
 
-def _words(claims: Sequence[Claim], verdicts: Mapping[str, str]) -> list[ClaimWord]:
-    return [ClaimWord(claim.id, markdown.spans(claim.claim), verdicts.get(claim.id, "")) for claim in claims]
+def _words(claims: Sequence[Claim], verdicts: Mapping[str, str], played: Collection[str]) -> list[ClaimWord]:
+    return [
+        ClaimWord(
+            claim.id,
+            markdown.spans(claim.claim),
+            verdicts.get(claim.id, ""),
+            claim.id in verdicts or claim.id in played,
+        )
+        for claim in claims
+    ]
 
 
 def _step(step: str) -> Step:
@@ -213,8 +233,8 @@ def _step(step: str) -> Step:
     return Step(f"{found.id} {found.claim}", "lessons", found.id)
 
 
-def lesson_page(lesson: Lesson, verdicts: Mapping[str, str]) -> LessonPage:
-    """A lesson; ``verdicts`` are those of claims that were played."""
+def lesson_page(lesson: Lesson, verdicts: Mapping[str, str], played: Collection[str] = ()) -> LessonPage:
+    """A lesson; ``verdicts`` and ``played`` as for :func:`overview`."""
     ids = [one.id for one in all_lessons()]
     place = ids.index(lesson.id)
     return LessonPage(
@@ -224,7 +244,7 @@ def lesson_page(lesson: Lesson, verdicts: Mapping[str, str]) -> LessonPage:
         lesson.minutes,
         list(lesson.builds_on),
         _blocks(lesson.blocks, "text", "code"),
-        _words(lesson.claims, verdicts),
+        _words(lesson.claims, verdicts, played),
         ids[place + 1] if place + 1 < len(ids) else "",
     )
 

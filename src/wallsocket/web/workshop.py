@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from ..errors import UsageError
-from ..lessons import quiz
+from ..lessons import progress, quiz
 from ..lessons.catalogue import named
 from ..lessons.exercises import exercise_named
 from ..lessons.exercises.check import checked
@@ -79,10 +79,16 @@ class Quiz(msgspec.Struct, frozen=True):
 
 
 class _Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Play a claim; ``answer`` is what was said to its question before, ``None``: nothing."""
+    """Play a claim.
+
+    Attributes:
+        answer: what was said to its question before; ``None``: nothing.
+        quiz: it was asked in a quiz: where its lesson goes on stays as it was.
+    """
 
     claim: str
     answer: str | None = None
+    quiz: bool = False
 
 
 class _Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +143,7 @@ class Workshop:
         self._drafts: dict[str, exercises.Draft] = {}
         self._guard = threading.Thread(target=self._look_after, name="workshop", daemon=True)
         self._answers: dict[str, tuple[type[msgspec.Struct], Callable[[Any], msgspec.Struct]]] = {
-            "lessons": (_Nothing, lambda _: views.overview(self.verdicts)),
+            "lessons": (_Nothing, lambda _: views.overview(self.verdicts, progress.played(), progress.following())),
             "lesson": (_Named, self._lesson),
             "claim": (_Named, lambda asked: views.claim_page(_claim(asked.name))),
             "quiz": (_QuizAsked, self._quiz),
@@ -158,8 +164,14 @@ class Workshop:
         self._guard.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def end(self) -> None:
+        """End what is being played or checked; when this returns, who waits for it is about to be answered."""
         self._ended.set()
+        with self._busy:
+            pass
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
         self._guard.join()
         # What is being played is ended, and has cleaned up, when this can be had.
         with self._busy:
@@ -222,7 +234,7 @@ class Workshop:
         found = named(asked.name)
         lesson = found if isinstance(found, Lesson) else named(found.lesson)
         assert isinstance(lesson, Lesson)
-        return views.lesson_page(lesson, self.verdicts)
+        return views.lesson_page(lesson, self.verdicts, progress.played())
 
     def _quiz(self, asked: _QuizAsked) -> Quiz:
         if asked.door and asked.door not in DOORS:
@@ -246,6 +258,8 @@ class Workshop:
         run = play(claim, recording=self._new_recording(), ended=self._ended)
         if run.failure is None:
             self.verdicts[claim.id] = run.verdict
+            if not asked.quiz:
+                progress.note(claim)
         if run.recording is not None:
             self._feed.begin(run.recording)
             self._feed.wait(_READ_S)

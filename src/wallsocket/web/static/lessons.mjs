@@ -32,6 +32,7 @@ function list(root, found) {
   fill(root,
     h("h1", {}, "Lessons"),
     h("p", {}, "Statements about sockets, each shown by a program that runs now, on this kernel. Predict first."),
+    found.following ? h("p", {}, to(found.following.id, ["Go on: ", found.following.id, " ", prose(found.following.claim)], { class: "button primary" })) : null,
     h("section", { class: "courses" }, h("h2", {}, "Courses"), found.courses.map(course)),
     found.doors.map((door) =>
       h("section", {},
@@ -40,7 +41,7 @@ function list(root, found) {
 }
 
 function card(lesson) {
-  const played = lesson.claims.filter((claim) => claim.verdict).length;
+  const played = lesson.claims.filter((claim) => claim.played).length;
   const about = [`${lesson.minutes} min`, amount(lesson.claims.length, "claim"), lesson.after.length ? `after ${lesson.after.join(", ")}` : ""];
   return h("li", { class: "card" },
     to(lesson.id, lesson.title, { class: "card-title" }),
@@ -64,7 +65,7 @@ function whole(root, lesson) {
     h("div", { class: "prose" }, blocks(lesson.blocks)),
     h("h2", {}, "Claims"),
     h("ol", { class: "claims" }, lesson.claims.map((claim) =>
-      h("li", {}, to(claim.id, [claim.id, " ", prose(claim.claim)]), " ", claim.verdict ? verdict(claim.verdict) : null))),
+      h("li", {}, to(claim.id, [claim.id, " ", prose(claim.claim)]), " ", claim.verdict ? verdict(claim.verdict) : claim.played ? badge("played") : null))),
     h("p", {}, to(lesson.claims[0].id, "Begin", { class: "button primary" })));
 }
 

@@ -2,7 +2,7 @@
 
 import { badge, fill, h } from "./dom.mjs";
 import { Outcome, question } from "./outcome.mjs";
-import { prose } from "./prose.mjs";
+import { code, prose } from "./prose.mjs";
 import { format } from "./route.mjs";
 
 export const screen = {
@@ -76,16 +76,17 @@ class Quiz {
     this.form.querySelector("button").disabled = true;
     fill(this.place, h("p", { class: "dim" }, "The kernel is asked …"));
     try {
-      const found = await this.page.source.order("play", { claim: claim.id, answer: said });
+      const found = await this.page.source.order("play", { claim: claim.id, answer: said, quiz: true });
       if (!this.place.isConnected) return;
       this.right[at] = found.right === true;
-      const next = h("p", {}, this.next(at), " ", h("a", { href: format({ screen: "lessons", argument: claim.id }) }, "The program"));
+      const next = h("p", {}, this.next(at), " ", h("a", { href: format({ screen: "lessons", argument: claim.id }) }, "The claim"));
       if (found.right) {
         fill(this.place, h("p", { class: "said-line" }, badge("right", "good"), " ", prose(found.right_answer), ". ", prose(found.because)), next);
       } else {
         const body = h("div", { class: "outcome" });
         this.outcome = new Outcome(body, this.page, found, reason);
-        fill(this.place, h("p", {}, found.right === false ? "Not so. This is what happens:" : "The experiment gave no answer here."), body, next);
+        fill(this.place, found.right === null ? h("p", {}, "The experiment gave no answer here.") : null, body,
+          h("details", { class: "programs" }, h("summary", {}, claim.hosts ? `The program (${claim.hosts})` : "The program"), claim.programs.map(code)), next);
         await this.outcome.update(this.page.route, true);
       }
       this.root.querySelector("[role=status]").textContent = `${this.right.filter(Boolean).length} of ${this.right.length} right`;
