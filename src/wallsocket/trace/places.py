@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import RecordingError
-from .recording import is_being_written
 
 __all__ = [
     "KEPT_BYTES",
@@ -140,6 +139,8 @@ def prune(*, kept: int | None = None) -> list[Pruned]:
 
     With ``kept`` so many of the newest stay, whatever their size.
     """
+    from .recording import is_being_written  # with SQLite; who asks where something is needs none of it
+
     removed: list[Pruned] = []
     total = 0
     for number, path in enumerate(recordings(), 1):
