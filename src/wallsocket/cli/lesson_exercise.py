@@ -37,6 +37,7 @@ def command(name: str | None, as_json: bool) -> None:
                 "role": exercise.role,
                 "usage": exercise.usage,
                 "task": exercise.task,
+                "lessons": exercise.lessons,
                 "scenarios": [{"scenario": one.name, "title": one.title} for one in exercise.scenarios],
             }
             sys.stdout.buffer.write(json_line(document) + b"\n")

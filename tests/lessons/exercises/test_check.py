@@ -14,6 +14,7 @@ import pytest
 
 from wallsocket.diagnose import rule_of
 from wallsocket.errors import UsageError
+from wallsocket.lessons.catalogue import all_lessons
 from wallsocket.lessons.exercises import all_exercises, exercise_named
 from wallsocket.lessons.exercises.hints import HINTS
 from wallsocket.lessons.exercises.mistakes import MISTAKES
@@ -46,7 +47,7 @@ def test_a_wrong_program_is_told_on_a_screen(tmp_path: Path) -> None:
     done = lesson("check", str(path), "-e", "length-prefixed", "--first", "-o", str(recording))
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (1, "")
-    assert lines[0] == "length_one_recv.py for length-prefixed: wrong, 1 of 12 scenarios passed"
+    assert lines[0] == "length_one_recv.py for length-prefixed: wrong, 1 of 13 scenarios passed"
     assert lines[2] == "FAILED  a message that comes in parts"
     assert lines[3].startswith("  expected    ")
     assert "  the peer    connected to 192.0.2.1:4568" in lines
@@ -57,7 +58,7 @@ def test_a_wrong_program_is_told_on_a_screen(tmp_path: Path) -> None:
     cause = next(line for line in lines if line.startswith("LIKELY CAUSE"))
     assert cause.endswith("short-read (strong)")
     assert lines[lines.index(cause) + 1] == "  length_one_recv.py:15      text = connection.recv(length)  # HERE"
-    assert lines[-2:] == ["10 not played", f"recording: {recording}"]
+    assert lines[-2:] == ["11 not played", f"recording: {recording}"]
     assert len(lines) <= 50
     assert [line for line in lines[:-1] if len(line) > 110] == []
     with Recording.open(recording) as opened:
@@ -202,6 +203,7 @@ def test_tasks_are_printed() -> None:
     task = lesson("exercise", "chat").stdout
     assert task.startswith("chat: clients that hear each other  (level 3)\n")
     assert "It is started as: FILE PORT\n" in task
+    assert "Lessons before it: framing, four-ways (wallsocket lesson framing)\n" in task
     objects = [json.loads(line) for line in lesson("exercise", "--json").stdout.splitlines()]
     assert [one["exercise"] for one in objects] == [exercise.name for exercise in all_exercises()]
 
@@ -228,3 +230,5 @@ def test_exercises_have_names_of_their_own() -> None:
         assert len(names) == len(set(names))
         assert exercise.usage.startswith("FILE ")
         assert exercise.task.isascii()
+        assert exercise.lessons
+        assert {lesson.id for lesson in all_lessons()} >= set(exercise.lessons)

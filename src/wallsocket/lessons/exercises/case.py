@@ -25,7 +25,8 @@ __all__ = ["Case", "Crash", "Place"]
 #: The last frame of a traceback that stands in the student's own file, and its last line; those of a group stand behind bars.
 _FRAME: Final = re.compile(r'^(?:[ +|-]*\| )?  File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _ERROR: Final = re.compile(
-    r"^(?:[ +|-]*\| )?(?P<name>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|timeout|error|Iteration)\b.*)$", re.M
+    r"^(?:[ +|-]*\| )?(?P<name>(?:[A-Za-z_][\w.]*)?(?:Error|Exception|Exit|Interrupt|timeout|error|Iteration)\b.*)$",
+    re.M,
 )
 _NODE: Final = re.compile(r"^(?P<file>/[^\n:]+):(?P<line>\d+)$", re.MULTILINE)
 

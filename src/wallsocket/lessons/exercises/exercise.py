@@ -45,6 +45,7 @@ class Exercise:
         usage: how it is started, such as ``FILE PORT``.
         task: what it must do, for a student; plain text, paragraphs with blank lines between.
         scenarios: what is played, the simplest first; each with a fresh start of the program.
+        lessons: those that have what a program for it needs to know, in the order of reading.
         at_once: whether it must serve several clients at the same time.
 
     """
@@ -57,4 +58,5 @@ class Exercise:
     usage: str
     task: str
     scenarios: tuple[Scenario, ...]
+    lessons: tuple[str, ...]
     at_once: bool = False

@@ -13,7 +13,7 @@ from ...trace.syscalls import Role
 from .case import Case, Place
 from .exercise import Exercise
 from .hints import HINTS
-from .mistakes import MISTAKES, Mistake, Spotted
+from .mistakes import MISTAKES, VANISHED, Mistake, Spotted
 from .peer import Played
 from .verdict import Cause, Outcome, Verdict
 
@@ -107,18 +107,30 @@ _OF_PEERS: Final = frozenset({"peer-does-not-read", "silent-peer", "slow-reader"
 _OF_PARTS: Final = "one-recv-per-message"
 #: What went wrong is not what was answered.
 _NO_ANSWERS: Final = frozenset({"refused", "ended", "restless"})
+#: What a client sees of a program that dies.
+_CUT_SHORT: Final = frozenset({"ended early", "reset", "no answer", "refused", "ended"})
 
 
 def _cause(case: Case, others: Sequence[Case], diagnosis: Diagnosis) -> Cause:
     """The likely cause of a failed scenario, the surest first."""
-    if case.played.mistake is not None:
-        return _told(case, _BY_ID[case.played.mistake], "certain")
+    # An error that the program died of is nearer than what came of it.
+    died = case.exercise.role == "server" and case.crash is not None and case.played.kind in _CUT_SHORT
     own = _findings(case, diagnosis)
+    if case.played.mistake is not None and not died:
+        told = _BY_ID[case.played.mistake]
+        for name in told.yields_to:
+            spot = _BY_ID[name].spot
+            if spot is not None and (spotted := spot(case)) is not None:
+                return _of_mistake(_BY_ID[name], spotted)
+            for finding in own:
+                if finding.rule == name and finding.certainty in _SURE:
+                    return _of_finding(case, finding)
+        return _told(case, told, "certain")
     for mistake in MISTAKES:
         if mistake.first and mistake.spot is not None and (spotted := mistake.spot(case)) is not None:
             return _of_mistake(mistake, spotted)
     for finding in own:
-        if finding.severity != "note" and finding.certainty in _SURE and finding.rule not in _OF_PEERS:
+        if finding.severity != "note" and finding.certainty in _SURE:
             return _of_finding(case, finding)
     for mistake in MISTAKES:
         if not mistake.first and mistake.spot is not None and (spotted := mistake.spot(case)) is not None:
@@ -143,7 +155,10 @@ def _findings(case: Case, diagnosis: Diagnosis) -> list[Finding]:
         local = finding.socket.local if finding.socket is not None else None
         if (finding.process is None or finding.process.pid not in pids) and not (local or "").endswith(f":{port}"):
             continue
-        if finding.rule in case.scenario.beside:
+        if finding.rule in case.scenario.beside or finding.rule in _OF_PEERS:
+            continue
+        # What the program says of its end goes before what fits it.
+        if finding.rule == "dies-of-client-reset" and case.crash is not None and not VANISHED.search(case.crash.error):
             continue
         # What came of our ending the program is none of its faults.
         if all(proof.at_ns > case.failed_ns for proof in finding.proof):
@@ -159,10 +174,11 @@ def _told(case: Case, mistake: Mistake, certainty: Certainty) -> Cause:
     elif mistake.where == "accept":
         call = next(reversed(case.accepts()), None)
     else:
-        role = Role.SEND if mistake.where == "send" else Role.RECEIVE
+        role = {"send": Role.SEND, "receive": Role.RECEIVE, "end": Role.END}[mistake.where]
         before = [call for call in case.calls if case.role(call) is role and call.entry_ns <= case.failed_ns]
         on_it = [call for call in before if case.socket is not None and call.socket == case.socket.id]
-        call = next(reversed(on_it or before), None)
+        # Another connection's end says nothing of this one.
+        call = next(reversed(on_it if mistake.where == "end" else on_it or before), None)
     why = f"expected {case.played.expected}; the other end saw {case.played.seen}"
     return _of_mistake(mistake, Spotted(why, case.place(call), certainty))
 

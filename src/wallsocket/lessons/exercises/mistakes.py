@@ -22,7 +22,7 @@ from .case import Case, Place
 if TYPE_CHECKING:
     from ...events import Call
 
-__all__ = ["MISTAKES", "Mistake", "Spotted"]
+__all__ = ["MISTAKES", "VANISHED", "Mistake", "Spotted"]
 
 _NOWHERE: Final = Place(None, None)
 
@@ -46,7 +46,8 @@ class Mistake:
         spot: looks for it; ``None`` where only the other end can tell, which names it.
         first: goes before findings of rules, because it is the nearer cause where both speak.
         where: the call whose line is shown where the other end tells it: the last ``send`` or ``receive`` of the
-            conversation, the last ``accept``, or ``wait``, where the program stands.
+            conversation, its ``end``, the last ``accept``, or ``wait``, where the program stands.
+        yields_to: mistakes, or rules of the same id, that name the nearer cause where they speak.
 
     """
 
@@ -55,7 +56,8 @@ class Mistake:
     hint: str
     spot: Callable[[Case], Spotted | None] | None = None
     first: bool = False
-    where: Literal["send", "receive", "accept", "wait"] = "send"
+    where: Literal["send", "receive", "end", "accept", "wait"] = "send"
+    yields_to: tuple[str, ...] = ()
 
 
 # -- it is not there
@@ -219,7 +221,8 @@ def _nothing_yet(case: Case) -> Spotted | None:
     crash = case.crash
     if crash is None:
         return _nothing_yet_is_end(case)
-    if not crash.error.startswith("BlockingIOError"):
+    refused = _refused(case)
+    if not crash.error.startswith("BlockingIOError") or (refused is not None and case.role(refused) is Role.SEND):
         return None
     return Spotted(
         f"a call on a socket that does not block had nothing to do yet, and failed: {crash.error}", crash.place
@@ -228,13 +231,15 @@ def _nothing_yet(case: Case) -> Spotted | None:
 
 def _closed_used(case: Case) -> Spotted | None:
     crash = case.crash
-    if (
-        crash is None
-        or "Bad file descriptor" not in crash.error
-        or not any(case.role(call) is Role.END for call in case.calls)
-    ):
+    if crash is None or not _CLOSED.search(crash.error) or not any(case.role(call) is Role.END for call in case.calls):
         return None
     return Spotted(f"the program closed a socket and used it afterwards: {crash.error}", crash.place)
+
+
+#: What Python says of a closed socket: a call on it, select(), a selector, its file.
+_CLOSED: Final = re.compile(
+    r"Bad file descriptor|file descriptor cannot be a negative integer|Invalid file descriptor: -1|operation on closed"
+)
 
 
 def _crashed(case: Case) -> Spotted | None:
@@ -297,15 +302,115 @@ def _client_vanished(case: Case) -> Spotted | None:
             "one client vanished, the program wrote to it, and the signal SIGPIPE ended the program: signal(7)",
             case.place(failed[-1] if failed else None),
         )
-    if crash is None or not _VANISHED.search(crash.error):
+    if crash is None or not VANISHED.search(crash.error):
         return None
     return Spotted(f"one client vanished, and the program ended with {crash.error}", crash.place)
 
 
-_VANISHED: Final = re.compile(
+#: Errors by which a program notices that a client has vanished.
+VANISHED: Final = re.compile(
     r"ConnectionResetError|BrokenPipeError|BrokenResourceError|ConnectionAbortedError|ECONNRESET|EPIPE|"
     r"[Cc]onnection reset by peer|[Bb]roken pipe"
 )
+
+
+def _full(case: Case) -> Spotted | None:
+    """A socket that takes no more now is taken for one that takes no more at all."""
+    crash, refused = case.crash, _refused(case)
+    if crash is not None:
+        if not crash.error.startswith("BlockingIOError") or refused is None or case.role(refused) is not Role.SEND:
+            return None
+        return Spotted(f"a socket that does not block had no room for more bytes: {crash.error}", crash.place)
+    if case.exercise.protocol != "tcp" or case.played.kind not in ("ended early", "reset"):
+        return None
+    calls = [call for call in case.on_socket if case.role(call) in (Role.SEND, Role.RECEIVE, Role.END)]
+    for call, after in itertools.pairwise(calls):
+        if call.errno != _EAGAIN or (case.role(call), case.role(after)) != (Role.SEND, Role.END):
+            continue
+        if not _waited(case, call, after):
+            why = f"{case.name(call)}() failed with EAGAIN (there was no room for more bytes), and the program closed the connection"
+            return Spotted(why, case.place(call))
+    return None
+
+
+def _refused(case: Case) -> Call | None:
+    """The last call that could not be done at once."""
+    return next((call for call in reversed(case.calls) if call.errno == _EAGAIN), None)
+
+
+def _waited(case: Case, call: Call, after: Call) -> bool:
+    """Whether the thread waited for something between two calls."""
+    return any(
+        case.role(one) is Role.WAIT and one.tid == call.tid and call.id < one.id < after.id for one in case.calls
+    )
+
+
+def _skipped(case: Case) -> Spotted | None:
+    """A write that does not go on where the one before it ended: it offers less than is left, or comes from a later place."""
+    sent = 0
+    for call, after in itertools.pairwise(case.writes()):
+        length, result = call.length or 0, max(call.result or 0, 0)
+        sent += result
+        if result == length or (result == 0 and call.errno != _EAGAIN):
+            continue
+        took = "failed with EAGAIN" if call.errno == _EAGAIN else f"took {result} of {length} bytes"
+        place = position(after.payload or b"")
+        if place is not None and place > sent:
+            why = f"{case.name(call)}() {took}, and the next one went on {place - sent} bytes later in the stream"
+            return Spotted(why, case.place(call))
+        if (after.length or 0) < length - result:
+            why = f"{case.name(call)}() {took}; {length - result} bytes were left, and the next one offered {after.length}"
+            return Spotted(why, case.place(call), "strong")
+    return None
+
+
+def position(data: bytes) -> int | None:
+    """Where in a stream of numbers, of which each has seven digits and a byte behind them, these bytes stand."""
+    found = re.search(rb"(?<![0-9])[0-9]{7}(?=[ \n])", data[:32])
+    return int(found[0]) * 8 - found.start() if found is not None else None
+
+
+def _fewer_than_announced(case: Case) -> Spotted | None:
+    """A file that ends before it has the size that was announced."""
+    if case.exercise.name != "files" or case.played.kind != "ended early":
+        return None
+    writes = [call for call in case.writes() if (call.result or 0) > 0]
+    head = re.match(rb"OK (\d+)\n", (writes[0].payload or b"")) if writes else None
+    if head is None or not any(case.role(call) is Role.END for call in case.on_socket):
+        return None
+    announced, sent = int(head[1]), sum(call.result or 0 for call in writes) - len(head[0])
+    if sent >= announced:
+        return None
+    for call in reversed(case.writes()):
+        if call.length is not None and 0 < (call.result or 0) < call.length:
+            return Spotted(
+                f"{case.name(call)}() took {call.result} of {call.length} bytes; of the file of {announced} bytes "
+                f"{sent} were sent, and the connection was closed",
+                case.place(call),
+            )
+    how = f"{sent} of them were sent, the last ones here" if sent else "none of them was sent"
+    return Spotted(f"{announced} bytes were announced, {how}, and the connection was closed", case.place(writes[-1]))
+
+
+def _short_send(case: Case) -> Spotted | None:
+    """Bytes for which there was no room were not sent later, although the client has read all that came."""
+    if case.exercise.name in ("files", "chat") or case.played.kind not in ("no answer", "wrong answer", "ended early"):
+        return None
+    if (skipped := _skipped(case)) is not None:
+        return skipped
+    if case.exercise.role != "server" or case.played.kind != "no answer":
+        return None
+    taken, sent = (sum(max(call.result or 0, 0) for call in calls) for calls in (case.reads(), case.writes()))
+    for call in case.writes() if sent < taken else ():
+        length, result = call.length or 0, call.result or 0
+        if 0 < result < length or call.errno == _EAGAIN:
+            took = "failed with EAGAIN" if call.errno == _EAGAIN else f"took {result} of {length} bytes"
+            return Spotted(
+                f"{case.name(call)}() {took}. In the end the program had read {taken} bytes of this client and sent {sent}, "
+                "and did not try again when there was room",
+                case.place(call),
+            )
+    return None
 
 
 def _end_ignored(case: Case) -> Spotted | None:
@@ -396,7 +501,9 @@ def _not_closed(case: Case) -> Spotted | None:
         return None
     writes = case.writes()
     closed = [call for call in case.on_socket if case.role(call) is Role.END]
-    if closed or case.crash is not None or not any(call.result == 0 for call in case.reads()):
+    finished = any(call.result == 0 for call in case.reads())
+    # Of a file the program says the end, whether or not the client has finished.
+    if closed or case.crash is not None or not (finished or (writes and case.exercise.name == "files")):
         return None
     what = "after its last answer" if writes else "when the client had finished"
     last = writes or case.reads()
@@ -628,9 +735,31 @@ def _no_timeout(case: Case) -> Spotted | None:
     if case.exercise.role != "client" or case.played.kind not in ("hangs", "no answer"):
         return None
     call = case.waits()
-    if call is None or case.role(call) not in (Role.RECEIVE, Role.WAIT):
+    if call is None or case.role(call) not in (Role.RECEIVE, Role.WAIT) or _limit_ms(case, call) is not None:
         return None
     return Spotted("no answer came, and the program waits for one without a limit", case.place(call))
+
+
+def _waits_too_long(case: Case) -> Spotted | None:
+    if case.exercise.role != "client" or case.played.kind not in ("hangs", "no answer"):
+        return None
+    call = case.waits()
+    limit_ms = _limit_ms(case, call) if call is not None else None
+    if call is None or not limit_ms:
+        return None
+    return Spotted(f"no answer came, and {case.name(call)}() waits for one for {limit_ms / 1000:g} s", case.place(call))
+
+
+def _limit_ms(case: Case, call: Call) -> int | None:
+    """How long a call may wait, 0: nobody knows; ``None``: for ever."""
+    if case.role(call) is Role.WAIT:
+        return call.b if call.b is not None and call.b >= 0 else None
+    limited = any(one.socket == call.socket and one.b == _SO_RCVTIMEO for one in case.named("setsockopt"))
+    return 0 if limited else None
+
+
+#: include/uapi/asm-generic/socket.h
+_SO_RCVTIMEO: Final = 20
 
 
 def _restless(case: Case) -> Spotted | None:
@@ -640,6 +769,9 @@ def _restless(case: Case) -> Spotted | None:
     if call is None:
         return Spotted("the program computes without end and makes no call on a socket", _NOWHERE)
     name = case.name(call)
+    if case.role(call) in (Role.RECEIVE, Role.SEND) and (call.result or 0) > 0:
+        # It works; a client has sent much before.
+        return None
     how = "fails at once with EAGAIN" if call.errno == _EAGAIN else "returns at once"
     return Spotted(
         f"nobody sent anything for a second, and {name}() was called again and again at this line; it {how}",
@@ -648,6 +780,56 @@ def _restless(case: Case) -> Spotted | None:
 
 
 _EAGAIN: Final = 11
+#: So few bytes with each call are too few for a client that sends much.
+_SMALL_BYTES: Final = 64
+
+
+def _small_calls(case: Case) -> Spotted | None:
+    """It is not done with what came, because each call takes so little."""
+    if case.played.kind not in ("restless", "no answer"):
+        return None
+    call = case.busiest()
+    if call is None or case.role(call) is not Role.RECEIVE or not 0 < (call.result or 0) < _SMALL_BYTES:
+        return None
+    count = f"{call.result} byte{'s' if call.result != 1 else ''}"
+    return Spotted(
+        f"the program is not done with what a client has sent: it takes {count} with each {case.name(call)}()",
+        case.place(call),
+        "strong",
+    )
+
+
+def _reply_missed(case: Case) -> Spotted | None:
+    """A reply was read, and the program says that there was none."""
+    if case.exercise.protocol != "icmp" or case.played.kind != "wrong output":
+        return None
+    if "timeout" not in case.played.seen or "timeout" in case.played.expected:
+        return None
+    reads = [call for call in case.reads() if (call.result or 0) >= 8]
+    replies = [(call, reply) for call in reads if (reply := _reply_of(call.payload or b"")) is not None]
+    if not replies:
+        return None
+    call, (header, sequence) = replies[0]
+    behind = f"an IP header of {header} bytes and then " if header else ""
+    return Spotted(
+        f"{case.name(call)}() returned {behind}the echo reply {sequence}, and the program says timeout",
+        case.place(call),
+    )
+
+
+def _reply_of(packet: bytes) -> tuple[int, int] | None:
+    """Of an echo reply: the bytes of the IP header in front (0: there is none), and its sequence number."""
+    header = (packet[0] & 15) * 4 if packet[:1] and packet[0] >> 4 == 4 else 0
+    message = packet[header:]
+    if len(message) < 8 or message[0] != 0:
+        return None
+    return header, int.from_bytes(message[6:8], "big")
+
+
+def _exit_status(case: Case) -> Spotted | None:
+    if case.played.kind != "wrong status" or case.crash is not None:
+        return None
+    return Spotted(f"expected {case.played.expected}; the program ended with {case.played.seen}")
 
 
 # -- it keeps what it should not
@@ -657,12 +839,13 @@ def _no_limit(case: Case) -> Spotted | None:
     if case.played.kind not in ("not ended", "memory", "no answer") or case.scenario.name not in (
         "too-long",
         "too-large",
+        "largest",
     ):
         return None
     reads = [call for call in case.reads() if (call.result or 0) > 0]
     taken = sum(call.result or 0 for call in reads)
     return Spotted(
-        f"the program took {taken} bytes of a message that may have no more than the task allows, and keeps the connection",
+        f"the client sends more than the task allows; the program has read {taken} bytes of it and keeps the connection open",
         case.place(reads[-1] if reads else None),
         "strong",
     )
@@ -727,6 +910,14 @@ MISTAKES: Final = (
         first=True,
     ),
     Mistake(
+        "full-is-no-fault",
+        "a full socket is taken for a broken one",
+        "EAGAIN says that there is no room for more bytes now; in Python that is a BlockingIOError. The connection is as good "
+        "as before. When is the time to try again?",
+        _full,
+        first=True,
+    ),
+    Mistake(
         "bytes-as-text",
         "bytes are treated as text",
         "What comes from a socket are bytes; a border between two pieces may stand inside of a character, and "
@@ -768,7 +959,8 @@ MISTAKES: Final = (
     Mistake(
         "client-vanished",
         "the program ends when a client vanishes",
-        "A client may vanish at any moment; then recv() or send() fails. Whose problem is that, and who must go on?",
+        "A client may vanish at any moment; then recv() or send() fails, or, unless it is ignored, SIGPIPE comes. Whose problem "
+        "is that, and who must go on?",
         _client_vanished,
         first=True,
     ),
@@ -843,6 +1035,20 @@ MISTAKES: Final = (
         _end_ignored,
     ),
     Mistake(
+        "short-send",
+        "what send() did not take is lost",
+        "send() on a non-blocking socket takes what there is room for and says how much that was; where there is no room it "
+        "fails with EAGAIN. Where does your program keep the rest, and who tells it that there is room again?",
+        _short_send,
+    ),
+    Mistake(
+        "fewer-than-announced",
+        "the file ends before its announced size",
+        "Count the bytes that your program announces, and those that it sends. Which piece of the file does the loop leave "
+        "out, the first one or the last one?",
+        _fewer_than_announced,
+    ),
+    Mistake(
         "no-limit",
         "a peer can fill the memory",
         "A client may send for ever without the end of a message. How much does your program keep before it gives up?",
@@ -856,6 +1062,32 @@ MISTAKES: Final = (
         _no_timeout,
     ),
     Mistake(
+        "waits-too-long",
+        "the program waits longer than the task says",
+        "How long may one wait last, by the task? And how long may all of them take together?",
+        _waits_too_long,
+    ),
+    Mistake(
+        "hurries",
+        "the program does not wait long enough",
+        "An answer may still be on its way. How long must your program wait for it, also when something else comes "
+        "meanwhile?",
+    ),
+    Mistake(
+        "limit-starts-again",
+        "each datagram that is no answer starts the time limit anew",
+        "A time limit of recv() or select() counts from that call. What can your program compute, before it waits again, "
+        "from the time at which it sent the question?",
+        where="receive",
+    ),
+    Mistake(
+        "small-calls",
+        "a call for each byte, or for a few",
+        "A call costs nearly the same whether it returns one byte or 64 KB. How can your program take what is there, and find "
+        "the messages in it afterwards?",
+        _small_calls,
+    ),
+    Mistake(
         "busy-loop",
         "the program asks again and again instead of waiting",
         "Let the kernel wake your program: a blocking call, or select(), poll(), epoll with only those events "
@@ -866,8 +1098,8 @@ MISTAKES: Final = (
     Mistake(
         "waits-for-one-client",
         "one client keeps all others waiting",
-        "A blocking call on one connection stops the whole thread. Who looks after the other clients: "
-        "threads, an event loop, select()?",
+        "What waits for one client (a blocking call, a lock that is kept meanwhile, in a coroutine an await) stops all that "
+        "stands behind it. Who looks after the other clients meanwhile?",
         _waits_for_another,
         first=True,
     ),
@@ -912,6 +1144,49 @@ MISTAKES: Final = (
         "length-missing",
         "the answer does not begin with its length",
         "The answer is framed as the question: four bytes with the length, then so many bytes.",
+    ),
+    Mistake(
+        "length-counts-itself",
+        "the length counts its own four bytes, too",
+        "The length is that of the text alone. For 5 letters it is 5, although 9 bytes travel.",
+    ),
+    Mistake(
+        "length-size",
+        "the length is read as two bytes",
+        "A length has four bytes here. How many bytes does your program read for it, and which format of struct fits them?",
+        where="receive",
+    ),
+    Mistake(
+        "length-sign",
+        "the length is read as a number with a sign",
+        "The length is an unsigned number. Which number does your program make of the bytes FF FF FF FF, and is that more "
+        "than 100,000?",
+        where="receive",
+    ),
+    Mistake(
+        "length-wrong",
+        "the length in front of the answer is another than that of its text",
+        "The first four bytes are a binary number: how many bytes come behind it. Look at the four bytes that the other end "
+        "saw.",
+    ),
+    Mistake(
+        "limit-too-low",
+        "a text that is allowed is refused",
+        "A text may have 100,000 bytes. Which limit does your program set, and on which number?",
+        where="end",
+    ),
+    Mistake(
+        "empty-message",
+        "an empty message is taken for the end",
+        "A text may have no bytes at all. How does your program tell a message without text from the end of the stream?",
+        where="end",
+    ),
+    Mistake(
+        "answers-left",
+        "the connection is closed before the last answers are sent",
+        "A client that has finished sending still reads. What must have become of your output buffer before close()?",
+        where="end",
+        yields_to=("short-send",),
     ),
     Mistake(
         "delimiter-missing",
@@ -998,6 +1273,22 @@ MISTAKES: Final = (
         where="receive",
     ),
     Mistake(
+        "answer-whole",
+        "the answer is printed with its identifier",
+        "The identifier is for your program. What of the answer is for whoever reads the output?",
+        where="receive",
+    ),
+    Mistake(
+        "identifier-constant",
+        "the identifier is the same in each run",
+        "Two runs of your program may ask the same service at the same time. How does each of them know its answer?",
+    ),
+    Mistake(
+        "repeats-too-often",
+        "the question is sent more often than the task says",
+        "Three times in all: how often does your loop send?",
+    ),
+    Mistake(
         "not-repeated",
         "a lost datagram is not sent again",
         "UDP loses datagrams and tells nobody. What should your program do when no answer comes in time?",
@@ -1013,6 +1304,19 @@ MISTAKES: Final = (
         "RFC 792: the checksum is computed over the whole ICMP message with its checksum field taken as zero, "
         "in 16-bit words, "
         "carries added, then inverted. The kernel fills it in only on datagram sockets for ICMP.",
+    ),
+    Mistake(
+        "sequence-order",
+        "the sequence number is not in network byte order",
+        "All numbers in ICMP have the most significant byte first: 1 is 00 01. Which format does your packing use?",
+    ),
+    Mistake(
+        "reply-missed",
+        "the reply came, and the program does not recognise it",
+        "Compare what recv() returned with what your program looks for. A datagram socket returns the ICMP message alone, "
+        "with an identifier that the kernel chose; a raw socket returns the IP header before it, and how long that is "
+        "stands in its first byte (RFC 791).",
+        _reply_missed,
     ),
     Mistake(
         "sequence-ignored",
@@ -1046,8 +1350,15 @@ MISTAKES: Final = (
         where="accept",
     ),
     Mistake(
+        "exit-status",
+        "the exit status is another one",
+        "A shell or a script learns from the exit status how it went ($?). With which one does your program end, and where "
+        "does it say so?",
+        _exit_status,
+    ),
+    Mistake(
         "crashed",
-        "the program ended with an error",
+        "an error that the program does not handle",
         "Read the message from its last line upwards. Which case did the program meet that it was not written for?",
         _crashed,
     ),

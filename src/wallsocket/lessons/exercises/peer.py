@@ -62,6 +62,8 @@ def play(exercise: Exercise, scenario: Scenario, command: list[str], port: int, 
         with Stage(command, Path(scratch), port, exercise.protocol) as stage:
             try:
                 scenario.play(stage)
+                if exercise.role == "server":
+                    stage.expect_no_crash()
             except Mismatch as mismatch:
                 failed = mismatch
                 busy = mismatch.kind in _WAITED and stage.student.restless()

@@ -14,14 +14,25 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from .student import Student
 
-__all__ = ["ADDRESS", "Client", "Kind", "Mismatch", "Service", "Stage", "shown"]
+__all__ = [
+    "ADDRESS",
+    "SO_TIMESTAMPNS",
+    "Client",
+    "Kind",
+    "Mismatch",
+    "Service",
+    "Stage",
+    "ending",
+    "received",
+    "shown",
+]
 
 #: The address of the host that the program runs on, beside its loopback (RFC 5737).
 ADDRESS: Final = "192.0.2.1"
@@ -183,9 +194,16 @@ class Stage:
         if status is not None:
             raise Mismatch("ended", "a program that goes on", f"it ended with {ending(status)}")
 
+    def expect_no_crash(self) -> None:
+        """The program has not ended with an error, also not by what was done to it last."""
+        self.student.settle(0.05, 3.0)
+        if self.student.status:
+            self.expect_alive()
+
     def expect_rest(self) -> None:
         """While nobody talks to it, the program sleeps."""
         self.expect_alive()
+        self._await_digestion()
         silent_until = time.monotonic() + _SILENCE_S
         if self.student.restless():
             self.say("nobody sent anything for a second, and your program did not sleep")
@@ -196,8 +214,27 @@ class Stage:
             self.say("nobody sent anything for a second, and your program ended")
             self.expect_alive()
 
-    def expect_end(self, status: int, output: str, *, rest_s: float = 5.0, mistake: str | None = None) -> None:
-        """The program ends by itself with this status and has printed just that; ``mistake``: where it printed else."""
+    def _await_digestion(self) -> None:
+        """Wait as long as the program takes bytes out of its sockets: there is something to do."""
+        deadline = time.monotonic() + 2 * _LIMIT_S
+        unread, since = -1, time.monotonic()
+        while unread and time.monotonic() < deadline and time.monotonic() - since < 0.5:
+            now = _waiting(self.protocol, self.port)
+            if now != unread:
+                unread, since = now, time.monotonic()
+            time.sleep(_LOOK_S)
+
+    def expect_end(
+        self, status: int, output: str, *, rest_s: float = 5.0, instead: Mapping[str, str] | None = None
+    ) -> None:
+        """The program ends by itself with this status and has printed just that.
+
+        Args:
+            status, output: what is expected.
+            rest_s: a program that rests for so long does not end.
+            instead: output -> the mistake of which it is a sign.
+
+        """
         student = self.student
         if not student.wait(60.0, rest_s):
             self.say("your program did not end")
@@ -206,6 +243,7 @@ class Stage:
         self.say(f"your program ended with {ending(student.status)}")
         said = student.out.text.strip()
         if said != output:
+            mistake = (instead or {}).get(said)
             raise Mismatch("wrong output", f"the output {_quoted(output)}", _quoted(said), None, mistake)
         if student.status != status:
             raise Mismatch("wrong status", f"exit status {status}", ending(student.status))
@@ -245,6 +283,19 @@ class Stage:
         self.clients.append(client)
         client.connect(address or self.address)
         return client
+
+    def pester(self, one: socket.socket, send: Callable[[], None], *, every_s: float, limit_s: float) -> bool:
+        """Send again and again until something has come, and say whether it has; or until the program has ended."""
+        deadline = time.monotonic() + limit_s
+        protocol = "udp" if one.type == socket.SOCK_DGRAM else "raw"
+        while time.monotonic() < deadline and self.student.status is None:
+            send()
+            again = time.monotonic() + every_s
+            while time.monotonic() < again:
+                if _readable(protocol, one):
+                    return True
+                time.sleep(_LOOK_S)
+        return _readable(protocol, one)
 
     def service(self) -> Service:
         """A UDP socket at the port that the program asks."""
@@ -324,11 +375,18 @@ class Client:
         """Send bytes, or one datagram; what comes meanwhile is kept for :meth:`expect`, so that nobody waits for us."""
         self.last = data
         self.sent += data
-        try:
+        with self._sending(data):
             if self._datagrams:
                 self.socket.send(data)
             else:
                 self._send_all(data)
+        self._say(f"sent {shown(data)}{' ' if words else ''}{words}")
+
+    @contextlib.contextmanager
+    def _sending(self, data: bytes) -> Iterator[None]:
+        """Errors of sending these bytes are what the program did."""
+        try:
+            yield
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED):
                 raise
@@ -339,7 +397,6 @@ class Client:
             self._say(f"{before}could not send {shown(data)}: {error.strerror}")
             seen = f"{before}it closed the connection before all was sent"
             raise self._mismatch("ended early", "a program that reads what it is sent", seen) from error
-        self._say(f"sent {shown(data)}{' ' if words else ''}{words}")
 
     def _left_behind(self) -> str:
         """What had come before the program closed, in words."""
@@ -376,15 +433,16 @@ class Client:
     def send_some(self, data: bytes) -> int:
         """Send as much as there is room for once the program has taken what it wants; how much that was."""
         left = memoryview(data)
-        while left:
-            try:
-                left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
-            except BlockingIOError:
-                self._stage.student.settle(0.06, 2.0)
+        with self._sending(data):
+            while left:
                 try:
                     left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
                 except BlockingIOError:
-                    break
+                    self._stage.student.settle(0.06, 2.0)
+                    try:
+                        left = left[self.socket.send(left, socket.MSG_DONTWAIT) :]
+                    except BlockingIOError:
+                        break
         count = len(data) - len(left)
         self._say(f"sent {count} bytes, and read nothing")
         return count
@@ -496,21 +554,26 @@ class Client:
                 mismatch.kind = "not ended"
             raise
         if rest:
+            self.came = rest
             self._say(f"received {shown(rest)}")
             raise self._mismatch("too much", words, shown(rest))
         self._say("saw the end of the stream (FIN)")
 
-    def expect_closed(self, words: str = "a connection that the program closes") -> None:
-        """The program gives the connection up, by FIN or by a reset."""
+    def expect_closed(self, words: str = "a connection that the program closes", *, silently: bool = False) -> None:
+        """The program gives the connection up, by FIN or by a reset; ``silently``: and sends nothing before."""
         while True:
             if not self._stage.await_ready(self.socket):
                 self._say("nothing came, and the connection stayed open")
                 kind: Kind = "memory" if self._stage.student.insatiable else "not ended"
                 raise self._mismatch(kind, words, "it stays open")
             try:
-                if not self.socket.recv(65_536):
+                part = self.socket.recv(65_536)
+                if not part:
                     self._say("saw the end of the stream (FIN)")
                     return
+                if silently:
+                    self._say(f"received {shown(part)}")
+                    raise self._mismatch("too much", words, shown(part))
             except OSError as error:
                 self._say(f"saw {error.strerror}")
                 return
@@ -536,8 +599,10 @@ class Service:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.bind((stage.address, stage.port))
         self.asker: tuple[str, int] | None = None
+        self.came_ns = 0  #: when the kernel had the last datagram (CLOCK_REALTIME)
 
     def close(self) -> None:
         """Close our socket."""
@@ -550,9 +615,15 @@ class Service:
             student = self._stage.student
             seen = "nothing came" if student.status is None else f"it ended with {ending(student.status)}"
             raise Mismatch("no answer", words, seen, self.asker[1] if self.asker else None)
-        data, self.asker = self.socket.recvfrom(65_536)
+        data, self.came_ns, self.asker = received(self.socket)
         self._stage.say(f"received a datagram of {shown(data)}")
         return data
+
+    def more(self) -> bytes | None:
+        """A datagram that has come without being expected."""
+        if not _readable("udp", self.socket):
+            return None
+        return self.socket.recv(65_536)
 
     def answer(self, data: bytes) -> None:
         """Answer who asked last."""
@@ -565,8 +636,22 @@ class Service:
         return Mismatch(kind, expected, seen, self.asker[1] if self.asker else None)
 
 
+#: include/uapi/asm-generic/socket.h: each datagram comes with the time when the kernel had it.
+SO_TIMESTAMPNS: Final = 35
+
+
+def received(one: socket.socket) -> tuple[bytes, int, tuple[str, int]]:
+    """The next datagram of a socket with :data:`SO_TIMESTAMPNS`: its bytes, its time in nanoseconds, and who sent it."""
+    data, notes, _, sender = one.recvmsg(65_536, 64)
+    times = [note for level, kind, note in notes if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS)]
+    seconds, rest = struct.unpack("qq", times[0]) if times else (0, time.time_ns())
+    return data, seconds * 1_000_000_000 + rest, sender
+
+
 #: States of /proc/net/tcp in which nothing but data is to be read: ESTABLISHED, FIN_WAIT1, FIN_WAIT2.
 _OPEN: Final = ("01", "04", "05")
+#: The state of a connection of which the peer has finished.
+_CLOSE_WAIT: Final = "08"
 
 
 def _readable(protocol: str, one: socket.socket) -> bool:
@@ -591,6 +676,19 @@ def _unread(one: socket.socket) -> tuple[str, ...]:
                 found += [words[4] for words in map(str.split, rows) if {words[1][-5:], words[2][-5:]} == set(ports)]
         return tuple(found)
     return ()
+
+
+def _waiting(protocol: str, port: int) -> int:
+    """How many bytes wait in the sockets of that port, listeners left out."""
+    waiting = 0
+    for family in ("", "6"):
+        with contextlib.suppress(OSError), open(f"/proc/net/{protocol}{family}", encoding="ascii") as table:
+            next(table, None)
+            for row in table:
+                words = row.split()
+                if int(words[1].rpartition(":")[2], 16) == port and words[3] in (*_OPEN, _CLOSE_WAIT):
+                    waiting += int(words[4].rpartition(":")[2], 16)
+    return waiting
 
 
 def _has_error(one: socket.socket) -> bool:

@@ -50,6 +50,7 @@ def task_lines(exercise: Exercise, *, width: int, colour: bool) -> Iterator[str]
         else:
             yield from wrap(paragraph.split(), min(width, 100))
     yield ""
+    yield f"Lessons before it: {', '.join(exercise.lessons)} (wallsocket lesson {exercise.lessons[0]})"
     yield f"It is started as: {exercise.usage}"
     happens = "What will happen: " + "; ".join(scenario.title for scenario in exercise.scenarios)
     yield from wrap(happens.split(), min(width, 100), "  ")

@@ -8,8 +8,10 @@ FOLDER = pathlib.Path(sys.argv[2]).resolve()
 async def serve(reader, writer):
     try:
         line = await reader.readuntil(b"\n")
-        path = (FOLDER / line[:-1].decode("utf-8", "replace")).resolve()
-        if path.parent == FOLDER and path.is_file():
+        # Of what cannot be a name, such as one with a zero byte, there is no file.
+        names = {path.name.encode(): path for path in FOLDER.iterdir() if path.is_file()}
+        path = names.get(line[:-1])
+        if path is not None:
             writer.write(b"OK %d\n" % path.stat().st_size)
             with path.open("rb") as file:
                 while part := file.read(65536):

@@ -8,7 +8,7 @@ def name_of(connection):
     name = b""
     while not name.endswith(b"\n"):
         part = connection.recv(256 - len(name))
-        if not part or len(name) + len(part) >= 256:
+        if not part:
             return None
         name += part
     return name[:-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from ..exercise import Exercise, Scenario
-from ..stage import Mismatch, Service, Stage
+from ..stage import Mismatch, Service, Stage, shown
 
 __all__ = ["EXERCISE"]
 
@@ -13,14 +13,15 @@ _TASK = """\
 Write a client that asks a question by UDP, although datagrams get lost.
 
 Your program is started with a host, a port and a text. It sends the question, one datagram, to that host and port: an
-identifier of eight hexadecimal digits that your program chooses by chance, a space, and the text in UTF-8. The answer
-is a datagram from that host and port with the same identifier, a space and some text. Your program prints that text
-and ends with status 0.
+identifier of eight hexadecimal digits that your program chooses by chance in each run, a space, and the text in UTF-8.
+The answer is a datagram from that host and port with the same identifier, a space and some text. Your program prints
+that text, with a line feed and nothing else, and ends with status 0.
 
 When no answer has come within half a second, your program sends the question again, with the same identifier; three
-times in all. Half a second after the third time it prints "no answer" and ends with status 1. It does the same where
-nobody listens on the port. What comes from elsewhere, or has another identifier, is no answer: your program ignores
-it and waits on.
+times in all. Half a second after the third time it prints "no answer" and ends with status 1. Where nobody listens on
+the port it does the same, or ends so at once. What comes from elsewhere, or has another identifier, is no answer: your
+program ignores it and waits on, until the half second has passed since the question was sent, however much of it
+comes.
 """
 
 
@@ -41,14 +42,24 @@ def _question(service: Service, text: str = "what time is it?") -> bytes:
     return identifier
 
 
+#: Less than half a second, by the kernel's clock, which says when each question came.
+_TOO_SOON_MS = 400
+
+
 def _again(service: Service, identifier: bytes) -> None:
-    """The same question once more."""
+    """The same question once more, when half a second has passed."""
+    before_ns = service.came_ns
     try:
         repeated = _question(service)
     except Mismatch as mismatch:
         if mismatch.kind == "no answer":
             mismatch.mistake = "not-repeated" if "ended" in mismatch.seen else None
         raise
+    passed_ms = (service.came_ns - before_ns) // 1_000_000
+    if passed_ms < _TOO_SOON_MS:
+        soon = service.mismatch("too much", "the next question half a second later", f"it came {passed_ms} ms later")
+        soon.mistake = "hurries"
+        raise soon
     if repeated != identifier:
         changed = service.mismatch("wrong answer", f"the identifier {identifier!r}", repr(repeated))
         changed.mistake = "identifier-changes"
@@ -56,9 +67,18 @@ def _again(service: Service, identifier: bytes) -> None:
 
 
 def _answered(stage: Stage) -> None:
-    service = _ask(stage)
-    service.answer(_question(service) + b" half past ten")
-    stage.expect_end(0, "half past ten")
+    seen = set()
+    for _ in range(2):
+        service = _ask(stage)
+        identifier = _question(service)
+        seen.add(identifier)
+        service.answer(identifier + b" half past ten")
+        stage.expect_end(0, "half past ten", instead={(identifier + b" half past ten").decode(): "answer-whole"})
+        service.close()
+    if len(seen) == 1:
+        same = service.mismatch("wrong answer", "another identifier in the second run", f"{identifier.decode()} again")
+        same.mistake = "identifier-constant"
+        raise same
 
 
 def _utf8(stage: Stage) -> None:
@@ -71,8 +91,9 @@ def _utf8(stage: Stage) -> None:
 def _lost(stage: Stage) -> None:
     service = _ask(stage)
     identifier = _question(service)
-    stage.say("did not answer: that datagram was lost")
-    _again(service, identifier)
+    for _ in range(2):
+        stage.say("did not answer: that datagram was lost")
+        _again(service, identifier)
     service.answer(identifier + b" half past ten")
     stage.expect_end(0, "half past ten")
 
@@ -84,16 +105,38 @@ def _never(stage: Stage) -> None:
     for _ in range(2):
         _again(service, identifier)
         stage.say("did not answer")
-    stage.expect_end(1, "no answer")
+    try:
+        stage.expect_end(1, "no answer")
+    finally:
+        if (more := service.more()) is not None:
+            stage.say(f"received one more datagram of {shown(more)}")
+            often = service.mismatch("too much", "three questions", "a fourth one")
+            often.mistake = "repeats-too-often"
+            raise often
 
 
 def _late(stage: Stage) -> None:
     service = _ask(stage)
     identifier = _question(service)
     other = b"00000000" if identifier != b"00000000" else b"11111111"
-    service.answer(other + b" an answer to another question")
+    strays = 0
+
+    def stray() -> None:
+        nonlocal strays
+        strays += 1
+        service.answer(other + b" an answer to another question")
+
+    instead = {"an answer to another question": "identifier-ignored"}
+    if not stage.pester(service.socket, stray, every_s=0.1, limit_s=8.0):
+        if stage.student.status is not None:
+            stage.expect_end(0, "half past ten", instead=instead)
+        seen = f"{strays} answers to another question came in 8 seconds, and no question"
+        never = service.mismatch("no answer", "the question again, half a second after the first time", seen)
+        never.mistake = "limit-starts-again"
+        raise never
+    _again(service, identifier)
     service.answer(identifier + b" half past ten")
-    stage.expect_end(0, "half past ten", mistake="identifier-ignored")
+    stage.expect_end(0, "half past ten", instead=instead)
 
 
 def _stranger(stage: Stage) -> None:
@@ -106,7 +149,7 @@ def _stranger(stage: Stage) -> None:
         stage.say("an answer with the right identifier was sent from another port")
     stage.student.settle(0.05, 0.3)
     service.answer(identifier + b" half past ten")
-    stage.expect_end(0, "half past ten", mistake="stranger-believed")
+    stage.expect_end(0, "half past ten", instead={"midnight, says a stranger": "stranger-believed"})
 
 
 def _nobody(stage: Stage) -> None:
@@ -123,13 +166,14 @@ EXERCISE = Exercise(
     role="client",
     usage="FILE HOST PORT TEXT",
     task=_TASK,
+    lessons=("udp-receiving", "udp-sending", "errors"),
     scenarios=(
         Scenario("answered", "an answer at once", _answered),
         Scenario("utf-8", "a text with letters that are no ASCII", _utf8),
-        Scenario("lost", "the first question gets lost", _lost),
+        Scenario("lost", "two questions get lost", _lost),
         Scenario("never", "no answer comes", _never),
-        Scenario("late", "an answer to another question comes first", _late),
-        Scenario("stranger", "somebody else answers first", _stranger),
         Scenario("nobody", "nobody listens on the port", _nobody, beside=("datagrams-to-nobody",)),
+        Scenario("stranger", "somebody else answers first", _stranger),
+        Scenario("late", "answers to another question come, again and again", _late),
     ),
 )

@@ -15,9 +15,10 @@ number of clients at once. A client sends lines: any bytes, with a line feed (by
 Each line goes, as it is, to all other clients that are connected, and not to the one that it came from. Lines go out
 whole: two clients that send at the same time never get into each other's lines.
 
-A client that has finished sending is closed by your program. Clients leave and vanish at any time, also while
-something is sent to them; the others go on. A client that does not read must not stop the others: your program may
-keep lines for it, leave some out, or close it.
+When a client has finished sending, your program closes its connection; a line without its end goes to nobody. Clients
+leave and vanish at any time, also while something is sent to them; the others go on. A client that does not read must
+not stop the others, nor your program: it may keep lines for that client, leave some out, or close the connection.
+While nobody sends anything your program sleeps. It goes on for ever.
 """
 
 
@@ -38,6 +39,8 @@ def _heard(sender: Client, others: list[Client], line: bytes) -> None:
             own = other.last[: len(other.came)]
             if own and other.came.startswith(own):
                 mismatch.mistake = "echoes-to-sender"
+            elif other.came + b"\n" == line:
+                mismatch.mistake = "delimiter-missing"
             raise
 
 
@@ -126,6 +129,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    lessons=("framing", "four-ways"),
     at_once=True,
     scenarios=(
         Scenario("two", "two clients", _two),
@@ -133,6 +137,6 @@ EXERCISE = Exercise(
         Scenario("parts", "lines in parts, and several in one segment", _parts),
         Scenario("leave", "a client that leaves, and one that comes later", _leave),
         Scenario("vanish", "a client that vanishes", _vanish),
-        Scenario("stalled", "a client that does not read 4 MB", _stalled),
+        Scenario("stalled", "a client that does not read 4 MB", _stalled, "waits-for-one-client"),
     ),
 )

@@ -16,9 +16,12 @@ the host, and serves any number of clients at once. A client sends the name of a
 then come the bytes of the file, and your program closes the connection. Where there is no such file it answers with
 NO and a line feed, and closes.
 
-A name has at most 255 bytes. Only files that stand in the folder itself may be sent: a client may ask for anything.
-Files may be larger than all buffers; clients may be slow, or vanish in the middle, and nobody else may suffer. Your
-program can be stopped and started again at once.
+A name has at most 255 bytes, of any value but the line feed, and need not be text. Only files that stand in the folder
+itself may be sent, none from elsewhere, none from folders in it; a folder is no file. A client may ask for anything:
+whatever a name looks like, it is answered. Files may be larger than all buffers; clients may be slow, or vanish before
+the end of a name or in the middle of a file, and nobody else may suffer. A client that ends before the end of its name
+gets no answer: your program closes the connection. Your program goes on for ever; it can be stopped and started again
+at once.
 """
 
 _SECRET = b"not for you\n"
@@ -32,7 +35,11 @@ def _start(stage: Stage) -> None:
     (folder / "small.txt").write_bytes(b"a small file\n")
     (folder / "empty").write_bytes(b"")
     (folder / "bytes").write_bytes(bytes(range(256)) * 10)
+    (folder / "inner").mkdir(exist_ok=True)
+    (folder / "inner" / "deep.txt").write_bytes(_SECRET)
     (stage.folder / "secret.txt").write_bytes(_SECRET)
+    (stage.folder / "files-of-others").mkdir(exist_ok=True)
+    (stage.folder / "files-of-others" / "secret.txt").write_bytes(_SECRET)
     stage.start(str(folder))
 
 
@@ -109,9 +116,23 @@ def _two(stage: Stage) -> None:
 
 def _escape(stage: Stage) -> None:
     _start(stage)
-    for number, name in enumerate((b"../secret.txt", bytes(stage.folder) + b"/secret.txt", b"..", b"")):
+    names = (
+        b"../secret.txt",
+        bytes(stage.folder) + b"/secret.txt",
+        b"../files-of-others/secret.txt",
+        b"inner/deep.txt",
+    )
+    for number, name in enumerate(names):
         _refused(stage.connect(f"client {number + 1}"), name)
     _fetch(stage.connect("client 5"), b"small.txt", b"a small file\n")
+
+
+def _odd(stage: Stage) -> None:
+    _start(stage)
+    names = (b"inner", b"..", b"", b"small.txt\0", b"\xff\xfe.txt", b"n" * 255)
+    for number, name in enumerate(names):
+        _refused(stage.connect(f"client {number + 1}"), name)
+    _fetch(stage.connect("client 7"), b"small.txt", b"a small file\n")
 
 
 def _vanish(stage: Stage) -> None:
@@ -122,11 +143,16 @@ def _vanish(stage: Stage) -> None:
     stage.student.settle(0.06)
     gone.reset()
     gone = stage.connect("client 2")
+    gone.send(b"large\n")
+    gone.half_close()
+    stage.student.settle(0.06)
+    gone.reset()
+    gone = stage.connect("client 3")
     gone.send(b"small")
     gone.half_close()
     gone.expect_closed()
     stage.student.settle(0.06)
-    _fetch(stage.connect("client 3"), b"small.txt", b"a small file\n")
+    _fetch(stage.connect("client 4"), b"small.txt", b"a small file\n")
     stage.expect_alive()
     stage.expect_rest()
 
@@ -149,15 +175,17 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT FOLDER",
     task=_TASK,
+    lessons=("tcp-streams", "four-ways"),
     at_once=True,
     scenarios=(
         Scenario("small", "small files", _small),
         Scenario("empty", "an empty file", _empty),
         Scenario("missing", "a file that is not there", _missing),
-        Scenario("parts", "a name that comes in parts", _parts),
+        Scenario("parts", "a name that comes in parts", _parts, "part-answered"),
         Scenario("large", "a file that is larger than all buffers", _whole),
         Scenario("two", "a client that does not read, one that says nothing, and others", _two),
-        Scenario("escape", "names that lead out of the folder", _escape),
+        Scenario("escape", "names that lead out of the folder, or deeper", _escape),
+        Scenario("odd", "names of folders, and names that no file has", _odd),
         Scenario(
             "vanish",
             "clients that vanish, then another one",

@@ -51,6 +51,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    lessons=("tcp-streams", "framing"),
     scenarios=(
         *_FRAMED.common(),
         Scenario("bytes", "bytes that are no text", _bytes, "bytes-as-text"),

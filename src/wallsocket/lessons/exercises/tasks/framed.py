@@ -20,7 +20,8 @@ class Framed:
     Args:
         encode: makes a message of a text.
         texts: three texts that can be messages, of different length where the framing allows it.
-        tell: names the mistake in an answer of which this much came where that much was expected; ``None``: no name.
+        tell: names the mistake in an answer of which this much came where that much was expected, nothing for half a message;
+            ``None``: no name.
 
     """
 
@@ -104,7 +105,7 @@ class Framed:
             client.expect_end("the end of the stream: half a message has no answer")
         except Mismatch as mismatch:
             if mismatch.kind == "too much":
-                mismatch.mistake = "half-answered"
+                mismatch.mistake = self._tell(client.came, b"") or "half-answered"
             raise
         self.ask(stage.connect("client 2"), self._texts[2])
         stage.expect_alive()

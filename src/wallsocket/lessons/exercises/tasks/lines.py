@@ -90,6 +90,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    lessons=("tcp-streams", "framing"),
     scenarios=(
         *FRAMED.common(),
         Scenario("empty", "empty lines", _empty),

@@ -121,6 +121,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    lessons=("tcp-listening", "tcp-streams"),
     scenarios=(
         Scenario("short", "a short text", _short),
         Scenario("parts", "a text that comes in parts", _parts, "part-answered"),

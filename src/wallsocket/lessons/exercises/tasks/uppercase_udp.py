@@ -94,6 +94,7 @@ EXERCISE = Exercise(
     role="server",
     usage="FILE PORT",
     task=_TASK,
+    lessons=("udp-binding", "udp-receiving", "udp-sending"),
     scenarios=(
         Scenario("short", "a short datagram", _short),
         Scenario("several", "two clients in turn", _several),
