@@ -328,7 +328,7 @@ def _full(case: Case) -> Spotted | None:
         if call.errno != _EAGAIN or (case.role(call), case.role(after)) != (Role.SEND, Role.END):
             continue
         if not _waited(case, call, after):
-            why = f"{case.name(call)}() failed with EAGAIN (there was no room for more bytes), and the program closed the connection"
+            why = f"{case.name(call)}() failed with EAGAIN (there was no room), and the program closed the connection"
             return Spotted(why, case.place(call))
     return None
 
@@ -652,7 +652,8 @@ def _nothing_sent(case: Case) -> Spotted | None:
 
 def _closes_early(case: Case) -> Spotted | None:
     """It ends a conversation of messages that the client has not ended."""
-    if case.exercise.protocol != "tcp" or case.exercise.level < _MESSAGES or case.exercise.role != "server":
+    # Of a file the program says the end.
+    if case.exercise.protocol != "tcp" or case.exercise.level < _MESSAGES or case.exercise.name == "files":
         return None
     if case.played.kind not in ("ended early", "reset") or case.crash is not None or case.scenario.mistake is not None:
         return None
