@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wallsocket.events import Call
+from wallsocket.trace.idle import Idle
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.run import Control, Rows, RunResult, run
 from wallsocket.trace.summary import describe
@@ -37,7 +39,7 @@ class Slow:
         self.awaited, self.begins = os.pipe()
         self.waiting: list[int] = []
         self.control = Control()
-        self.policies: list[int] = []
+        self.begun = False
         self.has_payload = threading.Event()
 
     def run(self, path: Path, *, interrupt: bool = False, stop: bool = False) -> RunResult:
@@ -67,9 +69,9 @@ class Slow:
     def _read(self, rows: Rows) -> None:
         if any(len(call[PAYLOAD] or b"") == BYTES for call in rows.get("call", ())):
             self.has_payload.set()
-        if not self.policies:
+        if not self.begun:
+            self.begun = True
             os.write(self.begins, b"!")
-        self.policies.append(os.sched_getscheduler(0))
         if self.said >= 0:
             assert os.read(self.said, 4) == b"done"
             for descriptor in (self.said, self.says, self.awaited):
@@ -97,8 +99,6 @@ def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(
     with Recording.open(result.path) as recording:
         lengths = [call.result for call in recording.calls() if call.payload and len(call.payload) == BYTES]
     assert lengths == [BYTES] * (2 * ROUNDS)
-    # Behind everybody while the program runs, and as everybody when it has ended.
-    assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
     assert list(tmp_path.iterdir()) == [result.path]
 
 
@@ -110,7 +110,6 @@ def test_a_program_that_runs_on_unrecorded_does_not_hold_up_its_recording(
     result = slow.run(tmp_path / "r.wsrec", stop=True)
     slow.end()
     assert (result.end, result.lost, result.failure) == ("interrupted", 0, None)
-    assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
 
 
 def test_an_interrupt_leaves_out_what_still_waits_and_says_how_much(tmp_path: Path) -> None:
@@ -127,3 +126,51 @@ def test_an_interrupt_leaves_out_what_still_waits_and_says_how_much(tmp_path: Pa
     assert 0 < len(kept) < 2 * ROUNDS
     assert f"cut off at {(result.cut_off_ns or 0) / 1e9:.3f} s: {result.lost} events are missing" in describe(result)
     assert list(tmp_path.iterdir()) == [result.path]
+
+
+class Never(Idle):
+    """On a machine whose processors always have something to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        assert self.pid is not None
+        os.kill(self.pid, signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_recorder_that_never_had_a_processor_ends_with_the_program_and_has_all(
+    stop: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[run.__module__], "Idle", Never)
+    awaited, begins = os.pipe()
+    said, says = os.pipe()
+    control, early = Control(), []
+
+    def wait() -> None:
+        assert os.read(said, 4) == b"done"
+        early.extend(read)
+        if stop:
+            control.stop()
+        os.close(begins)
+
+    read: list[int] = []
+    program = PROGRAM.replace("os.read(0, 1)\n", "") + "os.read(0, 1)\n"
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    result = run(
+        [sys.executable, "-c", program],
+        output=tmp_path / "r.wsrec",
+        samples=False,
+        lines=False,
+        via="preload",
+        live=lambda rows: read.append(len(rows)),
+        control=control,
+        files=[(awaited, 0), (says, 1)],
+    )
+    waiting.join()
+    assert (early, result.lost, result.failure) == ([], 0, None)
+    assert result.end == ("interrupted" if stop else "exit")
+    with Recording.open(result.path) as recording:
+        assert sum(call.result == BYTES for call in recording.calls()) == 2 * ROUNDS
+    for descriptor in (awaited, said, says):
+        os.close(descriptor)
