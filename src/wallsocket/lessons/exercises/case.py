@@ -157,7 +157,8 @@ class Case:
         """That socket; of datagrams, which need no socket for each peer, the program's last one that it used."""
         if self.socket is not None or self.exercise.protocol == "tcp":
             return self.socket
-        used = {call.socket for call in self.calls if self.role(call) in (Role.SEND, Role.RECEIVE)}
+        talks = (Role.SEND, Role.RECEIVE)
+        used = {call.socket for call in self.calls if self.role(call) in talks and self.of_network(call)}
         return next((socket for socket in reversed(self.sockets) if socket.id in used), None)
 
     @property

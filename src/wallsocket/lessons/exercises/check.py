@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Checked", "check", "checked"]
 
 #: More than a right program needs on a loaded machine; a program that only hangs is told long before.
-_LIMIT_S: Final = 100
+_LIMIT_S: Final = 200
 #: The bytes of each call that are kept: enough for headers and the beginnings of messages.
 _PAYLOAD: Final = 256
 #: How often it is looked whether anybody still waits.

@@ -224,9 +224,7 @@ def _nothing_yet(case: Case) -> Spotted | None:
     refused = _refused(case)
     if not crash.error.startswith("BlockingIOError") or (refused is not None and case.role(refused) is Role.SEND):
         return None
-    return Spotted(
-        f"a call on a socket that does not block had nothing to do yet, and failed: {crash.error}", crash.place
-    )
+    return Spotted(f"a socket that does not block had nothing yet, and the call failed: {crash.error}", crash.place)
 
 
 def _closed_used(case: Case) -> Spotted | None:
@@ -410,6 +408,17 @@ def _short_send(case: Case) -> Spotted | None:
                 "and did not try again when there was room",
                 case.place(call),
             )
+    return None
+
+
+def _shut_before(case: Case) -> Spotted | None:
+    """It has said that nothing more comes, and sends."""
+    ended: set[int | None] = set()
+    for call in case.calls:
+        if case.name(call) == "shutdown" and call.result == 0 and call.a in (_socket.SHUT_WR, _socket.SHUT_RDWR):
+            ended.add(call.socket)
+        elif case.role(call) is Role.SEND and call.errno == errno.EPIPE and call.socket in ended:
+            return Spotted("shutdown() had ended the program's own side, and then it sent: EPIPE", case.place(call))
     return None
 
 
@@ -929,7 +938,7 @@ MISTAKES: Final = (
     ),
     Mistake(
         "nothing-yet-is-no-end",
-        "there was nothing to read yet",
+        "there was nothing yet",
         "EAGAIN says that there is nothing yet; it is neither an end nor a fault. Which call waits until there is something?",
         _nothing_yet,
         first=True,
@@ -955,6 +964,13 @@ MISTAKES: Final = (
         "a line of the program fails",
         "Read the message from its last line upwards. Which value in that line is another one than you thought?",
         _program_error,
+        first=True,
+    ),
+    Mistake(
+        "shut-before-answer",
+        "the program ends its side before it has answered",
+        "shutdown() tells the peer that nothing more comes. What must your program have sent by then?",
+        _shut_before,
         first=True,
     ),
     Mistake(
@@ -1051,8 +1067,9 @@ MISTAKES: Final = (
     ),
     Mistake(
         "no-limit",
-        "a peer can fill the memory",
-        "A client may send for ever without the end of a message. How much does your program keep before it gives up?",
+        "a message that is too long is not refused",
+        "A client may send for ever without the end of a message. How much does your program take before it gives up, and "
+        "what becomes of that client?",
         _no_limit,
     ),
     Mistake(
@@ -1113,7 +1130,8 @@ MISTAKES: Final = (
     Mistake(
         "nothing-sent",
         "no answer is sent",
-        "What is printed comes to your screen. Which call hands the answer to the client's socket?",
+        "Which call hands the answer to the client's socket, and does your program come to it? What is printed comes to your "
+        "screen only.",
         _nothing_sent,
     ),
     Mistake(

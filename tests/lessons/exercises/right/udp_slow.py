@@ -1,8 +1,10 @@
 import socket
 import sys
+import time
 
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", int(sys.argv[1])))
 while True:
-    data = s.recvfrom(8192)
-    s.sendto(data.upper(), data[1])  # HERE
+    d, a = s.recvfrom(9000)
+    time.sleep(0.3)
+    s.sendto(d.upper(), a)
