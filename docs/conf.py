@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Wallsocket"
 author = "The Wallsocket authors"
@@ -31,11 +29,18 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "separated"
 add_module_names = False
 napoleon_include_init_with_doc = False
-# Names in types that have no page of their own.
+# Names in types that have no page of their own, and those that several modules have: types are written as they are imported.
 nitpicky = False
+suppress_warnings = ["ref.python"]
 if os.environ.get("WALLSOCKET_DOCS") == "pages":
     # Without the reference, for who looks at the pages alone.
     exclude_patterns.append("reference")
+else:
+    # Names that a module loads when they are used are looked for in what is loaded.
+    for _name in ("kernel", "lab", "trace", "wire"):
+        _module = importlib.import_module(f"wallsocket.{_name}")
+        for _one in _module.__all__:
+            setattr(_module, _one, getattr(_module, _one))
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -108,7 +108,7 @@ class Block:
 
 def pages() -> list[Path]:
     """The pages that are written by hand."""
-    generated = {DOCS / "rule", DOCS / "_build"}
+    generated = {DOCS / "lesson", DOCS / "rule", DOCS / "_build"}
     return sorted(path for path in DOCS.rglob("*.md") if not generated & set(path.parents))
 
 

@@ -14,10 +14,23 @@ import pytest
 from tests.docs import pages
 from tests.support.repository import ROOT
 from wallsocket.diagnose import all_rules
+from wallsocket.diagnose.search import errnos
+from wallsocket.lessons.catalogue import all_lessons
+from wallsocket.lessons.exercises import all_exercises
 
 DOCUMENTS = [*pages.pages(), *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"))]
-#: Pages of docs/rule/, which scripts/rule-pages writes.
-GENERATED = {f"{rule.id}.md" for rule in all_rules()} | {"index.md", "symptoms.md", "errors.md"}
+#: Pages of docs/rule/ and docs/lesson/, which scripts/rule-pages and scripts/lesson-pages write, with the anchors in them
+#: that are meant to be linked.
+GENERATED: dict[str, set[str]] = {
+    **{f"rule/{rule.id}.md": set() for rule in all_rules()},
+    **{f"lesson/{lesson.id}.md": {claim.id.lower() for claim in lesson.claims} for lesson in all_lessons()},
+    "rule/index.md": set(),
+    "rule/symptoms.md": set(),
+    "rule/errors.md": {name.lower() for rule in all_rules() for name in errnos(rule)},
+    "lesson/index.md": set(),
+    "lesson/courses.md": set(),
+    "lesson/tasks.md": {exercise.name for exercise in all_exercises()},
+}
 #: Beginnings of words, in examples and in output that was cut: hello, chooses.
 RIGHT = "hel,choos"
 
@@ -45,8 +58,11 @@ def leads_nowhere(page: Path, link: str) -> str:
     if parts.scheme:
         return "" if parts.scheme == "https" and "." in parts.netloc and " " not in link else "https://HOST/… is meant"
     target = (page.parent / parts.path).resolve() if parts.path else page
-    if target.parent == pages.DOCS / "rule":
-        return "" if target.name in GENERATED else "there is no such rule"
+    if target.parent in (pages.DOCS / "rule", pages.DOCS / "lesson"):
+        there = GENERATED.get(target.relative_to(pages.DOCS).as_posix())
+        if there is None:
+            return f"there is no such {target.parent.name}"
+        return "" if parts.fragment in {"", *there} else f"{target.name} has no {parts.fragment}"
     if not target.exists():
         return "there is no such file"
     if parts.fragment and target.suffix == ".md" and parts.fragment not in anchors(target):
@@ -64,10 +80,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_wrong_links_are_found() -> None:
     page = pages.DOCS / "index.md"
     assert leads_nowhere(page, "rule/no-such-rule.md")
+    assert leads_nowhere(page, "lesson/no-such-lesson.md")
+    assert leads_nowhere(page, "lesson/udp-binding.md#t34")
     assert leads_nowhere(page, "nothing.md")
     assert leads_nowhere(page, "lab.md#no-such-heading")
     assert leads_nowhere(page, "http://example.org/")
     assert not leads_nowhere(page, "rule/close-wait.md")
+    assert not leads_nowhere(page, "lesson/udp-binding.md#u24")
+    assert not leads_nowhere(page, "lesson/tasks.md#uppercase-tcp")
     assert not leads_nowhere(page, "lab.md#in-tests")
 
 
@@ -78,7 +98,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     listed |= {f"reference/{one}" for one in re.findall(r"^([a-z]+)$", reference, re.MULTILINE)}
     there = {path.relative_to(pages.DOCS).as_posix().removesuffix(".md") for path in pages.pages()} - {"index"}
     assert there <= listed, f"not in a toctree of docs/index.md: {sorted(there - listed)}"
-    assert {one for one in listed if not one.startswith("rule/")} <= there
+    assert {one for one in listed if not one.startswith(("rule/", "lesson/"))} <= there
 
 
 def test_words_are_spelt_right() -> None:
