@@ -18,6 +18,7 @@ html_title = "Wallsocket"
 html_static_path = ["_static"]
 html_css_files = ["wallsocket.css"]
 html_favicon = "_static/icon.svg"
+html_search_scorer = "search.js"
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False

@@ -26,6 +26,7 @@ from tests.support.repository import ROOT
 CHROMIUM = shutil.which("chromium")
 SPHINX = ROOT / "build/docs-environment/bin/sphinx-build"
 RULES = ("close-with-unread-data", "address-in-use-listener", "accept-queue-stands")
+LESSONS = ("udp-binding",)
 PAGES = (
     "index",
     "start",
@@ -33,6 +34,9 @@ PAGES = (
     "howto/instead-of",
     "rule/index",
     *(f"rule/{rule}" for rule in RULES),
+    "lesson/index",
+    "lesson/tasks",
+    *(f"lesson/{lesson}" for lesson in LESSONS),
     "causes",
     "recording",
 )
@@ -51,10 +55,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     # The pages of the rules include their examples from ../../src.
     (folder / "src").symlink_to(ROOT / "src")
-    shutil.copytree(DOCS, folder / "docs", ignore=shutil.ignore_patterns("_build", "rule", "reference", "__pycache__"))
+    shutil.copytree(
+        DOCS, folder / "docs", ignore=shutil.ignore_patterns("_build", "rule", "lesson", "reference", "__pycache__")
+    )
     words = [sys.executable, str(ROOT / "scripts/rule-pages"), "--to", str(folder / "docs/rule")]
     environment = {**os.environ, "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([*words, "--recordings", str(folder / "kept"), *RULES], check=True, timeout=180, env=environment)
+    words = [sys.executable, str(ROOT / "scripts/lesson-pages"), "--to", str(folder / "docs/lesson")]
+    subprocess.run([*words, "--runs", str(folder / "runs"), *LESSONS], check=True, timeout=180, env=environment)
     warnings = folder / "warnings"
     subprocess.run(
         [str(SPHINX), "-q", "-w", str(warnings), "-b", "html", "docs", "html"],
@@ -63,7 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     # What was left out is missed.
     left_out = re.compile(
-        r"'?(?:reference/|rule/)|\brule/|\.\./rule|cross-reference target not found: '[a-z0-9-]+\.md'"
+        r"'?(?:reference/|rule/|lesson/)|\b(?:rule|lesson)/|\.\./(?:rule|lesson)|cross-reference target not found: '[a-z0-9-]+\.md(?:#[a-z0-9-]+)?'"
     )
     complaints = [line for line in warnings.read_text().splitlines() if line.strip() and not left_out.search(line)]
     assert complaints == []
@@ -143,6 +151,34 @@ def brightness(colour: str) -> float:
 @pytest.mark.parametrize(
     ("words", "title"),
     [
+        ("address already in use", "Address already in use"),
+        ("hangs", "My program hangs"),
+        ("CLOSE_WAIT", "Sockets pile up in CLOSE_WAIT"),
+        ("pandas", "A capture as a data frame"),
+        ("docker", "In a container"),
+        ("strace", "Instead of strace, tcpdump, nc and others"),
+        ("connection reset by peer", "Connection reset by peer"),
+        ("tcp_tw_reuse", "Address already in use"),
+        ("bind only once", "Binding: which address and port a socket has"),
+    ],
+)
+def test_the_search_finds_it_first(words: str, title: str, site: Path, browser: Any) -> None:
+    """From a file, where no server is needed."""
+    tab = browser.new_page()
+    wrong: list[str] = []
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.goto(f"{(site / 'search.html').as_uri()}?q={words.replace(' ', '+')}", timeout=60_000)
+    first = tab.locator("#search-results li a").first
+    first.wait_for(timeout=60_000)
+    tab.wait_for_function("/found|match/.test(document.querySelector('.search-summary')?.innerText)", timeout=60_000)
+    assert first.inner_text() == title
+    assert not wrong
+    tab.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
         ("connection reset by peer", "close() with unread data resets the connection"),
         ("EADDRINUSE", "The port is taken: another socket has it now"),
         ("SO_REUSEADDR", "Address already in use"),
@@ -153,6 +189,17 @@ def test_the_search_finds_it(words: str, title: str, address: str, browser: Any)
     tab.goto(f"{address}search.html?q={words.replace(' ', '+')}", timeout=60_000)
     tab.wait_for_selector("#search-results li a", timeout=60_000)
     tab.get_by_role("link", name=title).first.wait_for(timeout=60_000)
+    tab.close()
+
+
+def test_a_claim_has_an_address(address: str, browser: Any) -> None:
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.goto(f"{address}lesson/udp-binding.html#u24", timeout=60_000)
+    tab.wait_for_function(
+        "Math.abs(document.getElementById('u24').getBoundingClientRect().top) < innerHeight / 2 && scrollY > 900",
+        timeout=60_000,
+    )
+    assert tab.locator("section:has(> #u24) h2, section#u24 h2").first.inner_text().startswith("U24 ")
     tab.close()
 
 
