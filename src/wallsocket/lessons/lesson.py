@@ -164,7 +164,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     capabilities: bool = True
     needs: tuple[str, ...] = ()
     sysctl: dict[str, int | str] = {}
-    limit_s: float = 30.0
+    limit_s: float = 60.0
     show: Literal["", "ladder", "calls", "states"] = ""
     flips: tuple[Flip, ...] = ()
     not_shown: str = ""
