@@ -116,7 +116,7 @@ def test_names_are_completed() -> None:
         ("u244", "did you mean U44?"),
         ("quizz", "did you mean quiz?"),
         ("exercises", "did you mean exercise?"),
-        ("puzzles", "did you mean puzzles-streams or puzzles-datagrams?"),
+        ("raw", "did you mean raw-sending or raw-receiving?"),
         ("xyz", "wallsocket lesson lists them"),
     ],
 )
