@@ -283,7 +283,11 @@ def _decodes(case: Case) -> Spotted | None:
     crash = case.crash
     if crash is None:
         return None
-    if re.search("Unicode(De|En)codeError", crash.error):
+    if "UnicodeEncodeError" in crash.error:
+        return Spotted(
+            f"text was turned into bytes in an encoding that does not have all of it: {crash.error}", crash.place
+        )
+    if "UnicodeDecodeError" in crash.error:
         return Spotted(f"bytes were turned into text, and these are none: {crash.error}", crash.place)
     if re.match("TypeError", crash.error) and "bytes" in crash.error and "str" in crash.error:
         return Spotted(f"a socket takes and gives bytes, which are no str: {crash.error}", crash.place)
@@ -1177,7 +1181,7 @@ MISTAKES: Final = (
     ),
     Mistake(
         "length-sign",
-        "the length is read as a number with a sign",
+        "a length with its highest bit set is taken for a small or a negative number",
         "The length is an unsigned number. Which number does your program make of the bytes FF FF FF FF, and is that more "
         "than 100,000?",
         where="receive",

@@ -136,7 +136,13 @@ EXERCISE = Exercise(
         Scenario("three", "three clients", _three),
         Scenario("parts", "lines in parts, and several in one segment", _parts),
         Scenario("leave", "a client that leaves, and one that comes later", _leave),
-        Scenario("vanish", "a client that vanishes", _vanish),
-        Scenario("stalled", "a client that does not read 4 MB", _stalled, "waits-for-one-client"),
+        Scenario("vanish", "a client that vanishes", _vanish, beside=("write-after-peer-closed",)),
+        Scenario(
+            "stalled",
+            "a client that does not read 4 MB",
+            _stalled,
+            "waits-for-one-client",
+            beside=("write-after-peer-closed",),
+        ),
     ),
 )
