@@ -479,6 +479,12 @@ def _waits_for_another(case: Case) -> Spotted | None:
             "the program waits until one client takes more, and meanwhile nobody looks after the others",
             case.place(sends[-1]),
         )
+    readers = [call for call in waiting if case.role(call) is Role.RECEIVE and call.socket != own]
+    if case.exercise.at_once and len(readers) > 1 and case.socket is not None and not case.reads():
+        return Spotted(
+            f"{len(readers)} threads wait for what their clients send, and none is left that reads from this one",
+            case.place(readers[-1]),
+        )
     # Where each client has a thread, it is no fault that one waits.
     alone = len(waiting) == 1 and case.role(waiting[0]) is Role.RECEIVE
     if alone and (waiting[0].socket != own or (case.exercise.at_once and len(case.connections()) > 1)):

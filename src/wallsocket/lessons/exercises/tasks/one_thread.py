@@ -50,7 +50,7 @@ def _turns(stage: Stage) -> None:
     one, two = stage.connect("client 1"), stage.connect("client 2")
     FRAMED.ask(two, b"second comes first")
     FRAMED.ask(one, b"first")
-    FRAMED.ask(two, b"second again")
+    FRAMED.ask(two, b"second again, and bytes that are no text: \xe4\xff\x00")
     stage.expect_rest()
 
 
@@ -87,7 +87,7 @@ EXERCISE = Exercise(
     at_once=True,
     scenarios=(
         Scenario("one", "one line after another", FRAMED.one),
-        Scenario("turns", "two clients in turn, and then silence", _turns),
+        Scenario("turns", "two clients in turn, bytes that are no text, and then silence", _turns),
         Scenario("parts", "a line that comes in parts", FRAMED.parts),
         Scenario("glued", "several lines in one segment", FRAMED.glued),
         Scenario("half-close", "a client that finishes sending before it reads", FRAMED.half_close),
