@@ -202,3 +202,37 @@ def test_inherited_sockets_are_followed_from_the_first_call(python: str, traced:
     assert len(writes) == 1
     assert writes[0].socket is not None
     assert recording.sockets[writes[0].socket].origin == "inherited"
+
+
+CLOSES = """
+import socket, struct, threading
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+server, _ = listener.accept()
+client.setblocking(False)
+try:
+    while True:
+        client.send(bytes(1 << 16))
+except BlockingIOError:
+    pass
+client.setblocking(True)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+number = client.fileno()
+closing = threading.Thread(target=client.close)  # frees the number, and then waits a second for the peer to read
+closing.start()
+while True:
+    with open("/etc/passwd", "rb", buffering=0) as file:
+        if file.fileno() == number:
+            file.read(7)
+            break
+assert closing.is_alive()
+closing.join()
+"""
+
+
+def test_a_number_that_is_being_closed_may_name_a_file_already(python: str, traced: Trace) -> None:
+    result, recording = traced(python, "-c", CLOSES, via="ptrace")
+    assert result.exit_status == 0
+    names_of_calls = counted(recording)
+    assert names_of_calls["read"] == 0
+    assert names_of_calls["close"] == 3

@@ -71,6 +71,9 @@ pub struct Table {
     pub epolls: Ids<i32, SharedEpoll>,
     /// Numbers that named a socket, were closed, and are not known to name anything since.
     closed: HashSet<i32>,
+    /// Numbers that a thread is about to close. The kernel frees a number first, and then takes its time for the socket: until
+    /// that thread's call is seen to end, the number may name something else (`close_fd` in `fs/file.c`).
+    closing: HashSet<i32>,
     /// What the preloaded library of the process reads of it.
     mirror: Option<Rc<Shared>>,
 }
@@ -80,6 +83,7 @@ impl Table {
     pub fn insert(&mut self, number: i32, entry: Entry) {
         self.epolls.remove(&number);
         self.closed.remove(&number);
+        self.closing.remove(&number);
         self.sockets.insert(number, entry);
         self.show(number);
     }
@@ -87,6 +91,7 @@ impl Table {
     /// A number names a socket no more.
     pub fn remove(&mut self, number: i32) -> Option<Entry> {
         let entry = self.sockets.remove(&number);
+        self.closing.remove(&number);
         if entry.is_some() {
             self.closed.insert(number);
         }
@@ -106,6 +111,18 @@ impl Table {
             self.show(number);
         }
         !reused
+    }
+
+    /// A thread begins to close a number.
+    pub fn begin_close(&mut self, number: i32) {
+        if self.sockets.contains_key(&number) {
+            self.closing.insert(number);
+        }
+    }
+
+    /// Whether a thread has begun to close a number, and was not seen to end that.
+    pub fn is_closing(&self, number: i32) -> bool {
+        self.closing.contains(&number)
     }
 
     /// A number names an epoll set that watches a socket.

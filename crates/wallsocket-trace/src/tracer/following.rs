@@ -126,6 +126,12 @@ impl Tracer {
             }
             Subject::Any => {
                 if let Some((fd, socket)) = Self::subject_of(entry, &table) {
+                    if stopped && self.has_another_meaning(tid, fd, socket, &table) {
+                        return None;
+                    }
+                    if stopped && entry.number == libc::SYS_close {
+                        table.borrow_mut().begin_close(fd);
+                    }
                     (Some(fd), Some(socket), Vec::new())
                 } else if stopped && self.is_closed(id, entry, &table) {
                     (Some(first), None, Vec::new())
@@ -457,6 +463,16 @@ impl Tracer {
                 std::fs::symlink_metadata(link).is_ok()
             })
         })
+    }
+
+    /// Whether a number that another thread is closing names something else than its socket already.
+    fn has_another_meaning(&self, tid: i32, fd: i32, socket: u32, table: &SharedTable) -> bool {
+        table.borrow().is_closing(fd)
+            && self
+                .registry
+                .sockets
+                .get(&socket)
+                .is_none_or(|known| descriptors::inode_of(tid, fd) != known.row.inode)
     }
 
     /// The socket that a call on any descriptor concerns.

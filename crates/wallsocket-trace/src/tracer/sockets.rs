@@ -69,7 +69,10 @@ impl Tracer {
                 call.sockets = packed(sockets.into_iter());
             }
             // Linux frees the number even when close reports an error (close(2)).
-            libc::SYS_close => self.drop_descriptor(table, first),
+            // Meanwhile the number may have become that of another socket.
+            libc::SYS_close if Self::socket_of(table, first) == call.socket => {
+                self.drop_descriptor(table, first);
+            }
             libc::SYS_dup if result >= 0 => self.duplicated(id, table, first, result as i32, false),
             libc::SYS_dup2 | libc::SYS_dup3 if result >= 0 && first != second => {
                 self.drop_descriptor(table, second);
