@@ -130,7 +130,7 @@ def _list() -> None:
         click.echo(f"wallsocket lesson next {words}; lesson ID plays one")
     else:
         click.echo("everything was played; wallsocket lesson ID plays one again")
-    click.echo("lesson quiz asks you; lesson course has an order for 90 minutes, and a longer one")
+    click.echo("lesson quiz asks you; lesson course has orders for 90 minutes and for a semester")
 
 
 @click.command("lesson", cls=_Show)
