@@ -30,9 +30,8 @@ class Idle:
     """
 
     def __init__(self) -> None:
-        self.pid: int | None = (
-            None  #: of the process; ``None``: none could be started, and every moment is taken as idle
-        )
+        #: Of the process; ``None``: none could be started, and every moment is taken as idle.
+        self.pid: int | None = None
         self._asked = False
         self._there, self._out = os.pipe()
         self._answer, self._back = os.pipe()
