@@ -13,7 +13,8 @@ from ...trace.syscalls import Role
 from .case import Case, Place
 from .exercise import Exercise
 from .hints import HINTS
-from .mistakes import MISTAKES, VANISHED, Mistake, Spotted
+from .mistakes import MISTAKES, Mistake, Spotted
+from .mistakes.ending import VANISHED
 from .peer import Played
 from .verdict import Cause, Outcome, Verdict
 

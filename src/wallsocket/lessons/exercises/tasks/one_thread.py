@@ -24,7 +24,7 @@ finished sending it gets its last answers, and then your program closes the conn
 answer. Clients vanish at any time; your program goes on for ever, and can be stopped and started again at once.
 """
 
-#: Lines of 4000 bytes in which each eight tell where in the stream they stand (:func:`~..mistakes.position`).
+#: Lines of 4000 bytes in which each eight tell where in the stream they stand (:func:`~..mistakes.ending.position`).
 _NUMBERED = b"".join(b"%07d%c" % (number, b" \n"[number % 500 == 499]) for number in range(500_000))
 _CLIENTS = 100
 _THREADS = 20
