@@ -40,18 +40,19 @@ class Slow:
         self.waiting: list[int] = []
         self.control = Control()
         self.begun = False
-        self.has_payload = threading.Event()
+        self.has_payload = False
+        self.interrupts = False
 
     def run(self, path: Path, *, interrupt: bool = False, stop: bool = False) -> RunResult:
-        """Record the program; if asked, interrupt when it is said how much waits, or stop when it is done and runs on."""
-        self.stops = stop
+        """Record the program; if asked, interrupt when it is said how much waits and some of it was written, or stop when it
+        is done and runs on.
+        """
+        self.stops, self.interrupts = stop, interrupt
         program = PROGRAM + "os.read(0, 1)\n" if stop else PROGRAM
 
         def behind(waiting: int) -> None:
             self.waiting.append(waiting)
-            if interrupt:
-                assert self.has_payload.wait(60)
-                self.control.stop()
+            self._interrupt()
 
         return run(
             [sys.executable, "-c", program],
@@ -68,7 +69,8 @@ class Slow:
 
     def _read(self, rows: Rows) -> None:
         if any(len(call[PAYLOAD] or b"") == BYTES for call in rows.get("call", ())):
-            self.has_payload.set()
+            self.has_payload = True
+            self._interrupt()
         if not self.begun:
             self.begun = True
             os.write(self.begins, b"!")
@@ -81,6 +83,10 @@ class Slow:
                 self.control.stop()
             else:
                 self.end()
+
+    def _interrupt(self) -> None:
+        if self.interrupts and self.waiting and self.has_payload:
+            self.control.stop()
 
     def end(self) -> None:
         """Let a program end that runs on."""

@@ -410,7 +410,7 @@ class Scenario(Struct):
 
 
 class Exercise(Struct):
-    """What a program must do."""
+    """What a program must do; ``lessons``: ids of those to play before."""
 
     exercise: str
     title: str
@@ -419,6 +419,7 @@ class Exercise(Struct):
     role: str
     usage: Any
     task: str
+    lessons: list[str]
     scenarios: list[Scenario]
 
 
