@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from wallsocket.events import Call
-from wallsocket.trace.idle import Idle
 from wallsocket.trace.recording import Recording
 from wallsocket.trace.run import Control, Rows, RunResult, run
 from wallsocket.trace.summary import describe
@@ -39,20 +37,19 @@ class Slow:
         self.awaited, self.begins = os.pipe()
         self.waiting: list[int] = []
         self.control = Control()
-        self.begun = False
-        self.has_payload = False
-        self.interrupts = False
+        self.policies: list[int] = []
+        self.has_payload = threading.Event()
 
     def run(self, path: Path, *, interrupt: bool = False, stop: bool = False) -> RunResult:
-        """Record the program; if asked, interrupt when it is said how much waits and some of it was written, or stop when it
-        is done and runs on.
-        """
-        self.stops, self.interrupts = stop, interrupt
+        """Record the program; if asked, interrupt when it is said how much waits, or stop when it is done and runs on."""
+        self.stops = stop
         program = PROGRAM + "os.read(0, 1)\n" if stop else PROGRAM
 
         def behind(waiting: int) -> None:
             self.waiting.append(waiting)
-            self._interrupt()
+            if interrupt:
+                assert self.has_payload.wait(60)
+                self.control.stop()
 
         return run(
             [sys.executable, "-c", program],
@@ -69,11 +66,10 @@ class Slow:
 
     def _read(self, rows: Rows) -> None:
         if any(len(call[PAYLOAD] or b"") == BYTES for call in rows.get("call", ())):
-            self.has_payload = True
-            self._interrupt()
-        if not self.begun:
-            self.begun = True
+            self.has_payload.set()
+        if not self.policies:
             os.write(self.begins, b"!")
+        self.policies.append(os.sched_getscheduler(0))
         if self.said >= 0:
             assert os.read(self.said, 4) == b"done"
             for descriptor in (self.said, self.says, self.awaited):
@@ -83,10 +79,6 @@ class Slow:
                 self.control.stop()
             else:
                 self.end()
-
-    def _interrupt(self) -> None:
-        if self.interrupts and self.waiting and self.has_payload:
-            self.control.stop()
 
     def end(self) -> None:
         """Let a program end that runs on."""
@@ -105,6 +97,8 @@ def test_a_program_does_not_wait_for_its_recorder_and_nothing_is_lost(
     with Recording.open(result.path) as recording:
         lengths = [call.result for call in recording.calls() if call.payload and len(call.payload) == BYTES]
     assert lengths == [BYTES] * (2 * ROUNDS)
+    # Behind everybody while the program runs, and as everybody when it has ended.
+    assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
     assert list(tmp_path.iterdir()) == [result.path]
 
 
@@ -116,6 +110,7 @@ def test_a_program_that_runs_on_unrecorded_does_not_hold_up_its_recording(
     result = slow.run(tmp_path / "r.wsrec", stop=True)
     slow.end()
     assert (result.end, result.lost, result.failure) == ("interrupted", 0, None)
+    assert (slow.policies[0], slow.policies[-1]) == (os.SCHED_IDLE, os.SCHED_OTHER)
 
 
 def test_an_interrupt_leaves_out_what_still_waits_and_says_how_much(tmp_path: Path) -> None:
@@ -132,51 +127,3 @@ def test_an_interrupt_leaves_out_what_still_waits_and_says_how_much(tmp_path: Pa
     assert 0 < len(kept) < 2 * ROUNDS
     assert f"cut off at {(result.cut_off_ns or 0) / 1e9:.3f} s: {result.lost} events are missing" in describe(result)
     assert list(tmp_path.iterdir()) == [result.path]
-
-
-class Never(Idle):
-    """On a machine whose processors always have something to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        assert self.pid is not None
-        os.kill(self.pid, signal.SIGSTOP)
-
-
-@pytest.mark.parametrize("stop", [False, True])
-def test_a_recorder_that_never_had_a_processor_ends_with_the_program_and_has_all(
-    stop: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules[run.__module__], "Idle", Never)
-    awaited, begins = os.pipe()
-    said, says = os.pipe()
-    control, early = Control(), []
-
-    def wait() -> None:
-        assert os.read(said, 4) == b"done"
-        early.extend(read)
-        if stop:
-            control.stop()
-        os.close(begins)
-
-    read: list[int] = []
-    program = PROGRAM.replace("os.read(0, 1)\n", "") + "os.read(0, 1)\n"
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    result = run(
-        [sys.executable, "-c", program],
-        output=tmp_path / "r.wsrec",
-        samples=False,
-        lines=False,
-        via="preload",
-        live=lambda rows: read.append(len(rows)),
-        control=control,
-        files=[(awaited, 0), (says, 1)],
-    )
-    waiting.join()
-    assert (early, result.lost, result.failure) == ([], 0, None)
-    assert result.end == ("interrupted" if stop else "exit")
-    with Recording.open(result.path) as recording:
-        assert sum(call.result == BYTES for call in recording.calls()) == 2 * ROUNDS
-    for descriptor in (awaited, said, says):
-        os.close(descriptor)

@@ -31,7 +31,6 @@ from . import places, signals
 from .attach import refusal as attach_refusal
 from .attach import target
 from .command import closed_streams, credentials, ignored_unseen, program_file
-from .idle import Idle
 from .recording import Recording, Writer
 from .ring import Ring
 
@@ -62,8 +61,6 @@ _FAREWELL: Final = struct.Struct("=QQi")
 _MANY_BYTES: Final = 1 << 20
 #: Small enough that no memory is mapped for it.
 _READ_BYTES: Final = 1 << 16
-#: The same while the program runs, if it may need the processor: about a millisecond's work.
-_IDLE_READ_BYTES: Final = 1 << 14
 
 #: Keys of ``meta`` that say whether a layer was recorded.
 _LAYERS: Final = ("calls", "kernel", "wire", "lines")
@@ -573,24 +570,19 @@ class _Recorder:
         return self._finish()
 
     def _follow(
-        self,
-        rows: int,
-        control: socket.socket,
-        decoder: Decoder,
-        until: Callable[[], bool] | None = None,
-        idle: Idle | None = None,
+        self, rows: int, control: socket.socket | None, decoder: Decoder, until: Callable[[], bool] | None = None
     ) -> bool:
         """Write what comes; False: there may be more, but ``until`` has said that it is enough.
+
+        Without ``control`` somebody else attends to what is said there, and to the time limit.
 
         Raises:
             ValueError: what comes is no stream of rows.
         """
         next_commit = 0.0
         while not self._cut_off and not (until is not None and until()):
-            if self._attend(control, rows) and (idle is None or self._attend(control, idle.asked())):
-                if idle is not None:
-                    idle.answered()
-                data = os.read(rows, _READ_BYTES if idle is None else _IDLE_READ_BYTES)
+            if self._attend(control, rows):
+                data = os.read(rows, _READ_BYTES)
                 if not data:
                     return True
                 tables = decoder.feed(data)
@@ -606,6 +598,15 @@ class _Recorder:
 
         What is not read meanwhile waits in the file ``backlog``.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
+        urgent = threading.Event()
+
+        def only_when_idle() -> bool:
+            # A thread of its own: who has gone behind all others cannot come back (sched(7), "SCHED_IDLE").
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            return self._follow(rows, None, decoder, urgent.is_set)
 
         def waiting() -> int:
             return 0 if backlog is None else os.fstat(backlog).st_blocks * 512
@@ -613,34 +614,42 @@ class _Recorder:
         def more_is_recorded() -> bool:
             return not (self._said_farewell or self._stopping)
 
-        def urgent() -> bool:
-            return not more_is_recorded() or waiting() > _URGENT_BYTES
-
-        def no_longer_urgent() -> bool:
-            return more_is_recorded() and waiting() < _URGENT_BYTES // 2
-
         decoder.prepare()
-        with Idle() as idle:
-            while not self._follow(rows, control, decoder, urgent, idle):
-                if self._follow(rows, control, decoder, no_longer_urgent):
-                    return
+        complete = False
+        while not complete:
+            urgent.clear()
+            with ThreadPoolExecutor(1, "recorder") as threads:
+                written = threads.submit(only_when_idle)
+                try:
+                    while not written.done() and more_is_recorded() and waiting() <= _URGENT_BYTES:
+                        self._attend(control)
+                finally:
+                    urgent.set()
+                complete = written.result()
+            if not complete:
+                complete = self._follow(
+                    rows, control, decoder, lambda: more_is_recorded() and waiting() < _URGENT_BYTES // 2
+                )
 
-    def _attend(self, control: socket.socket, source: int) -> bool:
-        """Wait a while for ``source``, and for what the guardian says; look at the clock. Whether something is there."""
+    def _attend(self, control: socket.socket | None, rows: int | None = None) -> bool:
+        """Wait a while for rows, and for what the guardian says besides; look at the clock. Whether rows are there."""
         poller = select.poll()
-        poller.register(source, select.POLLIN)
+        if rows is not None:
+            poller.register(rows, select.POLLIN)
         timeout_s = _COMMIT_INTERVAL_S
-        if not self._said_farewell:
-            poller.register(control, select.POLLIN)
-        if self._deadline is not None:
-            timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), 0))
+        if control is not None:
+            if not self._said_farewell:
+                poller.register(control, select.POLLIN)
+            if self._deadline is not None:
+                timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), 0))
         ready = {descriptor for descriptor, _ in poller.poll(timeout_s * 1000)}
-        if control.fileno() in ready:
-            self._take_farewell(control)
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._deadline = None
-            self._stop("time limit")
-        return source in ready
+        if control is not None:
+            if control.fileno() in ready:
+                self._take_farewell(control)
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self._deadline = None
+                self._stop("time limit")
+        return rows in ready
 
     @contextlib.contextmanager
     def _backlog(self) -> Iterator[int | None]:
