@@ -126,6 +126,10 @@ def test_an_unknown_name_is_one_line(typed: str, meant: str) -> None:
     assert done.stderr == f"wallsocket: no lesson or claim '{typed}'; {meant}\n"
 
 
+def test_a_claim_is_found_in_any_spelling_of_its_id() -> None:
+    assert {named(name).id for name in ("U02", "u02", "U2", "u2")} == {"U02"}
+
+
 def test_wrong_use_names_the_command() -> None:
     assert "wallsocket lesson: " in run("--no-such").stderr
     assert "wallsocket lesson: which lesson or claim?" in run("").stderr

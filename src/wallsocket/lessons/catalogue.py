@@ -43,7 +43,7 @@ def all_claims() -> tuple[Claim, ...]:
 
 
 def named(name: str, *, also: Sequence[str] = ()) -> Lesson | Claim:
-    """The lesson or the claim of that id, in any case.
+    """The lesson or the claim of that id, in any case; K1 is K01.
 
     Args:
         name: of a lesson or a claim.
@@ -56,10 +56,11 @@ def named(name: str, *, also: Sequence[str] = ()) -> Lesson | Claim:
     for path in _paths():
         if path.stem == name.lower():
             return _loaded(path)
+    wanted = re.sub(r"^([A-Z]+)(\d)$", r"\g<1>0\2", name.upper())
     for path in _paths():
-        if f"## {name.upper()} " in path.read_text(encoding="utf-8"):
+        if f"## {wanted} " in path.read_text(encoding="utf-8"):
             for claim in _loaded(path).claims:
-                if claim.id == name.upper():
+                if claim.id == wanted:
                     return claim
     raise UsageError(f"no lesson or claim {name!r}; {suggest(name, also)}")
 
